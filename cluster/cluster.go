@@ -1,0 +1,194 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Runtime is what runs etcd on a node.
+type Runtime string
+
+// The runtimes.
+const (
+	StaticPod Runtime = "static-pod"
+	Systemd   Runtime = "systemd"
+	Hosted    Runtime = "hosted" // etcd on the Pod network
+)
+
+// Runtimes are all of them, in the order in which help names them.
+func Runtimes() []Runtime { return []Runtime{StaticPod, Systemd, Hosted} }
+
+// Role is what a client's certificate is for; `etcdsec rbac` derives its permissions from it.
+type Role string
+
+// The roles.
+const (
+	RoleKubernetes  Role = "kubernetes"
+	RoleHealthcheck Role = "healthcheck"
+	RoleMonitoring  Role = "monitoring"
+	RoleAuditor     Role = "auditor"
+	RoleBackup      Role = "backup"
+	RoleRoot        Role = "root"
+)
+
+// Roles are all of them.
+func Roles() []Role {
+	return []Role{RoleKubernetes, RoleHealthcheck, RoleMonitoring, RoleAuditor, RoleBackup, RoleRoot}
+}
+
+// KeyAlgorithm is the algorithm and size of every key of a cluster.
+type KeyAlgorithm string
+
+// The key algorithms.
+const (
+	ECDSAP256 KeyAlgorithm = "ecdsa-p256"
+	ECDSAP384 KeyAlgorithm = "ecdsa-p384"
+	RSA3072   KeyAlgorithm = "rsa-3072"
+	RSA4096   KeyAlgorithm = "rsa-4096"
+	Ed25519   KeyAlgorithm = "ed25519"
+)
+
+// KeyAlgorithms are all of them.
+func KeyAlgorithms() []KeyAlgorithm {
+	return []KeyAlgorithm{ECDSAP256, ECDSAP384, RSA3072, RSA4096, Ed25519}
+}
+
+// Hierarchy says what stands between a root and the leaves.
+type Hierarchy string
+
+// The hierarchies.
+const (
+	// Issuing puts issuing CAs between: they rotate without a restart.
+	Issuing Hierarchy = "issuing"
+	// Single lets the roots sign leaves. Every rotation of a signing key is then a
+	// rotation of a root, and restarts every member.
+	Single Hierarchy = "single"
+)
+
+// Cluster is a spec that was found valid, with every default filled in. Make one with New or Load.
+type Cluster struct {
+	Name       string
+	Etcd       Etcd
+	APIServers []Host
+	Clients    []Client // the default ones first, then the spec's in its order
+	PKI        PKI
+	Encryption EncryptionConfig
+	Isolation  Isolation
+	Rotation   RotationConfig
+
+	// Warnings are things that are allowed and unwise.
+	Warnings []string
+	// YAML is the document as it was read.
+	YAML []byte
+}
+
+// Hash identifies the spec: the SHA-256 of the document, in hexadecimal.
+func (c *Cluster) Hash() string {
+	sum := sha256.Sum256(c.YAML)
+	return hex.EncodeToString(sum[:])
+}
+
+// Etcd is what all members share, and the members.
+type Etcd struct {
+	Version           Version
+	Runtime           Runtime
+	ClientPort        uint16
+	PeerPort          uint16
+	MetricsPort       uint16
+	pkiDir, dataDir   string
+	TLSMinVersion     uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	EnableGRPCGateway bool
+	Members           []Member
+}
+
+// Version is an etcd release.
+type Version struct{ Major, Minor, Patch int }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+
+// Compare is negative when v is the older.
+func (v Version) Compare(w Version) int {
+	return slices.Compare([]int{v.Major, v.Minor, v.Patch}, []int{w.Major, w.Minor, w.Patch})
+}
+
+// Host has a name and addresses.
+type Host struct {
+	Name      string
+	Addresses []Address
+}
+
+// IPs are the host's IP addresses, in the spec's order.
+func (h Host) IPs() []netip.Addr {
+	var ips []netip.Addr
+	for _, a := range h.Addresses {
+		if a.IP.IsValid() {
+			ips = append(ips, a.IP)
+		}
+	}
+	return ips
+}
+
+// DNSNames are the host's DNS names, in the spec's order.
+func (h Host) DNSNames() []string {
+	var names []string
+	for _, a := range h.Addresses {
+		if a.DNS != "" {
+			names = append(names, a.DNS)
+		}
+	}
+	return names
+}
+
+// Member is one etcd member.
+type Member struct {
+	Host
+	Joining bool
+}
+
+// Advertised is the address that peers and clients use.
+func (m Member) Advertised() Address { return m.Addresses[0] }
+
+// PKIDir is where the member's node keeps its certificates.
+func (e Etcd) PKIDir(m Member) string { return expandName(e.pkiDir, m.Name) }
+
+// DataDir is where the member's node keeps etcd's data.
+func (e Etcd) DataDir(m Member) string { return expandName(e.dataDir, m.Name) }
+
+// Client is one holder of a client certificate. Its name is the certificate's CN and
+// so, with RBAC, the etcd user.
+type Client struct {
+	Name string
+	Role Role
+}
+
+// PKI says how keys and certificates are made.
+type PKI struct {
+	KeyAlgorithm    KeyAlgorithm
+	Hierarchy       Hierarchy
+	RootLifetime    time.Duration
+	IssuingLifetime time.Duration
+	LeafLifetime    time.Duration
+	PermittedNames  []Range
+}
+
+// Isolation says who may reach etcd, and what enforces it.
+type Isolation struct {
+	Backends  []string
+	Scrapers  []netip.Prefix
+	Backups   []netip.Prefix
+	PodCIDRs  []netip.Prefix
+	NodeCIDRs []netip.Prefix
+}
+
+// Member finds a member by name.
+func (c *Cluster) Member(name string) (Member, bool) {
+	at := slices.IndexFunc(c.Etcd.Members, func(m Member) bool { return m.Name == name })
+	if at < 0 {
+		return Member{}, false
+	}
+	return c.Etcd.Members[at], true
+}

@@ -1,0 +1,227 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const minimal = `apiVersion: etcdsec.dev/v1alpha1
+kind: Cluster
+metadata: {name: prod}
+spec:
+  etcd:
+    version: "3.6.16"
+    members:
+      - {name: etcd-0, addresses: [10.0.0.11, etcd-0.example.internal]}
+      - {name: etcd-1, addresses: ["fd00::12"]}
+      - {name: etcd-2, addresses: [etcd-2.example.internal]}
+`
+
+func read(t *testing.T, spec string) (*Cluster, error) {
+	t.Helper()
+	return Read("cluster.yaml", strings.NewReader(spec))
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := read(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Etcd.ClientPort != 2379 || c.Etcd.PeerPort != 2380 || c.Etcd.MetricsPort != 2381 {
+		t.Errorf("ports: %d %d %d", c.Etcd.ClientPort, c.Etcd.PeerPort, c.Etcd.MetricsPort)
+	}
+	if c.Etcd.TLSMinVersion != tls.VersionTLS13 || c.Etcd.EnableGRPCGateway || c.Etcd.Runtime != StaticPod {
+		t.Errorf("unsafe default: %+v", c.Etcd)
+	}
+	if got := c.Etcd.PKIDir(c.Etcd.Members[0]); got != "/etc/kubernetes/pki/etcd" {
+		t.Errorf("pkiDir: %s", got)
+	}
+	if c.PKI.LeafLifetime != 90*24*time.Hour || c.PKI.KeyAlgorithm != ECDSAP256 || c.PKI.Hierarchy != Issuing {
+		t.Errorf("pki: %+v", c.PKI)
+	}
+	want := []Client{{"kube-apiserver", RoleKubernetes}, {"healthcheck", RoleHealthcheck}, {"auditor", RoleAuditor}}
+	if diff := cmp.Diff(want, c.Clients); diff != "" {
+		t.Errorf("clients (-want +got):\n%s", diff)
+	}
+	if len(c.Warnings) != 0 {
+		t.Errorf("warnings on a sound spec: %q", c.Warnings)
+	}
+	if got := c.Etcd.Members[1].Advertised().String(); got != "fd00::12" {
+		t.Errorf("advertised: %s", got)
+	}
+}
+
+func TestTemplateLoads(t *testing.T) {
+	for _, r := range Runtimes() {
+		t.Run(string(r), func(t *testing.T) {
+			var b bytes.Buffer
+			if err := WriteTemplate(&b, r); err != nil {
+				t.Fatal(err)
+			}
+			c, err := Read("cluster.yaml", &b)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, b.String())
+			}
+			if c.Etcd.Runtime != r || len(c.Warnings) != 0 {
+				t.Errorf("runtime %s, warnings %q", c.Etcd.Runtime, c.Warnings)
+			}
+		})
+	}
+}
+
+// Each case adds lines to a sound spec, or replaces it, and names every fault that must be reported.
+func TestFaults(t *testing.T) {
+	member := func(addresses string) string {
+		return strings.Replace(minimal, "[10.0.0.11, etcd-0.example.internal]", addresses, 1)
+	}
+	cases := map[string]struct {
+		spec string
+		want []string
+	}{
+		"empty":          {"", []string{"cluster.yaml: the file is empty"}},
+		"only a comment": {"# nothing\n", []string{"cluster.yaml: not YAML: no YAML document in it"}},
+		"not YAML":       {"a: [1\nb: 2\n", []string{"cluster.yaml:", "not YAML"}},
+		"tabs":           {"spec:\n\tetcd: {}\n", []string{"cluster.yaml:", "not YAML"}},
+		"a list":         {"- a\n", []string{"cluster.yaml:1: want a mapping, got a list"}},
+		"two documents":  {minimal + "---\n" + minimal, []string{"a second YAML document"}},
+		"unknown key":    {minimal + "    clientPrt: 1\n", []string{"cluster.yaml:11: spec.etcd.clientPrt: unknown key; known here: version, runtime, clientPort"}},
+		"duplicate key":  {minimal + "    version: \"3.5.35\"\n", []string{"cluster.yaml:11: spec.etcd.version: is given twice; first on line 6"}},
+		"wrong types": {minimal + "    clientPort: \"2379\"\n    enableGRPCGateway: yes\n    pkiDir: [a]\n  clients: {}\n", []string{
+			`cluster.yaml:11: spec.etcd.clientPort: want a whole number, got "2379"`,
+			`cluster.yaml:12: spec.etcd.enableGRPCGateway: want true or false, got "yes"`,
+			`cluster.yaml:13: spec.etcd.pkiDir: want a string, got a list`,
+			`cluster.yaml:14: spec.clients: want a list, got a mapping`,
+		}},
+		"unquoted version": {strings.Replace(minimal, `"3.6.16"`, "3.6", 1), []string{`spec.etcd.version: want a string, got "3.6", which YAML reads as another type; put it in quotes`}},
+		"anchors":          {minimal + "  apiServers: &a []\n  clients: *a\n", []string{"spec.apiServers: anchors and aliases are not taken", "spec.clients: anchors"}},
+		"wrong kind":       {strings.Replace(minimal, "kind: Cluster", "kind: Pod", 1), []string{`cluster.yaml:2: kind: want Cluster, got "Pod"`}},
+		"no name":          {strings.Replace(minimal, "{name: prod}", "{}", 1), []string{"cluster.yaml:3: metadata.name: is missing"}},
+		"bad names":        {strings.Replace(minimal, "name: etcd-0", "name: ../etcd", 1), []string{`cluster.yaml:8: spec.etcd.members[0].name: "../etcd" is not a name`}},
+		"old etcd":         {strings.Replace(minimal, "3.6.16", "3.4.23", 1), []string{"want 3.5.8 or newer"}},
+		"runtime":          {minimal + "    runtime: docker\n", []string{`spec.etcd.runtime: want one of static-pod, systemd, hosted, got "docker"`}},
+		"ports":            {minimal + "    clientPort: 70000\n    peerPort: 2381\n", []string{"70000 is not a port", "must differ"}},
+		"dirs":             {minimal + "    pkiDir: ../pki\n    dataDir: \"/x/{{.Nmae}}\"\n", []string{"not a clean absolute path", "the only placeholder here is {{.Name}}"}},
+		"no members":       {"apiVersion: etcdsec.dev/v1alpha1\nkind: Cluster\nmetadata: {name: x}\nspec: {etcd: {version: \"3.6.16\"}}\n", []string{"spec.etcd.members: is empty"}},
+		"no addresses":     {member("[]"), []string{"spec.etcd.members[0].addresses: is empty"}},
+		"duplicate member": {strings.Replace(minimal, "name: etcd-1", "name: etcd-0", 1), []string{`cluster.yaml:9: spec.etcd.members[1].name: "etcd-0" is used twice`}},
+		"shared address":   {member(`["::ffff:10.0.0.11", etcd-2.example.internal]`), []string{`spec.etcd.members[2].addresses[0]: etcd-2.example.internal is already an address of "etcd-0"`}},
+		"URL":              {member(`["https://10.0.0.11:2379"]`), []string{"is a URL; give the host alone"}},
+		"port":             {member(`["10.0.0.11:2379"]`), []string{`carries port 2379; give "10.0.0.11"`}},
+		"v6 port":          {member(`["[fd00::1]:2379"]`), []string{`carries port 2379; give "fd00::1"`}},
+		"network":          {member(`["10.0.0.0/24"]`), []string{"is a network"}},
+		"bad address": {member(`["10.0.0.256", " a", "bad_host*name", Etcd.example, "0.0.0.0", "224.0.0.1", "fe80::1%eth0", ""]`), []string{
+			"its last part is a number", "white space", "neither an IP address nor a DNS name", "has capitals", "not an address that others can reach", "multicast", "has a zone", "an address is empty",
+		}},
+		"lifetimes":         {minimal + "  pki: {rootLifetime: 24h, issuingLifetime: 48h, leafLifetime: 72h}\n", []string{"48h0m0s is longer than the root's", "72h0m0s is longer than its issuer's"}},
+		"bad lifetimes":     {minimal + "  pki: {rootLifetime: 90d, issuingLifetime: 1s, leafLifetime: -2h}\n", []string{`"90d" is not a duration`, "1s is shorter", "-2h0m0s is shorter"}},
+		"huge lifetime":     {minimal + "  pki: {rootLifetime: 2000000h}\n", []string{"longer than 100 years"}},
+		"pki values":        {minimal + "  pki: {keyAlgorithm: dsa, hierarchy: flat, layout: kubeadm}\n", []string{"want one of ecdsa-p256", "want one of issuing, single", "want one of etcdsec"}},
+		"clients":           {minimal + "  clients: [{name: a, role: admin}, {name: b, role: backup}, {name: b, role: backup}, {name: etcd-0, role: backup}, {name: root, role: backup}, {name: auditor, role: root}]\n", []string{`want one of kubernetes, healthcheck, monitoring, auditor, backup, root, got "admin"`, `"b" is used twice`, "is a member's name too", "superuser", "is there by default with role auditor"}},
+		"default as member": {strings.Replace(minimal, "name: etcd-0", "name: auditor", 1), []string{"is the name of a default client"}},
+		"encryption":        {minimal + "  encryption: {provider: rot13, resources: [\"\"]}\n", []string{"want one of secretbox", "spec.encryption.resources[0]: is empty"}},
+		"kms socket":        {minimal + "  encryption: {provider: kms, socket: /run/kms}\n", []string{"wants unix:///path"}},
+		"isolation":         {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "IPv6 clothes"}},
+		"rotation":          {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
+		"tls":               {minimal + "    tlsMinVersion: TLS1.1\n", []string{"want TLS1.3 or TLS1.2"}},
+		"permittedNames":    {minimal + "  pki: {permittedNames: [10.0.0.1/8, \"*.x\"]}\n", []string{"did you mean 10.0.0.0/8?", "neither an IP address nor a DNS name"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := read(t, tc.spec)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in:\n%v", want, err)
+				}
+			}
+			var fault *Fault
+			if !errors.As(err, &fault) || fault.File != "cluster.yaml" {
+				t.Errorf("no located fault in %v", err)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c, err := read(t, strings.Replace(minimal, "      - {name: etcd-2, addresses: [etcd-2.example.internal]}\n", "", 1)+"    tlsMinVersion: TLS1.2\n  pki: {hierarchy: single}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(c.Warnings, "\n")
+	for _, want := range []string{"2 members survive no more", "hierarchy: single", "TLS1.2"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in:\n%s", want, all)
+		}
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	c, err := read(t, minimal+"    dataDir: \"/srv/{{.Name}}/data\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Etcd.DataDir(c.Etcd.Members[1]); got != "/srv/etcd-1/data" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A spec that does not end is read no further than its bound: 1 GiB of sparse file costs nothing.
+func TestHugeFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "none.yaml")} {
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}
+
+// What is accepted says the same again when it is loaded again, and no input panics.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(minimal))
+	for _, r := range Runtimes() {
+		var b bytes.Buffer
+		if err := WriteTemplate(&b, r); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("{{{{{{"))
+	f.Fuzz(func(t *testing.T, spec []byte) {
+		c, err := Read("cluster.yaml", bytes.NewReader(spec))
+		if err != nil {
+			return
+		}
+		again, err := Read("cluster.yaml", bytes.NewReader(c.YAML))
+		if err != nil {
+			t.Fatalf("accepted once only: %v", err)
+		}
+		if a, b := fmt.Sprintf("%+v", c), fmt.Sprintf("%+v", again); a != b {
+			t.Fatalf("two readings of one spec:\n%s\n%s", a, b)
+		}
+	})
+}

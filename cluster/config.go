@@ -1,0 +1,109 @@
+// Package cluster holds the cluster spec: the one document that says which members,
+// API servers and clients an etcd cluster has, and how its keys, its encryption and
+// its isolation are to be. It loads strictly and reports every fault at once.
+package cluster
+
+// APIVersion and Kind are the only ones a spec may carry.
+const (
+	APIVersion = "etcdsec.dev/v1alpha1"
+	Kind       = "Cluster"
+)
+
+// Config is the spec as the operator wrote it, strictly decoded but not yet judged.
+// A zero value means "not given"; New fills in the defaults.
+type Config struct {
+	APIVersion string   `yaml:"apiVersion"`
+	Kind       string   `yaml:"kind"`
+	Metadata   Metadata `yaml:"metadata"`
+	Spec       Spec     `yaml:"spec"`
+
+	source source
+}
+
+// Metadata names the cluster.
+type Metadata struct {
+	Name string `yaml:"name"`
+}
+
+// Spec is the body of the document.
+type Spec struct {
+	Etcd       EtcdConfig       `yaml:"etcd"`
+	APIServers []HostConfig     `yaml:"apiServers"`
+	Clients    []ClientConfig   `yaml:"clients"`
+	PKI        PKIConfig        `yaml:"pki"`
+	Encryption EncryptionConfig `yaml:"encryption"`
+	Isolation  IsolationConfig  `yaml:"isolation"`
+	Rotation   RotationConfig   `yaml:"rotation"`
+}
+
+// EtcdConfig describes the etcd members and what all of them share.
+type EtcdConfig struct {
+	Version           string         `yaml:"version"`
+	Runtime           string         `yaml:"runtime"`
+	ClientPort        int            `yaml:"clientPort"`
+	PeerPort          int            `yaml:"peerPort"`
+	MetricsPort       int            `yaml:"metricsPort"`
+	PKIDir            string         `yaml:"pkiDir"`
+	DataDir           string         `yaml:"dataDir"`
+	TLSMinVersion     string         `yaml:"tlsMinVersion"`
+	EnableGRPCGateway bool           `yaml:"enableGRPCGateway"`
+	Members           []MemberConfig `yaml:"members"`
+}
+
+// MemberConfig is one etcd member. The first address is the advertised one.
+type MemberConfig struct {
+	Name      string   `yaml:"name"`
+	Addresses []string `yaml:"addresses"`
+	// Joining is set on a member that is added to a cluster which already runs:
+	// etcd must then be told not to bootstrap a new one.
+	Joining bool `yaml:"joining"`
+}
+
+// HostConfig is an API server's host.
+type HostConfig struct {
+	Name      string   `yaml:"name"`
+	Addresses []string `yaml:"addresses"`
+}
+
+// ClientConfig is one holder of a client certificate.
+type ClientConfig struct {
+	Name string `yaml:"name"`
+	Role string `yaml:"role"`
+}
+
+// PKIConfig says how keys and certificates are made. Lifetimes are Go durations in hours, such as 2160h.
+type PKIConfig struct {
+	KeyAlgorithm    string `yaml:"keyAlgorithm"`
+	Hierarchy       string `yaml:"hierarchy"`
+	Layout          string `yaml:"layout"`
+	RootLifetime    string `yaml:"rootLifetime"`
+	IssuingLifetime string `yaml:"issuingLifetime"`
+	LeafLifetime    string `yaml:"leafLifetime"`
+	// PermittedNames widens the issuing CAs' name constraints beyond the members
+	// listed, so that members can join later without the root key: networks
+	// ("10.0.0.0/24") and domains ("etcd.example.internal", which covers its subdomains).
+	PermittedNames []string `yaml:"permittedNames"`
+}
+
+// EncryptionConfig says how kube-apiserver encrypts what it stores.
+type EncryptionConfig struct {
+	Provider  string   `yaml:"provider"`
+	Socket    string   `yaml:"socket"`
+	Resources []string `yaml:"resources"`
+}
+
+// IsolationConfig says who may reach etcd over the network, and what enforces it.
+type IsolationConfig struct {
+	Backends  []string `yaml:"backends"`
+	Scrapers  []string `yaml:"scrapers"`
+	Backups   []string `yaml:"backups"`
+	PodCIDRs  []string `yaml:"podCIDRs"`
+	NodeCIDRs []string `yaml:"nodeCIDRs"`
+}
+
+// RotationConfig gives the argument vectors, one per member, that bring a bundle to
+// its node and restart its etcd. They are never given to a shell.
+type RotationConfig struct {
+	Push    []string `yaml:"push"`
+	Restart []string `yaml:"restart"`
+}

@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxSpecSize is far above any spec (nine members and twenty clients are about 4 KiB)
+// and far below what would hurt to read by mistake.
+const maxSpecSize = 1 << 20
+
+// Load reads, decodes and validates the spec in a file. The error joins every fault.
+func Load(path string) (*Cluster, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster spec: %w", err)
+	}
+	defer f.Close()
+	return Read(path, f)
+}
+
+// Read is Load from a stream; name is what the faults call it.
+func Read(name string, r io.Reader) (*Cluster, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxSpecSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster spec: %w", err)
+	}
+	if len(data) > maxSpecSize {
+		return nil, &Fault{File: name, Problem: "larger than 1 MiB; this is not a cluster spec"}
+	}
+	config, err := Decode(name, data)
+	if err != nil {
+		return nil, err
+	}
+	c, err := New(config)
+	if err != nil {
+		return nil, err
+	}
+	c.YAML = data
+	return c, nil
+}

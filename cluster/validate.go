@@ -1,0 +1,395 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// New validates a spec and fills in its defaults. The error joins every fault.
+func New(config Config) (*Cluster, error) {
+	v := validator{source: config.source}
+	spec := config.Spec
+	if config.APIVersion != APIVersion {
+		v.fault("apiVersion", "want %s, got %q", APIVersion, config.APIVersion)
+	}
+	if config.Kind != Kind {
+		v.fault("kind", "want %s, got %q", Kind, config.Kind)
+	}
+	v.name("metadata.name", config.Metadata.Name)
+	c := &Cluster{
+		Name:       config.Metadata.Name,
+		Etcd:       v.etcd(spec.Etcd),
+		APIServers: v.apiServers(spec.APIServers),
+		PKI:        v.pki(spec.PKI),
+		Encryption: v.encryption(spec.Encryption),
+		Rotation:   v.rotation(spec.Rotation),
+	}
+	c.Clients = v.clients(spec.Clients, c.Etcd.Members)
+	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
+	if err := errors.Join(v.faults...); err != nil {
+		return nil, err
+	}
+	c.Warnings = warnings(c)
+	return c, nil
+}
+
+type validator struct {
+	source source
+	faults []error
+}
+
+func (v *validator) fault(field, format string, a ...any) {
+	v.faults = append(v.faults, v.source.fault(field, format, a...))
+}
+
+// A name becomes a folder, a CN (at most 64 characters, RFC 5280) and a host label.
+func (v *validator) name(field, name string) {
+	switch {
+	case name == "":
+		v.fault(field, "is missing")
+	case !dnsLabel.MatchString(name):
+		v.fault(field, "%q is not a name: want up to 63 lower-case letters, digits and inner dashes", name)
+	}
+}
+
+func (v *validator) etcd(config EtcdConfig) Etcd {
+	e := Etcd{
+		Version:           v.version(config.Version),
+		Runtime:           oneOf(v, "spec.etcd.runtime", config.Runtime, StaticPod, Runtimes()),
+		ClientPort:        v.port("spec.etcd.clientPort", config.ClientPort, 2379),
+		PeerPort:          v.port("spec.etcd.peerPort", config.PeerPort, 2380),
+		MetricsPort:       v.port("spec.etcd.metricsPort", config.MetricsPort, 2381),
+		pkiDir:            v.dir("spec.etcd.pkiDir", config.PKIDir, "/etc/kubernetes/pki/etcd"),
+		dataDir:           v.dir("spec.etcd.dataDir", config.DataDir, "/var/lib/etcd"),
+		EnableGRPCGateway: config.EnableGRPCGateway,
+	}
+	switch config.TLSMinVersion {
+	case "", "TLS1.3":
+		e.TLSMinVersion = tls.VersionTLS13
+	case "TLS1.2":
+		e.TLSMinVersion = tls.VersionTLS12
+	default:
+		v.fault("spec.etcd.tlsMinVersion", "want TLS1.3 or TLS1.2, got %q", config.TLSMinVersion)
+	}
+	if e.ClientPort == e.PeerPort || e.ClientPort == e.MetricsPort || e.PeerPort == e.MetricsPort {
+		v.fault("spec.etcd", "clientPort %d, peerPort %d and metricsPort %d must differ", e.ClientPort, e.PeerPort, e.MetricsPort)
+	}
+	if len(config.Members) == 0 {
+		v.fault("spec.etcd.members", "is empty; a cluster has at least one member")
+	}
+	hosts := make([]HostConfig, 0, len(config.Members))
+	for _, m := range config.Members {
+		hosts = append(hosts, HostConfig{Name: m.Name, Addresses: m.Addresses})
+	}
+	for i, h := range v.hosts("spec.etcd.members", hosts) {
+		e.Members = append(e.Members, Member{Host: h, Joining: config.Members[i].Joining})
+	}
+	return e
+}
+
+// oldestEtcd is the first 3.5 release with --tls-min-version, which every config here sets.
+var oldestEtcd = Version{3, 5, 8}
+
+var versionForm = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})$`)
+
+func (v *validator) version(s string) Version {
+	m := versionForm.FindStringSubmatch(s)
+	if m == nil {
+		v.fault("spec.etcd.version", `want an etcd release such as "3.6.16", got %q`, s)
+		return Version{}
+	}
+	var n [3]int
+	for i := range n {
+		n[i], _ = strconv.Atoi(m[i+1]) // at most four digits
+	}
+	version := Version{n[0], n[1], n[2]}
+	if version.Compare(oldestEtcd) < 0 {
+		v.fault("spec.etcd.version", "etcd %s cannot be told its lowest TLS version; want %s or newer", version, oldestEtcd)
+	}
+	return version
+}
+
+func (v *validator) port(field string, given, otherwise int) uint16 {
+	switch {
+	case given == 0:
+		return uint16(otherwise)
+	case given < 1 || given > 65535:
+		v.fault(field, "%d is not a port", given)
+		return 0
+	}
+	return uint16(given)
+}
+
+const namePlaceholder = "{{.Name}}"
+
+func expandName(s, name string) string { return strings.ReplaceAll(s, namePlaceholder, name) }
+
+// A dir ends up in unit files and YAML of a root-owned process: absolute, clean, plain characters.
+var plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/@+-]+$`)
+
+func (v *validator) dir(field, given, otherwise string) string {
+	if given == "" {
+		return otherwise
+	}
+	plain := expandName(given, "x")
+	switch {
+	case strings.Contains(plain, "{{"):
+		v.fault(field, "%q: the only placeholder here is %s", given, namePlaceholder)
+	case !path.IsAbs(plain) || path.Clean(plain) != plain || plain == "/":
+		v.fault(field, "%q is not a clean absolute path", given)
+	case !plainPath.MatchString(plain):
+		v.fault(field, "%q has characters that unit files and manifests treat as special", given)
+	}
+	return given
+}
+
+func (v *validator) apiServers(config []HostConfig) []Host {
+	return v.hosts("spec.apiServers", config)
+}
+
+// hosts checks a list whose names and addresses must be unique in it.
+func (v *validator) hosts(field string, config []HostConfig) []Host {
+	hosts := make([]Host, 0, len(config))
+	names, owners := map[string]bool{}, map[Address]string{}
+	for i, h := range config {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		v.name(at+".name", h.Name)
+		if h.Name != "" && names[h.Name] {
+			v.fault(at+".name", "%q is used twice", h.Name)
+		}
+		names[h.Name] = true
+		if len(h.Addresses) == 0 {
+			v.fault(at+".addresses", "is empty; the first address is the advertised one")
+		}
+		host := Host{Name: h.Name}
+		for j, s := range h.Addresses {
+			here := fmt.Sprintf("%s.addresses[%d]", at, j)
+			a, err := ParseAddress(s)
+			if err != nil {
+				v.fault(here, "%v", err)
+				continue
+			}
+			if owner, taken := owners[a]; taken {
+				v.fault(here, "%s is already an address of %q", a, owner)
+			}
+			owners[a] = h.Name
+			host.Addresses = append(host.Addresses, a)
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts
+}
+
+// defaultClients have a certificate in every cluster.
+func defaultClients() []Client {
+	return []Client{
+		{Name: "kube-apiserver", Role: RoleKubernetes},
+		{Name: "healthcheck", Role: RoleHealthcheck},
+		{Name: "auditor", Role: RoleAuditor},
+	}
+}
+
+func (v *validator) clients(config []ClientConfig, members []Member) []Client {
+	clients := defaultClients()
+	seen := map[string]bool{}
+	for i, given := range config {
+		at := fmt.Sprintf("spec.clients[%d]", i)
+		v.name(at+".name", given.Name)
+		role := oneOf(v, at+".role", given.Role, "", Roles())
+		switch {
+		case seen[given.Name]:
+			v.fault(at+".name", "%q is used twice", given.Name)
+		case slices.ContainsFunc(members, func(m Member) bool { return m.Name == given.Name }):
+			// A member's certificate would then log in as this client's etcd user.
+			v.fault(at+".name", "%q is a member's name too; the CN of a certificate is its etcd user", given.Name)
+		case given.Name == string(RoleRoot) && role != RoleRoot:
+			v.fault(at+".name", `"root" is etcd's superuser; only a client of role root may have that name`)
+		}
+		seen[given.Name] = true
+		standard := slices.IndexFunc(clients[:len(defaultClients())], func(c Client) bool { return c.Name == given.Name })
+		switch {
+		case standard < 0:
+			clients = append(clients, Client{Name: given.Name, Role: role})
+		case clients[standard].Role != role:
+			v.fault(at+".role", "%q is there by default with role %s; give another name to a client of role %s", given.Name, clients[standard].Role, role)
+		}
+	}
+	for _, m := range members {
+		if slices.ContainsFunc(defaultClients(), func(c Client) bool { return c.Name == m.Name }) {
+			v.fault("spec.etcd.members", "%q is the name of a default client; the CN of a certificate is its etcd user", m.Name)
+		}
+	}
+	return clients
+}
+
+func (v *validator) pki(config PKIConfig) PKI {
+	p := PKI{
+		KeyAlgorithm:    oneOf(v, "spec.pki.keyAlgorithm", config.KeyAlgorithm, ECDSAP256, KeyAlgorithms()),
+		Hierarchy:       oneOf(v, "spec.pki.hierarchy", config.Hierarchy, Issuing, []Hierarchy{Issuing, Single}),
+		RootLifetime:    v.lifetime("spec.pki.rootLifetime", config.RootLifetime, 87600*time.Hour),
+		IssuingLifetime: v.lifetime("spec.pki.issuingLifetime", config.IssuingLifetime, 8760*time.Hour),
+		LeafLifetime:    v.lifetime("spec.pki.leafLifetime", config.LeafLifetime, 2160*time.Hour),
+	}
+	oneOf(v, "spec.pki.layout", config.Layout, "etcdsec", []string{"etcdsec"})
+	for i, s := range config.PermittedNames {
+		r, err := ParseRange(s)
+		if err != nil {
+			v.fault(fmt.Sprintf("spec.pki.permittedNames[%d]", i), "%v", err)
+			continue
+		}
+		p.PermittedNames = append(p.PermittedNames, r)
+	}
+	if p.Hierarchy == Single {
+		p.IssuingLifetime = p.RootLifetime
+	}
+	if p.IssuingLifetime > p.RootLifetime {
+		v.fault("spec.pki.issuingLifetime", "%s is longer than the root's %s", p.IssuingLifetime, p.RootLifetime)
+	}
+	if p.LeafLifetime > p.IssuingLifetime {
+		v.fault("spec.pki.leafLifetime", "%s is longer than its issuer's %s", p.LeafLifetime, p.IssuingLifetime)
+	}
+	return p
+}
+
+// shortestLifetime leaves room for the backdating of NotBefore and for a renewal at two thirds.
+const shortestLifetime = time.Hour
+
+// longestLifetime keeps NotAfter in the four-digit years of X.509 (RFC 5280, 4.1.2.5).
+const longestLifetime = 100 * 8760 * time.Hour
+
+func (v *validator) lifetime(field, given string, otherwise time.Duration) time.Duration {
+	if given == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(given)
+	switch {
+	case err != nil:
+		v.fault(field, "%q is not a duration; write it in hours, such as 2160h", given)
+		return otherwise
+	case d < shortestLifetime:
+		v.fault(field, "%s is shorter than %s", d, shortestLifetime)
+		return otherwise
+	case d > longestLifetime:
+		v.fault(field, "%s is longer than 100 years", d)
+		return otherwise
+	}
+	return d
+}
+
+func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
+	config.Provider = oneOf(v, "spec.encryption.provider", config.Provider, "secretbox", []string{"secretbox", "aesgcm", "aescbc", "kms"})
+	switch {
+	case config.Provider == "kms" && !strings.HasPrefix(config.Socket, "unix:///"):
+		v.fault("spec.encryption.socket", "provider kms wants unix:///path/to.sock, got %q", config.Socket)
+	case config.Provider != "kms" && config.Socket != "":
+		v.fault("spec.encryption.socket", "only provider kms has a socket")
+	}
+	if len(config.Resources) == 0 {
+		config.Resources = []string{"secrets", "configmaps"}
+	}
+	for i, r := range config.Resources {
+		if r == "" {
+			v.fault(fmt.Sprintf("spec.encryption.resources[%d]", i), "is empty")
+		}
+	}
+	return config
+}
+
+// Backends are what can enforce the isolation, in the order in which help names them.
+func Backends() []string {
+	return []string{"networkpolicy", "calico", "cilium", "clusternetworkpolicy", "nftables", "systemd"}
+}
+
+func (v *validator) isolation(config IsolationConfig, runtime Runtime) Isolation {
+	i := Isolation{Backends: config.Backends}
+	for n, b := range config.Backends {
+		oneOf(v, fmt.Sprintf("spec.isolation.backends[%d]", n), b, "", Backends())
+	}
+	if len(i.Backends) == 0 {
+		// A NetworkPolicy never selects a Pod on the host network, so it is only for hosted etcd.
+		i.Backends = []string{"nftables"}
+		if runtime == Hosted {
+			i.Backends = []string{"networkpolicy"}
+		}
+	}
+	i.Scrapers = v.prefixes("spec.isolation.scrapers", config.Scrapers)
+	i.Backups = v.prefixes("spec.isolation.backups", config.Backups)
+	i.PodCIDRs = v.prefixes("spec.isolation.podCIDRs", config.PodCIDRs)
+	i.NodeCIDRs = v.prefixes("spec.isolation.nodeCIDRs", config.NodeCIDRs)
+	return i
+}
+
+func (v *validator) prefixes(field string, given []string) []netip.Prefix {
+	prefixes := make([]netip.Prefix, 0, len(given))
+	for i, s := range given {
+		p, err := ParsePrefix(s)
+		if err != nil {
+			v.fault(fmt.Sprintf("%s[%d]", field, i), "%v", err)
+			continue
+		}
+		prefixes = append(prefixes, p)
+	}
+	return prefixes
+}
+
+// rotation renders each argument once, so that a misspelt placeholder shows here and not half-way through a rotation.
+func (v *validator) rotation(config RotationConfig) RotationConfig {
+	check := func(field string, argv []string) {
+		for i, arg := range argv {
+			t, err := template.New("").Parse(arg)
+			if err == nil {
+				err = t.Execute(io.Discard, struct{ Bundle, Address, Name string }{})
+			}
+			if err != nil {
+				v.fault(fmt.Sprintf("%s[%d]", field, i), "%q: want only {{.Name}}, {{.Address}} and {{.Bundle}} as placeholders", arg)
+			}
+		}
+	}
+	check("spec.rotation.push", config.Push)
+	check("spec.rotation.restart", config.Restart)
+	return config
+}
+
+// oneOf takes a value out of a closed list.
+func oneOf[T ~string](v *validator, field, given string, otherwise T, known []T) T {
+	if given == "" && otherwise != "" {
+		return otherwise
+	}
+	if !slices.Contains(known, T(given)) {
+		names := make([]string, 0, len(known))
+		for _, k := range known {
+			names = append(names, string(k))
+		}
+		v.fault(field, "want one of %s, got %q", strings.Join(names, ", "), given)
+	}
+	return T(given)
+}
+
+func warnings(c *Cluster) []string {
+	var w []string
+	switch n := len(c.Etcd.Members); {
+	case n == 1:
+		w = append(w, "spec.etcd.members: one member: the cluster is down whenever it is, and every restart is an outage")
+	case n%2 == 0:
+		w = append(w, fmt.Sprintf("spec.etcd.members: %d members survive no more failures than %d would, and have more to lose", n, n-1))
+	case n > 7:
+		w = append(w, fmt.Sprintf("spec.etcd.members: %d members: every write waits for %d of them", n, n/2+1))
+	}
+	if c.PKI.Hierarchy == Single {
+		w = append(w, "spec.pki.hierarchy: single: every rotation of a CA then restarts every member; issuing CAs rotate without one")
+	}
+	if c.Etcd.TLSMinVersion == tls.VersionTLS12 {
+		w = append(w, "spec.etcd.tlsMinVersion: TLS1.2: every etcd client since 3.4 speaks TLS 1.3")
+	}
+	return w
+}

@@ -1,0 +1,186 @@
+// Package durable writes files that survive a crash: each is complete under its name or
+// not there, with its mode and owner set before its first byte, and on the disk, not
+// only in the page cache, when the call returns.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Owner is a numeric owner. The zero *Owner (nil) leaves files to the process's own user.
+type Owner struct{ UID, GID int }
+
+// File is one file to write.
+type File struct {
+	Name string
+	Mode fs.FileMode // permission bits; exactly these, whatever the umask
+	Data []byte
+}
+
+// MakeDir creates a folder with mode 0700 whatever the umask, if it is not there, and
+// makes its entry in the parent durable. The parent must exist.
+func MakeDir(path string, owner *Owner) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			info, statErr := os.Stat(path)
+			if statErr == nil && info.IsDir() {
+				return nil
+			}
+		}
+		return fmt.Errorf("creating folder: %w", err)
+	}
+	if err := os.Chmod(path, 0o700); err != nil { // umask 0777 would have left 0000
+		return fmt.Errorf("creating folder: %w", err)
+	}
+	if owner != nil {
+		if err := os.Chown(path, owner.UID, owner.GID); err != nil {
+			return fmt.Errorf("creating folder: %w", err)
+		}
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// MakeDirs is MakeDir for a path of which several last parts may be missing.
+func MakeDirs(path string, owner *Owner) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := MakeDirs(parent, owner); err != nil {
+			return err
+		}
+	}
+	return MakeDir(path, owner)
+}
+
+// create writes a new file that must not exist yet and syncs it, but not its folder.
+func create(path string, f File, owner *Owner) (err error) {
+	// O_EXCL also refuses to follow a symlink that somebody left at this name.
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := out.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			_ = os.Remove(path) // best effort: the next run removes it too
+		}
+	}()
+	if owner != nil {
+		if err := out.Chown(owner.UID, owner.GID); err != nil {
+			return err
+		}
+	}
+	if err := out.Chmod(f.Mode.Perm()); err != nil {
+		return err
+	}
+	if _, err := out.Write(f.Data); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+// WriteFile replaces dir/f.Name: a temporary file in dir, synced, renamed, dir synced.
+func WriteFile(dir string, f File, owner *Owner) error {
+	path := filepath.Join(dir, f.Name)
+	tmp := filepath.Join(dir, "."+f.Name+tmpSuffix)
+	// Only the holder of the store's lock writes here, so a file of this name is left
+	// from a killed run.
+	if err := removeIfThere(tmp); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := create(tmp, f, owner); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		_ = os.Remove(tmp)
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return SyncDir(dir)
+}
+
+const tmpSuffix = ".tmp"
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Append adds data to the end of a file of mode 0600 and syncs it. When the data cannot
+// be written whole, the file is cut back to what it was.
+func Append(path string, data []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("appending to %s: %w", path, err), f.Truncate(info.Size()))
+	}
+	if info.Size() == 0 {
+		return SyncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// ReadFile reads a regular file of at most limit bytes. Anything else, a folder, a
+// device, a pipe that never ends, a larger file, is an error that names the path.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", limit)}
+	}
+	return data, nil
+}
+
+// SyncDir makes the names in a folder durable.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := d.Sync(); err != nil {
+		_ = d.Close()
+		return fmt.Errorf("syncing folder: %w", err)
+	}
+	return d.Close()
+}

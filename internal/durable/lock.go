@@ -1,0 +1,29 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// ErrLocked means that another process works on the same folder.
+var ErrLocked = errors.New("another etcdsec is working on it")
+
+// Lock takes a folder for this process until release is called or the process ends. It
+// does not wait. A lock file would also stop two runs, but it survives a crash and then
+// stops every run; flock ends with the process.
+func Lock(dir string) (release func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = d.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return func() { _ = d.Close() }, nil
+}
