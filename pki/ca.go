@@ -1,0 +1,90 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// backdate lets a certificate work on a node whose clock is a little behind.
+const backdate = 5 * time.Minute
+
+// ca is an authority with its certificate and, where it is at hand, its key.
+type ca struct {
+	Authority
+	cert *x509.Certificate
+	key  crypto.Signer // nil when the key is kept elsewhere
+}
+
+// certifyCA makes and verifies an authority's certificate; signer is the authority itself
+// for a root. crypto/x509 makes it and not cfssl, whose CAs have no path length and no
+// name constraints.
+func certifyCA(clusterName string, a Authority, pub crypto.PublicKey, signer *ca, now time.Time) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: caCommonName(clusterName, a.Name, pub)},
+		NotBefore:             now.Add(-backdate).UTC(),
+		NotAfter:              now.Add(a.Lifetime).UTC(),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLen:            a.pathLen,
+		MaxPathLenZero:        a.pathLen == 0,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:           a.EKUs,
+	}
+	a.constraints.apply(template)
+	parent := template
+	if a.Issuer != "" {
+		parent = signer.cert
+		template.NotAfter = earlier(template.NotAfter, parent.NotAfter)
+		template.NotBefore = later(template.NotBefore, parent.NotBefore)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, signer.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing %s: %w", a.Name, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("signing %s: %w", a.Name, err)
+	}
+	if err := verifyCA(a, cert, signer.cert, pub, now); err != nil {
+		return nil, fmt.Errorf("verifying %s before its release: %w", a.Name, err)
+	}
+	return cert, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// caCommonName differs for every key. Two CAs of one name, as after a rotation, would
+// confuse every verifier that finds issuers by name.
+func caCommonName(clusterName, authority string, pub crypto.PublicKey) string {
+	const most = 64 // ub-common-name, RFC 5280
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return authority // unreachable for keys of generateKey
+	}
+	sum := sha256.Sum256(der)
+	suffix := " " + authority + " " + hex.EncodeToString(sum[:4])
+	return clusterName[:min(len(clusterName), most-len(suffix))] + suffix
+}

@@ -1,0 +1,70 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// encodeCertificates is a PEM bundle in the given order, leaf first.
+func encodeCertificates(certs ...*x509.Certificate) []byte {
+	var b bytes.Buffer
+	for _, c := range certs {
+		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a bytes.Buffer takes every write
+	}
+	return b.Bytes()
+}
+
+// ParseCertificates reads a PEM bundle of one or more certificates. Any other block, and
+// anything between blocks but white space, is an error: etcd refuses to start on the
+// former, and the latter is what a damaged file looks like.
+func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	rest := bytes.TrimSpace(certPEM)
+	if len(rest) == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	for len(rest) > 0 {
+		if !bytes.HasPrefix(rest, []byte("-----BEGIN ")) {
+			return nil, fmt.Errorf("no PEM certificate at its start, or something behind its %d certificates", len(certs))
+		}
+		block, after := pem.Decode(rest)
+		if block == nil {
+			return nil, fmt.Errorf("PEM block %d is cut short or damaged", len(certs)+1)
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM block %d is of type %q, want a certificate", len(certs)+1, block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+		rest = bytes.TrimSpace(after)
+	}
+	return certs, nil
+}
+
+// serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).
+const serialBits = 159
+
+// newSerial is random. It is unique across all CAs of a store, because etcd compares
+// CRL entries by serial number alone.
+func newSerial() (*big.Int, error) {
+	for {
+		serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), serialBits))
+		if err != nil || serial.Sign() > 0 {
+			return serial, err
+		}
+	}
+}
+
+// SerialString is a serial number in hexadecimal, as openssl prints it, in lower case.
+func SerialString(serial *big.Int) string {
+	return hex.EncodeToString(serial.Bytes())
+}

@@ -1,0 +1,185 @@
+// Package cfsslca signs leaves with cfssl and closes the hazards of doing so: what cfssl
+// takes silently (an unknown profile, a lifetime past the CA's, a host that is none, a
+// subject or an extension out of the CSR) is refused or never reaches it. It is the only
+// importer of cfssl.
+package cfsslca
+
+import (
+	"crypto"
+	"crypto/fips140"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cloudflare/cfssl/config"
+	cflog "github.com/cloudflare/cfssl/log"
+	"github.com/cloudflare/cfssl/signer"
+	"github.com/cloudflare/cfssl/signer/local"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// Signer signs leaves with one CA.
+type Signer struct {
+	ca    *x509.Certificate
+	local *local.Signer
+}
+
+// Request is everything in a leaf but its key, which alone is taken from the CSR.
+type Request struct {
+	CSR        []byte // DER
+	Serial     *big.Int
+	CommonName string
+	IPs        []netip.Addr
+	DNS        []string
+	EKUs       []x509.ExtKeyUsage
+	NotBefore  time.Time
+	NotAfter   time.Time
+}
+
+// Profiles of the policy, one per set of extended key usages that an etcd cluster has.
+const (
+	profileServer = "server"
+	profileClient = "client"
+	profilePeer   = "peer"
+)
+
+// New makes a signer out of a CA's certificate and key.
+func New(ca *x509.Certificate, key crypto.Signer) (*Signer, error) {
+	if fips140.Enforced() {
+		// cfssl 1.6.5 computes subject key IDs with SHA-1 and panics here.
+		return nil, errors.New("cfssl cannot sign under GODEBUG=fips140=only; use fips140=on")
+	}
+	silence()
+	s, err := local.NewSigner(key, ca, signer.DefaultSigAlgo(key), policy())
+	if err != nil {
+		return nil, fmt.Errorf("preparing the signer: %v", err)
+	}
+	return &Signer{ca: ca, local: s}, nil
+}
+
+func policy() *config.Signing {
+	profile := func(usages ...string) *config.SigningProfile {
+		return &config.SigningProfile{
+			Usage:  append([]string{"digital signature"}, usages...),
+			Expiry: time.Hour, // required by cfssl; every request carries its own NotAfter
+			// Without a whitelist the CSR's subject and names would be taken as they are.
+			CSRWhitelist: &config.CSRWhitelist{PublicKey: true, PublicKeyAlgorithm: true, SignatureAlgorithm: true},
+			// CopyExtensions stays off: it lets the CSR override key usage and EKU.
+			ClientProvidesSerialNumbers: true,
+		}
+	}
+	return &config.Signing{
+		Default: profile("server auth"),
+		Profiles: map[string]*config.SigningProfile{
+			profileServer: profile("server auth"),
+			profileClient: profile("client auth"),
+			profilePeer:   profile("server auth", "client auth"),
+		},
+	}
+}
+
+// profileFor names the profile of a set of EKUs. cfssl falls back to the default profile
+// for a name it does not know, so no name that is not in the policy may leave here.
+func profileFor(ekus []x509.ExtKeyUsage) (string, error) {
+	var server, client bool
+	for _, eku := range ekus {
+		switch eku {
+		case x509.ExtKeyUsageServerAuth:
+			server = true
+		case x509.ExtKeyUsageClientAuth:
+			client = true
+		default:
+			return "", fmt.Errorf("no profile for extended key usage %d", eku)
+		}
+	}
+	switch {
+	case server && client:
+		return profilePeer, nil
+	case server:
+		return profileServer, nil
+	case client:
+		return profileClient, nil
+	}
+	return "", errors.New("no profile without an extended key usage")
+}
+
+// Sign returns the signed certificate. The caller verifies it before it is released.
+func (s *Signer) Sign(r Request) (*x509.Certificate, error) {
+	profile, err := profileFor(r.EKUs)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(r, profile); err != nil {
+		return nil, err
+	}
+	hosts := make([]string, 0, len(r.IPs)+len(r.DNS)) // not nil: nil would keep the CSR's
+	for _, ip := range r.IPs {
+		hosts = append(hosts, ip.String())
+	}
+	hosts = append(hosts, r.DNS...)
+	certPEM, err := s.local.Sign(signer.SignRequest{
+		Request:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: r.CSR})),
+		Profile:   profile,
+		Hosts:     hosts,
+		Subject:   &signer.Subject{CN: r.CommonName},
+		Serial:    r.Serial,
+		NotBefore: r.NotBefore,
+		NotAfter:  r.NotAfter,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("signing: %v", err)
+	}
+	block, _ := pem.Decode(certPEM)
+	if block == nil {
+		return nil, errors.New("signing: cfssl returned no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+func (s *Signer) check(r Request, profile string) error {
+	switch {
+	case r.CommonName == "":
+		return errors.New("a leaf without a common name")
+	case r.Serial == nil || r.Serial.Sign() <= 0:
+		return errors.New("a leaf without a serial number")
+	case profile != profileClient && len(r.IPs)+len(r.DNS) == 0:
+		return errors.New("a server or peer leaf without a subject alternative name")
+	case r.NotBefore.IsZero() || !r.NotBefore.Before(r.NotAfter):
+		return fmt.Errorf("no lifetime between %s and %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
+	case r.NotAfter.After(s.ca.NotAfter) || r.NotBefore.Before(s.ca.NotBefore):
+		return fmt.Errorf("a lifetime until %s is not within the issuer's, which ends %s", r.NotAfter.Format(time.RFC3339), s.ca.NotAfter.Format(time.RFC3339))
+	}
+	for _, ip := range r.IPs {
+		if !ip.IsValid() || ip.Zone() != "" || ip.Is4In6() {
+			return fmt.Errorf("%q is not an address for a certificate", ip)
+		}
+	}
+	for _, dns := range r.DNS {
+		// cfssl guesses what a host string is; "10.0.0.1:2379" would become a DNS name.
+		if a, err := cluster.ParseAddress(dns); err != nil || a.DNS != dns {
+			return fmt.Errorf("%q is not a DNS name", dns)
+		}
+	}
+	return nil
+}
+
+// silence stops cfssl's global logger, which prints a line to stderr for every signature.
+var silence = sync.OnceFunc(func() {
+	cflog.Level = cflog.LevelFatal
+	cflog.SetLogger(discard{})
+})
+
+type discard struct{}
+
+func (discard) Debug(string)   {}
+func (discard) Info(string)    {}
+func (discard) Warning(string) {}
+func (discard) Err(string)     {}
+func (discard) Crit(string)    {}
+func (discard) Emerg(string)   {}

@@ -1,0 +1,252 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// SpecName is the file of the spec in a store.
+const SpecName = "cluster.yaml"
+
+// Bounds of what is read from a store. A file of a hundred RSA-4096 certificates is 200 KiB.
+const maxPEMSize = 1 << 20
+
+// Store is the operator's folder of one cluster, held for this process alone.
+type Store struct {
+	Dir     string
+	release func()
+}
+
+// OpenStore opens the store in dir, for the cluster of that spec, and locks it until
+// Close. It makes the folder where there is none. A folder that holds something else, or
+// another cluster's store, is refused.
+func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
+	if err := durable.MakeDirs(dir, nil); err != nil {
+		return nil, err
+	}
+	return openStore(dir, c)
+}
+
+// PeekStore is OpenStore for a dry run: it makes no folder.
+func PeekStore(dir string, c *cluster.Cluster) (*Store, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return &Store{Dir: dir, release: func() {}}, nil
+	}
+	return openStore(dir, c)
+}
+
+func openStore(dir string, c *cluster.Cluster) (*Store, error) {
+	release, err := durable.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Dir: dir, release: release}
+	if err := s.checkOwnership(c); err != nil {
+		release()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives the store free.
+func (s *Store) Close() { s.release() }
+
+// ErrForeignStore means that a folder holds something other than this cluster's store.
+var ErrForeignStore = errors.New("not the store of this cluster")
+
+func (s *Store) checkOwnership(c *cluster.Cluster) error {
+	path := filepath.Join(s.Dir, SpecName)
+	issued, err := cluster.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.checkEmpty()
+	}
+	if err != nil {
+		return fmt.Errorf("reading what was issued before: %w", err)
+	}
+	if issued.Name != c.Name {
+		return fmt.Errorf("%s: %w: it was issued for cluster %q, the spec is of %q", s.Dir, ErrForeignStore, issued.Name, c.Name)
+	}
+	if issued.PKI.Hierarchy != c.PKI.Hierarchy {
+		return fmt.Errorf("%s: %w: it was issued with hierarchy %q, the spec wants %q; that is another PKI", s.Dir, ErrForeignStore, issued.PKI.Hierarchy, c.PKI.Hierarchy)
+	}
+	return nil
+}
+
+// checkEmpty allows a new store only where there is nothing yet.
+func (s *Store) checkEmpty() error {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil {
+		return err
+	}
+	if at := slices.IndexFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }); at >= 0 {
+		return fmt.Errorf("%s: %w: it has no %s but holds %s", s.Dir, ErrForeignStore, SpecName, entries[at].Name())
+	}
+	return nil
+}
+
+// loadCA reads an authority, or returns nil where it was not issued yet. What it returns
+// has been verified against the plan, its issuer and the given time.
+func (s *Store) loadCA(a Authority, issuer *ca, now time.Time) (*ca, error) {
+	dir := filepath.Join(s.Dir, filepath.FromSlash(a.Path()))
+	certPath, keyPath := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	certs, err := readCertificates(certPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(keyPath); err == nil {
+			return nil, fmt.Errorf("%s is there and its certificate ca.crt is not; keys are never overwritten", keyPath)
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(certs) != 1 {
+		return nil, fmt.Errorf("%s: holds %d certificates, want the authority's own alone", certPath, len(certs))
+	}
+	loaded := &ca{Authority: a, cert: certs[0]}
+	if loaded.key, err = readKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var issuerCert *x509.Certificate
+	if issuer != nil {
+		issuerCert = issuer.cert
+	}
+	var pub crypto.PublicKey
+	if loaded.key != nil {
+		pub = loaded.key.Public()
+	}
+	if err := verifyCA(a, loaded.cert, issuerCert, pub, now); err != nil {
+		return nil, fmt.Errorf("%s: %w", certPath, err)
+	}
+	return loaded, nil
+}
+
+// leafState is a leaf as the store has it.
+type leafState struct {
+	chain []*x509.Certificate // nil when it was not issued yet
+	key   crypto.Signer       // nil when the key is on its node only
+}
+
+func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
+	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
+	keyPath := filepath.Join(dir, l.Base+".key")
+	chain, err := readCertificates(filepath.Join(dir, l.Base+".crt"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(keyPath); err == nil {
+			return leafState{}, fmt.Errorf("%s is there and its certificate is not; keys are never overwritten", keyPath)
+		}
+		return leafState{}, nil
+	}
+	if err != nil {
+		return leafState{}, err
+	}
+	key, err := readKey(keyPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return leafState{}, err
+	}
+	return leafState{chain: chain, key: key}, nil
+}
+
+// trustDrift names the trust files of an issued bundle that are not the plan's roots.
+func (s *Store) trustDrift(b Bundle, roots map[string]*ca) ([]string, error) {
+	var drifted []string
+	for _, t := range b.Trust {
+		data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(b.Path), t.Name), maxPEMSize)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		root := roots[t.Root]
+		if root != nil && !bytes.Equal(data, encodeCertificates(root.cert)) {
+			drifted = append(drifted, t.Name)
+		}
+	}
+	return drifted, nil
+}
+
+// bundleFiles are the files of a bundle's current version.
+func (s *Store) bundleFiles(b Bundle) ([]durable.File, error) {
+	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []durable.File
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		data, err := durable.ReadFile(filepath.Join(dir, e.Name()), maxPEMSize)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, durable.File{Name: e.Name(), Mode: info.Mode().Perm(), Data: data})
+	}
+	return files, nil
+}
+
+// FileState compares a file of the store with what it should be.
+func (s *Store) FileState(relative string, data []byte) (exists, equal bool, err error) {
+	got, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(relative)), maxPEMSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	return true, bytes.Equal(got, data), nil
+}
+
+// WriteFile writes a file that holds no key, such as a configuration, into the store.
+func (s *Store) WriteFile(relative string, f durable.File, owner *durable.Owner) error {
+	dir := filepath.Join(s.Dir, filepath.FromSlash(relative))
+	if err := durable.MakeDirs(dir, owner); err != nil {
+		return err
+	}
+	return durable.WriteFile(dir, f, owner)
+}
+
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	data, err := durable.ReadFile(path, maxPEMSize)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return certs, nil
+}
+
+func readKey(path string) (crypto.Signer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	data, err := durable.ReadFile(path, maxPEMSize)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ParseKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return key, nil
+}

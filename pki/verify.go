@@ -1,0 +1,127 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// verifyLeaf checks a leaf and the chain behind it against the plan, with nothing but
+// crypto/x509: the chain to the root for each EKU, exactly the planned SANs, EKUs and
+// subject, the lifetime within the issuer's, and the key. All faults are joined.
+func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
+	leaf := chain[0]
+	faults := verifyNames(want, leaf)
+	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature {
+		faults = append(faults, errors.New("has the key usage of a CA, not of a leaf"))
+	}
+	if !samePublicKey(leaf.PublicKey, pub) {
+		faults = append(faults, errors.New("does not belong to its key"))
+	}
+	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
+	for _, eku := range want.EKUs {
+		if err := verifyChain(chain, root, eku, now); err != nil {
+			faults = append(faults, err)
+			break // the same fault for each EKU, or one that is told apart below
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// verifyNames compares what a leaf says it is with the plan.
+func verifyNames(want Leaf, leaf *x509.Certificate) []error {
+	var faults []error
+	if leaf.Subject.CommonName != want.CommonName || len(leaf.Subject.Names) != 1 {
+		faults = append(faults, fmt.Errorf("has subject %q, want CN=%s", leaf.Subject, want.CommonName))
+	}
+	if got, other := namesOf(leaf); !got.sameSet(want.Names) || other > 0 {
+		faults = append(faults, fmt.Errorf("has the names %q, want %q", got.Strings(), want.Names.Strings()))
+	}
+	if !sameEKUs(leaf.ExtKeyUsage, want.EKUs) || len(leaf.UnknownExtKeyUsage) > 0 {
+		faults = append(faults, fmt.Errorf("has the extended key usages %q, want %q", EKUNames(leaf.ExtKeyUsage), EKUNames(want.EKUs)))
+	}
+	return faults
+}
+
+// verifyNesting wants every lifetime within that of the next certificate of the chain.
+func verifyNesting(chain []*x509.Certificate) []error {
+	var faults []error
+	for i, cert := range chain[:len(chain)-1] {
+		issuer := chain[i+1]
+		if cert.NotAfter.After(issuer.NotAfter) || cert.NotBefore.Before(issuer.NotBefore) {
+			faults = append(faults, fmt.Errorf("%q lives until %s, past its issuer's %s", cert.Subject.CommonName, cert.NotAfter.Format(time.RFC3339), issuer.NotAfter.Format(time.RFC3339)))
+		}
+	}
+	return faults
+}
+
+func verifyChain(chain []*x509.Certificate, root *x509.Certificate, eku x509.ExtKeyUsage, now time.Time) error {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(root)
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: intermediates,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{eku},
+	})
+	return err
+}
+
+// verifyCA checks an authority's certificate against the plan and its issuer.
+func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
+	var faults []error
+	if !cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
+		faults = append(faults, errors.New("is not the certificate of a CA"))
+	}
+	if cert.MaxPathLen != want.pathLen {
+		faults = append(faults, fmt.Errorf("has path length %d, want %d", cert.MaxPathLen, want.pathLen))
+	}
+	if !sameEKUs(cert.ExtKeyUsage, want.EKUs) {
+		faults = append(faults, fmt.Errorf("has the extended key usages %q, want %q", EKUNames(cert.ExtKeyUsage), EKUNames(want.EKUs)))
+	}
+	if pub != nil && !samePublicKey(cert.PublicKey, pub) {
+		faults = append(faults, errors.New("does not belong to its key"))
+	}
+	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		faults = append(faults, fmt.Errorf("is valid from %s to %s, and it is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
+	}
+	if issuer == nil {
+		issuer = cert
+	}
+	if err := cert.CheckSignatureFrom(issuer); err != nil {
+		faults = append(faults, fmt.Errorf("is not signed by %q: %w", issuer.Subject.CommonName, err))
+	}
+	faults = append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
+	return errors.Join(faults...)
+}
+
+func sameEKUs(a, b []x509.ExtKeyUsage) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+// EKUNames are extended key usages in the spelling of RFC 5280.
+func EKUNames(ekus []x509.ExtKeyUsage) []string {
+	names := make([]string, 0, len(ekus))
+	for _, eku := range ekus {
+		switch eku {
+		case x509.ExtKeyUsageServerAuth:
+			names = append(names, "serverAuth")
+		case x509.ExtKeyUsageClientAuth:
+			names = append(names, "clientAuth")
+		case x509.ExtKeyUsageAny:
+			names = append(names, "anyExtendedKeyUsage")
+		default:
+			names = append(names, fmt.Sprintf("eku(%d)", eku))
+		}
+	}
+	return names
+}
