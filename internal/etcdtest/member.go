@@ -1,0 +1,174 @@
+package etcdtest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config is how to start one etcd process.
+type Config struct {
+	Name    string
+	Version string   // one of Versions; V3_6 when empty
+	Args    []string // etcd's flags, or --config-file=…
+	Dir     string   // working directory
+	LogPath string   // where its output goes; it is created
+
+	// HealthURL answers 200 when the member takes part in a cluster with a leader: the
+	// /health of a listener, or /readyz. HealthTLS is for an https one.
+	HealthURL string
+	HealthTLS *tls.Config
+
+	// Detach lets the process outlive this one.
+	Detach bool
+}
+
+// Member is one etcd process.
+type Member struct {
+	config Config
+	cmd    *exec.Cmd
+	done   chan struct{}
+
+	mu   sync.Mutex
+	exit error
+}
+
+// Start starts a member and returns at once. The binary is built first where it has to be.
+func Start(ctx context.Context, config Config, progress io.Writer) (*Member, error) {
+	if config.Version == "" {
+		config.Version = V3_6
+	}
+	binary, err := Binary(ctx, config.Version, progress)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(config.LogPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log of etcd %s: %w", config.Name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(binary, config.Args...)
+	cmd.Dir = config.Dir
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = environment()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is for us, and we stop it in order
+	if !config.Detach {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	m := &Member{config: config, cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	// Pdeathsig follows the thread that forked, so that thread must live as long as the child.
+	go m.supervise(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting etcd %s: %w", config.Name, err)
+	}
+	return m, nil
+}
+
+// environment is this process's without etcd's own variables, which would override flags.
+func environment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "ETCD_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// PID is the process ID.
+func (m *Member) PID() int { return m.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (m *Member) Done() <-chan struct{} { return m.done }
+
+// Kill ends the process as a crash would (SIGKILL) and waits for it.
+func (m *Member) Kill() {
+	_ = m.cmd.Process.Kill() // fails only when it has ended
+	<-m.done
+}
+
+// Stop asks the process to end (SIGTERM), waits, and kills it when ctx ends first.
+func (m *Member) Stop(ctx context.Context) {
+	_ = m.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		m.Kill()
+	}
+}
+
+// Log is the end of the process's output.
+func (m *Member) Log() string {
+	const most = 16 << 10
+	f, err := os.Open(m.config.LogPath)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd) // a whole log will do as well
+	}
+	data, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+// WaitHealthy waits until the member answers its health URL. It gives up when the
+// process ends or ctx does; the error then carries the end of the log.
+func (m *Member) WaitHealthy(ctx context.Context) error {
+	transport := &http.Transport{TLSClientConfig: m.config.HealthTLS, DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
+	tick := time.NewTicker(30 * time.Millisecond)
+	defer tick.Stop()
+	last := errors.New("not asked yet")
+	for {
+		if last = probe(ctx, client, m.config.HealthURL); last == nil {
+			return nil
+		}
+		select {
+		case <-m.done:
+			return fmt.Errorf("etcd %s ended (%v); its log ends:\n%s", m.config.Name, m.exitError(), m.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("etcd %s is not healthy: %w (%v); its log ends:\n%s", m.config.Name, last, ctx.Err(), m.Log())
+		case <-tick.C:
+		}
+	}
+}
+
+func probe(ctx context.Context, client *http.Client, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s %s", url, response.Status, body)
+	}
+	return nil
+}
+
+func (m *Member) exitError() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.exit
+}

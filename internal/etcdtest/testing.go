@@ -1,0 +1,86 @@
+package etcdtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Run starts members, waits until all are healthy, and kills them when the test ends;
+// when it failed, with the end of their logs in its output.
+func Run(t testing.TB, configs ...Config) []*Member {
+	t.Helper()
+	members := make([]*Member, 0, len(configs))
+	for _, config := range configs {
+		members = append(members, startFor(t, config))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, m := range members {
+		if err := m.WaitHealthy(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return members
+}
+
+func startFor(t testing.TB, config Config) *Member {
+	t.Helper()
+	if config.LogPath == "" {
+		config.LogPath = filepath.Join(t.TempDir(), config.Name+".log")
+	}
+	m, err := Start(t.Context(), config, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		m.Kill()
+		if t.Failed() {
+			t.Logf("log of etcd %s:\n%s", config.Name, m.Log())
+		}
+	})
+	return m
+}
+
+// FreePorts are n TCP ports that nobody listens on at 127.0.0.1 just now.
+func FreePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, 0, n)
+	for range n {
+		// All stay open until the last is found, so that they differ.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// FreePort is one such port.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	return FreePorts(t, 1)[0]
+}
+
+// Plain starts one member without TLS or authentication. The endpoints are host:port.
+func Plain(t testing.TB, version string, args ...string) (client, peer string, m *Member) {
+	t.Helper()
+	ports := FreePorts(t, 2)
+	client, peer = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	members := Run(t, Config{
+		Name: "plain", Version: version, HealthURL: "http://" + client + "/health",
+		Args: append([]string{
+			"--name=plain", "--data-dir=" + t.TempDir(),
+			"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
+			"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer,
+			"--initial-cluster=plain=http://" + peer,
+		}, args...),
+	})
+	return client, peer, members[0]
+}

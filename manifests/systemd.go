@@ -1,0 +1,69 @@
+package manifests
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// ConfigPath is where the unit finds the member's configuration on its node.
+const ConfigPath = "/etc/etcd/etcd.conf.yaml"
+
+// systemdUnit runs etcd as its own user with nothing but its data dir to write to.
+func systemdUnit(c *cluster.Cluster, m cluster.Member) []byte {
+	dataDir := c.Etcd.DataDir(m)
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Written by etcdsec. Needs a user and group "etcd", %s and %s,
+# both readable by that user alone.
+[Unit]
+Description=etcd member %s of %s
+Documentation=https://etcd.io/docs/
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+User=etcd
+Group=etcd
+ExecStart=/usr/local/bin/etcd --config-file=%s
+Restart=on-failure
+RestartSec=5s
+TimeoutStartSec=0
+LimitNOFILE=65536
+UMask=0077
+`, ConfigPath, c.Etcd.PKIDir(m), m.Name, c.Name, ConfigPath)
+	if path.Dir(dataDir) == "/var/lib" {
+		fmt.Fprintf(&b, "StateDirectory=%s\nStateDirectoryMode=0700\n", path.Base(dataDir))
+	} else {
+		fmt.Fprintf(&b, "ReadWritePaths=%s\n", dataDir)
+	}
+	b.WriteString(`NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+
+[Install]
+WantedBy=multi-user.target
+`)
+	return []byte(b.String())
+}
