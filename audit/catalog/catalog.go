@@ -1,0 +1,58 @@
+// Package catalog is the one ordered list of all checks.
+package catalog
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/certificates"
+	"github.com/etcdsec/etcdsec/audit/listeners"
+	"github.com/etcdsec/etcdsec/audit/members"
+	"github.com/etcdsec/etcdsec/audit/transport"
+)
+
+// All returns every check, in the order in which reports list them.
+func All() []audit.Check {
+	return []audit.Check{
+		listeners.ClientPlaintext(),
+		listeners.ClientAnonymousRead(),
+		listeners.ClientCertRequired(),
+		listeners.ClientForeignCA(),
+		listeners.PeerPlaintext(),
+		listeners.PeerCertRequired(),
+		listeners.PeerAcceptsClientCert(),
+		listeners.MetricsExposed(),
+		listeners.DebugExposed(),
+		transport.TLSVersionMin(),
+		certificates.CertExpiry(),
+		certificates.CertSANMismatch(),
+		members.MemberURLPlaintext(),
+		members.VersionVulnerable(),
+	}
+}
+
+// Find returns the check of an ID.
+func Find(id string) (audit.Check, bool) {
+	all := All()
+	at := slices.IndexFunc(all, func(c audit.Check) bool { return c.ID == id })
+	if at < 0 {
+		return audit.Check{}, false
+	}
+	return all[at], true
+}
+
+// Near returns the IDs that somebody who typed id may have meant, the likeliest first: those
+// that differ in a few letters, then those that share a word with it.
+func Near(id string) []string {
+	typed := strings.ToLower(strings.ReplaceAll(id, "_", "-"))
+	var near []string
+	for _, c := range All() {
+		if resembles(c.ID, typed) {
+			near = append(near, c.ID)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(distance(a, typed), distance(b, typed)) })
+	return near[:min(len(near), 3)]
+}

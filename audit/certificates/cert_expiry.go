@@ -1,0 +1,90 @@
+// Package certificates holds the checks of the certificates that etcd's ports serve.
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+const day = 24 * time.Hour
+
+// urgent is the time in which a certificate must be renewed whatever its lifetime.
+const urgent = 7 * day
+
+// CertExpiry finds certificates that are expired, not yet valid, or due for renewal.
+func CertExpiry() audit.Check {
+	return audit.Check{
+		ID:       "cert-expiry",
+		Title:    "A served certificate is expired or due",
+		Severity: audit.High,
+		Rationale: "When a certificate expires, open connections go on and new ones fail: the outage comes with the next " +
+			"restart, often days later, and takes the API server with it.",
+		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, " +
+			"or less than 7 days, is left. A root in the chain is judged by its end only.",
+		Remediation: "Renew the certificate in place; etcd reads it again at the next handshake, without a restart:\n" +
+			"etcdsec pki renew DIR\n" +
+			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer",
+		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return expiry(t.Now, served(t)) })
+		},
+	}
+}
+
+// served is the chain of the first handshake that got as far as the certificate.
+func served(t *audit.Target) []*x509.Certificate {
+	for _, h := range t.Handshakes {
+		if len(h.Chain) > 0 {
+			return h.Chain
+		}
+	}
+	return nil
+}
+
+func expiry(now time.Time, chain []*x509.Certificate) audit.Outcome {
+	if len(chain) == 0 {
+		return audit.CouldNotTell("the server showed no certificate")
+	}
+	var findings []audit.Finding
+	first := chain[0]
+	for i, cert := range chain {
+		if cert.NotAfter.Before(first.NotAfter) {
+			first = cert
+		}
+		if f, bad := expiryOf(now, cert, i == 0); bad {
+			findings = append(findings, f)
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed(fmt.Sprintf("%d days left, until %s", int(first.NotAfter.Sub(now)/day), first.NotAfter.UTC().Format(time.DateOnly)))
+}
+
+func expiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Finding, bool) {
+	name := fmt.Sprintf("issuing CA %q", cert.Subject)
+	code := "ca-"
+	if leaf {
+		name, code = fmt.Sprintf("leaf %q", cert.Subject), "leaf-"
+	}
+	lifetime, left := cert.NotAfter.Sub(cert.NotBefore), cert.NotAfter.Sub(now)
+	root := !leaf && bytes.Equal(cert.RawSubject, cert.RawIssuer)
+	switch {
+	case left < 0:
+		return audit.Finding{Code: code + "expired", Text: fmt.Sprintf("%s expired %d days ago, on %s", name, int(-left/day), cert.NotAfter.UTC().Format(time.RFC3339))}, true
+	case now.Before(cert.NotBefore):
+		return audit.Finding{Code: code + "not-yet-valid", Text: fmt.Sprintf("%s is not valid before %s", name, cert.NotBefore.UTC().Format(time.RFC3339))}, true
+	case root:
+		// A verifier uses the root of its own trust bundle, not the one in the chain.
+		return audit.Finding{}, false
+	case left < urgent || left < lifetime/3:
+		return audit.Finding{Code: code + "due", Text: fmt.Sprintf("%s has %d of %d days left, until %s", name, int(left/day), int(lifetime/day), cert.NotAfter.UTC().Format(time.DateOnly))}, true
+	default:
+		return audit.Finding{}, false
+	}
+}

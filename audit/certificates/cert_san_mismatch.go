@@ -1,0 +1,82 @@
+package certificates
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CertSANMismatch finds a leaf that does not name the host it serves.
+func CertSANMismatch() audit.Check {
+	return audit.Check{
+		ID:       "cert-san-mismatch",
+		Title:    "The served certificate does not name its host",
+		Severity: audit.Medium,
+		Rationale: "Clients that verify the server cannot connect, and get told to stop verifying; then anybody on the path " +
+			"is the server. A peer whose SANs are not its address is refused by the other members.",
+		Method: "Compares the SANs of the leaf with the host that was dialled and, with a spec, with every address of the " +
+			"member.",
+		Remediation: "Reissue the leaf with every address of the member in its SANs; etcd needs no restart:\n" +
+			"etcdsec pki issue -f cluster.yaml DIR\n" +
+			"openssl s_client -connect ADDRESS:2379 </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName",
+		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return sanMismatch(t) })
+		},
+	}
+}
+
+func sanMismatch(t *audit.Target) audit.Outcome {
+	chain := served(t)
+	if len(chain) == 0 {
+		return audit.CouldNotTell("the server showed no certificate")
+	}
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		host = t.Address
+	}
+	names := slices.Concat([]string{host}, t.ExpectedNames)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	var missing []string
+	for _, name := range names {
+		if chain[0].VerifyHostname(name) != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return audit.Passed("the SANs cover " + strings.Join(names, ", "))
+	}
+	var findings []audit.Finding
+	for _, name := range missing {
+		findings = append(findings, audit.Finding{Code: name, Text: fmt.Sprintf("no SAN covers %s", name)})
+	}
+	last := &findings[len(findings)-1]
+	last.Text += "; the certificate has " + sansOf(chain[0].DNSNames, chain[0].IPAddresses)
+	return audit.Failed(findings...)
+}
+
+// maxShown bounds what a certificate of the server can put into a report.
+const maxShown = 10
+
+func sansOf(dnsNames []string, ips []net.IP) string {
+	var all []string
+	for _, name := range dnsNames {
+		all = append(all, fmt.Sprintf("%.100q", name))
+	}
+	for _, ip := range ips {
+		all = append(all, ip.String())
+	}
+	switch {
+	case len(all) == 0:
+		return "no SAN"
+	case len(all) > maxShown:
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:maxShown], ", "), len(all)-maxShown)
+	default:
+		return strings.Join(all, ", ")
+	}
+}

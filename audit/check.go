@@ -1,0 +1,81 @@
+// Package audit judges what was collected about the listeners of an etcd cluster.
+// A check is a value; its Run is a pure function of a Target, so that the same
+// observations always give the same verdict. Package collect makes the observations.
+package audit
+
+import "slices"
+
+// Severity is what a failed check is worth to an attacker.
+type Severity string
+
+// The severities. Critical: who reaches the port reads, writes or owns the cluster.
+// High: one more step, or one more credential, is needed. Medium: helps an attack, or
+// breaks on its own in time. Low: hygiene.
+const (
+	Critical Severity = "critical"
+	High     Severity = "high"
+	Medium   Severity = "medium"
+	Low      Severity = "low"
+)
+
+// Severities are all of them, the worst first.
+func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
+
+// Rank is 0 for the worst severity.
+func (s Severity) Rank() int { return slices.Index(Severities(), s) }
+
+// Verdict is how a check ended on a target.
+type Verdict string
+
+// The verdicts. Unknown is neither pass nor fail: the observation could not be made.
+const (
+	Pass    Verdict = "pass"
+	Fail    Verdict = "fail"
+	Skip    Verdict = "skip" // what the check is about does not exist on this target
+	Unknown Verdict = "unknown"
+)
+
+// Check is one question that is asked of a target.
+type Check struct {
+	ID          string // kebab-case; never changes once released
+	Title       string // what is wrong when it fails
+	Severity    Severity
+	Rationale   string // why that matters
+	Method      string // how it is tested
+	Remediation string // lines to paste
+	References  []string
+
+	Applies func(*Target) bool
+	Run     func(*Target) Outcome
+}
+
+// On is an Applies for every target of some kinds.
+func On(kinds ...Kind) func(*Target) bool {
+	return func(t *Target) bool { return slices.Contains(kinds, t.Kind) }
+}
+
+// Finding is one thing wrong with a target. Its code is stable, its text is for people.
+type Finding struct {
+	Code string
+	Text string
+}
+
+// Outcome is what a check makes of a target.
+type Outcome struct {
+	Verdict     Verdict
+	Evidence    string    // of a pass, a skip or an unknown
+	Findings    []Finding // of a fail
+	Remediation string    // in place of the check's, where the target says more exactly what to do
+}
+
+// Passed is the outcome of a target in order; evidence says how that was seen.
+func Passed(evidence string) Outcome { return Outcome{Verdict: Pass, Evidence: evidence} }
+
+// Skipped is the outcome where the question does not arise.
+func Skipped(reason string) Outcome { return Outcome{Verdict: Skip, Evidence: reason} }
+
+// CouldNotTell is the outcome where an observation is missing.
+func CouldNotTell(reason string) Outcome { return Outcome{Verdict: Unknown, Evidence: reason} }
+
+// Failed is the outcome of at least one finding.
+func Failed(findings ...Finding) Outcome { return Outcome{Verdict: Fail, Findings: findings} }

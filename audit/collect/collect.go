@@ -1,0 +1,108 @@
+// Package collect observes etcd listeners over the network, for package audit to judge.
+// It is the only I/O of the audit. It never writes: it sends GETs, and the gRPC calls
+// Range (serializable, keys only, limit 1), Status and MemberList (not linearizable), none
+// of which makes a raft entry. It speaks only HTTP/1.1 GET to a peer port. Everything is
+// bounded: each probe in time and in bytes read, each target in time and in connections.
+package collect
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+const (
+	// DefaultTimeout of one probe: a member that is up answers in milliseconds, also
+	// across a continent.
+	DefaultTimeout = 3 * time.Second
+
+	// targetTimeouts bounds a whole target, in timeouts of one probe. There are three
+	// phases; a target that is silent in the first sees no second.
+	targetTimeouts = 4
+
+	// maxConnections to one listener at a time. etcd has no limit of its own to exhaust,
+	// but an audit must not look like an attack either.
+	maxConnections = 4
+
+	// maxTargets at a time: the open sockets of a fleet audit stay far below the usual limit of 1024.
+	maxTargets = 16
+)
+
+// Config says how to collect. Its zero value audits without credentials.
+type Config struct {
+	Timeout     time.Duration // of one probe; 0 is DefaultTimeout
+	Credentials Credentials
+	Now         func() time.Time // required
+}
+
+// Credentials are what a client of etcd has.
+type Credentials struct {
+	Certificate *tls.Certificate // nil: none
+	// Roots verify the server before it is asked anything with Certificate. nil: it is not verified.
+	Roots *x509.CertPool
+}
+
+// Collect observes every endpoint and returns one target for each, in their order. What
+// could not be observed is in the target with the reason; the error is only of the
+// auditor's own preparation.
+func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit.Target, error) {
+	if config.Timeout <= 0 {
+		config.Timeout = DefaultTimeout
+	}
+	now := config.Now()
+	foreign, err := newStranger(nil, now)
+	if err != nil {
+		return nil, fmt.Errorf("making the foreign certificate to present: %w", err)
+	}
+
+	targets := make([]*audit.Target, len(endpoints))
+	turns := make(chan struct{}, maxTargets)
+	var wg sync.WaitGroup
+	for i, e := range endpoints {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			p := &prober{
+				endpoint: e,
+				config:   config,
+				now:      now,
+				foreign:  foreign,
+				slots:    make(chan struct{}, maxConnections),
+			}
+			targets[i] = p.collect(ctx)
+		})
+	}
+	wg.Wait()
+	return targets, nil
+}
+
+// newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
+// it claims to be issued by the CA of that raw subject.
+func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{
+		CommonName: "etcdsec audit: not to be trusted",
+		RawSubject: rawSubject,
+		NotBefore:  now.Add(-time.Hour),
+		NotAfter:   now.Add(24 * time.Hour),
+	})
+	if err != nil {
+		return nil, err
+	}
+	// No SAN: etcd's peer port compares the SANs of a client with its address, and skips
+	// that for a certificate without any. Only the CA is to be judged here. The CN tells
+	// who reads the server's log what this was.
+	leaf, err := ca.Leaf(pki.LeafTemplate{
+		CommonName: "etcdsec-audit",
+		EKUs:       []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &leaf, nil
+}

@@ -1,0 +1,166 @@
+package collect
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// maxRead is what is read from one connection. The largest honest answer is a page of
+// metrics, of which only the beginning is read.
+const maxRead = 1 << 20
+
+var errTooLong = fmt.Errorf("the answer does not end within %d KiB", maxRead>>10)
+
+// conn is a connection that ends with its probe, whatever the server does: it has one
+// absolute deadline, a budget of bytes, and closes when the audit is cancelled.
+type conn struct {
+	net.Conn
+	release func()
+
+	mu      sync.Mutex
+	budget  int
+	readErr error // the first
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	budget := c.budget
+	c.mu.Unlock()
+	if budget == 0 {
+		c.failed(errTooLong)
+		return 0, errTooLong
+	}
+	n, err := c.Conn.Read(b[:min(len(b), budget)])
+	c.mu.Lock()
+	c.budget -= n
+	c.mu.Unlock()
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+func (c *conn) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.readErr == nil {
+		c.readErr = err
+	}
+}
+
+// cause is the fault of the connection below err, if there was one: a protocol's own error
+// may not wrap it.
+func (c *conn) cause(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.readErr != nil {
+		return c.readErr
+	}
+	return err
+}
+
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.release()
+	return err
+}
+
+// dial opens a connection when fewer than maxConnections are open to the target.
+func (p *prober) dial(ctx context.Context) (*conn, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", p.endpoint.Address)
+	p.reached(raw, err)
+	if err != nil {
+		cancel()
+		<-p.slots
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	if err := raw.SetDeadline(deadline); err != nil {
+		cancel()
+		_ = raw.Close()
+		<-p.slots
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	var once sync.Once
+	return &conn{Conn: raw, budget: maxRead, release: func() {
+		once.Do(func() {
+			stop()
+			cancel()
+			<-p.slots
+		})
+	}}, nil
+}
+
+// reached notes what became of the TCP connection. One that was made outweighs any that was not.
+func (p *prober) reached(c net.Conn, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.reach = audit.Attempt{State: audit.Answered}
+		if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+			p.remoteIP = at.Addr().Unmap()
+		}
+		return
+	}
+	if p.reach.State != audit.Answered {
+		p.reach = p.failedAttempt(err)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			p.reach.State = audit.Refused
+		}
+	}
+}
+
+// failedAttempt says what an error makes of an attempt, in words without addresses and ports.
+func (p *prober) failedAttempt(err error) audit.Attempt {
+	var op *net.OpError
+	var dns *net.DNSError
+	var notTLS tls.RecordHeaderError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, errTooLong):
+		return audit.Attempt{State: audit.Unclear, Reason: errTooLong.Error()}
+	case errors.Is(err, context.Canceled):
+		return audit.Attempt{State: audit.Unclear, Reason: "the audit was interrupted"}
+	case errors.As(err, &dns) && !dns.IsTimeout:
+		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("looking up %q: %s", dns.Name, dns.Err)}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		// A connection that its context closed at the deadline reports only that.
+		errors.Is(err, net.ErrClosed),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("no answer within %s", p.config.Timeout.Round(time.Millisecond))}
+	case errors.As(err, &op) && op.Op == "remote error":
+		// crypto/tls wraps the peer's alert in this; tls.AlertError is not in the chain (Go 1.26).
+		return audit.Attempt{State: audit.Refused, Reason: fmt.Sprintf("TLS alert %q", trimTLS(op.Err))}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return audit.Attempt{State: audit.Unclear, Reason: "connection refused"}
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return audit.Attempt{State: audit.Closed, Reason: "the connection was reset"}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return audit.Attempt{State: audit.Closed, Reason: "the connection was closed without an answer"}
+	case errors.As(err, &notTLS):
+		return audit.Attempt{State: audit.Unclear, Reason: "the answer is not TLS"}
+	case errors.As(err, &op):
+		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("%s: %v", op.Op, op.Err)}
+	default:
+		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("%.200q", err.Error())}
+	}
+}

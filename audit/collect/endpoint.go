@@ -1,0 +1,53 @@
+package collect
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Endpoint is one listener to observe.
+type Endpoint struct {
+	Address       string // "host:port", as ParseAddress gives it
+	Kind          audit.Kind
+	ExpectedNames []string // that its certificate must cover, beyond the host of Address
+	MinTLSVersion uint16   // the lowest it may agree to; 0 is TLS 1.2
+}
+
+// ParseAddress gives the "host:port" of an endpoint as an operator writes it: host:port,
+// http://host:port or https://host:port. The scheme changes nothing: both are always tried.
+func ParseAddress(s string) (string, error) {
+	rest := s
+	if scheme, after, found := strings.Cut(s, "://"); found {
+		if scheme != "http" && scheme != "https" {
+			return "", fmt.Errorf("endpoint %q: scheme %q is not http or https", s, scheme)
+		}
+		u, err := url.Parse(s)
+		if err != nil {
+			return "", fmt.Errorf("endpoint %q: not a URL", s)
+		}
+		if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+			return "", fmt.Errorf("endpoint %q: more than scheme, host and port", s)
+		}
+		rest = strings.TrimSuffix(after, "/")
+	}
+	if strings.Contains(rest, ",") {
+		return "", fmt.Errorf("endpoint %q: a list; give each endpoint as an argument of its own", s)
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		return "", fmt.Errorf("endpoint %q: not host:port (an IPv6 address is written [::1]:2379)", s)
+	}
+	if host == "" || strings.ContainsAny(host, " /\\@\"'%\x00\t\r\n") {
+		return "", fmt.Errorf("endpoint %q: %q is not a host", s, host)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 {
+		return "", fmt.Errorf("endpoint %q: %q is not a port", s, port)
+	}
+	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(number, 10)), nil
+}

@@ -1,0 +1,160 @@
+package collect_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+var bothEKUs = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+
+// site is a member to be: its CAs, files and addresses.
+type site struct {
+	dir                   string
+	clientCA, peerCA      *pki.Throwaway
+	client, peer, metrics string // host:port
+	now                   time.Time
+	given                 tls.Certificate // a client of clientCA
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	ports := etcdtest.FreePorts(t, 3)
+	s := &site{dir: t.TempDir(), now: time.Now()}
+	s.client, s.peer, s.metrics = address(ports[0]), address(ports[1]), address(ports[2])
+	s.clientCA, s.peerCA = newCA(t, "clients", s.now), newCA(t, "peers", s.now)
+	s.given = newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+	s.write(t, "ca.crt", s.clientCA.CertPEM())
+	s.write(t, "peer-ca.crt", s.peerCA.CertPEM())
+	s.writePair(t, "server", s.given) // replaced below; a name is taken by each flag
+	s.serve(t, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	s.writePair(t, "peer", newLeaf(t, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	s.writePair(t, "peer-of-client-ca", newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	return s
+}
+
+func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func newCA(t *testing.T, name string, now time.Time) *pki.Throwaway {
+	t.Helper()
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func newLeaf(t *testing.T, ca *pki.Throwaway, template pki.LeafTemplate) tls.Certificate {
+	t.Helper()
+	leaf, err := ca.Leaf(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+// serve makes the server's leaf.
+func (s *site) serve(t *testing.T, template pki.LeafTemplate) {
+	t.Helper()
+	template.CommonName, template.EKUs = "m0", bothEKUs
+	s.writePair(t, "server", newLeaf(t, s.clientCA, template))
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *site) write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(s.path(name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *site) writePair(t *testing.T, name string, leaf tls.Certificate) {
+	t.Helper()
+	keyDER, err := x509.MarshalECPrivateKey(leaf.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, name+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
+	s.write(t, name+".key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}))
+}
+
+// The flags of a member, in parts.
+
+func (s *site) clientURLs(listen, advertise string) []string {
+	return []string{"--listen-client-urls=" + listen, "--advertise-client-urls=" + advertise}
+}
+
+func (s *site) clientTLS() []string {
+	return append(s.clientURLs("https://"+s.client, "https://"+s.client),
+		"--cert-file="+s.path("server.crt"), "--key-file="+s.path("server.key"))
+}
+
+func (s *site) clientMTLS() []string {
+	return append(s.clientTLS(), "--client-cert-auth", "--trusted-ca-file="+s.path("ca.crt"))
+}
+
+func (s *site) clientPlain() []string { return s.clientURLs("http://"+s.client, "http://"+s.client) }
+
+func (s *site) peerURLs(scheme string) []string {
+	url := scheme + "://" + s.peer
+	return []string{"--listen-peer-urls=" + url, "--initial-advertise-peer-urls=" + url, "--initial-cluster=m0=" + url}
+}
+
+func (s *site) peerTLS() []string {
+	return append(s.peerURLs("https"), "--peer-cert-file="+s.path("peer.crt"), "--peer-key-file="+s.path("peer.key"),
+		"--peer-trusted-ca-file="+s.path("peer-ca.crt"))
+}
+
+func (s *site) peerMTLS() []string { return append(s.peerTLS(), "--peer-client-cert-auth") }
+
+func (s *site) peerSharedCA() []string {
+	return append(s.peerURLs("https"), "--peer-cert-file="+s.path("peer-of-client-ca.crt"), "--peer-key-file="+s.path("peer-of-client-ca.key"),
+		"--peer-trusted-ca-file="+s.path("ca.crt"), "--peer-client-cert-auth")
+}
+
+// start runs the member. Its metrics listener, on the loopback address, says when it is ready.
+func (s *site) start(t *testing.T, version string, flags []string) {
+	t.Helper()
+	etcdtest.Run(t, etcdtest.Config{
+		Name: "m0", Version: version, HealthURL: "http://" + s.metrics + "/health",
+		Args: append([]string{"--name=m0", "--data-dir=" + filepath.Join(s.dir, "data"), "--listen-metrics-urls=http://" + s.metrics}, flags...),
+	})
+}
+
+// credentials are those of the given client.
+func (s *site) credentials() collect.Credentials {
+	return collect.Credentials{Certificate: &s.given, Roots: s.clientCA.Pool()}
+}
+
+func (s *site) endpoints(minTLS uint16) []collect.Endpoint {
+	return []collect.Endpoint{
+		{Address: s.client, Kind: audit.Client, MinTLSVersion: minTLS},
+		{Address: s.peer, Kind: audit.Peer, MinTLSVersion: minTLS},
+		{Address: s.metrics, Kind: audit.Metrics, MinTLSVersion: minTLS},
+	}
+}
+
+func runAudit(t *testing.T, endpoints []collect.Endpoint, credentials collect.Credentials) audit.Report {
+	t.Helper()
+	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
+		Timeout: 10 * time.Second, Credentials: credentials, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return audit.Run(catalog.All(), targets)
+}

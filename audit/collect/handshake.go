@@ -1,0 +1,210 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// client is the client's side of a handshake.
+type client struct {
+	presented              audit.Identity
+	certificate            *tls.Certificate // nil: none
+	minVersion, maxVersion uint16
+	alpn                   []string
+	roots                  *x509.CertPool // verify the server by these, or do not finish; nil: any server will do
+}
+
+// handshake opens a TLS connection. The observation is complete but for the proof that the
+// client was accepted. The connection is nil if there is none.
+func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *conn, *tls.Conn) {
+	h := audit.Handshake{Presented: c.presented, MinVersion: c.minVersion, MaxVersion: c.maxVersion}
+	raw, err := p.dial(ctx)
+	if err != nil {
+		h.Attempt = p.failedAttempt(err)
+		return h, nil, nil
+	}
+	secured := tls.Client(raw, p.tlsConfig(c, &h))
+	err = secured.HandshakeContext(ctx)
+	state := secured.ConnectionState()
+	h.ALPN = state.NegotiatedProtocol
+	if len(h.Chain) > 0 {
+		h.SpokeTLS = true
+		h.Version = state.Version
+	}
+	if err != nil {
+		var untrusted trustError
+		if errors.As(err, &untrusted) {
+			h.Attempt = audit.Attempt{State: audit.Untried, Reason: untrusted.Error()}
+		} else {
+			h.Attempt = p.failedHandshake(err, raw)
+		}
+		h.SpokeTLS = h.SpokeTLS || h.State == audit.Refused
+		_ = raw.Close()
+		return h, nil, nil
+	}
+	return h, raw, secured
+}
+
+// failedHandshake prefers an alert to the end of the connection that comes with it.
+func (p *prober) failedHandshake(err error, raw *conn) audit.Attempt {
+	attempt := p.failedAttempt(err)
+	if attempt.State == audit.Unclear {
+		if below := p.failedAttempt(raw.cause(err)); below.State != audit.Unclear {
+			return below
+		}
+	}
+	return attempt
+}
+
+// trustError is a server that does not verify against the given CAs.
+type trustError struct{ cause error }
+
+func (e trustError) Error() string {
+	return "the server does not verify against --cacert: " + e.cause.Error()
+}
+func (e trustError) Unwrap() error { return e.cause }
+
+func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
+	config := &tls.Config{
+		MinVersion: max(c.minVersion, tls.VersionTLS10),
+		MaxVersion: c.maxVersion,
+		NextProtos: c.alpn,
+		ServerName: p.host(),
+		// The server is judged, not trusted: an expired or foreign one must be seen too.
+		InsecureSkipVerify: true,
+		// A server that accepts only a bad suite must answer too, or it would look closed.
+		CipherSuites: allCipherSuites(),
+		VerifyPeerCertificate: func(rawCerts [][]byte, _ [][]*x509.Certificate) error {
+			for _, der := range rawCerts {
+				cert, err := x509.ParseCertificate(der)
+				if err != nil {
+					return err
+				}
+				h.Chain = append(h.Chain, cert)
+			}
+			if c.roots == nil {
+				return nil
+			}
+			if err := p.verify(h.Chain, c.roots); err != nil {
+				return trustError{err}
+			}
+			return nil
+		},
+		// The call itself is the proof that a certificate was requested. It presents ours
+		// whatever the server says it accepts.
+		GetClientCertificate: func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			h.CertificateRequested = true
+			h.AcceptableCAs = info.AcceptableCAs
+			if c.certificate == nil {
+				return &tls.Certificate{}, nil
+			}
+			return c.certificate, nil
+		},
+	}
+	return config
+}
+
+// verify leaves the names out: cert-san-mismatch judges them, and a server with a wrong name
+// that the CA vouches for may still be asked for its version.
+func (p *prober) verify(chain []*x509.Certificate, roots *x509.CertPool) error {
+	if len(chain) == 0 {
+		return errors.New("it sent no certificate")
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: intermediates,
+		CurrentTime:   p.now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	return err
+}
+
+// admission is a handshake and the proof that the server accepted the client.
+func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
+	if c.alpn == nil {
+		c.alpn = p.proofALPN()
+	}
+	h, raw, secured := p.handshake(ctx, c)
+	if raw == nil {
+		return h
+	}
+	defer raw.Close()
+	if h.ALPN == "h2" {
+		h.Attempt = p.proveHTTP2(raw, secured)
+	} else {
+		page := p.get(raw, secured, p.versionPath())
+		h.Attempt = page.Attempt
+	}
+	return h
+}
+
+// proofALPN is what the handshake offers. The peer and metrics ports advertise h2 and do
+// not speak it (the peer port: TLS below cmux, which matches HTTP/1.1 only).
+func (p *prober) proofALPN() []string {
+	if p.endpoint.Kind == audit.Client {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"http/1.1"}
+}
+
+const (
+	frameHeaderSize = 9
+	frameSettings   = 0x4
+)
+
+// proveHTTP2 reads the header of the server's first HTTP/2 frame, its SETTINGS (RFC 9113
+// section 3.4). A TLS 1.3 server that refuses the client sends an alert in its place, so
+// this needs no waiting. The client's preface goes first: a listener behind cmux
+// says nothing before it.
+func (p *prober) proveHTTP2(raw *conn, over io.ReadWriter) audit.Attempt {
+	preface := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 0, 0, 0, frameSettings, 0, 0, 0, 0, 0)
+	// The refusal may be on its way already and the write fail; the answer is read in any case.
+	_, _ = over.Write(preface)
+	var header [frameHeaderSize]byte
+	if _, err := io.ReadFull(over, header[:]); err != nil {
+		return p.failedHandshake(err, raw)
+	}
+	if !isSettings(header) {
+		return audit.Attempt{State: audit.Unclear, Reason: "the answer is not HTTP/2"}
+	}
+	return audit.Attempt{State: audit.Answered}
+}
+
+func isSettings(header [frameHeaderSize]byte) bool {
+	length := int(header[0])<<16 | int(header[1])<<8 | int(header[2])
+	const settingSize = 6
+	return header[3] == frameSettings && header[4] == 0 && bytes.Equal(header[5:], make([]byte, 4)) &&
+		length%settingSize == 0 && length <= 64*settingSize
+}
+
+func allCipherSuites() []uint16 {
+	var ids []uint16
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		ids = append(ids, suite.ID)
+	}
+	return ids
+}
+
+// host is the address without the port.
+func (p *prober) host() string {
+	host, _, err := net.SplitHostPort(p.endpoint.Address)
+	if err != nil {
+		return p.endpoint.Address
+	}
+	return host
+}
+
+func trimTLS(err error) string { return strings.TrimPrefix(err.Error(), "tls: ") }

@@ -1,0 +1,230 @@
+package collect
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// prober observes one target.
+type prober struct {
+	endpoint Endpoint
+	config   Config
+	now      time.Time
+	foreign  *tls.Certificate
+	slots    chan struct{} // one for each connection that may be open
+
+	mu       sync.Mutex
+	reach    audit.Attempt
+	remoteIP netip.Addr
+}
+
+// collect observes in three phases, each at once: what the port speaks; whom it lets in;
+// what it says to whom it lets in. A phase depends on what the one before it saw.
+func (p *prober) collect(ctx context.Context) *audit.Target {
+	ctx, cancel := context.WithTimeout(ctx, targetTimeouts*p.config.Timeout)
+	defer cancel()
+	t := &audit.Target{
+		Address:       p.endpoint.Address,
+		Kind:          p.endpoint.Kind,
+		Now:           p.now,
+		ExpectedNames: p.endpoint.ExpectedNames,
+		MinTLSVersion: p.endpoint.MinTLSVersion,
+	}
+	p.languages(ctx, t)
+	t.Reach, t.RemoteIP = p.reach, p.remoteIP
+	if t.Handshake(audit.NoCertificate).SpokeTLS {
+		p.admissions(ctx, t)
+	}
+	p.answers(ctx, t)
+	return t
+}
+
+// languages asks without TLS over HTTP/1.1 and gRPC, and with TLS: one port can serve all
+// of them, and etcd's does when --listen-client-urls has it with http:// and https://.
+func (p *prober) languages(ctx context.Context, t *audit.Target) {
+	var plaintext page
+	var call audit.RPC
+	var anonymous audit.Handshake
+	tasks := []func(){
+		func() { plaintext = p.fetch(ctx, audit.InPlaintext, p.versionPath()) },
+		func() { anonymous = p.admission(ctx, client{presented: audit.NoCertificate}) },
+	}
+	if t.Kind == audit.Client {
+		tasks = append(tasks, func() { call = p.countKeys(ctx, audit.InPlaintext) })
+	}
+	parallel(tasks)
+	t.Plaintext = plaintext.Page
+	t.Handshakes = append(t.Handshakes, anonymous)
+	if t.Kind == audit.Client {
+		t.RPCs = append(t.RPCs, call)
+	}
+	p.noteVersion(t, plaintext)
+}
+
+// admissions presents the other identities and offers the other versions.
+func (p *prober) admissions(ctx context.Context, t *audit.Target) {
+	clients := []client{
+		{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11},
+		{presented: audit.NoCertificate, minVersion: tls.VersionTLS12, maxVersion: tls.VersionTLS12},
+	}
+	anonymous := t.Handshake(audit.NoCertificate)
+	if anonymous.CertificateRequested {
+		clients = append(clients, client{presented: audit.ForeignCA, certificate: p.foreign})
+		if len(anonymous.AcceptableCAs) > 0 {
+			// A CA that cannot be imitated leaves the handshake out, and the check says so.
+			if imitation, err := newStranger(anonymous.AcceptableCAs[0], p.now); err == nil {
+				clients = append(clients, client{presented: audit.ForeignCASameName, certificate: imitation})
+			}
+		}
+	}
+	if given := p.config.Credentials.Certificate; given != nil {
+		clients = append(clients, client{presented: audit.GivenCertificate, certificate: given})
+	}
+	handshakes := make([]audit.Handshake, len(clients))
+	tasks := make([]func(), len(clients))
+	for i, c := range clients {
+		tasks[i] = func() { handshakes[i] = p.admission(ctx, c) }
+	}
+	parallel(tasks)
+	if roots := p.config.Credentials.Roots; roots != nil {
+		for i, h := range handshakes {
+			if err := p.verify(h.Chain, roots); err != nil && h.Presented == audit.GivenCertificate {
+				handshakes[i].TrustFault = trustError{err}.Error()
+			}
+		}
+	}
+	t.Handshakes = append(t.Handshakes, handshakes...)
+}
+
+// answers asks for what each access that works can read.
+func (p *prober) answers(ctx context.Context, t *audit.Target) {
+	var tasks []func()
+	var pages []page
+	var calls []audit.RPC
+	accesses := workingAccesses(t)
+	paths := p.paths()
+	pages = make([]page, len(accesses)*len(paths))
+	for i, access := range accesses {
+		for j, path := range paths {
+			tasks = append(tasks, func() { pages[i*len(paths)+j] = p.fetch(ctx, access, path) })
+		}
+	}
+	var version string
+	var members []audit.Member
+	if t.Kind == audit.Client && len(accesses) > 0 {
+		best := accesses[len(accesses)-1]
+		calls = make([]audit.RPC, 2, 3)
+		tasks = append(tasks,
+			func() { calls[0], version = p.askVersion(ctx, best) },
+			func() { calls[1], members = p.listMembers(ctx, best) },
+		)
+		if t.Handshake(audit.NoCertificate).State == audit.Answered {
+			calls = append(calls, audit.RPC{})
+			tasks = append(tasks, func() { calls[2] = p.countKeys(ctx, audit.WithoutCertificate) })
+		}
+	}
+	parallel(tasks)
+	for _, page := range pages {
+		t.Pages = append(t.Pages, page.Page)
+		p.noteVersion(t, page)
+	}
+	t.RPCs = append(t.RPCs, calls...)
+	if version != "" {
+		t.Version, t.VersionFrom = version, "Status "+string(calls[0].Access)
+	}
+	t.Members = members
+}
+
+// workingAccesses are the kinds of access that were let in, the best last.
+func workingAccesses(t *audit.Target) []audit.Access {
+	var working []audit.Access
+	if t.AnswersPlaintext() {
+		working = append(working, audit.InPlaintext)
+	}
+	if t.Handshake(audit.NoCertificate).State == audit.Answered {
+		working = append(working, audit.WithoutCertificate)
+	}
+	if given := t.Handshake(audit.GivenCertificate); given.State == audit.Answered && given.TrustFault == "" {
+		working = append(working, audit.WithCredentials)
+	}
+	return working
+}
+
+// paths are the pages that a listener of the kind may have.
+func (p *prober) paths() []string {
+	switch p.endpoint.Kind {
+	case audit.Peer:
+		return []string{"/version", "/members"}
+	case audit.Metrics:
+		return []string{"/metrics"}
+	default:
+		return []string{"/version", "/metrics", "/debug/vars", "/debug/pprof/", "/debug/requests"}
+	}
+}
+
+// versionPath is the harmless page that every listener of the kind has.
+func (p *prober) versionPath() string {
+	if p.endpoint.Kind == audit.Metrics {
+		return "/metrics" // a metrics listener has no /version
+	}
+	return "/version"
+}
+
+func (p *prober) noteVersion(t *audit.Target, page page) {
+	if page.Path != "/version" || page.Status != 200 {
+		return
+	}
+	if version := serverVersion(page.body); version != "" && t.Version == "" {
+		t.Version, t.VersionFrom = version, "GET /version "+string(page.Access)
+	}
+}
+
+func (p *prober) countKeys(ctx context.Context, access audit.Access) audit.RPC {
+	result, message := p.call(ctx, access, audit.RangeRPC)
+	if result.State == audit.Answered && result.Code == 0 {
+		keys, err := rangeCount(message)
+		if err != nil {
+			result.Code, result.Message = unknownCode, err.Error()
+		}
+		result.Keys = keys
+	}
+	return result
+}
+
+func (p *prober) askVersion(ctx context.Context, access audit.Access) (audit.RPC, string) {
+	result, message := p.call(ctx, access, audit.StatusRPC)
+	if result.State != audit.Answered || result.Code != 0 {
+		return result, ""
+	}
+	version, err := statusVersion(message)
+	if err != nil {
+		result.Code, result.Message = unknownCode, err.Error()
+	}
+	return result, version
+}
+
+func (p *prober) listMembers(ctx context.Context, access audit.Access) (audit.RPC, []audit.Member) {
+	result, message := p.call(ctx, access, audit.MemberListRPC)
+	if result.State != audit.Answered || result.Code != 0 {
+		return result, nil
+	}
+	members, err := memberList(message)
+	if err != nil {
+		result.Code, result.Message = unknownCode, err.Error()
+	}
+	return result, members
+}
+
+// parallel runs the tasks at once and waits for all. The slots of the prober bound the connections.
+func parallel(tasks []func()) {
+	var wg sync.WaitGroup
+	for _, task := range tasks {
+		wg.Go(task)
+	}
+	wg.Wait()
+}

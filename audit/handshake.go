@@ -1,0 +1,91 @@
+package audit
+
+import "crypto/x509"
+
+// Identity is what a TLS client presents when it is asked for a certificate.
+type Identity string
+
+// The identities that are presented.
+const (
+	NoCertificate     Identity = "no certificate"
+	ForeignCA         Identity = "a certificate of a foreign CA"
+	ForeignCASameName Identity = "a certificate of a foreign CA that bears the trusted CA's name"
+	GivenCertificate  Identity = "the given client certificate"
+)
+
+// Handshake is one TLS handshake and what followed. It is Answered only when the server
+// proved that it accepted the client, by a first answer after the handshake: a TLS 1.3
+// server refuses a certificate after the client has finished.
+type Handshake struct {
+	Attempt
+	Presented              Identity
+	MinVersion, MaxVersion uint16 // offered; 0 is no limit
+
+	// SpokeTLS is set when the server answered in TLS, were it only by an alert.
+	SpokeTLS bool
+	// Version is what was agreed, 0 if nothing was. It is set although the certificate was refused later.
+	Version              uint16
+	ALPN                 string
+	CertificateRequested bool
+	AcceptableCAs        [][]byte // raw subjects of the CAs that the server says it trusts
+	Chain                []*x509.Certificate
+	// TrustFault is why Chain does not verify against the given CAs; empty if it does, or none were given.
+	TrustFault string
+}
+
+// Handshake finds the handshake with an identity and no limit on the version.
+func (t *Target) Handshake(presented Identity) Handshake {
+	for _, h := range t.Handshakes {
+		if h.Presented == presented && h.MaxVersion == 0 {
+			return h
+		}
+	}
+	return Handshake{Presented: presented}
+}
+
+// HandshakeUpTo finds the handshake that offered no version above highest.
+func (t *Target) HandshakeUpTo(highest uint16) Handshake {
+	for _, h := range t.Handshakes {
+		if h.MaxVersion == highest {
+			return h
+		}
+	}
+	return Handshake{MaxVersion: highest}
+}
+
+// OverTLS judges a target that speaks TLS, by the handshake without a certificate. It skips
+// a target that speaks plaintext only, and cannot tell where neither was seen.
+func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
+	h := t.Handshake(NoCertificate)
+	switch {
+	case h.SpokeTLS:
+		return judge(h)
+	case t.AnswersPlaintext():
+		return Skipped("the port has no TLS")
+	case t.Kind == Metrics && t.NothingListens():
+		return Skipped("nothing listens")
+	default:
+		return CouldNotTell("TLS handshake: " + h.Reason)
+	}
+}
+
+// Admits says what a TLS port made of an identity, as an outcome without findings: Fail if
+// it was let in, Pass if it was refused. A connection that was closed without a word counts
+// as a refusal only if the given certificate was let in on the same port.
+func (t *Target) Admits(presented Identity) Outcome {
+	h := t.Handshake(presented)
+	switch h.State {
+	case Answered:
+		return Outcome{Verdict: Fail}
+	case Refused:
+		return Passed(string(presented) + " is refused: " + h.Reason)
+	case Closed:
+		if presented != GivenCertificate && t.Handshake(GivenCertificate).State == Answered {
+			return Passed(string(presented) + " is refused by a closed connection; the given certificate is let in")
+		}
+		return CouldNotTell(string(presented) + ": " + h.Reason +
+			"; that may be a refusal or a fault of the network (repeat with --cert and --key of a client that is let in)")
+	default:
+		return CouldNotTell(string(presented) + ": " + h.Reason)
+	}
+}

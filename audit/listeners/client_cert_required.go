@@ -1,0 +1,40 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// ClientCertRequired finds a client port that lets callers in without a certificate.
+func ClientCertRequired() audit.Check {
+	return audit.Check{
+		ID:       "client-cert-required",
+		Title:    "The client port requires no client certificate",
+		Severity: audit.Critical,
+		Rationale: "TLS alone hides the traffic and lets everybody in. In Kubernetes the client certificate is etcd's only " +
+			"authentication.",
+		Method: "Makes a TLS handshake without a certificate and waits for the server's first answer or alert after it: " +
+			"with TLS 1.3 the refusal comes after the handshake.",
+		Remediation: "Require certificates of the client CA, and restart the member:\n" +
+			"--client-cert-auth --trusted-ca-file=ca.crt",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
+		Applies:    audit.On(audit.Client),
+		Run:        func(t *audit.Target) audit.Outcome { return certRequired(t) },
+	}
+}
+
+// certRequired judges whether a caller without a certificate gets in.
+func certRequired(t *audit.Target) audit.Outcome {
+	if t.AnswersPlaintext() {
+		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, so no caller needs a certificate"})
+	}
+	o := t.Admits(audit.NoCertificate)
+	if o.Verdict != audit.Fail {
+		return o
+	}
+	return audit.Failed(letIn(t.Handshake(audit.NoCertificate)))
+}
+
+func letIn(h audit.Handshake) audit.Finding {
+	if h.CertificateRequested {
+		return audit.Finding{Code: "optional", Text: "the server asks for a certificate and goes on without one"}
+	}
+	return audit.Finding{Code: "not-requested", Text: "the server asks for no certificate"}
+}

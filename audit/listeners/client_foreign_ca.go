@@ -1,0 +1,63 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// ClientForeignCA finds a client port that accepts a certificate of a CA that it cannot know.
+func ClientForeignCA() audit.Check {
+	return audit.Check{
+		ID:       "client-foreign-ca",
+		Title:    "The client port accepts a certificate of a foreign CA",
+		Severity: audit.Critical,
+		Rationale: "A certificate proves nothing if any CA may have signed it: everybody can mint one. A trusted CA that is " +
+			"compared by its name only can be imitated.",
+		Method: "Presents a certificate of a CA made in memory a moment ago, and one of a CA that bears the name of the CA " +
+			"which the server says it trusts.",
+		Remediation: "Trust the client CA only, and require its certificates; restart the member:\n" +
+			"--client-cert-auth --trusted-ca-file=ca.crt",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
+		Applies:    audit.On(audit.Client),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return foreignCA(t, h) })
+		},
+	}
+}
+
+// foreignCA judges whether a certificate that nobody should trust gets a caller in.
+func foreignCA(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
+		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so a foreign one serves as well"})
+	}
+	var findings []audit.Finding
+	var passed string
+	for _, identity := range []audit.Identity{audit.ForeignCA, audit.ForeignCASameName} {
+		if identity == audit.ForeignCASameName && len(anonymous.AcceptableCAs) == 0 {
+			continue // the server names no CA that could be imitated
+		}
+		o := t.Admits(identity)
+		switch o.Verdict {
+		case audit.Fail:
+			code := "foreign-ca"
+			if identity == audit.ForeignCASameName {
+				code = "same-name-ca"
+			}
+			findings = append(findings, audit.Finding{Code: code, Text: string(identity) + " is let in"})
+		case audit.Pass:
+			passed = joined(passed, o.Evidence)
+		default:
+			if len(findings) == 0 {
+				return o
+			}
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed(passed)
+}
+
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}

@@ -1,0 +1,65 @@
+// Package listeners holds the checks of who gets an answer from etcd's ports, and without what.
+package listeners
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// ClientPlaintext finds a client port that answers without TLS.
+func ClientPlaintext() audit.Check {
+	return audit.Check{
+		ID:       "client-plaintext",
+		Title:    "The client port answers without TLS",
+		Severity: audit.Critical,
+		Rationale: "Everything that Kubernetes stores, Secrets included, crosses the network readable and changeable, " +
+			"and no caller needs a certificate. etcd serves plaintext beside TLS on one port when --listen-client-urls " +
+			"names it with both schemes; its flags for TLS look right then.",
+		Method: "Sends GET /version over HTTP/1.1 and a keys-only gRPC Range over HTTP/2, both without TLS, " +
+			"also to a port that speaks TLS.",
+		Remediation: "Leave no http:// URL in etcd's client listeners, and restart the member:\n" +
+			"--listen-client-urls=https://ADDRESS:2379 --advertise-client-urls=https://ADDRESS:2379 --cert-file=server.crt --key-file=server.key",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)"},
+		Applies:    audit.On(audit.Client),
+		Run: func(t *audit.Target) audit.Outcome {
+			return plaintext(t, t.Plaintext, t.RPC(audit.InPlaintext, audit.RangeRPC))
+		},
+	}
+}
+
+// plaintext judges a port by what it made of HTTP/1.1 and, on a client port, of gRPC.
+func plaintext(t *audit.Target, page audit.Page, call audit.RPC) audit.Outcome {
+	var findings []audit.Finding
+	if page.State == audit.Answered {
+		findings = append(findings, audit.Finding{Code: "http1", Text: fmt.Sprintf("GET %s without TLS got HTTP status %d", page.Path, page.Status)})
+	}
+	if call.State == audit.Answered {
+		findings = append(findings, audit.Finding{Code: "h2c", Text: "a gRPC call without TLS got " + grpcStatus(call)})
+	}
+	tls := t.Handshake(audit.NoCertificate).SpokeTLS
+	if len(findings) > 0 {
+		if tls {
+			findings[0].Text = "the port speaks TLS and plaintext: " + findings[0].Text
+		}
+		return audit.Failed(findings...)
+	}
+	switch {
+	case page.State == audit.Unclear:
+		return audit.CouldNotTell("HTTP/1.1 without TLS: " + page.Reason)
+	case call.State == audit.Unclear:
+		return audit.CouldNotTell("gRPC without TLS: " + call.Reason)
+	// A port that closes every connection has proved nothing; one that speaks TLS has.
+	case !tls && page.State != audit.Refused:
+		return audit.CouldNotTell("neither TLS nor plaintext is answered: " + page.Reason)
+	default:
+		return audit.Passed("plaintext is not answered: " + page.Reason)
+	}
+}
+
+func grpcStatus(call audit.RPC) string {
+	if call.Code == 0 {
+		return "status OK"
+	}
+	return fmt.Sprintf("status %d %q", call.Code, call.Message)
+}

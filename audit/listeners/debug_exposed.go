@@ -1,0 +1,74 @@
+package listeners
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// DebugExposed finds profiling pages that are on, and variables that everybody reads.
+func DebugExposed() audit.Check {
+	return audit.Check{
+		ID:       "debug-exposed",
+		Title:    "Debug pages are served",
+		Severity: audit.High,
+		Rationale: "A heap profile may hold Secrets, a CPU profile costs the member time whenever somebody asks for one, and " +
+			"/debug/vars shows the whole command line.",
+		Method: "Sends GET /debug/pprof/ and /debug/requests with every access that is let in, the given certificate " +
+			"included, and /debug/vars without credentials. etcd always serves /debug/vars on its client port.",
+		Remediation: "Leave profiling off (debug logs switch it on too), and restart the member:\n" +
+			"--enable-pprof=false --log-level=info\n" +
+			"and for /debug/vars, require client certificates:\n" +
+			"--client-cert-auth --trusted-ca-file=ca.crt",
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
+		Applies:    audit.On(audit.Client),
+		Run:        runDebugExposed,
+	}
+}
+
+func runDebugExposed(t *audit.Target) audit.Outcome {
+	pages := []struct {
+		code, path string
+		accesses   []audit.Access
+	}{
+		{"pprof", "/debug/pprof/", append(audit.Anonymous(), audit.WithCredentials)},
+		{"requests", "/debug/requests", append(audit.Anonymous(), audit.WithCredentials)},
+		{"vars", "/debug/vars", audit.Anonymous()},
+	}
+	var findings []audit.Finding
+	var doubt string
+	looked := false
+	for _, p := range pages {
+		for _, access := range p.accesses {
+			page := t.Page(access, p.path)
+			switch {
+			case page.State == audit.Answered && page.Status == http.StatusOK:
+				findings = append(findings, audit.Finding{Code: p.code, Text: fmt.Sprintf("GET %s %s got HTTP status 200", p.path, access)})
+			case page.State == audit.Answered:
+				looked = true
+			case page.State != audit.Untried && doubt == "":
+				doubt = fmt.Sprintf("GET %s %s: %s", p.path, access, page.Reason)
+			}
+		}
+	}
+	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case doubt != "":
+		return audit.CouldNotTell(doubt)
+	case looked && anonymous.SpokeTLS && anonymous.State == audit.Closed && given.State != audit.Answered:
+		return t.Admits(audit.NoCertificate)
+	case looked:
+		return audit.Passed("no debug page is served to whom the port lets in")
+	case !anonymous.SpokeTLS:
+		return audit.CouldNotTell("no page could be asked for: " + anonymous.Reason)
+	case given.TrustFault != "":
+		return audit.CouldNotTell(given.TrustFault)
+	case given.Reason != "":
+		return audit.CouldNotTell("the given client certificate: " + given.Reason)
+	default:
+		return audit.CouldNotTell("what the port serves behind the client certificate: add --cacert, --cert and --key of a client of etcd")
+	}
+}

@@ -1,0 +1,92 @@
+package listeners
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// MetricsExposed finds metrics that are given to everybody on the network.
+func MetricsExposed() audit.Check {
+	return audit.Check{
+		ID:       "metrics-exposed",
+		Title:    "Metrics are given out without credentials",
+		Severity: audit.Medium,
+		Rationale: "The metrics tell the version of etcd and Go, the members, the number of keys and the load: where to attack, " +
+			"and whether it works.",
+		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. A metrics listener on a loopback address is " +
+			"in order.",
+		Remediation: "Keep the metrics on the loopback address, behind a scraper on the node; restart the member:\n" +
+			"--listen-metrics-urls=http://127.0.0.1:2381\n" +
+			"and for /metrics on the client port, require client certificates:\n" +
+			"--client-cert-auth --trusted-ca-file=ca.crt",
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
+		Applies:    audit.On(audit.Client, audit.Metrics),
+		Run:        runMetricsExposed,
+	}
+}
+
+func runMetricsExposed(t *audit.Target) audit.Outcome {
+	const path = "/metrics"
+	if t.Kind == audit.Metrics && t.NothingListens() {
+		return audit.Passed("nothing listens")
+	}
+	var findings []audit.Finding
+	for _, access := range audit.Anonymous() {
+		page := t.Page(access, path)
+		if page.State == audit.Answered && page.Status == http.StatusOK {
+			findings = append(findings, audit.Finding{Code: string(t.Kind), Text: fmt.Sprintf("GET %s %s got HTTP status 200", path, access)})
+		}
+	}
+	if len(findings) > 0 {
+		if t.Kind == audit.Metrics && onLoopback(t) {
+			return audit.Passed("loopback only: " + findings[0].Text)
+		}
+		return audit.Failed(findings...)
+	}
+	return withheld(t, path)
+}
+
+func onLoopback(t *audit.Target) bool {
+	if t.RemoteIP.IsValid() {
+		return t.RemoteIP.IsLoopback()
+	}
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// withheld judges a page that no anonymous access read: it passes only if each was seen refused.
+func withheld(t *audit.Target, path string) audit.Outcome {
+	var answers string
+	if t.AnswersPlaintext() {
+		page := t.Page(audit.InPlaintext, path)
+		if page.State != audit.Answered {
+			return audit.CouldNotTell(fmt.Sprintf("GET %s %s: %s", path, audit.InPlaintext, page.Reason))
+		}
+		answers = fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.InPlaintext, page.Status)
+	}
+	anonymous := t.Handshake(audit.NoCertificate)
+	switch {
+	case !anonymous.SpokeTLS && answers != "":
+		return audit.Passed(answers)
+	case anonymous.State == audit.Answered:
+		page := t.Page(audit.WithoutCertificate, path)
+		if page.State != audit.Answered {
+			return audit.CouldNotTell(fmt.Sprintf("GET %s %s: %s", path, audit.WithoutCertificate, page.Reason))
+		}
+		return audit.Passed(joined(answers, fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.WithoutCertificate, page.Status)))
+	default:
+		o := t.Admits(audit.NoCertificate)
+		if o.Verdict == audit.Pass {
+			o.Evidence = joined(answers, o.Evidence)
+		}
+		return o
+	}
+}

@@ -1,0 +1,57 @@
+package listeners
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// PeerAcceptsClientCert finds a peer port that takes a client for a member.
+func PeerAcceptsClientCert() audit.Check {
+	return audit.Check{
+		ID:       "peer-accepts-client-cert",
+		Title:    "The peer port accepts a client's certificate",
+		Severity: audit.High,
+		Rationale: "The peer port obeys no RBAC, so every client certificate that it accepts, also a read-only one, owns the " +
+			"cluster. That is so wherever one CA signs both clients and peers, as kubeadm's does.",
+		Method: "Presents the given client certificate to the peer port and sends GET /version and GET /members over HTTP/1.1.",
+		Remediation: "Give the peers a CA of their own, or name the members that are let in; restart the member:\n" +
+			"--peer-trusted-ca-file=peer-ca.crt\n" +
+			"--peer-cert-allowed-hostname=MEMBER_NAME",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262"},
+		Applies:    audit.On(audit.Peer),
+		Run:        runPeerAcceptsClientCert,
+	}
+}
+
+func runPeerAcceptsClientCert(t *audit.Target) audit.Outcome {
+	if t.AnswersPlaintext() {
+		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, to a client as to everybody"})
+	}
+	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	if anonymous.State == audit.Answered {
+		return audit.Failed(audit.Finding{Code: "no-certificate", Text: "the port lets everybody in, so a client too"})
+	}
+	switch given.State {
+	case audit.Answered:
+		text := "the given client certificate is let in"
+		if page := t.Page(audit.WithCredentials, "/members"); page.State == audit.Answered {
+			text += fmt.Sprintf("; GET /members got HTTP status %d", page.Status)
+		}
+		return audit.Failed(audit.Finding{Code: "accepted", Text: text})
+	case audit.Refused:
+		return audit.Passed("the given client certificate is refused: " + given.Reason)
+	case audit.Closed:
+		// etcd closes without an alert when the certificate is of a trusted CA but its SANs
+		// are not the caller's address, or it is revoked (reference: client/pkg/transport/listener_tls.go).
+		return audit.CouldNotTell("the given client certificate: " + given.Reason +
+			"; etcd does that to a certificate of a CA it trusts whose SANs do not match: compare --peer-trusted-ca-file with --trusted-ca-file")
+	case audit.Unclear:
+		return audit.CouldNotTell("the given client certificate: " + given.Reason)
+	default:
+		if !anonymous.SpokeTLS {
+			return audit.CouldNotTell("TLS handshake: " + anonymous.Reason)
+		}
+		return audit.CouldNotTell("no client certificate was given to try: add --cert and --key of a client of etcd")
+	}
+}

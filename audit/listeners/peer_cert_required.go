@@ -1,0 +1,31 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// PeerCertRequired finds a peer port that lets callers in without a certificate of the peer CA.
+func PeerCertRequired() audit.Check {
+	return audit.Check{
+		ID:       "peer-cert-required",
+		Title:    "The peer port requires no certificate of a member",
+		Severity: audit.Critical,
+		Rationale: "Peer TLS is the only protection of the peer port. Without a required certificate, who reaches it can act " +
+			"as a member: inject raft messages, replace the database, read the log.",
+		Method: "Makes TLS handshakes without a certificate and with one of a foreign CA, and sends GET /version over " +
+			"HTTP/1.1. Nothing is ever posted to a peer port.",
+		Remediation: "Require certificates of the peer CA, and restart the member:\n" +
+			"--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
+		Applies:    audit.On(audit.Peer),
+		Run: func(t *audit.Target) audit.Outcome {
+			o := certRequired(t)
+			if o.Verdict != audit.Pass {
+				return o
+			}
+			foreign := foreignCA(t, t.Handshake(audit.NoCertificate))
+			if foreign.Verdict == audit.Pass {
+				foreign.Evidence = o.Evidence + "; " + foreign.Evidence
+			}
+			return foreign
+		},
+	}
+}

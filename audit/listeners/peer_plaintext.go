@@ -1,0 +1,23 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// PeerPlaintext finds a peer port that answers without TLS.
+func PeerPlaintext() audit.Check {
+	return audit.Check{
+		ID:       "peer-plaintext",
+		Title:    "The peer port answers without TLS",
+		Severity: audit.Critical,
+		Rationale: "The peer port obeys no RBAC: who reaches it without TLS can inject raft messages, replace the database " +
+			"and read the whole log as it is written.",
+		Method: "Sends GET /version over HTTP/1.1 without TLS, also to a port that speaks TLS.",
+		Remediation: "Give the peer port TLS and no http:// URL, then update the member's peer URL and restart it:\n" +
+			"--listen-peer-urls=https://ADDRESS:2380 --peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt\n" +
+			"etcdctl member update MEMBER_ID --peer-urls=https://ADDRESS:2380",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
+		Applies:    audit.On(audit.Peer),
+		Run: func(t *audit.Target) audit.Outcome {
+			return plaintext(t, t.Plaintext, audit.RPC{})
+		},
+	}
+}

@@ -1,0 +1,133 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SchemaVersion is that of the JSON report. Fields are added without a new version; none is changed or removed.
+const SchemaVersion = 1
+
+// Report is the result of an audit.
+type Report struct {
+	SchemaVersion int       `json:"schema_version"`
+	Tool          Tool      `json:"tool"`
+	StartedAt     time.Time `json:"started_at"`
+	FinishedAt    time.Time `json:"finished_at"`
+	Results       []Result  `json:"results"`
+	Summary       Summary   `json:"summary"`
+}
+
+// Tool is what made a report.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Result is the verdict of one check on one target.
+type Result struct {
+	CheckID     string   `json:"check_id"`
+	Target      string   `json:"target"`
+	Verdict     Verdict  `json:"verdict"`
+	Severity    Severity `json:"severity"`
+	Title       string   `json:"title"`
+	Evidence    string   `json:"evidence"`
+	Remediation string   `json:"remediation"`
+	References  []string `json:"references"`
+	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
+	Fingerprint string  `json:"fingerprint"`
+	Waiver      *Waiver `json:"waiver"`
+
+	Kind      Kind     `json:"-"`
+	Rationale string   `json:"-"`
+	Codes     []string `json:"-"` // of the findings, sorted
+}
+
+// Waiver is a finding that somebody answers for until a day.
+type Waiver struct {
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires"`
+}
+
+// Summary counts the verdicts.
+type Summary struct {
+	Pass    int `json:"pass"`
+	Fail    int `json:"fail"`
+	Unknown int `json:"unknown"`
+	Skip    int `json:"skip"`
+	Waived  int `json:"waived"`
+}
+
+// Run judges every target by every check that applies to it. Results are in the order of
+// the targets, then of the checks. The caller adds the tool and the times.
+func Run(checks []Check, targets []*Target) Report {
+	r := Report{SchemaVersion: SchemaVersion, Results: []Result{}}
+	for _, t := range targets {
+		for _, c := range checks {
+			if c.Applies(t) {
+				result := judge(c, t)
+				r.Summary.add(result.Verdict)
+				r.Results = append(r.Results, result)
+			}
+		}
+	}
+	return r
+}
+
+func judge(c Check, t *Target) Result {
+	o := c.Run(t)
+	if reason := t.Unreached(); reason != "" && o.Verdict == Unknown {
+		o.Evidence = reason
+	}
+	r := Result{
+		CheckID:     c.ID,
+		Target:      t.Address,
+		Verdict:     o.Verdict,
+		Severity:    c.Severity,
+		Title:       c.Title,
+		Evidence:    o.Evidence,
+		Remediation: c.Remediation,
+		References:  c.References,
+		Kind:        t.Kind,
+		Rationale:   c.Rationale,
+	}
+	if o.Remediation != "" {
+		r.Remediation = o.Remediation
+	}
+	var seen []string
+	for _, f := range o.Findings {
+		seen = append(seen, f.Text)
+		r.Codes = append(r.Codes, f.Code)
+	}
+	if len(seen) > 0 {
+		r.Evidence = strings.Join(seen, "; ")
+	}
+	slices.Sort(r.Codes)
+	r.Codes = slices.Compact(r.Codes)
+	r.Fingerprint = fingerprint(r)
+	return r
+}
+
+// fingerprint leaves out the evidence, which names days and counts, and the verdict: no
+// codes is no finding.
+func fingerprint(r Result) string {
+	parts := append([]string{r.CheckID, r.Target}, r.Codes...)
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (s *Summary) add(v Verdict) {
+	switch v {
+	case Pass:
+		s.Pass++
+	case Fail:
+		s.Fail++
+	case Skip:
+		s.Skip++
+	case Unknown:
+		s.Unknown++
+	}
+}

@@ -1,0 +1,138 @@
+package audit
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Kind says which of etcd's listeners a target is.
+type Kind string
+
+// The kinds of listener.
+const (
+	Client  Kind = "client"
+	Peer    Kind = "peer"
+	Metrics Kind = "metrics"
+)
+
+// Target is everything that was collected about one listener. A zero attempt in it was not made.
+type Target struct {
+	Address string // "host:port", as it was asked for
+	Kind    Kind
+	Now     time.Time // when it was collected
+
+	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
+	MinTLSVersion uint16   // the lowest version it may agree to; 0 is TLS 1.2
+
+	Reach    Attempt    // the TCP connection
+	RemoteIP netip.Addr // where the connection went; invalid if none was made
+
+	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
+	Handshakes []Handshake // in the order in which they are listed in package collect
+	Pages      []Page      // HTTP GETs over TLS and in plaintext
+	RPCs       []RPC       // the gRPC calls of package collect, which read and never write
+
+	Version     string   // of the server, as it says itself; empty if it was not read
+	VersionFrom string   // where Version was read
+	Members     []Member // nil if the list was not read
+}
+
+// State is what became of an attempt.
+type State string
+
+// The states of an attempt.
+const (
+	Untried  State = ""         // Reason says why, or is empty
+	Answered State = "answered" // the service answered; a handshake was accepted
+	Refused  State = "refused"  // the server said no in so many words
+	Closed   State = "closed"   // the connection ended without a word: a refusal, or a fault of the network
+	Unclear  State = "unclear"  // silence, garbage, or more than is read
+)
+
+// Attempt is what became of one thing that was tried.
+type Attempt struct {
+	State  State
+	Reason string // of every state but Answered
+}
+
+// Access is what a request came with.
+type Access string
+
+// The kinds of access, from none to all.
+const (
+	InPlaintext        Access = "in plaintext"
+	WithoutCertificate Access = "over TLS without a client certificate"
+	WithCredentials    Access = "with the given client certificate"
+)
+
+// Anonymous are the kinds of access that everybody has.
+func Anonymous() []Access { return []Access{InPlaintext, WithoutCertificate} }
+
+// Page is one HTTP GET.
+type Page struct {
+	Attempt
+	Access Access
+	Path   string
+	Status int // the HTTP status, if Answered
+}
+
+// The procedures that are called. None of them writes or makes a raft entry.
+const (
+	RangeRPC      = "Range"      // serializable, keys only, limit 1
+	StatusRPC     = "Status"     // of Maintenance
+	MemberListRPC = "MemberList" // not linearizable
+)
+
+// RPC is one gRPC call.
+type RPC struct {
+	Attempt
+	Access  Access
+	Method  string
+	Code    int    // the gRPC status, if Answered; 0 is OK
+	Message string // the server's, where Code is not 0
+	Keys    int64  // how many keys a Range said there are
+}
+
+// Member is an entry of the member list.
+type Member struct {
+	Name       string
+	PeerURLs   []string
+	ClientURLs []string
+}
+
+// Page finds a GET that was made.
+func (t *Target) Page(access Access, path string) Page {
+	for _, p := range t.Pages {
+		if p.Access == access && p.Path == path {
+			return p
+		}
+	}
+	return Page{Access: access, Path: path}
+}
+
+// RPC finds a call that was made.
+func (t *Target) RPC(access Access, method string) RPC {
+	for _, r := range t.RPCs {
+		if r.Access == access && r.Method == method {
+			return r
+		}
+	}
+	return RPC{Access: access, Method: method}
+}
+
+// AnswersPlaintext says whether a service answered without TLS, over HTTP/1.1 or gRPC.
+func (t *Target) AnswersPlaintext() bool {
+	return t.Plaintext.State == Answered || t.RPC(InPlaintext, RangeRPC).State == Answered
+}
+
+// NothingListens says whether the port was found closed. A metrics listener need not exist.
+func (t *Target) NothingListens() bool { return t.Reach.State == Refused }
+
+// Unreached says why no connection was made at all, which is why nothing else is known. It
+// is empty if one was.
+func (t *Target) Unreached() string {
+	if t.Reach.State == Refused || t.Reach.State == Unclear || t.Reach.State == Closed {
+		return "the port was not reached: " + t.Reach.Reason
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// layout is where the demo's members live: each has a loopback address of its own, so
+// that all have the same ports, as on real nodes.
+type layout struct {
+	hosts                []string
+	client, peer, metric int
+	weakClient, weakPeer int
+}
+
+func newLayout() (layout, error) {
+	l := layout{hosts: []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}}
+	ports, err := freePorts(l.hosts, 5)
+	if err != nil {
+		return layout{}, err
+	}
+	l.client, l.peer, l.metric, l.weakClient, l.weakPeer = ports[0], ports[1], ports[2], ports[3], ports[4]
+	return l, nil
+}
+
+// freePorts finds n ports that are free on every host.
+func freePorts(hosts []string, n int) ([]int, error) {
+	var ports []int
+	for attempts := 0; len(ports) < n; attempts++ {
+		if attempts > 100*n {
+			return nil, fmt.Errorf("found no %d free ports on %v", n, hosts)
+		}
+		first, err := net.Listen("tcp", net.JoinHostPort(hosts[0], "0"))
+		if err != nil {
+			return nil, err
+		}
+		defer first.Close() // held until all are found, so that they differ
+		port := first.Addr().(*net.TCPAddr).Port
+		if freeOn(hosts[1:], port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports, nil
+}
+
+func freeOn(hosts []string, port int) bool {
+	for _, host := range hosts {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
+}
+
+func memberName(i int) string { return fmt.Sprintf("etcd-%d", i) }
+
+func (l layout) clientEndpoint(i int) string {
+	return net.JoinHostPort(l.hosts[i], strconv.Itoa(l.client))
+}
+
+// spec is the demo's cluster.yaml. On a real cluster pkiDir and dataDir are the same on
+// every node; here the name keeps the members of one machine apart.
+func (l layout) spec(dir, version string) string {
+	s := fmt.Sprintf(`# Written by etcdsec-demo.
+apiVersion: etcdsec.dev/v1alpha1
+kind: Cluster
+metadata: {name: demo}
+spec:
+  etcd:
+    version: %q
+    runtime: systemd
+    clientPort: %d
+    peerPort: %d
+    metricsPort: %d
+    pkiDir: %q
+    dataDir: %q
+    members:
+`, version, l.client, l.peer, l.metric,
+		filepath.Join(dir, "store", "nodes", "{{.Name}}", "pki"), filepath.Join(dir, "data", "{{.Name}}"))
+	for i, host := range l.hosts {
+		s += fmt.Sprintf("      - {name: %s, addresses: [%s]}\n", memberName(i), host)
+	}
+	return s
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// maxPEM is far above a trust bundle of hundreds of CAs.
+const maxPEM = 1 << 20
+
+// auditCredentials loads what the audit presents. Everything that can be wrong with it is
+// said here, before a server is asked: its refusal would look like a finding or its absence.
+func auditCredentials(flags auditRunFlags, now time.Time) (collect.Credentials, error) {
+	if flags.store != "" {
+		if flags.caPath+flags.certPath+flags.keyPath != "" {
+			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave --cacert, --cert and --key out"), "")
+		}
+		dir := filepath.Join(flags.store, "clients", string(cluster.RoleAuditor))
+		flags.caPath = filepath.Join(dir, "ca.crt")
+		flags.certPath = filepath.Join(dir, "client.crt")
+		flags.keyPath = filepath.Join(dir, "client.key")
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return collect.Credentials{}, failure(fmt.Errorf("--pki %s: no client certificate of the auditor: %w", flags.store, err),
+				"etcdsec pki issue -f cluster.yaml "+flags.store)
+		}
+	}
+	switch {
+	case flags.certPath != "" && flags.keyPath == "":
+		return collect.Credentials{}, usageError(errors.New("--cert without --key: a certificate is presented by proving its key"), "--cert "+flags.certPath+" --key client.key")
+	case flags.keyPath != "" && flags.certPath == "":
+		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+flags.keyPath)
+	}
+
+	var credentials collect.Credentials
+	var err error
+	if flags.caPath != "" {
+		if credentials.Roots, err = loadPool(flags.caPath); err != nil {
+			return collect.Credentials{}, failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
+		}
+	}
+	if flags.certPath != "" {
+		if credentials.Certificate, err = loadClientPair(flags.certPath, flags.keyPath, now); err != nil {
+			return collect.Credentials{}, err
+		}
+	}
+	return credentials, nil
+}
+
+func loadPool(path string) (*x509.CertPool, error) {
+	data, err := readPEM(path)
+	if err != nil {
+		return nil, fmt.Errorf("loading the CAs: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("loading the CAs: %s: no PEM certificate in it", path)
+	}
+	return pool, nil
+}
+
+func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error) {
+	certPEM, err := readPEM(certPath)
+	if err != nil {
+		return nil, failure(fmt.Errorf("loading the client certificate: %w", err), "")
+	}
+	keyPEM, err := readPEM(keyPath)
+	if err != nil {
+		return nil, failure(fmt.Errorf("loading the client key: %w", err), "")
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %v", certPath, keyPath, err), "")
+	}
+	renew := "etcdsec pki issue -f cluster.yaml DIR"
+	switch {
+	case now.After(pair.Leaf.NotAfter):
+		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)
+	case now.Before(pair.Leaf.NotBefore):
+		return nil, failure(fmt.Errorf("the client certificate %s is not valid before %s; every server would refuse it", certPath, pair.Leaf.NotBefore.UTC().Format(time.RFC3339)), "date   # is this machine's clock right?")
+	}
+	return &pair, nil
+}
+
+// readPEM reads a file of a sane size. The errors of package os name the file.
+func readPEM(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > maxPEM:
+		return nil, fmt.Errorf("%s: larger than 1 MiB; this is not a PEM file of certificates or a key", path)
+	case len(data) == 0:
+		return nil, fmt.Errorf("%s: the file is empty", path)
+	}
+	return data, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+)
+
+func newAuditExplainCommand(a *app) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "explain ID",
+		Short: "Explain a check",
+		Long:  "Explain a check: what it looks for, why it matters, how it is tested, how to fix it, and which rules ask for it.",
+		Example: `  etcdsec audit explain client-plaintext
+  etcdsec audit explain peer-accepts-client-cert -o json`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c, found := catalog.Find(given[0])
+			if !found {
+				return unknownCheck(given[0])
+			}
+			if format == "json" {
+				return a.printJSON(newAuditCheck(c))
+			}
+			_, err := fmt.Fprint(a.stdout, explain(c))
+			return err
+		},
+	}
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var ids []string
+		for _, c := range catalog.All() {
+			ids = append(ids, c.ID+"\t"+c.Title)
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+	outputFlag(cmd, &format, "text", "json")
+	return cmd
+}
+
+func unknownCheck(id string) error {
+	err := fmt.Errorf("no check has the ID %q", id)
+	near := catalog.Near(id)
+	if len(near) == 0 {
+		return usageError(err, "etcdsec audit list")
+	}
+	return usageError(fmt.Errorf("%w; near it are %s", err, strings.Join(near, ", ")), "etcdsec audit explain "+near[0])
+}
+
+func explain(c audit.Check) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, c.Title)
+	for _, part := range []struct{ heading, text string }{
+		{"Why it matters", c.Rationale},
+		{"How it is tested", c.Method},
+		{"How to fix it", c.Remediation},
+		{"References", strings.Join(c.References, "\n")},
+	} {
+		fmt.Fprintf(&b, "\n%s\n", part.heading)
+		for line := range strings.SplitSeq(part.text, "\n") {
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
+	}
+	return b.String()
+}

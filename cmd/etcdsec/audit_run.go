@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	render "github.com/etcdsec/etcdsec/audit/report"
+)
+
+// auditRunFlags are what the operator wrote.
+type auditRunFlags struct {
+	spec      string
+	endpoints []string
+	peers     []string
+	metrics   []string
+	store     string
+	caPath    string
+	certPath  string
+	keyPath   string
+	minTLS    string
+	timeout   time.Duration
+	format    string
+}
+
+func newAuditRunCommand(a *app) *cobra.Command {
+	var flags auditRunFlags
+	cmd := &cobra.Command{
+		Use:   "run [-f cluster.yaml] [ENDPOINT...]",
+		Short: "Audit running members over the network",
+		Long: `Audit the listeners of running etcd members: what they answer without TLS, without a
+certificate, with a foreign one and with a client's, and what they serve and advertise.
+
+An ENDPOINT is a client port, as host:port, https://host:port or http://host:port; the
+scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
+of every member of the spec are audited.
+
+Reads the spec, the certificate files and the network. Writes only the report, to stdout.
+It never writes to etcd, adds no raft entry, and posts nothing to a peer port.
+
+Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
+3 findings. 1 beats 3: an audit that did not see everything is not done.`,
+		Example: `  etcdsec audit run -f cluster.yaml --pki ./store
+  etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
+  etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json`,
+		RunE: func(cmd *cobra.Command, endpoints []string) error {
+			flags.endpoints = endpoints
+			return a.runAudit(cmd, flags)
+		},
+	}
+	f := cmd.Flags()
+	specFlag(cmd, &flags.spec)
+	f.StringArrayVar(&flags.peers, "peer", nil, "`host:port` of a peer port; may be repeated")
+	f.StringArrayVar(&flags.metrics, "metrics", nil, "`host:port` of a metrics port; may be repeated")
+	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
+	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
+	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
+	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
+	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
+	outputFlag(cmd, &flags.format, render.Names()...)
+	return cmd
+}
+
+func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
+	if flags.timeout <= 0 {
+		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 3s", flags.timeout), "")
+	}
+	endpoints, err := a.auditEndpoints(flags)
+	if err != nil {
+		return err
+	}
+	started := a.now()
+	credentials, err := auditCredentials(flags, started)
+	if err != nil {
+		return err
+	}
+
+	ctx := cmd.Context()
+	targets, err := collect.Collect(ctx, endpoints, collect.Config{
+		Timeout:     flags.timeout,
+		Credentials: credentials,
+		Now:         a.now,
+	})
+	if err != nil {
+		return failure(err, "")
+	}
+	if ctx.Err() != nil {
+		return failure(errors.New("the audit was interrupted; there is no report"), "")
+	}
+	result := audit.Run(catalog.All(), targets)
+	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
+	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
+
+	formats := render.Formats(a.wantsColour())
+	at := slices.IndexFunc(formats, func(f render.Format) bool { return f.Name == flags.format })
+	if err := formats[at].Renderer.Render(a.stdout, result); err != nil {
+		return failure(fmt.Errorf("writing the report: %w", err), "")
+	}
+	return auditStatus(result.Summary)
+}
+
+// auditStatus is the exit status of a report that was written. It says nothing more.
+func auditStatus(s audit.Summary) error {
+	switch {
+	case s.Unknown > 0:
+		return statusError{status: statusFailed}
+	case s.Fail > 0:
+		return statusError{status: statusFindings}
+	default:
+		return nil
+	}
+}
+
+// wantsColour follows no-color.org: any value of NO_COLOR that is not empty forbids it.
+func (a *app) wantsColour() bool {
+	w := a.stdout
+	if checked, ok := w.(*checkedWriter); ok {
+		w = checked.w
+	}
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && !strings.EqualFold(os.Getenv("TERM"), "dumb")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/manifests"
+)
+
+func newBootstrapCommand(a *app) *cobra.Command {
+	var o issueOptions
+	cmd := &cobra.Command{
+		Use:   "bootstrap -f cluster.yaml DIR",
+		Short: "Turn a spec into certificates and hardened configs",
+		Long: `Turn a cluster spec into everything its members need: the certificates of
+"etcdsec pki issue", and for each member a hardened etcd configuration with its
+systemd unit or static Pod. Folder nodes/MEMBER is ready to be copied to its node.
+
+Keys and certificates that are there are verified and never replaced; configurations
+are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
+		Example: `  etcdsec init > cluster.yaml                  # then edit it
+  etcdsec bootstrap -f cluster.yaml ./store --dry-run
+  etcdsec bootstrap -f cluster.yaml ./store`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.issue(cmd.Context(), o, given[0], memberFiles)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func memberFiles(c *cluster.Cluster) ([]manifests.File, error) {
+	var files []manifests.File
+	for _, m := range c.Etcd.Members {
+		rendered, err := manifests.Member(c, m)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, rendered...)
+	}
+	return files, nil
+}

@@ -1,0 +1,24 @@
+// Command etcdsec makes the etcd behind a Kubernetes control plane secure, and proves that it is.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// version is set by the linker; a plain `go build` or `go install` reads the module's build information instead.
+var version string
+
+func main() {
+	os.Exit(mainStatus())
+}
+
+// mainStatus is apart from main so that deferred calls run before the process ends.
+func mainStatus() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now}, os.Args[1:])
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// outputFlag adds -o to a verb that knows the given formats; the first is the default.
+func outputFlag(cmd *cobra.Command, format *string, known ...string) {
+	cmd.Flags().StringVarP(format, "output", "o", known[0], "`format` of the result: "+strings.Join(known, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if !slices.Contains(known, *format) {
+			return usageError(fmt.Errorf("-o %s: unknown format; want %s", *format, strings.Join(known, " or ")), "")
+		}
+		if check != nil {
+			return check(cmd, args)
+		}
+		return nil
+	}
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newPKIIssueCommand(a *app) *cobra.Command {
+	var o issueOptions
+	cmd := &cobra.Command{
+		Use:   "issue -f cluster.yaml DIR",
+		Short: "Issue every certificate of the spec that is missing",
+		Long: `Issue every certificate of the spec that DIR does not hold yet: roots, issuing CAs,
+a server and a peer leaf for each member, a leaf for each client. What is there is
+verified and never replaced; run again, it changes nothing. A run that was killed is
+finished by the next one.
+
+Reads the spec and DIR. Writes DIR only, keys with mode 0600. Uses no network.`,
+		Example: `  etcdsec pki issue -f cluster.yaml ./store --dry-run
+  etcdsec pki issue -f cluster.yaml ./store`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.issue(cmd.Context(), o, given[0], nil)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}

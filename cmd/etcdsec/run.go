@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses, the same for every verb.
+const (
+	statusDone     = 0 // done, clean
+	statusFailed   = 1 // could not do it, or could not tell
+	statusUsage    = 2 // bad command line or spec
+	statusFindings = 3 // findings, or work due
+)
+
+// app is what the outside world hands to the verbs. Nothing below cmd touches the process's own.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time
+}
+
+// statusError ends a verb with an exit status. err may be nil where the result on stdout already says it all.
+type statusError struct {
+	status int
+	err    error
+	hint   string // a command or line to paste, or empty
+}
+
+func (e statusError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e statusError) Unwrap() error { return e.err }
+
+// usageError is a bad command line or spec.
+func usageError(err error, hint string) error {
+	return statusError{status: statusUsage, err: err, hint: hint}
+}
+
+// failure is work that could not be done, with the way out.
+func failure(err error, hint string) error {
+	return statusError{status: statusFailed, err: err, hint: hint}
+}
+
+// run executes one command line and returns the exit status. It is the only place that prints an error.
+func run(ctx context.Context, a *app, args []string) int {
+	out := &checkedWriter{w: a.stdout}
+	inner := *a
+	inner.stdout = out
+
+	root := newRootCommand(&inner)
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(out)
+	root.SetErr(a.stderr)
+
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		// A report that was lost to a full disk or a closed pipe must not look delivered.
+		err = failure(fmt.Errorf("writing to stdout: %w", out.err), "")
+	}
+	if err == nil {
+		return statusDone
+	}
+	return report(a.stderr, err)
+}
+
+// report prints err and its hint and returns the exit status that goes with it.
+func report(stderr io.Writer, err error) int {
+	status, hint := statusFailed, ""
+	var se statusError
+	if errors.As(err, &se) {
+		status, hint = se.status, se.hint
+		if se.err == nil {
+			return status
+		}
+	}
+	for i, line := range strings.Split(strings.TrimRight(err.Error(), "\n"), "\n") {
+		if i == 0 || !strings.HasPrefix(line, " ") {
+			_, _ = fmt.Fprintf(stderr, "etcdsec: error: %s\n", line)
+			continue
+		}
+		_, _ = fmt.Fprintf(stderr, "etcdsec: %s\n", line)
+	}
+	if hint != "" {
+		_, _ = fmt.Fprintf(stderr, "etcdsec: hint: %s\n", hint)
+	}
+	return status
+}
+
+// checkedWriter remembers the first error, so that a verb need not check every line it prints.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.w.Write(p)
+	if err != nil {
+		c.err = err
+	}
+	return n, err
+}
+
+// args wraps a cobra argument check so that its complaint exits with statusUsage; cobra has no exit statuses.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return usageError(err, cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}

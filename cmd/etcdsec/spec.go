@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// specFlag adds -f to a verb.
+func specFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "file", "f", "", "`path` of the cluster spec, or - for standard input")
+	_ = cmd.MarkFlagFilename("file", "yaml", "yml") // only completion; fails for unknown flags
+}
+
+// loadSpec loads a verb's spec and says its warnings on stderr.
+func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
+	var c *cluster.Cluster
+	var err error
+	switch path {
+	case "":
+		return nil, usageError(fmt.Errorf("-f is missing: which cluster spec?"), "etcdsec init > cluster.yaml   # a spec to start from")
+	case "-":
+		c, err = cluster.Read("stdin", a.stdin)
+	default:
+		c, err = cluster.Load(path)
+	}
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	for _, w := range c.Warnings {
+		a.narrate("warning: %s", w)
+	}
+	return c, nil
+}
+
+// narrate says something on stderr that is not the result.
+func (a *app) narrate(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, "etcdsec: "+format+"\n", args...)
+}
