@@ -89,13 +89,10 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 	}
 	if !o.dryRun {
 		if err := store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now, Owner: owner, Progress: a.progress("issued")}); err != nil {
-			return failure(err, "run the same command again once the cause is mended; it goes on where this run stopped")
+			return failure(err, goesOn)
 		}
-		for _, f := range files {
-			file := durable.File{Name: path.Base(f.Path), Mode: 0o644, Data: f.Data}
-			if err := store.WriteFile(path.Dir(f.Path), file, owner); err != nil {
-				return failure(err, "run the same command again once the cause is mended; it goes on where this run stopped")
-			}
+		if err := writeFiles(store, files, owner); err != nil {
+			return failure(err, goesOn)
 		}
 	}
 	if err := a.printIssueResult(o.output, result); err != nil {
@@ -106,6 +103,25 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 			status: statusFindings,
 			err:    errors.New("certificates marked due are not as the spec wants them; issuing never replaces a key"),
 			hint:   "move the named folder away and run this again: it is issued anew",
+		}
+	}
+	return nil
+}
+
+// goesOn is the way out of a run that stopped half-way.
+const goesOn = "run the same command again once the cause is mended; it goes on where this run stopped"
+
+// writeFiles writes the files that differ from the store's; what is equal is not touched.
+func writeFiles(store *pki.Store, files []manifests.File, owner *durable.Owner) error {
+	for _, f := range files {
+		if _, equal, err := store.FileState(f.Path, f.Data); err != nil {
+			return err
+		} else if equal {
+			continue
+		}
+		file := durable.File{Name: path.Base(f.Path), Mode: 0o644, Data: f.Data}
+		if err := store.WriteFile(path.Dir(f.Path), file, owner); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -151,12 +167,12 @@ func (a *app) printIssueResult(format string, r issueResult) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	done := "in " + r.Dir
+	issued, kept, written := counts["issue"]+counts["extend"], counts["keep"], counts["write"]+counts["update"]
 	if r.DryRun {
-		done = "not done: --dry-run"
+		a.narrate("dry run: cluster %s: would issue %d certificates and write %d files in %s, and keep %d", r.Cluster, issued, written, r.Dir, kept)
+		return nil
 	}
-	a.narrate("cluster %s: %d certificates issued, %d kept, %d files written (%s)", r.Cluster,
-		counts["issue"]+counts["extend"], counts["keep"], counts["write"]+counts["update"], done)
+	a.narrate("cluster %s: issued %d certificates, wrote %d files in %s, kept %d", r.Cluster, issued, written, r.Dir, kept)
 	return nil
 }
 
