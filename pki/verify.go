@@ -22,11 +22,14 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 		faults = append(faults, errors.New("does not belong to its key"))
 	}
 	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
+	anchor := root
 	for _, eku := range want.EKUs {
-		if err := verifyChain(chain, root, eku, now); err != nil {
-			faults = append(faults, err)
-			break // the same fault for each EKU, or one that is told apart below
+		if err := verifyChain(chain, anchor, eku, now); err != nil {
+			return errors.Join(append(faults, err)...)
 		}
+		// The signature of the issuing CA has now been checked against the root, which
+		// limits no EKU; what is left to ask for the other EKUs ends at the issuing CA.
+		anchor = append(chain, root)[1]
 	}
 	return errors.Join(faults...)
 }

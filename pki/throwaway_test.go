@@ -1,0 +1,108 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"net"
+	"testing"
+	"time"
+)
+
+func throwaway(t *testing.T, config ThrowawayConfig) *Throwaway {
+	t.Helper()
+	if config.NotAfter.IsZero() {
+		config.NotBefore = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+		config.NotAfter = config.NotBefore.Add(24 * time.Hour)
+	}
+	ca, err := NewThrowaway(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func TestThrowawayLeaf(t *testing.T) {
+	ca := throwaway(t, ThrowawayConfig{CommonName: "test"})
+	noon := ca.Certificate().NotBefore.Add(12 * time.Hour)
+	leaf, err := ca.Leaf(LeafTemplate{
+		CommonName: "leaf", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"a.example"},
+		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(name string, at time.Time, eku x509.ExtKeyUsage) error {
+		_, err := leaf.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: ca.Pool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{eku}})
+		return err
+	}
+	for _, name := range []string{"127.0.0.1", "a.example"} {
+		if err := verify(name, noon, x509.ExtKeyUsageServerAuth); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if verify("b.example", noon, x509.ExtKeyUsageServerAuth) == nil {
+		t.Error("another name verifies")
+	}
+	if verify("a.example", noon, x509.ExtKeyUsageClientAuth) == nil {
+		t.Error("another EKU verifies")
+	}
+	if verify("a.example", noon.Add(24*time.Hour), x509.ExtKeyUsageServerAuth) == nil {
+		t.Error("it verifies after its end, which is its CA's")
+	}
+}
+
+// Two CAs of one name are two CAs: that is what the auditor shows servers.
+func TestThrowawayOfTheSameName(t *testing.T) {
+	real := throwaway(t, ThrowawayConfig{CommonName: "etcd-ca"})
+	forged := throwaway(t, ThrowawayConfig{CommonName: "ignored", RawSubject: real.Certificate().RawSubject})
+	if !bytes.Equal(forged.Certificate().RawSubject, real.Certificate().RawSubject) {
+		t.Fatalf("the name is %s", forged.Certificate().Subject)
+	}
+	leaf, err := forged.Leaf(LeafTemplate{CommonName: "leaf"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(leaf.Leaf.RawIssuer, real.Certificate().RawSubject) {
+		t.Errorf("the issuer is %s", leaf.Leaf.Issuer)
+	}
+	options := x509.VerifyOptions{Roots: real.Pool(), CurrentTime: leaf.Leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	if _, err := leaf.Leaf.Verify(options); err == nil {
+		t.Error("the forged leaf verifies against the real CA")
+	}
+}
+
+func TestThrowawayFaults(t *testing.T) {
+	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	for name, config := range map[string]ThrowawayConfig{
+		"no times":        {CommonName: "x"},
+		"ends before":     {CommonName: "x", NotBefore: now, NotAfter: now.Add(-time.Hour)},
+		"broken name DER": {RawSubject: []byte("not DER"), NotBefore: now, NotAfter: now.Add(time.Hour)},
+	} {
+		if _, err := NewThrowaway(config); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// The name of a real server's CA is foreign bytes: it makes a CA or an error, never a panic.
+func FuzzThrowawayName(f *testing.F) {
+	for _, name := range []pkix.Name{{}, {CommonName: "etcd-ca"}, {Organization: []string{"a", "b"}, Country: []string{"DE"}}} {
+		der, err := asn1.Marshal(name.ToRDNSequence())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, rawSubject []byte) {
+		ca, err := NewThrowaway(ThrowawayConfig{RawSubject: rawSubject, NotBefore: now, NotAfter: now.Add(time.Hour)})
+		if err != nil || len(rawSubject) == 0 {
+			return
+		}
+		if !bytes.Equal(ca.Certificate().RawSubject, rawSubject) {
+			t.Errorf("%x became %x", rawSubject, ca.Certificate().RawSubject)
+		}
+	})
+}
