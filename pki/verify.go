@@ -22,14 +22,16 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 		faults = append(faults, errors.New("does not belong to its key"))
 	}
 	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
-	anchor := root
-	for _, eku := range want.EKUs {
-		if err := verifyChain(chain, anchor, eku, now); err != nil {
+	for i, eku := range want.EKUs {
+		path, anchor := chain, root
+		if i > 0 && len(chain) == 2 {
+			// The issuing CA has been checked against the root, which limits no EKU; what is
+			// left to ask for another EKU ends at the issuing CA.
+			path, anchor = chain[:1], chain[1]
+		}
+		if err := verifyChain(path, anchor, eku, now); err != nil {
 			return errors.Join(append(faults, err)...)
 		}
-		// The signature of the issuing CA has now been checked against the root, which
-		// limits no EKU; what is left to ask for the other EKUs ends at the issuing CA.
-		anchor = append(chain, root)[1]
 	}
 	return errors.Join(faults...)
 }
