@@ -5,6 +5,8 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
 // layout is where the demo's members live: each has a loopback address of its own, so
@@ -17,43 +19,12 @@ type layout struct {
 
 func newLayout() (layout, error) {
 	l := layout{hosts: []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}}
-	ports, err := freePorts(l.hosts, 5)
+	ports, err := etcdtest.FreePortsOn(l.hosts, 5)
 	if err != nil {
 		return layout{}, err
 	}
 	l.client, l.peer, l.metric, l.weakClient, l.weakPeer = ports[0], ports[1], ports[2], ports[3], ports[4]
 	return l, nil
-}
-
-// freePorts finds n ports that are free on every host.
-func freePorts(hosts []string, n int) ([]int, error) {
-	var ports []int
-	for attempts := 0; len(ports) < n; attempts++ {
-		if attempts > 100*n {
-			return nil, fmt.Errorf("found no %d free ports on %v", n, hosts)
-		}
-		first, err := net.Listen("tcp", net.JoinHostPort(hosts[0], "0"))
-		if err != nil {
-			return nil, err
-		}
-		defer first.Close() // held until all are found, so that they differ
-		port := first.Addr().(*net.TCPAddr).Port
-		if freeOn(hosts[1:], port) {
-			ports = append(ports, port)
-		}
-	}
-	return ports, nil
-}
-
-func freeOn(hosts []string, port int) bool {
-	for _, host := range hosts {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
-			return false
-		}
-		_ = l.Close()
-	}
-	return true
 }
 
 func memberName(i int) string { return fmt.Sprintf("etcd-%d", i) }

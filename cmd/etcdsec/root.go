@@ -63,6 +63,7 @@ func unknownVerb(cmd *cobra.Command, given []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q for %q", given[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only on its own way here
 	if near := cmd.SuggestionsFor(given[0]); len(near) > 0 {
 		return usageError(err, cmd.CommandPath()+" "+near[0])
 	}

@@ -65,9 +65,10 @@ func run(ctx context.Context, a *app, args []string) int {
 	root.SetErr(a.stderr)
 
 	err := root.ExecuteContext(ctx)
-	if err == nil && out.err != nil {
-		// A report that was lost to a full disk or a closed pipe must not look delivered.
-		err = failure(fmt.Errorf("writing to stdout: %w", out.err), "")
+	if out.err != nil {
+		// A report that was lost to a full disk or a closed pipe must not look delivered,
+		// whatever it would have said.
+		err = failure(fmt.Errorf("writing the result: %w", out.err), "")
 	}
 	if err == nil {
 		return statusDone

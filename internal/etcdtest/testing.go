@@ -3,7 +3,6 @@ package etcdtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,15 +48,9 @@ func startFor(t testing.TB, config Config) *Member {
 // FreePorts are n TCP ports that nobody listens on at 127.0.0.1 just now.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
-	ports := make([]int, 0, n)
-	for range n {
-		// All stay open until the last is found, so that they differ.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	ports, err := FreePortsOn([]string{"127.0.0.1"}, n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }

@@ -1,0 +1,217 @@
+// Package importrules holds one test: which package may import which. A dependency that
+// breaks the layering is easy to add and hard to take out again.
+package importrules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/etcdsec/etcdsec"
+
+// A rule says what the packages of some places may import of ours. A place is a path below
+// the module; "x/..." is x and all below it. The first rule that names a package holds.
+type rule struct {
+	places []string
+	may    []string
+}
+
+// subjects hold the checks.
+var subjects = []string{
+	"audit/listeners", "audit/transport", "audit/certificates", "audit/access",
+	"audit/members", "audit/config", "audit/files", "audit/data",
+}
+
+var ours = []rule{
+	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
+	// etcdtest builds servers with the Go tool, which a product does not.
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable"}},
+
+	{[]string{"cluster", "audit", "internal/durable", "internal/etcdtest", "internal/importrules"}, nil},
+	{[]string{"internal/etcdtest/prebuild"}, []string{"internal/etcdtest"}},
+
+	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
+	{[]string{"audit/report"}, []string{"audit"}},
+	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
+
+	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},
+	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
+	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
+}
+
+// foreign names the only places that may import a module of others.
+var foreign = []struct {
+	prefix string
+	places []string
+}{
+	{"github.com/spf13/cobra", []string{"cmd/..."}},
+	{"github.com/spf13/pflag", []string{"cmd/..."}},
+	{"github.com/cloudflare/cfssl", []string{"pki/internal/cfsslca"}},
+	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
+}
+
+// standardLibraryOnly are the places that import nothing from outside at all.
+var standardLibraryOnly = []string{"audit"}
+
+// violations returns what a package, given by its path below the module, imports against the rules.
+func violations(path string, imports []string) []string {
+	var found []string
+	at := slices.IndexFunc(ours, func(r rule) bool { return withinAny(path, r.places) })
+	if at < 0 {
+		return []string{fmt.Sprintf("%s: no rule says what it may import; add one here", path)}
+	}
+	for _, imported := range imports {
+		if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+			if !withinAny(own, ours[at].may) {
+				found = append(found, fmt.Sprintf("%s imports %s", path, own))
+			}
+			continue
+		}
+		if !standardLibrary(imported) && withinAny(path, standardLibraryOnly) {
+			found = append(found, fmt.Sprintf("%s imports %s, which is not of the standard library", path, imported))
+		}
+		for _, f := range foreign {
+			if within(imported, f.prefix+"/...") && !withinAny(path, f.places) {
+				found = append(found, fmt.Sprintf("%s imports %s, which only %s may", path, imported, strings.Join(f.places, ", ")))
+			}
+		}
+	}
+	return found
+}
+
+func within(path, place string) bool {
+	if place == "..." {
+		return true
+	}
+	if base, ok := strings.CutSuffix(place, "/..."); ok {
+		return path == base || strings.HasPrefix(path, base+"/")
+	}
+	return path == place
+}
+
+func withinAny(path string, places []string) bool {
+	return slices.ContainsFunc(places, func(place string) bool { return within(path, place) })
+}
+
+// standardLibrary goes by the first path element, which has a dot everywhere else.
+func standardLibrary(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// Test files may import more (etcdtest, the etcd client, each other's packages), so only
+// the imports of the product's own files are read.
+func TestImportsOfEveryPackage(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages, imports := 0, 0
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; packages++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("reading what go list printed: %v", err)
+		}
+		path, ok := strings.CutPrefix(p.ImportPath, module+"/")
+		if !ok {
+			t.Fatalf("go list named %s, which is not below %s", p.ImportPath, module)
+		}
+		for _, v := range violations(path, p.Imports) {
+			t.Error(v)
+		}
+		imports += len(p.Imports)
+	}
+	if packages == 0 || imports == 0 {
+		t.Fatalf("go list found %d packages with %d imports; nothing was checked", packages, imports)
+	}
+}
+
+func TestViolations(t *testing.T) {
+	const (
+		cobra  = "github.com/spf13/cobra"
+		cfssl  = "github.com/cloudflare/cfssl/signer/local"
+		client = "go.etcd.io/etcd/client/v3"
+	)
+	own := func(path string) string { return module + "/" + path }
+	tests := []struct {
+		name     string
+		path     string
+		imported string
+		refused  bool
+	}{
+		{"the command imports any of ours", "cmd/etcdsec", own("audit/catalog"), false},
+		{"the command uses cobra", "cmd/etcdsec", cobra, false},
+		{"the command starts no servers", "cmd/etcdsec", own("internal/etcdtest"), true},
+		{"the command dials no etcd itself", "cmd/etcdsec", client, true},
+		{"the demo starts servers", "cmd/etcdsec-demo", own("internal/etcdtest"), false},
+		{"the demo writes and reads", "cmd/etcdsec-demo", client, false},
+		{"prebuild builds servers", "internal/etcdtest/prebuild", own("internal/etcdtest"), false},
+		{"etcdtest stands alone", "internal/etcdtest", own("pki"), true},
+
+		{"the spec imports nothing of ours", "cluster", own("internal/durable"), true},
+		{"the spec reads YAML", "cluster", "go.yaml.in/yaml/v3", false},
+		{"durable imports nothing of ours", "internal/durable", own("cluster"), true},
+
+		{"audit imports nothing of ours", "audit", own("cluster"), true},
+		{"audit is the standard library only", "audit", "sigs.k8s.io/yaml", true},
+		{"audit uses the standard library", "audit", "crypto/x509", false},
+		{"the catalog lists the checks", "audit/catalog", own("audit/listeners"), false},
+		{"the catalog issues nothing", "audit/catalog", own("pki"), true},
+		{"a check reads the target", "audit/listeners", own("audit"), false},
+		{"a check reads the spec", "audit/listeners", own("cluster"), false},
+		{"a check does no I/O", "audit/listeners", own("audit/collect"), true},
+		{"a check knows no other subject", "audit/listeners", own("audit/transport"), true},
+		{"a check dials nothing", "audit/listeners", client, true},
+		{"a new subject is named first", "audit/backups", own("audit"), true},
+		{"the catalog does no I/O", "audit/catalog", own("audit/collect"), true},
+		{"collect mints certificates", "audit/collect", own("pki"), false},
+		{"collect dials", "audit/collect", client, false},
+		{"collect renders nothing", "audit/collect", own("audit/report"), true},
+		{"a renderer reads results", "audit/report", own("audit"), false},
+		{"a renderer knows no checks", "audit/report", own("audit/catalog"), true},
+		{"the census dials", "audit/census", client, false},
+
+		{"pki reads the spec", "pki", own("cluster"), false},
+		{"pki writes durably", "pki", own("internal/durable"), false},
+		{"pki signs through the wrapper", "pki", own("pki/internal/cfsslca"), false},
+		{"pki does not audit", "pki", own("audit"), true},
+		{"pki goes round no wrapper", "pki", cfssl, true},
+		{"the wrapper uses cfssl", "pki/internal/cfsslca", cfssl, false},
+		{"rotation renews", "pki/rotation", own("pki"), false},
+		{"rotation asks the cluster", "pki/rotation", client, false},
+		{"manifests issue nothing", "manifests", own("pki"), true},
+		{"manifests read the spec", "manifests/encryption", own("cluster"), false},
+		{"policies render no manifests", "policies", own("manifests"), true},
+		{"policies dial nothing", "policies", client, true},
+		{"rbac dials", "policies/rbac", client, false},
+		{"a package takes no flags", "policies", cobra, true},
+		{"nothing of ours imports the command", "pki", own("cmd/etcdsec/internal/x"), true},
+
+		{"a package that has no rule", "helpers", "fmt", true},
+		{"a prefix is a whole path element", "pki", "github.com/cloudflare/cfssl2", false},
+		{"an own prefix is a whole path element", "pkix", "fmt", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := violations(test.path, []string{test.imported})
+			if refused := len(got) > 0; refused != test.refused {
+				t.Errorf("%s importing %s: refused %t, want %t: %q", test.path, test.imported, refused, test.refused, got)
+			}
+		})
+	}
+}
