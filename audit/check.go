@@ -42,7 +42,7 @@ type Check struct {
 	Severity    Severity
 	Rationale   string // why that matters
 	Method      string // how it is tested
-	Remediation string // lines to paste
+	Remediation string // with lines to paste; ADDRESS in them becomes the target's
 	References  []string
 
 	Applies func(*Target) bool

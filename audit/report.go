@@ -97,6 +97,7 @@ func judge(c Check, t *Target) Result {
 	if o.Remediation != "" {
 		r.Remediation = o.Remediation
 	}
+	r.Remediation = addressed(r.Remediation, t)
 	var seen []string
 	for _, f := range o.Findings {
 		seen = append(seen, f.Text)
@@ -109,6 +110,16 @@ func judge(c Check, t *Target) Result {
 	r.Codes = slices.Compact(r.Codes)
 	r.Fingerprint = fingerprint(r)
 	return r
+}
+
+// addressed puts the target's own host and port into the lines to paste.
+func addressed(remediation string, t *Target) string {
+	at := strings.LastIndexByte(t.Address, ':')
+	if at < 0 {
+		return remediation
+	}
+	port := map[Kind]string{Client: "2379", Peer: "2380", Metrics: "2381"}[t.Kind]
+	return strings.NewReplacer("ADDRESS:PORT", t.Address, "ADDRESS:"+port, t.Address, "MEMBER_ADDRESS", "MEMBER_ADDRESS", "ADDRESS", t.Address[:at]).Replace(remediation)
 }
 
 // fingerprint leaves out the evidence, which names days and counts, and the verdict: no

@@ -55,19 +55,19 @@ func TestThrowawayLeaf(t *testing.T) {
 
 // Two CAs of one name are two CAs: that is what the auditor shows servers.
 func TestThrowawayOfTheSameName(t *testing.T) {
-	real := throwaway(t, ThrowawayConfig{CommonName: "etcd-ca"})
-	forged := throwaway(t, ThrowawayConfig{CommonName: "ignored", RawSubject: real.Certificate().RawSubject})
-	if !bytes.Equal(forged.Certificate().RawSubject, real.Certificate().RawSubject) {
+	genuine := throwaway(t, ThrowawayConfig{CommonName: "etcd-ca"})
+	forged := throwaway(t, ThrowawayConfig{CommonName: "ignored", RawSubject: genuine.Certificate().RawSubject})
+	if !bytes.Equal(forged.Certificate().RawSubject, genuine.Certificate().RawSubject) {
 		t.Fatalf("the name is %s", forged.Certificate().Subject)
 	}
 	leaf, err := forged.Leaf(LeafTemplate{CommonName: "leaf"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(leaf.Leaf.RawIssuer, real.Certificate().RawSubject) {
+	if !bytes.Equal(leaf.Leaf.RawIssuer, genuine.Certificate().RawSubject) {
 		t.Errorf("the issuer is %s", leaf.Leaf.Issuer)
 	}
-	options := x509.VerifyOptions{Roots: real.Pool(), CurrentTime: leaf.Leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	options := x509.VerifyOptions{Roots: genuine.Pool(), CurrentTime: leaf.Leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if _, err := leaf.Leaf.Verify(options); err == nil {
 		t.Error("the forged leaf verifies against the real CA")
 	}

@@ -30,66 +30,66 @@ type site struct {
 	given                 tls.Certificate // a client of clientCA
 }
 
-func newSite(t *testing.T) *site {
-	t.Helper()
-	ports := etcdtest.FreePorts(t, 3)
-	s := &site{dir: t.TempDir(), now: time.Now()}
+func newSite(tb testing.TB) *site {
+	tb.Helper()
+	ports := etcdtest.FreePorts(tb, 3)
+	s := &site{dir: tb.TempDir(), now: time.Now()}
 	s.client, s.peer, s.metrics = address(ports[0]), address(ports[1]), address(ports[2])
-	s.clientCA, s.peerCA = newCA(t, "clients", s.now), newCA(t, "peers", s.now)
-	s.given = newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
-	s.write(t, "ca.crt", s.clientCA.CertPEM())
-	s.write(t, "peer-ca.crt", s.peerCA.CertPEM())
-	s.writePair(t, "server", s.given) // replaced below; a name is taken by each flag
-	s.serve(t, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	s.writePair(t, "peer", newLeaf(t, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
-	s.writePair(t, "peer-of-client-ca", newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	s.clientCA, s.peerCA = newCA(tb, "clients", s.now), newCA(tb, "peers", s.now)
+	s.given = newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+	s.write(tb, "ca.crt", s.clientCA.CertPEM())
+	s.write(tb, "peer-ca.crt", s.peerCA.CertPEM())
+	s.writePair(tb, "server", s.given) // replaced below; a name is taken by each flag
+	s.serve(tb, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	s.writePair(tb, "peer", newLeaf(tb, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
 	return s
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-func newCA(t *testing.T, name string, now time.Time) *pki.Throwaway {
-	t.Helper()
+func newCA(tb testing.TB, name string, now time.Time) *pki.Throwaway {
+	tb.Helper()
 	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ca
 }
 
-func newLeaf(t *testing.T, ca *pki.Throwaway, template pki.LeafTemplate) tls.Certificate {
-	t.Helper()
+func newLeaf(tb testing.TB, ca *pki.Throwaway, template pki.LeafTemplate) tls.Certificate {
+	tb.Helper()
 	leaf, err := ca.Leaf(template)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return leaf
 }
 
 // serve makes the server's leaf.
-func (s *site) serve(t *testing.T, template pki.LeafTemplate) {
-	t.Helper()
+func (s *site) serve(tb testing.TB, template pki.LeafTemplate) {
+	tb.Helper()
 	template.CommonName, template.EKUs = "m0", bothEKUs
-	s.writePair(t, "server", newLeaf(t, s.clientCA, template))
+	s.writePair(tb, "server", newLeaf(tb, s.clientCA, template))
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *site) write(t *testing.T, name string, data []byte) {
-	t.Helper()
+func (s *site) write(tb testing.TB, name string, data []byte) {
+	tb.Helper()
 	if err := os.WriteFile(s.path(name), data, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (s *site) writePair(t *testing.T, name string, leaf tls.Certificate) {
-	t.Helper()
+func (s *site) writePair(tb testing.TB, name string, leaf tls.Certificate) {
+	tb.Helper()
 	keyDER, err := x509.MarshalECPrivateKey(leaf.PrivateKey.(*ecdsa.PrivateKey))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s.write(t, name+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
-	s.write(t, name+".key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}))
+	s.write(tb, name+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
+	s.write(tb, name+".key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}))
 }
 
 // The flags of a member, in parts.

@@ -34,15 +34,9 @@ func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *con
 	}
 	secured := tls.Client(raw, p.tlsConfig(c, &h))
 	err = secured.HandshakeContext(ctx)
-	state := secured.ConnectionState()
-	h.ALPN = state.NegotiatedProtocol
-	if len(h.Chain) > 0 {
-		h.SpokeTLS = true
-		h.Version = state.Version
-	}
+	h.ALPN = secured.ConnectionState().NegotiatedProtocol
 	if err != nil {
-		var untrusted trustError
-		if errors.As(err, &untrusted) {
+		if untrusted, ok := errors.AsType[trustError](err); ok {
 			h.Attempt = audit.Attempt{State: audit.Untried, Reason: untrusted.Error()}
 		} else {
 			h.Attempt = p.failedHandshake(err, raw)
@@ -74,23 +68,17 @@ func (e trustError) Error() string {
 func (e trustError) Unwrap() error { return e.cause }
 
 func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
-	config := &tls.Config{
+	return &tls.Config{
 		MinVersion: max(c.minVersion, tls.VersionTLS10),
 		MaxVersion: c.maxVersion,
 		NextProtos: c.alpn,
 		ServerName: p.host(),
 		// The server is judged, not trusted: an expired or foreign one must be seen too.
-		InsecureSkipVerify: true,
+		InsecureSkipVerify: true, //nolint:gosec // the purpose of the audit; VerifyConnection verifies where something is asked with credentials
 		// A server that accepts only a bad suite must answer too, or it would look closed.
 		CipherSuites: allCipherSuites(),
-		VerifyPeerCertificate: func(rawCerts [][]byte, _ [][]*x509.Certificate) error {
-			for _, der := range rawCerts {
-				cert, err := x509.ParseCertificate(der)
-				if err != nil {
-					return err
-				}
-				h.Chain = append(h.Chain, cert)
-			}
+		VerifyConnection: func(state tls.ConnectionState) error {
+			h.SpokeTLS, h.Version, h.Chain = true, state.Version, state.PeerCertificates
 			if c.roots == nil {
 				return nil
 			}
@@ -110,7 +98,6 @@ func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
 			return c.certificate, nil
 		},
 	}
-	return config
 }
 
 // verify leaves the names out: cert-san-mismatch judges them, and a server with a wrong name
@@ -141,7 +128,7 @@ func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
 	if raw == nil {
 		return h
 	}
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	if h.ALPN == "h2" {
 		h.Attempt = p.proveHTTP2(raw, secured)
 	} else {

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"errors"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -76,10 +77,10 @@ func rangeCount(message []byte) (int64, error) {
 	var count int64
 	for _, f := range all {
 		if f.number == 4 && f.kind == protowire.VarintType {
-			count = int64(f.varint)
+			count = int64(min(f.varint, math.MaxInt64))
 		}
 	}
-	return max(count, 0), nil
+	return count, nil
 }
 
 // statusVersion reads the server's version from a StatusResponse.
@@ -131,6 +132,7 @@ func memberList(message []byte) ([]audit.Member, error) {
 				m.PeerURLs = append(m.PeerURLs, text)
 			case 4:
 				m.ClientURLs = append(m.ClientURLs, text)
+			default: // of no use here
 			}
 		}
 		members = append(members, m)

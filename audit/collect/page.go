@@ -49,7 +49,7 @@ func (p *prober) get(raw *conn, over io.ReadWriter, path string) page {
 		}
 		return result
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	// A body that breaks off or does not end does not undo the answer.
 	result.body, _ = io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if response.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToLower(string(result.body)), "to an https server") {

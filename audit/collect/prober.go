@@ -76,9 +76,14 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 	if anonymous.CertificateRequested {
 		clients = append(clients, client{presented: audit.ForeignCA, certificate: p.foreign})
 		if len(anonymous.AcceptableCAs) > 0 {
-			// A CA that cannot be imitated leaves the handshake out, and the check says so.
-			if imitation, err := newStranger(anonymous.AcceptableCAs[0], p.now); err == nil {
+			imitation, err := newStranger(anonymous.AcceptableCAs[0], p.now)
+			if err == nil {
 				clients = append(clients, client{presented: audit.ForeignCASameName, certificate: imitation})
+			} else {
+				t.Handshakes = append(t.Handshakes, audit.Handshake{
+					Presented: audit.ForeignCASameName,
+					Attempt:   audit.Attempt{Reason: "the name of the trusted CA cannot be imitated: " + cleanText(err.Error())},
+				})
 			}
 		}
 	}

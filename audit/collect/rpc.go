@@ -20,10 +20,15 @@ import (
 // The calls are made over net/http instead of grpc-go, which reconnects, resolves and
 // backs off on its own: here one call is one bounded connection.
 
-var procedures = map[string]string{
-	audit.RangeRPC:      "/etcdserverpb.KV/Range",
-	audit.StatusRPC:     "/etcdserverpb.Maintenance/Status",
-	audit.MemberListRPC: "/etcdserverpb.Cluster/MemberList",
+func procedure(method string) string {
+	switch method {
+	case audit.RangeRPC:
+		return "/etcdserverpb.KV/Range"
+	case audit.StatusRPC:
+		return "/etcdserverpb.Maintenance/Status"
+	default:
+		return "/etcdserverpb.Cluster/MemberList"
+	}
 }
 
 // maxMessage is far above a member list, and above a Status with every error set.
@@ -40,10 +45,10 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		result.Attempt = attempt
 		return result, nil
 	}
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	transport := transportOver(over)
 	defer transport.CloseIdleConnections()
-	target := &url.URL{Scheme: "https", Host: p.endpoint.Address, Path: procedures[method]}
+	target := &url.URL{Scheme: "https", Host: p.endpoint.Address, Path: procedure(method)}
 	if access == audit.InPlaintext {
 		target.Scheme = "http"
 	}
@@ -63,7 +68,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		result.Attempt = p.failedCall(ctx, raw)
 		return result, nil
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 
 	message, err := readMessage(response.Body)
 	if errors.Is(err, errNoMessage) {
@@ -153,7 +158,8 @@ var errNoMessage = errors.New("no message")
 
 // frame puts a message into a gRPC frame: a flag for compression, the length, the message.
 func frame(message []byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+	length := uint32(len(message)) //nolint:gosec // the messages are those of request, of 12 bytes at most
+	return append(binary.BigEndian.AppendUint32([]byte{0}, length), message...)
 }
 
 // readMessage reads the message of a unary answer to its end, so that the trailers are there.
@@ -163,13 +169,13 @@ func readMessage(r io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if len(body) > maxMessage {
-		return nil, errTooLong
+		return nil, fmt.Errorf("the message is longer than %d KiB", maxMessage>>10)
 	}
 	if len(body) == 0 {
 		return nil, errNoMessage
 	}
 	const head = 5
-	if len(body) < head || body[0] != 0 || binary.BigEndian.Uint32(body[1:head]) != uint32(len(body)-head) {
+	if len(body) < head || body[0] != 0 || int64(binary.BigEndian.Uint32(body[1:head])) != int64(len(body)-head) {
 		return nil, errors.New("the answer is not one uncompressed gRPC message")
 	}
 	return body[head:], nil

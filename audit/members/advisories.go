@@ -40,7 +40,9 @@ func branches() []branch {
 
 func upTo(fixed string) span          { return span{before: fixed, fixed: true} }
 func between(from, fixed string) span { return span{from: from, before: fixed, fixed: true} }
-func unfixed(from, end string) span   { return span{from: from, before: end} }
+
+// unfixed is of branch 3.4, which ends without a fix.
+func unfixed(from string) span { return span{from: from, before: "3.5.0"} }
 
 // advisories are all that concern etcd itself, the newest first. Those of its dependencies
 // are in it where a release was made for them.
@@ -48,19 +50,19 @@ func advisories() []advisory {
 	return []advisory{
 		{
 			id: "CVE-2026-73500", summary: "no deadline on TLS handshakes, memory exhausted before authentication (GHSA-6vch-q96h-7gc3)", scope: controlPlane,
-			affected: []span{unfixed("", "3.5.0"), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
+			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
 		},
 		{
 			id: "CVE-2026-73499", summary: "an open-ended watch bypasses RBAC (GHSA-xg4h-6gfc-h4m8)", scope: rbacOnly,
-			affected: []span{unfixed("", "3.5.0"), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
+			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
 		},
 		{
 			id: "GHSA-hrxh-6v49-42gf", summary: "flaws of grpc-go before 1.82.1 in its HTTP/2 server", scope: controlPlane,
-			affected: []span{unfixed("", "3.5.0"), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
+			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
 		},
 		{
 			id: "GHSA-3wh4-j44w-pg92", summary: "revoked certificates are accepted over gRPC where --listen-client-http-urls is set", scope: controlPlane,
-			affected: []span{unfixed("3.4.25", "3.5.0"), between("3.5.8", "3.5.32"), between("3.6.0", "3.6.13")},
+			affected: []span{unfixed("3.4.25"), between("3.5.8", "3.5.32"), between("3.6.0", "3.6.13")},
 		},
 		{
 			id: "CVE-2026-44283", summary: "PrevKv and leases in a nested Put bypass RBAC (GHSA-x35m-3gp4-4fh5)", scope: rbacOnly,

@@ -19,8 +19,8 @@ func MemberURLPlaintext() audit.Check {
 		Method: "Reads the member list from the member's own store, with the given certificate, or anonymously where the " +
 			"server lets everybody in.",
 		Remediation: "Move the member to https:// URLs, then update the list:\n" +
-			"--advertise-client-urls=https://ADDRESS:2379 --initial-advertise-peer-urls=https://ADDRESS:2380\n" +
-			"etcdctl member update MEMBER_ID --peer-urls=https://ADDRESS:2380",
+			"--advertise-client-urls=https://MEMBER_ADDRESS:2379 --initial-advertise-peer-urls=https://MEMBER_ADDRESS:2380\n" +
+			"etcdctl member update MEMBER_ID --peer-urls=https://MEMBER_ADDRESS:2380",
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runMemberURLPlaintext,

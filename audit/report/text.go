@@ -38,6 +38,9 @@ type group struct {
 	count   map[audit.Verdict]int
 }
 
+// inOrder says whether the target needs no more than its line.
+func (g group) inOrder() bool { return g.count[audit.Fail]+g.count[audit.Unknown] == 0 }
+
 // Render implements Renderer.
 func (t Text) Render(w io.Writer, r audit.Report) error {
 	var b strings.Builder
@@ -49,7 +52,7 @@ func (t Text) Render(w io.Writer, r audit.Report) error {
 	for _, g := range groups {
 		t.writeGroup(&b, g, width)
 	}
-	if len(groups) > 0 {
+	if n := len(groups); n > 0 && groups[n-1].inOrder() {
 		b.WriteByte('\n')
 	}
 	t.writeSummary(&b, r, len(groups))
@@ -111,16 +114,17 @@ func (t Text) writeGroup(b *strings.Builder, g group, width int) {
 			writeField(b, "seen", r.Evidence)
 			writeField(b, "why", r.Rationale)
 			writeField(b, "fix", r.Remediation)
-			writeField(b, "see", strings.Join(r.References, ", "))
+			writeList(b, "see", r.References)
 		case audit.Unknown:
 			if ids := sameDoubt(g.results, i); len(ids) > 0 {
 				b.WriteString("\n  " + t.paint(yellow, "UNKNOWN") + "\n")
-				writeField(b, "what", strings.Join(ids, ", "))
+				writeList(b, "what", ids)
 				writeField(b, "why", r.Evidence)
 			}
+		default: // the counts say enough
 		}
 	}
-	if g.count[audit.Fail]+g.count[audit.Unknown] > 0 {
+	if !g.inOrder() {
 		b.WriteByte('\n')
 	}
 }
@@ -145,18 +149,29 @@ func sameDoubt(results []audit.Result, i int) []string {
 const lineWidth = 100
 
 func writeField(b *strings.Builder, name, text string) {
-	const indent = "          "
-	label := fmt.Sprintf("    %-6s", name+":")
+	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
 		if isPasted(line) {
-			b.WriteString(label + line + "\n")
-			label = indent
+			lines = append(lines, line)
 			continue
 		}
-		for _, part := range wrap(line, lineWidth-len(indent)) {
-			b.WriteString(label + part + "\n")
-			label = indent
-		}
+		lines = append(lines, wrap(strings.Fields(line))...)
+	}
+	writeLines(b, name, lines)
+}
+
+// writeList writes a field of items, none of which is broken.
+func writeList(b *strings.Builder, name string, items []string) {
+	writeLines(b, name, wrap(strings.Split(strings.Join(items, ",\n"), "\n")))
+}
+
+const indent = "          "
+
+func writeLines(b *strings.Builder, name string, lines []string) {
+	label := fmt.Sprintf("    %-*s", len(indent)-len("    "), name+":")
+	for _, line := range lines {
+		b.WriteString(label + line + "\n")
+		label = indent
 	}
 }
 
@@ -170,14 +185,15 @@ func isPasted(line string) bool {
 	return false
 }
 
-func wrap(text string, width int) []string {
+// wrap joins words to lines of the width that is left.
+func wrap(words []string) []string {
 	var lines []string
 	var line string
-	for word := range strings.FieldsSeq(text) {
+	for _, word := range words {
 		switch {
 		case line == "":
 			line = word
-		case len(line)+1+len(word) > width:
+		case len(line)+1+len(word) > lineWidth-len(indent):
 			lines = append(lines, line)
 			line = word
 		default:
@@ -191,6 +207,8 @@ func (t Text) writeSummary(b *strings.Builder, r audit.Report, targets int) {
 	s := r.Summary
 	verdict := t.paint(green, "clean")
 	switch {
+	case len(r.Results) == 0:
+		verdict = t.paint(yellow, "nothing was audited")
 	case s.Fail > 0 && s.Unknown > 0:
 		verdict = t.paint(red, "findings, and questions without an answer")
 	case s.Fail > 0:

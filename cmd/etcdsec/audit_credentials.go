@@ -79,7 +79,7 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %v", certPath, keyPath, err), "")
+		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err), "")
 	}
 	renew := "etcdsec pki issue -f cluster.yaml DIR"
 	switch {
@@ -93,11 +93,11 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 
 // readPEM reads a file of a sane size. The errors of package os name the file.
 func readPEM(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
 	switch {
 	case err != nil:

@@ -1,0 +1,133 @@
+package catalog_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+)
+
+// Every check is complete: who reads its finding can act on it without this source.
+func TestMetadata(t *testing.T) {
+	kebab := regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
+	paste := regexp.MustCompile(`(?m)^(--[a-z]|etcdsec |etcdctl |kubeadm |etcd [0-9])`)
+	checks := catalog.All()
+	if len(checks) == 0 {
+		t.Fatal("the catalog is empty")
+	}
+	seen := map[string]bool{}
+	for _, c := range checks {
+		t.Run(c.ID, func(t *testing.T) {
+			if seen[c.ID] {
+				t.Error("the ID is used twice")
+			}
+			seen[c.ID] = true
+			if !kebab.MatchString(c.ID) {
+				t.Error("the ID is not kebab-case")
+			}
+			if c.Severity.Rank() < 0 {
+				t.Errorf("severity %q", c.Severity)
+			}
+			if c.Title == "" || len(c.Title) > 70 || strings.HasSuffix(c.Title, ".") {
+				t.Errorf("title %q", c.Title)
+			}
+			for name, text := range map[string]string{"rationale": c.Rationale, "method": c.Method} {
+				if len(text) < 40 || !strings.HasSuffix(text, ".") {
+					t.Errorf("%s %q", name, text)
+				}
+			}
+			if !paste.MatchString(c.Remediation) {
+				t.Errorf("no line to paste in %q", c.Remediation)
+			}
+			if len(c.References) == 0 || !slices.ContainsFunc(c.References, func(r string) bool { return strings.HasPrefix(r, "NIST 800-53 ") }) {
+				t.Errorf("references %q", c.References)
+			}
+			if c.Applies == nil || c.Run == nil {
+				t.Fatal("it does not run")
+			}
+			if !slices.ContainsFunc([]audit.Kind{audit.Client, audit.Peer, audit.Metrics}, func(k audit.Kind) bool { return c.Applies(&audit.Target{Kind: k}) }) {
+				t.Error("it applies to no target")
+			}
+		})
+	}
+}
+
+// A target of which nothing was observed passes nothing.
+func TestNothingKnown(t *testing.T) {
+	for _, kind := range []audit.Kind{audit.Client, audit.Peer, audit.Metrics} {
+		for state, reach := range map[string]audit.Attempt{
+			"not tried": {},
+			"timed out": {State: audit.Unclear, Reason: "no answer within 3s"},
+		} {
+			report := audit.Run(catalog.All(), []*audit.Target{{Address: "192.0.2.1:2379", Kind: kind, Reach: reach}})
+			if len(report.Results) == 0 {
+				t.Fatalf("%s: no result", kind)
+			}
+			for _, r := range report.Results {
+				if r.Verdict != audit.Unknown || r.Evidence == "" {
+					t.Errorf("%s, %s: %s: %s %q", kind, state, r.CheckID, r.Verdict, r.Evidence)
+				}
+			}
+		}
+	}
+}
+
+// Every fixture gives its exact verdict and findings, and every check has both sides.
+func TestFixtures(t *testing.T) {
+	verdicts := map[string]map[audit.Verdict]bool{}
+	for _, f := range fixtures(t) {
+		t.Run(f.check+"/"+f.name, func(t *testing.T) {
+			c, found := catalog.Find(f.check)
+			if !found {
+				t.Fatal("no such check")
+			}
+			if !c.Applies(f.target) {
+				t.Fatal("the check does not apply to the fixture")
+			}
+			report := audit.Run([]audit.Check{c}, []*audit.Target{f.target})
+			r := report.Results[0]
+			if r.Verdict != f.verdict || !slices.Equal(r.Codes, f.codes) {
+				t.Errorf("got %s %q (%s), want %s %q", r.Verdict, r.Codes, r.Evidence, f.verdict, f.codes)
+			}
+			if r.Evidence == "" || !strings.Contains(r.Evidence, f.evidence) {
+				t.Errorf("evidence %q, want %q in it", r.Evidence, f.evidence)
+			}
+			if (r.Verdict == audit.Fail) != (len(r.Codes) > 0) {
+				t.Errorf("%s with the findings %q", r.Verdict, r.Codes)
+			}
+		})
+		if verdicts[f.check] == nil {
+			verdicts[f.check] = map[audit.Verdict]bool{}
+		}
+		verdicts[f.check][f.verdict] = true
+	}
+	for _, c := range catalog.All() {
+		for _, v := range []audit.Verdict{audit.Pass, audit.Fail, audit.Unknown} {
+			if !verdicts[c.ID][v] {
+				t.Errorf("%s has no fixture that ends in %s", c.ID, v)
+			}
+		}
+	}
+}
+
+func TestNear(t *testing.T) {
+	for typed, want := range map[string]string{
+		"cert-expiri":        "cert-expiry",
+		"client_plaintext":   "client-plaintext",
+		"Debug-Exposed":      "debug-exposed",
+		"expiry":             "cert-expiry",
+		"version-vulnerabel": "version-vulnerable",
+	} {
+		if near := catalog.Near(typed); len(near) == 0 || near[0] != want {
+			t.Errorf("%s: got %q, want %s first", typed, near, want)
+		}
+	}
+	for _, typed := range []string{"", "zzz", strings.Repeat("client-", 1000)} {
+		if near := catalog.Near(typed); len(near) > 0 {
+			t.Errorf("%.20q: got %q", typed, near)
+		}
+	}
+}

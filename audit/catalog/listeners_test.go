@@ -1,0 +1,105 @@
+package catalog_test
+
+import (
+	"testing"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+func listenerFixtures(t *testing.T) []fixture {
+	t.Helper()
+	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Client, change) }
+	noCertificate := func(attempt audit.Attempt) func(*audit.Target) {
+		return func(target *audit.Target) { handshake(target, audit.NoCertificate).Attempt = attempt }
+	}
+	return []fixture{
+		{check: "client-plaintext", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "wants TLS"},
+		{check: "client-plaintext", name: "HTTP and gRPC", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c", "http1"}},
+		{check: "client-plaintext", name: "HTTP beside TLS", verdict: audit.Fail, codes: []string{"http1"}, evidence: "TLS and plaintext",
+			target: in(func(target *audit.Target) { target.Plaintext.Attempt, target.Plaintext.Status = answered, 421 })},
+		{check: "client-plaintext", name: "gRPC beside TLS", verdict: audit.Fail, codes: []string{"h2c"},
+			target: in(func(target *audit.Target) { target.RPCs[0].Attempt, target.RPCs[0].Code = answered, 3 })},
+		{check: "client-plaintext", name: "HTTP times out", verdict: audit.Unknown, evidence: "HTTP/1.1",
+			target: in(func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+		{check: "client-plaintext", name: "gRPC times out", verdict: audit.Unknown, evidence: "gRPC",
+			target: in(func(target *audit.Target) { target.RPCs[0].Attempt = silent })},
+		{check: "client-plaintext", name: "closes everything", verdict: audit.Unknown, evidence: "neither",
+			target: in(func(target *audit.Target) {
+				target.Plaintext.Attempt = ended
+				*handshake(target, audit.NoCertificate) = audit.Handshake{Attempt: ended, Presented: audit.NoCertificate}
+			})},
+
+		{check: "client-anonymous-read", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "alert"},
+		{check: "client-anonymous-read", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c"}, evidence: "42 keys"},
+		{check: "client-anonymous-read", name: "TLS", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"tls"}, evidence: "7 keys"},
+		{check: "client-anonymous-read", name: "authentication on", verdict: audit.Pass, evidence: "user name is empty",
+			target: in(func(target *audit.Target) {
+				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 3, "etcdserver: user name is empty"
+			})},
+		{check: "client-anonymous-read", name: "no leader", verdict: audit.Unknown, evidence: "no leader",
+			target: in(func(target *audit.Target) {
+				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 14, "etcdserver: no leader"
+			})},
+		{check: "client-anonymous-read", name: "handshake times out", verdict: audit.Unknown, target: in(noCertificate(silent))},
+
+		{check: "client-cert-required", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass},
+		{check: "client-cert-required", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "client-cert-required", name: "optional", target: in(noCertificate(answered)), verdict: audit.Fail, codes: []string{"optional"}},
+		{check: "client-cert-required", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "client-cert-required", name: "closed, the given one let in", target: in(noCertificate(ended)), verdict: audit.Pass, evidence: "the given certificate is let in"},
+		{check: "client-cert-required", name: "closed, nothing let in", verdict: audit.Unknown, evidence: "--cert",
+			target: in(func(target *audit.Target) {
+				handshake(target, audit.NoCertificate).Attempt = ended
+				handshake(target, audit.GivenCertificate).Attempt = ended
+			})},
+		{check: "client-cert-required", name: "times out", target: in(noCertificate(silent)), verdict: audit.Unknown},
+
+		{check: "client-foreign-ca", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "trusted CA's name is refused"},
+		{check: "client-foreign-ca", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "client-foreign-ca", name: "any CA", verdict: audit.Fail, codes: []string{"foreign-ca", "same-name-ca"},
+			target: in(func(target *audit.Target) {
+				handshake(target, audit.ForeignCA).Attempt = answered
+				handshake(target, audit.ForeignCASameName).Attempt = answered
+			})},
+		{check: "client-foreign-ca", name: "same name", verdict: audit.Fail, codes: []string{"same-name-ca"},
+			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = answered })},
+		{check: "client-foreign-ca", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip, evidence: "no TLS"},
+		{check: "client-foreign-ca", name: "one times out", verdict: audit.Unknown,
+			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = silent })},
+	}
+}
+
+func peerFixtures(t *testing.T) []fixture {
+	t.Helper()
+	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Peer, change) }
+	given := func(attempt audit.Attempt) *audit.Target {
+		return in(func(target *audit.Target) { handshake(target, audit.GivenCertificate).Attempt = attempt })
+	}
+	return []fixture{
+		{check: "peer-plaintext", name: "TLS only", target: hardened(t, audit.Peer), verdict: audit.Pass},
+		{check: "peer-plaintext", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"http1"}},
+		{check: "peer-plaintext", name: "times out", verdict: audit.Unknown,
+			target: in(func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+
+		{check: "peer-cert-required", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "foreign"},
+		{check: "peer-cert-required", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "peer-cert-required", name: "any CA", verdict: audit.Fail, codes: []string{"foreign-ca"},
+			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCA).Attempt = answered })},
+		{check: "peer-cert-required", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "peer-cert-required", name: "closed", verdict: audit.Unknown,
+			target: in(func(target *audit.Target) { handshake(target, audit.NoCertificate).Attempt = ended })},
+
+		{check: "peer-accepts-client-cert", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "unknown certificate authority"},
+		{check: "peer-accepts-client-cert", name: "accepted", verdict: audit.Fail, codes: []string{"accepted"}, evidence: "/members got HTTP status 200",
+			target: in(func(target *audit.Target) {
+				handshake(target, audit.GivenCertificate).Attempt = answered
+				target.Pages = append(target.Pages, audit.Page{Attempt: answered, Access: audit.WithCredentials, Path: "/members", Status: 200})
+			})},
+		{check: "peer-accepts-client-cert", name: "everybody", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"no-certificate"}},
+		{check: "peer-accepts-client-cert", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "peer-accepts-client-cert", name: "none given", verdict: audit.Unknown, evidence: "--cert",
+			target: in(func(target *audit.Target) { target.Handshakes = target.Handshakes[:5] })},
+		{check: "peer-accepts-client-cert", name: "closed", target: given(ended), verdict: audit.Unknown, evidence: "--peer-trusted-ca-file"},
+		{check: "peer-accepts-client-cert", name: "times out", target: given(silent), verdict: audit.Unknown},
+	}
+}

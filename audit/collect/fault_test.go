@@ -1,0 +1,299 @@
+package collect_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// faultyServer answers every connection as serve does and counts.
+type faultyServer struct {
+	address   string
+	open      atomic.Int64
+	mostOpen  atomic.Int64
+	written   atomic.Int64
+	done      chan struct{}
+	listener  net.Listener
+	following sync.WaitGroup
+}
+
+func startFaulty(t *testing.T, serve func(s *faultyServer, c net.Conn)) *faultyServer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &faultyServer{address: listener.Addr().String(), done: make(chan struct{}), listener: listener}
+	s.following.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.following.Go(func() {
+				defer func() { _ = c.Close() }()
+				now := s.open.Add(1)
+				defer s.open.Add(-1)
+				for {
+					most := s.mostOpen.Load()
+					if now <= most || s.mostOpen.CompareAndSwap(most, now) {
+						break
+					}
+				}
+				serve(s, c)
+			})
+		}
+	})
+	return s
+}
+
+func (s *faultyServer) stop() {
+	close(s.done)
+	_ = s.listener.Close()
+	s.following.Wait()
+}
+
+// untilGone waits for the client to end the connection, or the test the server.
+func (s *faultyServer) untilGone(c net.Conn) {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, c)
+	}()
+	select {
+	case <-gone:
+	case <-s.done:
+		_ = c.Close()
+		<-gone
+	}
+}
+
+// pour writes the same bytes until the client has enough.
+func (s *faultyServer) pour(c net.Conn, first, endless string) {
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	n, err := io.WriteString(c, first)
+	s.written.Add(int64(n))
+	for err == nil {
+		n, err = io.WriteString(c, endless)
+		s.written.Add(int64(n))
+	}
+}
+
+func reset(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
+}
+
+// drip sends one byte at a time, slower than any probe's patience for the whole.
+func (s *faultyServer) drip(c net.Conn, text string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		if _, err := c.Write([]byte{text[i%len(text)]}); err != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-s.done:
+			return
+		}
+	}
+}
+
+const (
+	settingsFrame = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	pingFrame     = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
+)
+
+func TestFaults(t *testing.T) {
+	now := time.Now()
+	ca := newCA(t, "faulty", now)
+	leaf := newLeaf(t, ca, pki.LeafTemplate{EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	overTLS := func(protocols []string, serve func(*faultyServer, *tls.Conn)) func(*faultyServer, net.Conn) {
+		return func(s *faultyServer, c net.Conn) {
+			secured := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{leaf}, ClientAuth: tls.RequestClientCert, NextProtos: protocols})
+			if secured.Handshake() == nil {
+				serve(s, secured)
+			}
+		}
+	}
+
+	for _, c := range []struct {
+		name   string
+		serve  func(*faultyServer, net.Conn)
+		reason string // part of the evidence of client-cert-required
+		// answers are checks that may be told for all the fault, and how.
+		answers map[string]audit.Verdict
+	}{
+		{name: "silent", serve: func(s *faultyServer, c net.Conn) { s.untilGone(c) }, reason: "no answer within"},
+		{name: "garbage", serve: func(s *faultyServer, c net.Conn) {
+			_, _ = io.WriteString(c, strings.Repeat("\x00\x01garbage\xff\n", 20))
+			s.untilGone(c)
+		}, reason: "not TLS"},
+		{name: "endless garbage", serve: func(s *faultyServer, c net.Conn) { s.pour(c, "", strings.Repeat("A", 4096)) }, reason: "not TLS"},
+		{name: "endless headers", serve: func(s *faultyServer, c net.Conn) {
+			s.pour(c, "HTTP/1.1 200 OK\r\n", strings.Repeat("X-Header: "+strings.Repeat("x", 100)+"\r\n", 40))
+		}, reason: "not TLS"},
+		{name: "one endless header", serve: func(s *faultyServer, c net.Conn) {
+			s.pour(c, "HTTP/1.1 200 OK\r\nX-Header: ", strings.Repeat("x", 4096))
+		}, reason: "not TLS"},
+		// HTTP was spoken in plaintext, whatever follows: that can be told.
+		{name: "endless body", serve: func(s *faultyServer, c net.Conn) {
+			s.pour(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1000\r\n"+strings.Repeat("x", 4096)+"\r\n")
+		}, answers: map[string]audit.Verdict{
+			"client-plaintext": audit.Fail, "client-cert-required": audit.Fail, "client-foreign-ca": audit.Skip, "metrics-exposed": audit.Fail,
+			"debug-exposed": audit.Fail, "tls-version-min": audit.Skip, "cert-expiry": audit.Skip, "cert-san-mismatch": audit.Skip,
+		}},
+		{name: "endless HTTP/2 in plaintext", serve: func(s *faultyServer, c net.Conn) {
+			s.pour(c, settingsFrame, strings.Repeat(pingFrame, 100))
+		}, reason: "not TLS"},
+		{name: "endless TLS records", serve: func(s *faultyServer, c net.Conn) {
+			// Handshake records that carry a message of 60 KiB after another.
+			s.pour(c, "", "\x16\x03\x03\x40\x00\x0b\x00\xf0\x00"+strings.Repeat("x", 16380))
+		}, reason: "no certificate: "},
+		{name: "reset", serve: func(_ *faultyServer, c net.Conn) { reset(c) }, reason: "connection was"},
+		{name: "reset after the request", serve: func(_ *faultyServer, c net.Conn) {
+			_, _ = c.Read(make([]byte, 1))
+			reset(c)
+		}, reason: "the connection was reset"},
+		{name: "closed at once", serve: func(*faultyServer, net.Conn) {}, reason: "connection was"},
+		{name: "dripping HTTP", serve: func(s *faultyServer, c net.Conn) { s.drip(c, "HTTP/1.1 200 OK\r\nX: ") }, reason: "not TLS"},
+		{name: "dripping TLS", serve: func(s *faultyServer, c net.Conn) { s.drip(c, "\x16\x03\x03\x01\x00\x02\x00\x00\xfc\x03\x03") }, reason: "no answer within"},
+		{name: "silent after the handshake", serve: overTLS([]string{"h2"}, func(s *faultyServer, c *tls.Conn) { s.untilGone(c) }),
+			reason: "no answer within", answers: map[string]audit.Verdict{"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass}},
+		{name: "garbage after the handshake", serve: overTLS([]string{"h2"}, func(s *faultyServer, c *tls.Conn) {
+			_, _ = io.WriteString(c, strings.Repeat("garbage", 10))
+			s.untilGone(c)
+		}), reason: "not HTTP/2", answers: map[string]audit.Verdict{"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass}},
+		{name: "closed after the handshake", serve: overTLS([]string{"h2"}, func(*faultyServer, *tls.Conn) {}),
+			reason: "may be a refusal or a fault", answers: map[string]audit.Verdict{"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass}},
+		{name: "endless HTTP/2 after the handshake", serve: overTLS([]string{"h2", "http/1.1"}, func(s *faultyServer, c *tls.Conn) {
+			s.pour(c, settingsFrame, strings.Repeat(pingFrame, 100))
+		}), answers: map[string]audit.Verdict{
+			// It goes on without a certificate: that much is certain.
+			"client-cert-required": audit.Fail, "client-foreign-ca": audit.Fail,
+			"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass,
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			s := startFaulty(t, c.serve)
+			report := auditWithin(t, s.address)
+			s.stop()
+			for _, r := range report.Results {
+				want, told := c.answers[r.CheckID]
+				if !told {
+					want = audit.Unknown
+				}
+				// A closed or garbled plaintext beside good TLS is a refusal.
+				if !told && c.answers["cert-expiry"] == audit.Pass && r.CheckID == "client-plaintext" {
+					continue
+				}
+				if r.Verdict != want {
+					t.Errorf("%s: %s, want %s: %s", r.CheckID, r.Verdict, want, r.Evidence)
+				}
+				if r.Evidence == "" {
+					t.Errorf("%s: %s without evidence", r.CheckID, r.Verdict)
+				}
+				if r.CheckID == "client-cert-required" && !strings.Contains(r.Evidence, c.reason) {
+					t.Errorf("%s: %q, want %q in it", r.CheckID, r.Evidence, c.reason)
+				}
+			}
+			// Every connection reads 1 MiB at most; the rest is what the kernel's buffers took.
+			if written, most := s.written.Load(), int64(200<<20); written > most {
+				t.Errorf("the server could write %d bytes", written)
+			}
+			if most := s.mostOpen.Load(); most > 8 { // 4 open, and those that the server has not seen closed yet
+				t.Errorf("%d connections were open at a time", most)
+			}
+			waitForGoroutines(t, before)
+		})
+	}
+}
+
+// auditWithin audits a client port of which nothing good is expected, by the clock's
+// deadline for a target and a generous margin for a slow machine.
+func auditWithin(t *testing.T, address string) audit.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	targets, err := collect.Collect(ctx, []collect.Endpoint{{Address: address, Kind: audit.Client}},
+		collect.Config{Timeout: 300 * time.Millisecond, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatal("the audit did not end by itself")
+	}
+	return audit.Run(catalog.All(), targets)
+}
+
+func waitForGoroutines(t *testing.T, most int) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for runtime.NumGoroutine() > most {
+		if time.Now().After(deadline) {
+			var stacks bytes.Buffer
+			buffer := make([]byte, 1<<20)
+			stacks.Write(buffer[:runtime.Stack(buffer, true)])
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), most, stacks.String())
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	closed := address(etcdtest.FreePort(t))
+	for name, address := range map[string]string{
+		"closed port":  closed,
+		"unknown host": "no-such-host.invalid:2379",
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := auditWithin(t, address)
+			if len(report.Results) == 0 || report.Summary.Unknown != len(report.Results) {
+				t.Errorf("got %+v", report.Summary)
+			}
+			for _, r := range report.Results {
+				if !strings.HasPrefix(r.Evidence, "the port was not reached: ") {
+					t.Errorf("%s: %q", r.CheckID, r.Evidence)
+				}
+			}
+		})
+	}
+}
+
+// An interrupt ends the audit at once, whatever the servers do.
+func TestInterrupt(t *testing.T) {
+	s := startFaulty(t, func(s *faultyServer, c net.Conn) { s.untilGone(c) })
+	defer s.stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = collect.Collect(ctx, []collect.Endpoint{{Address: s.address, Kind: audit.Client}},
+			collect.Config{Timeout: time.Hour, Now: time.Now})
+	}()
+	for s.open.Load() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the audit goes on after it was interrupted")
+	}
+}
