@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -24,10 +23,17 @@ const (
 	V3_5 = "3.5.35"
 	V3_6 = "3.6.16"
 	V3_7 = "3.7.3"
+	// Vulnerable is what kubeadm 1.36 installs. CVE-2026-33413 and others apply to it.
+	Vulnerable = "3.6.8"
 )
 
-// Versions are all of them, oldest first.
+// Versions are those that a cluster may run, oldest first.
 func Versions() []string { return []string{V3_5, V3_6, V3_7} }
+
+// modules are the folders below test/ that pin them.
+func modules() map[string]string {
+	return map[string]string{V3_5: "etcd-3.5", V3_6: "etcd-3.6", V3_7: "etcd-3.7", Vulnerable: "etcd-3.6.8"}
+}
 
 // Binary returns the path of the etcd server of a version. The first call on a machine
 // builds it, which takes up to a minute and is said on progress; later calls find it in
@@ -78,15 +84,15 @@ func build(ctx context.Context, module, path string) error {
 
 // moduleDir is the folder of the module below test/ that pins a version.
 func moduleDir(version string) (string, error) {
-	if !slices.Contains(Versions(), version) {
+	module, ok := modules()[version]
+	if !ok {
 		return "", fmt.Errorf("no etcd %q here; there are %s", version, strings.Join(Versions(), ", "))
 	}
 	root, err := repositoryRoot()
 	if err != nil {
 		return "", err
 	}
-	minor := version[:strings.LastIndexByte(version, '.')]
-	return filepath.Join(root, "test", "etcd-"+minor), nil
+	return filepath.Join(root, "test", module), nil
 }
 
 // repositoryRoot walks up from the working directory, which `go test` sets to the package's folder.

@@ -14,7 +14,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	for _, version := range etcdtest.Versions() {
+	for _, version := range append(etcdtest.Versions(), etcdtest.Vulnerable) {
 		if _, err := etcdtest.Binary(ctx, version, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "prebuild: error:", err)
 			os.Exit(1)
