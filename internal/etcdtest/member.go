@@ -3,7 +3,6 @@ package etcdtest
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -132,18 +131,19 @@ func (m *Member) WaitHealthy(ctx context.Context) error {
 	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
-	last := errors.New("not asked yet")
 	for {
-		if last = probe(ctx, client, m.config.HealthURL); last == nil {
-			return nil
-		}
+		last := probe(ctx, client, m.config.HealthURL)
 		select {
 		case <-m.done:
 			return fmt.Errorf("etcd %s ended (%v); its log ends:\n%s", m.config.Name, m.exitError(), m.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("etcd %s is not healthy: %w (%v); its log ends:\n%s", m.config.Name, last, ctx.Err(), m.Log())
-		case <-tick.C:
+		default:
 		}
+		if last == nil {
+			return nil
+		}
+		<-tick.C
 	}
 }
 

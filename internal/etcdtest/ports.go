@@ -2,29 +2,52 @@ package etcdtest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
-// FreePortsOn finds n TCP ports that nobody listens on just now at any of the hosts, so
-// that members on different loopback addresses can share them.
+// The ports lie below those that Linux gives to outgoing connections (from 32768), so
+// that no connection takes one between its choice and its use.
+const firstPort, lastPort = 20000, 32000
+
+// FreePortsOn reserves n TCP ports that nobody listens on at any of the hosts. They stay
+// reserved, also against other processes that use this function, until this one ends: the
+// packages of `go test ./...` run at once, and a member that finds its port taken ends
+// while a test takes its neighbour's member for it.
 func FreePortsOn(hosts []string, n int) ([]int, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("etcdsec-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	var ports []int
 	for attempts := 0; len(ports) < n; attempts++ {
 		if attempts > 100*n {
 			return nil, fmt.Errorf("found no %d free ports on %v", n, hosts)
 		}
-		first, err := net.Listen("tcp", net.JoinHostPort(hosts[0], "0"))
-		if err != nil {
-			return nil, err
-		}
-		defer first.Close() // held until all are found, so that they differ
-		port := first.Addr().(*net.TCPAddr).Port
-		if freeOn(hosts[1:], port) {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if reserve(filepath.Join(dir, strconv.Itoa(port))) && freeOn(hosts, port) {
 			ports = append(ports, port)
 		}
 	}
 	return ports, nil
+}
+
+// reserve locks a port's file. The descriptor is never closed, so that the lock lasts as
+// long as the process; an *os.File would be closed by the garbage collector.
+func reserve(path string) bool {
+	fd, err := syscall.Open(path, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return false
+	}
+	if err := syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = syscall.Close(fd) // it holds nothing
+		return false
+	}
+	return true
 }
 
 func freeOn(hosts []string, port int) bool {
