@@ -111,6 +111,9 @@ func (d *demo) prepareDir(dir string) error {
 		if _, err := os.Stat(filepath.Join(d.dir, marker)); err != nil {
 			return fmt.Errorf("%s is there and no earlier demo made it; give another folder with --dir", d.dir)
 		}
+		if pids := runningFrom(d.dir); len(pids) > 0 {
+			return fmt.Errorf("a cluster that an earlier demo left still runs from %s; kill %s", d.dir, strings.Join(pids, " "))
+		}
 		if err := os.RemoveAll(d.dir); err != nil {
 			return err
 		}
@@ -119,6 +122,22 @@ func (d *demo) prepareDir(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(d.dir, marker), []byte("made by etcdsec-demo, which removes this folder when it runs again\n"), 0o600)
+}
+
+// runningFrom are the processes whose command line names a file of a demo's folder.
+func runningFrom(dir string) []string {
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil
+	}
+	var pids []string
+	for _, path := range paths {
+		cmdline, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(cmdline), "--config-file="+dir+string(filepath.Separator)) {
+			pids = append(pids, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return pids
 }
 
 func (d *demo) stopAll() {

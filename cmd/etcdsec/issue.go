@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"path"
 	"strconv"
@@ -69,6 +70,7 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 		return a.storeError(dir, err)
 	}
 	defer store.Close()
+	a.warnOpenDir(dir)
 
 	now := a.now()
 	work, err := store.Survey(pki.NewPlan(c), now)
@@ -125,6 +127,14 @@ func writeFiles(store *pki.Store, files []manifests.File, owner *durable.Owner) 
 		}
 	}
 	return nil
+}
+
+// warnOpenDir says when others can list the store. Its folders and keys are closed to
+// them all the same, and a folder that was there before is not ours to change.
+func (a *app) warnOpenDir(dir string) {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
+		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), dir)
+	}
 }
 
 func certificateSteps(work *pki.Work) []step {
