@@ -119,10 +119,10 @@ func (v *validator) version(s string) Version {
 	return version
 }
 
-func (v *validator) port(field string, given, otherwise int) uint16 {
+func (v *validator) port(field string, given int, otherwise uint16) uint16 {
 	switch {
 	case given == 0:
-		return uint16(otherwise)
+		return otherwise
 	case given < 1 || given > 65535:
 		v.fault(field, "%d is not a port", given)
 		return 0

@@ -61,6 +61,7 @@ type ourPath struct {
 }
 
 func newOurs(b *testing.B) (*ourPath, error) {
+	b.Helper()
 	c := specOf(b, 3, "")
 	store, err := OpenStore(filepath.Join(b.TempDir(), "store"), c)
 	if err != nil {

@@ -28,9 +28,9 @@ type conn struct {
 	net.Conn
 	release func()
 
-	mu      sync.Mutex
-	budget  int
-	readErr error // the first
+	mu     sync.Mutex
+	budget int
+	fault  error // the first
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -51,11 +51,21 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write notes its fault, because a protocol closes the connection after one: a Read that
+// waits then reports only that it was closed, as at the deadline.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
 func (c *conn) failed(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.readErr == nil {
-		c.readErr = err
+	if c.fault == nil {
+		c.fault = err
 	}
 }
 
@@ -64,8 +74,8 @@ func (c *conn) failed(err error) {
 func (c *conn) cause(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.readErr != nil {
-		return c.readErr
+	if c.fault != nil {
+		return c.fault
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
@@ -36,7 +37,8 @@ func (l layout) clientEndpoint(i int) string {
 // spec is the demo's cluster.yaml. On a real cluster pkiDir and dataDir are the same on
 // every node; here the name keeps the members of one machine apart.
 func (l layout) spec(dir, version string) string {
-	s := fmt.Sprintf(`# Written by etcdsec-demo.
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Written by etcdsec-demo.
 apiVersion: etcdsec.dev/v1alpha1
 kind: Cluster
 metadata: {name: demo}
@@ -53,7 +55,7 @@ spec:
 `, version, l.client, l.peer, l.metric,
 		filepath.Join(dir, "store", "nodes", "{{.Name}}", "pki"), filepath.Join(dir, "data", "{{.Name}}"))
 	for i, host := range l.hosts {
-		s += fmt.Sprintf("      - {name: %s, addresses: [%s]}\n", memberName(i), host)
+		fmt.Fprintf(&b, "      - {name: %s, addresses: [%s]}\n", memberName(i), host)
 	}
-	return s
+	return b.String()
 }

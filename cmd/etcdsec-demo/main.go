@@ -65,7 +65,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	if err := d.prepareDir(dir); err != nil {
 		return err
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // members are stopped also when the context has ended
 		if err != nil || !d.keep {
 			d.stopAll()
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
 // maxPEM is far above a trust bundle of hundreds of CAs.
@@ -81,7 +81,7 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 	if err != nil {
 		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err), "")
 	}
-	renew := "etcdsec pki issue -f cluster.yaml DIR"
+	renew := fmt.Sprintf("in a store: mv %s away, then etcdsec pki issue -f cluster.yaml DIR", filepath.Dir(certPath))
 	switch {
 	case now.After(pair.Leaf.NotAfter):
 		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)
@@ -91,21 +91,11 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 	return &pair, nil
 }
 
-// readPEM reads a file of a sane size. The errors of package os name the file.
+// readPEM reads a file of a sane size. The errors name it.
 func readPEM(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, err
+	data, err := durable.ReadFile(path, maxPEM)
+	if err == nil && len(data) == 0 {
+		err = fmt.Errorf("%s: the file is empty", path)
 	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(data) > maxPEM:
-		return nil, fmt.Errorf("%s: larger than 1 MiB; this is not a PEM file of certificates or a key", path)
-	case len(data) == 0:
-		return nil, fmt.Errorf("%s: the file is empty", path)
-	}
-	return data, nil
+	return data, err
 }

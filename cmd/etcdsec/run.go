@@ -58,7 +58,7 @@ func run(ctx context.Context, a *app, args []string) int {
 	inner := *a
 	inner.stdout = out
 
-	root := newRootCommand(&inner)
+	root := newRootCommand(&inner) //nolint:contextcheck // each verb gets the context by ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(out)
@@ -79,8 +79,7 @@ func run(ctx context.Context, a *app, args []string) int {
 // report prints err and its hint and returns the exit status that goes with it.
 func report(stderr io.Writer, err error) int {
 	status, hint := statusFailed, ""
-	var se statusError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[statusError](err); ok {
 		status, hint = se.status, se.hint
 		if se.err == nil {
 			return status

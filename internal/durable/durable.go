@@ -34,7 +34,7 @@ func MakeDir(path string, owner *Owner) error {
 		}
 		return fmt.Errorf("creating folder: %w", err)
 	}
-	if err := os.Chmod(path, 0o700); err != nil { // umask 0777 would have left 0000
+	if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a folder needs x; umask 0777 would have left 0000
 		return fmt.Errorf("creating folder: %w", err)
 	}
 	if owner != nil {
@@ -161,7 +161,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err

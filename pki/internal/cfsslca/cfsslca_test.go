@@ -31,12 +31,12 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func newSigner(t testing.TB, lifetime time.Duration) *Signer {
+func newSigner(t testing.TB) *Signer {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"},
-		NotBefore: now().Add(-time.Hour), NotAfter: now().Add(lifetime),
+		NotBefore: now().Add(-time.Hour), NotAfter: now().Add(48 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -74,7 +74,7 @@ func sound(t testing.TB) Request {
 }
 
 func TestSound(t *testing.T) {
-	cert, err := newSigner(t, 48*time.Hour).Sign(sound(t))
+	cert, err := newSigner(t).Sign(sound(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestHazards(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := sound(t)
 			tc.change(&r)
-			cert, err := newSigner(t, 48*time.Hour).Sign(r)
+			cert, err := newSigner(t).Sign(r)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("signed %v, error %v, want %q", cert != nil, err, tc.want)
 			}
@@ -164,7 +164,7 @@ func TestOnlyTheKeyIsTakenFromTheCSR(t *testing.T) {
 			{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte("x")},
 		},
 	}
-	signer := newSigner(t, 48*time.Hour)
+	signer := newSigner(t)
 	for _, withCA := range []bool{false, true} {
 		csr := hostile
 		if withCA {
@@ -196,7 +196,7 @@ func TestClientWithoutNames(t *testing.T) {
 	r := sound(t)
 	r.CSR = newCSR(t, &x509.CertificateRequest{DNSNames: []string{"evil.example"}}, newKey(t))
 	r.IPs, r.DNS, r.EKUs = nil, nil, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	cert, err := newSigner(t, 48*time.Hour).Sign(r)
+	cert, err := newSigner(t).Sign(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestSilent(t *testing.T) {
 	var printed bytes.Buffer
 	log.SetOutput(&printed)
 	defer log.SetOutput(os.Stderr)
-	if _, err := newSigner(t, 48*time.Hour).Sign(sound(t)); err != nil {
+	if _, err := newSigner(t).Sign(sound(t)); err != nil {
 		t.Fatal(err)
 	}
 	if printed.Len() > 0 {
@@ -243,7 +243,7 @@ func TestFIPSOnlyIsRefused(t *testing.T) {
 // Hazard: CFSSL_CA_PK_PASSWORD. No key is loaded by cfssl, so the variable is never read.
 func TestPasswordVariableIsIgnored(t *testing.T) {
 	t.Setenv("CFSSL_CA_PK_PASSWORD", "wrong")
-	if _, err := newSigner(t, 48*time.Hour).Sign(sound(t)); err != nil {
+	if _, err := newSigner(t).Sign(sound(t)); err != nil {
 		t.Error(err)
 	}
 }
