@@ -399,7 +399,7 @@ func TestRefusals(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, authority, "ca.crt")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "ca.key is there and its certificate ca.crt is not"},
+		}, testNow(), "client-issuing/ca.crt is gone"},
 		"readable key": {func(t *testing.T, dir string) {
 			if err := os.Chmod(filepath.Join(dir, authority, "ca.key"), 0o644); err != nil {
 				t.Fatal(err)
@@ -415,6 +415,16 @@ func TestRefusals(t *testing.T) {
 				copyFile(t, filepath.Join(other, authority, name), filepath.Join(dir, authority, name))
 			}
 		}, testNow(), "is not signed by"},
+		"lost root": {func(t *testing.T, dir string) {
+			if err := os.Rename(filepath.Join(dir, "authorities", PeerRoot), filepath.Join(t.TempDir(), "moved")); err != nil {
+				t.Fatal(err)
+			}
+		}, testNow(), "authorities/peer-root/ca.crt is gone, and peer-issuing was issued below it; put it back"},
+		"lost issuing CA": {func(t *testing.T, dir string) {
+			if err := os.Rename(filepath.Join(dir, authority), filepath.Join(t.TempDir(), "moved")); err != nil {
+				t.Fatal(err)
+			}
+		}, testNow(), "client-issuing/ca.crt is gone, and clients/kube-apiserver was issued below it"},
 		"edited ledger": {func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "ledger.jsonl")
 			data, err := os.ReadFile(path)

@@ -163,3 +163,20 @@ func (p Plan) authority(name string) Authority {
 	}
 	return Authority{}
 }
+
+// firstBelow is the first certificate that is there and that an authority signed or vouches for.
+func (p Plan) firstBelow(authority string, there func(relative string) bool) string {
+	for _, a := range p.Authorities {
+		if a.Issuer == authority && there(a.Path()+"/ca.crt") {
+			return a.Name
+		}
+	}
+	for _, b := range p.Bundles {
+		for _, l := range b.Leaves {
+			if (l.Issuer == authority || l.Root == authority) && there(b.Path+"/"+l.Base+".crt") {
+				return l.Name
+			}
+		}
+	}
+	return ""
+}

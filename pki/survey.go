@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -70,6 +72,9 @@ func (w *Work) count() int {
 // expired authority is an error; so is a key without its certificate.
 func (s *Store) Survey(plan Plan, now time.Time) (*Work, error) {
 	w := &Work{plan: plan, cas: map[string]*ca{}, extend: map[string]bool{}, issue: map[string]bool{}}
+	if err := s.checkLost(plan); err != nil {
+		return nil, err
+	}
 	var faults []error
 	for _, a := range plan.Authorities {
 		loaded, err := s.loadCA(a, w.cas[a.Issuer], now)
@@ -93,6 +98,26 @@ func (s *Store) Survey(plan Plan, now time.Time) (*Work, error) {
 	return w, w.checkKeys()
 }
 
+// checkLost refuses a store that has lost an authority. Making a new one in its place
+// would be a new PKI, whose certificates no running member accepts. A run that was killed
+// never leaves this behind, because it writes each authority before what is below it.
+func (s *Store) checkLost(plan Plan) error {
+	there := func(relative string) bool {
+		_, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(relative)))
+		return err == nil
+	}
+	var faults []error
+	for _, a := range plan.Authorities {
+		if there(a.Path() + "/ca.crt") {
+			continue
+		}
+		if below := plan.firstBelow(a.Name, there); below != "" {
+			faults = append(faults, fmt.Errorf("%s/ca.crt is gone, and %s was issued below it; put it back: with a new one, members and clients would refuse each other", filepath.Join(s.Dir, filepath.FromSlash(a.Path())), below))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 func (s *Store) surveyLeaves(w *Work, now time.Time) ([]Step, error) {
 	var steps []Step
 	var faults []error
@@ -113,6 +138,8 @@ func (s *Store) surveyLeaves(w *Work, now time.Time) ([]Step, error) {
 			default:
 				if problem := w.leafDrift(l, state, drifted, now); problem != "" {
 					step.Action, step.Detail = ActionDue, problem
+				} else if state.key == nil {
+					step.Detail = "its key is not in this store"
 				}
 			}
 			steps = append(steps, step)
@@ -123,9 +150,6 @@ func (s *Store) surveyLeaves(w *Work, now time.Time) ([]Step, error) {
 
 func (w *Work) leafDrift(l Leaf, state leafState, drifted []string, now time.Time) string {
 	root := w.cas[l.Root]
-	if root == nil {
-		return fmt.Sprintf("is there, but the authority %s that vouches for it is not", l.Root)
-	}
 	var pub crypto.PublicKey = state.chain[0].PublicKey
 	if state.key != nil {
 		pub = state.key.Public()

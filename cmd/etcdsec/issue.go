@@ -89,6 +89,7 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 		}
 		result.Steps = append(result.Steps, steps...)
 	}
+	a.warnAddedMembers(c, work)
 	if !o.dryRun {
 		if err := store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now, Owner: owner, Progress: a.progress("issued")}); err != nil {
 			return failure(err, goesOn)
@@ -134,6 +135,24 @@ func writeFiles(store *pki.Store, files []manifests.File, owner *durable.Owner) 
 func (a *app) warnOpenDir(dir string) {
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
 		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), dir)
+	}
+}
+
+// warnAddedMembers asks about members that are new in a store which has others: etcd must
+// be told that it joins a cluster and does not begin one.
+func (a *app) warnAddedMembers(c *cluster.Cluster, work *pki.Work) {
+	before := false
+	var added []string
+	for _, s := range work.Steps {
+		if s.Role == "server" && s.Action == pki.ActionIssue {
+			added = append(added, strings.TrimSuffix(s.Name, "/server"))
+		}
+		before = before || s.Role == "server" && s.Action != pki.ActionIssue
+	}
+	for _, name := range added {
+		if m, ok := c.Member(name); ok && before && !m.Joining {
+			a.narrate("warning: %s is new here and others are not: if the cluster runs already, give it `joining: true` in the spec, and `etcdctl member add` it before it starts", name)
+		}
 	}
 }
 
