@@ -178,7 +178,8 @@ func TestNameConstraintsHold(t *testing.T) {
 	plan := NewPlan(c)
 	load := func(name string, issuer *ca) *ca {
 		t.Helper()
-		loaded, err := store.loadCA(plan.authority(name), issuer, testNow())
+		at := slices.IndexFunc(plan.Authorities, func(a Authority) bool { return a.Name == name })
+		loaded, err := store.loadCA(plan.Authorities[at], issuer, testNow())
 		if err != nil || loaded == nil {
 			t.Fatal(loaded, err)
 		}

@@ -154,16 +154,6 @@ func clientBundle(c cluster.Client, by issuers) Bundle {
 	}
 }
 
-// authority finds an authority of the plan by name.
-func (p Plan) authority(name string) Authority {
-	for _, a := range p.Authorities {
-		if a.Name == name {
-			return a
-		}
-	}
-	return Authority{}
-}
-
 // firstBelow is the first certificate that is there and that an authority signed or vouches for.
 func (p Plan) firstBelow(authority string, there func(relative string) bool) string {
 	for _, a := range p.Authorities {

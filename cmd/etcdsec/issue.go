@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -89,7 +90,9 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 		}
 		result.Steps = append(result.Steps, steps...)
 	}
-	a.warnAddedMembers(c, work)
+	if err := a.warnAddedMembers(c, dir); err != nil {
+		return failure(err, "")
+	}
 	if !o.dryRun {
 		if err := store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now, Owner: owner, Progress: a.progress("issued")}); err != nil {
 			return failure(err, goesOn)
@@ -138,22 +141,27 @@ func (a *app) warnOpenDir(dir string) {
 	}
 }
 
-// warnAddedMembers asks about members that are new in a store which has others: etcd must
-// be told that it joins a cluster and does not begin one.
-func (a *app) warnAddedMembers(c *cluster.Cluster, work *pki.Work) {
-	before := false
-	var added []string
-	for _, s := range work.Steps {
-		if s.Role == "server" && s.Action == pki.ActionIssue {
-			added = append(added, strings.TrimSuffix(s.Name, "/server"))
-		}
-		before = before || s.Role == "server" && s.Action != pki.ActionIssue
+// warnAddedMembers asks about members that the ledger has never seen, in a store that has
+// others: etcd must be told that it joins a cluster and does not begin one.
+func (a *app) warnAddedMembers(c *cluster.Cluster, dir string) error {
+	entries, err := pki.ReadLedger(dir)
+	if err != nil {
+		return err
 	}
-	for _, name := range added {
-		if m, ok := c.Member(name); ok && before && !m.Joining {
-			a.narrate("warning: %s is new here and others are not: if the cluster runs already, give it `joining: true` in the spec, and `etcdctl member add` it before it starts", name)
+	known := map[string]bool{}
+	for _, e := range entries {
+		known[e.Name] = true
+	}
+	isKnown := func(m cluster.Member) bool { return known[m.Name+"/server"] }
+	if !slices.ContainsFunc(c.Etcd.Members, isKnown) {
+		return nil
+	}
+	for _, m := range c.Etcd.Members {
+		if !isKnown(m) && !m.Joining {
+			a.narrate("warning: %s is new here and others are not: if the cluster runs already, give it `joining: true` in the spec, and `etcdctl member add` it before it starts", m.Name)
 		}
 	}
+	return nil
 }
 
 func certificateSteps(work *pki.Work) []step {
