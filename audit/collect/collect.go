@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -39,6 +40,8 @@ type Config struct {
 	Timeout     time.Duration // of one probe; 0 is DefaultTimeout
 	Credentials Credentials
 	Now         func() time.Time // required
+	// Progress, when not nil, is called after each target, from several goroutines.
+	Progress func(done, total int)
 }
 
 // Credentials are what a client of etcd has.
@@ -63,6 +66,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 
 	targets := make([]*audit.Target, len(endpoints))
 	turns := make(chan struct{}, maxTargets)
+	var done atomic.Int64
 	var wg sync.WaitGroup
 	for i, e := range endpoints {
 		wg.Go(func() {
@@ -76,6 +80,9 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 				slots:    make(chan struct{}, maxConnections),
 			}
 			targets[i] = p.collect(ctx)
+			if n := done.Add(1); config.Progress != nil {
+				config.Progress(int(n), len(endpoints))
+			}
 		})
 	}
 	wg.Wait()

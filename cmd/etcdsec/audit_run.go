@@ -89,6 +89,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		Timeout:     flags.timeout,
 		Credentials: credentials,
 		Now:         a.now,
+		Progress:    a.progress("audited"),
 	})
 	if err != nil {
 		return failure(err, "")

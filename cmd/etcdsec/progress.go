@@ -14,14 +14,16 @@ func (a *app) progress(verb string) func(done, total int) {
 	}
 	started := a.now()
 	var mu sync.Mutex
+	most := 0
 	return func(done, total int) {
 		mu.Lock()
 		defer mu.Unlock()
-		if a.now().Sub(started).Seconds() < 1 {
+		if done <= most || a.now().Sub(started).Seconds() < 1 { // the calls may come out of order
 			return
 		}
-		_, _ = fmt.Fprintf(a.stderr, "\r%s %d of %d", verb, done, total)
-		if done == total {
+		most = done
+		_, _ = fmt.Fprintf(a.stderr, "\r%s %d of %d", verb, most, total)
+		if most == total {
 			_, _ = fmt.Fprintln(a.stderr)
 		}
 	}
