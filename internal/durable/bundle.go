@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A bundle is a folder of files that belong together, such as a key and its
@@ -39,12 +41,25 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 		_ = os.RemoveAll(filepath.Join(dir, next))
 		return err
 	}
-	link := filepath.Join(dir, "."+name+".link")
-	if err := removeIfThere(link); err != nil {
+	if err := pointAt(dir, name, next, owner); err != nil {
 		return err
 	}
-	if err := os.Symlink(next, link); err != nil {
-		_ = os.RemoveAll(filepath.Join(dir, next))
+	if err := SyncDir(dir); err != nil {
+		return err
+	}
+	if current > 0 {
+		return os.RemoveAll(filepath.Join(dir, versionName(name, current-1)))
+	}
+	return nil
+}
+
+// pointAt makes dir/name a symlink to a version, at once.
+func pointAt(dir, name, version string, owner *Owner) error {
+	path, link := filepath.Join(dir, name), filepath.Join(dir, "."+name+".link")
+	if err := clearLink(dir, name, link); err != nil {
+		return err
+	}
+	if err := os.Symlink(version, link); err != nil {
 		return err
 	}
 	if owner != nil {
@@ -52,16 +67,28 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 			return err
 		}
 	}
-	if err := os.Rename(link, filepath.Join(dir, name)); err != nil {
+	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+		return os.Rename(link, path)
+	}
+	// A plain folder, which a copy that follows symlinks left: a symlink cannot be renamed
+	// over it, but the two can change places.
+	if err := unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err != nil {
+		return fmt.Errorf("changing the plain folder for a symlink: %w; copy stores with `cp -a` or `rsync -a`, which keep symlinks", err)
+	}
+	return clearLink(dir, name, link)
+}
+
+// clearLink removes what a killed run left under the temporary name: a symlink, or the
+// plain folder that was exchanged, which is kept as version 0.
+func clearLink(dir, name, link string) error {
+	if info, err := os.Lstat(link); err != nil || !info.IsDir() {
+		return removeIfThere(link)
+	}
+	previous := filepath.Join(dir, versionName(name, 0))
+	if err := os.RemoveAll(previous); err != nil {
 		return err
 	}
-	if err := SyncDir(dir); err != nil {
-		return err
-	}
-	if current > 1 {
-		return os.RemoveAll(filepath.Join(dir, versionName(name, current-1)))
-	}
-	return nil
+	return os.Rename(link, previous)
 }
 
 func writeVersion(path string, files []File, owner *Owner) error {
@@ -80,19 +107,23 @@ func versionName(name string, version int) string {
 	return "." + name + "." + strconv.Itoa(version)
 }
 
-// BundleVersion is the number of the bundle's current version, 0 when there is none. A
-// plain folder of that name, as a copy that follows symlinks leaves behind, is an error:
-// it cannot be swapped at once.
+// BundleVersion is the number of the bundle's current version, 0 when there is none or it
+// is a plain folder, as a copy that follows symlinks leaves it behind.
 func BundleVersion(dir, name string) (int, error) {
 	path := filepath.Join(dir, name)
-	target, err := os.Readlink(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s is not the symlink of a bundle; copy stores with `cp -a` or `rsync -a`, which keep symlinks", path)
+		return 0, err
 	}
-	version, err := strconv.Atoi(strings.TrimPrefix(target, versionName(name, 0)[:len(name)+2]))
+	target, err := os.Readlink(path)
+	if err != nil {
+		return 0, fmt.Errorf("%s is neither a bundle's symlink nor a folder", path)
+	}
+	number, _ := strings.CutPrefix(target, "."+name+".")
+	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 || target != versionName(name, version) {
 		return 0, fmt.Errorf("%s points at %q, which is no version of it", path, target)
 	}

@@ -125,17 +125,52 @@ func TestSwapBundleFailure(t *testing.T) {
 	}
 }
 
-func TestBundleVersionRefusesForeignNames(t *testing.T) {
+func TestSwapBundleRefusesForeignNames(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "plain"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("/etc", filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"plain", "elsewhere"} {
+	for _, name := range []string{"file", "elsewhere"} {
 		if err := SwapBundle(dir, name, nil, nil); err == nil {
 			t.Errorf("%s was taken for a bundle", name)
+		}
+	}
+}
+
+// A copy that followed symlinks has plain folders; they become bundles again, and their
+// files are kept as the version before.
+func TestSwapBundleOverAPlainFolder(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		dir := t.TempDir()
+		for _, folder := range []string{"pki", ".pki.link"} { // the second as if killed behind the exchange
+			if folder == "pki" || killed {
+				if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, folder, "f"), []byte("old"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, content := range []string{"1", "2"} {
+			if err := SwapBundle(dir, "pki", []File{{"f", 0o600, []byte(content)}}, nil); err != nil {
+				t.Fatal(err)
+			}
+			previous := filepath.Join(dir, ".pki.0", "f")
+			if got, err := os.ReadFile(previous); content == "1" && (err != nil || string(got) != "old") {
+				t.Errorf("the plain folder's file: %q %v", got, err)
+			}
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, "pki", "f")); err != nil || string(got) != "2" {
+			t.Errorf("%q %v", got, err)
+		}
+		for _, gone := range []string{".pki.0", ".pki.link"} {
+			if _, err := os.Lstat(filepath.Join(dir, gone)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s is still there: %v", gone, err)
+			}
 		}
 	}
 }
