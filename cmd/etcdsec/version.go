@@ -8,18 +8,33 @@ import (
 	"github.com/spf13/cobra"
 )
 
+type versionResult struct {
+	SchemaVersion int    `json:"schema_version"`
+	Version       string `json:"version"`
+	Go            string `json:"go"`
+	Platform      string `json:"platform"`
+}
+
 func newVersionCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Long:    "Print the version of this binary and the Go release that built it.",
-		Example: "  etcdsec version",
-		Args:    args(cobra.NoArgs),
+	var format string
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Long:  "Print the version of this binary and the Go release that built it.",
+		Example: `  etcdsec version
+  etcdsec version -o json`,
+		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.stdout, "etcdsec %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			v := versionResult{SchemaVersion: 1, Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			if format == "json" {
+				return a.printJSON(v)
+			}
+			_, err := fmt.Fprintf(a.stdout, "etcdsec %s %s %s\n", v.Version, v.Go, v.Platform)
 			return err
 		},
 	}
+	outputFlag(cmd, &format, "text", "json")
+	return cmd
 }
 
 // buildVersion is what the linker was told, else the module version that the Go tool recorded.
