@@ -15,6 +15,9 @@ import (
 // need a process of their own to kill.
 const asCommand = "ETCDSEC_TEST_AS_COMMAND"
 
+// noRaceSleep: a program with the race detector otherwise sleeps for a second at its end.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(mainStatus())
@@ -27,6 +30,10 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, noRaceSleep)
+			return nil
+		},
 		Condition: func(condition string) (bool, error) {
 			if condition == "root" {
 				return os.Getuid() == 0, nil
