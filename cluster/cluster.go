@@ -67,7 +67,13 @@ const (
 	// Single lets the roots sign leaves. Every rotation of a signing key is then a
 	// rotation of a root, and restarts every member.
 	Single Hierarchy = "single"
+	// Shared is kubeadm's: one root signs everything and is trusted on both ports, so that
+	// every client's certificate opens the peer port too. For clusters that were so.
+	Shared Hierarchy = "shared"
 )
+
+// Hierarchies are all of them.
+func Hierarchies() []Hierarchy { return []Hierarchy{Issuing, Single, Shared} }
 
 // Cluster is a spec that was found valid, with every default filled in. Make one with New or Load.
 type Cluster struct {
@@ -169,10 +175,13 @@ type Client struct {
 type PKI struct {
 	KeyAlgorithm    KeyAlgorithm
 	Hierarchy       Hierarchy
+	Layout          Layout
 	RootLifetime    time.Duration
 	IssuingLifetime time.Duration
 	LeafLifetime    time.Duration
 	PermittedNames  []Range
+
+	files Files // with {{.Name}} where a member's name goes
 }
 
 // Isolation says who may reach etcd, and what enforces it.

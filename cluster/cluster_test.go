@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 		"lifetimes":         {minimal + "  pki: {rootLifetime: 24h, issuingLifetime: 48h, leafLifetime: 72h}\n", []string{"48h0m0s is longer than the root's", "72h0m0s is longer than its issuer's"}},
 		"bad lifetimes":     {minimal + "  pki: {rootLifetime: 90d, issuingLifetime: 1s, leafLifetime: -2h}\n", []string{`"90d" is not a duration`, "1s is shorter", "-2h0m0s is shorter"}},
 		"huge lifetime":     {minimal + "  pki: {rootLifetime: 2000000h}\n", []string{"longer than 100 years"}},
-		"pki values":        {minimal + "  pki: {keyAlgorithm: dsa, hierarchy: flat, layout: kubeadm}\n", []string{"want one of ecdsa-p256", "want one of issuing, single", "want one of etcdsec"}},
+		"pki values":        {minimal + "  pki: {keyAlgorithm: dsa, hierarchy: flat, layout: flat}\n", []string{"want one of ecdsa-p256", "want one of issuing, single", "want one of etcdsec, kubeadm"}},
 		"clients":           {minimal + "  clients: [{name: a, role: admin}, {name: b, role: backup}, {name: b, role: backup}, {name: etcd-0, role: backup}, {name: root, role: backup}, {name: auditor, role: root}]\n", []string{`want one of kubernetes, healthcheck, monitoring, auditor, backup, root, got "admin"`, `"b" is used twice`, "is a member's name too", "superuser", "is there by default with role auditor"}},
 		"default as member": {strings.Replace(minimal, "name: etcd-0", "name: auditor", 1), []string{"is the name of a default client"}},
 		"encryption":        {minimal + "  encryption: {provider: rot13, resources: [\"\"]}\n", []string{"want one of secretbox", "spec.encryption.resources[0]: is empty"}},

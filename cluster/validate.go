@@ -28,13 +28,14 @@ func New(config Config) (*Cluster, error) {
 	v.name("metadata.name", config.Metadata.Name)
 	c := &Cluster{
 		Name:       config.Metadata.Name,
-		Etcd:       v.etcd(spec.Etcd),
+		Etcd:       v.etcd(spec.Etcd, Layout(spec.PKI.Layout)),
 		APIServers: v.apiServers(spec.APIServers),
 		PKI:        v.pki(spec.PKI),
 		Encryption: v.encryption(spec.Encryption),
 		Rotation:   v.rotation(spec.Rotation),
 	}
-	c.Clients = v.clients(spec.Clients, c.Etcd.Members)
+	c.Clients = v.clients(spec.Clients, c.Etcd.Members, c.PKI.Layout)
+	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
 	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
 	if err := errors.Join(v.faults...); err != nil {
 		return nil, err
@@ -62,14 +63,14 @@ func (v *validator) name(field, name string) {
 	}
 }
 
-func (v *validator) etcd(config EtcdConfig) Etcd {
+func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 	e := Etcd{
 		Version:           v.version(config.Version),
 		Runtime:           oneOf(v, "spec.etcd.runtime", config.Runtime, StaticPod, Runtimes()),
 		ClientPort:        v.port("spec.etcd.clientPort", config.ClientPort, 2379),
 		PeerPort:          v.port("spec.etcd.peerPort", config.PeerPort, 2380),
 		MetricsPort:       v.port("spec.etcd.metricsPort", config.MetricsPort, 2381),
-		pkiDir:            v.dir("spec.etcd.pkiDir", config.PKIDir, "/etc/kubernetes/pki/etcd"),
+		pkiDir:            v.dir("spec.etcd.pkiDir", config.PKIDir, defaultPKIDir(layout)),
 		dataDir:           v.dir("spec.etcd.dataDir", config.DataDir, "/var/lib/etcd"),
 		EnableGRPCGateway: config.EnableGRPCGateway,
 	}
@@ -199,8 +200,15 @@ func defaultClients() []Client {
 	}
 }
 
-func (v *validator) clients(config []ClientConfig, members []Member) []Client {
+func (v *validator) clients(config []ClientConfig, members []Member, layout Layout) []Client {
 	clients := defaultClients()
+	if layout != LayoutEtcdsec {
+		// Other tools have other names for the same clients; theirs take the defaults' place.
+		clients = slices.DeleteFunc(clients, func(c Client) bool {
+			return slices.ContainsFunc(config, func(given ClientConfig) bool { return given.Role == string(c.Role) })
+		})
+	}
+	defaults := len(clients)
 	seen := map[string]bool{}
 	for i, given := range config {
 		at := fmt.Sprintf("spec.clients[%d]", i)
@@ -216,7 +224,7 @@ func (v *validator) clients(config []ClientConfig, members []Member) []Client {
 			v.fault(at+".name", `"root" is etcd's superuser; only a client of role root may have that name`)
 		}
 		seen[given.Name] = true
-		standard := slices.IndexFunc(clients[:len(defaultClients())], func(c Client) bool { return c.Name == given.Name })
+		standard := slices.IndexFunc(clients[:defaults], func(c Client) bool { return c.Name == given.Name })
 		switch {
 		case standard < 0:
 			clients = append(clients, Client{Name: given.Name, Role: role})
@@ -235,12 +243,12 @@ func (v *validator) clients(config []ClientConfig, members []Member) []Client {
 func (v *validator) pki(config PKIConfig) PKI {
 	p := PKI{
 		KeyAlgorithm:    oneOf(v, "spec.pki.keyAlgorithm", config.KeyAlgorithm, ECDSAP256, KeyAlgorithms()),
-		Hierarchy:       oneOf(v, "spec.pki.hierarchy", config.Hierarchy, Issuing, []Hierarchy{Issuing, Single}),
+		Hierarchy:       oneOf(v, "spec.pki.hierarchy", config.Hierarchy, Issuing, Hierarchies()),
+		Layout:          oneOf(v, "spec.pki.layout", config.Layout, LayoutEtcdsec, Layouts()),
 		RootLifetime:    v.lifetime("spec.pki.rootLifetime", config.RootLifetime, 87600*time.Hour),
 		IssuingLifetime: v.lifetime("spec.pki.issuingLifetime", config.IssuingLifetime, 8760*time.Hour),
 		LeafLifetime:    v.lifetime("spec.pki.leafLifetime", config.LeafLifetime, 2160*time.Hour),
 	}
-	oneOf(v, "spec.pki.layout", config.Layout, "etcdsec", []string{"etcdsec"})
 	for i, s := range config.PermittedNames {
 		r, err := ParseRange(s)
 		if err != nil {
@@ -249,7 +257,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 		}
 		p.PermittedNames = append(p.PermittedNames, r)
 	}
-	if p.Hierarchy == Single {
+	if p.Hierarchy != Issuing {
 		p.IssuingLifetime = p.RootLifetime
 	}
 	if p.IssuingLifetime > p.RootLifetime {
@@ -385,8 +393,11 @@ func warnings(c *Cluster) []string {
 	case n > 7:
 		w = append(w, fmt.Sprintf("spec.etcd.members: %d members: every write waits for %d of them", n, n/2+1))
 	}
-	if c.PKI.Hierarchy == Single {
+	switch c.PKI.Hierarchy {
+	case Single:
 		w = append(w, "spec.pki.hierarchy: single: every rotation of a CA then restarts every member; issuing CAs rotate without one")
+	case Shared:
+		w = append(w, "spec.pki.hierarchy: shared: every client's certificate opens the peer port, which obeys no RBAC; issuing and single keep two roots")
 	}
 	if c.Etcd.TLSMinVersion == tls.VersionTLS12 {
 		w = append(w, "spec.etcd.tlsMinVersion: TLS1.2: every etcd client since 3.4 speaks TLS 1.3")

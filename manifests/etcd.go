@@ -72,7 +72,8 @@ const progressNotifyNanoseconds = 5_000_000_000
 var experimentalFlagsEnd = cluster.Version{Major: 3, Minor: 6}
 
 func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
-	e, pki := c.Etcd, c.Etcd.PKIDir(m)
+	e, files := c.Etcd, c.Files(m)
+	at := func(name string) string { return path.Join(c.Etcd.PKIDir(m), name) }
 	config := etcdConfig{
 		Name:                     m.Name,
 		DataDir:                  e.DataDir(m),
@@ -86,12 +87,12 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 		InitialClusterToken:      c.Name,
 		StrictReconfigCheck:      true,
 		ClientTLS: tlsBlock{
-			CertFile: path.Join(pki, "server.crt"), KeyFile: path.Join(pki, "server.key"),
-			ClientCertAuth: true, TrustedCAFile: path.Join(pki, "ca.crt"),
+			CertFile: at(files.Server.Cert), KeyFile: at(files.Server.Key),
+			ClientCertAuth: true, TrustedCAFile: at(files.ClientCA),
 		},
 		PeerTLS: tlsBlock{
-			CertFile: path.Join(pki, "peer.crt"), KeyFile: path.Join(pki, "peer.key"),
-			ClientCertAuth: true, TrustedCAFile: path.Join(pki, "peer-ca.crt"),
+			CertFile: at(files.Peer.Cert), KeyFile: at(files.Peer.Key),
+			ClientCertAuth: true, TrustedCAFile: at(files.PeerCA),
 		},
 		TLSMinVersion:     "TLS1.3",
 		EnableGRPCGateway: e.EnableGRPCGateway,
@@ -102,9 +103,9 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 	if m.Joining {
 		config.InitialClusterState = "existing"
 	}
-	if e.EnableGRPCGateway {
-		config.ClientTLS.ClientCertFile = path.Join(pki, "gateway-client.crt")
-		config.ClientTLS.ClientKeyFile = path.Join(pki, "gateway-client.key")
+	if e.EnableGRPCGateway && c.OwnFlags() {
+		config.ClientTLS.ClientCertFile = at(files.GatewayClient.Cert)
+		config.ClientTLS.ClientKeyFile = at(files.GatewayClient.Key)
 	}
 	if e.TLSMinVersion == tls.VersionTLS12 {
 		// With a minimum of TLS 1.3 etcd refuses to start with a list of suites.

@@ -19,12 +19,23 @@ type ca struct {
 	Authority
 	cert *x509.Certificate
 	key  crypto.Signer // nil when the key is kept elsewhere
+	// keyKept says that the key was there before this run, in whatever form.
+	keyKept bool
+}
+
+func (c *ca) publicKey() crypto.PublicKey {
+	if c.key != nil {
+		return c.key.Public()
+	}
+	return c.cert.PublicKey
 }
 
 // certifyCA makes and verifies an authority's certificate; signer is the authority itself
-// for a root. crypto/x509 makes it and not cfssl, whose CAs have no path length and no
+// for a root. One that had a certificate for its key keeps its name and key ID, by which
+// what it signed finds it. crypto/x509 makes it and not cfssl, whose CAs have no path length and no
 // name constraints.
-func certifyCA(clusterName string, a Authority, pub crypto.PublicKey, signer *ca, now time.Time) (*x509.Certificate, error) {
+func certifyCA(clusterName string, self, signer *ca, now time.Time) (*x509.Certificate, error) {
+	a, pub := self.Authority, self.publicKey()
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -42,9 +53,13 @@ func certifyCA(clusterName string, a Authority, pub crypto.PublicKey, signer *ca
 		ExtKeyUsage:           a.EKUs,
 	}
 	a.constraints.apply(template)
+	if self.cert != nil {
+		template.RawSubject, template.SubjectKeyId = self.cert.RawSubject, self.cert.SubjectKeyId
+	}
+	var issuer *x509.Certificate // nil for a root
 	parent := template
 	if a.Issuer != "" {
-		parent = signer.cert
+		issuer, parent = signer.cert, signer.cert
 		template.NotAfter = earlier(template.NotAfter, parent.NotAfter)
 		template.NotBefore = later(template.NotBefore, parent.NotBefore)
 	}
@@ -56,7 +71,7 @@ func certifyCA(clusterName string, a Authority, pub crypto.PublicKey, signer *ca
 	if err != nil {
 		return nil, fmt.Errorf("signing %s: %w", a.Name, err)
 	}
-	if err := verifyCA(a, cert, signer.cert, pub, now); err != nil {
+	if err := verifyCA(a, cert, issuer, pub, now); err != nil {
 		return nil, fmt.Errorf("verifying %s before its release: %w", a.Name, err)
 	}
 	return cert, nil

@@ -13,8 +13,6 @@ import (
 	"github.com/cloudflare/cfssl/log"
 	"github.com/cloudflare/cfssl/signer"
 	"github.com/cloudflare/cfssl/signer/local"
-
-	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
 )
 
 // BenchmarkLeaf compares one leaf through our whole path (key, CSR, cfssl behind the
@@ -24,7 +22,7 @@ import (
 // divided by ours.
 func BenchmarkLeaf(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	ours, err := newOurs(b)
+	ours, err := newOurs(b, BackendCfssl)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,13 +52,13 @@ func BenchmarkLeaf(b *testing.B) {
 type ourPath struct {
 	batch   *batch
 	work    *Work
-	signers map[string]*cfsslca.Signer
+	signers map[string]*leafSigner
 	leaves  []Leaf
 	next    int
 	ledger  ledger
 }
 
-func newOurs(b *testing.B) (*ourPath, error) {
+func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 	b.Helper()
 	c := specOf(b, 3, "")
 	store, err := OpenStore(filepath.Join(b.TempDir(), "store"), c)
@@ -69,20 +67,20 @@ func newOurs(b *testing.B) (*ourPath, error) {
 	}
 	defer store.Close()
 	now := time.Now()
-	work, err := store.Survey(NewPlan(c), now)
+	work, err := store.Survey(NewPlan(c), now, Renewal{})
 	if err != nil {
 		return nil, err
 	}
 	batch := &batch{plan: work.plan, config: IssueConfig{Now: now}}
-	if _, err := batch.authorities(work); err != nil {
+	if err := batch.authorities(work); err != nil {
 		return nil, err
 	}
-	p := &ourPath{batch: batch, work: work, signers: map[string]*cfsslca.Signer{}}
+	p := &ourPath{batch: batch, work: work, signers: map[string]*leafSigner{}}
 	for _, bundle := range work.plan.Bundles {
 		p.leaves = append(p.leaves, bundle.Leaves...)
 	}
 	for _, l := range p.leaves {
-		if p.signers[l.Issuer], err = cfsslca.New(work.cas[l.Issuer].cert, work.cas[l.Issuer].key); err != nil {
+		if p.signers[l.Issuer], err = newLeafSigner(work.cas[l.Issuer], backend); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +139,7 @@ func BenchmarkBootstrapPKI(b *testing.B) {
 			b.Fatal(err)
 		}
 		now := time.Now()
-		work, err := store.Survey(NewPlan(c), now)
+		work, err := store.Survey(NewPlan(c), now, Renewal{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -159,7 +157,7 @@ func BenchmarkVerifyLeaf(b *testing.B) {
 	issue(b, dir, c, testNow())
 	for _, l := range NewPlan(c).Bundles[0].Leaves {
 		b.Run(l.Role, func(b *testing.B) {
-			chain := readChain(b, filepath.Join(dir, "nodes", "etcd-0", "pki", l.Base+".crt"))
+			chain := readChain(b, filepath.Join(dir, "nodes", "etcd-0", "pki", l.CertFile))
 			root := readChain(b, filepath.Join(dir, "authorities", l.Root, "ca.crt"))[0]
 			for b.Loop() {
 				if err := verifyLeaf(l, chain, root, chain[0].PublicKey, testNow()); err != nil {

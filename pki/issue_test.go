@@ -43,12 +43,17 @@ func specOf(t testing.TB, n int, more string) *cluster.Cluster {
 
 func issueErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time) (*Work, error) {
 	t.Helper()
+	return renewErr(t, dir, c, now, Renewal{})
+}
+
+func renewErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renewal Renewal) (*Work, error) {
+	t.Helper()
 	store, err := OpenStore(dir, c)
 	if err != nil {
 		return nil, err
 	}
 	defer store.Close()
-	work, err := store.Survey(NewPlan(c), now)
+	work, err := store.Survey(NewPlan(c), now, renewal)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +131,7 @@ func TestEveryLeafIsValidInItsRoleOnly(t *testing.T) {
 
 func checkLeafRoles(t *testing.T, dir string, l Leaf) {
 	t.Helper()
-	chain := readChain(t, filepath.Join(dir, l.Base+".crt"))
+	chain := readChain(t, filepath.Join(dir, l.CertFile))
 	trust := "ca.crt"
 	if l.Role == "peer" {
 		trust = "peer-ca.crt"
@@ -179,7 +184,7 @@ func TestNameConstraintsHold(t *testing.T) {
 	load := func(name string, issuer *ca) *ca {
 		t.Helper()
 		at := slices.IndexFunc(plan.Authorities, func(a Authority) bool { return a.Name == name })
-		loaded, err := store.loadCA(plan.Authorities[at], issuer, testNow())
+		loaded, err := store.loadCA(plan.Authorities[at], issuer)
 		if err != nil || loaded == nil {
 			t.Fatal(loaded, err)
 		}
@@ -335,7 +340,7 @@ func TestGainedGateway(t *testing.T) {
 	if got := readChain(t, filepath.Join(pki, "server.crt"))[0]; !got.Equal(server) {
 		t.Error("the server leaf was replaced")
 	}
-	checkLeafRoles(t, pki, Leaf{Name: "gateway", Base: "gateway-client", EKUs: clientAuth})
+	checkLeafRoles(t, pki, Leaf{Name: "gateway", CertFile: "gateway-client.crt", KeyFile: "gateway-client.key", EKUs: clientAuth})
 	if info, err := os.Stat(filepath.Join(pki, "server.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
@@ -556,7 +561,7 @@ func TestCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	work, err := store.Survey(NewPlan(c), testNow())
+	work, err := store.Survey(NewPlan(c), testNow(), Renewal{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -581,7 +586,7 @@ func TestOpenSSLAgrees(t *testing.T) {
 	purposes := map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "sslserver", x509.ExtKeyUsageClientAuth: "sslclient"}
 	for _, b := range NewPlan(c).Bundles {
 		for _, l := range b.Leaves {
-			leaf := filepath.Join(dir, b.Path, l.Base+".crt")
+			leaf := filepath.Join(dir, b.Path, l.CertFile)
 			root := filepath.Join(dir, "authorities", l.Root, "ca.crt")
 			for _, eku := range bothAuth {
 				out, err := exec.Command(openssl, "verify", "-x509_strict", "-CAfile", root, "-untrusted", leaf, "-purpose", purposes[eku], leaf).CombinedOutput()

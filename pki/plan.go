@@ -7,6 +7,7 @@ package pki
 import (
 	"crypto/x509"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -24,12 +25,13 @@ const (
 // Authority is one CA of the plan.
 type Authority struct {
 	Name     string
-	Issuer   string // the authority that signs it; empty for a root
+	Issuer   string // the authority that signs it; empty for a self-signed root
 	EKUs     []x509.ExtKeyUsage
 	Lifetime time.Duration
 
 	constraints constraints
 	pathLen     int
+	anyPathLen  bool // or longer
 }
 
 // Path is the authority's bundle in the store.
@@ -39,7 +41,8 @@ func (a Authority) Path() string { return path.Join("authorities", a.Name) }
 type Leaf struct {
 	Name       string // unique in the plan, such as etcd-0/server or clients/backup
 	Role       string // server, peer, gateway-client, or the role of a client in the spec
-	Base       string // the files are Base.crt, with the issuing CA behind the leaf, and Base.key
+	CertFile   string // in the bundle: the leaf with the CAs below its self-signed root behind it
+	KeyFile    string
 	Issuer     string // the authority that signs it
 	Root       string // the authority that verifiers trust
 	CommonName string
@@ -88,31 +91,56 @@ func NewPlan(c *cluster.Cluster) Plan {
 		p.Bundles = append(p.Bundles, memberBundle(c, m, issuers))
 	}
 	for _, client := range c.Clients {
-		p.Bundles = append(p.Bundles, clientBundle(client, issuers))
+		if !heldByMembers(c, client) {
+			p.Bundles = append(p.Bundles, clientBundle(client, issuers))
+		}
 	}
 	return p
 }
 
-// issuers says which authority signs which kind of leaf.
-type issuers struct{ server, client, peer string }
+// issuers says which authority signs which kind of leaf, and which root peers trust.
+type issuers struct{ server, client, peer, peerRoot string }
 
 func (p *Plan) planAuthorities(c *cluster.Cluster) issuers {
+	signsLeaves := c.PKI.Hierarchy != cluster.Issuing
+	root := Authority{Name: ClientRoot, Lifetime: c.PKI.RootLifetime, anyPathLen: signsLeaves}
+	if c.PKI.Hierarchy == cluster.Shared {
+		p.Authorities = []Authority{root}
+		return issuers{ClientRoot, ClientRoot, ClientRoot, ClientRoot}
+	}
+	peerRoot := Authority{Name: PeerRoot, Lifetime: c.PKI.RootLifetime, anyPathLen: signsLeaves}
+	if c.PKI.Layout == cluster.LayoutKubeadm {
+		// kubeadm verifies every leaf below etcd/ against its one etcd CA. Peers trust only
+		// the CA below it, so that clients are no peers.
+		peerRoot.Issuer = ClientRoot
+		root.pathLen++
+	}
 	if c.PKI.Hierarchy == cluster.Single {
-		p.Authorities = []Authority{
-			{Name: ClientRoot, Lifetime: c.PKI.RootLifetime},
-			{Name: PeerRoot, Lifetime: c.PKI.RootLifetime},
-		}
-		return issuers{server: ClientRoot, client: ClientRoot, peer: PeerRoot}
+		p.Authorities = []Authority{root, peerRoot}
+		return issuers{ClientRoot, ClientRoot, PeerRoot, PeerRoot}
 	}
+	root.pathLen++
+	peerRoot.pathLen++
 	members := permit(allMemberNames(c), c.PKI.PermittedNames)
+	lifetime := c.PKI.IssuingLifetime
 	p.Authorities = []Authority{
-		{Name: ClientRoot, Lifetime: c.PKI.RootLifetime, pathLen: 1},
-		{Name: ServerIssuing, Issuer: ClientRoot, EKUs: serverAuth, Lifetime: c.PKI.IssuingLifetime, constraints: members},
-		{Name: ClientIssuing, Issuer: ClientRoot, EKUs: clientAuth, Lifetime: c.PKI.IssuingLifetime, constraints: constraints{none: true}},
-		{Name: PeerRoot, Lifetime: c.PKI.RootLifetime, pathLen: 1},
-		{Name: PeerIssuing, Issuer: PeerRoot, EKUs: bothAuth, Lifetime: c.PKI.IssuingLifetime, constraints: members},
+		root,
+		{Name: ServerIssuing, Issuer: ClientRoot, EKUs: serverEKUs(c), Lifetime: lifetime, constraints: members},
+		{Name: ClientIssuing, Issuer: ClientRoot, EKUs: clientAuth, Lifetime: lifetime, constraints: constraints{none: true}},
+		peerRoot,
+		{Name: PeerIssuing, Issuer: PeerRoot, EKUs: bothAuth, Lifetime: lifetime, constraints: members},
 	}
-	return issuers{server: ServerIssuing, client: ClientIssuing, peer: PeerIssuing}
+	return issuers{ServerIssuing, ClientIssuing, PeerIssuing, PeerRoot}
+}
+
+// serverEKUs are those of server leaves. The gRPC gateway dials its own client port with
+// the server certificate, which then needs clientAuth too, unless --client-cert-file names
+// another (etcd-io/etcd#9785). The flags that etcdsec writes name another.
+func serverEKUs(c *cluster.Cluster) []x509.ExtKeyUsage {
+	if c.Etcd.EnableGRPCGateway && !c.OwnFlags() {
+		return bothAuth
+	}
+	return serverAuth
 }
 
 func allMemberNames(c *cluster.Cluster) Names {
@@ -124,34 +152,81 @@ func allMemberNames(c *cluster.Cluster) Names {
 }
 
 func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
-	names := hostNames(m.Host)
+	names, files := hostNames(m.Host), c.Files(m)
 	b := Bundle{
 		Path:  path.Join("nodes", m.Name, "pki"),
-		Trust: []TrustFile{{"ca.crt", ClientRoot}, {"peer-ca.crt", PeerRoot}},
-		Leaves: []Leaf{
-			{Name: m.Name + "/server", Role: "server", Base: "server", Issuer: by.server, Root: ClientRoot, CommonName: m.Name, Names: names, EKUs: serverAuth},
-			{Name: m.Name + "/peer", Role: "peer", Base: "peer", Issuer: by.peer, Root: PeerRoot, CommonName: m.Name, Names: names, EKUs: bothAuth},
-		},
+		Trust: []TrustFile{{files.ClientCA, ClientRoot}},
 	}
-	if c.Etcd.EnableGRPCGateway {
-		// The gRPC gateway dials its own client port with the server certificate, so that
-		// leaf would need clientAuth too unless --client-cert-file is set (etcd-io/etcd#9785).
-		b.Leaves = append(b.Leaves, Leaf{
-			Name: m.Name + "/gateway-client", Role: "gateway-client", Base: "gateway-client",
-			Issuer: by.client, Root: ClientRoot, CommonName: m.Name, EKUs: clientAuth,
+	if files.PeerCA != files.ClientCA {
+		b.Trust = append(b.Trust, TrustFile{files.PeerCA, by.peerRoot})
+	}
+	add := func(role string, at cluster.KeyPair, l Leaf) {
+		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
+		b.Leaves = append(b.Leaves, l)
+	}
+	add("server", files.Server, Leaf{
+		Name: m.Name + "/server", Issuer: by.server, Root: ClientRoot,
+		CommonName: m.Name, Names: names, EKUs: serverEKUs(c),
+	})
+	add("peer", files.Peer, Leaf{
+		Name: m.Name + "/peer", Issuer: by.peer, Root: by.peerRoot,
+		CommonName: m.Name, Names: names, EKUs: bothAuth,
+	})
+	if c.Etcd.EnableGRPCGateway && c.OwnFlags() {
+		add("gateway-client", files.GatewayClient, Leaf{
+			Name: m.Name + "/gateway-client", Issuer: by.client, Root: ClientRoot,
+			CommonName: m.Name, EKUs: clientAuth,
 		})
 	}
+	for _, held := range files.Clients {
+		for _, client := range c.Clients {
+			if client.Name == held.Client {
+				add(string(client.Role), held.KeyPair, Leaf{
+					Name: m.Name + "/" + client.Name, Issuer: by.client, Root: ClientRoot,
+					CommonName: client.Name, EKUs: clientAuth,
+				})
+			}
+		}
+	}
 	return b
+}
+
+// heldByMembers says whether a client's certificates lie in the members' bundles.
+func heldByMembers(c *cluster.Cluster, client cluster.Client) bool {
+	return len(c.Etcd.Members) > 0 && slices.ContainsFunc(c.Files(c.Etcd.Members[0]).Clients, func(held cluster.ClientFiles) bool {
+		return held.Client == client.Name
+	})
 }
 
 func clientBundle(c cluster.Client, by issuers) Bundle {
 	return Bundle{
 		Path:  path.Join("clients", c.Name),
 		Trust: []TrustFile{{"ca.crt", ClientRoot}},
-		Leaves: []Leaf{
-			{Name: "clients/" + c.Name, Role: string(c.Role), Base: "client", Issuer: by.client, Root: ClientRoot, CommonName: c.Name, EKUs: clientAuth},
-		},
+		Leaves: []Leaf{{
+			Name: "clients/" + c.Name, Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key",
+			Issuer: by.client, Root: ClientRoot, CommonName: c.Name, EKUs: clientAuth,
+		}},
 	}
+}
+
+// authority finds an authority by name.
+func (p Plan) authority(name string) Authority {
+	for _, a := range p.Authorities {
+		if a.Name == name {
+			return a
+		}
+	}
+	return Authority{}
+}
+
+// chain names the authorities whose certificates stand behind a leaf in its file: from its
+// issuer up to the one below the self-signed root, which verifiers have.
+func (p Plan) chain(l Leaf) []string {
+	var names []string
+	for a := p.authority(l.Issuer); a.Issuer != ""; a = p.authority(a.Issuer) {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 // firstBelow is the first certificate that is there and that an authority signed or vouches for.
@@ -163,7 +238,7 @@ func (p Plan) firstBelow(authority string, there func(relative string) bool) str
 	}
 	for _, b := range p.Bundles {
 		for _, l := range b.Leaves {
-			if (l.Issuer == authority || l.Root == authority) && there(b.Path+"/"+l.Base+".crt") {
+			if (l.Issuer == authority || l.Root == authority) && there(b.Path+"/"+l.CertFile) {
 				return l.Name
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -78,6 +77,9 @@ func (s *Store) checkOwnership(c *cluster.Cluster) error {
 	if issued.Name != c.Name {
 		return fmt.Errorf("%s: %w: it was issued for cluster %q, the spec is of %q", s.Dir, ErrForeignStore, issued.Name, c.Name)
 	}
+	if issued.PKI.Layout != c.PKI.Layout {
+		return fmt.Errorf("%s: %w: it was issued with layout %q, the spec wants %q; that renames files under running members", s.Dir, ErrForeignStore, issued.PKI.Layout, c.PKI.Layout)
+	}
 	if issued.PKI.Hierarchy != c.PKI.Hierarchy {
 		return fmt.Errorf("%s: %w: it was issued with hierarchy %q, the spec wants %q; that is another PKI", s.Dir, ErrForeignStore, issued.PKI.Hierarchy, c.PKI.Hierarchy)
 	}
@@ -96,11 +98,17 @@ func (s *Store) checkEmpty() error {
 	return nil
 }
 
+// The files of an authority.
+const (
+	caCertName = "ca.crt"
+	caKeyName  = "ca.key"
+)
+
 // loadCA reads an authority, or returns nil where it was not issued yet. What it returns
-// has been verified against the plan, its issuer and the given time.
-func (s *Store) loadCA(a Authority, issuer *ca, now time.Time) (*ca, error) {
+// has been verified against its issuer and its key; its dates are the caller's to judge.
+func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(a.Path()))
-	certPath, keyPath := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	certPath, keyPath := filepath.Join(dir, caCertName), filepath.Join(dir, caKeyName)
 	certs, err := readCertificates(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
@@ -126,10 +134,15 @@ func (s *Store) loadCA(a Authority, issuer *ca, now time.Time) (*ca, error) {
 	if loaded.key != nil {
 		pub = loaded.key.Public()
 	}
-	if err := verifyCA(a, loaded.cert, issuerCert, pub, now); err != nil {
+	if err := errors.Join(caFaults(loaded.cert, issuerCert, pub)...); err != nil {
 		return nil, fmt.Errorf("%s: %w", certPath, err)
 	}
 	return loaded, nil
+}
+
+// signerOf fetches the key of an authority whose plain key is not in the store.
+func (s *Store) signerOf(a Authority, _ *x509.Certificate) (crypto.Signer, error) {
+	return nil, fmt.Errorf("%s/%s is not here", a.Path(), caKeyName)
 }
 
 // leafState is a leaf as the store has it.
@@ -140,8 +153,8 @@ type leafState struct {
 
 func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
-	keyPath := filepath.Join(dir, l.Base+".key")
-	chain, err := readCertificates(filepath.Join(dir, l.Base+".crt"))
+	keyPath := filepath.Join(dir, filepath.FromSlash(l.KeyFile))
+	chain, err := readCertificates(filepath.Join(dir, filepath.FromSlash(l.CertFile)))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
 			return leafState{}, fmt.Errorf("%s is there and its certificate is not; keys are never overwritten", keyPath)
@@ -162,7 +175,7 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 func (s *Store) trustDrift(b Bundle, roots map[string]*ca) ([]string, error) {
 	var drifted []string
 	for _, t := range b.Trust {
-		data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(b.Path), t.Name), maxPEMSize)
+		data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(b.Path), filepath.FromSlash(t.Name)), maxPEMSize)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -174,10 +187,10 @@ func (s *Store) trustDrift(b Bundle, roots map[string]*ca) ([]string, error) {
 	return drifted, nil
 }
 
-// bundleFiles are the files of a bundle's current version.
-func (s *Store) bundleFiles(b Bundle) ([]durable.File, error) {
-	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
-	entries, err := os.ReadDir(dir)
+// filesAt are the files of a bundle's current version, in its folder and one below.
+func (s *Store) filesAt(relative string) ([]durable.File, error) {
+	// A bundle is a symlink to its version, and WalkDir does not follow its root.
+	dir, err := filepath.EvalSymlinks(filepath.Join(s.Dir, filepath.FromSlash(relative)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -185,18 +198,23 @@ func (s *Store) bundleFiles(b Bundle) ([]durable.File, error) {
 		return nil, err
 	}
 	var files []durable.File
-	for _, e := range entries {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
 		info, err := e.Info()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		data, err := durable.ReadFile(filepath.Join(dir, e.Name()), maxPEMSize)
+		data, err := durable.ReadFile(path, maxPEMSize)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		files = append(files, durable.File{Name: e.Name(), Mode: info.Mode().Perm(), Data: data})
-	}
-	return files, nil
+		name, err := filepath.Rel(dir, path)
+		files = append(files, durable.File{Name: filepath.ToSlash(name), Mode: info.Mode().Perm(), Data: data})
+		return err
+	})
+	return files, err
 }
 
 // FileState compares a file of the store with what it should be.

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,7 @@ import (
 	"time"
 )
 
-// Action is what a step of issuing does.
+// Action is what a step of issuing or renewing does.
 type Action string
 
 // The actions.
@@ -19,18 +18,20 @@ const (
 	// ActionExtend gives an issuing CA a new certificate for the key it has, because its
 	// name constraints do not cover a member that the spec gained.
 	ActionExtend Action = "extend"
-	ActionKeep   Action = "keep" // it is there and as planned
-	// ActionDue is a certificate that is there and not as planned. Issuing never
-	// replaces a key, so this is only reported.
+	ActionRenew  Action = "renew" // a new certificate, for the same key unless a new one was asked for
+	ActionKeep   Action = "keep"  // it is there and as planned
+	// ActionDue is a certificate that is there and not as planned, and that this run leaves
+	// as it is.
 	ActionDue Action = "due"
 )
 
-// Step is what issuing does, or did, about one certificate.
+// Step is what a run does, or did, about one certificate.
 type Step struct {
 	Action Action
 	Name   string
 	Role   string // ca, or a leaf's role
 	Path   string // of its bundle in the store
+	File   string // of the certificate in the bundle
 	Detail string
 }
 
@@ -39,13 +40,24 @@ type Step struct {
 type Work struct {
 	Steps []Step
 
-	plan   Plan
-	cas    map[string]*ca // by name; without a certificate where it has to be issued
-	extend map[string]bool
-	issue  map[string]bool // leaves, by name
+	plan    Plan
+	cas     map[string]*ca       // by name; nil where it has to be issued
+	certify map[string]string    // authorities that get a certificate, and the ledger's reason
+	leaves  map[string]*leafWork // likewise
 }
 
-// Due says whether the plan and the store disagree in a way that issuing does not mend.
+// leafWork is one leaf to be signed.
+type leafWork struct {
+	reason string
+	state  leafState // what is there; empty for a leaf that is new
+	newKey bool
+}
+
+func (w *Work) sign(l Leaf, reason string, state leafState, newKey bool) {
+	w.leaves[l.Name] = &leafWork{reason: reason, state: state, newKey: newKey || state.chain == nil}
+}
+
+// Due says whether the plan and the store disagree in a way that this run does not mend.
 func (w *Work) Due() bool {
 	for _, s := range w.Steps {
 		if s.Action == ActionDue {
@@ -55,29 +67,25 @@ func (w *Work) Due() bool {
 	return false
 }
 
-// Nothing says whether there is nothing to issue.
+// Nothing says whether there is nothing to sign.
 func (w *Work) Nothing() bool { return w.count() == 0 }
 
-func (w *Work) count() int {
-	n := 0
-	for _, s := range w.Steps {
-		if s.Action == ActionIssue || s.Action == ActionExtend {
-			n++
-		}
-	}
-	return n
-}
+func (w *Work) count() int { return len(w.certify) + len(w.leaves) }
 
-// Survey compares the store with the plan. It changes nothing. A damaged, mismatched or
-// expired authority is an error; so is a key without its certificate.
-func (s *Store) Survey(plan Plan, now time.Time) (*Work, error) {
-	w := &Work{plan: plan, cas: map[string]*ca{}, extend: map[string]bool{}, issue: map[string]bool{}}
+// Survey compares the store with the plan and says what issuing, and the renewal that was
+// asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
+// and an expired one unless authorities are to be renewed; so is a key without its certificate.
+func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error) {
+	w := &Work{plan: plan, cas: map[string]*ca{}, certify: map[string]string{}, leaves: map[string]*leafWork{}}
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
 	var faults []error
 	for _, a := range plan.Authorities {
-		loaded, err := s.loadCA(a, w.cas[a.Issuer], now)
+		loaded, err := s.loadCA(a, w.cas[a.Issuer])
+		if err == nil {
+			err = w.surveyCA(a, loaded, now, renewal)
+		}
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -87,15 +95,15 @@ func (s *Store) Survey(plan Plan, now time.Time) (*Work, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	leaves, err := s.surveyLeaves(w, now)
+	leaves, err := s.surveyLeaves(w, now, renewal)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range plan.Authorities {
-		w.Steps = append(w.Steps, w.surveyCA(a))
+	for i := range w.Steps {
+		w.extend(&w.Steps[i])
 	}
 	w.Steps = append(w.Steps, leaves...)
-	return w, w.checkKeys()
+	return w, s.checkKeys(w)
 }
 
 // checkLost refuses a store that has lost an authority. Making a new one in its place
@@ -118,29 +126,78 @@ func (s *Store) checkLost(plan Plan) error {
 	return errors.Join(faults...)
 }
 
-func (s *Store) surveyLeaves(w *Work, now time.Time) ([]Step, error) {
+// surveyCA decides about an authority from its certificate alone.
+func (w *Work) surveyCA(a Authority, loaded *ca, now time.Time, renewal Renewal) error {
+	step := Step{Action: ActionKeep, Name: a.Name, Role: "ca", Path: a.Path(), File: caCertName}
+	defer func() { w.Steps = append(w.Steps, step) }()
+	if loaded == nil {
+		w.certify[a.Name] = "new"
+		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", signedBy(a), days(a.Lifetime))
+		return nil
+	}
+	expired := now.After(loaded.cert.NotAfter)
+	switch dates := errors.Join(caDates(loaded.cert, now)...); {
+	case renewal.Authorities && (expired || Due(loaded.cert, now)):
+		w.certify[a.Name] = "renewed"
+		step.Action = ActionRenew
+		step.Detail = fmt.Sprintf("%s; same key, %s", untilWords(loaded.cert.NotAfter, now), days(a.Lifetime))
+	case expired:
+		return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, dates)
+	case dates != nil:
+		return fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
+	default:
+		if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
+			step.Action, step.Detail = ActionDue, joinLines(errors.Join(deviations...))
+		}
+	}
+	return nil
+}
+
+// extend makes an authority that is to sign names beyond its constraints get wider ones.
+func (w *Work) extend(step *Step) {
+	loaded := w.cas[step.Name]
+	if step.Role != "ca" || loaded == nil || w.certify[step.Name] != "" {
+		return
+	}
+	for _, b := range w.plan.Bundles {
+		for _, l := range b.Leaves {
+			if l.Issuer == step.Name && w.leaves[l.Name] != nil && !constraintsCover(loaded.cert, l.Names) {
+				w.certify[step.Name] = "names changed"
+				step.Action = ActionExtend
+				step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, error) {
 	var steps []Step
 	var faults []error
+	if err := renewal.check(w.plan); err != nil {
+		return nil, err
+	}
 	for _, b := range w.plan.Bundles {
 		drifted, err := s.trustDrift(b, w.cas)
 		if err != nil {
 			faults = append(faults, err)
 		}
 		for _, l := range b.Leaves {
-			step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path}
+			step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path, File: l.CertFile}
 			state, err := s.loadLeaf(b, l)
 			switch {
 			case err != nil:
 				faults = append(faults, err)
 			case state.chain == nil:
-				w.issue[l.Name] = true
-				step.Action, step.Detail = ActionIssue, describeLeaf(l)
-			default:
-				if problem := w.leafDrift(l, state, drifted, now); problem != "" {
-					step.Action, step.Detail = ActionDue, problem
-				} else if state.key == nil {
-					step.Detail = "its key is not in this store"
+				if renewal.selects(l) {
+					w.sign(l, "new", state, true)
+					step.Action, step.Detail = ActionIssue, describeLeaf(l)
+				} else {
+					step.Action, step.Detail = ActionDue, "was not issued yet"
 				}
+			default:
+				err = w.surveyLeaf(l, state, drifted, now, renewal, &step)
+				faults = append(faults, err)
 			}
 			steps = append(steps, step)
 		}
@@ -148,42 +205,55 @@ func (s *Store) surveyLeaves(w *Work, now time.Time) ([]Step, error) {
 	return steps, errors.Join(faults...)
 }
 
-func (w *Work) leafDrift(l Leaf, state leafState, drifted []string, now time.Time) string {
-	root := w.cas[l.Root]
-	var pub crypto.PublicKey = state.chain[0].PublicKey
-	if state.key != nil {
-		pub = state.key.Public()
-	}
-	var problems []string
-	if err := verifyLeaf(l, state.chain, root.cert, pub, now); err != nil {
-		problems = strings.Split(err.Error(), "\n")
+// surveyLeaf decides about a leaf that is there.
+func (w *Work) surveyLeaf(l Leaf, state leafState, drifted []string, now time.Time, renewal Renewal, step *Step) error {
+	problems := w.leafProblems(l, state, now)
+	if why := renewal.wants(l, state.chain, problems, now); why != "" {
+		if renewal.NewKey && state.key == nil {
+			return fmt.Errorf("renewing %s: its key is on its node only; make the new one there: etcdsec pki csr", l.Name)
+		}
+		w.sign(l, renewal.reason(problems), state, renewal.NewKey)
+		step.Action, step.Detail = ActionRenew, why
+		problems = nil
 	}
 	for _, name := range drifted {
 		problems = append(problems, fmt.Sprintf("%s beside it is not the certificate of its root", name))
 	}
-	return strings.Join(problems, "; ")
+	switch {
+	case len(problems) > 0 && step.Action == ActionKeep:
+		step.Action, step.Detail = ActionDue, strings.Join(problems, "; ")
+	case len(problems) > 0:
+		step.Detail += "; but " + strings.Join(problems, "; ")
+	case state.key == nil && step.Action == ActionKeep:
+		step.Detail = "its key is not in this store"
+	}
+	return nil
 }
 
-func (w *Work) surveyCA(a Authority) Step {
-	step := Step{Action: ActionKeep, Name: a.Name, Role: "ca", Path: a.Path()}
-	loaded := w.cas[a.Name]
-	if loaded == nil {
-		step.Action = ActionIssue
-		step.Detail = fmt.Sprintf("%s, %s", signedBy(a), days(a.Lifetime))
-		return step
+// leafProblems are how a leaf differs from the plan at a point in time.
+func (w *Work) leafProblems(l Leaf, state leafState, now time.Time) []string {
+	var problems []string
+	pub := state.chain[0].PublicKey
+	if state.key != nil {
+		pub = state.key.Public()
 	}
-	for _, b := range w.plan.Bundles {
-		for _, l := range b.Leaves {
-			if l.Issuer == a.Name && w.issue[l.Name] && !constraintsCover(loaded.cert, l.Names) {
-				w.extend[a.Name] = true
-				step.Action = ActionExtend
-				step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
-				return step
-			}
+	at := now
+	if end := earliestEnd(state.chain); now.After(end) {
+		problems = append(problems, untilWords(end, now))
+		at = end // so that whatever else is wrong with it is found too
+	}
+	if err := verifyLeaf(l, state.chain, w.cas[l.Root].cert, pub, at); err != nil {
+		problems = append(problems, strings.Split(err.Error(), "\n")...)
+	}
+	for i, name := range w.plan.chain(l) {
+		if issuer := w.cas[name]; i+1 >= len(state.chain) || !samePublicKey(state.chain[i+1].PublicKey, issuer.cert.PublicKey) {
+			problems = append(problems, fmt.Sprintf("its issuer %s was replaced", name))
 		}
 	}
-	return step
+	return problems
 }
+
+func joinLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func signedBy(a Authority) string {
 	if a.Issuer == "" {
@@ -202,31 +272,37 @@ func describeLeaf(l Leaf) string {
 	return d
 }
 
-// checkKeys finds out, before anything is made, whether a signing key is missing.
-func (w *Work) checkKeys() error {
-	needed := map[string]string{} // authority to the first thing it must sign
-	note := func(authority, what string) {
-		if needed[authority] == "" {
-			needed[authority] = what
-		}
-	}
+// checkKeys finds out, before anything is made, whether a signing key is missing, and
+// fetches those that are kept in another way than as a plain file.
+func (s *Store) checkKeys(w *Work) error {
+	var faults []error
 	for _, a := range w.plan.Authorities {
-		if a.Issuer != "" && (w.cas[a.Name] == nil || w.extend[a.Name]) {
-			note(a.Issuer, a.Name)
+		c, first := w.cas[a.Name], w.firstSigned(a)
+		if c == nil || c.key != nil || first == "" {
+			continue
+		}
+		key, err := s.signerOf(a, c.cert)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
+		}
+		c.key = key
+	}
+	return errors.Join(faults...)
+}
+
+// firstSigned names the first thing that an authority has to sign, itself included.
+func (w *Work) firstSigned(by Authority) string {
+	for _, a := range w.plan.Authorities {
+		if w.certify[a.Name] != "" && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
+			return a.Name
 		}
 	}
 	for _, b := range w.plan.Bundles {
 		for _, l := range b.Leaves {
-			if w.issue[l.Name] {
-				note(l.Issuer, l.Name)
+			if l.Issuer == by.Name && w.leaves[l.Name] != nil {
+				return l.Name
 			}
 		}
 	}
-	var faults []error
-	for _, a := range w.plan.Authorities {
-		if c := w.cas[a.Name]; c != nil && c.key == nil && needed[a.Name] != "" {
-			faults = append(faults, fmt.Errorf("%s/ca.key is not here, and %s must be signed with it; bring the key back for this run", a.Path(), needed[a.Name]))
-		}
-	}
-	return errors.Join(faults...)
+	return ""
 }

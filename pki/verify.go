@@ -15,7 +15,8 @@ import (
 func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
 	leaf := chain[0]
 	faults := verifyNames(want, leaf)
-	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature {
+	// kubeadm and k3s set keyEncipherment too, which TLS 1.3 has no use for and no harm from.
+	if leaf.IsCA || leaf.KeyUsage&^x509.KeyUsageKeyEncipherment != x509.KeyUsageDigitalSignature {
 		faults = append(faults, errors.New("has the key usage of a CA, not of a leaf"))
 	}
 	if !samePublicKey(leaf.PublicKey, pub) {
@@ -78,23 +79,19 @@ func verifyChain(chain []*x509.Certificate, root *x509.Certificate, eku x509.Ext
 	return err
 }
 
-// verifyCA checks an authority's certificate against the plan and its issuer.
+// verifyCA checks an authority's certificate against the plan and its issuer, in full.
 func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
+	return errors.Join(append(append(caFaults(cert, issuer, pub), caDates(cert, now)...), caDeviations(want, cert)...)...)
+}
+
+// caFaults are what makes a certificate useless as that of an authority, whatever the plan.
+func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	var faults []error
 	if !cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
 		faults = append(faults, errors.New("is not the certificate of a CA"))
 	}
-	if cert.MaxPathLen != want.pathLen {
-		faults = append(faults, fmt.Errorf("has path length %d, want %d", cert.MaxPathLen, want.pathLen))
-	}
-	if !sameEKUs(cert.ExtKeyUsage, want.EKUs) {
-		faults = append(faults, fmt.Errorf("has the extended key usages %q, want %q", EKUNames(cert.ExtKeyUsage), EKUNames(want.EKUs)))
-	}
 	if pub != nil && !samePublicKey(cert.PublicKey, pub) {
 		faults = append(faults, errors.New("does not belong to its key"))
-	}
-	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		faults = append(faults, fmt.Errorf("is valid from %s to %s, and it is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	}
 	if issuer == nil {
 		issuer = cert
@@ -102,8 +99,28 @@ func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicK
 	if err := cert.CheckSignatureFrom(issuer); err != nil {
 		faults = append(faults, fmt.Errorf("is not signed by %q: %w", issuer.Subject.CommonName, err))
 	}
-	faults = append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
-	return errors.Join(faults...)
+	return append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
+}
+
+// caDates are the faults of an authority's lifetime at a point in time.
+func caDates(cert *x509.Certificate, now time.Time) []error {
+	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return []error{fmt.Errorf("is valid from %s to %s, and it is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
+	}
+	return nil
+}
+
+// caDeviations are how an authority that works differs from the plan. A root that signs
+// leaves itself was perhaps made by another tool, which set no path length.
+func caDeviations(want Authority, cert *x509.Certificate) []error {
+	var faults []error
+	if cert.MaxPathLen != want.pathLen && (!want.anyPathLen || cert.MaxPathLen >= 0 && cert.MaxPathLen < want.pathLen) {
+		faults = append(faults, fmt.Errorf("has path length %d, want %d", cert.MaxPathLen, want.pathLen))
+	}
+	if !sameEKUs(cert.ExtKeyUsage, want.EKUs) {
+		faults = append(faults, fmt.Errorf("has the extended key usages %q, want %q", EKUNames(cert.ExtKeyUsage), EKUNames(want.EKUs)))
+	}
+	return faults
 }
 
 func sameEKUs(a, b []x509.ExtKeyUsage) bool {

@@ -31,7 +31,7 @@ func TestZlint(t *testing.T) {
 		}
 		for _, b := range plan.Bundles {
 			for _, l := range b.Leaves {
-				paths = append(paths, b.Path+"/"+l.Base+".crt")
+				paths = append(paths, b.Path+"/"+l.CertFile)
 			}
 		}
 		for _, path := range paths {

@@ -23,7 +23,7 @@ are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no net
   etcdsec bootstrap -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.issue(cmd.Context(), o, given[0], memberFiles)
+			return a.sign(cmd.Context(), o, given[0], signing{render: memberFiles})
 		},
 	}
 	o.flags(cmd)

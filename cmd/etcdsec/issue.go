@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +22,11 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// issueOptions are the flags that bootstrap and pki issue share.
+// issueOptions are the flags of the verbs that sign.
 type issueOptions struct {
 	spec   string
 	owner  string
+	signer string
 	output string
 	dryRun bool
 }
@@ -31,16 +34,28 @@ type issueOptions struct {
 func (o *issueOptions) flags(cmd *cobra.Command) {
 	specFlag(cmd, &o.spec)
 	outputFlag(cmd, &o.output, "text", "json")
-	cmd.Flags().StringVar(&o.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: you)")
+	cmd.Flags().StringVar(&o.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: as they are, or you)")
+	cmd.Flags().StringVar(&o.signer, "signer", string(pki.BackendCfssl), "what signs leaves: cfssl, or `std`, Go's crypto/x509 alone; under FIPS always std")
+	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be done and write nothing")
+}
+
+// signing is one verb that signs.
+type signing struct {
+	renewal pki.Renewal
+	// render makes the files beside the certificates; nil makes none.
+	render func(*cluster.Cluster) ([]manifests.File, error)
+	// after adds to the result what the user is to do next; nil adds nothing.
+	after func(*cluster.Cluster, *issueResult)
 }
 
 // step is one line of the result.
 type step struct {
-	Action string `json:"action"` // issue, extend, keep, due, write, update
+	Action string `json:"action"` // issue, renew, extend, keep, due, write, update
 	Name   string `json:"name"`
 	Role   string `json:"role,omitempty"`
-	Path   string `json:"path"` // in DIR
+	Path   string `json:"path"`           // in DIR
+	File   string `json:"file,omitempty"` // the certificate's, in path
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -50,16 +65,32 @@ type issueResult struct {
 	Cluster       string `json:"cluster"`
 	DryRun        bool   `json:"dry_run"`
 	Steps         []step `json:"steps"`
+	// Next is what is left to do by hand, in order.
+	Next []string `json:"next,omitempty"`
 }
 
-// issue brings the store in dir up to the spec: certificates, and the files that render makes.
-func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func(*cluster.Cluster) ([]manifests.File, error)) error {
+// signStore is sign for a store that is there: its own spec is the default.
+func (a *app) signStore(ctx context.Context, o issueOptions, dir string, s signing) error {
+	if o.spec == "" {
+		o.spec = filepath.Join(dir, pki.SpecName)
+		if _, err := os.Stat(o.spec); errors.Is(err, fs.ErrNotExist) {
+			return usageError(fmt.Errorf("%s is not there: is %s a store?", o.spec, dir), "etcdsec bootstrap -f cluster.yaml "+dir)
+		}
+	}
+	return a.sign(ctx, o, dir, s)
+}
+
+// sign brings the store in dir up to the spec: certificates, and the files that render makes.
+func (a *app) sign(ctx context.Context, o issueOptions, dir string, s signing) error {
 	c, err := a.loadSpec(o.spec)
 	if err != nil {
 		return err
 	}
-	owner, err := parseOwner(o.owner)
-	if err != nil {
+	config := pki.IssueConfig{Now: a.now(), Backend: pki.Backend(o.signer), Progress: a.progress("signed")}
+	if config.Backend != pki.BackendCfssl && config.Backend != pki.BackendStd {
+		return usageError(fmt.Errorf("--signer %s: want cfssl or std", o.signer), "")
+	}
+	if config.Owner, err = parseOwner(o.owner); err != nil {
 		return usageError(err, "")
 	}
 	open := pki.OpenStore
@@ -73,15 +104,14 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 	defer store.Close()
 	a.warnOpenDir(dir)
 
-	now := a.now()
-	work, err := store.Survey(pki.NewPlan(c), now)
+	work, err := store.Survey(pki.NewPlan(c), config.Now, s.renewal)
 	if err != nil {
 		return failure(err, "")
 	}
 	result := issueResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: o.dryRun, Steps: certificateSteps(work)}
 	var files []manifests.File
-	if render != nil {
-		if files, err = render(c); err != nil {
+	if s.render != nil {
+		if files, err = s.render(c); err != nil {
 			return failure(err, "")
 		}
 		steps, err := fileSteps(store, files)
@@ -94,12 +124,15 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 		return failure(err, "")
 	}
 	if !o.dryRun {
-		if err := store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now, Owner: owner, Progress: a.progress("issued")}); err != nil {
+		if err := store.Issue(ctx, work, c.YAML, config); err != nil {
 			return failure(err, goesOn)
 		}
-		if err := writeFiles(store, files, owner); err != nil {
+		if err := writeFiles(store, files, config.Owner); err != nil {
 			return failure(err, goesOn)
 		}
+	}
+	if s.after != nil {
+		s.after(c, &result)
 	}
 	if err := a.printIssueResult(o.output, result); err != nil {
 		return err
@@ -107,8 +140,8 @@ func (a *app) issue(ctx context.Context, o issueOptions, dir string, render func
 	if work.Due() {
 		return statusError{
 			status: statusFindings,
-			err:    errors.New("certificates marked due are not as the spec wants them; issuing never replaces a key"),
-			hint:   "move the named folder away and run this again: it is issued anew",
+			err:    errors.New("certificates marked due are not as the spec wants them, and this run left them as they are"),
+			hint:   "etcdsec pki renew " + dir, // by the spec, which is now in it
 		}
 	}
 	return nil
@@ -167,7 +200,7 @@ func (a *app) warnAddedMembers(c *cluster.Cluster, dir string) error {
 func certificateSteps(work *pki.Work) []step {
 	steps := make([]step, 0, len(work.Steps))
 	for _, s := range work.Steps {
-		steps = append(steps, step{Action: string(s.Action), Name: s.Name, Role: s.Role, Path: s.Path, Detail: s.Detail})
+		steps = append(steps, step{Action: string(s.Action), Name: s.Name, Role: s.Role, Path: s.Path, File: s.File, Detail: s.Detail})
 	}
 	return steps
 }
@@ -199,31 +232,28 @@ func (a *app) printIssueResult(format string, r issueResult) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range r.Steps {
 		counts[s.Action]++
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, s.Path+nameIn(s), s.Detail) // the writer remembers its error
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, path.Join(s.Path, s.File), s.Detail) // the writer remembers its error
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for i, next := range r.Next {
+		if i == 0 {
+			_, _ = fmt.Fprintln(a.stdout, "\nNext:")
+		}
+		_, _ = fmt.Fprintf(a.stdout, "%3d. %s\n", i+1, next)
+	}
 	issued, kept, written := counts["issue"]+counts["extend"], counts["keep"], counts["write"]+counts["update"]
+	would, did := "", ""
+	if n := counts["renew"]; n > 0 {
+		would, did = fmt.Sprintf(", renew %d", n), fmt.Sprintf(", renewed %d", n)
+	}
 	if r.DryRun {
-		a.narrate("dry run: cluster %s: would issue %d certificates and write %d files in %s, and keep %d", r.Cluster, issued, written, r.Dir, kept)
+		a.narrate("dry run: cluster %s: would issue %d certificates%s and write %d files in %s, and keep %d", r.Cluster, issued, would, written, r.Dir, kept)
 		return nil
 	}
-	a.narrate("cluster %s: issued %d certificates, wrote %d files in %s, kept %d", r.Cluster, issued, written, r.Dir, kept)
+	a.narrate("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
 	return nil
-}
-
-// nameIn tells the leaves of one bundle apart.
-func nameIn(s step) string {
-	switch s.Role {
-	case "server", "peer", "gateway-client":
-		return "/" + s.Role + ".crt"
-	case "ca":
-		return "/ca.crt"
-	case "":
-		return ""
-	}
-	return "/client.crt"
 }
 
 // storeError turns what kept a store closed into a way out.

@@ -13,12 +13,12 @@ import (
 var version string
 
 func main() {
-	os.Exit(mainStatus())
+	os.Exit(mainStatus(time.Now))
 }
 
 // mainStatus is apart from main so that deferred calls run before the process ends.
-func mainStatus() int {
+func mainStatus(now func() time.Time) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now}, os.Args[1:])
+	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,12 +19,20 @@ const asCommand = "ETCDSEC_TEST_AS_COMMAND"
 // noRaceSleep: a program with the race detector otherwise sleeps for a second at its end.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
+// daysOn in the environment lets a command run that many days from now.
+const daysOn = "ETCDSEC_TEST_DAYS"
+
+func testNow() time.Time {
+	days, _ := strconv.Atoi(os.Getenv(daysOn)) // none is none
+	return time.Now().AddDate(0, 0, days)
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		os.Exit(mainStatus())
+		os.Exit(mainStatus(testNow))
 	}
 	testscript.Main(m, map[string]func(){
-		"etcdsec": func() { os.Exit(mainStatus()) },
+		"etcdsec": func() { os.Exit(mainStatus(testNow)) },
 	})
 }
 

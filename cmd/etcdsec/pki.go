@@ -3,8 +3,10 @@ package main
 import "github.com/spf13/cobra"
 
 func newPKICommand(a *app) *cobra.Command {
-	return newGroupCommand("pki", "Issue the certificates of a cluster",
+	return newGroupCommand("pki", "Issue, renew and keep the certificates of a cluster",
 		"Issue and keep the certificates of an etcd cluster and its clients.",
 		newPKIIssueCommand(a),
+		newPKIRenewCommand(a),
+		newPKIRecoverCommand(a),
 	)
 }

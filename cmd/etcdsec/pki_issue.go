@@ -19,7 +19,7 @@ Reads the spec and DIR. Writes DIR only, keys with mode 0600. Uses no network.`,
   etcdsec pki issue -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.issue(cmd.Context(), o, given[0], nil)
+			return a.sign(cmd.Context(), o, given[0], signing{})
 		},
 	}
 	o.flags(cmd)

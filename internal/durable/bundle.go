@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ import (
 // to the new ones. The version before is kept for a rollback.
 
 // SwapBundle writes files as the next version of the bundle dir/name and makes it the
-// current one. Files are written in the given order. On any error, and on a crash at any
+// current one. Files are written in the given order; their names may have one folder in
+// front of them. On any error, and on a crash at any
 // point, the bundle is the old one, whole.
 func SwapBundle(dir, name string, files []File, owner *Owner) error {
 	if err := swapBundle(dir, name, files, owner); err != nil {
@@ -95,8 +97,21 @@ func writeVersion(path string, files []File, owner *Owner) error {
 	if err := MakeDir(path, owner); err != nil {
 		return err
 	}
+	var folders []string
 	for _, f := range files {
-		if err := create(filepath.Join(path, f.Name), f, owner); err != nil {
+		folder := filepath.Dir(filepath.Join(path, filepath.FromSlash(f.Name)))
+		if folder != path && !slices.Contains(folders, folder) {
+			if err := MakeDir(folder, owner); err != nil {
+				return err
+			}
+			folders = append(folders, folder)
+		}
+		if err := create(filepath.Join(path, filepath.FromSlash(f.Name)), f, owner); err != nil {
+			return err
+		}
+	}
+	for _, folder := range folders {
+		if err := SyncDir(folder); err != nil {
 			return err
 		}
 	}

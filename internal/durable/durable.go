@@ -10,10 +10,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Owner is a numeric owner. The zero *Owner (nil) leaves files to the process's own user.
 type Owner struct{ UID, GID int }
+
+// OwnerOf is who owns a file or folder, or what a symlink points at.
+func OwnerOf(path string) (*Owner, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, fmt.Errorf("%s: this system has no numeric owners", path)
+	}
+	return &Owner{UID: int(stat.Uid), GID: int(stat.Gid)}, nil
+}
 
 // File is one file to write.
 type File struct {

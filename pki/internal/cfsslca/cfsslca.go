@@ -11,8 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -21,25 +19,13 @@ import (
 	"github.com/cloudflare/cfssl/signer"
 	"github.com/cloudflare/cfssl/signer/local"
 
-	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
 )
 
 // Signer signs leaves with one CA.
 type Signer struct {
 	ca    *x509.Certificate
 	local *local.Signer
-}
-
-// Request is everything in a leaf but its key, which alone is taken from the CSR.
-type Request struct {
-	CSR        []byte // DER
-	Serial     *big.Int
-	CommonName string
-	IPs        []netip.Addr
-	DNS        []string
-	EKUs       []x509.ExtKeyUsage
-	NotBefore  time.Time
-	NotAfter   time.Time
 }
 
 // Profiles of the policy, one per set of extended key usages that an etcd cluster has.
@@ -109,13 +95,13 @@ func profileFor(ekus []x509.ExtKeyUsage) (string, error) {
 	return "", errors.New("no profile without an extended key usage")
 }
 
-// Sign returns the signed certificate. The caller verifies it before it is released.
-func (s *Signer) Sign(r Request) (*x509.Certificate, error) {
+// Sign returns the signed certificate. Of the CSR it takes the key alone. The caller verifies it before it is released.
+func (s *Signer) Sign(r leafcert.Request, csrDER []byte) (*x509.Certificate, error) {
 	profile, err := profileFor(r.EKUs)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.check(r, profile); err != nil {
+	if err := r.Check(s.ca); err != nil {
 		return nil, err
 	}
 	hosts := make([]string, 0, len(r.IPs)+len(r.DNS)) // not nil: nil would keep the CSR's
@@ -124,7 +110,7 @@ func (s *Signer) Sign(r Request) (*x509.Certificate, error) {
 	}
 	hosts = append(hosts, r.DNS...)
 	certPEM, err := s.local.Sign(signer.SignRequest{
-		Request:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: r.CSR})),
+		Request:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csrDER})),
 		Profile:   profile,
 		Hosts:     hosts,
 		Subject:   &signer.Subject{CN: r.CommonName},
@@ -140,33 +126,6 @@ func (s *Signer) Sign(r Request) (*x509.Certificate, error) {
 		return nil, errors.New("signing: cfssl returned no certificate")
 	}
 	return x509.ParseCertificate(block.Bytes)
-}
-
-func (s *Signer) check(r Request, profile string) error {
-	switch {
-	case r.CommonName == "":
-		return errors.New("a leaf without a common name")
-	case r.Serial == nil || r.Serial.Sign() <= 0:
-		return errors.New("a leaf without a serial number")
-	case profile != profileClient && len(r.IPs)+len(r.DNS) == 0:
-		return errors.New("a server or peer leaf without a subject alternative name")
-	case r.NotBefore.IsZero() || !r.NotBefore.Before(r.NotAfter):
-		return fmt.Errorf("no lifetime between %s and %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
-	case r.NotAfter.After(s.ca.NotAfter) || r.NotBefore.Before(s.ca.NotBefore):
-		return fmt.Errorf("a lifetime until %s is not within the issuer's, which ends %s", r.NotAfter.Format(time.RFC3339), s.ca.NotAfter.Format(time.RFC3339))
-	}
-	for _, ip := range r.IPs {
-		if !ip.IsValid() || ip.Zone() != "" || ip.Is4In6() {
-			return fmt.Errorf("%q is not an address for a certificate", ip)
-		}
-	}
-	for _, dns := range r.DNS {
-		// cfssl guesses what a host string is; "10.0.0.1:2379" would become a DNS name.
-		if a, err := cluster.ParseAddress(dns); err != nil || a.DNS != dns {
-			return fmt.Errorf("%q is not a DNS name", dns)
-		}
-	}
-	return nil
 }
 
 // silence stops cfssl's global logger, which prints a line to stderr for every signature.

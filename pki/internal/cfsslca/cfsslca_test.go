@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
 )
 
 func now() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
@@ -31,7 +33,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func newSigner(t testing.TB) *Signer {
+func newCA(t testing.TB) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -47,7 +49,12 @@ func newSigner(t testing.TB) *Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := New(ca, key)
+	return ca, key
+}
+
+func newSigner(t testing.TB) *Signer {
+	t.Helper()
+	signer, err := New(newCA(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +70,27 @@ func newCSR(t testing.TB, template *x509.CertificateRequest, key crypto.Signer) 
 	return der
 }
 
+// request is a leaf and the CSR that proves its key.
+type request struct {
+	leafcert.Request
+	CSR []byte
+}
+
 // sound is a request that is signed; each hazard changes one thing about it.
-func sound(t testing.TB) Request {
+func sound(t testing.TB) request {
 	t.Helper()
-	return Request{
-		CSR: newCSR(t, &x509.CertificateRequest{}, newKey(t)), Serial: big.NewInt(7), CommonName: "etcd-0",
-		IPs: []netip.Addr{netip.MustParseAddr("10.0.0.11"), netip.MustParseAddr("fd00::1")}, DNS: []string{"etcd-0.example.internal"},
-		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now(), NotAfter: now().Add(24 * time.Hour),
+	return request{
+		CSR: newCSR(t, &x509.CertificateRequest{}, newKey(t)),
+		Request: leafcert.Request{
+			Serial: big.NewInt(7), CommonName: "etcd-0",
+			IPs: []netip.Addr{netip.MustParseAddr("10.0.0.11"), netip.MustParseAddr("fd00::1")}, DNS: []string{"etcd-0.example.internal"},
+			EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now(), NotAfter: now().Add(24 * time.Hour),
+		},
 	}
 }
 
 func TestSound(t *testing.T) {
-	cert, err := newSigner(t).Sign(sound(t))
+	cert, err := signSound(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,34 +119,34 @@ func TestEveryProfileIsInThePolicy(t *testing.T) {
 
 func TestHazards(t *testing.T) {
 	cases := map[string]struct {
-		change func(*Request)
+		change func(*request)
 		want   string
 	}{
-		"unknown profile":          {func(r *Request) { r.EKUs = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }, "no profile for extended key usage"},
-		"no profile":               {func(r *Request) { r.EKUs = nil }, "no profile without"},
-		"lifetime past the CA's":   {func(r *Request) { r.NotAfter = now().Add(8736 * time.Hour) }, "not within the issuer's"},
-		"lifetime before the CA's": {func(r *Request) { r.NotBefore = now().Add(-2 * time.Hour) }, "not within the issuer's"},
-		"no lifetime":              {func(r *Request) { r.NotAfter = r.NotBefore }, "no lifetime"},
-		"backdating left to cfssl": {func(r *Request) { r.NotBefore = time.Time{} }, "no lifetime"},
-		"no names":                 {func(r *Request) { r.IPs, r.DNS = nil, nil }, "without a subject alternative name"},
-		"host with a port":         {func(r *Request) { r.DNS = []string{"10.0.0.1:2379"} }, "is not a DNS name"},
-		"host with white space":    {func(r *Request) { r.DNS = []string{" node1 "} }, "is not a DNS name"},
-		"network":                  {func(r *Request) { r.DNS = []string{"10.0.0.0/24"} }, "is not a DNS name"},
-		"wildcard":                 {func(r *Request) { r.DNS = []string{"bad_host*name"} }, "is not a DNS name"},
-		"URL":                      {func(r *Request) { r.DNS = []string{"https://node1"} }, "is not a DNS name"},
-		"mail address":             {func(r *Request) { r.DNS = []string{"root@node1"} }, "is not a DNS name"},
-		"address as a name":        {func(r *Request) { r.DNS = []string{"10.0.0.1"} }, "is not a DNS name"},
-		"no address":               {func(r *Request) { r.IPs = []netip.Addr{{}} }, "not an address for a certificate"},
-		"no subject":               {func(r *Request) { r.CommonName = "" }, "without a common name"},
-		"no serial":                {func(r *Request) { r.Serial = nil }, "without a serial number"},
-		"damaged CSR":              {func(r *Request) { r.CSR = r.CSR[:len(r.CSR)-1] }, "signing:"},
-		"CSR of another key":       {func(r *Request) { r.CSR[len(r.CSR)-1] ^= 1 }, "signing:"},
+		"unknown profile":          {func(r *request) { r.EKUs = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }, "no profile for"},
+		"no profile":               {func(r *request) { r.EKUs = nil }, "no profile without"},
+		"lifetime past the CA's":   {func(r *request) { r.NotAfter = now().Add(8736 * time.Hour) }, "not within the issuer's"},
+		"lifetime before the CA's": {func(r *request) { r.NotBefore = now().Add(-2 * time.Hour) }, "not within the issuer's"},
+		"no lifetime":              {func(r *request) { r.NotAfter = r.NotBefore }, "no lifetime"},
+		"backdating left to cfssl": {func(r *request) { r.NotBefore = time.Time{} }, "no lifetime"},
+		"no names":                 {func(r *request) { r.IPs, r.DNS = nil, nil }, "without a subject alternative name"},
+		"host with a port":         {func(r *request) { r.DNS = []string{"10.0.0.1:2379"} }, "is not a DNS name"},
+		"host with white space":    {func(r *request) { r.DNS = []string{" node1 "} }, "is not a DNS name"},
+		"network":                  {func(r *request) { r.DNS = []string{"10.0.0.0/24"} }, "is not a DNS name"},
+		"wildcard":                 {func(r *request) { r.DNS = []string{"bad_host*name"} }, "is not a DNS name"},
+		"URL":                      {func(r *request) { r.DNS = []string{"https://node1"} }, "is not a DNS name"},
+		"mail address":             {func(r *request) { r.DNS = []string{"root@node1"} }, "is not a DNS name"},
+		"address as a name":        {func(r *request) { r.DNS = []string{"10.0.0.1"} }, "is not a DNS name"},
+		"no address":               {func(r *request) { r.IPs = []netip.Addr{{}} }, "not an address for a certificate"},
+		"no subject":               {func(r *request) { r.CommonName = "" }, "without a common name"},
+		"no serial":                {func(r *request) { r.Serial = nil }, "without a serial number"},
+		"damaged CSR":              {func(r *request) { r.CSR = r.CSR[:len(r.CSR)-1] }, "signing:"},
+		"CSR of another key":       {func(r *request) { r.CSR[len(r.CSR)-1] ^= 1 }, "signing:"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := sound(t)
 			tc.change(&r)
-			cert, err := newSigner(t).Sign(r)
+			cert, err := newSigner(t).Sign(r.Request, r.CSR)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("signed %v, error %v, want %q", cert != nil, err, tc.want)
 			}
@@ -172,7 +188,7 @@ func TestOnlyTheKeyIsTakenFromTheCSR(t *testing.T) {
 		}
 		r := sound(t)
 		r.CSR = newCSR(t, &csr, key)
-		cert, err := signer.Sign(r)
+		cert, err := signer.Sign(r.Request, r.CSR)
 		if err != nil {
 			continue // refusing a CSR that asks to be a CA is as good
 		}
@@ -196,7 +212,7 @@ func TestClientWithoutNames(t *testing.T) {
 	r := sound(t)
 	r.CSR = newCSR(t, &x509.CertificateRequest{DNSNames: []string{"evil.example"}}, newKey(t))
 	r.IPs, r.DNS, r.EKUs = nil, nil, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	cert, err := newSigner(t).Sign(r)
+	cert, err := newSigner(t).Sign(r.Request, r.CSR)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +226,7 @@ func TestSilent(t *testing.T) {
 	var printed bytes.Buffer
 	log.SetOutput(&printed)
 	defer log.SetOutput(os.Stderr)
-	if _, err := newSigner(t).Sign(sound(t)); err != nil {
+	if _, err := signSound(t); err != nil {
 		t.Fatal(err)
 	}
 	if printed.Len() > 0 {
@@ -243,7 +259,13 @@ func TestFIPSOnlyIsRefused(t *testing.T) {
 // Hazard: CFSSL_CA_PK_PASSWORD. No key is loaded by cfssl, so the variable is never read.
 func TestPasswordVariableIsIgnored(t *testing.T) {
 	t.Setenv("CFSSL_CA_PK_PASSWORD", "wrong")
-	if _, err := newSigner(t).Sign(sound(t)); err != nil {
+	if _, err := signSound(t); err != nil {
 		t.Error(err)
 	}
+}
+
+func signSound(t testing.TB) (*x509.Certificate, error) {
+	t.Helper()
+	r := sound(t)
+	return newSigner(t).Sign(r.Request, r.CSR)
 }

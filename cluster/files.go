@@ -1,0 +1,238 @@
+package cluster
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Layout says under which names a member's files lie on its node.
+type Layout string
+
+// The layouts.
+const (
+	LayoutEtcdsec Layout = "etcdsec"
+	// LayoutKubeadm is kubeadm's certificatesDir. kubeadm knows one etcd CA, so the root
+	// of the peers is there a CA that the other root signed.
+	LayoutKubeadm Layout = "kubeadm"
+	LayoutK3s     Layout = "k3s"    // server/tls/etcd of k3s and RKE2
+	LayoutKOps    Layout = "kops"   // what etcd-manager keeps for a member
+	LayoutCustom  Layout = "custom" // spec.pki.files
+)
+
+// Layouts are all of them.
+func Layouts() []Layout {
+	return []Layout{LayoutEtcdsec, LayoutKubeadm, LayoutK3s, LayoutKOps, LayoutCustom}
+}
+
+// defaultPKIDir is where a layout's owner keeps its files.
+func defaultPKIDir(l Layout) string {
+	switch l {
+	case LayoutKubeadm:
+		return "/etc/kubernetes/pki"
+	case LayoutK3s:
+		return "/var/lib/rancher/k3s/server/tls/etcd"
+	default:
+		return "/etc/kubernetes/pki/etcd"
+	}
+}
+
+// Files are the names of a member's files below its pkiDir, slash-separated.
+type Files struct {
+	ClientCA, PeerCA string // what the client port and the peer port trust
+	Server           KeyPair
+	Peer             KeyPair
+	GatewayClient    KeyPair
+	ClientCRL        string
+	PeerCRL          string
+	// Clients are those whose certificates lie with the member's own, one each per member.
+	Clients []ClientFiles
+}
+
+// KeyPair is a certificate's file and its key's.
+type KeyPair struct{ Cert, Key string }
+
+// ClientFiles are the files of one client of the spec.
+type ClientFiles struct {
+	Client string
+	KeyPair
+}
+
+func pair(base string) KeyPair { return KeyPair{Cert: base + ".crt", Key: base + ".key"} }
+
+// preset is a layout's table, with the roles of the clients that lie with a member.
+type preset struct {
+	files Files
+	roles []rolePair
+}
+
+type rolePair struct {
+	role Role
+	KeyPair
+}
+
+func presets(l Layout) preset {
+	switch l {
+	case LayoutKubeadm:
+		// kubernetes/kubernetes cmd/kubeadm/app/constants/constants.go
+		return preset{
+			Files{
+				ClientCA: "etcd/ca.crt", PeerCA: "etcd/peer-ca.crt",
+				Server: pair("etcd/server"), Peer: pair("etcd/peer"), GatewayClient: pair("etcd/gateway-client"),
+				ClientCRL: "etcd/client.crl", PeerCRL: "etcd/peer.crl",
+			},
+			[]rolePair{{RoleHealthcheck, pair("etcd/healthcheck-client")}, {RoleKubernetes, pair("apiserver-etcd-client")}},
+		}
+	case LayoutK3s:
+		// k3s-io/k3s pkg/daemons/control/deps/deps.go
+		return preset{
+			Files{
+				ClientCA: "server-ca.crt", PeerCA: "peer-ca.crt",
+				Server: pair("server-client"), Peer: pair("peer-server-client"), GatewayClient: pair("gateway-client"),
+				ClientCRL: "client.crl", PeerCRL: "peer.crl",
+			},
+			[]rolePair{{RoleKubernetes, pair("client")}},
+		}
+	case LayoutKOps:
+		// kubernetes-sigs/etcd-manager pkg/etcd/pki.go
+		return preset{Files{
+			ClientCA: "clients/ca.crt", PeerCA: "peers/ca.crt",
+			Server: pair("clients/server"), Peer: pair("peers/me"), GatewayClient: pair("clients/gateway-client"),
+			ClientCRL: "clients/client.crl", PeerCRL: "peers/peer.crl",
+		}, nil}
+	default:
+		return preset{Files{
+			ClientCA: "ca.crt", PeerCA: "peer-ca.crt",
+			Server: pair("server"), Peer: pair("peer"), GatewayClient: pair("gateway-client"),
+			ClientCRL: "client.crl", PeerCRL: "peer.crl",
+		}, nil}
+	}
+}
+
+// OwnFlags says whether etcd's flags come from this spec, as they do where the files are
+// named by etcdsec or kubeadm, and not from the tool whose PKI was imported.
+func (c *Cluster) OwnFlags() bool {
+	return c.PKI.Hierarchy != Shared && (c.PKI.Layout == LayoutEtcdsec || c.PKI.Layout == LayoutKubeadm)
+}
+
+// Files are the names of a member's files below its PKIDir.
+func (c *Cluster) Files(m Member) Files {
+	f := c.PKI.files
+	at := func(s *string) { *s = expandName(*s, m.Name) }
+	for _, s := range []*string{
+		&f.ClientCA, &f.PeerCA, &f.Server.Cert, &f.Server.Key, &f.Peer.Cert, &f.Peer.Key,
+		&f.GatewayClient.Cert, &f.GatewayClient.Key, &f.ClientCRL, &f.PeerCRL,
+	} {
+		at(s)
+	}
+	f.Clients = slices.Clone(f.Clients)
+	for i := range f.Clients {
+		at(&f.Clients[i].Cert)
+		at(&f.Clients[i].Key)
+	}
+	if c.PKI.Hierarchy == Shared {
+		f.PeerCA = f.ClientCA
+	}
+	return f
+}
+
+// FilesConfig names the files of layout custom, below pkiDir; {{.Name}} is the member.
+type FilesConfig struct {
+	ClientCA  string              `yaml:"clientCA"`
+	PeerCA    string              `yaml:"peerCA"`
+	Server    KeyPairConfig       `yaml:"server"`
+	Peer      KeyPairConfig       `yaml:"peer"`
+	Gateway   KeyPairConfig       `yaml:"gatewayClient"`
+	ClientCRL string              `yaml:"clientCRL"`
+	PeerCRL   string              `yaml:"peerCRL"`
+	Clients   []ClientFilesConfig `yaml:"clients"`
+}
+
+// KeyPairConfig names a certificate's file and its key's.
+type KeyPairConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// ClientFilesConfig names the files of a client whose certificate lies with each member's.
+type ClientFilesConfig struct {
+	Name string `yaml:"name"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+func (f FilesConfig) given() bool {
+	return f.ClientCA+f.PeerCA+f.Server.Cert+f.Server.Key+f.Peer.Cert+f.Peer.Key+f.Gateway.Cert+f.Gateway.Key+f.ClientCRL+f.PeerCRL != "" || len(f.Clients) > 0
+}
+
+func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy, clients []Client) Files {
+	if layout != LayoutCustom {
+		if config.given() {
+			v.fault("spec.pki.files", "only layout custom has file names of its own")
+		}
+		return presetFiles(layout, clients)
+	}
+	f := presets(LayoutEtcdsec).files
+	names := map[string]string{}
+	take := func(field string, into *string, given string, required bool) {
+		field = "spec.pki.files." + field
+		if given == "" {
+			if required {
+				v.fault(field, "is missing; layout custom names every file of a member")
+			}
+			given = *into
+		}
+		v.fileName(field, given)
+		if other := names[given]; other != "" {
+			v.fault(field, "%q is the name of %s too", given, other)
+		}
+		names[given] = field
+		*into = given
+	}
+	take("clientCA", &f.ClientCA, config.ClientCA, true)
+	if hierarchy != Shared {
+		take("peerCA", &f.PeerCA, config.PeerCA, true)
+	}
+	take("server.cert", &f.Server.Cert, config.Server.Cert, true)
+	take("server.key", &f.Server.Key, config.Server.Key, true)
+	take("peer.cert", &f.Peer.Cert, config.Peer.Cert, true)
+	take("peer.key", &f.Peer.Key, config.Peer.Key, true)
+	take("gatewayClient.cert", &f.GatewayClient.Cert, config.Gateway.Cert, false)
+	take("gatewayClient.key", &f.GatewayClient.Key, config.Gateway.Key, false)
+	take("clientCRL", &f.ClientCRL, config.ClientCRL, false)
+	take("peerCRL", &f.PeerCRL, config.PeerCRL, false)
+	for i, given := range config.Clients {
+		at := fmt.Sprintf("clients[%d]", i)
+		files := ClientFiles{Client: given.Name}
+		if !slices.ContainsFunc(clients, func(c Client) bool { return c.Name == given.Name }) {
+			v.fault("spec.pki.files."+at+".name", "%q is no client of the spec", given.Name)
+		}
+		take(at+".cert", &files.Cert, given.Cert, true)
+		take(at+".key", &files.Key, given.Key, true)
+		f.Clients = append(f.Clients, files)
+	}
+	return f
+}
+
+// presetFiles gives each role of a layout the first client that has it.
+func presetFiles(layout Layout, clients []Client) Files {
+	p := presets(layout)
+	for _, r := range p.roles {
+		if at := slices.IndexFunc(clients, func(c Client) bool { return c.Role == r.role }); at >= 0 {
+			p.files.Clients = append(p.files.Clients, ClientFiles{clients[at].Name, r.KeyPair})
+		}
+	}
+	return p.files
+}
+
+var plainFileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@+-]*(/[A-Za-z0-9_][A-Za-z0-9._@+-]*)?$`)
+
+// fileName allows one folder at most, and no hidden names: those are versions and temporary files.
+func (v *validator) fileName(field, given string) {
+	plain := expandName(given, "x")
+	if given != "" && (strings.Contains(plain, "{{") || path.Clean(plain) != plain || !plainFileName.MatchString(plain)) {
+		v.fault(field, "%q is not a file name below pkiDir, such as server.crt or etcd/server.crt", given)
+	}
+}

@@ -1,0 +1,125 @@
+// Package leafcert says what goes into a leaf, whoever signs it, and signs it with
+// crypto/x509 alone: under FIPS, where cfssl 1.6.5 panics, and where a key on its node
+// leaves nothing at hand but its public half.
+package leafcert
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// Request is everything in a leaf but its key.
+type Request struct {
+	Serial     *big.Int
+	CommonName string
+	IPs        []netip.Addr
+	DNS        []string
+	EKUs       []x509.ExtKeyUsage
+	NotBefore  time.Time
+	NotAfter   time.Time
+}
+
+// Check refuses what would make a certificate that no etcd cluster needs, before a signer
+// can make the best of it.
+func (r Request) Check(ca *x509.Certificate) error {
+	server := slices.Contains(r.EKUs, x509.ExtKeyUsageServerAuth)
+	for _, eku := range r.EKUs {
+		if eku != x509.ExtKeyUsageServerAuth && eku != x509.ExtKeyUsageClientAuth {
+			return fmt.Errorf("no leaf of etcd has the extended key usage %d", eku)
+		}
+	}
+	switch {
+	case len(r.EKUs) == 0:
+		return errors.New("a leaf without an extended key usage")
+	case r.CommonName == "":
+		return errors.New("a leaf without a common name")
+	case r.Serial == nil || r.Serial.Sign() <= 0:
+		return errors.New("a leaf without a serial number")
+	case server && len(r.IPs)+len(r.DNS) == 0:
+		return errors.New("a server or peer leaf without a subject alternative name")
+	case r.NotBefore.IsZero() || !r.NotBefore.Before(r.NotAfter):
+		return fmt.Errorf("no lifetime between %s and %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
+	case r.NotAfter.After(ca.NotAfter) || r.NotBefore.Before(ca.NotBefore):
+		return fmt.Errorf("a lifetime until %s is not within the issuer's, which ends %s", r.NotAfter.Format(time.RFC3339), ca.NotAfter.Format(time.RFC3339))
+	}
+	for _, ip := range r.IPs {
+		if !ip.IsValid() || ip.Zone() != "" || ip.Is4In6() {
+			return fmt.Errorf("%q is not an address for a certificate", ip)
+		}
+	}
+	for _, dns := range r.DNS {
+		// cfssl guesses what a host string is; "10.0.0.1:2379" would become a DNS name.
+		if a, err := cluster.ParseAddress(dns); err != nil || a.DNS != dns {
+			return fmt.Errorf("%q is not a DNS name", dns)
+		}
+	}
+	return nil
+}
+
+// Signer signs leaves with one CA by crypto/x509. It holds nothing that a signature
+// changes, so it may be used by several goroutines if the key may.
+type Signer struct {
+	CA  *x509.Certificate
+	Key crypto.Signer
+}
+
+// Sign returns the certificate of a public key. The caller verifies it before it is released.
+func (s Signer) Sign(r Request, pub crypto.PublicKey) (*x509.Certificate, error) {
+	if err := r.Check(s.CA); err != nil {
+		return nil, err
+	}
+	keyID, err := subjectKeyID(pub)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber:          r.Serial,
+		SubjectKeyId:          keyID,
+		Subject:               pkix.Name{CommonName: r.CommonName},
+		NotBefore:             r.NotBefore.UTC(),
+		NotAfter:              r.NotAfter.UTC(),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           r.EKUs,
+		BasicConstraintsValid: true,
+		DNSNames:              r.DNS,
+	}
+	for _, ip := range r.IPs {
+		template.IPAddresses = append(template.IPAddresses, net.IP(ip.AsSlice()))
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, s.CA, pub, s.Key)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// subjectKeyID is method 1 of RFC 7093: the first 160 bits of the SHA-256 of the public
+// key's bits. crypto/x509 gives a leaf none of its own.
+func subjectKeyID(pub crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	var spki struct {
+		Algorithm asn1.RawValue
+		Bits      asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &spki); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(spki.Bits.RightAlign())
+	return sum[:20], nil
+}

@@ -1,0 +1,117 @@
+package pki
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Renewal says which leaves to sign anew. The zero value renews none, and issues what is missing.
+type Renewal struct {
+	Due bool // leaves that are due, or not as planned
+	All bool // every leaf
+	// Names are leaves ("etcd-0/server"), members ("etcd-0") or clients ("clients/backup",
+	// "backup"). When there are any, nothing else is renewed or issued.
+	Names []string
+	// NewKey makes a new key for each; else a leaf keeps its key, so that a server may
+	// read the old certificate or the new one at any instant.
+	NewKey bool
+	// Jitter makes each leaf due earlier by a part of it that depends on its serial number,
+	// so that the leaves of one day do not all change on one day again.
+	Jitter time.Duration
+	// Authorities also renews CAs that expired or are due, with the keys they have.
+	Authorities bool
+}
+
+// check refuses names that the plan does not have.
+func (r Renewal) check(plan Plan) error {
+	var faults []error
+	for _, name := range r.Names {
+		known := false
+		for _, b := range plan.Bundles {
+			known = known || slices.ContainsFunc(b.Leaves, func(l Leaf) bool { return named(l, name) })
+		}
+		if !known {
+			faults = append(faults, fmt.Errorf("the spec has no member, client or leaf %q", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func named(l Leaf, name string) bool {
+	return l.Name == name || l.Name == "clients/"+name || strings.HasPrefix(l.Name, name+"/") && name != "clients"
+}
+
+// selects says whether a leaf is among those that this run is about.
+func (r Renewal) selects(l Leaf) bool {
+	return len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
+}
+
+// wants says why a leaf is to be renewed; empty means that it is not.
+func (r Renewal) wants(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
+	switch {
+	case !r.selects(l) || !r.Due && !r.All && len(r.Names) == 0:
+		return ""
+	case len(problems) > 0:
+		return strings.Join(problems, "; ")
+	case r.All || len(r.Names) > 0:
+		return "asked for; " + untilWords(earliestEnd(chain), now)
+	}
+	early := now.Add(r.jitterOf(chain[0]))
+	for _, cert := range chain {
+		if Due(cert, early) {
+			return untilWords(cert.NotAfter, now)
+		}
+	}
+	return ""
+}
+
+// reason is the ledger's word for a renewal.
+func (r Renewal) reason(problems []string) string {
+	switch {
+	case len(problems) > 0:
+		return "not as planned"
+	case r.All || len(r.Names) > 0:
+		return "asked for"
+	}
+	return "due"
+}
+
+func (r Renewal) jitterOf(cert *x509.Certificate) time.Duration {
+	if r.Jitter <= 0 {
+		return 0
+	}
+	sum := sha256.Sum256(cert.SerialNumber.Bytes())
+	return time.Duration(binary.BigEndian.Uint64(sum[:8]) % uint64(r.Jitter))
+}
+
+// Due says whether a certificate is to be renewed at the given time: with a third of its
+// lifetime left, or less.
+func Due(cert *x509.Certificate, now time.Time) bool {
+	return cert.NotAfter.Sub(now) <= cert.NotAfter.Sub(cert.NotBefore)/3
+}
+
+// earliestEnd is when the first certificate of a chain ends, and the chain with it.
+func earliestEnd(chain []*x509.Certificate) time.Time {
+	end := chain[0].NotAfter
+	for _, cert := range chain[1:] {
+		end = earlier(end, cert.NotAfter)
+	}
+	return end
+}
+
+func untilWords(end, now time.Time) string {
+	date := end.UTC().Format(time.DateOnly)
+	if now.After(end) {
+		return "expired on " + date
+	}
+	if left := end.Sub(now); left < 48*time.Hour {
+		return fmt.Sprintf("%d hours left, until %s", int(left.Hours()), end.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%d days left, until %s", int(end.Sub(now).Hours()/24), date)
+}

@@ -1,0 +1,68 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/fips140"
+	"crypto/rand"
+	"crypto/x509"
+	"time"
+
+	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
+	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
+)
+
+// leafSigner signs leaves with one authority.
+type leafSigner struct {
+	std   leafcert.Signer
+	cfssl *cfsslca.Signer // nil for the std backend
+}
+
+// newLeafSigner takes crypto/x509 where cfssl 1.6.5 would panic: it computes subject key
+// IDs with SHA-1.
+func newLeafSigner(issuer *ca, backend Backend) (*leafSigner, error) {
+	s := &leafSigner{std: leafcert.Signer{CA: issuer.cert, Key: issuer.key}}
+	if backend == BackendStd || fips140.Enforced() {
+		return s, nil
+	}
+	var err error
+	s.cfssl, err = cfsslca.New(issuer.cert, issuer.key)
+	return s, err
+}
+
+// subject is the key that a leaf is for: the key itself, or what is known of it.
+type subject struct {
+	key crypto.Signer
+	pub crypto.PublicKey // when the key is elsewhere
+	csr []byte           // DER; a proof of its possession, when there is one
+}
+
+func (s subject) public() crypto.PublicKey {
+	if s.key != nil {
+		return s.key.Public()
+	}
+	return s.pub
+}
+
+// sign makes the leaf's certificate. cfssl signs for a CSR only; where there is neither
+// one nor a key to make one with, crypto/x509 signs.
+func (s *leafSigner) sign(l Leaf, whose subject, notBefore, notAfter time.Time) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	r := leafcert.Request{
+		Serial: serial, CommonName: l.CommonName,
+		IPs: l.Names.IPs, DNS: l.Names.DNS, EKUs: l.EKUs,
+		NotBefore: notBefore, NotAfter: notAfter,
+	}
+	csr := whose.csr
+	if s.cfssl != nil && csr == nil && whose.key != nil {
+		if csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, whose.key); err != nil {
+			return nil, err
+		}
+	}
+	if s.cfssl == nil || csr == nil {
+		return s.std.Sign(r, whose.public())
+	}
+	return s.cfssl.Sign(r, csr)
+}

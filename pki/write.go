@@ -1,0 +1,123 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// write brings the batch to the disk.
+func (s *Store) write(b *batch, w *Work) error {
+	for _, a := range b.plan.Authorities {
+		if w.certify[a.Name] == "" {
+			continue
+		}
+		files, err := s.caFiles(w.cas[a.Name])
+		if err != nil {
+			return err
+		}
+		if err := s.swap(a.Path(), files, nil); err != nil {
+			return err
+		}
+	}
+	for _, bundle := range b.plan.Bundles {
+		files, err := s.nextFiles(bundle, b, w)
+		if err != nil {
+			return err
+		}
+		if files == nil {
+			continue
+		}
+		owner, err := s.ownerOf(bundle, b.config.Owner)
+		if err != nil {
+			return err
+		}
+		if err := s.swap(bundle.Path, files, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownerOf is who shall own a bundle: who was given, or who owns it already. A renewal by
+// root must not take a member's keys away from the user that etcd runs as.
+func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, error) {
+	if given != nil {
+		return given, nil
+	}
+	owner, err := durable.OwnerOf(filepath.Join(s.Dir, filepath.FromSlash(bundle.Path)))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && owner.UID == os.Geteuid() && owner.GID == os.Getegid() {
+		return nil, nil
+	}
+	return owner, err
+}
+
+// caFiles are an authority's files; what its folder has beside ca.crt is kept as it is.
+func (s *Store) caFiles(c *ca) ([]durable.File, error) {
+	cert := durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(c.cert)}
+	if c.keyKept {
+		files, err := s.filesAt(c.Path())
+		return replaceFiles(files, cert), err
+	}
+	keyPEM, err := encodeKey(c.key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the key of %s: %w", c.Name, err)
+	}
+	return []durable.File{cert, {Name: caKeyName, Mode: 0o600, Data: keyPEM}}, nil
+}
+
+// replaceFiles adds files to others, in the place of those that have the same names.
+func replaceFiles(files []durable.File, with ...durable.File) []durable.File {
+	for _, f := range with {
+		if at := slices.IndexFunc(files, func(g durable.File) bool { return g.Name == f.Name }); at >= 0 {
+			files[at] = f
+		} else {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// nextFiles are a bundle's files with what was issued for it, or nil when that is nothing.
+// Trust files change only when their root did: etcd reads them once, at its start.
+func (s *Store) nextFiles(bundle Bundle, b *batch, w *Work) ([]durable.File, error) {
+	var changed []durable.File
+	for _, l := range bundle.Leaves {
+		issued, ok := b.issued[l.Name]
+		if !ok {
+			continue
+		}
+		changed = append(changed, durable.File{Name: l.CertFile, Mode: 0o644, Data: issued.certPEM})
+		if issued.keyPEM != nil {
+			changed = append(changed, durable.File{Name: l.KeyFile, Mode: 0o600, Data: issued.keyPEM})
+		}
+	}
+	files, err := s.filesAt(bundle.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range bundle.Trust {
+		there := slices.ContainsFunc(files, func(f durable.File) bool { return f.Name == t.Name })
+		if there && w.certify[t.Root] == "" || !there && changed == nil {
+			continue
+		}
+		changed = append(changed, durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(w.cas[t.Root].cert)})
+	}
+	if changed == nil {
+		return nil, nil
+	}
+	return replaceFiles(files, changed...), nil
+}
+
+func (s *Store) swap(relative string, files []durable.File, owner *durable.Owner) error {
+	dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(relative)))
+	if err := durable.MakeDirs(filepath.Clean(dir), owner); err != nil {
+		return err
+	}
+	return durable.SwapBundle(filepath.Clean(dir), name, files, owner)
+}
