@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,6 +10,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -45,14 +48,22 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// ParseKey reads one private key in PEM: PKCS #8, PKCS #1 or SEC 1. Errors never quote the input.
+// ParseKey reads one private key in PEM: PKCS #8, PKCS #1 or SEC 1, and nothing before or
+// behind it but white space. Errors never quote the input.
 func ParseKey(keyPEM []byte) (crypto.Signer, error) {
-	block, rest := pem.Decode(keyPEM)
+	text := bytes.TrimSpace(keyPEM)
+	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
+		return nil, errors.New("no PEM block at its start")
+	}
+	block, rest := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("no PEM block in it")
+		return nil, errors.New("its PEM block is cut short or damaged")
 	}
 	if again, _ := pem.Decode(rest); again != nil {
 		return nil, fmt.Errorf("more than one PEM block in it; the second is %q", again.Type)
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("something stands behind its PEM block")
 	}
 	var key any
 	var err error
@@ -69,6 +80,9 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
+	if ec, ok := key.(*ecdsa.PrivateKey); ok && !publicHalfAgrees(ec, block) {
+		return nil, errors.New("its public half is not that of its private half")
+	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("a %T cannot sign", key)
@@ -76,10 +90,44 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
+// publicHalfAgrees looks at the copy of the public key that an EC key may carry (RFC 5915).
+// Go passes over it; openssl uses it.
+func publicHalfAgrees(key *ecdsa.PrivateKey, block *pem.Block) bool {
+	der := block.Bytes
+	if block.Type == "PRIVATE KEY" {
+		var pkcs8 struct {
+			Version   int
+			Algorithm pkix.AlgorithmIdentifier
+			Key       []byte
+		}
+		if _, err := asn1.Unmarshal(der, &pkcs8); err != nil {
+			return false
+		}
+		der = pkcs8.Key
+	}
+	var sec1 struct {
+		Version int
+		Key     []byte
+		Curve   asn1.ObjectIdentifier `asn1:"optional,explicit,tag:0"`
+		Public  asn1.BitString        `asn1:"optional,explicit,tag:1"`
+	}
+	if _, err := asn1.Unmarshal(der, &sec1); err != nil {
+		return false
+	}
+	public, err := key.PublicKey.Bytes()
+	return err == nil && (len(sec1.Public.Bytes) == 0 || bytes.Equal(sec1.Public.Bytes, public))
+}
+
 // samePublicKey says whether two public keys are equal.
 func samePublicKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.Equal(b)
+}
+
+// certHash identifies a certificate: the SHA-256 of its DER, in hexadecimal.
+func certHash(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // keyHash identifies a key: the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal.

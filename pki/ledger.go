@@ -22,14 +22,22 @@ const ledgerName = "ledger.jsonl"
 // A ledger of ten years of a large cluster is a few MiB.
 const maxLedgerSize = 256 << 20
 
-// Entry is one line of the ledger: a certificate that was issued. It is on the disk
-// before the certificate is released. Hashes, key IDs and serials are hexadecimal.
+// The events of a ledger.
+const (
+	EventIssue  = "issue"  // a certificate was signed
+	EventImport = "import" // a certificate that another tool made was adopted
+	EventRevoke = "revoke" // a certificate was revoked; its line repeats what it was
+)
+
+// Entry is one line of the ledger: a certificate that was issued, imported or revoked. It
+// is on the disk before the certificate is released. Hashes, key IDs and serials are
+// hexadecimal.
 type Entry struct {
 	Time      time.Time `json:"time"`
-	Event     string    `json:"event"` // issue
-	Reason    string    `json:"reason"`
-	Name      string    `json:"name"` // an authority or a leaf of the plan
-	Role      string    `json:"role"` // ca, or a leaf's role
+	Event     string    `json:"event"`
+	Reason    string    `json:"reason"` // of a revocation, in the words of RFC 5280, 5.3.1
+	Name      string    `json:"name"`   // an authority or a leaf of the plan
+	Role      string    `json:"role"`   // ca, or a leaf's role
 	Subject   string    `json:"subject"`
 	Serial    string    `json:"serial"`
 	SANs      []string  `json:"sans,omitempty"`
@@ -41,35 +49,46 @@ type Entry struct {
 	KeyHash   string    `json:"key_sha256"`  // of the SubjectPublicKeyInfo
 	CertHash  string    `json:"cert_sha256"` // of the DER
 	SpecHash  string    `json:"spec_sha256"`
-	Prev      string    `json:"prev"` // SHA-256 of the line before, without its line feed; empty in the first
+	KeyOnNode bool      `json:"key_on_node,omitempty"` // the key was made there, and was never here
+	Prev      string    `json:"prev"`                  // SHA-256 of the line before, without its line feed; empty in the first
 }
 
 func newEntry(name, role, reason, specHash string, cert *x509.Certificate, now time.Time) Entry {
-	sum := sha256.Sum256(cert.Raw)
 	names, _ := namesOf(cert)
 	return Entry{
-		Time: now.UTC().Truncate(time.Second), Event: "issue", Reason: reason,
+		Time: now.UTC().Truncate(time.Second), Event: EventIssue, Reason: reason,
 		Name: name, Role: role, Subject: cert.Subject.CommonName, Serial: SerialString(cert.SerialNumber),
 		SANs: names.Strings(), EKUs: EKUNames(cert.ExtKeyUsage),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
 		SKID: hex.EncodeToString(cert.SubjectKeyId), IssuerKID: hex.EncodeToString(cert.AuthorityKeyId),
-		KeyHash: keyHash(cert), CertHash: hex.EncodeToString(sum[:]), SpecHash: specHash,
+		KeyHash: keyHash(cert), CertHash: certHash(cert), SpecHash: specHash,
 	}
 }
 
 // ReadLedger reads the ledger of the store in dir and checks its chain: a line that was
-// edited, moved, inserted or taken out of the middle is an error that names the first
-// such line. A last line without a line feed was being written when its process died,
+// edited, moved, inserted or taken out is an error that names the first such line. A last line without a line feed was being written when its process died,
 // before its certificate was released; it is left out.
 func ReadLedger(dir string) ([]Entry, error) {
 	l, err := readLedger(dir)
-	return l.entries, err
+	if err != nil {
+		return nil, err
+	}
+	return l.entries, l.checkHead(dir)
 }
 
 type ledger struct {
 	entries []Entry
-	size    int64  // of the part that is whole, in bytes
-	last    string // hash of the last whole line
+	size    int64    // of the part that is whole, in bytes
+	hashes  []string // of each whole line
+	torn    bool     // whether there is half a line behind them
+}
+
+// last is the hash of the last whole line.
+func (l ledger) last() string {
+	if len(l.hashes) == 0 {
+		return ""
+	}
+	return l.hashes[len(l.hashes)-1]
 }
 
 func readLedger(dir string) (ledger, error) {
@@ -88,11 +107,55 @@ func readLedger(dir string) (ledger, error) {
 	return l, nil
 }
 
+// headName is the file that says how long the ledger is. The chain of hashes shows every
+// edit but one: lines taken off the end.
+const headName = "ledger.head"
+
+// ledgerHead names a line of the ledger and so everything before it.
+type ledgerHead struct {
+	Lines int    `json:"lines"`
+	Hash  string `json:"sha256"` // of the last of them
+}
+
+func (h ledgerHead) encode() []byte {
+	return fmt.Appendf(nil, "{\"lines\":%d,\"sha256\":%q}\n", h.Lines, h.Hash)
+}
+
+// checkHead wants the ledger to reach to where it once did. It may be longer: a process
+// that died between the two writes left it so.
+func (l ledger) checkHead(dir string) error {
+	path := filepath.Join(dir, headName)
+	data, err := durable.ReadFile(path, maxPEMSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the ledger's head: %w", err)
+	}
+	var head ledgerHead
+	if err := json.Unmarshal(data, &head); err != nil || head.Lines < 0 || !bytes.Equal(data, head.encode()) {
+		return fmt.Errorf("%s: not a ledger's head as this program writes it; remove it if the ledger is whole", path)
+	}
+	switch {
+	case head.Lines > len(l.hashes):
+		return fmt.Errorf("%s has %d lines and had %d: the end was cut off; bring the whole file back, or remove %s if it is lost, and let `etcdsec pki verify` say what is not in it", filepath.Join(dir, ledgerName), len(l.hashes), head.Lines, headName)
+	case head.Lines > 0 && l.hashes[head.Lines-1] != head.Hash:
+		return fmt.Errorf("%s:%d: not the line that stood there; the ledger was replaced", filepath.Join(dir, ledgerName), head.Lines)
+	}
+	return nil
+}
+
+func (l ledger) writeHead(dir string) error {
+	head := ledgerHead{Lines: len(l.hashes), Hash: l.last()}
+	return durable.WriteFile(dir, durable.File{Name: headName, Mode: 0o600, Data: head.encode()}, nil)
+}
+
 func parseLedger(data []byte) (ledger, error) {
 	var l ledger
 	for number := 1; ; number++ {
 		line, rest, whole := bytes.Cut(data, []byte("\n"))
 		if !whole {
+			l.torn = len(line) > 0
 			return l, nil
 		}
 		var e Entry
@@ -101,11 +164,11 @@ func parseLedger(data []byte) (ledger, error) {
 		if err := decoder.Decode(&e); err != nil {
 			return ledger{}, fmt.Errorf("%d: not a ledger line: %w", number, err)
 		}
-		if e.Prev != l.last {
+		if e.Prev != l.last() {
 			return ledger{}, fmt.Errorf("%d: the line before it is not the one it was written after; the ledger was edited", number)
 		}
 		l.entries = append(l.entries, e)
-		l.last = lineHash(line)
+		l.hashes = append(l.hashes, lineHash(line))
 		l.size += int64(len(line)) + 1
 		data = rest
 	}
@@ -125,6 +188,9 @@ func appendLedger(dir string, entries []Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := l.checkHead(dir); err != nil {
+		return err
+	}
 	path := filepath.Join(dir, ledgerName)
 	if err := cutTornLine(path, l.size); err != nil {
 		return err
@@ -133,22 +199,24 @@ func appendLedger(dir string, entries []Entry) error {
 	if err != nil {
 		return err
 	}
-	return durable.Append(path, lines)
+	if err := durable.Append(path, lines); err != nil {
+		return err
+	}
+	return l.writeHead(dir)
 }
 
-// chain encodes entries behind the ledger's last line.
-func (l ledger) chain(entries []Entry) ([]byte, error) {
+// chain adds entries behind the ledger's last line and returns their lines.
+func (l *ledger) chain(entries []Entry) ([]byte, error) {
 	var b bytes.Buffer
-	prev := l.last
 	for _, e := range entries {
-		e.Prev = prev
+		e.Prev = l.last()
 		line, err := json.Marshal(e)
 		if err != nil {
 			return nil, fmt.Errorf("encoding a ledger line: %w", err)
 		}
 		b.Write(line)
 		b.WriteByte('\n')
-		prev = lineHash(line)
+		l.entries, l.hashes = append(l.entries, e), append(l.hashes, lineHash(line))
 	}
 	return b.Bytes(), nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestLedgerHoldsEveryCertificate(t *testing.T) {
@@ -52,14 +54,18 @@ func TestLedgerChain(t *testing.T) {
 		data []byte
 		want string // empty: accepted
 	}{
-		"whole":        {whole, ""},
-		"edited":       {bytes.Replace(whole, []byte("client-root"), []byte("CLIENT-root"), 1), ":2: the line before"},
-		"line removed": {slices.Concat(lines[0], bytes.Join(lines[2:], nil)), ":2: the line before"},
-		"first gone":   {bytes.Join(lines[1:], nil), ":1: the line before"},
-		"reordered":    {swapped, ":2: the line before"},
-		"not JSON":     {append(slices.Clone(whole), "x\n"...), "not a ledger line"},
-		"unknown key":  {[]byte("{\"surprise\":1}\n"), "not a ledger line"},
-		"torn":         {whole[:len(whole)-10], ""},
+		"whole":          {whole, ""},
+		"edited":         {bytes.Replace(whole, []byte("client-root"), []byte("CLIENT-root"), 1), ":2: the line before"},
+		"line removed":   {slices.Concat(lines[0], bytes.Join(lines[2:], nil)), ":2: the line before"},
+		"first gone":     {bytes.Join(lines[1:], nil), ":1: the line before"},
+		"reordered":      {swapped, ":2: the line before"},
+		"not JSON":       {append(slices.Clone(whole), "x\n"...), "not a ledger line"},
+		"unknown key":    {[]byte("{\"surprise\":1}\n"), "not a ledger line"},
+		"cut in a line":  {whole[:len(whole)-10], "the end was cut off"},
+		"cut at a line":  {bytes.Join(lines[:len(lines)-2], nil), "the end was cut off"},
+		"emptied":        {nil, "has 0 lines and had"},
+		"another ledger": {rechained(t, whole), "the ledger was replaced"},
+		"torn":           {append(slices.Clone(whole), `{"time":"2026`...), ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -97,5 +103,63 @@ func TestLedgerTornLine(t *testing.T) {
 	after, err := ReadLedger(dir)
 	if err != nil || len(after) != len(before)+1 {
 		t.Errorf("%d entries after %d, %v", len(after), len(before), err)
+	}
+}
+
+// rechained is a ledger whose chain holds and which is not the one that was written.
+func rechained(t *testing.T, whole []byte) []byte {
+	t.Helper()
+	l, err := parseLedger(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.entries[0].Reason = "edited"
+	var other ledger
+	lines, err := other.chain(l.entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// A process that dies between the ledger and its head leaves a head that is behind.
+func TestLedgerHeadBehind(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	issue(t, dir, specOf(t, 1, ""), testNow())
+	head := filepath.Join(dir, headName)
+	old, err := os.ReadFile(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := "  clients: [{name: backup, role: backup}]\n"
+	issue(t, dir, specOf(t, 1, more), testNow())
+	if err := os.WriteFile(head, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renew(t, dir, specOf(t, 1, more), testNow(), Renewal{All: true})
+	if after, err := os.ReadFile(head); err != nil || bytes.Equal(after, old) {
+		t.Errorf("the head did not move on: %v", err)
+	}
+}
+
+// Nothing is issued into a store whose ledger lost its end: what it lacks would never be known.
+func TestNothingIsAddedToACutLedger(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	c := specOf(t, 1, "")
+	issue(t, dir, c, testNow())
+	path := filepath.Join(dir, ledgerName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, whole[:bytes.IndexByte(whole, '\n')+1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, dir)
+	if _, err := renewErr(t, dir, c, testNow(), Renewal{All: true}); err == nil || !strings.Contains(err.Error(), "the end was cut off") {
+		t.Errorf("got %v", err)
+	}
+	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+		t.Errorf("changed:\n%s", diff)
 	}
 }

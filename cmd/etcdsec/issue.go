@@ -69,15 +69,25 @@ type issueResult struct {
 	Next []string `json:"next,omitempty"`
 }
 
-// signStore is sign for a store that is there: its own spec is the default.
+// signStore is sign for a store that is there.
 func (a *app) signStore(ctx context.Context, o issueOptions, dir string, s signing) error {
-	if o.spec == "" {
-		o.spec = filepath.Join(dir, pki.SpecName)
-		if _, err := os.Stat(o.spec); errors.Is(err, fs.ErrNotExist) {
-			return usageError(fmt.Errorf("%s is not there: is %s a store?", o.spec, dir), "etcdsec bootstrap -f cluster.yaml "+dir)
-		}
+	var err error
+	if o.spec, err = storeSpec(o.spec, dir); err != nil {
+		return err
 	}
 	return a.sign(ctx, o, dir, s)
+}
+
+// storeSpec is the spec for a verb about a store that is there: its own unless one is given.
+func storeSpec(given, dir string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	own := filepath.Join(dir, pki.SpecName)
+	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
+		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+dir)
+	}
+	return own, nil
 }
 
 // sign brings the store in dir up to the spec: certificates, and the files that render makes.

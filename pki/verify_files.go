@@ -1,0 +1,123 @@
+package pki
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// files looks at modes, owners, symlinks and at keys where no key belongs. Hidden folders
+// are versions of bundles; the current ones are reached through their symlinks.
+func (v *verification) files() {
+	root, err := filepath.EvalSymlinks(v.store.Dir)
+	if err != nil {
+		v.findings.add(".", "give the store's own folder", "%v", err)
+		return
+	}
+	v.folderMode(".", root)
+	v.walk(root, ".", root)
+}
+
+// walk goes through one folder; relative is its name in the store, dir where it really is.
+func (v *verification) walk(root, relative, dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		v.findings.add(relative, "make it readable for you", "%v", err)
+		return
+	}
+	for _, e := range entries {
+		name, full := filepath.ToSlash(filepath.Join(relative, e.Name())), filepath.Join(dir, e.Name())
+		switch {
+		case e.Type()&fs.ModeSymlink != 0:
+			v.symlink(root, name, full)
+		case e.IsDir() && !strings.HasPrefix(e.Name(), "."):
+			v.folderMode(name, full)
+			v.walk(root, name, full)
+		case e.Type().IsRegular():
+			v.fileMode(name, full)
+		case !e.IsDir():
+			v.findings.add(name, "remove it", "is neither a file nor a folder")
+		}
+	}
+}
+
+// symlink follows a bundle's symlink and nothing else.
+func (v *verification) symlink(root, name, full string) {
+	target, err := filepath.EvalSymlinks(full)
+	switch {
+	case err != nil:
+		v.findings.add(name, "remove it", "points at nothing: %v", err)
+	case target != root && !strings.HasPrefix(target, root+string(filepath.Separator)):
+		v.findings.add(name, "remove it, and put there what it stands for", "points out of the store, at %s", target)
+	default:
+		dir, base := filepath.Split(full)
+		version, err := durable.BundleVersion(filepath.Clean(dir), base)
+		if err != nil || version == 0 {
+			v.findings.add(name, "remove it", "is no bundle's symlink")
+			return
+		}
+		v.folderMode(name, target)
+		v.walk(root, name, target)
+	}
+}
+
+func (v *verification) folderMode(name, full string) {
+	info, err := os.Stat(full)
+	if err == nil && info.Mode().Perm()&0o022 != 0 {
+		v.findings.add(name, "chmod go-w DIR/"+name, "has mode %04o: others can put files here", info.Mode().Perm())
+	}
+}
+
+func (v *verification) fileMode(name, full string) {
+	info, err := os.Stat(full)
+	if err != nil {
+		return
+	}
+	mode, key := info.Mode().Perm(), isKeyFile(full)
+	switch {
+	case key && mode&0o077 != 0:
+		v.findings.add(name, "if you trust it still: chmod 600 DIR/"+name+"; else renew it with --new-key", "has mode %04o, so others may have read the key", mode)
+	case mode&0o022 != 0:
+		v.findings.add(name, "chmod go-w DIR/"+name, "has mode %04o: others can change it", mode)
+	}
+	v.owner(name, full)
+	if key && !v.planned(name) {
+		v.findings.add(name, "take it off this machine", "a private key that is none of the plan's")
+	}
+}
+
+// owner wants a file to belong to who owns its folder: a key that root wrote into the
+// folder of etcd's user is a member that does not start.
+func (v *verification) owner(name, full string) {
+	file, err := durable.OwnerOf(full)
+	folder, folderErr := durable.OwnerOf(filepath.Dir(full))
+	if errors.Join(err, folderErr) == nil && file.UID != folder.UID {
+		v.findings.add(name, "chown --reference the folder it is in", "belongs to user %d and its folder to user %d", file.UID, folder.UID)
+	}
+}
+
+// isKeyFile goes by the content: a key under another name is a key.
+func isKeyFile(full string) bool {
+	data, err := durable.ReadFile(full, maxPEMSize)
+	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
+}
+
+func (v *verification) planned(name string) bool {
+	for _, a := range v.plan.Authorities {
+		if name == a.Path()+"/"+caKeyName {
+			return true
+		}
+	}
+	for _, b := range v.plan.Bundles {
+		for _, l := range b.Leaves {
+			if name == b.Path+"/"+l.KeyFile {
+				return true
+			}
+		}
+	}
+	return false
+}

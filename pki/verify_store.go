@@ -1,0 +1,290 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// Verify looks for everything that is wrong with a store, one finding for each fault, and
+// changes nothing. It goes on whatever it meets; the error is for a store that could not
+// be read at all.
+func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
+	if _, err := os.ReadDir(s.Dir); err != nil {
+		return nil, err
+	}
+	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*x509.Certificate{}}
+	v.files()
+	v.authorities()
+	v.leaves()
+	v.ledger()
+	v.duplicates()
+	found := v.findings.sorted()
+	for i := range found {
+		found[i].Fix = strings.ReplaceAll(found[i].Fix, "DIR", s.Dir)
+	}
+	return found, nil
+}
+
+// verification is one run of Verify.
+type verification struct {
+	store    *Store
+	plan     Plan
+	now      time.Time
+	findings findings
+
+	cas  map[string]*x509.Certificate // those that could be read
+	seen []onDisk
+}
+
+// onDisk is a certificate that the plan and the disk have.
+type onDisk struct {
+	name, path string
+	cert       *x509.Certificate
+	keyGone    bool // of a leaf
+}
+
+// read parses the certificates of a file, and says so when it cannot.
+func (v *verification) read(relative, fix string) []*x509.Certificate {
+	certs, err := readCertificates(filepath.Join(v.store.Dir, filepath.FromSlash(relative)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.findings.add(relative, fix, "is not there")
+	case err != nil:
+		v.findings.add(relative, fix, "cannot be read: %v", trimPath(err, v.store.Dir, relative))
+	}
+	return certs
+}
+
+// trimPath takes the path off an error that a finding names already.
+func trimPath(err error, dir, relative string) string {
+	full := filepath.Join(dir, filepath.FromSlash(relative))
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "reading "), full+": ")
+}
+
+const (
+	fixBackup  = "bring it back from a backup of the store; nothing can make it again"
+	fixRecover = "etcdsec pki recover DIR"
+	fixRotate  = "etcdsec pki rotate"
+	fixRenew   = "etcdsec pki renew DIR"
+)
+
+func renewCommand(name string) string { return fixRenew + " " + name }
+
+func (v *verification) authorities() {
+	for _, a := range v.plan.Authorities {
+		at := path.Join(a.Path(), caCertName)
+		certs := v.read(at, fixBackup)
+		if len(certs) == 0 {
+			continue
+		}
+		cert := certs[0]
+		v.cas[a.Name] = cert
+		v.seen = append(v.seen, onDisk{name: a.Name, path: at, cert: cert})
+		if len(certs) > 1 {
+			v.findings.add(at, fixBackup, "holds %d certificates, want the authority's own alone", len(certs))
+		}
+		for _, fault := range caFaults(cert, v.cas[a.Issuer], nil) {
+			v.findings.add(at, fixBackup, "%v", fault)
+		}
+		for _, fault := range caDates(cert, v.now) {
+			v.findings.add(at, fixRecover, "%v", fault)
+		}
+		for _, deviation := range append(caDeviations(a, cert), constraintDeviations(a, cert)...) {
+			v.findings.add(at, fixRotate, "%v", deviation)
+		}
+		v.authorityKey(a, cert)
+	}
+}
+
+func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
+	at := path.Join(a.Path(), caKeyName)
+	key, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(at)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if a.Issuer != "" && a.Name != PeerRoot {
+			v.findings.add(at, fixBackup+", or: etcdsec pki rotate", "is not there: nothing can be renewed without it")
+		}
+		return // a root's is better kept elsewhere
+	case err != nil:
+		if !strings.Contains(err.Error(), "chmod") { // a mode, which files reports
+			v.findings.add(at, fixBackup, "cannot be read: %v", trimPath(err, v.store.Dir, at))
+		}
+		return
+	case !samePublicKey(key.Public(), cert.PublicKey):
+		v.findings.add(at, fixBackup, "is not the key of %s beside it", caCertName)
+	}
+	if a.Issuer == "" || a.Name == PeerRoot {
+		v.findings.add(at, "etcdsec pki issue DIR --root-key-recipient age1…, or take it off this machine", "a root's key lies here in plain text, and only the rotation of a root needs it")
+	}
+}
+
+// constraintDeviations are how an issuing CA's name constraints differ from the plan. One
+// that may sign more names than the cluster has is a finding; so is one that may not.
+func constraintDeviations(want Authority, cert *x509.Certificate) []error {
+	var planned x509.Certificate
+	want.constraints.apply(&planned)
+	var faults []error
+	if planned.PermittedDNSDomainsCritical && !cert.PermittedDNSDomainsCritical {
+		faults = append(faults, errors.New("has no critical name constraints"))
+	}
+	if got, want := constraintNames(cert), constraintNames(&planned); got != want {
+		faults = append(faults, fmt.Errorf("has the name constraints %s, want %s", got, want))
+	}
+	return faults
+}
+
+func constraintNames(cert *x509.Certificate) string {
+	var names []string
+	for _, n := range cert.PermittedIPRanges {
+		names = append(names, n.String())
+	}
+	names = append(names, cert.PermittedDNSDomains...)
+	for _, n := range cert.ExcludedIPRanges {
+		names = append(names, "not "+n.String())
+	}
+	for _, n := range cert.ExcludedDNSDomains {
+		names = append(names, fmt.Sprintf("not %q", n))
+	}
+	return "[" + strings.Join(names, " ") + "]"
+}
+
+func (v *verification) leaves() {
+	for _, b := range v.plan.Bundles {
+		issued := false
+		for _, l := range b.Leaves {
+			issued = v.leaf(b, l) || issued
+		}
+		if issued {
+			v.trust(b)
+		}
+	}
+}
+
+// leaf looks at one leaf and its key, and says whether there is any.
+func (v *verification) leaf(b Bundle, l Leaf) bool {
+	at := path.Join(b.Path, l.CertFile)
+	chain := v.read(at, renewCommand(l.Name))
+	if len(chain) == 0 {
+		return false
+	}
+	pub := chain[0].PublicKey
+	keyAt := path.Join(b.Path, l.KeyFile)
+	key, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt)))
+	switch {
+	case err == nil:
+		pub = key.Public()
+	case !errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "chmod"):
+		v.findings.add(keyAt, renewCommand(l.Name)+" --new-key, after moving it away", "cannot be read: %v", trimPath(err, v.store.Dir, keyAt))
+	}
+	v.seen = append(v.seen, onDisk{l.Name, at, chain[0], errors.Is(err, fs.ErrNotExist)})
+	root := v.cas[l.Root]
+	if root == nil {
+		return true // that the root is not there is a finding already
+	}
+	when := v.now
+	if end := earliestEnd(chain); v.now.After(end) {
+		v.findings.add(at, renewCommand(l.Name), "%s", untilWords(end, v.now))
+		when = end
+	}
+	if err := verifyLeaf(l, chain, root, pub, when); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			v.findings.add(at, renewCommand(l.Name), "%s", line)
+		}
+	}
+	for i, name := range v.plan.chain(l) {
+		issuer := v.cas[name]
+		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.PublicKey)) {
+			v.findings.add(at, renewCommand(l.Name), "its issuer %s was replaced", name)
+		}
+	}
+	return true
+}
+
+func (v *verification) trust(b Bundle) {
+	for _, t := range b.Trust {
+		at := path.Join(b.Path, t.Name)
+		root := v.cas[t.Root]
+		certs := v.read(at, fmt.Sprintf("cp DIR/authorities/%s/ca.crt DIR/%s, and restart what reads it", t.Root, at))
+		if root != nil && len(certs) > 0 && (len(certs) != 1 || !certs[0].Equal(root)) {
+			v.findings.add(at, fmt.Sprintf("cp DIR/authorities/%s/ca.crt DIR/%s, and restart what reads it", t.Root, at), "is not the certificate of %s, which its holder is to trust", t.Root)
+		}
+	}
+}
+
+// duplicates finds keys and serial numbers that two certificates share. Members that share
+// a key share each other's compromise, and etcd's CRL check goes by the serial alone.
+func (v *verification) duplicates() {
+	keys, serials := map[string]onDisk{}, map[string]onDisk{}
+	for _, c := range v.seen {
+		if first, twice := keys[keyHash(c.cert)]; twice {
+			v.findings.add(c.path, renewCommand(c.name)+" --new-key", "has the same key as %s", first.path)
+		} else {
+			keys[keyHash(c.cert)] = c
+		}
+		serial := SerialString(c.cert.SerialNumber)
+		if first, twice := serials[serial]; twice {
+			v.findings.add(c.path, renewCommand(c.name), "has the same serial number as %s", first.path)
+		} else {
+			serials[serial] = c
+		}
+	}
+}
+
+// ledger compares what was entered with what is on the disk.
+func (v *verification) ledger() {
+	l, err := readLedger(v.store.Dir)
+	if err == nil {
+		err = l.checkHead(v.store.Dir)
+	}
+	if err != nil {
+		v.findings.add(ledgerName, "bring it back from a backup of the store", "%s", trimPath(err, v.store.Dir, ledgerName))
+		return
+	}
+	if l.torn {
+		v.findings.add(ledgerName, "the next run that signs takes it off", "ends in half a line, which a run that was killed left")
+	}
+	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); err != nil {
+		v.findings.add(headName, "the next run that signs writes it again", "is not there, so that lines taken off the ledger's end would not be missed")
+	}
+	last := map[string]Entry{}
+	byHash := map[string]bool{}
+	revoked := map[string]bool{}
+	for _, e := range l.entries {
+		if e.Event == EventRevoke {
+			revoked[e.Serial] = true
+			continue
+		}
+		last[e.Name] = e
+		byHash[e.CertHash] = true
+	}
+	for _, c := range v.seen {
+		hash := certHash(c.cert)
+		switch {
+		case !byHash[hash]:
+			v.findings.add(c.path, "find out where it comes from, and renew it: "+renewCommand(c.name), "is not in the ledger: this store did not issue it, or the ledger lost it")
+		case last[c.name].CertHash != hash:
+			v.findings.add(c.path, renewCommand(c.name), "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
+		case revoked[last[c.name].Serial]:
+			v.findings.add(c.path, renewCommand(c.name)+" --new-key", "was revoked")
+		case c.keyGone && !last[c.name].KeyOnNode:
+			v.findings.add(c.path, "bring it back, or: "+renewCommand(c.name)+" --new-key", "its key was made here and is gone")
+		}
+		delete(last, c.name)
+	}
+	for _, e := range l.entries {
+		if _, lost := last[e.Name]; lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked[e.Serial] {
+			v.findings.add(ledgerName, "if nobody holds it any more: etcdsec pki revoke DIR "+e.Serial,
+				"%s with serial number %s is valid until %s and on disk nowhere", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
+			delete(last, e.Name)
+		}
+	}
+}
