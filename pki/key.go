@@ -81,7 +81,7 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
 	if ec, ok := key.(*ecdsa.PrivateKey); ok && !publicHalfAgrees(ec, block) {
-		return nil, errors.New("its public half is not that of its private half")
+		return nil, errors.New("its public half is not that of its private half, or its form is unknown")
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -100,7 +100,7 @@ func publicHalfAgrees(key *ecdsa.PrivateKey, block *pem.Block) bool {
 			Algorithm pkix.AlgorithmIdentifier
 			Key       []byte
 		}
-		if _, err := asn1.Unmarshal(der, &pkcs8); err != nil {
+		if _, err := asn1.Unmarshal(der, &pkcs8); err != nil || pkcs8.Version != 0 {
 			return false
 		}
 		der = pkcs8.Key
