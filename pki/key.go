@@ -10,8 +10,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -80,8 +78,8 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
-	if ec, ok := key.(*ecdsa.PrivateKey); ok && !publicHalfAgrees(ec, block) {
-		return nil, errors.New("its public half is not that of its private half, or its form is unknown")
+	if !written(key, block) {
+		return nil, errors.New("damaged, or in a form that `openssl pkey` would write otherwise")
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -90,32 +88,28 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// publicHalfAgrees looks at the copy of the public key that an EC key may carry (RFC 5915).
-// Go passes over it; openssl uses it.
-func publicHalfAgrees(key *ecdsa.PrivateKey, block *pem.Block) bool {
-	der := block.Bytes
-	if block.Type == "PRIVATE KEY" {
-		var pkcs8 struct {
-			Version   int
-			Algorithm pkix.AlgorithmIdentifier
-			Key       []byte
+// written says whether a key's DER is what Go and openssl write for it. The parsers pass
+// over a damaged public half, which openssl would use, and over unknown parts.
+func written(key any, block *pem.Block) bool {
+	var again []byte
+	var err error
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		if block.Type == "EC PRIVATE KEY" {
+			again, err = x509.MarshalECPrivateKey(k)
+			break
 		}
-		if _, err := asn1.Unmarshal(der, &pkcs8); err != nil || pkcs8.Version != 0 {
-			return false
+		again, err = x509.MarshalPKCS8PrivateKey(k)
+	case *rsa.PrivateKey:
+		if block.Type == "RSA PRIVATE KEY" {
+			again = x509.MarshalPKCS1PrivateKey(k)
+			break
 		}
-		der = pkcs8.Key
+		again, err = x509.MarshalPKCS8PrivateKey(k)
+	default:
+		again, err = x509.MarshalPKCS8PrivateKey(k)
 	}
-	var sec1 struct {
-		Version int
-		Key     []byte
-		Curve   asn1.ObjectIdentifier `asn1:"optional,explicit,tag:0"`
-		Public  asn1.BitString        `asn1:"optional,explicit,tag:1"`
-	}
-	if _, err := asn1.Unmarshal(der, &sec1); err != nil {
-		return false
-	}
-	public, err := key.PublicKey.Bytes()
-	return err == nil && (len(sec1.Public.Bytes) == 0 || bytes.Equal(sec1.Public.Bytes, public))
+	return err == nil && bytes.Equal(again, block.Bytes)
 }
 
 // samePublicKey says whether two public keys are equal.
