@@ -180,6 +180,7 @@ type PKI struct {
 	IssuingLifetime time.Duration
 	LeafLifetime    time.Duration
 	PermittedNames  []Range
+	CRL             bool // members check revocation lists
 
 	files Files // with {{.Name}} where a member's name goes
 }

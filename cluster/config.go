@@ -83,6 +83,8 @@ type PKIConfig struct {
 	// listed, so that members can join later without the root key: networks
 	// ("10.0.0.0/24") and domains ("etcd.example.internal", which covers its subdomains).
 	PermittedNames []string `yaml:"permittedNames"`
+	// CRL lets members check revocation lists, which etcd reads at every handshake.
+	CRL bool `yaml:"crl"`
 	// Files are the names of layout custom.
 	Files FilesConfig `yaml:"files"`
 }

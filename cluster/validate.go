@@ -35,6 +35,11 @@ func New(config Config) (*Cluster, error) {
 		Rotation:   v.rotation(spec.Rotation),
 	}
 	c.Clients = v.clients(spec.Clients, c.Etcd.Members, c.PKI.Layout)
+	if c.PKI.CRL && c.Etcd.Runtime == Hosted {
+		// Hosted members get a configuration file, and its format has no key for a CRL
+		// (etcd-io/etcd server/embed/config.go, securityConfig).
+		v.fault("spec.pki.crl", "hosted members are configured by a file, in which etcd has no setting for a revocation list")
+	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
 	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
 	if err := errors.Join(v.faults...); err != nil {
@@ -248,6 +253,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 		RootLifetime:    v.lifetime("spec.pki.rootLifetime", config.RootLifetime, 87600*time.Hour),
 		IssuingLifetime: v.lifetime("spec.pki.issuingLifetime", config.IssuingLifetime, 8760*time.Hour),
 		LeafLifetime:    v.lifetime("spec.pki.leafLifetime", config.LeafLifetime, 2160*time.Hour),
+		CRL:             config.CRL,
 	}
 	for i, s := range config.PermittedNames {
 		r, err := ParseRange(s)

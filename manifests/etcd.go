@@ -61,6 +61,8 @@ type tlsBlock struct {
 	TrustedCAFile  string `json:"trusted-ca-file"`
 	ClientCertFile string `json:"client-cert-file,omitempty"`
 	ClientKeyFile  string `json:"client-key-file,omitempty"`
+	// CRLFile has a flag and no key in etcd's configuration file.
+	CRLFile string `json:"-"`
 }
 
 // quotaBytes is the largest backend that etcd's documentation recommends.
@@ -106,6 +108,9 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 	if e.EnableGRPCGateway && c.OwnFlags() {
 		config.ClientTLS.ClientCertFile = at(files.GatewayClient.Cert)
 		config.ClientTLS.ClientKeyFile = at(files.GatewayClient.Key)
+	}
+	if c.PKI.CRL {
+		config.ClientTLS.CRLFile, config.PeerTLS.CRLFile = at(files.ClientCRL), at(files.PeerCRL)
 	}
 	if e.TLSMinVersion == tls.VersionTLS12 {
 		// With a minimum of TLS 1.3 etcd refuses to start with a list of suites.
@@ -185,15 +190,18 @@ func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
 		pod, err := staticPod(c, m, config)
 		return []File{{path.Join(dir, "etcd.yaml"), pod}}, err
 	}
+	var files []File
+	if c.Etcd.Runtime == cluster.Systemd {
+		files = append(files, File{path.Join(dir, "etcd.service"), systemdUnit(c, m, config)})
+	}
+	if c.PKI.CRL {
+		return files, nil // the unit has it all in flags
+	}
 	data, err := config.yaml()
 	if err != nil {
 		return nil, err
 	}
-	files := []File{{path.Join(dir, "etcd.conf.yaml"), data}}
-	if c.Etcd.Runtime == cluster.Systemd {
-		files = append(files, File{path.Join(dir, "etcd.service"), systemdUnit(c, m)})
-	}
-	return files, nil
+	return append([]File{{path.Join(dir, "etcd.conf.yaml"), data}}, files...), nil
 }
 
 func (config etcdConfig) yaml() ([]byte, error) {
@@ -238,6 +246,9 @@ func (config etcdConfig) flags() []string {
 		flags = append(flags,
 			"--client-cert-file="+config.ClientTLS.ClientCertFile,
 			"--client-key-file="+config.ClientTLS.ClientKeyFile)
+	}
+	if config.ClientTLS.CRLFile != "" {
+		flags = append(flags, "--client-crl-file="+config.ClientTLS.CRLFile, "--peer-crl-file="+config.PeerTLS.CRLFile)
 	}
 	if len(config.CipherSuites) > 0 {
 		flags = append(flags, "--cipher-suites="+strings.Join(config.CipherSuites, ","))

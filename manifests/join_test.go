@@ -23,7 +23,7 @@ import (
 func TestGainedMemberJoinsALiveCluster(t *testing.T) {
 	dir := t.TempDir()
 	store := filepath.Join(dir, "store")
-	three := start(t, dir, etcdtest.V3_6, "runtime: systemd")
+	three := start(t, dir, etcdtest.V3_6, "runtime: systemd", "")
 	line := "      - {name: etcd-2, addresses: [127.0.0.3]}\n"
 	four, err := cluster.Read("cluster.yaml", strings.NewReader(strings.Replace(string(three.YAML), line, line+"      - {name: etcd-3, addresses: [127.0.0.4], joining: true}\n", 1)))
 	if err != nil {

@@ -27,14 +27,16 @@ func TestGolden(t *testing.T) {
 		"static-pod": "runtime: static-pod",
 		"hosted":     "runtime: hosted",
 		"tls12":      "runtime: systemd\n    tlsMinVersion: TLS1.2",
+		"crl":        "runtime: systemd\n    pkiDir: /etc/etcd/pki",
 		"gateway":    "runtime: static-pod\n    enableGRPCGateway: true\n    dataDir: \"/srv/{{.Name}}\"",
 	}
+	more := map[string]string{"crl": "\n  pki: {crl: true}"}
 	for name, settings := range cases {
 		t.Run(name, func(t *testing.T) {
 			c := load(t, `
       - {name: etcd-0, addresses: [10.0.0.11, etcd-0.example.internal]}
       - {name: etcd-1, addresses: ["fd00::12"]}
-      - {name: etcd-2, addresses: [etcd-2.example.internal], joining: true}`, "3.6.16", settings)
+      - {name: etcd-2, addresses: [etcd-2.example.internal], joining: true}`+more[name], "3.6.16", settings)
 			written := 0
 			for _, m := range c.Etcd.Members {
 				files, err := Member(c, m)
@@ -96,7 +98,7 @@ func TestRealMembersStart(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			c := start(t, dir, tc.version, tc.settings)
+			c := start(t, dir, tc.version, tc.settings, "")
 			checkHandshakes(t, c, filepath.Join(dir, "store"))
 			for _, m := range c.Etcd.Members {
 				info, err := os.Stat(c.Etcd.DataDir(m))
@@ -108,8 +110,8 @@ func TestRealMembersStart(t *testing.T) {
 	}
 }
 
-// start bootstraps a cluster in dir and starts its members from the rendered files.
-func start(t *testing.T, dir, version, settings string) *cluster.Cluster {
+// start bootstraps a cluster, with more in its spec, in dir and starts its members from the rendered files.
+func start(t *testing.T, dir, version, settings, more string) *cluster.Cluster {
 	t.Helper()
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	ports, err := etcdtest.FreePortsOn(hosts, 3)
@@ -117,7 +119,7 @@ func start(t *testing.T, dir, version, settings string) *cluster.Cluster {
 		t.Fatal(err)
 	}
 	settings += fmt.Sprintf("\n    clientPort: %d\n    peerPort: %d\n    metricsPort: %d\n    pkiDir: \"%s/store/nodes/{{.Name}}/pki\"\n    dataDir: \"%s/data-{{.Name}}\"", ports[0], ports[1], ports[2], dir, dir)
-	c := load(t, "\n      - {name: etcd-0, addresses: [127.0.0.1]}\n      - {name: etcd-1, addresses: [127.0.0.2]}\n      - {name: etcd-2, addresses: [127.0.0.3]}", version, settings)
+	c := load(t, "\n      - {name: etcd-0, addresses: [127.0.0.1]}\n      - {name: etcd-1, addresses: [127.0.0.2]}\n      - {name: etcd-2, addresses: [127.0.0.3]}"+more, version, settings)
 	issue(t, c, filepath.Join(dir, "store"))
 	var configs []etcdtest.Config
 	for i, m := range c.Etcd.Members {

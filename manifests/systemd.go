@@ -11,12 +11,19 @@ import (
 // ConfigPath is where the unit finds the member's configuration on its node.
 const ConfigPath = "/etc/etcd/etcd.conf.yaml"
 
-// systemdUnit runs etcd as its own user with nothing but its data dir to write to.
-func systemdUnit(c *cluster.Cluster, m cluster.Member) []byte {
-	dataDir := c.Etcd.DataDir(m)
+// systemdUnit runs etcd as its own user with nothing but its data dir to write to. With
+// --config-file etcd ignores every flag, and in that file it knows no revocation list:
+// a member that checks one is configured by flags alone.
+func systemdUnit(c *cluster.Cluster, m cluster.Member, config etcdConfig) []byte {
+	dataDir, needs, command := c.Etcd.DataDir(m), ConfigPath+" and "+c.Etcd.PKIDir(m), "--config-file="+ConfigPath
+	readable := "both readable by that user alone"
+	if c.PKI.CRL {
+		needs, command = c.Etcd.PKIDir(m), "\\\n  "+strings.Join(config.flags(), " \\\n  ")
+		readable = "readable by that user alone"
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `# Written by etcdsec. Needs a user and group "etcd", %s and %s,
-# both readable by that user alone.
+	fmt.Fprintf(&b, `# Written by etcdsec. Needs a user and group "etcd", %s,
+# %s.
 [Unit]
 Description=etcd member %s of %s
 Documentation=https://etcd.io/docs/
@@ -27,13 +34,13 @@ Wants=network-online.target
 Type=notify
 User=etcd
 Group=etcd
-ExecStart=/usr/local/bin/etcd --config-file=%s
+ExecStart=/usr/local/bin/etcd %s
 Restart=on-failure
 RestartSec=5s
 TimeoutStartSec=0
 LimitNOFILE=65536
 UMask=0077
-`, ConfigPath, c.Etcd.PKIDir(m), m.Name, c.Name, ConfigPath)
+`, needs, readable, m.Name, c.Name, command)
 	if path.Dir(dataDir) == "/var/lib" {
 		fmt.Fprintf(&b, "StateDirectory=%s\nStateDirectoryMode=0700\n", path.Base(dataDir))
 	} else {

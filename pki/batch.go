@@ -188,3 +188,23 @@ func (b *batch) entries(w *Work) []Entry {
 	}
 	return entries
 }
+
+// revocationLists signs those that need it, and adds their ledger lines to the others.
+func (b *batch) revocationLists(dir string, w *Work, entries []Entry) ([]Entry, error) {
+	there, err := ReadLedger(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range w.lists {
+		if list.reason == "" {
+			continue
+		}
+		signer, number := w.cas[list.Signer], int64(len(there)+len(entries)+1)
+		if err := list.sign(signer, number, b.plan.LeafLifetime, b.config.Now); err != nil {
+			return nil, err
+		}
+		entries = append(entries, list.entry(signer, number, b.plan.LeafLifetime, b.plan.SpecHash, b.config.Now))
+		b.advance()
+	}
+	return entries, nil
+}

@@ -46,7 +46,11 @@ func (s *Store) Issue(ctx context.Context, w *Work, spec []byte, config IssueCon
 	if err := batch.leaves(ctx, w); err != nil {
 		return err
 	}
-	if err := appendLedger(s.Dir, batch.entries(w)); err != nil {
+	entries, err := batch.revocationLists(s.Dir, w, batch.entries(w))
+	if err != nil {
+		return err
+	}
+	if err := appendLedger(s.Dir, entries); err != nil {
 		return err
 	}
 	return s.write(batch, w)

@@ -78,7 +78,7 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
-	if !written(key, block) {
+	if !written(key, block) || !bytes.Equal(withoutBreaks(text[:len(text)-len(rest)]), withoutBreaks(pem.EncodeToMemory(block))) {
 		return nil, errors.New("damaged, or in a form that `openssl pkey` would write otherwise")
 	}
 	signer, ok := key.(crypto.Signer)
@@ -110,6 +110,10 @@ func written(key any, block *pem.Block) bool {
 		again, err = x509.MarshalPKCS8PrivateKey(k)
 	}
 	return err == nil && bytes.Equal(again, block.Bytes)
+}
+
+func withoutBreaks(text []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), nil), []byte("\n"), nil)
 }
 
 // samePublicKey says whether two public keys are equal.

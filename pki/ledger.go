@@ -27,10 +27,11 @@ const (
 	EventIssue  = "issue"  // a certificate was signed
 	EventImport = "import" // a certificate that another tool made was adopted
 	EventRevoke = "revoke" // a certificate was revoked; its line repeats what it was
+	EventCRL    = "crl"    // a revocation list was signed; its serial is the CRL number
 )
 
-// Entry is one line of the ledger: a certificate that was issued, imported or revoked. It
-// is on the disk before the certificate is released. Hashes, key IDs and serials are
+// Entry is one line of the ledger: a certificate that was issued, imported or revoked, or a
+// revocation list. It is on the disk before what it tells of is released. Hashes, key IDs and serials are
 // hexadecimal.
 type Entry struct {
 	Time      time.Time `json:"time"`

@@ -55,6 +55,7 @@ type Bundle struct {
 	Path   string
 	Trust  []TrustFile
 	Leaves []Leaf
+	CRLs   []RevocationFile
 }
 
 // TrustFile is a root certificate under the name by which etcd or a client loads it.
@@ -66,8 +67,10 @@ type Plan struct {
 	SpecHash     string
 	KeyAlgorithm cluster.KeyAlgorithm
 	LeafLifetime time.Duration
+	CRL          bool // whether members read revocation lists
 	Authorities  []Authority
 	Bundles      []Bundle
+	Lists        []RevocationList
 }
 
 var (
@@ -85,8 +88,13 @@ func NewPlan(c *cluster.Cluster) Plan {
 		SpecHash:     c.Hash(),
 		KeyAlgorithm: c.PKI.KeyAlgorithm,
 		LeafLifetime: c.PKI.LeafLifetime,
+		CRL:          c.PKI.CRL,
 	}
 	issuers := p.planAuthorities(c)
+	p.Lists = append(p.Lists, RevocationList{Root: ClientRoot, Signer: issuers.client})
+	if issuers.peerRoot != ClientRoot {
+		p.Lists = append(p.Lists, RevocationList{Root: PeerRoot, Signer: issuers.peer})
+	}
 	for _, m := range c.Etcd.Members {
 		p.Bundles = append(p.Bundles, memberBundle(c, m, issuers))
 	}
@@ -160,6 +168,7 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	if files.PeerCA != files.ClientCA {
 		b.Trust = append(b.Trust, TrustFile{files.PeerCA, by.peerRoot})
 	}
+	b.CRLs = []RevocationFile{{files.ClientCRL, ClientRoot}, {files.PeerCRL, by.peerRoot}}
 	add := func(role string, at cluster.KeyPair, l Leaf) {
 		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
 		b.Leaves = append(b.Leaves, l)

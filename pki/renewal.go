@@ -24,6 +24,8 @@ type Renewal struct {
 	// Jitter makes each leaf due earlier by a part of it that depends on its serial number,
 	// so that the leaves of one day do not all change on one day again.
 	Jitter time.Duration
+	// ListsOnly signs revocation lists and nothing else.
+	ListsOnly bool
 	// Authorities also renews CAs that expired or are due, with the keys they have.
 	Authorities bool
 }
@@ -49,7 +51,7 @@ func named(l Leaf, name string) bool {
 
 // selects says whether a leaf is among those that this run is about.
 func (r Renewal) selects(l Leaf) bool {
-	return len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
+	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
 }
 
 // wants says why a leaf is to be renewed; empty means that it is not.

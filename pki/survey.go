@@ -44,6 +44,9 @@ type Work struct {
 	cas     map[string]*ca       // by name; nil where it has to be issued
 	certify map[string]string    // authorities that get a certificate, and the ledger's reason
 	leaves  map[string]*leafWork // likewise
+	lists   []*crlWork
+	// copyLists says that some bundle lacks a revocation list that is there.
+	copyLists bool
 }
 
 // leafWork is one leaf to be signed.
@@ -67,10 +70,19 @@ func (w *Work) Due() bool {
 	return false
 }
 
-// Nothing says whether there is nothing to sign.
-func (w *Work) Nothing() bool { return w.count() == 0 }
+// Nothing says whether there is nothing to sign or to bring to a bundle.
+func (w *Work) Nothing() bool { return w.count() == 0 && !w.copyLists }
 
-func (w *Work) count() int { return len(w.certify) + len(w.leaves) }
+// count is the number of signatures to make.
+func (w *Work) count() int {
+	n := len(w.certify) + len(w.leaves)
+	for _, list := range w.lists {
+		if list.reason != "" {
+			n++
+		}
+	}
+	return n
+}
 
 // Survey compares the store with the plan and says what issuing, and the renewal that was
 // asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
@@ -103,6 +115,9 @@ func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error)
 		w.extend(&w.Steps[i])
 	}
 	w.Steps = append(w.Steps, leaves...)
+	if err := s.surveyCRLs(w, now); err != nil {
+		return nil, err
+	}
 	return w, s.checkKeys(w)
 }
 
@@ -302,6 +317,11 @@ func (w *Work) firstSigned(by Authority) string {
 			if l.Issuer == by.Name && w.leaves[l.Name] != nil {
 				return l.Name
 			}
+		}
+	}
+	for _, list := range w.lists {
+		if list.Signer == by.Name && list.reason != "" {
+			return "the revocation list of " + list.Root
 		}
 	}
 	return ""

@@ -26,6 +26,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	v.authorities()
 	v.leaves()
 	v.ledger()
+	v.lists()
 	v.duplicates()
 	found := v.findings.sorted()
 	for i := range found {
@@ -259,8 +260,11 @@ func (v *verification) ledger() {
 	byHash := map[string]bool{}
 	revoked := map[string]bool{}
 	for _, e := range l.entries {
-		if e.Event == EventRevoke {
+		switch e.Event {
+		case EventRevoke:
 			revoked[e.Serial] = true
+			continue
+		case EventCRL:
 			continue
 		}
 		last[e.Name] = e
@@ -285,6 +289,28 @@ func (v *verification) ledger() {
 			v.findings.add(ledgerName, "if nobody holds it any more: etcdsec pki revoke DIR "+e.Serial,
 				"%s with serial number %s is valid until %s and on disk nowhere", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.Name)
+		}
+	}
+}
+
+// lists compares the revocation lists with the ledger, and the bundles with the lists.
+func (v *verification) lists() {
+	w := &Work{plan: v.plan, cas: map[string]*ca{}}
+	for _, a := range v.plan.Authorities {
+		if cert := v.cas[a.Name]; cert != nil {
+			w.cas[a.Name] = &ca{Authority: a, cert: cert}
+		}
+	}
+	if err := v.store.surveyCRLs(w, v.now); err != nil {
+		return // the ledger is a finding already
+	}
+	for _, step := range w.Steps {
+		v.findings.add(path.Join(step.Path, step.File), fixRenew, "is not the revocation list that the ledger wants: %s", step.Detail)
+	}
+	for _, list := range w.lists {
+		if !v.plan.CRL && len(list.entries) > 0 {
+			v.findings.add(ledgerName, "set spec.pki.crl: true, etcdsec bootstrap, and restart the members with the new configuration",
+				"%d certificates below %s are revoked and valid still, and no member is told to read the list", len(list.entries), list.Root)
 		}
 	}
 }

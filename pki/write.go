@@ -25,6 +25,19 @@ func (s *Store) write(b *batch, w *Work) error {
 			return err
 		}
 	}
+	for _, list := range w.lists {
+		if list.reason == "" {
+			continue
+		}
+		at := b.plan.authority(list.Signer).Path()
+		files, err := s.filesAt(at)
+		if err != nil {
+			return err
+		}
+		if err := s.swap(at, replaceFiles(files, list.files()...), nil); err != nil {
+			return err
+		}
+	}
 	for _, bundle := range b.plan.Bundles {
 		files, err := s.nextFiles(bundle, b, w)
 		if err != nil {
@@ -98,9 +111,10 @@ func (s *Store) nextFiles(bundle Bundle, b *batch, w *Work) ([]durable.File, err
 		}
 	}
 	files, err := s.filesAt(bundle.Path)
-	if err != nil {
+	if err != nil || files == nil && changed == nil {
 		return nil, err
 	}
+	changed = append(changed, crlChanges(bundle, files, w)...)
 	for _, t := range bundle.Trust {
 		there := slices.ContainsFunc(files, func(f durable.File) bool { return f.Name == t.Name })
 		if there && w.certify[t.Root] == "" || !there && changed == nil {

@@ -247,12 +247,7 @@ func (a *app) printIssueResult(format string, r issueResult) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for i, next := range r.Next {
-		if i == 0 {
-			_, _ = fmt.Fprintln(a.stdout, "\nNext:")
-		}
-		_, _ = fmt.Fprintf(a.stdout, "%3d. %s\n", i+1, next)
-	}
+	a.printNext(r.Next)
 	issued, kept, written := counts["issue"]+counts["extend"], counts["keep"], counts["write"]+counts["update"]
 	would, did := "", ""
 	if n := counts["renew"]; n > 0 {
@@ -264,6 +259,16 @@ func (a *app) printIssueResult(format string, r issueResult) error {
 	}
 	a.narrate("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
 	return nil
+}
+
+// printNext prints what is left to do by hand.
+func (a *app) printNext(next []string) {
+	for i, s := range next {
+		if i == 0 {
+			_, _ = fmt.Fprintln(a.stdout, "\nNext:")
+		}
+		_, _ = fmt.Fprintf(a.stdout, "%3d. %s\n", i+1, s)
+	}
 }
 
 // storeError turns what kept a store closed into a way out.

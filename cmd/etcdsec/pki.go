@@ -8,6 +8,7 @@ func newPKICommand(a *app) *cobra.Command {
 		newPKIIssueCommand(a),
 		newPKIVerifyCommand(a),
 		newPKIRenewCommand(a),
+		newPKIRevokeCommand(a),
 		newPKIRecoverCommand(a),
 	)
 }

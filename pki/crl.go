@@ -1,0 +1,233 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// The files of an authority's revocation list. etcd 3.6 and later read DER alone, 3.5
+// reads both (etcd-io/etcd#17106), so members get DER; PEM is for everybody else.
+const (
+	crlName    = "ca.crl"
+	crlPEMName = "ca.crl.pem"
+)
+
+// RevocationList is one CRL of the plan. There is one for each root that a port trusts.
+type RevocationList struct {
+	Root   string // whose certificates it lists
+	Signer string // the authority that signs it
+}
+
+// RevocationFile is a CRL under the name by which etcd loads it.
+type RevocationFile struct{ Name, Root string }
+
+// crlWork is a list as it has to be.
+type crlWork struct {
+	RevocationList
+	entries []Entry // its revocations
+	der     []byte  // what there is, if it is as it has to be
+	reason  string  // why it must be signed; empty when it need not be
+}
+
+// revocations are the ledger's revocations of certificates below a root that have not
+// expired. Which authority signed one does not matter: etcd compares serial numbers alone.
+func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry {
+	var revoked []Entry
+	for _, e := range entries {
+		if e.Event == EventRevoke && names[e.Name] && now.Before(e.NotAfter) {
+			revoked = append(revoked, e)
+		}
+	}
+	return revoked
+}
+
+// below names the authorities and leaves whose certificates a root vouches for.
+func (p Plan) below(root string) map[string]bool {
+	names := map[string]bool{}
+	for _, a := range p.Authorities {
+		if a.Issuer == root || names[a.Issuer] {
+			names[a.Name] = true
+		}
+	}
+	for _, b := range p.Bundles {
+		for _, l := range b.Leaves {
+			if l.Root == root {
+				names[l.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+// surveyCRLs finds the lists that must be signed: those that lack a revocation, or that are
+// wanted and not there, or whose NextUpdate is near. etcd does not look at that date;
+// others do.
+func (s *Store) surveyCRLs(w *Work, now time.Time) error {
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, list := range w.plan.Lists {
+		work := &crlWork{RevocationList: list, entries: revocations(entries, retired(entries, w.plan, list.Root), now)}
+		signer := w.plan.authority(list.Signer)
+		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
+		der, err := durable.ReadFile(at, maxPEMSize)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if w.plan.CRL || len(work.entries) > 0 {
+				work.reason = "new"
+			}
+		case err != nil:
+			faults = append(faults, err)
+		default:
+			work.der, work.reason = der, work.whyStale(der, w.cas[list.Signer], now)
+		}
+		if work.reason != "" {
+			w.Steps = append(w.Steps, Step{
+				Action: ActionIssue, Name: list.Root + "/crl", Role: "crl", Path: signer.Path(), File: crlName,
+				Detail: fmt.Sprintf("%d certificates revoked; %s", len(work.entries), work.reason),
+			})
+		}
+		w.lists = append(w.lists, work)
+	}
+	for _, b := range w.plan.Bundles {
+		if len(b.CRLs) == 0 {
+			continue
+		}
+		files, err := s.filesAt(b.Path)
+		faults = append(faults, err)
+		if files == nil {
+			continue
+		}
+		for _, f := range crlChanges(b, files, w) {
+			w.copyLists = true
+			w.Steps = append(w.Steps, Step{Action: ActionIssue, Name: b.Path + "/" + f.Name, Role: "crl", Path: b.Path, File: f.Name, Detail: "the list as it is now"})
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// retired are all names below a root, those that the spec no longer has included.
+func retired(entries []Entry, plan Plan, root string) map[string]bool {
+	names := plan.below(root)
+	var roots []string
+	for _, e := range entries {
+		if e.Name == root && e.Role == "ca" {
+			roots = append(roots, e.SKID)
+		}
+	}
+	issuers := roots
+	for _, e := range entries {
+		if slices.Contains(issuers, e.IssuerKID) {
+			names[e.Name] = true
+			if e.Role == "ca" {
+				issuers = append(issuers, e.SKID)
+			}
+		}
+	}
+	return names
+}
+
+func (c *crlWork) whyStale(der []byte, signer *ca, now time.Time) string {
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return "it is damaged"
+	}
+	if signer == nil || list.CheckSignatureFrom(signer.cert) != nil {
+		return "its signer was replaced"
+	}
+	listed := map[string]bool{}
+	for _, e := range list.RevokedCertificateEntries {
+		listed[SerialString(e.SerialNumber)] = true
+	}
+	for _, e := range c.entries {
+		if !listed[e.Serial] {
+			return "it lacks " + e.Serial
+		}
+	}
+	if list.NextUpdate.Sub(now) <= list.NextUpdate.Sub(list.ThisUpdate)/3 {
+		return "its next update is near"
+	}
+	return ""
+}
+
+// sign makes the list. Its number is that of the ledger's line which records it, and so
+// grows and is never used twice.
+func (c *crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) error {
+	if signer.cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return fmt.Errorf("signing the revocation list of %s: %q may sign none: its key usage has no cRLSign, as in every CA that kubeadm makes; rotate it", c.Root, signer.cert.Subject.CommonName)
+	}
+	template := &x509.RevocationList{
+		Number:     big.NewInt(number),
+		ThisUpdate: now.Add(-backdate).UTC(),
+		NextUpdate: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC(),
+	}
+	for _, e := range c.entries {
+		serial, ok := new(big.Int).SetString(e.Serial, 16)
+		if !ok {
+			return fmt.Errorf("signing the revocation list of %s: the ledger has %q for a serial number", c.Root, e.Serial)
+		}
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: serial, RevocationTime: e.Time, ReasonCode: reasonCode(e.Reason),
+		})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, signer.cert, signer.key)
+	if err != nil {
+		return fmt.Errorf("signing the revocation list of %s: %w", c.Root, err)
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err == nil {
+		err = list.CheckSignatureFrom(signer.cert)
+	}
+	if err != nil {
+		return fmt.Errorf("verifying the revocation list of %s before its release: %w", c.Root, err)
+	}
+	c.der = der
+	return nil
+}
+
+// entry is the ledger's line about a list.
+func (c *crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHash string, now time.Time) Entry {
+	return Entry{
+		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
+		Name: c.Root + "/crl", Role: "crl", Subject: signer.cert.Subject.CommonName,
+		Serial: fmt.Sprintf("%x", number), NotBefore: now.Add(-backdate).UTC().Truncate(time.Second),
+		NotAfter: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
+		SKID:     hex.EncodeToString(signer.cert.SubjectKeyId), SpecHash: specHash,
+	}
+}
+
+func (c *crlWork) files() []durable.File {
+	return []durable.File{
+		{Name: crlName, Mode: 0o644, Data: c.der},
+		{Name: crlPEMName, Mode: 0o644, Data: pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: c.der})},
+	}
+}
+
+// crlChanges are the lists that a bundle lacks or has in another form. A bundle gets them
+// where its etcd reads them, and where one was there before.
+func crlChanges(b Bundle, has []durable.File, w *Work) []durable.File {
+	var changed []durable.File
+	for _, f := range b.CRLs {
+		at := slices.IndexFunc(has, func(h durable.File) bool { return h.Name == f.Name })
+		for _, list := range w.lists {
+			if list.Root == f.Root && list.der != nil && (at < 0 || !bytes.Equal(has[at].Data, list.der)) {
+				changed = append(changed, durable.File{Name: f.Name, Mode: 0o644, Data: list.der})
+			}
+		}
+	}
+	return changed
+}
