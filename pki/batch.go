@@ -25,6 +25,8 @@ type issuedLeaf struct {
 	cert    *x509.Certificate
 	certPEM []byte // with the CAs behind it
 	keyPEM  []byte // nil when the key stays as it is
+	// keyOnNode says that the key is not in the store.
+	keyOnNode bool
 }
 
 func (b *batch) advance() {
@@ -131,6 +133,9 @@ func (b *batch) leaf(l Leaf, w *Work, signer *leafSigner) (issuedLeaf, error) {
 	var issued issuedLeaf
 	subject := subject{key: work.state.key}
 	switch {
+	case work.csr != nil:
+		subject.key, subject.pub, subject.csr = nil, work.csr.PublicKey, work.csr.Raw
+		issued.keyOnNode = true
 	case work.newKey:
 		if subject.key, err = generateKey(b.plan.KeyAlgorithm); err != nil {
 			return issuedLeaf{}, fmt.Errorf("making the key of %s: %w", l.Name, err)
@@ -140,7 +145,7 @@ func (b *batch) leaf(l Leaf, w *Work, signer *leafSigner) (issuedLeaf, error) {
 		}
 	case subject.key == nil:
 		// Its key is on its node, and proved itself when the certificate was first signed.
-		subject.pub = work.state.chain[0].PublicKey
+		subject.pub, issued.keyOnNode = work.state.chain[0].PublicKey, true
 	}
 	if issued.cert, err = signer.sign(l, subject, notBefore, notAfter); err != nil {
 		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
@@ -182,7 +187,9 @@ func (b *batch) entries(w *Work) []Entry {
 	for _, bundle := range b.plan.Bundles {
 		for _, l := range bundle.Leaves {
 			if work := w.leaves[l.Name]; work != nil {
-				entries = append(entries, newEntry(l.Name, l.Role, work.reason, b.plan.SpecHash, b.issued[l.Name].cert, b.config.Now))
+				e := newEntry(l.Name, l.Role, work.reason, b.plan.SpecHash, b.issued[l.Name].cert, b.config.Now)
+				e.KeyOnNode = b.issued[l.Name].keyOnNode
+				entries = append(entries, e)
 			}
 		}
 	}

@@ -218,6 +218,23 @@ func clientBundle(c cluster.Client, by issuers) Bundle {
 	}
 }
 
+// Find returns the bundle and those of its leaves that a name means: a leaf ("etcd-0/server"),
+// a member ("etcd-0") or a client ("clients/backup", "backup").
+func (p Plan) Find(name string) (Bundle, []Leaf, bool) {
+	for _, b := range p.Bundles {
+		var leaves []Leaf
+		for _, l := range b.Leaves {
+			if named(l, name) {
+				leaves = append(leaves, l)
+			}
+		}
+		if leaves != nil {
+			return b, leaves, true
+		}
+	}
+	return Bundle{}, nil, false
+}
+
 // authority finds an authority by name.
 func (p Plan) authority(name string) Authority {
 	for _, a := range p.Authorities {

@@ -21,6 +21,8 @@ type Renewal struct {
 	// NewKey makes a new key for each; else a leaf keeps its key, so that a server may
 	// read the old certificate or the new one at any instant.
 	NewKey bool
+	// Requests are CSRs by leaf: those leaves, and nothing else, are signed for their keys.
+	Requests map[string]*x509.CertificateRequest
 	// Jitter makes each leaf due earlier by a part of it that depends on its serial number,
 	// so that the leaves of one day do not all change on one day again.
 	Jitter time.Duration
@@ -30,8 +32,45 @@ type Renewal struct {
 	Authorities bool
 }
 
-// check refuses names that the plan does not have.
-func (r Renewal) check(plan Plan) error {
+// newReason is the ledger's word for a leaf that was not there.
+func (r Renewal) newReason() string {
+	if r.Requests != nil {
+		return "csr"
+	}
+	return "new"
+}
+
+// checkRenewal refuses names that the plan does not have, and CSRs that it does not want.
+func (s *Store) checkRenewal(r Renewal, plan Plan) error {
+	faults := r.unknown(plan)
+	if r.Requests == nil {
+		return errors.Join(faults...)
+	}
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return err
+	}
+	seen := map[string]string{}
+	for _, b := range plan.Bundles {
+		for _, l := range b.Leaves {
+			csr := r.Requests[l.Name]
+			if csr == nil {
+				continue
+			}
+			err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries))
+			if first, twice := seen[string(csr.RawSubjectPublicKeyInfo)]; twice {
+				err = errors.Join(err, fmt.Errorf("its key is that of the request for %s too", first))
+			}
+			seen[string(csr.RawSubjectPublicKeyInfo)] = l.Name
+			if err != nil {
+				faults = append(faults, fmt.Errorf("the request for %s: %w", l.Name, err))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r Renewal) unknown(plan Plan) []error {
 	var faults []error
 	for _, name := range r.Names {
 		known := false
@@ -42,7 +81,7 @@ func (r Renewal) check(plan Plan) error {
 			faults = append(faults, fmt.Errorf("the spec has no member, client or leaf %q", name))
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 func named(l Leaf, name string) bool {
@@ -51,16 +90,21 @@ func named(l Leaf, name string) bool {
 
 // selects says whether a leaf is among those that this run is about.
 func (r Renewal) selects(l Leaf) bool {
+	if r.Requests != nil {
+		return r.Requests[l.Name] != nil
+	}
 	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
 }
 
 // wants says why a leaf is to be renewed; empty means that it is not.
 func (r Renewal) wants(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
 	switch {
-	case !r.selects(l) || !r.Due && !r.All && len(r.Names) == 0:
+	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
 		return ""
 	case len(problems) > 0:
 		return strings.Join(problems, "; ")
+	case r.Requests != nil:
+		return "for the key of a CSR; " + untilWords(earliestEnd(chain), now)
 	case r.All || len(r.Names) > 0:
 		return "asked for; " + untilWords(earliestEnd(chain), now)
 	}
@@ -76,6 +120,8 @@ func (r Renewal) wants(l Leaf, chain []*x509.Certificate, problems []string, now
 // reason is the ledger's word for a renewal.
 func (r Renewal) reason(problems []string) string {
 	switch {
+	case r.Requests != nil:
+		return "csr"
 	case len(problems) > 0:
 		return "not as planned"
 	case r.All || len(r.Names) > 0:

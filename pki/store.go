@@ -123,7 +123,7 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 		return nil, fmt.Errorf("%s: holds %d certificates, want the authority's own alone", certPath, len(certs))
 	}
 	loaded := &ca{Authority: a, cert: certs[0]}
-	if loaded.key, err = readKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if loaded.key, err = ReadKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var issuerCert *x509.Certificate
@@ -164,7 +164,7 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	if err != nil {
 		return leafState{}, err
 	}
-	key, err := readKey(keyPath)
+	key, err := ReadKey(keyPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return leafState{}, err
 	}
@@ -250,7 +250,8 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func readKey(path string) (crypto.Signer, error) {
+// ReadKey reads a private key's file, which nobody but its owner may be able to read.
+func ReadKey(path string) (crypto.Signer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -54,10 +55,15 @@ type leafWork struct {
 	reason string
 	state  leafState // what is there; empty for a leaf that is new
 	newKey bool
+	csr    *x509.CertificateRequest // for a key that is elsewhere
 }
 
-func (w *Work) sign(l Leaf, reason string, state leafState, newKey bool) {
-	w.leaves[l.Name] = &leafWork{reason: reason, state: state, newKey: newKey || state.chain == nil}
+func (w *Work) sign(l Leaf, reason string, state leafState, renewal Renewal) {
+	csr := renewal.Requests[l.Name]
+	w.leaves[l.Name] = &leafWork{
+		reason: reason, state: state, csr: csr,
+		newKey: csr == nil && (renewal.NewKey || state.chain == nil),
+	}
 }
 
 // Due says whether the plan and the store disagree in a way that this run does not mend.
@@ -189,7 +195,7 @@ func (w *Work) extend(step *Step) {
 func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, error) {
 	var steps []Step
 	var faults []error
-	if err := renewal.check(w.plan); err != nil {
+	if err := s.checkRenewal(renewal, w.plan); err != nil {
 		return nil, err
 	}
 	for _, b := range w.plan.Bundles {
@@ -205,8 +211,10 @@ func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, e
 				faults = append(faults, err)
 			case state.chain == nil:
 				if renewal.selects(l) {
-					w.sign(l, "new", state, true)
+					w.sign(l, renewal.newReason(), state, renewal)
 					step.Action, step.Detail = ActionIssue, describeLeaf(l)
+				} else if renewal.Requests != nil {
+					continue // the others' turn comes with their own
 				} else {
 					step.Action, step.Detail = ActionDue, "was not issued yet"
 				}
@@ -227,7 +235,7 @@ func (w *Work) surveyLeaf(l Leaf, state leafState, drifted []string, now time.Ti
 		if renewal.NewKey && state.key == nil {
 			return fmt.Errorf("renewing %s: its key is on its node only; make the new one there: etcdsec pki csr", l.Name)
 		}
-		w.sign(l, renewal.reason(problems), state, renewal.NewKey)
+		w.sign(l, renewal.reason(problems), state, renewal)
 		step.Action, step.Detail = ActionRenew, why
 		problems = nil
 	}

@@ -108,7 +108,7 @@ func (v *verification) authorities() {
 
 func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
-	key, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(at)))
+	key, err := ReadKey(filepath.Join(v.store.Dir, filepath.FromSlash(at)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if a.Issuer != "" && a.Name != PeerRoot {
@@ -179,7 +179,7 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	}
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
-	key, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt)))
+	key, err := ReadKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt)))
 	switch {
 	case err == nil:
 		pub = key.Public()

@@ -114,6 +114,12 @@ func (s *Store) nextFiles(bundle Bundle, b *batch, w *Work) ([]durable.File, err
 	if err != nil || files == nil && changed == nil {
 		return nil, err
 	}
+	for _, l := range bundle.Leaves {
+		if b.issued[l.Name].keyOnNode {
+			// A key that is here belongs to the certificate before; it stays in that version.
+			files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == l.KeyFile })
+		}
+	}
 	changed = append(changed, crlChanges(bundle, files, w)...)
 	for _, t := range bundle.Trust {
 		there := slices.ContainsFunc(files, func(f durable.File) bool { return f.Name == t.Name })

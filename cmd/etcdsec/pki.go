@@ -8,6 +8,9 @@ func newPKICommand(a *app) *cobra.Command {
 		newPKIIssueCommand(a),
 		newPKIVerifyCommand(a),
 		newPKIRenewCommand(a),
+		newPKICSRCommand(a),
+		newPKISignCommand(a),
+		newPKIInstallCommand(a),
 		newPKIRevokeCommand(a),
 		newPKIRecoverCommand(a),
 	)

@@ -1,0 +1,175 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A projected folder is how the kubelet keeps a Secret's files (its AtomicWriter): the
+// folder stays, its files are symlinks through one symlink "..data" to a versioned folder
+// inside it. So a container that has the folder mounted sees all files change at once; a
+// bundle, whose own name is the symlink, is mounted as the version it had at the start.
+const dataLink = "..data"
+
+// ProjectFiles brings files into the folder dir, all at once, and leaves every other file in
+// it as it is. Where files of these names were plain, their contents are first kept as
+// the version before. Names have no folder in front. The version before is kept.
+func ProjectFiles(dir string, files []File, owner *Owner) error {
+	if err := projectFiles(dir, files, owner); err != nil {
+		return fmt.Errorf("installing into %s: %w", dir, err)
+	}
+	return nil
+}
+
+func projectFiles(dir string, files []File, owner *Owner) error {
+	current, err := projectedVersion(dir)
+	if err != nil {
+		return err
+	}
+	if current == 0 {
+		if current, err = adoptPlainFiles(dir, files, owner); err != nil {
+			return err
+		}
+	}
+	next := projectedName(current + 1)
+	if err := os.RemoveAll(filepath.Join(dir, next)); err != nil { // a killed run's
+		return err
+	}
+	carried, err := carryOver(filepath.Join(dir, projectedName(current)), files)
+	if err != nil {
+		return err
+	}
+	if err := writeVersion(filepath.Join(dir, next), append(carried, files...), owner); err != nil {
+		_ = os.RemoveAll(filepath.Join(dir, next))
+		return err
+	}
+	// Names that are new point at nothing until the next step.
+	if err := linkNames(dir, files, owner); err != nil {
+		return err
+	}
+	if err := replaceLink(dir, dataLink, next, owner); err != nil {
+		return err
+	}
+	if err := SyncDir(dir); err != nil {
+		return err
+	}
+	if current > 1 {
+		return os.RemoveAll(filepath.Join(dir, projectedName(current-1)))
+	}
+	return nil
+}
+
+func projectedName(version int) string { return "..v." + strconv.Itoa(version) }
+
+// projectedVersion is 0 for a folder that is not projected yet.
+func projectedVersion(dir string) (int, error) {
+	target, err := os.Readlink(filepath.Join(dir, dataLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	number, _ := strings.CutPrefix(target, "..v.")
+	version, err := strconv.Atoi(number)
+	if err != nil || version < 1 || target != projectedName(version) {
+		return 0, fmt.Errorf("its %s points at %q, which this program did not make; give another folder", dataLink, target)
+	}
+	return version, nil
+}
+
+// adoptPlainFiles makes version 1 of the files that are there, so that readers never see
+// the new ones mixed with the old: each name becomes a symlink to what it was.
+func adoptPlainFiles(dir string, files []File, owner *Owner) (int, error) {
+	var plain []File
+	for _, f := range files {
+		info, err := os.Stat(filepath.Join(dir, f.Name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		const mostBytes = 1 << 20
+		data, err := ReadFile(filepath.Join(dir, f.Name), mostBytes)
+		if err != nil {
+			return 0, err
+		}
+		plain = append(plain, File{f.Name, info.Mode().Perm(), data})
+	}
+	first := projectedName(1)
+	if err := os.RemoveAll(filepath.Join(dir, first)); err != nil {
+		return 0, err
+	}
+	if err := writeVersion(filepath.Join(dir, first), plain, owner); err != nil {
+		return 0, err
+	}
+	if err := replaceLink(dir, dataLink, first, owner); err != nil {
+		return 0, err
+	}
+	return 1, linkNames(dir, plain, owner)
+}
+
+// carryOver are the files of a version that the next one does not replace.
+func carryOver(dir string, replaced []File) ([]File, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var kept []File
+	for _, e := range entries {
+		again := false
+		for _, f := range replaced {
+			again = again || f.Name == e.Name()
+		}
+		if again {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		const mostBytes = 1 << 20
+		data, err := ReadFile(filepath.Join(dir, e.Name()), mostBytes)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, File{e.Name(), info.Mode().Perm(), data})
+	}
+	return kept, nil
+}
+
+func linkNames(dir string, files []File, owner *Owner) error {
+	for _, f := range files {
+		target := filepath.Join(dataLink, f.Name)
+		if got, err := os.Readlink(filepath.Join(dir, f.Name)); err == nil && got == target {
+			continue
+		}
+		if err := replaceLink(dir, f.Name, target, owner); err != nil {
+			return err
+		}
+	}
+	return SyncDir(dir)
+}
+
+// replaceLink makes dir/name a symlink to target, in the place of what was there.
+func replaceLink(dir, name, target string, owner *Owner) error {
+	link := filepath.Join(dir, "."+name+".link")
+	if err := removeIfThere(link); err != nil {
+		return err
+	}
+	if err := os.Symlink(target, link); err != nil {
+		return err
+	}
+	if owner != nil {
+		if err := os.Lchown(link, owner.UID, owner.GID); err != nil {
+			return err
+		}
+	}
+	return os.Rename(link, filepath.Join(dir, name))
+}

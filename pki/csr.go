@@ -1,0 +1,148 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// NewKey makes a private key and its PEM.
+func NewKey(algorithm cluster.KeyAlgorithm) (crypto.Signer, []byte, error) {
+	key, err := generateKey(algorithm)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	return key, keyPEM, err
+}
+
+// NewRequest is a CSR in PEM: the key, proof of its possession, and the leaf's CN as a
+// hint for who handles the file. Nothing else in it would be looked at.
+func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
+	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: l.CommonName}}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+	if err != nil {
+		return nil, fmt.Errorf("requesting %s: %w", l.Name, err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// ParseRequest reads one CSR in PEM and checks its signature, which proves that who made
+// it has the key.
+func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
+	text := bytes.TrimSpace(data)
+	switch {
+	case len(text) == 0:
+		return nil, errors.New("the file is empty")
+	case text[0] == 0x30:
+		return nil, errors.New("DER, want PEM; openssl req -inform DER -in FILE -out FILE.pem")
+	case !bytes.HasPrefix(text, []byte("-----BEGIN ")):
+		return nil, errors.New("no PEM block at its start")
+	}
+	block, rest := pem.Decode(text)
+	switch {
+	case block == nil:
+		return nil, errors.New("its PEM block is cut short or damaged")
+	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
+		return nil, fmt.Errorf("a PEM block of type %q, want a certificate request", block.Type)
+	case len(bytes.TrimSpace(rest)) > 0:
+		return nil, errors.New("something stands behind its PEM block")
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("its signature does not prove the key: %w", err)
+	}
+	return csr, nil
+}
+
+// CheckRequest refuses a CSR that asks for more than the plan gives the leaf. What is
+// signed comes from the plan alone; but a request that says otherwise was made for
+// something else, or by somebody else.
+func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
+	var faults []error
+	for _, attribute := range csr.Subject.Names {
+		if !attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) || attribute.Value != l.CommonName {
+			faults = append(faults, fmt.Errorf("it asks for the subject %q, and %s is CN=%s", csr.Subject, l.Name, l.CommonName))
+			break
+		}
+	}
+	asked, other := namesOf(&x509.Certificate{IPAddresses: csr.IPAddresses, DNSNames: csr.DNSNames, EmailAddresses: csr.EmailAddresses, URIs: csr.URIs})
+	for _, name := range asked.Strings() {
+		if !slices.Contains(l.Names.Strings(), name) {
+			faults = append(faults, fmt.Errorf("it asks for the name %s, which is not one of %s: %q", name, l.Name, l.Names.Strings()))
+		}
+	}
+	if other > 0 {
+		faults = append(faults, errors.New("it asks for a URI or a mail address, which no leaf of etcd has"))
+	}
+	for _, extension := range csr.Extensions {
+		switch extension.Id.String() {
+		case "2.5.29.17": // SANs, checked above
+		case "2.5.29.19":
+			var constraints struct {
+				IsCA       bool `asn1:"optional"`
+				MaxPathLen int  `asn1:"optional,default:-1"`
+			}
+			if rest, err := asn1.Unmarshal(extension.Value, &constraints); err != nil || len(rest) > 0 || constraints.IsCA {
+				faults = append(faults, errors.New("it asks to be a CA"))
+			}
+		case "2.5.29.15", "2.5.29.37", "2.5.29.14": // key usages are the plan's, whatever it asks for
+		default:
+			faults = append(faults, fmt.Errorf("it asks for the extension %s, which no leaf of etcd has", extension.Id))
+		}
+	}
+	return errors.Join(append(faults, checkStrength(csr.PublicKey))...)
+}
+
+// weakestRSA is what NIST SP 800-57 allows at all.
+const weakestRSA = 2048
+
+func checkStrength(pub crypto.PublicKey) error {
+	switch key := pub.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < weakestRSA {
+			return fmt.Errorf("its RSA key has %d bits, want at least %d", key.N.BitLen(), weakestRSA)
+		}
+	case *ecdsa.PublicKey:
+		if key.Curve.Params().BitSize < 256 {
+			return fmt.Errorf("its key is on curve %s, want P-256 or larger", key.Curve.Params().Name)
+		}
+	case ed25519.PublicKey:
+	default:
+		return fmt.Errorf("a key of type %T, which etcd cannot use", pub)
+	}
+	return nil
+}
+
+// checkReuse refuses a key that another certificate has or had, or that was revoked.
+func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry) error {
+	sum := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
+	hash := hex.EncodeToString(sum[:])
+	for _, e := range entries {
+		switch {
+		case e.KeyHash != hash:
+		case e.Event == EventRevoke && e.Reason == "keyCompromise":
+			return fmt.Errorf("its key is that of %s, serial number %s, which was revoked because the key was stolen; make a new one", e.Name, e.Serial)
+		case e.Name != l.Name:
+			return fmt.Errorf("its key is that of %s already; each certificate has a key of its own", e.Name)
+		}
+	}
+	return nil
+}

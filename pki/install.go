@@ -1,0 +1,209 @@
+package pki
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// InstallConfig says what a node is about to install.
+type InstallConfig struct {
+	Signed string // the bundle's folder as the operator's store has it
+	Keys   string // where the node made its keys; empty: they are in Target
+	Target string // where etcd or the client reads them
+	Now    time.Time
+	// Own are the node's addresses; Sources are those from which it reaches the other
+	// members. Peers compare them with the certificate's names. No Own: nothing is compared.
+	Own, Sources []netip.Addr
+	// NewTrust allows a root that differs from the one that Target has.
+	NewTrust bool
+	Owner    *durable.Owner
+}
+
+// Installation is what a node will have: every file checked, nothing written yet.
+type Installation struct {
+	Files  []durable.File
+	Same   bool // Target has it all already
+	target string
+	owner  *durable.Owner
+}
+
+// PlanInstall checks a signed bundle against the node's keys, its roots and the node's own
+// addresses. All faults are joined.
+func PlanInstall(b Bundle, plan Plan, config InstallConfig) (*Installation, error) {
+	in := &Installation{Same: true, target: config.Target, owner: config.Owner}
+	var faults []error
+	for _, t := range b.Trust {
+		faults = append(faults, in.trust(t, config))
+	}
+	for _, l := range b.Leaves {
+		if err := in.leaf(l, plan, b, config); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", l.Name, err))
+		}
+	}
+	if at := slices.IndexFunc(b.Leaves, func(l Leaf) bool { return !l.Names.empty() }); at >= 0 && config.Own != nil {
+		faults = append(faults, checkOwnAddresses(b.Leaves[at].Names, config.Own, config.Sources))
+	}
+	for _, f := range b.CRLs {
+		data, err := durable.ReadFile(filepath.Join(config.Signed, filepath.FromSlash(f.Name)), maxPEMSize)
+		switch {
+		case err == nil:
+			in.add(durable.File{Name: f.Name, Mode: 0o644, Data: data})
+		case !errors.Is(err, fs.ErrNotExist):
+			faults = append(faults, err)
+		}
+	}
+	return in, errors.Join(faults...)
+}
+
+func (in *Installation) add(f durable.File) {
+	there, err := durable.ReadFile(filepath.Join(in.target, filepath.FromSlash(f.Name)), maxPEMSize)
+	in.Same = in.Same && err == nil && bytes.Equal(there, f.Data)
+	in.Files = append(in.Files, f)
+}
+
+// trust takes a root's file, if the node has the same or none.
+func (in *Installation) trust(t TrustFile, config InstallConfig) error {
+	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
+	certs, err := readCertificates(from)
+	if err != nil {
+		return err
+	}
+	if len(certs) != 1 {
+		return fmt.Errorf("%s: holds %d certificates, want one root", from, len(certs))
+	}
+	at := filepath.Join(config.Target, filepath.FromSlash(t.Name))
+	there, err := readCertificates(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !slices.ContainsFunc(there, certs[0].Equal) && !config.NewTrust:
+		return fmt.Errorf("%s has another root, %q; a node whose root changes must be restarted, and its peers must know the new one", at, there[0].Subject.CommonName)
+	case !config.NewTrust:
+		return nil // what is there has this root, and perhaps a second one of a rotation
+	}
+	in.add(durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(certs...)})
+	return nil
+}
+
+func (in *Installation) leaf(l Leaf, plan Plan, b Bundle, config InstallConfig) error {
+	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
+	chain, err := readCertificates(certPath)
+	if err != nil {
+		return err
+	}
+	keys := config.Keys
+	if keys == "" {
+		keys = config.Target
+	}
+	keyPath := filepath.Join(keys, filepath.FromSlash(l.KeyFile))
+	key, err := ReadKey(keyPath)
+	if err != nil {
+		return err
+	}
+	trust := slices.IndexFunc(b.Trust, func(t TrustFile) bool { return t.Root == l.Root })
+	roots, err := readCertificates(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
+	if err != nil {
+		return err
+	}
+	if err := verifyLeaf(l, chain, roots[0], key.Public(), config.Now); err != nil {
+		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)
+	}
+	keyPEM, err := durable.ReadFile(keyPath, maxPEMSize)
+	if err != nil {
+		return err
+	}
+	in.add(durable.File{Name: l.CertFile, Mode: 0o644, Data: encodeCertificates(chain...)})
+	in.add(durable.File{Name: l.KeyFile, Mode: 0o600, Data: keyPEM})
+	return nil
+}
+
+// checkOwnAddresses finds out whether the names are this node's. etcd refuses a peer whose
+// certificate does not name the address that it comes from (checkCertSAN in etcd's
+// client/pkg/transport/listener_tls.go).
+func checkOwnAddresses(names Names, own, sources []netip.Addr) error {
+	var named []netip.Addr
+	for _, ip := range names.IPs {
+		if !ip.IsLoopback() {
+			named = append(named, ip)
+		}
+	}
+	var faults []error
+	if len(named) > 0 && !slices.ContainsFunc(named, func(ip netip.Addr) bool { return slices.Contains(own, ip) }) {
+		faults = append(faults, fmt.Errorf("the certificates name %v, and this node has %v: are they another node's?", named, own))
+	}
+	for _, ip := range sources {
+		if len(named) > 0 && !slices.Contains(names.IPs, ip) {
+			faults = append(faults, fmt.Errorf("this node reaches the other members from %s, which its certificates do not name, so they would refuse it; add the address to the spec", ip))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Install brings the files to the node, each folder's at once.
+func (in *Installation) Install() error {
+	var folders []string
+	for _, f := range in.Files {
+		if dir := path.Dir(f.Name); !slices.Contains(folders, dir) {
+			folders = append(folders, dir)
+		}
+	}
+	for _, folder := range folders {
+		var files []durable.File
+		for _, f := range in.Files {
+			if path.Dir(f.Name) == folder {
+				f.Name = path.Base(f.Name)
+				files = append(files, f)
+			}
+		}
+		dir := filepath.Join(in.target, filepath.FromSlash(folder))
+		if err := durable.MakeDirs(dir, in.owner); err != nil {
+			return err
+		}
+		owner := in.owner
+		if owner == nil {
+			there, err := durable.OwnerOf(dir)
+			if err != nil {
+				return err
+			}
+			if there.UID != os.Geteuid() || there.GID != os.Getegid() {
+				owner = there
+			}
+		}
+		if err := durable.ProjectFiles(dir, files, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Requests reads the CSRs that a node made for the leaves of a bundle: files named as the
+// certificates will be, with .csr behind instead. Leaves without one are left out.
+func Requests(dir string, leaves []Leaf) (map[string]string, error) {
+	found := map[string]string{}
+	for _, l := range leaves {
+		at := filepath.Join(dir, filepath.FromSlash(RequestFile(l)))
+		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		found[l.Name] = at
+	}
+	return found, nil
+}
+
+// RequestFile is the name of a leaf's CSR, beside its key.
+func RequestFile(l Leaf) string {
+	return l.CertFile[:len(l.CertFile)-len(path.Ext(l.CertFile))] + ".csr"
+}
