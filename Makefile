@@ -93,7 +93,7 @@ c-compiler:
 	fi
 
 etcd-servers:
-	$(GO) run ./internal/etcdtest/prebuild
+	$(GO) run ./internal/oracle/prebuild
 
 # ---- Going further ------------------------------------------------------------------
 

@@ -111,6 +111,15 @@ func presets(l Layout) preset {
 	}
 }
 
+// FilesOf are the names of a layout, with a client of each role that it has files for.
+func FilesOf(l Layout) Files {
+	p := presets(l)
+	for _, r := range p.roles {
+		p.files.Clients = append(p.files.Clients, ClientFiles{string(r.role), r.KeyPair})
+	}
+	return p.files
+}
+
 // OwnFlags says whether etcd's flags come from this spec, as they do where the files are
 // named by etcdsec or kubeadm, and not from the tool whose PKI was imported.
 func (c *Cluster) OwnFlags() bool {

@@ -78,7 +78,7 @@ func (b *batch) leaves(ctx context.Context, w *Work) error {
 			}
 			todo = append(todo, l)
 			if signers[l.Issuer] == nil {
-				signer, err := newLeafSigner(w.cas[l.Issuer], b.config.Backend)
+				signer, err := newLeafSigner(w.cas[l.Issuer], b.config.Backend, w.remote)
 				if err != nil {
 					return err
 				}
@@ -89,7 +89,7 @@ func (b *batch) leaves(ctx context.Context, w *Work) error {
 	issued := make([]issuedLeaf, len(todo))
 	err := parallel(ctx, len(todo), func(i int) error {
 		var err error
-		issued[i], err = b.leaf(todo[i], w, signers[todo[i].Issuer])
+		issued[i], err = b.leaf(ctx, todo[i], w, signers[todo[i].Issuer])
 		b.advance()
 		return err
 	})
@@ -124,7 +124,7 @@ func parallel(ctx context.Context, n int, do func(i int) error) error {
 }
 
 // leaf signs one leaf and verifies it with crypto/x509 before anyone sees it.
-func (b *batch) leaf(l Leaf, w *Work, signer *leafSigner) (issuedLeaf, error) {
+func (b *batch) leaf(ctx context.Context, l Leaf, w *Work, signer *leafSigner) (issuedLeaf, error) {
 	issuer, work := w.cas[l.Issuer], w.leaves[l.Name]
 	notBefore, notAfter, err := leafLifetime(issuer.cert, b.plan.LeafLifetime, b.config.Now)
 	if err != nil {
@@ -147,7 +147,7 @@ func (b *batch) leaf(l Leaf, w *Work, signer *leafSigner) (issuedLeaf, error) {
 		// Its key is on its node, and proved itself when the certificate was first signed.
 		subject.pub, issued.keyOnNode = work.state.chain[0].PublicKey, true
 	}
-	if issued.cert, err = signer.sign(l, subject, notBefore, notAfter); err != nil {
+	if issued.cert, err = signer.sign(ctx, l, subject, notBefore, notAfter); err != nil {
 		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
 	}
 	chain := []*x509.Certificate{issued.cert}

@@ -26,8 +26,8 @@ func encodeCertificates(certs ...*x509.Certificate) []byte {
 func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	rest := bytes.TrimSpace(certPEM)
-	if len(rest) == 0 {
-		return nil, errors.New("the file is empty")
+	if err := notPEM(rest, "x509"); err != nil {
+		return nil, err
 	}
 	for len(rest) > 0 {
 		if !bytes.HasPrefix(rest, []byte("-----BEGIN ")) {
@@ -48,6 +48,19 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 		rest = bytes.TrimSpace(after)
 	}
 	return certs, nil
+}
+
+// notPEM names what a file is when it is not PEM at all. command is openssl's for its kind.
+func notPEM(data []byte, command string) error {
+	switch {
+	case len(data) == 0:
+		return errors.New("the file is empty")
+	case data[0] == 0x30:
+		return fmt.Errorf("it is DER, want PEM: openssl %s -inform DER -in FILE -out FILE.pem", command)
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return errors.New("a byte order mark stands before its first PEM block; take its three bytes off")
+	}
+	return nil
 }
 
 // serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).

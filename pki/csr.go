@@ -45,12 +45,10 @@ func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 // it has the key.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	text := bytes.TrimSpace(data)
-	switch {
-	case len(text) == 0:
-		return nil, errors.New("the file is empty")
-	case text[0] == 0x30:
-		return nil, errors.New("DER, want PEM; openssl req -inform DER -in FILE -out FILE.pem")
-	case !bytes.HasPrefix(text, []byte("-----BEGIN ")):
+	if err := notPEM(text, "req"); err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
 		return nil, errors.New("no PEM block at its start")
 	}
 	block, rest := pem.Decode(text)

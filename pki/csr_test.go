@@ -79,11 +79,11 @@ func TestHostileRequests(t *testing.T) {
 		"another's key":         {requestPEM(t, x509.CertificateRequest{}, taken), "its key is that of etcd-1/peer already"},
 		"bad signature":         {pem.EncodeToMemory(tampered), "does not prove the key"},
 		"empty":                 {[]byte(" \n"), "the file is empty"},
-		"DER":                   {tampered.Bytes, "DER, want PEM; openssl req"},
+		"DER":                   {tampered.Bytes, "it is DER, want PEM: openssl req"},
 		"a certificate":         {encodeCertificates(leavesOf(t, dir, c)["etcd-0/peer"]), "want a certificate request"},
 		"two":                   {bytes.Repeat(good, 2), "something stands behind"},
 		"truncated":             {good[:len(good)-30], "cut short"},
-		"UTF-8 mark in front":   {append([]byte("\xef\xbb\xbf"), good...), "no PEM block at its start"},
+		"UTF-8 mark in front":   {append([]byte("\xef\xbb\xbf"), good...), "a byte order mark"},
 	}
 	before := tree(t, dir)
 	for name, tc := range cases {

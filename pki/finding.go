@@ -3,6 +3,7 @@ package pki
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -25,3 +26,5 @@ func (f findings) sorted() []Finding {
 	slices.SortStableFunc(f, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
 	return slices.Compact(f)
 }
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -74,7 +74,7 @@ func (in *Installation) add(f durable.File) {
 // trust takes a root's file, if the node has the same or none.
 func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
-	certs, err := readCertificates(from)
+	certs, err := ReadCertificates(from)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 		return fmt.Errorf("%s: holds %d certificates, want one root", from, len(certs))
 	}
 	at := filepath.Join(config.Target, filepath.FromSlash(t.Name))
-	there, err := readCertificates(at)
+	there, err := ReadCertificates(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -98,7 +98,7 @@ func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 
 func (in *Installation) leaf(l Leaf, plan Plan, b Bundle, config InstallConfig) error {
 	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
-	chain, err := readCertificates(certPath)
+	chain, err := ReadCertificates(certPath)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (in *Installation) leaf(l Leaf, plan Plan, b Bundle, config InstallConfig) 
 		return err
 	}
 	trust := slices.IndexFunc(b.Trust, func(t TrustFile) bool { return t.Root == l.Root })
-	roots, err := readCertificates(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
+	roots, err := ReadCertificates(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
 	if err != nil {
 		return err
 	}

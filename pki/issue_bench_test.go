@@ -80,7 +80,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 		p.leaves = append(p.leaves, bundle.Leaves...)
 	}
 	for _, l := range p.leaves {
-		if p.signers[l.Issuer], err = newLeafSigner(work.cas[l.Issuer], backend); err != nil {
+		if p.signers[l.Issuer], err = newLeafSigner(work.cas[l.Issuer], backend, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -90,7 +90,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 func (p *ourPath) leaf() error {
 	l := p.leaves[p.next%len(p.leaves)]
 	p.next++
-	issued, err := p.batch.leaf(l, p.work, p.signers[l.Issuer])
+	issued, err := p.batch.leaf(context.Background(), l, p.work, p.signers[l.Issuer])
 	if err != nil {
 		return err
 	}

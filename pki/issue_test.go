@@ -101,7 +101,7 @@ func tree(t testing.TB, dir string) map[string]string {
 
 func readChain(t testing.TB, path string) []*x509.Certificate {
 	t.Helper()
-	certs, err := readCertificates(path)
+	certs, err := ReadCertificates(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,9 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 // behind it but white space. Errors never quote the input.
 func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	text := bytes.TrimSpace(keyPEM)
+	if err := notPEM(text, "pkey"); err != nil {
+		return nil, err
+	}
 	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
 		return nil, errors.New("no PEM block at its start")
 	}

@@ -1,7 +1,7 @@
 // Package pki issues and verifies the certificates of an etcd cluster and its clients.
 // The whole PKI is one table, the Plan, derived from the cluster spec; the Store is the
-// folder that holds what was issued, and the Ledger says what that was. The package uses
-// no network and says nothing to the user.
+// folder that holds what was issued, and the Ledger says what that was. The package says
+// nothing to the user, and uses the network only to ask a Remote.
 package pki
 
 import (

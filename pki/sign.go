@@ -1,10 +1,12 @@
 package pki
 
 import (
+	"context"
 	"crypto"
 	"crypto/fips140"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
@@ -13,13 +15,30 @@ import (
 
 // leafSigner signs leaves with one authority.
 type leafSigner struct {
-	std   leafcert.Signer
-	cfssl *cfsslca.Signer // nil for the std backend
+	std    leafcert.Signer
+	cfssl  *cfsslca.Signer // nil for the std backend
+	remote *cfsslca.Remote // in place of both
+}
+
+// Remote is a site's own `cfssl serve`, which signs leaves in place of the store's keys.
+type Remote struct{ server *cfsslca.Remote }
+
+// NewRemote prepares requests to a cfssl server, such as https://ca.example:8888. key is
+// the hexadecimal HMAC key of its auth provider; roots, when not nil, verify it.
+func NewRemote(url string, key []byte, roots *x509.CertPool) (*Remote, error) {
+	server, err := cfsslca.NewRemote(url, key, roots)
+	if err != nil {
+		return nil, err
+	}
+	return &Remote{server}, nil
 }
 
 // newLeafSigner takes crypto/x509 where cfssl 1.6.5 would panic: it computes subject key
 // IDs with SHA-1.
-func newLeafSigner(issuer *ca, backend Backend) (*leafSigner, error) {
+func newLeafSigner(issuer *ca, backend Backend, remote *Remote) (*leafSigner, error) {
+	if remote != nil {
+		return &leafSigner{remote: remote.server}, nil
+	}
 	s := &leafSigner{std: leafcert.Signer{CA: issuer.cert, Key: issuer.key}}
 	if backend == BackendStd || fips140.Enforced() {
 		return s, nil
@@ -45,7 +64,7 @@ func (s subject) public() crypto.PublicKey {
 
 // sign makes the leaf's certificate. cfssl signs for a CSR only; where there is neither
 // one nor a key to make one with, crypto/x509 signs.
-func (s *leafSigner) sign(l Leaf, whose subject, notBefore, notAfter time.Time) (*x509.Certificate, error) {
+func (s *leafSigner) sign(ctx context.Context, l Leaf, whose subject, notBefore, notAfter time.Time) (*x509.Certificate, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -56,12 +75,17 @@ func (s *leafSigner) sign(l Leaf, whose subject, notBefore, notAfter time.Time) 
 		NotBefore: notBefore, NotAfter: notAfter,
 	}
 	csr := whose.csr
-	if s.cfssl != nil && csr == nil && whose.key != nil {
+	if (s.cfssl != nil || s.remote != nil) && csr == nil && whose.key != nil {
 		if csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, whose.key); err != nil {
 			return nil, err
 		}
 	}
-	if s.cfssl == nil || csr == nil {
+	switch {
+	case s.remote != nil && csr == nil:
+		return nil, errors.New("its key is on its node, and a cfssl server signs for a CSR only: etcdsec pki csr")
+	case s.remote != nil:
+		return s.remote.Sign(ctx, r, csr)
+	case s.cfssl == nil || csr == nil:
 		return s.std.Sign(r, whose.public())
 	}
 	return s.cfssl.Sign(r, csr)

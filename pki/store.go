@@ -24,7 +24,9 @@ const maxPEMSize = 1 << 20
 
 // Store is the operator's folder of one cluster, held for this process alone.
 type Store struct {
-	Dir     string
+	Dir string
+	// Remote, when not nil, signs leaves in place of the keys in the store.
+	Remote  *Remote
 	release func()
 }
 
@@ -109,7 +111,7 @@ const (
 func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(a.Path()))
 	certPath, keyPath := filepath.Join(dir, caCertName), filepath.Join(dir, caKeyName)
-	certs, err := readCertificates(certPath)
+	certs, err := ReadCertificates(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
 			return nil, fmt.Errorf("%s is there and its certificate ca.crt is not; keys are never overwritten", keyPath)
@@ -154,7 +156,7 @@ type leafState struct {
 func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
 	keyPath := filepath.Join(dir, filepath.FromSlash(l.KeyFile))
-	chain, err := readCertificates(filepath.Join(dir, filepath.FromSlash(l.CertFile)))
+	chain, err := ReadCertificates(filepath.Join(dir, filepath.FromSlash(l.CertFile)))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
 			return leafState{}, fmt.Errorf("%s is there and its certificate is not; keys are never overwritten", keyPath)
@@ -238,7 +240,8 @@ func (s *Store) WriteFile(relative string, f durable.File, owner *durable.Owner)
 	return durable.WriteFile(dir, f, owner)
 }
 
-func readCertificates(path string) ([]*x509.Certificate, error) {
+// ReadCertificates reads a PEM file of one or more certificates.
+func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	data, err := durable.ReadFile(path, maxPEMSize)
 	if err != nil {
 		return nil, err
@@ -252,14 +255,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 
 // ReadKey reads a private key's file, which nobody but its owner may be able to read.
 func ReadKey(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	data, err := durable.ReadFile(path, maxPEMSize)
+	data, err := ReadSecret(path)
 	if err != nil {
 		return nil, err
 	}
@@ -268,4 +264,16 @@ func ReadKey(path string) (crypto.Signer, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// ReadSecret reads a file that nobody but its owner may be able to read.
+func ReadSecret(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	return durable.ReadFile(path, maxPEMSize)
 }

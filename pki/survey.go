@@ -46,6 +46,7 @@ type Work struct {
 	certify map[string]string    // authorities that get a certificate, and the ledger's reason
 	leaves  map[string]*leafWork // likewise
 	lists   []*crlWork
+	remote  *Remote // signs the leaves in place of the store's keys
 	// copyLists says that some bundle lacks a revocation list that is there.
 	copyLists bool
 }
@@ -94,7 +95,7 @@ func (w *Work) count() int {
 // asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
 // and an expired one unless authorities are to be renewed; so is a key without its certificate.
 func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error) {
-	w := &Work{plan: plan, cas: map[string]*ca{}, certify: map[string]string{}, leaves: map[string]*leafWork{}}
+	w := &Work{plan: plan, cas: map[string]*ca{}, certify: map[string]string{}, leaves: map[string]*leafWork{}, remote: s.Remote}
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
@@ -322,7 +323,7 @@ func (w *Work) firstSigned(by Authority) string {
 	}
 	for _, b := range w.plan.Bundles {
 		for _, l := range b.Leaves {
-			if l.Issuer == by.Name && w.leaves[l.Name] != nil {
+			if l.Issuer == by.Name && w.leaves[l.Name] != nil && w.remote == nil {
 				return l.Name
 			}
 		}

@@ -55,7 +55,7 @@ type onDisk struct {
 
 // read parses the certificates of a file, and says so when it cannot.
 func (v *verification) read(relative, fix string) []*x509.Certificate {
-	certs, err := readCertificates(filepath.Join(v.store.Dir, filepath.FromSlash(relative)))
+	certs, err := ReadCertificates(filepath.Join(v.store.Dir, filepath.FromSlash(relative)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		v.findings.add(relative, fix, "is not there")

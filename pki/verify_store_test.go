@@ -151,7 +151,7 @@ func TestVerifyFindings(t *testing.T) {
 		},
 		"empty key": {
 			func(dir string) error { return os.Truncate(filepath.Join(dir, "clients/auditor/client.key"), 0) }, day,
-			[]string{"clients/auditor/client.key: cannot be read: no PEM block at its start"},
+			[]string{"clients/auditor/client.key: cannot be read: the file is empty"},
 		},
 		"foreign trust": {
 			func(dir string) error {

@@ -43,6 +43,7 @@ func (o *issueOptions) flags(cmd *cobra.Command) {
 // signing is one verb that signs.
 type signing struct {
 	renewal pki.Renewal
+	remote  *pki.Remote // signs leaves in place of the store's keys
 	// render makes the files beside the certificates; nil makes none.
 	render func(*cluster.Cluster) ([]manifests.File, error)
 	// after adds to the result what the user is to do next; nil adds nothing.
@@ -113,6 +114,7 @@ func (a *app) sign(ctx context.Context, o issueOptions, dir string, s signing) e
 	}
 	defer store.Close()
 	a.warnOpenDir(dir)
+	store.Remote = s.remote
 
 	work, err := store.Survey(pki.NewPlan(c), config.Now, s.renewal)
 	if err != nil {

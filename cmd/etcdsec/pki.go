@@ -8,6 +8,7 @@ func newPKICommand(a *app) *cobra.Command {
 		newPKIIssueCommand(a),
 		newPKIVerifyCommand(a),
 		newPKIRenewCommand(a),
+		newPKIImportCommand(a),
 		newPKICSRCommand(a),
 		newPKISignCommand(a),
 		newPKIInstallCommand(a),

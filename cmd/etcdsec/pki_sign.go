@@ -17,6 +17,7 @@ import (
 
 func newPKISignCommand(a *app) *cobra.Command {
 	var o issueOptions
+	var remote remoteOptions
 	cmd := &cobra.Command{
 		Use:   "sign DIR NAME FOLDER|FILE",
 		Short: "Sign the certificate requests of a node",
@@ -32,21 +33,30 @@ and one that another certificate has or had.
 The bundle that is to go back to the node, without any key, is then in DIR: copy it and
 install it there with "etcdsec pki install".
 
+With --remote a site's own "cfssl serve" signs in place of the keys in DIR, by its profiles
+server, client and peer, with the HMAC key in --remote-key. DIR must have that CA's
+certificate as the authority (etcdsec pki import authority), and what comes back is taken
+only if it is what the spec wants and verifies below it.
+
 Reads DIR, the requests, and the spec: DIR/cluster.yaml, or the one given with -f. Writes
-DIR only.`,
+DIR only. Uses no network but for --remote.`,
 		Example: `  etcdsec pki sign ./store etcd-0 ./etcd-0/ --dry-run
   etcdsec pki sign ./store etcd-0 ./etcd-0/
-  etcdsec pki sign ./store backup ./client.csr`,
+  etcdsec pki sign ./store backup ./client.csr
+  etcdsec pki sign ./store etcd-0 ./etcd-0/ --remote https://ca.example:8888 --remote-key ./auth.hex`,
 		Args: args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.signRequests(cmd.Context(), o, given[0], given[1], given[2])
+			return a.signRequests(cmd.Context(), o, remote, given[0], given[1], given[2])
 		},
 	}
 	o.flags(cmd)
+	cmd.Flags().StringVar(&remote.url, "remote", "", "`URL` of a cfssl server that signs")
+	cmd.Flags().StringVar(&remote.keyPath, "remote-key", "", "`path` of its auth key, in hexadecimal")
+	cmd.Flags().StringVar(&remote.caPath, "remote-cacert", "", "`path` of the roots that verify its https (default: the system's)")
 	return cmd
 }
 
-func (a *app) signRequests(ctx context.Context, o issueOptions, dir, name, from string) error {
+func (a *app) signRequests(ctx context.Context, o issueOptions, r remoteOptions, dir, name, from string) error {
 	var err error
 	if o.spec, err = storeSpec(o.spec, dir); err != nil {
 		return err
@@ -63,13 +73,53 @@ func (a *app) signRequests(ctx context.Context, o issueOptions, dir, name, from 
 	if err != nil {
 		return failure(err, "")
 	}
+	remote, err := r.open()
+	if err != nil {
+		return usageError(err, "")
+	}
 	after := func(_ *cluster.Cluster, r *issueResult) {
 		folder := filepath.Join(dir, filepath.FromSlash(bundle.Path))
 		r.Next = append(r.Next,
 			fmt.Sprintf("copy %s to the node of %s", folder, name),
 			fmt.Sprintf("there: etcdsec pki install -f cluster.yaml %s FOLDER %s --keys KEYS", name, installTarget(c, bundle)))
 	}
-	return a.sign(ctx, o, dir, signing{renewal: pki.Renewal{Requests: requests}, after: after})
+	return a.sign(ctx, o, dir, signing{renewal: pki.Renewal{Requests: requests}, remote: remote, after: after})
+}
+
+// remoteOptions name a cfssl server.
+type remoteOptions struct{ url, keyPath, caPath string }
+
+// open reads the auth key out of a file that nobody else can read: it signs certificates.
+func (r remoteOptions) open() (*pki.Remote, error) {
+	if r.url == "" {
+		if r.keyPath+r.caPath != "" {
+			return nil, errors.New("--remote-key and --remote-cacert go with --remote")
+		}
+		return nil, nil
+	}
+	if r.keyPath == "" {
+		return nil, errors.New("--remote wants --remote-key, the file of the server's auth key")
+	}
+	key, err := pki.ReadSecret(r.keyPath)
+	if err != nil {
+		return nil, err
+	}
+	var roots *x509.CertPool
+	if r.caPath != "" {
+		certs, err := pki.ReadCertificates(r.caPath)
+		if err != nil {
+			return nil, err
+		}
+		roots = x509.NewCertPool()
+		for _, c := range certs {
+			roots.AddCert(c)
+		}
+	}
+	remote, err := pki.NewRemote(r.url, key, roots)
+	if err != nil {
+		return nil, fmt.Errorf("--remote: %w", err)
+	}
+	return remote, nil
 }
 
 // readRequests reads and checks the CSRs for some leaves out of a folder or one file.

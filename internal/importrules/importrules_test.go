@@ -35,8 +35,8 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable"}},
 
-	{[]string{"cluster", "audit", "internal/durable", "internal/etcdtest", "internal/importrules"}, nil},
-	{[]string{"internal/etcdtest/prebuild"}, []string{"internal/etcdtest"}},
+	{[]string{"cluster", "audit", "internal/durable", "internal/oracle", "internal/importrules"}, nil},
+	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
@@ -160,7 +160,7 @@ func TestViolations(t *testing.T) {
 		{"the command dials no etcd itself", "cmd/etcdsec", client, true},
 		{"the demo starts servers", "cmd/etcdsec-demo", own("internal/etcdtest"), false},
 		{"the demo writes and reads", "cmd/etcdsec-demo", client, false},
-		{"prebuild builds servers", "internal/etcdtest/prebuild", own("internal/etcdtest"), false},
+		{"prebuild builds programs", "internal/oracle/prebuild", own("internal/oracle"), false},
 		{"etcdtest stands alone", "internal/etcdtest", own("pki"), true},
 
 		{"the spec imports nothing of ours", "cluster", own("internal/durable"), true},

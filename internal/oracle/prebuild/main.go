@@ -1,4 +1,4 @@
-// Command prebuild builds every etcd server that the tests start, so that the time this
+// Command prebuild builds every program that the tests start, so that the time this
 // takes is seen before the tests and does not count against their deadlines.
 package main
 
@@ -8,14 +8,14 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/internal/oracle"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	for _, version := range append(etcdtest.Versions(), etcdtest.Vulnerable) {
-		if _, err := etcdtest.Binary(ctx, version, os.Stderr); err != nil {
+	for _, module := range oracle.Modules() {
+		if _, err := oracle.Binary(ctx, module, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "prebuild: error:", err)
 			os.Exit(1)
 		}

@@ -1,0 +1,229 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Adoption is what another tool made and a store takes over: authorities and bundles by the
+// names of the plan, with every file as it was.
+type Adoption struct {
+	Authorities map[string]AdoptedCA
+	Bundles     map[string][]durable.File // by Bundle.Path; keys 0600
+}
+
+// AdoptedCA is an authority's certificate, and its key where there is one.
+type AdoptedCA struct {
+	Certificate *x509.Certificate
+	KeyPEM      []byte
+}
+
+// Adopt enters what was adopted in the ledger and writes it. What the store has already is
+// kept: a run that was killed is finished by the next one, and another certificate under a
+// name that is taken is an error.
+func (s *Store) Adopt(plan Plan, spec []byte, adoption Adoption, now time.Time) error {
+	entries, missing, err := s.planAdoption(plan, adoption, now)
+	if err != nil {
+		return err
+	}
+	if err := s.keepSpec(spec); err != nil {
+		return err
+	}
+	if err := appendLedger(s.Dir, entries); err != nil {
+		return err
+	}
+	for _, a := range plan.Authorities {
+		if adopted, ok := missing.Authorities[a.Name]; ok {
+			files := []durable.File{{Name: caCertName, Mode: 0o644, Data: encodeCertificates(adopted.Certificate)}}
+			if adopted.KeyPEM != nil {
+				files = append(files, durable.File{Name: caKeyName, Mode: 0o600, Data: adopted.KeyPEM})
+			}
+			if err := s.swap(a.Path(), files, nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range plan.Bundles {
+		if files := missing.Bundles[b.Path]; files != nil {
+			if err := s.swap(b.Path, files, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CheckAdoption finds what Adopt would refuse, and writes nothing.
+func (s *Store) CheckAdoption(plan Plan, adoption Adoption, now time.Time) error {
+	_, _, err := s.planAdoption(plan, adoption, now)
+	return err
+}
+
+// planAdoption checks everything first and says what is to be entered and written.
+func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Entry, Adoption, error) {
+	missing := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
+	there, err := ReadLedger(s.Dir)
+	if err != nil {
+		return nil, missing, err
+	}
+	known := map[string]bool{}
+	for _, e := range there {
+		known[e.Name+" "+e.CertHash] = true
+	}
+	var entries []Entry
+	enter := func(name, role string, cert *x509.Certificate, keyOnNode bool) {
+		if known[name+" "+certHash(cert)] {
+			return
+		}
+		e := newEntry(name, role, "import", plan.SpecHash, cert, now)
+		e.Event, e.KeyOnNode = EventImport, keyOnNode
+		entries = append(entries, e)
+	}
+	var faults []error
+	cas := map[string]*x509.Certificate{}
+	for _, a := range plan.Authorities {
+		adopted, ok := adoption.Authorities[a.Name]
+		if !ok {
+			continue
+		}
+		cas[a.Name] = adopted.Certificate
+		loaded, err := s.loadCA(a, nil)
+		switch {
+		case err != nil && a.Issuer == "":
+			faults = append(faults, err)
+		case loaded != nil && !loaded.cert.Equal(adopted.Certificate):
+			faults = append(faults, fmt.Errorf("%s/%s is another certificate, %q; adopt into a new folder", a.Path(), caCertName, loaded.cert.Subject.CommonName))
+		default:
+			if err := adopted.check(a, cas[a.Issuer]); err != nil {
+				faults = append(faults, err)
+			}
+			enter(a.Name, "ca", adopted.Certificate, false)
+			if loaded == nil {
+				missing.Authorities[a.Name] = adopted
+			}
+		}
+	}
+	for _, b := range plan.Bundles {
+		files, ok := adoption.Bundles[b.Path]
+		if !ok {
+			continue
+		}
+		leaves, err := adoptedLeaves(b, files)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		for _, l := range leaves {
+			enter(l.Name, l.Role, l.cert, l.keyOnNode)
+		}
+		switch there, err := s.filesAt(b.Path); {
+		case err != nil:
+			faults = append(faults, err)
+		case there == nil:
+			missing.Bundles[b.Path] = files
+		case !sameFiles(there, files):
+			faults = append(faults, fmt.Errorf("%s is in the store already, and other files are in it", b.Path))
+		}
+	}
+	return entries, missing, errors.Join(faults...)
+}
+
+func (c AdoptedCA) check(a Authority, issuer *x509.Certificate) error {
+	var pub crypto.PublicKey
+	if c.KeyPEM != nil {
+		key, err := ParseKey(c.KeyPEM)
+		if err != nil {
+			return fmt.Errorf("the key of %s: %w", a.Name, err)
+		}
+		pub = key.Public()
+	}
+	if a.Issuer == "" {
+		issuer = nil
+	}
+	if err := errors.Join(caFaults(c.Certificate, issuer, pub)...); err != nil {
+		return fmt.Errorf("%s, %q: %w", a.Name, c.Certificate.Subject.CommonName, err)
+	}
+	return nil
+}
+
+type adoptedLeaf struct {
+	Leaf
+	cert      *x509.Certificate
+	keyOnNode bool
+}
+
+// adoptedLeaves are the leaves of a bundle that are among its files, each with its key.
+func adoptedLeaves(b Bundle, files []durable.File) ([]adoptedLeaf, error) {
+	data := map[string][]byte{}
+	for _, f := range files {
+		data[f.Name] = f.Data
+	}
+	var leaves []adoptedLeaf
+	var faults []error
+	for _, l := range b.Leaves {
+		certPEM, ok := data[l.CertFile]
+		if !ok {
+			continue
+		}
+		chain, err := ParseCertificates(certPEM)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", l.CertFile, err))
+			continue
+		}
+		keyPEM, withKey := data[l.KeyFile]
+		if withKey {
+			key, err := ParseKey(keyPEM)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", l.KeyFile, err))
+				continue
+			}
+			if !samePublicKey(key.Public(), chain[0].PublicKey) {
+				faults = append(faults, fmt.Errorf("%s does not belong to %s", l.KeyFile, l.CertFile))
+			}
+		}
+		leaves = append(leaves, adoptedLeaf{l, chain[0], !withKey})
+	}
+	return leaves, errors.Join(faults...)
+}
+
+func sameFiles(a, b []durable.File) bool {
+	names := map[string][]byte{}
+	for _, f := range a {
+		names[f.Name] = f.Data
+	}
+	for _, f := range b {
+		if data, ok := names[f.Name]; !ok || !bytes.Equal(data, f.Data) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// readForeign reads a file of another tool's folder, or nil where there is none. It does
+// not follow a symlink out of the folder.
+func readForeign(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	inside, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	if relative, err := filepath.Rel(inside, real); err != nil || !filepath.IsLocal(relative) {
+		return nil, fmt.Errorf("%s is a symlink out of %s, at %s; copy the file in its place", path, dir, real)
+	}
+	return durable.ReadFile(real, maxPEMSize)
+}

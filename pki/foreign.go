@@ -1,0 +1,280 @@
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Foreign is a member's folder as another tool made it.
+type Foreign struct {
+	Member string
+	Dir    string
+
+	Server, Peer     []*x509.Certificate // leaf first
+	ClientCA, PeerCA *x509.Certificate
+	Clients          map[string]*x509.Certificate // by the base of their file in the layout
+	Modes            map[string]os.FileMode       // of keys, by file
+	files            []durable.File
+	caKeys           map[string][]byte // PEM, by the authority's certificate file
+}
+
+// DetectLayout finds out which tool made a folder.
+func DetectLayout(dir string) (cluster.Layout, error) {
+	for _, l := range []cluster.Layout{cluster.LayoutKubeadm, cluster.LayoutK3s, cluster.LayoutKOps} {
+		f := cluster.FilesOf(l)
+		if isFile(dir, f.ClientCA) && isFile(dir, f.Server.Cert) && isFile(dir, f.Peer.Cert) {
+			return l, nil
+		}
+	}
+	return "", fmt.Errorf("%s is no PKI of kubeadm (etcd/ca.crt, etcd/server.crt, etcd/peer.crt), k3s (server-ca.crt, server-client.crt, peer-server-client.crt) or etcd-manager (clients/ca.crt, clients/server.crt, peers/me.crt); for other names give a spec with layout: custom", dir)
+}
+
+func isFile(dir, name string) bool {
+	info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// ReadForeign reads a member's folder by the names of a layout. Nothing in it is changed.
+func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
+	p := &Foreign{Member: member, Dir: dir, Clients: map[string]*x509.Certificate{}, Modes: map[string]os.FileMode{}, caKeys: map[string][]byte{}}
+	var faults []error
+	one := func(name string, required bool) []*x509.Certificate {
+		certs, err := p.certificates(name, required)
+		faults = append(faults, err)
+		return certs
+	}
+	p.ClientCA = first(one(f.ClientCA, true))
+	p.Server = one(f.Server.Cert, true)
+	faults = append(faults, p.key(f.Server.Key), p.key(f.Peer.Key), p.caKey(f.ClientCA))
+	p.Peer = one(f.Peer.Cert, true)
+	p.PeerCA = p.ClientCA
+	if f.PeerCA != f.ClientCA {
+		if ca := first(one(f.PeerCA, false)); ca != nil {
+			p.PeerCA = ca
+			faults = append(faults, p.caKey(f.PeerCA))
+		}
+	}
+	for _, c := range f.Clients {
+		if leaf := first(one(c.Cert, false)); leaf != nil {
+			p.Clients[c.Client] = leaf
+			faults = append(faults, p.key(c.Key))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("reading %s's PKI: %w", member, err)
+	}
+	return p, nil
+}
+
+func first(certs []*x509.Certificate) *x509.Certificate {
+	if len(certs) == 0 {
+		return nil
+	}
+	return certs[0]
+}
+
+func (p *Foreign) certificates(name string, required bool) ([]*x509.Certificate, error) {
+	data, err := readForeign(p.Dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		if required {
+			return nil, fmt.Errorf("%s is not there", filepath.Join(p.Dir, name))
+		}
+		return nil, nil
+	}
+	certs, err := ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
+	}
+	p.files = append(p.files, durable.File{Name: name, Mode: 0o644, Data: data})
+	return certs, nil
+}
+
+// key takes a leaf's key, if it is there; it may be on its node alone.
+func (p *Foreign) key(name string) error {
+	data, err := p.readKey(name)
+	if err != nil || data == nil {
+		return err
+	}
+	p.files = append(p.files, durable.File{Name: name, Mode: 0o600, Data: data})
+	return nil
+}
+
+func (p *Foreign) caKey(certName string) error {
+	name := certName[:len(certName)-len(filepath.Ext(certName))] + ".key"
+	data, err := p.readKey(name)
+	if data != nil {
+		p.caKeys[certName] = data
+	}
+	return err
+}
+
+func (p *Foreign) readKey(name string) ([]byte, error) {
+	data, err := readForeign(p.Dir, name)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	if _, err := ParseKey(data); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
+	}
+	info, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, err
+	}
+	p.Modes[name] = info.Mode().Perm()
+	return data, nil
+}
+
+// AdoptForeign is what a store takes over from the members' folders.
+func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, error) {
+	adoption := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
+	var faults []error
+	take := func(name string, cert *x509.Certificate, keyPEM []byte, from string) {
+		adopted, ok := adoption.Authorities[name]
+		switch {
+		case !ok:
+			adopted = AdoptedCA{Certificate: cert, KeyPEM: keyPEM}
+		case !adopted.Certificate.Equal(cert):
+			faults = append(faults, fmt.Errorf("the members trust different roots: %s has %q, another has %q; bring the cluster to one first", from, cert.Subject, adopted.Certificate.Subject))
+		case adopted.KeyPEM == nil:
+			adopted.KeyPEM = keyPEM
+		}
+		adoption.Authorities[name] = adopted
+	}
+	for _, p := range members {
+		m, ok := c.Member(p.Member)
+		if !ok {
+			faults = append(faults, fmt.Errorf("the spec has no member %q", p.Member))
+			continue
+		}
+		files := c.Files(m)
+		take(ClientRoot, p.ClientCA, p.caKeys[files.ClientCA], p.Member)
+		if plan.authority(PeerRoot).Name != "" {
+			take(PeerRoot, p.PeerCA, p.caKeys[files.PeerCA], p.Member)
+		}
+		adoption.Bundles["nodes/"+p.Member+"/pki"] = p.files
+	}
+	return adoption, errors.Join(faults...)
+}
+
+// keyAlgorithmOf names a key in the words of the spec, and says whether the spec has it.
+func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		switch key.Curve {
+		case elliptic.P256():
+			return cluster.ECDSAP256, true
+		case elliptic.P384():
+			return cluster.ECDSAP384, true
+		}
+	case *rsa.PublicKey:
+		switch bits := key.N.BitLen(); {
+		case bits >= 4096:
+			return cluster.RSA4096, true
+		case bits >= 3072:
+			return cluster.RSA3072, true
+		}
+	case ed25519.PublicKey:
+		return cluster.Ed25519, true
+	}
+	return cluster.ECDSAP256, false
+}
+
+// Weaknesses says what is weak in a foreign PKI, which works all the same.
+func Weaknesses(members []*Foreign, now time.Time) []Finding {
+	var f findings
+	if len(members) == 0 {
+		return nil
+	}
+	p := members[0]
+	if p.ClientCA.Equal(p.PeerCA) {
+		f.add("ca", "rotate to two roots, or set etcd's --peer-cert-allowed-hostname", "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
+	}
+	f.caWeaknesses("client CA", p.ClientCA, now)
+	if !p.ClientCA.Equal(p.PeerCA) {
+		f.caWeaknesses("peer CA", p.PeerCA, now)
+	}
+	keys := map[string]string{}
+	for _, p := range members {
+		for _, name := range sortedNames(p.caKeys) {
+			f.add(p.Member+"/"+name, "take the key off the node: the store has it now", "the CA's key is on the node: whoever takes the node makes any certificate")
+		}
+		for _, name := range sortedNames(p.Modes) {
+			if p.Modes[name]&0o077 != 0 {
+				f.add(p.Member+"/"+name, "chmod 600, and etcdsec pki renew --new-key", "has mode %04o, so others may have read the key", p.Modes[name])
+			}
+		}
+		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
+		for name, leaf := range p.Clients {
+			leaves[name] = leaf
+		}
+		for _, name := range sortedNames(leaves) {
+			f.leafWeaknesses(p, name, leaves[name], now)
+			if other, twice := keys[keyHash(leaves[name])]; twice {
+				f.add(p.Member+"/"+name, "etcdsec pki renew --new-key", "has the same key as %s", other)
+			}
+			keys[keyHash(leaves[name])] = p.Member + "/" + name
+		}
+	}
+	return f.sorted()
+}
+
+func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time) {
+	const rotate = "etcdsec pki rotate"
+	if ca.MaxPathLen < 0 {
+		f.add(name, rotate, "%q has no path length: what it signs may be a CA", ca.Subject.CommonName)
+	}
+	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		f.add(name, rotate, "%q may sign no revocation list", ca.Subject.CommonName)
+	}
+	if Due(ca, now) {
+		f.add(name, rotate, "%q: %s", ca.Subject.CommonName, untilWords(ca.NotAfter, now))
+	}
+	if _, strong := keyAlgorithmOf(ca); !strong {
+		f.add(name, rotate, "%q has a weak key", ca.Subject.CommonName)
+	}
+}
+
+// longLeaf is what the CA/Browser Forum once allowed, and far above what renewing by a timer needs.
+const longLeaf = 398 * 24 * time.Hour
+
+func (f *findings) leafWeaknesses(p *Foreign, name string, leaf *x509.Certificate, now time.Time) {
+	at := p.Member + "/" + name
+	const renew = "etcdsec pki renew"
+	if len(leaf.Subject.Organization) > 0 {
+		f.add(at, renew, "is of the organization %q, which etcd does not read and kube-apiserver takes for a group", leaf.Subject.Organization)
+	}
+	if leaf.NotAfter.Sub(leaf.NotBefore) > longLeaf {
+		f.add(at, renew, "is valid for %d days", int(leaf.NotAfter.Sub(leaf.NotBefore).Hours()/24))
+	}
+	ca := p.ClientCA
+	if name == "peer" {
+		ca = p.PeerCA
+	}
+	if leaf.NotAfter.After(ca.NotAfter) {
+		f.add(at, renew, "outlives its CA, which ends on %s", ca.NotAfter.Format(time.DateOnly))
+	}
+	if Due(leaf, now) {
+		f.add(at, renew, "%s", untilWords(leaf.NotAfter, now))
+	}
+	if _, strong := keyAlgorithmOf(leaf); !strong {
+		f.add(at, "etcdsec pki renew --new-key", "has a weak key")
+	}
+	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		f.add(at, "turn the gRPC gateway off, then etcdsec pki renew", "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)
+	}
+}

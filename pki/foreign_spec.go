@@ -1,0 +1,130 @@
+package pki
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// SpecConfig is what a foreign PKI does not say of its cluster.
+type SpecConfig struct {
+	Name    string
+	Version string // of etcd
+	Layout  cluster.Layout
+}
+
+// ForeignSpec writes the spec of a cluster whose PKI was found: members with the names that
+// their certificates have, clients, and a hierarchy that is what it was. The notes say
+// what could not be taken over.
+func ForeignSpec(config SpecConfig, members []*Foreign) (yaml []byte, notes []string) {
+	var b strings.Builder
+	p := members[0]
+	algorithm, strong := keyAlgorithmOf(p.Server[0])
+	if !strong {
+		notes = append(notes, fmt.Sprintf("keys are weak or of an algorithm that no spec has; new ones are %s", algorithm))
+	}
+	hierarchy := cluster.Single
+	if p.ClientCA.Equal(p.PeerCA) {
+		hierarchy = cluster.Shared
+	}
+	runtime := cluster.StaticPod
+	if config.Layout == cluster.LayoutK3s {
+		runtime = cluster.Systemd
+	}
+	fmt.Fprintf(&b, `# Written by etcdsec from the certificates of a running cluster. See that version, ports
+# and addresses are what they are before anything is renewed.
+apiVersion: %s
+kind: %s
+metadata: {name: %s}
+spec:
+  etcd:
+    version: %q
+    runtime: %s
+`, cluster.APIVersion, cluster.Kind, config.Name, config.Version, runtime)
+	if slices.Contains(p.Server[0].ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		b.WriteString("    enableGRPCGateway: true          # the server certificates are client certificates too\n")
+	}
+	b.WriteString("    members:\n")
+	shared := sharedNames(members)
+	for _, p := range members {
+		addresses, dropped := addressesOf(p, shared)
+		if len(dropped) > 0 {
+			notes = append(notes, fmt.Sprintf("%s: left out %s, which other members' certificates have too or which are no addresses", p.Member, strings.Join(dropped, " ")))
+		}
+		fmt.Fprintf(&b, "      - {name: %s, addresses: [%s]}\n", p.Member, strings.Join(addresses, ", "))
+	}
+	b.WriteString(clientsOf(p))
+	fmt.Fprintf(&b, "  pki: {layout: %s, hierarchy: %s, keyAlgorithm: %s}\n", config.Layout, hierarchy, algorithm)
+	return []byte(b.String()), notes
+}
+
+// clientsOf lists the clients whose certificates lie with the members, under the CNs by
+// which etcd knows them. A CN that no client may have keeps the default name.
+func clientsOf(p *Foreign) string {
+	var lines []string
+	for _, role := range sortedNames(p.Clients) {
+		cn := p.Clients[role].Subject.CommonName
+		if a, err := cluster.ParseAddress(cn); err == nil && a.DNS == cn && !strings.Contains(cn, ".") && len(cn) < 64 {
+			lines = append(lines, fmt.Sprintf("    - {name: %s, role: %s}\n", cn, role))
+		}
+	}
+	if lines == nil {
+		return ""
+	}
+	return "  clients:\n" + strings.Join(lines, "")
+}
+
+// sharedNames are the names that several members have, such as that of a service.
+func sharedNames(members []*Foreign) []string {
+	count := map[string]int{}
+	for _, p := range members {
+		for _, name := range allNames(p).Strings() {
+			count[name]++
+		}
+	}
+	var shared []string
+	for _, name := range sortedNames(count) {
+		if count[name] > 1 {
+			shared = append(shared, name)
+		}
+	}
+	return shared
+}
+
+func allNames(p *Foreign) Names {
+	peer, _ := namesOf(p.Peer[0])
+	server, _ := namesOf(p.Server[0])
+	return peer.union(server)
+}
+
+// addressesOf are a member's own addresses: IP addresses first, as the first is advertised.
+func addressesOf(p *Foreign, shared []string) (addresses, dropped []string) {
+	everywhere := loopback().Strings()
+	for _, name := range allNames(p).Strings() {
+		if slices.Contains(everywhere, name) {
+			continue
+		}
+		a, err := cluster.ParseAddress(name)
+		switch {
+		case err != nil || slices.Contains(shared, name):
+			dropped = append(dropped, name)
+		case a.IP.Is6():
+			addresses = append(addresses, fmt.Sprintf("%q", name))
+		default:
+			addresses = append(addresses, name)
+		}
+	}
+	if len(addresses) == 0 {
+		// Members that live on loopback: a cluster on one machine.
+		for _, ip := range allNames(p).IPs {
+			if ip != netip.IPv6Loopback() {
+				return []string{ip.String()}, dropped
+			}
+		}
+	}
+	return addresses, dropped
+}
