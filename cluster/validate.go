@@ -40,6 +40,9 @@ func New(config Config) (*Cluster, error) {
 		// (etcd-io/etcd server/embed/config.go, securityConfig).
 		v.fault("spec.pki.crl", "hosted members are configured by a file, in which etcd has no setting for a revocation list")
 	}
+	if c.PKI.Layout == LayoutKubeadm && len(c.Etcd.Members) > 1 && strings.Contains(c.Etcd.pkiDir+c.Etcd.dataDir, namePlaceholder) {
+		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so %s cannot be in them", namePlaceholder)
+	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
 	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
 	if err := errors.Join(v.faults...); err != nil {

@@ -182,8 +182,12 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// Member renders what one member's node needs beside its certificates.
+// Member renders what one member's node needs beside its certificates. Where another tool
+// runs etcd by its own configuration, that is nothing.
 func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
+	if c.PKI.Layout != cluster.LayoutCustom && c.PKI.Layout != cluster.LayoutEtcdsec || c.PKI.Hierarchy == cluster.Shared {
+		return nil, nil
+	}
 	config := newEtcdConfig(c, m)
 	dir := path.Join("nodes", m.Name)
 	if c.Etcd.Runtime == cluster.StaticPod {

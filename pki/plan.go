@@ -154,13 +154,23 @@ func serverEKUs(c *cluster.Cluster) []x509.ExtKeyUsage {
 func allMemberNames(c *cluster.Cluster) Names {
 	all := loopback()
 	for _, m := range c.Etcd.Members {
-		all = all.union(hostNames(m.Host))
+		all = all.union(memberNames(c, m))
 	}
 	return all
 }
 
+// memberNames are the names of a member's server and peer certificates. kubeadm wants its
+// node's name among them, which is the member's (cmd/kubeadm/app/util/pkiutil, GetEtcdAltNames).
+func memberNames(c *cluster.Cluster, m cluster.Member) Names {
+	names := hostNames(m.Host)
+	if c.PKI.Layout == cluster.LayoutKubeadm {
+		names = names.union(Names{DNS: []string{m.Name}})
+	}
+	return names
+}
+
 func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
-	names, files := hostNames(m.Host), c.Files(m)
+	names, files := memberNames(c, m), c.Files(m)
 	b := Bundle{
 		Path:  path.Join("nodes", m.Name, "pki"),
 		Trust: []TrustFile{{files.ClientCA, ClientRoot}},

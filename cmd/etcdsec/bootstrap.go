@@ -31,7 +31,10 @@ are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no net
 }
 
 func memberFiles(c *cluster.Cluster) ([]manifests.File, error) {
-	var files []manifests.File
+	files, err := manifests.Cluster(c)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range c.Etcd.Members {
 		rendered, err := manifests.Member(c, m)
 		if err != nil {

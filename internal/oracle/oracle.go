@@ -15,12 +15,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
 // Modules are the folders below test/ that hold a program.
 func Modules() []string {
-	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl"}
+	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl", "kubeadm"}
 }
 
 // Binary returns the path of the program of a module below test/. The first call on a
@@ -60,9 +61,17 @@ func Binary(ctx context.Context, module string, progress io.Writer) (string, err
 	return path, nil
 }
 
+// ldflagsName is a file of a module with linker flags of its own, such as a version.
+const ldflagsName = "ldflags"
+
 func build(ctx context.Context, module, path string) error {
 	tmp := path + ".tmp"
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", tmp, ".")
+	more, err := os.ReadFile(filepath.Join(module, ldflagsName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	flags := strings.TrimSpace("-s -w " + string(more))
+	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-ldflags="+flags, "-o", tmp, ".")
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -103,9 +112,9 @@ func cacheDir() (string, error) {
 func sourceHash(module string) (string, error) {
 	h := sha256.New()
 	_, _ = io.WriteString(h, runtime.Version()) // a hash takes every write
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+	for _, name := range []string{"go.mod", "go.sum", "main.go", ldflagsName} {
 		data, err := os.ReadFile(filepath.Join(module, name))
-		if err != nil {
+		if err != nil && (name != ldflagsName || !errors.Is(err, fs.ErrNotExist)) {
 			return "", err
 		}
 		_, _ = h.Write(data)

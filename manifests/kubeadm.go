@@ -1,0 +1,79 @@
+package manifests
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// The parts of kubeadm's ClusterConfiguration (kubeadm.k8s.io/v1beta4) that concern etcd.
+type (
+	kubeadmConfig struct {
+		APIVersion      string      `json:"apiVersion"`
+		Kind            string      `json:"kind"`
+		CertificatesDir string      `json:"certificatesDir"`
+		Etcd            kubeadmEtcd `json:"etcd"`
+	}
+	kubeadmEtcd struct {
+		Local kubeadmLocalEtcd `json:"local"`
+	}
+	kubeadmLocalEtcd struct {
+		ImageTag  string       `json:"imageTag"`
+		DataDir   string       `json:"dataDir"`
+		ExtraArgs []kubeadmArg `json:"extraArgs"`
+	}
+	kubeadmArg struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+)
+
+// kubeadmFile is what `kubeadm init` is to be told of etcd, which it then runs itself: an
+// extraArg replaces kubeadm's own flag of that name, and it sets names, URLs and the other
+// files of each node alone.
+func kubeadmFile(c *cluster.Cluster) (File, error) {
+	m := c.Etcd.Members[0]
+	config := newEtcdConfig(c, m)
+	args := []kubeadmArg{
+		{"peer-trusted-ca-file", config.PeerTLS.TrustedCAFile},
+		{"tls-min-version", config.TLSMinVersion},
+		{"strict-reconfig-check", strconv.FormatBool(config.StrictReconfigCheck)},
+		{"enable-grpc-gateway", strconv.FormatBool(config.EnableGRPCGateway)},
+		{"enable-pprof", strconv.FormatBool(config.EnablePprof)},
+		{"quota-backend-bytes", strconv.FormatInt(config.QuotaBackendBytes, 10)},
+	}
+	if config.ClientTLS.ClientCertFile != "" {
+		args = append(args, kubeadmArg{"client-cert-file", config.ClientTLS.ClientCertFile}, kubeadmArg{"client-key-file", config.ClientTLS.ClientKeyFile})
+	}
+	if config.ClientTLS.CRLFile != "" {
+		args = append(args, kubeadmArg{"client-crl-file", config.ClientTLS.CRLFile}, kubeadmArg{"peer-crl-file", config.PeerTLS.CRLFile})
+	}
+	if len(config.CipherSuites) > 0 {
+		args = append(args, kubeadmArg{"cipher-suites", strings.Join(config.CipherSuites, ",")})
+	}
+	body, err := yaml.Marshal(kubeadmConfig{
+		APIVersion: "kubeadm.k8s.io/v1beta4", Kind: "ClusterConfiguration",
+		CertificatesDir: c.Etcd.PKIDir(m),
+		Etcd: kubeadmEtcd{kubeadmLocalEtcd{
+			ImageTag: c.Etcd.Version.String() + "-0", DataDir: config.DataDir, ExtraArgs: args,
+		}},
+	})
+	if err != nil {
+		return File{}, fmt.Errorf("encoding kubeadm's configuration: %w", err)
+	}
+	header := "# Written by etcdsec. Merge it into the configuration that kubeadm init gets, after\n# nodes/MEMBER/pki was copied into certificatesDir on each node.\n"
+	return File{"kubernetes/kubeadm-config.yaml", append([]byte(header), body...)}, nil
+}
+
+// Cluster renders what the whole cluster needs once.
+func Cluster(c *cluster.Cluster) ([]File, error) {
+	if c.PKI.Layout != cluster.LayoutKubeadm || !c.OwnFlags() {
+		return nil, nil
+	}
+	file, err := kubeadmFile(c)
+	return []File{file}, err
+}
