@@ -146,6 +146,11 @@ func (l ledger) checkHead(dir string) error {
 	return nil
 }
 
+func (l ledger) headIsCurrent(dir string) bool {
+	data, err := durable.ReadFile(filepath.Join(dir, headName), maxPEMSize)
+	return err == nil && bytes.Equal(data, ledgerHead{Lines: len(l.hashes), Hash: l.last()}.encode())
+}
+
 func (l ledger) writeHead(dir string) error {
 	head := ledgerHead{Lines: len(l.hashes), Hash: l.last()}
 	return durable.WriteFile(dir, durable.File{Name: headName, Mode: 0o600, Data: head.encode()}, nil)
@@ -180,14 +185,18 @@ func lineHash(line []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// appendLedger adds entries as one durable write. The caller holds the store's lock.
+// appendLedger adds entries as one durable write. The caller holds the store's lock. With
+// none it only brings the head up to the ledger, where a run was killed between the two.
 func appendLedger(dir string, entries []Entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
 	l, err := readLedger(dir)
 	if err != nil {
 		return err
+	}
+	if len(entries) == 0 {
+		if len(l.entries) == 0 || l.headIsCurrent(dir) {
+			return nil
+		}
+		return l.writeHead(dir)
 	}
 	if err := l.checkHead(dir); err != nil {
 		return err
@@ -231,7 +240,7 @@ func cutTornLine(path string, whole int64) error {
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}
-	if err := os.Truncate(path, whole); err != nil {
+	if err := durable.Truncate(path, whole); err != nil {
 		return fmt.Errorf("cutting the ledger's torn last line: %w", err)
 	}
 	return nil

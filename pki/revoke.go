@@ -53,7 +53,8 @@ type Revocation struct {
 var ErrCurrent = errors.New("it is in use")
 
 // PlanRevocation finds the certificates, and refuses what would lock out their holders
-// unasked. It changes nothing; the entries are for Revoke.
+// unasked. It changes nothing; the entries are for Revoke. There are none when all that was
+// meant is revoked already: a run that died may still have its lists to sign.
 func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry, error) {
 	if !slices.Contains(Reasons(), r.Reason) {
 		return nil, fmt.Errorf("no reason %q; RFC 5280 has %s", r.Reason, strings.Join(Reasons(), ", "))
@@ -66,7 +67,7 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 	if err != nil {
 		return nil, err
 	}
-	candidates, err := r.candidates(plan, entries, now)
+	candidates, before, err := r.candidates(entries, now)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 			inUse = holder
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && !before {
 		return nil, fmt.Errorf("revoking %s: %w by %s, and there is no older one that is valid still", r.Which, ErrCurrent, inUse)
 	}
 	return found, nil
@@ -95,8 +96,9 @@ func (r Revocation) entry(e Entry, specHash string, now time.Time) Entry {
 	return e
 }
 
-// candidates are the certificates that are meant: valid, and not revoked yet.
-func (r Revocation) candidates(plan Plan, entries []Entry, now time.Time) ([]Entry, error) {
+// candidates are the certificates that are meant: valid, and not revoked yet. before says
+// whether there are others that were revoked.
+func (r Revocation) candidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
 	serial := normalSerial(r.Which)
 	if r.Certificate != nil {
 		serial = SerialString(r.Certificate.SerialNumber)
@@ -106,29 +108,26 @@ func (r Revocation) candidates(plan Plan, entries []Entry, now time.Time) ([]Ent
 	for _, e := range entries {
 		revoked[e.Serial] = revoked[e.Serial] || e.Event == EventRevoke
 	}
-	known, expired := false, true
-	var found []Entry
+	known := false
 	for _, e := range entries {
 		if e.Event != EventIssue && e.Event != EventImport || e.Serial != serial && !byName(e) {
 			continue
 		}
 		known = true
-		expired = expired && !now.Before(e.NotAfter)
+		before = before || revoked[e.Serial]
 		if !revoked[e.Serial] && now.Before(e.NotAfter) {
 			found = append(found, e)
 		}
 	}
 	switch {
 	case !known && r.Certificate != nil:
-		return nil, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, serial)
+		return nil, false, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, serial)
 	case !known:
-		return nil, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
-	case len(found) == 0 && expired:
-		return nil, fmt.Errorf("revoking %s: it expired already", r.Which)
-	case len(found) == 0:
-		return nil, fmt.Errorf("revoking %s: it was revoked already", r.Which)
+		return nil, false, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
+	case len(found) == 0 && !before:
+		return nil, false, fmt.Errorf("revoking %s: it expired already", r.Which)
 	}
-	return found, nil
+	return found, before, nil
 }
 
 // normalSerial takes a serial number as openssl, a browser or this program print it.

@@ -108,7 +108,7 @@ func (a *app) revoke(ctx context.Context, o revokeOptions, dir, which string) er
 			return err
 		}
 	}
-	result := revokeResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: o.dryRun, Next: afterRevocation(c, dir)}
+	result := revokeResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: o.dryRun, Revoked: []revoked{}, Next: afterRevocation(c, dir)}
 	for _, e := range entries {
 		result.Revoked = append(result.Revoked, revoked{e.Name, e.Serial, e.NotAfter, e.Reason})
 	}
@@ -178,6 +178,10 @@ func (a *app) printRevoked(format string, r revokeResult) error {
 	prefix := ""
 	if r.DryRun {
 		prefix = "dry run: "
+	}
+	if len(r.Revoked) == 0 {
+		a.narrate("%scluster %s: revoked already", prefix, r.Cluster)
+		return nil
 	}
 	a.narrate("%scluster %s: revoked %d certificates", prefix, r.Cluster, len(r.Revoked))
 	return nil

@@ -36,11 +36,11 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 	}
 	next := versionName(name, current+1)
 	// Only what no symlink points at can be here: a killed run's.
-	if err := os.RemoveAll(filepath.Join(dir, next)); err != nil {
+	if err := RemoveAll(filepath.Join(dir, next)); err != nil {
 		return err
 	}
 	if err := writeVersion(filepath.Join(dir, next), files, owner); err != nil {
-		_ = os.RemoveAll(filepath.Join(dir, next))
+		_ = RemoveAll(filepath.Join(dir, next))
 		return err
 	}
 	if err := pointAt(dir, name, next, owner); err != nil {
@@ -50,7 +50,7 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 		return err
 	}
 	if current > 0 {
-		return os.RemoveAll(filepath.Join(dir, versionName(name, current-1)))
+		return RemoveAll(filepath.Join(dir, versionName(name, current-1)))
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func pointAt(dir, name, version string, owner *Owner) error {
 	if err := clearLink(dir, name, link); err != nil {
 		return err
 	}
-	if err := os.Symlink(version, link); err != nil {
+	if err := symlink(version, link); err != nil {
 		return err
 	}
 	if owner != nil {
@@ -70,10 +70,11 @@ func pointAt(dir, name, version string, owner *Owner) error {
 		}
 	}
 	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
-		return os.Rename(link, path)
+		return rename(link, path)
 	}
 	// A plain folder, which a copy that follows symlinks left: a symlink cannot be renamed
 	// over it, but the two can change places.
+	failpoint()
 	if err := unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err != nil {
 		return fmt.Errorf("changing the plain folder for a symlink: %w; copy stores with `cp -a` or `rsync -a`, which keep symlinks", err)
 	}
@@ -87,10 +88,10 @@ func clearLink(dir, name, link string) error {
 		return removeIfThere(link)
 	}
 	previous := filepath.Join(dir, versionName(name, 0))
-	if err := os.RemoveAll(previous); err != nil {
+	if err := RemoveAll(previous); err != nil {
 		return err
 	}
-	return os.Rename(link, previous)
+	return rename(link, previous)
 }
 
 func writeVersion(path string, files []File, owner *Owner) error {

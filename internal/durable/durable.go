@@ -39,6 +39,7 @@ type File struct {
 // MakeDir creates a folder with mode 0700 whatever the umask, if it is not there, and
 // makes its entry in the parent durable. The parent must exist.
 func MakeDir(path string, owner *Owner) error {
+	failpoint()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			info, statErr := os.Stat(path)
@@ -48,6 +49,7 @@ func MakeDir(path string, owner *Owner) error {
 		}
 		return fmt.Errorf("creating folder: %w", err)
 	}
+	failpoint()
 	if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a folder needs x; umask 0777 would have left 0000
 		return fmt.Errorf("creating folder: %w", err)
 	}
@@ -75,6 +77,7 @@ func MakeDirs(path string, owner *Owner) error {
 // create writes a new file that must not exist yet and syncs it, but not its folder.
 func create(path string, f File, owner *Owner) (err error) {
 	// O_EXCL also refuses to follow a symlink that somebody left at this name.
+	failpoint()
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -92,12 +95,14 @@ func create(path string, f File, owner *Owner) (err error) {
 			return err
 		}
 	}
+	failpoint()
 	if err := out.Chmod(f.Mode.Perm()); err != nil {
 		return err
 	}
-	if _, err := out.Write(f.Data); err != nil {
+	if err := write(out, f.Data); err != nil {
 		return err
 	}
+	failpoint()
 	return out.Sync()
 }
 
@@ -113,7 +118,7 @@ func WriteFile(dir string, f File, owner *Owner) error {
 	if err := create(tmp, f, owner); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := rename(tmp, path); err != nil {
 		_ = os.Remove(tmp)
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -123,6 +128,7 @@ func WriteFile(dir string, f File, owner *Owner) error {
 const tmpSuffix = ".tmp"
 
 func removeIfThere(path string) error {
+	failpoint()
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -132,6 +138,7 @@ func removeIfThere(path string) error {
 // Append adds data to the end of a file of mode 0600 and syncs it. When the data cannot
 // be written whole, the file is cut back to what it was.
 func Append(path string, data []byte) (err error) {
+	failpoint()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -148,8 +155,9 @@ func Append(path string, data []byte) (err error) {
 	if err := f.Chmod(0o600); err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = write(f, data)
 	if err == nil {
+		failpoint()
 		err = f.Sync()
 	}
 	if err != nil {
@@ -192,9 +200,32 @@ func SyncDir(path string) error {
 	if err != nil {
 		return err
 	}
+	failpoint()
 	if err := d.Sync(); err != nil {
 		_ = d.Close()
 		return fmt.Errorf("syncing folder: %w", err)
 	}
 	return d.Close()
+}
+
+// RemoveAll is os.RemoveAll for what no name in use leads to.
+func RemoveAll(path string) error {
+	failpoint()
+	return os.RemoveAll(path)
+}
+
+// Truncate cuts a file back to size and syncs nothing: what is cut was never released.
+func Truncate(path string, size int64) error {
+	failpoint()
+	return os.Truncate(path, size)
+}
+
+func rename(from, to string) error {
+	failpoint()
+	return os.Rename(from, to)
+}
+
+func symlink(target, name string) error {
+	failpoint()
+	return os.Symlink(target, name)
 }

@@ -37,7 +37,7 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 		}
 	}
 	next := projectedName(current + 1)
-	if err := os.RemoveAll(filepath.Join(dir, next)); err != nil { // a killed run's
+	if err := RemoveAll(filepath.Join(dir, next)); err != nil { // a killed run's
 		return err
 	}
 	carried, err := carryOver(filepath.Join(dir, projectedName(current)), files)
@@ -45,7 +45,7 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 		return err
 	}
 	if err := writeVersion(filepath.Join(dir, next), append(carried, files...), owner); err != nil {
-		_ = os.RemoveAll(filepath.Join(dir, next))
+		_ = RemoveAll(filepath.Join(dir, next))
 		return err
 	}
 	// Names that are new point at nothing until the next step.
@@ -59,7 +59,7 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 		return err
 	}
 	if current > 1 {
-		return os.RemoveAll(filepath.Join(dir, projectedName(current-1)))
+		return RemoveAll(filepath.Join(dir, projectedName(current-1)))
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func adoptPlainFiles(dir string, files []File, owner *Owner) (int, error) {
 		plain = append(plain, File{f.Name, info.Mode().Perm(), data})
 	}
 	first := projectedName(1)
-	if err := os.RemoveAll(filepath.Join(dir, first)); err != nil {
+	if err := RemoveAll(filepath.Join(dir, first)); err != nil {
 		return 0, err
 	}
 	if err := writeVersion(filepath.Join(dir, first), plain, owner); err != nil {
@@ -163,7 +163,7 @@ func replaceLink(dir, name, target string, owner *Owner) error {
 	if err := removeIfThere(link); err != nil {
 		return err
 	}
-	if err := os.Symlink(target, link); err != nil {
+	if err := symlink(target, link); err != nil {
 		return err
 	}
 	if owner != nil {
@@ -171,5 +171,5 @@ func replaceLink(dir, name, target string, owner *Owner) error {
 			return err
 		}
 	}
-	return os.Rename(link, filepath.Join(dir, name))
+	return rename(link, filepath.Join(dir, name))
 }
