@@ -55,6 +55,7 @@ var foreign = []struct {
 	{"github.com/spf13/cobra", []string{"cmd/..."}},
 	{"github.com/spf13/pflag", []string{"cmd/..."}},
 	{"github.com/cloudflare/cfssl", []string{"pki/internal/cfsslca"}},
+	{"filippo.io/age", []string{"pki/internal/agekey"}},
 	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
 }
 
@@ -145,6 +146,7 @@ func TestViolations(t *testing.T) {
 	const (
 		cobra  = "github.com/spf13/cobra"
 		cfssl  = "github.com/cloudflare/cfssl/signer/local"
+		age    = "filippo.io/age/agessh"
 		client = "go.etcd.io/etcd/client/v3"
 	)
 	own := func(path string) string { return module + "/" + path }
@@ -192,6 +194,12 @@ func TestViolations(t *testing.T) {
 		{"pki does not audit", "pki", own("audit"), true},
 		{"pki goes round no wrapper", "pki", cfssl, true},
 		{"the wrapper uses cfssl", "pki/internal/cfsslca", cfssl, false},
+		{"pki encrypts keys through the wrapper", "pki", own("pki/internal/agekey"), false},
+		{"pki encrypts nothing itself", "pki", age, true},
+		{"the wrapper uses age", "pki/internal/agekey", age, false},
+		{"the command encrypts nothing itself", "cmd/etcdsec", age, true},
+		{"pki signs through a plugin", "pki", own("pki/execsigner"), false},
+		{"a plugin's signer dials nothing", "pki/execsigner", client, true},
 		{"rotation renews", "pki/rotation", own("pki"), false},
 		{"rotation asks the cluster", "pki/rotation", client, false},
 		{"manifests issue nothing", "manifests", own("pki"), true},
