@@ -181,8 +181,17 @@ type PKI struct {
 	LeafLifetime    time.Duration
 	PermittedNames  []Range
 	CRL             bool // members check revocation lists
+	ExternalKeys    []ExternalKey
 
 	files Files // with {{.Name}} where a member's name goes
+}
+
+// ExternalKey says which program signs with an authority's key.
+type ExternalKey struct {
+	Authority string // client-root, peer-root or an issuing CA
+	Exec      []string
+	Key       string // by which the program knows it
+	Env       []string
 }
 
 // Isolation says who may reach etcd, and what enforces it.

@@ -85,8 +85,19 @@ type PKIConfig struct {
 	PermittedNames []string `yaml:"permittedNames"`
 	// CRL lets members check revocation lists, which etcd reads at every handshake.
 	CRL bool `yaml:"crl"`
+	// ExternalKeys are those that a program has, such as that of an HSM.
+	ExternalKeys []ExternalKeyConfig `yaml:"externalKeys"`
 	// Files are the names of layout custom.
 	Files FilesConfig `yaml:"files"`
+}
+
+// ExternalKeyConfig says which program signs with an authority's key: an argument vector,
+// never given to a shell, and the names of the environment variables that it may see.
+type ExternalKeyConfig struct {
+	Authority string   `yaml:"authority"`
+	Exec      []string `yaml:"exec"`
+	Key       string   `yaml:"key"`
+	Env       []string `yaml:"env"`
 }
 
 // EncryptionConfig says how kube-apiserver encrypts what it stores.

@@ -266,6 +266,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 		}
 		p.PermittedNames = append(p.PermittedNames, r)
 	}
+	p.ExternalKeys = v.externalKeys(config.ExternalKeys)
 	if p.Hierarchy != Issuing {
 		p.IssuingLifetime = p.RootLifetime
 	}
@@ -276,6 +277,32 @@ func (v *validator) pki(config PKIConfig) PKI {
 		v.fault("spec.pki.leafLifetime", "%s is longer than its issuer's %s", p.LeafLifetime, p.IssuingLifetime)
 	}
 	return p
+}
+
+// authorities are those that a key can be for.
+func authorities() []string {
+	return []string{"client-root", "peer-root", "server-issuing", "client-issuing", "peer-issuing"}
+}
+
+func (v *validator) externalKeys(config []ExternalKeyConfig) []ExternalKey {
+	var keys []ExternalKey
+	seen := map[string]bool{}
+	for i, given := range config {
+		at := fmt.Sprintf("spec.pki.externalKeys[%d]", i)
+		oneOf(v, at+".authority", given.Authority, "", authorities())
+		if seen[given.Authority] {
+			v.fault(at+".authority", "%q is given twice", given.Authority)
+		}
+		seen[given.Authority] = true
+		if len(given.Exec) == 0 || given.Exec[0] == "" {
+			v.fault(at+".exec", "is empty; it is the program that signs, and its arguments")
+		}
+		if given.Key == "" {
+			v.fault(at+".key", "is missing; it is the name by which the program knows the key")
+		}
+		keys = append(keys, ExternalKey(given))
+	}
+	return keys
 }
 
 // shortestLifetime leaves room for the backdating of NotBefore and for a renewal at two thirds.

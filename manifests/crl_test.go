@@ -83,7 +83,7 @@ func revoke(t *testing.T, c *cluster.Cluster, dir, which string) {
 	if err := store.Revoke(entries); err != nil {
 		t.Fatal(err)
 	}
-	work, err := store.Survey(pki.NewPlan(c), time.Now(), pki.Renewal{ListsOnly: true})
+	work, err := store.Survey(t.Context(), pki.NewPlan(c), time.Now(), pki.Renewal{ListsOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func issue(t *testing.T, c *cluster.Cluster, dir string) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	work, err := store.Survey(pki.NewPlan(c), time.Now(), pki.Renewal{})
+	work, err := store.Survey(t.Context(), pki.NewPlan(c), time.Now(), pki.Renewal{})
 	if err != nil {
 		t.Fatal(err)
 	}

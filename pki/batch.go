@@ -2,6 +2,7 @@ package pki
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -40,14 +41,14 @@ func (b *batch) advance() {
 }
 
 // authorities signs those that need a certificate, issuers before what they issue.
-func (b *batch) authorities(w *Work) error {
+func (b *batch) authorities(ctx context.Context, w *Work) error {
 	for _, a := range b.plan.Authorities {
 		if w.certify[a.Name] == "" {
 			continue
 		}
 		self := w.cas[a.Name]
 		if self == nil {
-			key, err := generateKey(b.plan.KeyAlgorithm)
+			key, err := b.newKey(ctx, a)
 			if err != nil {
 				return fmt.Errorf("making the key of %s: %w", a.Name, err)
 			}
@@ -65,6 +66,14 @@ func (b *batch) authorities(w *Work) error {
 		b.advance()
 	}
 	return nil
+}
+
+// newKey makes the key of a new authority, or takes the one that a program has for it.
+func (b *batch) newKey(ctx context.Context, a Authority) (crypto.Signer, error) {
+	if a.external != nil {
+		return a.externalSigner(ctx, nil)
+	}
+	return generateKey(b.plan.KeyAlgorithm)
 }
 
 // leaves issues on every core: an RSA key takes a second to find.

@@ -126,7 +126,7 @@ func TestSignRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer store.Close()
-		work, err := store.Survey(NewPlan(c), testNow(), Renewal{Requests: map[string]*x509.CertificateRequest{leaf.Name: csr}})
+		work, err := store.Survey(t.Context(), NewPlan(c), testNow(), Renewal{Requests: map[string]*x509.CertificateRequest{leaf.Name: csr}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,10 +37,10 @@ func (s *Store) Issue(ctx context.Context, w *Work, spec []byte, config IssueCon
 		return err
 	}
 	if w.Nothing() {
-		return nil
+		return s.dropPlainKeys(w.plan)
 	}
 	batch := &batch{plan: w.plan, config: config, total: w.count()}
-	if err := batch.authorities(w); err != nil {
+	if err := batch.authorities(ctx, w); err != nil {
 		return err
 	}
 	if err := batch.leaves(ctx, w); err != nil {
@@ -53,7 +53,10 @@ func (s *Store) Issue(ctx context.Context, w *Work, spec []byte, config IssueCon
 	if err := appendLedger(s.Dir, entries); err != nil {
 		return err
 	}
-	return s.write(batch, w)
+	if err := s.write(batch, w); err != nil {
+		return err
+	}
+	return s.dropPlainKeys(w.plan)
 }
 
 // keepSpec writes the spec first, so that a store which a killed run left is known for whose it is.

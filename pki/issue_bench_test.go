@@ -67,12 +67,12 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 	}
 	defer store.Close()
 	now := time.Now()
-	work, err := store.Survey(NewPlan(c), now, Renewal{})
+	work, err := store.Survey(context.Background(), NewPlan(c), now, Renewal{})
 	if err != nil {
 		return nil, err
 	}
 	batch := &batch{plan: work.plan, config: IssueConfig{Now: now}}
-	if err := batch.authorities(work); err != nil {
+	if err := batch.authorities(context.Background(), work); err != nil {
 		return nil, err
 	}
 	p := &ourPath{batch: batch, work: work, signers: map[string]*leafSigner{}}
@@ -139,7 +139,7 @@ func BenchmarkBootstrapPKI(b *testing.B) {
 			b.Fatal(err)
 		}
 		now := time.Now()
-		work, err := store.Survey(NewPlan(c), now, Renewal{})
+		work, err := store.Survey(context.Background(), NewPlan(c), now, Renewal{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func renewErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renew
 		return nil, err
 	}
 	defer store.Close()
-	work, err := store.Survey(NewPlan(c), now, renewal)
+	work, err := store.Survey(t.Context(), NewPlan(c), now, renewal)
 	if err != nil {
 		return nil, err
 	}
@@ -561,7 +561,7 @@ func TestCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	work, err := store.Survey(NewPlan(c), testNow(), Renewal{})
+	work, err := store.Survey(t.Context(), NewPlan(c), testNow(), Renewal{})
 	if err != nil {
 		t.Fatal(err)
 	}

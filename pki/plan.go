@@ -32,6 +32,7 @@ type Authority struct {
 	constraints constraints
 	pathLen     int
 	anyPathLen  bool // or longer
+	external    *cluster.ExternalKey
 }
 
 // Path is the authority's bundle in the store.
@@ -91,6 +92,7 @@ func NewPlan(c *cluster.Cluster) Plan {
 		CRL:          c.PKI.CRL,
 	}
 	issuers := p.planAuthorities(c)
+	p.setExternal(c.PKI.ExternalKeys)
 	p.Lists = append(p.Lists, RevocationList{Root: ClientRoot, Signer: issuers.client})
 	if issuers.peerRoot != ClientRoot {
 		p.Lists = append(p.Lists, RevocationList{Root: PeerRoot, Signer: issuers.peer})

@@ -66,7 +66,7 @@ func TestAnySpec(t *testing.T) {
 				}
 				defer store.Close()
 				now := testNow().Add(time.Duration(afterDays) * day)
-				work, err := store.Survey(NewPlan(c), now, renewal)
+				work, err := store.Survey(t.Context(), NewPlan(c), now, renewal)
 				if err != nil {
 					t.Fatalf("%v\n%s", err, c.YAML)
 				}

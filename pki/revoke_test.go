@@ -29,7 +29,7 @@ func revokeErr(t testing.TB, dir string, c *cluster.Cluster, r Revocation, now t
 	if err := store.Revoke(entries); err != nil {
 		return nil, err
 	}
-	work, err := store.Survey(NewPlan(c), now, Renewal{ListsOnly: true})
+	work, err := store.Survey(t.Context(), NewPlan(c), now, Renewal{ListsOnly: true})
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func BenchmarkThousandMembers(b *testing.B) {
 						b.Fatal(err)
 					}
 					start, now := time.Now(), time.Now()
-					work, err := store.Survey(NewPlan(c), now, step.renewal)
+					work, err := store.Survey(b.Context(), NewPlan(c), now, step.renewal)
 					if err != nil {
 						b.Fatal(err)
 					}

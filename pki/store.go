@@ -26,8 +26,12 @@ const maxPEMSize = 1 << 20
 type Store struct {
 	Dir string
 	// Remote, when not nil, signs leaves in place of the keys in the store.
-	Remote  *Remote
-	release func()
+	Remote *Remote
+	// Keys opens the keys of authorities that are encrypted.
+	Keys KeyAccess
+	// RootKeys says how the keys of roots are to be kept.
+	RootKeys RootKeys
+	release  func()
 }
 
 // OpenStore opens the store in dir, for the cluster of that spec, and locks it until
@@ -142,11 +146,6 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	return loaded, nil
 }
 
-// signerOf fetches the key of an authority whose plain key is not in the store.
-func (s *Store) signerOf(a Authority, _ *x509.Certificate) (crypto.Signer, error) {
-	return nil, fmt.Errorf("%s/%s is not here", a.Path(), caKeyName)
-}
-
 // leafState is a leaf as the store has it.
 type leafState struct {
 	chain []*x509.Certificate // nil when it was not issued yet
@@ -217,6 +216,11 @@ func (s *Store) filesAt(relative string) ([]durable.File, error) {
 		return err
 	})
 	return files, err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // FileState compares a file of the store with what it should be.

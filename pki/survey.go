@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ const (
 	ActionExtend Action = "extend"
 	ActionRenew  Action = "renew" // a new certificate, for the same key unless a new one was asked for
 	ActionKeep   Action = "keep"  // it is there and as planned
+	// ActionProtect encrypts or destroys the plain key of a root.
+	ActionProtect Action = "protect"
 	// ActionDue is a certificate that is there and not as planned, and that this run leaves
 	// as it is.
 	ActionDue Action = "due"
@@ -44,6 +47,7 @@ type Work struct {
 	plan    Plan
 	cas     map[string]*ca       // by name; nil where it has to be issued
 	certify map[string]string    // authorities that get a certificate, and the ledger's reason
+	protect map[string]bool      // roots whose plain key is to go
 	leaves  map[string]*leafWork // likewise
 	lists   []*crlWork
 	remote  *Remote // signs the leaves in place of the store's keys
@@ -78,7 +82,7 @@ func (w *Work) Due() bool {
 }
 
 // Nothing says whether there is nothing to sign or to bring to a bundle.
-func (w *Work) Nothing() bool { return w.count() == 0 && !w.copyLists }
+func (w *Work) Nothing() bool { return w.count() == 0 && !w.copyLists && len(w.protect) == 0 }
 
 // count is the number of signatures to make.
 func (w *Work) count() int {
@@ -94,8 +98,8 @@ func (w *Work) count() int {
 // Survey compares the store with the plan and says what issuing, and the renewal that was
 // asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
 // and an expired one unless authorities are to be renewed; so is a key without its certificate.
-func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error) {
-	w := &Work{plan: plan, cas: map[string]*ca{}, certify: map[string]string{}, leaves: map[string]*leafWork{}, remote: s.Remote}
+func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Renewal) (*Work, error) {
+	w := &Work{plan: plan, cas: map[string]*ca{}, certify: map[string]string{}, protect: map[string]bool{}, leaves: map[string]*leafWork{}, remote: s.Remote}
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error)
 	for _, a := range plan.Authorities {
 		loaded, err := s.loadCA(a, w.cas[a.Issuer])
 		if err == nil {
-			err = w.surveyCA(a, loaded, now, renewal)
+			err = s.surveyCA(w, a, loaded, now, renewal)
 		}
 		if err != nil {
 			faults = append(faults, err)
@@ -125,7 +129,7 @@ func (s *Store) Survey(plan Plan, now time.Time, renewal Renewal) (*Work, error)
 	if err := s.surveyCRLs(w, now); err != nil {
 		return nil, err
 	}
-	return w, s.checkKeys(w)
+	return w, s.checkKeys(ctx, w)
 }
 
 // checkLost refuses a store that has lost an authority. Making a new one in its place
@@ -149,9 +153,12 @@ func (s *Store) checkLost(plan Plan) error {
 }
 
 // surveyCA decides about an authority from its certificate alone.
-func (w *Work) surveyCA(a Authority, loaded *ca, now time.Time, renewal Renewal) error {
+func (s *Store) surveyCA(w *Work, a Authority, loaded *ca, now time.Time, renewal Renewal) error {
 	step := Step{Action: ActionKeep, Name: a.Name, Role: "ca", Path: a.Path(), File: caCertName}
-	defer func() { w.Steps = append(w.Steps, step) }()
+	defer func() {
+		s.protect(w, a, loaded, &step)
+		w.Steps = append(w.Steps, step)
+	}()
 	if loaded == nil {
 		w.certify[a.Name] = "new"
 		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", signedBy(a), days(a.Lifetime))
@@ -298,14 +305,14 @@ func describeLeaf(l Leaf) string {
 
 // checkKeys finds out, before anything is made, whether a signing key is missing, and
 // fetches those that are kept in another way than as a plain file.
-func (s *Store) checkKeys(w *Work) error {
+func (s *Store) checkKeys(ctx context.Context, w *Work) error {
 	var faults []error
 	for _, a := range w.plan.Authorities {
 		c, first := w.cas[a.Name], w.firstSigned(a)
 		if c == nil || c.key != nil || first == "" {
 			continue
 		}
-		key, err := s.signerOf(a, c.cert)
+		key, err := s.signerOf(ctx, a, c.cert)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
 		}

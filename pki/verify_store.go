@@ -111,7 +111,10 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	key, err := ReadKey(filepath.Join(v.store.Dir, filepath.FromSlash(at)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if a.Issuer != "" && a.Name != PeerRoot {
+		if former := v.store.formerPlainKey(a); former != "" {
+			v.findings.add(former, "the next run that signs removes it: etcdsec pki renew DIR", "is a root's key in plain text, of a run that was killed before it removed it")
+		}
+		if !a.isRoot() && a.external == nil {
 			v.findings.add(at, fixBackup+", or: etcdsec pki rotate", "is not there: nothing can be renewed without it")
 		}
 		return // a root's is better kept elsewhere
@@ -123,7 +126,7 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	case !samePublicKey(key.Public(), cert.PublicKey):
 		v.findings.add(at, fixBackup, "is not the key of %s beside it", caCertName)
 	}
-	if a.Issuer == "" || a.Name == PeerRoot {
+	if a.isRoot() {
 		v.findings.add(at, "etcdsec pki issue DIR --root-key-recipient age1…, or take it off this machine", "a root's key lies here in plain text, and only the rotation of a root needs it")
 	}
 }

@@ -14,10 +14,10 @@ import (
 // write brings the batch to the disk.
 func (s *Store) write(b *batch, w *Work) error {
 	for _, a := range b.plan.Authorities {
-		if w.certify[a.Name] == "" {
+		if w.certify[a.Name] == "" && !w.protect[a.Name] {
 			continue
 		}
-		files, err := s.caFiles(w.cas[a.Name])
+		files, err := s.caFiles(w.cas[a.Name], w)
 		if err != nil {
 			return err
 		}
@@ -71,17 +71,38 @@ func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, er
 }
 
 // caFiles are an authority's files; what its folder has beside ca.crt is kept as it is.
-func (s *Store) caFiles(c *ca) ([]durable.File, error) {
+func (s *Store) caFiles(c *ca, w *Work) ([]durable.File, error) {
 	cert := durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(c.cert)}
-	if c.keyKept {
-		files, err := s.filesAt(c.Path())
-		return replaceFiles(files, cert), err
+	if c.external != nil {
+		return []durable.File{cert}, nil
+	}
+	var files []durable.File
+	if c.keyKept || w.protect[c.Name] {
+		var err error
+		if files, err = s.filesAt(c.Path()); err != nil {
+			return nil, err
+		}
+		files = replaceFiles(files, cert)
+		if !w.protect[c.Name] {
+			return files, nil
+		}
+		files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == caKeyName })
+	} else {
+		files = append(files, cert)
 	}
 	keyPEM, err := encodeKey(c.key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key of %s: %w", c.Name, err)
 	}
-	return []durable.File{cert, {Name: caKeyName, Mode: 0o600, Data: keyPEM}}, nil
+	keep := RootKeys{}
+	if c.isRoot() {
+		keep = s.RootKeys
+	}
+	keyFiles, err := keep.files(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("encrypting the key of %s: %w", c.Name, err)
+	}
+	return append(files, keyFiles...), nil
 }
 
 // replaceFiles adds files to others, in the place of those that have the same names.

@@ -29,6 +29,7 @@ type issueOptions struct {
 	signer string
 	output string
 	dryRun bool
+	roots  rootKeyOptions
 }
 
 func (o *issueOptions) flags(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (o *issueOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.signer, "signer", string(pki.BackendCfssl), "what signs leaves: cfssl, or `std`, Go's crypto/x509 alone; under FIPS always std")
 	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be done and write nothing")
+	o.roots.flags(cmd)
 }
 
 // signing is one verb that signs.
@@ -52,7 +54,7 @@ type signing struct {
 
 // step is one line of the result.
 type step struct {
-	Action string `json:"action"` // issue, renew, extend, keep, due, write, update
+	Action string `json:"action"` // issue, renew, extend, protect, keep, due, write, update
 	Name   string `json:"name"`
 	Role   string `json:"role,omitempty"`
 	Path   string `json:"path"`           // in DIR
@@ -104,6 +106,10 @@ func (a *app) sign(ctx context.Context, o issueOptions, dir string, s signing) e
 	if config.Owner, err = parseOwner(o.owner); err != nil {
 		return usageError(err, "")
 	}
+	keep, access, err := o.roots.read()
+	if err != nil {
+		return usageError(err, "")
+	}
 	open := pki.OpenStore
 	if o.dryRun {
 		open = pki.PeekStore
@@ -114,9 +120,9 @@ func (a *app) sign(ctx context.Context, o issueOptions, dir string, s signing) e
 	}
 	defer store.Close()
 	a.warnOpenDir(dir)
-	store.Remote = s.remote
+	store.Remote, store.RootKeys, store.Keys = s.remote, keep, access
 
-	work, err := store.Survey(pki.NewPlan(c), config.Now, s.renewal)
+	work, err := store.Survey(ctx, pki.NewPlan(c), config.Now, s.renewal)
 	if err != nil {
 		return failure(err, "")
 	}

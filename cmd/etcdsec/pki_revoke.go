@@ -121,7 +121,7 @@ func (a *app) enterRevocation(ctx context.Context, store *pki.Store, c *cluster.
 	if err := store.Revoke(entries); err != nil {
 		return failure(err, "")
 	}
-	work, err := store.Survey(pki.NewPlan(c), now, pki.Renewal{ListsOnly: true})
+	work, err := store.Survey(ctx, pki.NewPlan(c), now, pki.Renewal{ListsOnly: true})
 	if err == nil {
 		err = store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now})
 	}

@@ -119,6 +119,18 @@ func writeVersion(path string, files []File, owner *Owner) error {
 	return SyncDir(path)
 }
 
+// DropPrevious removes the version before the current one, which SwapBundle keeps.
+func DropPrevious(dir, name string) error {
+	current, err := BundleVersion(dir, name)
+	if err != nil || current == 0 {
+		return err
+	}
+	if err := RemoveAll(filepath.Join(dir, versionName(name, current-1))); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
 func versionName(name string, version int) string {
 	return "." + name + "." + strconv.Itoa(version)
 }

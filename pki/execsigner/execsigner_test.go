@@ -25,6 +25,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/pki/execsigner"
 	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
+	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
 )
 
 // buildExample compiles the example plugin, which the package comment's readers start from.
@@ -200,10 +201,10 @@ func signLeaf(t *testing.T, root *x509.Certificate, signer crypto.Signer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ca.Sign(cfsslca.Request{
-		CSR: csr, Serial: big.NewInt(2), CommonName: "etcd-0", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.11")},
+	leaf, err := ca.Sign(leafcert.Request{
+		Serial: big.NewInt(2), CommonName: "etcd-0", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.11")},
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
-	})
+	}, csr)
 	if err != nil {
 		t.Fatal(err)
 	}

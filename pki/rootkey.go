@@ -1,0 +1,214 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/pki/execsigner"
+	"github.com/etcdsec/etcdsec/pki/internal/agekey"
+)
+
+// encryptedKeyName is an authority's key as an age file.
+const encryptedKeyName = "ca.key.age"
+
+// RootKeys says how the keys of roots are kept. The zero value keeps them as they are, and
+// new ones as plain files.
+type RootKeys struct {
+	Recipients []string // age recipients; any one of their identities opens the key
+	Passphrase []byte
+	Destroy    bool
+}
+
+// ParseRecipients reads a file of age recipients, one on each line.
+func ParseRecipients(text []byte) ([]string, error) { return agekey.ParseRecipients(text) }
+
+// ParsePassphrase reads a passphrase's file: one line, its end left out.
+func ParsePassphrase(text []byte) ([]byte, error) { return agekey.ParsePassphrase(text) }
+
+func (r RootKeys) given() bool { return len(r.Recipients) > 0 || r.Passphrase != nil || r.Destroy }
+
+// Check finds out whether keys can be kept so, before any is made.
+func (r RootKeys) Check() error {
+	ways := 0
+	for _, given := range []bool{len(r.Recipients) > 0, r.Passphrase != nil, r.Destroy} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return errors.New("root keys are kept in one way: for recipients, with a passphrase, or destroyed")
+	}
+	switch {
+	case r.Passphrase != nil:
+		return agekey.CheckPassphrase(r.Passphrase)
+	case len(r.Recipients) > 0:
+		_, err := agekey.Encrypt([]byte("a trial"), r.Recipients)
+		return err
+	}
+	return nil
+}
+
+// files are a root's key as it is to be kept.
+func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
+	var encrypted []byte
+	var err error
+	switch {
+	case r.Destroy:
+		return nil, nil
+	case r.Passphrase != nil:
+		encrypted, err = agekey.EncryptPassphrase(keyPEM, r.Passphrase)
+	case len(r.Recipients) > 0:
+		encrypted, err = agekey.Encrypt(keyPEM, r.Recipients)
+	default:
+		return []durable.File{{Name: caKeyName, Mode: 0o600, Data: keyPEM}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []durable.File{{Name: encryptedKeyName, Mode: 0o600, Data: encrypted}}, nil
+}
+
+func (r RootKeys) words() string {
+	switch {
+	case r.Destroy:
+		return "its key destroyed"
+	case r.given():
+		return "its key encrypted"
+	}
+	return ""
+}
+
+// KeyAccess opens keys that are encrypted.
+type KeyAccess struct {
+	Identities []byte // the text of an age identity file
+	Passphrase []byte
+}
+
+// isRoot says whether verifiers trust this authority: whether its key is to be kept apart.
+func (a Authority) isRoot() bool { return a.Issuer == "" || a.Name == PeerRoot }
+
+// signerOf fetches the key of an authority whose plain key is not in the store: from the
+// program that has it, or out of its age file. It is the certificate's or an error.
+func (s *Store) signerOf(ctx context.Context, a Authority, cert *x509.Certificate) (crypto.Signer, error) {
+	if a.external != nil {
+		return a.externalSigner(ctx, cert.PublicKey)
+	}
+	at := path.Join(a.Path(), encryptedKeyName)
+	data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(at)), agekey.MaxFileSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s/%s is not here", a.Path(), caKeyName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := s.Keys.open(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", at, err)
+	}
+	key, err := ParseKey(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("%s: what is in it is no key: %w", at, err)
+	}
+	if !samePublicKey(key.Public(), cert.PublicKey) {
+		return nil, fmt.Errorf("%s is not the key of %s beside it", at, caCertName)
+	}
+	return key, nil
+}
+
+func (k KeyAccess) open(data []byte) ([]byte, error) {
+	byPassphrase, err := agekey.HasPassphrase(data)
+	switch {
+	case err != nil:
+		return nil, err
+	case byPassphrase && k.Passphrase == nil:
+		return nil, errors.New("it is encrypted with a passphrase: --root-key-passphrase-file")
+	case byPassphrase:
+		return agekey.DecryptPassphrase(data, k.Passphrase)
+	case k.Identities == nil:
+		return nil, errors.New("it is encrypted: --root-key-identity, the file of an age identity")
+	}
+	return agekey.Decrypt(data, k.Identities)
+}
+
+// externalSigner asks the program that has an authority's key; public is nil when a new
+// authority takes whatever key that is.
+func (a Authority) externalSigner(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
+	signer, err := execsigner.New(ctx, execsigner.Config{Argv: a.external.Exec, Key: a.external.Key, Env: a.external.Env, Public: public})
+	if err != nil {
+		return nil, fmt.Errorf("the key of %s: %w", a.Name, err)
+	}
+	return signer, nil
+}
+
+// setExternal marks the authorities whose keys a program has.
+func (p *Plan) setExternal(keys []cluster.ExternalKey) {
+	for i := range p.Authorities {
+		at := slices.IndexFunc(keys, func(k cluster.ExternalKey) bool { return k.Authority == p.Authorities[i].Name })
+		if at >= 0 {
+			p.Authorities[i].external = &keys[at]
+		}
+	}
+}
+
+// protect plans to keep a plain root key in the way that was asked for.
+func (s *Store) protect(w *Work, a Authority, loaded *ca, step *Step) {
+	if !a.isRoot() || a.external != nil || !s.RootKeys.given() {
+		return
+	}
+	switch {
+	case loaded == nil || w.certify[a.Name] != "" && loaded.key != nil:
+		step.Detail += "; " + s.RootKeys.words()
+	case loaded.key != nil:
+		step.Action, step.Detail = ActionProtect, s.RootKeys.words()
+	default:
+		return
+	}
+	if loaded != nil {
+		w.protect[a.Name] = true
+	}
+}
+
+// dropPlainKeys removes the version before of every root whose current version has no plain
+// key and whose former one has: also those of a run that was killed in between.
+func (s *Store) dropPlainKeys(plan Plan) error {
+	for _, a := range plan.Authorities {
+		at := s.formerPlainKey(a)
+		if at == "" {
+			continue
+		}
+		dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(a.Path())))
+		if err := durable.DropPrevious(filepath.Clean(dir), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formerPlainKey is where a key lies that is meant to be plain no more; empty is nowhere.
+func (s *Store) formerPlainKey(a Authority) string {
+	if !a.isRoot() {
+		return ""
+	}
+	dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(a.Path())))
+	if exists(filepath.Join(dir, name, caKeyName)) || !exists(filepath.Join(dir, name, caCertName)) {
+		return ""
+	}
+	version, err := durable.BundleVersion(filepath.Clean(dir), name)
+	if err != nil || version == 0 {
+		return ""
+	}
+	former := fmt.Sprintf(".%s.%d", name, version-1)
+	if !exists(filepath.Join(dir, former, caKeyName)) {
+		return ""
+	}
+	return path.Join(path.Dir(a.Path()), former, caKeyName)
+}
