@@ -87,7 +87,7 @@ func (b *batch) leaves(ctx context.Context, w *Work) error {
 			}
 			todo = append(todo, l)
 			if signers[l.Issuer] == nil {
-				signer, err := newLeafSigner(w.cas[l.Issuer], b.config.Backend, w.remote)
+				signer, err := b.signerFor(l, w)
 				if err != nil {
 					return err
 				}
@@ -159,15 +159,31 @@ func (b *batch) leaf(ctx context.Context, l Leaf, w *Work, signer *leafSigner) (
 	if issued.cert, err = signer.sign(ctx, l, subject, notBefore, notAfter); err != nil {
 		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
 	}
-	chain := []*x509.Certificate{issued.cert}
+	if err := verifyIssued(l, issued.cert, issuer.cert, subject.public(), b.config.Now); err != nil {
+		return issuedLeaf{}, fmt.Errorf("verifying %s before its release: %w", l.Name, err)
+	}
+	issued.certPEM = append(encodeCertificates(issued.cert), signer.chainPEM...)
+	return issued, nil
+}
+
+// signerFor prepares the signer of a leaf's issuer, and verifies the CAs up to the root.
+func (b *batch) signerFor(l Leaf, w *Work) (*leafSigner, error) {
+	issuer := w.cas[l.Issuer]
+	var chain []*x509.Certificate
 	for _, name := range b.plan.chain(l) {
 		chain = append(chain, w.cas[name].cert)
 	}
-	if err := verifyLeaf(l, chain, w.cas[l.Root].cert, subject.public(), b.config.Now); err != nil {
-		return issuedLeaf{}, fmt.Errorf("verifying %s before its release: %w", l.Name, err)
+	for _, eku := range l.EKUs {
+		if err := verifyIssuer(chain, w.cas[l.Root].cert, eku, b.config.Now); err != nil {
+			return nil, fmt.Errorf("verifying %s, which is to sign %s: %w", l.Issuer, l.Name, err)
+		}
 	}
-	issued.certPEM = encodeCertificates(chain...)
-	return issued, nil
+	signer, err := newLeafSigner(issuer, b.config.Backend, w.remote)
+	if err != nil {
+		return nil, err
+	}
+	signer.chainPEM = encodeCertificates(chain...)
+	return signer, nil
 }
 
 // ErrIssuerEnds means that an issuer has too little of its lifetime left to sign leaves.

@@ -71,7 +71,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	batch := &batch{plan: work.plan, config: IssueConfig{Now: now}}
+	batch := &batch{plan: work.plan, config: IssueConfig{Now: now, Backend: backend}}
 	if err := batch.authorities(context.Background(), work); err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 		p.leaves = append(p.leaves, bundle.Leaves...)
 	}
 	for _, l := range p.leaves {
-		if p.signers[l.Issuer], err = newLeafSigner(work.cas[l.Issuer], backend, nil); err != nil {
+		if p.signers[l.Issuer], err = batch.signerFor(l, work); err != nil {
 			return nil, err
 		}
 	}

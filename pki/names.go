@@ -83,12 +83,20 @@ type constraints struct {
 }
 
 // permit makes constraints out of the names of all leaves below and of what the spec adds.
+// A name that the spec's additions cover is not listed again: the certificate goes with
+// every leaf, and a thousand members have three thousand names.
 func permit(n Names, more []cluster.Range) constraints {
 	var c constraints
 	for _, ip := range n.IPs {
+		if slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Prefix.IsValid() && r.Prefix.Contains(ip) }) {
+			continue
+		}
 		c.permitted = append(c.permitted, cluster.Range{Prefix: netip.PrefixFrom(ip, ip.BitLen())})
 	}
 	for _, dns := range n.DNS {
+		if slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Domain != "" && within(dns, r.Domain) }) {
+			continue
+		}
 		c.permitted = append(c.permitted, cluster.Range{Domain: dns})
 	}
 	c.permitted = append(c.permitted, more...)

@@ -18,6 +18,8 @@ type leafSigner struct {
 	std    leafcert.Signer
 	cfssl  *cfsslca.Signer // nil for the std backend
 	remote *cfsslca.Remote // in place of both
+
+	chainPEM []byte // the CAs that go behind each leaf
 }
 
 // Remote is a site's own `cfssl serve`, which signs leaves in place of the store's keys.

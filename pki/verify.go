@@ -13,15 +13,7 @@ import (
 // crypto/x509: the chain to the root for each EKU, exactly the planned SANs, EKUs and
 // subject, the lifetime within the issuer's, and the key. All faults are joined.
 func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
-	leaf := chain[0]
-	faults := verifyNames(want, leaf)
-	// kubeadm and k3s set keyEncipherment too, which TLS 1.3 has no use for and no harm from.
-	if leaf.IsCA || leaf.KeyUsage&^x509.KeyUsageKeyEncipherment != x509.KeyUsageDigitalSignature {
-		faults = append(faults, errors.New("has the key usage of a CA, not of a leaf"))
-	}
-	if !samePublicKey(leaf.PublicKey, pub) {
-		faults = append(faults, errors.New("does not belong to its key"))
-	}
+	faults := verifyContent(want, chain[0], pub)
 	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
 	for i, eku := range want.EKUs {
 		path, anchor := chain, root
@@ -35,6 +27,38 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// verifyIssued is verifyLeaf for a leaf that was signed just now by an issuer which
+// verifyIssuer has found good for each of the leaf's EKUs. What is left is the leaf's own:
+// its content, its signature, the name constraints and the dates, once for all EKUs.
+func verifyIssued(want Leaf, leaf, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
+	faults := append(verifyContent(want, leaf, pub), verifyNesting([]*x509.Certificate{leaf, issuer})...)
+	if err := verifyChain([]*x509.Certificate{leaf}, issuer, want.EKUs[0], now); err != nil {
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// verifyIssuer checks the CAs above a leaf, issuer first, up to the root, for an EKU.
+func verifyIssuer(chain []*x509.Certificate, root *x509.Certificate, eku x509.ExtKeyUsage, now time.Time) error {
+	if len(chain) == 0 {
+		return verifyChain([]*x509.Certificate{root}, root, eku, now) // the root signs itself
+	}
+	return errors.Join(append(verifyNesting(append(slices.Clone(chain), root)), verifyChain(chain, root, eku, now))...)
+}
+
+// verifyContent compares all that a leaf says with the plan, and its key.
+func verifyContent(want Leaf, leaf *x509.Certificate, pub crypto.PublicKey) []error {
+	faults := verifyNames(want, leaf)
+	// kubeadm and k3s set keyEncipherment too, which TLS 1.3 has no use for and no harm from.
+	if leaf.IsCA || leaf.KeyUsage&^x509.KeyUsageKeyEncipherment != x509.KeyUsageDigitalSignature {
+		faults = append(faults, errors.New("has the key usage of a CA, not of a leaf"))
+	}
+	if !samePublicKey(leaf.PublicKey, pub) {
+		faults = append(faults, errors.New("does not belong to its key"))
+	}
+	return faults
 }
 
 // verifyNames compares what a leaf says it is with the plan.

@@ -14,5 +14,6 @@ func newPKICommand(a *app) *cobra.Command {
 		newPKIInstallCommand(a),
 		newPKIRevokeCommand(a),
 		newPKIRecoverCommand(a),
+		newPKIExportCommand(a),
 	)
 }

@@ -56,6 +56,7 @@ var foreign = []struct {
 	{"github.com/spf13/pflag", []string{"cmd/..."}},
 	{"github.com/cloudflare/cfssl", []string{"pki/internal/cfsslca"}},
 	{"filippo.io/age", []string{"pki/internal/agekey"}},
+	{"software.sslmate.com/src/go-pkcs12", []string{"pki/export"}},
 	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
 }
 
@@ -200,6 +201,9 @@ func TestViolations(t *testing.T) {
 		{"the command encrypts nothing itself", "cmd/etcdsec", age, true},
 		{"pki signs through a plugin", "pki", own("pki/execsigner"), false},
 		{"a plugin's signer dials nothing", "pki/execsigner", client, true},
+		{"an export encodes PKCS #12", "pki/export", "software.sslmate.com/src/go-pkcs12", false},
+		{"an export reads a store", "pki/export", own("pki"), false},
+		{"pki exports nothing", "pki", "software.sslmate.com/src/go-pkcs12", true},
 		{"rotation renews", "pki/rotation", own("pki"), false},
 		{"rotation asks the cluster", "pki/rotation", client, false},
 		{"manifests issue nothing", "manifests", own("pki"), true},

@@ -1,0 +1,75 @@
+package export
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Leaf is an end-entity certificate as the store has it, with what goes with it.
+type Leaf struct {
+	Ref
+	Chain []*x509.Certificate // the leaf, then the issuing CA where there is one
+	Trust []*x509.Certificate // the roots that its holder trusts
+	Key   crypto.Signer       // nil when the key was made on the node and never left it
+}
+
+// Cert is the leaf's own certificate.
+func (l Leaf) Cert() *x509.Certificate { return l.Chain[0] }
+
+// verify wants the key to be the certificate's, and the chain to end at what the holder
+// trusts, for every planned purpose. What is exported has to work where it is loaded,
+// where nobody may be there to see that it does not.
+func (l Leaf) verify(ekus []x509.ExtKeyUsage, now time.Time) error {
+	if l.Key != nil && !sameKey(l.Key.Public(), l.Cert().PublicKey) {
+		return errors.New("the key beside it is not its own")
+	}
+	roots, issuers := x509.NewCertPool(), x509.NewCertPool()
+	for _, c := range l.Trust {
+		roots.AddCert(c)
+	}
+	for _, c := range l.Chain[1:] {
+		issuers.AddCert(c)
+	}
+	for _, eku := range ekus {
+		_, err := l.Cert().Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: issuers, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{eku},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameKey(a, b crypto.PublicKey) bool {
+	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.Equal(b)
+}
+
+// encodeCertificates is a PEM bundle in the given order.
+func encodeCertificates(certs []*x509.Certificate) []byte {
+	var b bytes.Buffer
+	for _, c := range certs {
+		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a bytes.Buffer takes every write
+	}
+	return b.Bytes()
+}
+
+// encodeKey is PKCS #8 in PEM, as the store has it.
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// mayBeClient says whether a server that asks for client certificates takes this one.
+func (l Leaf) mayBeClient() bool {
+	return slices.Contains(l.Cert().ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+}

@@ -1,0 +1,160 @@
+package export
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// The parts of a Secret (k8s.io/api/core/v1) that a manifest has. The real types would
+// add a third to the binary and write empty fields; test/k8s-api decodes what is written
+// here with them, strictly.
+type (
+	secret struct {
+		APIVersion string            `json:"apiVersion"`
+		Kind       string            `json:"kind"`
+		Metadata   metadata          `json:"metadata"`
+		Type       string            `json:"type"`
+		Data       map[string][]byte `json:"data"`
+	}
+	metadata struct {
+		Name        string            `json:"name"`
+		Namespace   string            `json:"namespace"`
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	}
+)
+
+// Style is who loads the Secrets.
+type Style string
+
+// The styles. What each has in its Secrets is said at shape.
+const (
+	StyleTLS          Style = "tls" // whoever takes type kubernetes.io/tls
+	StyleEtcdOperator Style = "etcd-operator"
+	StyleBitnami      Style = "bitnami"
+)
+
+// Styles are all of them, in the order in which help names them.
+func Styles() []Style { return []Style{StyleTLS, StyleEtcdOperator, StyleBitnami} }
+
+// shape is the type of a Secret and the names of its three keys.
+type shape struct{ kind, cert, key, ca string }
+
+func (s Style) shape() shape {
+	if s == StyleBitnami {
+		// The defaults of auth.client and auth.peer: certFilename, certKeyFilename, and ca.crt
+		// where caFilename is empty (bitnami/charts, bitnami/etcd/values.yaml and
+		// templates/statefulset.yaml). An API server takes no Secret of type kubernetes.io/tls
+		// without tls.crt and tls.key.
+		return shape{kind: "Opaque", cert: "cert.pem", key: "key.pem", ca: "ca.crt"}
+	}
+	// etcd-operator mounts the same three (etcd-io/etcd-operator,
+	// internal/controller/pods.go), and refuses a Secret without ca.crt (utils.go,
+	// verifySecretHasCA).
+	return shape{kind: "kubernetes.io/tls", cert: "tls.crt", key: "tls.key", ca: "ca.crt"}
+}
+
+// encodeKey is the key as the style's reader parses it. The auto provider of
+// etcd-operator reads nothing but SEC 1 (etcd-io/etcd-operator,
+// pkg/certificate/auto/provider.go, parsePrivateKey); etcd reads that too.
+func (s Style) encodeKey(l Leaf) ([]byte, error) {
+	if key, ok := l.Key.(*ecdsa.PrivateKey); ok && s == StyleEtcdOperator {
+		der, err := x509.MarshalECPrivateKey(key)
+		if err != nil {
+			return nil, err
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
+	}
+	return encodeKey(l.Key)
+}
+
+// Secret is the manifest of a Kubernetes Secret with a leaf, its chain and key, and the
+// roots that its holder trusts. The leaf must have its key.
+func Secret(l Leaf, style Style, name, namespace string) (File, error) {
+	keyPEM, err := style.encodeKey(l)
+	if err != nil {
+		return File{}, fmt.Errorf("encoding the key of %s: %w", l.Name, err)
+	}
+	form := style.shape()
+	data, err := yaml.Marshal(secret{
+		APIVersion: "v1",
+		Kind:       "Secret",
+		Metadata: metadata{
+			Name:      name,
+			Namespace: namespace,
+			Labels:    map[string]string{"app.kubernetes.io/managed-by": "etcdsec"},
+			Annotations: map[string]string{
+				"etcdsec.dev/leaf":      l.Name,
+				"etcdsec.dev/serial":    pki.SerialString(l.Cert().SerialNumber),
+				"etcdsec.dev/not-after": l.Cert().NotAfter.UTC().Format(time.RFC3339),
+			},
+		},
+		Type: form.kind,
+		Data: map[string][]byte{
+			form.cert: encodeCertificates(l.Chain),
+			form.key:  keyPEM,
+			form.ca:   encodeCertificates(l.Trust),
+		},
+	})
+	if err != nil {
+		return File{}, fmt.Errorf("encoding the Secret of %s: %w", l.Name, err)
+	}
+	return File{Name: name + ".yaml", Data: data}, nil
+}
+
+// maxName is the longest name of an object: a DNS subdomain of RFC 1123.
+const maxName = 253
+
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// CheckLabel refuses what is no DNS label of RFC 1123, as namespaces and the names of
+// workloads have to be.
+func CheckLabel(s string) error {
+	if !label.MatchString(s) {
+		return fmt.Errorf("%q is not a name: want up to 63 lower-case letters, digits and inner dashes", s)
+	}
+	return nil
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
+
+// SecretNames are the names of all leaves' Secrets, by the leaf's Path: the cluster's and
+// the leaf's name, joined by dashes. Where two would be the same, or one had to be changed
+// to be a name at all, a hash tells them apart. A leaf's name is the same whichever other
+// leaves are exported with it.
+func (s *Store) SecretNames() map[string]string {
+	refs := s.Leaves()
+	taken := map[string]int{}
+	for _, r := range refs {
+		taken[objectName(s.Cluster.Name+"/"+r.Name)]++
+	}
+	names := map[string]string{}
+	for _, r := range refs {
+		full := s.Cluster.Name + "/" + r.Name
+		name := objectName(full)
+		if name != strings.ReplaceAll(full, "/", "-") || taken[name] > 1 {
+			sum := sha256.Sum256([]byte(r.Path()))
+			suffix := "-" + hex.EncodeToString(sum[:4])
+			name = strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
+		}
+		names[r.Path()] = name
+	}
+	return names
+}
+
+// objectName is s with every run of characters that no name has replaced by one dash.
+func objectName(s string) string {
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(s), "-"), "-")
+	return strings.TrimRight(name[:min(len(name), maxName)], "-")
+}

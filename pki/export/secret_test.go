@@ -1,0 +1,247 @@
+package export
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/internal/oracle"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+func decodeSecret(t *testing.T, f File) secret {
+	t.Helper()
+	var s secret
+	if err := yaml.UnmarshalStrict(f.Data, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Every leaf, of every hierarchy and kind of key, is in its Secret a pair that works with
+// the roots beside it.
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		style           Style
+		kind            string
+		cert, key, root string
+		ecKey           string // how a P-256 key is written
+	}{
+		{StyleTLS, "kubernetes.io/tls", "tls.crt", "tls.key", "ca.crt", "PRIVATE KEY"},
+		{StyleEtcdOperator, "kubernetes.io/tls", "tls.crt", "tls.key", "ca.crt", "EC PRIVATE KEY"},
+		{StyleBitnami, "Opaque", "cert.pem", "key.pem", "ca.crt", "PRIVATE KEY"},
+	}
+	stores := []struct{ hierarchy, algorithm string }{{"issuing", "ecdsa-p256"}, {"single", "ecdsa-p256"}, {"issuing", "ed25519"}}
+	for _, s := range stores {
+		dir := bootstrap(t, twoMembers, fmt.Sprintf("    enableGRPCGateway: true\n  pki: {hierarchy: %s, keyAlgorithm: %s}\n", s.hierarchy, s.algorithm), testNow())
+		store := open(t, dir)
+		for _, tc := range cases {
+			t.Run(fmt.Sprint(tc.style, " ", s.hierarchy, " ", s.algorithm), func(t *testing.T) {
+				checked := 0
+				for _, r := range store.Leaves() {
+					l, err := store.Read(r, testNow())
+					if err != nil {
+						t.Fatal(err)
+					}
+					f, err := Secret(l, tc.style, "some-name", "etcd")
+					if err != nil {
+						t.Fatal(err)
+					}
+					again, err := Secret(l, tc.style, "some-name", "etcd")
+					if err != nil || !bytes.Equal(f.Data, again.Data) {
+						t.Errorf("%s: other bytes the second time, %v", l.Name, err)
+					}
+					got := decodeSecret(t, f)
+					if f.Name != "some-name.yaml" || got.APIVersion != "v1" || got.Kind != "Secret" || got.Type != tc.kind ||
+						got.Metadata.Name != "some-name" || got.Metadata.Namespace != "etcd" ||
+						got.Metadata.Labels["app.kubernetes.io/managed-by"] != "etcdsec" {
+						t.Errorf("%s: %s %+v %s", l.Name, f.Name, got.Metadata, got.Type)
+					}
+					if got.Metadata.Annotations["etcdsec.dev/serial"] != pki.SerialString(l.Cert().SerialNumber) ||
+						got.Metadata.Annotations["etcdsec.dev/not-after"] != "2027-02-19T12:00:00Z" ||
+						got.Metadata.Annotations["etcdsec.dev/leaf"] != l.Name {
+						t.Errorf("%s: %v", l.Name, got.Metadata.Annotations)
+					}
+					if len(got.Data) != 3 || len(got.Metadata.Annotations) != 3 {
+						t.Errorf("%s: %d data, %d annotations", l.Name, len(got.Data), len(got.Metadata.Annotations))
+					}
+					if s.algorithm == "ecdsa-p256" && !bytes.HasPrefix(got.Data[tc.key], []byte("-----BEGIN "+tc.ecKey+"-----")) {
+						t.Errorf("%s: the key is not written as %s", l.Name, tc.ecKey)
+					}
+					checkPair(t, l, got.Data[tc.cert], got.Data[tc.key], got.Data[tc.root])
+					checked++
+				}
+				if checked != 2*3+3 {
+					t.Errorf("%d leaves", checked)
+				}
+			})
+		}
+	}
+}
+
+func checkPair(t *testing.T, l Leaf, certPEM, keyPEM, rootPEM []byte) {
+	t.Helper()
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatalf("%s: %v", l.Name, err)
+	}
+	if !pair.Leaf.Equal(l.Cert()) || len(pair.Certificate) != len(l.Chain) {
+		t.Errorf("%s: certificate of %s, chain of %d", l.Name, pair.Leaf.Subject, len(pair.Certificate))
+	}
+	chain, err := pki.ParseCertificates(certPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := pki.ParseCertificates(rootPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range roots {
+		if root.CheckSignatureFrom(root) != nil {
+			t.Errorf("%s: %s is no root", l.Name, root.Subject)
+		}
+	}
+	for _, eku := range l.Cert().ExtKeyUsage {
+		verifies(t, chain, roots, eku)
+	}
+	if l.Role == "server" && l.mayBeClient() {
+		t.Errorf("%s may be a client", l.Name)
+	}
+}
+
+var dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+func TestSecretNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("m", 63)
+	store := open(t, bootstrap(t, twoMembers+"      - {name: clients, addresses: [10.0.0.13]}\n      - {name: "+long+", addresses: [10.0.0.14]}\n",
+		"  clients: [{name: peer, role: backup}, {name: clients-peer, role: backup}]\n", testNow()))
+	names := store.SecretNames()
+	seen := map[string]string{}
+	for _, r := range store.Leaves() {
+		name := names[r.Path()]
+		if !dnsSubdomain.MatchString(name) || len(name) > 253 {
+			t.Errorf("%s: %q is no name of an object", r.Path(), name)
+		}
+		if seen[name] != "" {
+			t.Errorf("%s and %s are both %s", seen[name], r.Path(), name)
+		}
+		seen[name] = r.Path()
+	}
+	if len(seen) != 4*2+5 {
+		t.Errorf("%d names", len(seen))
+	}
+	for path, want := range map[string]string{
+		"nodes/etcd-0/pki/server":     "test-etcd-0-server",
+		"clients/auditor/client":      "test-clients-auditor",
+		"nodes/" + long + "/pki/peer": "test-" + long + "-peer",
+	} {
+		if names[path] != want {
+			t.Errorf("%s is %s, want %s", path, names[path], want)
+		}
+	}
+	// A member "clients" has the same leaf name as a client "peer".
+	for _, path := range []string{"nodes/clients/pki/peer", "clients/peer/client"} {
+		if !regexp.MustCompile(`^test-clients-peer-[0-9a-f]{8}$`).MatchString(names[path]) {
+			t.Errorf("%s is %s, want a hash in it", path, names[path])
+		}
+	}
+}
+
+func TestObjectName(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"prod/etcd-0/server":     "prod-etcd-0-server",
+		"Prod/ETCD_0//server":    "prod-etcd-0-server",
+		"-/a b.c/-":              "a-b-c",
+		"é":                      "",
+		strings.Repeat("x", 300): strings.Repeat("x", 253),
+	} {
+		if got := objectName(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestCheckLabel(t *testing.T) {
+	t.Parallel()
+	for name, good := range map[string]bool{
+		"kube-system": true, "a": true, "0": true, strings.Repeat("a", 63): true,
+		"": false, "A": false, "a.b": false, "-a": false, "a-": false, "a\n": false, "a/b": false, strings.Repeat("a", 64): false,
+	} {
+		if err := CheckLabel(name); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// Kubernetes' own types read every Secret, strictly, and would not if it were malformed.
+func TestKubernetesReadsSecrets(t *testing.T) {
+	t.Parallel()
+	decoder := buildDecoder(t)
+	store := open(t, bootstrap(t, twoMembers, "", testNow()))
+	names := store.SecretNames()
+	dir := t.TempDir()
+	var paths, want []string
+	for _, style := range Styles() {
+		for _, r := range store.Leaves() {
+			l, err := store.Read(r, testNow())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := Secret(l, style, names[r.Path()], "kube-system")
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, string(style)+f.Name)
+			rewrite(t, f.Data, 0o600, path)
+			paths = append(paths, path)
+			form := "kubernetes.io/tls kube-system/%s ca.crt tls.crt tls.key"
+			if style == StyleBitnami {
+				form = "Opaque kube-system/%s ca.crt cert.pem key.pem"
+			}
+			want = append(want, fmt.Sprintf(form, names[r.Path()]))
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), decoder, paths...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := strings.TrimSpace(string(out)); got != strings.Join(want, "\n") || len(want) != 3*7 {
+		t.Errorf("it read %d Secrets:\n%s", len(want), got)
+	}
+
+	manifest := string(contents(t, paths[0]))
+	for fault, spoilt := range map[string]string{
+		"unknown field":   manifest + "Type: kubernetes.io/tls\n",
+		"already set":     manifest + "type: Opaque\n",
+		"illegal base64":  strings.Replace(manifest, "tls.crt: ", "tls.crt: _", 1),
+		"metadata.name":   strings.Replace(manifest, "name: test-", "name: Test_", 1),
+		"without tls.key": strings.Replace(manifest, "tls.key:", "other.key:", 1),
+	} {
+		path := filepath.Join(dir, "spoilt.yaml")
+		rewrite(t, []byte(spoilt), 0o600, path)
+		if out, err := exec.CommandContext(t.Context(), decoder, path).CombinedOutput(); err == nil || !strings.Contains(string(out), fault) {
+			t.Errorf("%s was not refused: %v\n%s", fault, err, out)
+		}
+	}
+}
+
+// buildDecoder builds test/k8s-api, a module of its own because of its size.
+func buildDecoder(t *testing.T) string {
+	t.Helper()
+	binary, err := oracle.Binary(t.Context(), "k8s-api", os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}

@@ -1,0 +1,119 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Shared is how etcd-operator and the Bitnami chart load certificates: one Secret for
+// the client port and one for the peer port, which all replicas mount. A certificate in
+// them must therefore name every replica.
+type Shared struct {
+	Style         Style
+	Name          string // of the EtcdCluster, or the full name of the release
+	Namespace     string
+	Replicas      int
+	ClusterDomain string // such as cluster.local
+}
+
+// The roles that a shared Secret can have.
+const (
+	roleServer = "server"
+	rolePeer   = "peer"
+	roleClient = "client"
+)
+
+func sharedRole(r Ref) string {
+	switch {
+	case !r.Member():
+		return roleClient
+	case r.Role == roleServer || r.Role == rolePeer:
+		return r.Role
+	}
+	return "" // the gateway's client certificate, which neither mounts
+}
+
+// Choose takes those leaves that the style mounts, at most one of a role.
+func (s Shared) Choose(refs []Ref) ([]Ref, error) {
+	var chosen []Ref
+	byRole := map[string]Ref{}
+	for _, r := range refs {
+		role := sharedRole(r)
+		if role == "" {
+			continue
+		}
+		if role == roleClient && s.Style == StyleBitnami {
+			return nil, fmt.Errorf("the chart mounts no client's Secret, such as that of %s would be; export clients with --style %s", r.Name, StyleTLS)
+		}
+		if other, twice := byRole[role]; twice {
+			return nil, fmt.Errorf("all replicas mount one Secret of the %s, and %s and %s are two: name one of them, whose certificate names every replica", role, other.Name, r.Name)
+		}
+		byRole[role] = r
+		chosen = append(chosen, r)
+	}
+	return chosen, nil
+}
+
+// SecretName is the name under which the style looks for a leaf's Secret. Those of
+// etcd-operator are not to be chosen (etcd-io/etcd-operator, internal/controller/utils.go,
+// getServerCertName and the two beside it). Those of the chart are values:
+// auth.client.existingSecret, which is the server's, and auth.peer.existingSecret.
+func (s Shared) SecretName(r Ref) string {
+	return s.Name + "-" + sharedRole(r) + "-tls"
+}
+
+// replicaNames are the names under which replicas are reached on a port.
+func (s Shared) replicaNames(role string) []string {
+	zone := s.Namespace + ".svc." + s.ClusterDomain
+	service := s.Name
+	var names []string
+	if s.Style == StyleBitnami {
+		// The StatefulSet's service, and the one that every member advertises as well
+		// (bitnami/charts, bitnami/etcd/templates/statefulset.yaml).
+		const most = 63
+		service += "-headless"
+		service = strings.TrimSuffix(service[:min(len(service), most)], "-")
+		if role == roleServer {
+			names = append(names, s.Name+"."+zone)
+		}
+	}
+	for i := range s.Replicas {
+		names = append(names, fmt.Sprintf("%s-%d.%s.%s", s.Name, i, service, zone))
+	}
+	return names
+}
+
+// Check refuses a certificate that does not name every replica: those which it leaves
+// out would be refused by their peers and clients. What is unwise is returned in words.
+func (s Shared) Check(l Leaf) (warnings []string, err error) {
+	role := sharedRole(l.Ref)
+	if role == roleClient {
+		return nil, nil
+	}
+	var missing []string
+	for _, name := range s.replicaNames(role) {
+		if l.Cert().VerifyHostname(name) != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("every replica would mount %s, which is not valid for %s", l.Name, list(missing))
+	}
+	if role == roleServer && !l.mayBeClient() {
+		warnings = append(warnings, s.clientWarning(l))
+	}
+	return warnings, nil
+}
+
+// clientWarning: both may present the server's certificate to etcd as a client's. Some
+// versions of etcd-operator dial members with it and others with the client's Secret
+// (etcd-io/etcd-operator, internal/controller/utils.go, buildClientTLSConfig;
+// docs/design/tls-and-cluster-access.md names the former as a fault). The chart's
+// readiness probe does it (bitnami/containers, bitnami/etcd/3.6, healthcheck.sh, and
+// etcdctl_auth_norbac_flags in libetcd.sh).
+func (s Shared) clientWarning(l Leaf) string {
+	if s.Style == StyleBitnami {
+		return fmt.Sprintf("the readiness probe of the Bitnami image presents %s as a client's certificate, which it is not: with auth.client.enableAuthentication, set customReadinessProbe", l.Name)
+	}
+	return fmt.Sprintf("versions of etcd-operator that dial members with Secret %s are refused by them: %s is no client's certificate", s.SecretName(l.Ref), l.Name)
+}

@@ -1,0 +1,200 @@
+// Package export turns what a store holds into what others load: Kubernetes Secrets,
+// PKCS #12 files and a tar per node. It reads the store and never writes it; what it makes
+// goes to files of mode 0600 elsewhere. The package says nothing to the user.
+package export
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// maxFileSize bounds what is read of one file of a store. A file of a hundred RSA-4096
+// certificates is 200 KiB.
+const maxFileSize = 1 << 20
+
+// Store is the operator's folder of one cluster, open for reading. No other etcdsec
+// works on it until Close.
+type Store struct {
+	Dir     string
+	Cluster *cluster.Cluster
+
+	plan pki.Plan
+	held *pki.Store
+}
+
+// Open opens the store in dir, of the cluster whose spec it holds.
+func Open(dir string) (*Store, error) {
+	c, err := cluster.Load(filepath.Join(dir, pki.SpecName))
+	if err != nil {
+		return nil, fmt.Errorf("reading the spec of the store: %w", err)
+	}
+	held, err := pki.PeekStore(dir, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{Dir: dir, Cluster: c, plan: pki.NewPlan(c), held: held}, nil
+}
+
+// Close gives the store free.
+func (s *Store) Close() { s.held.Close() }
+
+// Ref names a leaf of the store's plan.
+type Ref struct {
+	Name   string // as in the plan, such as etcd-0/server or clients/backup
+	Holder string // the member or client
+	Role   string // server, peer, gateway-client, or the role of a client in the spec
+
+	bundle pki.Bundle
+	leaf   pki.Leaf
+}
+
+// Member says whether a member holds the leaf, and not a client.
+func (r Ref) Member() bool { return strings.HasPrefix(r.bundle.Path, "nodes/") }
+
+// Path is where the leaf's files are in the store, without their suffix. No other leaf
+// has it, while names such as clients/server can mean two.
+func (r Ref) Path() string {
+	return path.Join(r.bundle.Path, strings.TrimSuffix(r.leaf.CertFile, path.Ext(r.leaf.CertFile)))
+}
+
+// Leaves are all leaves of the plan, in its order.
+func (s *Store) Leaves() []Ref {
+	var refs []Ref
+	for _, b := range s.plan.Bundles {
+		_, below, _ := strings.Cut(b.Path, "/") // nodes/MEMBER/… or clients/CLIENT
+		holder, _, _ := strings.Cut(below, "/")
+		for _, l := range b.Leaves {
+			refs = append(refs, Ref{Name: l.Name, Holder: holder, Role: l.Role, bundle: b, leaf: l})
+		}
+	}
+	return refs
+}
+
+// Find returns the leaf of that name, or else all leaves of the member or client of that name.
+func (s *Store) Find(name string) ([]Ref, error) {
+	var named, held []Ref
+	var holders []string
+	for _, r := range s.Leaves() {
+		if r.Name == name {
+			named = append(named, r)
+		}
+		if r.Holder == name {
+			held = append(held, r)
+		}
+		if !slices.Contains(holders, r.Holder) {
+			holders = append(holders, r.Holder)
+		}
+	}
+	switch {
+	case len(named) == 1:
+		return named, nil
+	case len(named) == 0 && len(held) > 0:
+		return held, nil
+	case len(named) > 1:
+		return nil, fmt.Errorf("%q is the name of two leaves, %s and %s", name, named[0].Path(), named[1].Path())
+	}
+	return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, list(holders))
+}
+
+// list is a list for an error, cut where it would fill the screen.
+func list(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// ErrNotIssued means that the store has no certificate for a leaf of its plan.
+var ErrNotIssued = errors.New("was not issued yet")
+
+// Read reads a leaf and verifies what belongs together: its key, its chain to what its
+// holder trusts, and all of it at the given time.
+func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
+	certPath := s.file(r.bundle.Path, r.leaf.CertFile)
+	l := Leaf{Ref: r}
+	var err error
+	if l.Chain, err = pki.ReadCertificates(certPath); errors.Is(err, fs.ErrNotExist) {
+		return Leaf{}, fmt.Errorf("%s %w", r.Name, ErrNotIssued)
+	}
+	if err != nil {
+		return Leaf{}, err
+	}
+	if l.Key, err = pki.ReadKey(s.file(r.bundle.Path, r.leaf.KeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Leaf{}, err
+	}
+	for _, t := range r.bundle.Trust {
+		if t.Root != r.leaf.Root {
+			continue
+		}
+		if l.Trust, err = pki.ReadCertificates(s.file(r.bundle.Path, t.Name)); err != nil {
+			return Leaf{}, err
+		}
+	}
+	if err := l.verify(r.leaf.EKUs, now); err != nil {
+		return Leaf{}, fmt.Errorf("%s: %w", certPath, err)
+	}
+	return l, nil
+}
+
+// nodeDir is the folder of a member's node, relative to the store, and the bundles in it.
+func (s *Store) nodeDir(member string) (dir string, bundles []string) {
+	dir = path.Join("nodes", member)
+	for _, b := range s.plan.Bundles {
+		if strings.HasPrefix(b.Path, dir+"/") {
+			bundles = append(bundles, b.Path)
+		}
+	}
+	return dir, bundles
+}
+
+func (s *Store) file(parts ...string) string {
+	return filepath.Join(s.Dir, filepath.FromSlash(path.Join(parts...)))
+}
+
+// CheckOutside refuses an output in the store: the export would change the store, and
+// would be taken for a part of it.
+func (s *Store) CheckOutside(out string) error {
+	store, err := realPath(s.Dir)
+	if err != nil {
+		return err
+	}
+	resolved, err := realPath(out)
+	if err != nil {
+		return err
+	}
+	if resolved == store || strings.HasPrefix(resolved, strings.TrimSuffix(store, "/")+"/") {
+		return fmt.Errorf("writing into %s: it belongs to the store %s, which an export never changes", out, s.Dir)
+	}
+	return nil
+}
+
+// realPath is the absolute path without symlinks, of which the last parts may be missing.
+func realPath(p string) (string, error) {
+	existing, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	missing := ""
+	for {
+		resolved, err := filepath.EvalSymlinks(existing)
+		if err == nil {
+			return filepath.Join(resolved, missing), nil
+		}
+		if parent := filepath.Dir(existing); !errors.Is(err, os.ErrNotExist) || parent == existing {
+			return "", err
+		}
+		missing = filepath.Join(filepath.Base(existing), missing)
+		existing = filepath.Dir(existing)
+	}
+}
