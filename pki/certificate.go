@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 )
 
 // encodeCertificates is a PEM bundle in the given order, leaf first.
@@ -37,6 +38,9 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 		if block == nil {
 			return nil, fmt.Errorf("PEM block %d is cut short or damaged", len(certs)+1)
 		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") && len(certs) == 0 {
+			return nil, errIsKey
+		}
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("PEM block %d is of type %q, want a certificate", len(certs)+1, block.Type)
 		}
@@ -49,6 +53,9 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 	}
 	return certs, nil
 }
+
+// errIsKey means that a file holds a private key where a certificate was looked for.
+var errIsKey = errors.New("a private key, want a certificate")
 
 // notPEM names what a file is when it is not PEM at all. command is openssl's for its kind.
 func notPEM(data []byte, command string) error {

@@ -2,14 +2,17 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -46,6 +49,23 @@ func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *con
 		return h, nil, nil
 	}
 	return h, raw, secured
+}
+
+// Served is the certificate chain that a server presents now, leaf first. It shows no
+// certificate of its own and sends nothing: what the server thinks of its client comes after.
+func Served(ctx context.Context, address string, timeout time.Duration) ([]*x509.Certificate, error) {
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	p := &prober{endpoint: Endpoint{Address: address}, config: Config{Timeout: timeout}, slots: make(chan struct{}, 1)}
+	h, raw, _ := p.handshake(ctx, client{})
+	if raw != nil {
+		_ = raw.Close() // nothing was sent
+	}
+	if len(h.Chain) == 0 {
+		return nil, fmt.Errorf("%s presents no certificate: %s", address, cmp.Or(h.Reason, "no TLS there"))
+	}
+	return h.Chain, nil
 }
 
 // failedHandshake prefers an alert to the end of the connection that comes with it.

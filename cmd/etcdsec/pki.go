@@ -6,6 +6,7 @@ func newPKICommand(a *app) *cobra.Command {
 	return newGroupCommand("pki", "Issue, renew and keep the certificates of a cluster",
 		"Issue and keep the certificates of an etcd cluster and its clients.",
 		newPKIIssueCommand(a),
+		newPKIStatusCommand(a),
 		newPKIVerifyCommand(a),
 		newPKIRenewCommand(a),
 		newPKIImportCommand(a),

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// printPrometheus writes the text format for node_exporter's textfile collector.
+func printPrometheus(w io.Writer, r statusResult, now time.Time) error {
+	ends := gauge("etcdsec_certificate_not_after_timestamp_seconds", "When a certificate, or the first of the CAs behind it, ends.")
+	state := gauge("etcdsec_certificate_state", "1 for the state that a certificate has, 0 for the others.")
+	for _, row := range r.Certificates {
+		labels := []*dto.LabelPair{label("source", row.Source), label("name", row.Name), label("role", row.Role), label("issuer", row.Issuer), label("serial", row.Serial)}
+		if row.NotAfter != nil {
+			ends.Metric = append(ends.Metric, value(float64(row.NotAfter.Unix()), labels...))
+		}
+		for _, s := range pki.States() {
+			is := 0.0
+			if row.State == string(s) {
+				is = 1
+			}
+			state.Metric = append(state.Metric, value(is, label("source", row.Source), label("name", row.Name), label("state", string(s))))
+		}
+	}
+	last := gauge("etcdsec_status_last_run_timestamp_seconds", "When this was written.")
+	last.Metric = append(last.Metric, value(float64(now.Unix())))
+	for _, family := range []*dto.MetricFamily{ends, state, last} {
+		if len(family.Metric) == 0 {
+			continue
+		}
+		if _, err := expfmt.MetricFamilyToText(w, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func gauge(name, help string) *dto.MetricFamily {
+	return &dto.MetricFamily{Name: proto.String(name), Help: proto.String(help), Type: dto.MetricType_GAUGE.Enum()}
+}
+
+func label(name, value string) *dto.LabelPair {
+	return &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)}
+}
+
+func value(v float64, labels ...*dto.LabelPair) *dto.Metric {
+	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: proto.Float64(v)}}
+}

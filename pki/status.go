@@ -1,0 +1,166 @@
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// State is what can be said of a certificate at a point in time.
+type State string
+
+// The states. The first that applies, from the bottom up, is a certificate's.
+const (
+	StateOK          State = "ok"
+	StateDue         State = "due" // a third of its lifetime is left, or less
+	StateWrongNames  State = "wrong-names"
+	StateWrongIssuer State = "wrong-issuer"
+	StateNotYetValid State = "not-yet-valid"
+	StateExpired     State = "expired"
+	StateUnreadable  State = "unreadable"
+)
+
+// States are all of them, the best first.
+func States() []State {
+	return []State{StateOK, StateDue, StateWrongNames, StateWrongIssuer, StateNotYetValid, StateExpired, StateUnreadable}
+}
+
+// Status is one certificate and its state. The CAs behind a leaf in its file are its own:
+// it ends when the first of them does.
+type Status struct {
+	Source string // the file or endpoint
+	Name   string // in the plan of a store; else the file's
+	Role   string // ca, server, client, peer, or the role of a client in the spec
+	Chain  []*x509.Certificate
+	State  State
+	Detail string
+}
+
+// Judge is the state of a chain by its dates alone.
+func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
+	for _, cert := range chain {
+		if now.Before(cert.NotBefore) {
+			return StateNotYetValid, fmt.Sprintf("%q is valid from %s", cert.Subject.CommonName, cert.NotBefore.UTC().Format(time.RFC3339))
+		}
+	}
+	end := earliestEnd(chain)
+	detail := ""
+	if end.Before(chain[0].NotAfter) {
+		detail = fmt.Sprintf("a CA behind it ends on %s", end.UTC().Format(time.DateOnly))
+	}
+	if now.After(end) {
+		return StateExpired, detail
+	}
+	for _, cert := range chain {
+		if Due(cert, now) {
+			return StateDue, detail
+		}
+	}
+	return StateOK, ""
+}
+
+// Ends is when the chain is valid no more.
+func (s Status) Ends() time.Time {
+	if len(s.Chain) == 0 {
+		return time.Time{}
+	}
+	return earliestEnd(s.Chain)
+}
+
+// KeyWords is a public key's algorithm and size.
+func KeyWords(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return key.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA-%d", key.N.BitLen())
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return cert.PublicKeyAlgorithm.String()
+}
+
+// SANs are the names of a certificate, IP addresses first.
+func SANs(cert *x509.Certificate) []string {
+	names, _ := namesOf(cert)
+	return names.Strings()
+}
+
+// StoreStatus is the state of every certificate of a store's plan, in plan order. It reads
+// without the store's lock: bundles change as a whole.
+func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
+	plan := NewPlan(c)
+	w := &Work{plan: plan, cas: map[string]*ca{}}
+	var rows []Status
+	for _, a := range plan.Authorities {
+		path := filepath.Join(dir, filepath.FromSlash(a.Path()), caCertName)
+		row := Status{Source: path, Name: a.Name, Role: "ca"}
+		certs, err := ReadCertificates(path)
+		if err == nil {
+			row.Chain = certs[:1]
+			row.State, row.Detail = Judge(row.Chain, now)
+			var issuer *x509.Certificate
+			if by := w.cas[a.Issuer]; by != nil {
+				issuer = by.cert
+			}
+			if err := errors.Join(caFaults(certs[0], issuer, nil)...); err != nil {
+				row.State, row.Detail = StateWrongIssuer, joinLines(err)
+			}
+			w.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
+		}
+		rows = append(rows, row.orUnreadable(err))
+	}
+	for _, b := range plan.Bundles {
+		for _, l := range b.Leaves {
+			rows = append(rows, w.leafStatus(filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l, now))
+		}
+	}
+	return rows
+}
+
+// orUnreadable is the row, or what kept it from being read.
+func (s Status) orUnreadable(err error) Status {
+	if err != nil {
+		s.State, s.Detail = StateUnreadable, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "reading "), s.Source+": ")
+	}
+	return s
+}
+
+func (w *Work) leafStatus(path string, l Leaf, now time.Time) Status {
+	row := Status{Source: path, Name: l.Name, Role: l.Role}
+	chain, err := ReadCertificates(path)
+	if err != nil {
+		return row.orUnreadable(err)
+	}
+	row.Chain = chain
+	row.State, row.Detail = Judge(chain, now)
+	if row.State == StateExpired || row.State == StateNotYetValid {
+		return row
+	}
+	for i, name := range w.plan.chain(l) {
+		if issuer := w.cas[name]; issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.cert.PublicKey)) {
+			row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("its issuer %s was replaced", name)
+			return row
+		}
+	}
+	if root := w.cas[l.Root]; root != nil {
+		for _, eku := range l.EKUs {
+			if err := verifyChain(chain, root.cert, eku, now); err != nil {
+				row.State, row.Detail = StateWrongIssuer, err.Error()
+				return row
+			}
+		}
+	}
+	if faults := verifyNames(l, chain[0]); len(faults) > 0 {
+		row.State, row.Detail = StateWrongNames, joinLines(errors.Join(faults...))
+	}
+	return row
+}

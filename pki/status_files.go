@@ -1,0 +1,206 @@
+package pki
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of a walk through somebody's folder.
+const (
+	maxFiles = 100_000
+	maxDepth = 12
+)
+
+// certificateSuffixes are those of files that are read in a folder.
+var certificateSuffixes = []string{".crt", ".pem", ".cer", ".cert"}
+
+// FileStatus is the state of every certificate in a file or below a folder, in the order of
+// the paths. Keys are not read. A symlink out of the folder is named and not followed.
+func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, error) {
+	info, err := os.Stat(target)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		rows := []Status{readStatus(target, now)}
+		return rows, nil
+	}
+	w := walker{root: target}
+	if w.inside, err = filepath.EvalSymlinks(target); err != nil {
+		return nil, err
+	}
+	if err := w.folder(target, 0); err != nil {
+		return nil, err
+	}
+	rows := make([]Status, len(w.paths))
+	if err := parallel(ctx, len(w.paths), func(i int) error {
+		if w.faults[i] != nil {
+			rows[i] = Status{Source: w.paths[i], Name: filepath.Base(w.paths[i])}.orUnreadable(w.faults[i])
+			return nil
+		}
+		rows[i] = readStatus(w.paths[i], now)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if relative, err := filepath.Rel(target, rows[i].Source); err == nil {
+			rows[i].Name = strings.TrimSuffix(filepath.ToSlash(relative), filepath.Ext(relative))
+		}
+	}
+	// A .pem file may be a key and nothing else.
+	rows = slices.DeleteFunc(rows, func(s Status) bool { return s.State == "" })
+	judgeIssuers(rows)
+	return rows, nil
+}
+
+// walker lists the files of a folder that can be certificates.
+type walker struct {
+	root, inside string
+	paths        []string
+	faults       []error // of each path; nil for one to read
+}
+
+func (w *walker) folder(dir string, depth int) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return w.add(dir, err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // versions of bundles and of the kubelet's projections
+		}
+		kind := e.Type()
+		if kind&fs.ModeSymlink != 0 {
+			if kind, err = w.symlink(path); err != nil {
+				if err := w.add(path, err); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		switch {
+		case kind == fs.ModeIrregular: // a symlink that is passed over
+		case kind.IsDir() && depth >= maxDepth:
+			err = w.add(path, fmt.Errorf("more than %d folders deep", maxDepth))
+		case kind.IsDir():
+			err = w.folder(path, depth+1)
+		case isCertificateName(path):
+			err = w.add(path, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// symlink is the kind of file that a symlink within the folder stands for. A folder is
+// entered by its own name, but for the version that a bundle's name leads to.
+func (w *walker) symlink(path string) (fs.FileMode, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return 0, err
+	}
+	if relative, err := filepath.Rel(w.inside, real); err != nil || !filepath.IsLocal(relative) {
+		return 0, fmt.Errorf("a symlink out of %s, at %s; give that path itself", w.root, real)
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return 0, err
+	}
+	if info.IsDir() && !strings.HasPrefix(filepath.Base(real), ".") {
+		return fs.ModeIrregular, nil
+	}
+	return info.Mode().Type(), nil
+}
+
+func (w *walker) add(path string, fault error) error {
+	if len(w.paths) >= maxFiles {
+		return fmt.Errorf("%s has more than %d files; give a smaller folder", w.root, maxFiles)
+	}
+	w.paths, w.faults = append(w.paths, path), append(w.faults, fault)
+	return nil
+}
+
+func isCertificateName(path string) bool {
+	return slices.Contains(certificateSuffixes, strings.ToLower(filepath.Ext(path)))
+}
+
+// readStatus reads one file. The zero State is a file that holds a key and no certificate.
+func readStatus(path string, now time.Time) Status {
+	row := Status{Source: path, Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))}
+	chain, err := ReadCertificates(path)
+	if errors.Is(err, errIsKey) && isCertificateName(path) {
+		return Status{Source: path}
+	}
+	if err != nil {
+		return row.orUnreadable(err)
+	}
+	row.Chain, row.Role = chain, roleOf(chain[0])
+	if row.Role == "ca" && len(chain) > 1 {
+		row.Detail = fmt.Sprintf("and %d more CAs in it", len(chain)-1)
+	}
+	state, detail := Judge(chain, now)
+	row.State = state
+	if detail != "" {
+		row.Detail = detail
+	}
+	return row
+}
+
+// roleOf goes by what a certificate is for.
+func roleOf(cert *x509.Certificate) string {
+	server, client := slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth), slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	switch {
+	case cert.IsCA:
+		return "ca"
+	case server && client:
+		return "peer"
+	case server:
+		return "server"
+	case client:
+		return "client"
+	}
+	return ""
+}
+
+// judgeIssuers finds the leaves that no CA of their folder, or of the folders around it,
+// signed, where there are any.
+func judgeIssuers(rows []Status) {
+	var cas []Status
+	for _, row := range rows {
+		if row.Role == "ca" {
+			cas = append(cas, row)
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		if row.Role == "ca" || len(row.Chain) == 0 || row.State == StateExpired || row.State == StateNotYetValid {
+			continue
+		}
+		around, signed := 0, false
+		top := row.Chain[len(row.Chain)-1]
+		for _, ca := range cas {
+			if !strings.HasPrefix(row.Source, filepath.Dir(ca.Source)+string(filepath.Separator)) {
+				continue
+			}
+			around++
+			for _, cert := range ca.Chain {
+				signed = signed || cert.Equal(top) || top.CheckSignatureFrom(cert) == nil
+			}
+		}
+		if around > 0 && !signed {
+			row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("no CA beside it signed it; its issuer is %q", top.Issuer.CommonName)
+		}
+	}
+}
