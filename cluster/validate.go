@@ -430,6 +430,7 @@ func warnings(c *Cluster) []string {
 		w = append(w, fmt.Sprintf("spec.etcd.members: %d members: every write waits for %d of them", n, n/2+1))
 	}
 	switch c.PKI.Hierarchy {
+	case Issuing:
 	case Single:
 		w = append(w, "spec.pki.hierarchy: single: every rotation of a CA then restarts every member; issuing CAs rotate without one")
 	case Shared:

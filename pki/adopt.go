@@ -69,71 +69,83 @@ func (s *Store) CheckAdoption(plan Plan, adoption Adoption, now time.Time) error
 
 // planAdoption checks everything first and says what is to be entered and written.
 func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Entry, Adoption, error) {
-	missing := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
+	a := adopting{
+		store: s, plan: plan, now: now, known: map[string]bool{},
+		missing: Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}},
+	}
 	there, err := ReadLedger(s.Dir)
 	if err != nil {
-		return nil, missing, err
+		return nil, a.missing, err
 	}
-	known := map[string]bool{}
 	for _, e := range there {
-		known[e.Name+" "+e.CertHash] = true
-	}
-	var entries []Entry
-	enter := func(name, role string, cert *x509.Certificate, keyOnNode bool) {
-		if known[name+" "+certHash(cert)] {
-			return
-		}
-		e := newEntry(name, role, "import", plan.SpecHash, cert, now)
-		e.Event, e.KeyOnNode = EventImport, keyOnNode
-		entries = append(entries, e)
+		a.known[e.Name+" "+e.CertHash] = true
 	}
 	var faults []error
-	cas := map[string]*x509.Certificate{}
-	for _, a := range plan.Authorities {
-		adopted, ok := adoption.Authorities[a.Name]
-		if !ok {
-			continue
-		}
-		cas[a.Name] = adopted.Certificate
-		loaded, err := s.loadCA(a, nil)
-		switch {
-		case err != nil && a.Issuer == "":
-			faults = append(faults, err)
-		case loaded != nil && !loaded.cert.Equal(adopted.Certificate):
-			faults = append(faults, fmt.Errorf("%s/%s is another certificate, %q; adopt into a new folder", a.Path(), caCertName, loaded.cert.Subject.CommonName))
-		default:
-			if err := adopted.check(a, cas[a.Issuer]); err != nil {
-				faults = append(faults, err)
-			}
-			enter(a.Name, "ca", adopted.Certificate, false)
-			if loaded == nil {
-				missing.Authorities[a.Name] = adopted
-			}
+	for _, authority := range plan.Authorities {
+		if adopted, ok := adoption.Authorities[authority.Name]; ok {
+			faults = append(faults, a.authority(authority, adopted, adoption.Authorities[authority.Issuer].Certificate))
 		}
 	}
 	for _, b := range plan.Bundles {
-		files, ok := adoption.Bundles[b.Path]
-		if !ok {
-			continue
-		}
-		leaves, err := adoptedLeaves(b, files)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		for _, l := range leaves {
-			enter(l.Name, l.Role, l.cert, l.keyOnNode)
-		}
-		switch there, err := s.filesAt(b.Path); {
-		case err != nil:
-			faults = append(faults, err)
-		case there == nil:
-			missing.Bundles[b.Path] = files
-		case !sameFiles(there, files):
-			faults = append(faults, fmt.Errorf("%s is in the store already, and other files are in it", b.Path))
+		if files, ok := adoption.Bundles[b.Path]; ok {
+			faults = append(faults, a.bundle(b, files))
 		}
 	}
-	return entries, missing, errors.Join(faults...)
+	return a.entries, a.missing, errors.Join(faults...)
+}
+
+// adopting compares what is to be adopted with what the store has.
+type adopting struct {
+	store   *Store
+	plan    Plan
+	now     time.Time
+	known   map[string]bool // names and hashes that the ledger has
+	entries []Entry
+	missing Adoption
+}
+
+func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bool) {
+	if a.known[name+" "+certHash(cert)] {
+		return
+	}
+	e := newEntry(name, role, "import", a.plan.SpecHash, cert, a.now)
+	e.Event, e.KeyOnNode = EventImport, keyOnNode
+	a.entries = append(a.entries, e)
+}
+
+func (a *adopting) authority(want Authority, adopted AdoptedCA, issuer *x509.Certificate) error {
+	path := filepath.Join(a.store.Dir, filepath.FromSlash(want.Path()), caCertName)
+	there, err := ReadCertificates(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.missing.Authorities[want.Name] = adopted
+	case err != nil:
+		return err
+	case !there[0].Equal(adopted.Certificate):
+		return fmt.Errorf("%s is another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
+	}
+	a.enter(want.Name, "ca", adopted.Certificate, false)
+	return adopted.check(want, issuer)
+}
+
+func (a *adopting) bundle(b Bundle, files []durable.File) error {
+	leaves, err := adoptedLeaves(b, files)
+	if err != nil {
+		return err
+	}
+	for _, l := range leaves {
+		a.enter(l.Name, l.Role, l.cert, l.keyOnNode)
+	}
+	there, err := a.store.filesAt(b.Path)
+	switch {
+	case err != nil:
+		return err
+	case there == nil:
+		a.missing.Bundles[b.Path] = files
+	case !sameFiles(there, files):
+		return fmt.Errorf("%s is in the store already, and other files are in it", b.Path)
+	}
+	return nil
 }
 
 func (c AdoptedCA) check(a Authority, issuer *x509.Certificate) error {
@@ -211,7 +223,7 @@ func sameFiles(a, b []durable.File) bool {
 // not follow a symlink out of the folder.
 func readForeign(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, filepath.FromSlash(name))
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -222,8 +234,8 @@ func readForeign(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if relative, err := filepath.Rel(inside, real); err != nil || !filepath.IsLocal(relative) {
-		return nil, fmt.Errorf("%s is a symlink out of %s, at %s; copy the file in its place", path, dir, real)
+	if relative, err := filepath.Rel(inside, target); err != nil || !filepath.IsLocal(relative) {
+		return nil, fmt.Errorf("%s is a symlink out of %s, at %s; copy the file in its place", path, dir, target)
 	}
-	return durable.ReadFile(real, maxPEMSize)
+	return durable.ReadFile(target, maxPEMSize)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -219,9 +220,7 @@ func Weaknesses(members []*Foreign, now time.Time) []Finding {
 			}
 		}
 		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
-		for name, leaf := range p.Clients {
-			leaves[name] = leaf
-		}
+		maps.Copy(leaves, p.Clients)
 		for _, name := range sortedNames(leaves) {
 			f.leafWeaknesses(p, name, leaves[name], now)
 			if other, twice := keys[keyHash(leaves[name])]; twice {

@@ -39,14 +39,14 @@ type Installation struct {
 
 // PlanInstall checks a signed bundle against the node's keys, its roots and the node's own
 // addresses. All faults are joined.
-func PlanInstall(b Bundle, plan Plan, config InstallConfig) (*Installation, error) {
+func PlanInstall(b Bundle, config InstallConfig) (*Installation, error) {
 	in := &Installation{Same: true, target: config.Target, owner: config.Owner}
 	var faults []error
 	for _, t := range b.Trust {
 		faults = append(faults, in.trust(t, config))
 	}
 	for _, l := range b.Leaves {
-		if err := in.leaf(l, plan, b, config); err != nil {
+		if err := in.leaf(l, b, config); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", l.Name, err))
 		}
 	}
@@ -96,7 +96,7 @@ func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 	return nil
 }
 
-func (in *Installation) leaf(l Leaf, plan Plan, b Bundle, config InstallConfig) error {
+func (in *Installation) leaf(l Leaf, b Bundle, config InstallConfig) error {
 	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
 	chain, err := ReadCertificates(certPath)
 	if err != nil {

@@ -135,7 +135,8 @@ func (r Renewal) jitterOf(cert *x509.Certificate) time.Duration {
 		return 0
 	}
 	sum := sha256.Sum256(cert.SerialNumber.Bytes())
-	return time.Duration(binary.BigEndian.Uint64(sum[:8]) % uint64(r.Jitter))
+	part := float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
+	return time.Duration(part * float64(r.Jitter))
 }
 
 // Due says whether a certificate is to be renewed at the given time: with a third of its

@@ -42,11 +42,10 @@ func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, er
 	}
 	rows := make([]Status, len(w.paths))
 	if err := parallel(ctx, len(w.paths), func(i int) error {
-		if w.faults[i] != nil {
-			rows[i] = Status{Source: w.paths[i], Name: filepath.Base(w.paths[i])}.orUnreadable(w.faults[i])
-			return nil
+		rows[i] = Status{Source: w.paths[i]}.orUnreadable(w.faults[i])
+		if rows[i].State == "" {
+			rows[i] = readStatus(w.paths[i], now)
 		}
-		rows[i] = readStatus(w.paths[i], now)
 		return nil
 	}); err != nil {
 		return nil, err
@@ -107,18 +106,18 @@ func (w *walker) folder(dir string, depth int) error {
 // symlink is the kind of file that a symlink within the folder stands for. A folder is
 // entered by its own name, but for the version that a bundle's name leads to.
 func (w *walker) symlink(path string) (fs.FileMode, error) {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return 0, err
 	}
-	if relative, err := filepath.Rel(w.inside, real); err != nil || !filepath.IsLocal(relative) {
-		return 0, fmt.Errorf("a symlink out of %s, at %s; give that path itself", w.root, real)
+	if relative, err := filepath.Rel(w.inside, target); err != nil || !filepath.IsLocal(relative) {
+		return 0, fmt.Errorf("a symlink out of %s, at %s; give that path itself", w.root, target)
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	if err != nil {
 		return 0, err
 	}
-	if info.IsDir() && !strings.HasPrefix(filepath.Base(real), ".") {
+	if info.IsDir() && !strings.HasPrefix(filepath.Base(target), ".") {
 		return fs.ModeIrregular, nil
 	}
 	return info.Mode().Type(), nil

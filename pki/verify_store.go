@@ -127,7 +127,7 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 		v.findings.add(at, fixBackup, "is not the key of %s beside it", caCertName)
 	}
 	if a.isRoot() {
-		v.findings.add(at, "etcdsec pki issue DIR --root-key-recipient age1…, or take it off this machine", "a root's key lies here in plain text, and only the rotation of a root needs it")
+		v.findings.add(at, "etcdsec pki renew DIR --root-key-recipient age1…, or take it off this machine", "a root's key lies here in plain text, and only the rotation of a root needs it")
 	}
 }
 

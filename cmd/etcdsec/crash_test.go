@@ -127,7 +127,7 @@ func (c crash) killedAt(point int) bool {
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", c.base, dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a hundred copies are too many to keep
 	ledgerBefore := c.ledger(dir)
 	status, out := c.run(dir, point, c.verb...)
 	killed := status == -1
@@ -199,7 +199,7 @@ func (c crash) checkKeys(dir string, point int) {
 
 func (c crash) checkLeftovers(dir string, point int) {
 	c.t.Helper()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && (strings.HasSuffix(path, ".tmp") || strings.HasSuffix(path, ".link")) {
 			c.t.Errorf("point %d: left behind: %s", point, path)
 		}

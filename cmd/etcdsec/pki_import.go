@@ -122,7 +122,6 @@ func (a *app) adopt(dir string, c *cluster.Cluster, plan pki.Plan, adoption pki.
 // readForeign reads the folders, and writes their spec where none is given.
 func (a *app) readForeign(o importOptions, folders []string) (*cluster.Cluster, []*pki.Foreign, error) {
 	var c *cluster.Cluster
-	var layout cluster.Layout
 	if o.spec != "" {
 		var err error
 		if c, err = a.loadSpec(o.spec); err != nil {
@@ -131,29 +130,16 @@ func (a *app) readForeign(o importOptions, folders []string) (*cluster.Cluster, 
 	} else if o.name == "" || o.version == "" {
 		return nil, nil, usageError(errors.New("--name and --etcd-version are missing: the certificates do not say them"), "or -f cluster.yaml, a spec that says all")
 	}
+	var layout cluster.Layout
 	var members []*pki.Foreign
 	for _, argument := range folders {
 		name, folder, ok := strings.Cut(argument, "=")
 		if !ok || name == "" || folder == "" {
 			return nil, nil, usageError(fmt.Errorf("%q: want MEMBER=FOLDER", argument), "")
 		}
-		var files cluster.Files
-		if c != nil {
-			m, ok := c.Member(name)
-			if !ok {
-				return nil, nil, usageError(fmt.Errorf("the spec has no member %q", name), "")
-			}
-			files = c.Files(m)
-		} else {
-			found, err := pki.DetectLayout(folder)
-			if err != nil {
-				return nil, nil, failure(err, "")
-			}
-			if layout != "" && found != layout {
-				return nil, nil, failure(fmt.Errorf("%s is of %s, the folders before it of %s", folder, found, layout), "")
-			}
-			layout = found
-			files = cluster.FilesOf(layout)
+		files, err := filesOf(c, &layout, name, folder)
+		if err != nil {
+			return nil, nil, err
 		}
 		p, err := pki.ReadForeign(name, folder, files)
 		if err != nil {
@@ -170,7 +156,28 @@ func (a *app) readForeign(o importOptions, folders []string) (*cluster.Cluster, 
 	}
 	c, err := cluster.Read("the spec made of it", strings.NewReader(string(yaml)))
 	if err != nil {
-		return nil, nil, failure(fmt.Errorf("%w", err), "write a spec by hand, and give it with -f")
+		return nil, nil, failure(err, "write a spec by hand, and give it with -f")
 	}
 	return c, members, nil
+}
+
+// filesOf are the names in a member's folder: the spec's, or those of the tool that made
+// it, which must be one for all members.
+func filesOf(c *cluster.Cluster, layout *cluster.Layout, member, folder string) (cluster.Files, error) {
+	if c != nil {
+		m, ok := c.Member(member)
+		if !ok {
+			return cluster.Files{}, usageError(fmt.Errorf("the spec has no member %q", member), "")
+		}
+		return c.Files(m), nil
+	}
+	found, err := pki.DetectLayout(folder)
+	switch {
+	case err != nil:
+		return cluster.Files{}, failure(err, "")
+	case *layout != "" && found != *layout:
+		return cluster.Files{}, failure(fmt.Errorf("%s is of %s, the folders before it of %s", folder, found, *layout), "")
+	}
+	*layout = found
+	return cluster.FilesOf(found), nil
 }

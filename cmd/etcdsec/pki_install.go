@@ -67,8 +67,7 @@ func (a *app) install(o installOptions, name, folder, target string) error {
 	if err != nil {
 		return err
 	}
-	plan := pki.NewPlan(c)
-	bundle, leaves, ok := plan.Find(name)
+	bundle, leaves, ok := pki.NewPlan(c).Find(name)
 	if !ok {
 		return usageError(fmt.Errorf("the spec has no member or client %q", name), "")
 	}
@@ -82,7 +81,7 @@ func (a *app) install(o installOptions, name, folder, target string) error {
 			return failure(err, "")
 		}
 	}
-	planned, err := pki.PlanInstall(bundle, plan, config)
+	planned, err := pki.PlanInstall(bundle, config)
 	if err != nil {
 		return failure(err, "nothing was changed in "+target)
 	}

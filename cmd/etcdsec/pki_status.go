@@ -170,12 +170,17 @@ func liveStatus(ctx context.Context, endpoint string, timeout time.Duration, hel
 		return statusRow{}, err
 	}
 	status := pki.Status{Source: address, Name: address, Role: "live"}
-	if status.Chain, err = collect.Served(ctx, address, timeout); err != nil {
-		status.State, status.Detail = pki.StateUnreadable, err.Error()
-		return newStatusRow(status, now), nil
+	chain, unreached := collect.Served(ctx, address, timeout)
+	status.Chain = chain
+	if unreached == nil {
+		status.State, status.Detail = pki.Judge(chain, now)
+	} else {
+		status.State, status.Detail = pki.StateUnreadable, unreached.Error()
 	}
-	status.State, status.Detail = pki.Judge(status.Chain, now)
 	row := newStatusRow(status, now)
+	if len(chain) == 0 {
+		return row, nil
+	}
 	host, _, _ := net.SplitHostPort(address) // ParseAddress has split it already
 	disk, ok := onDisk(status, host, held)
 	if !ok {

@@ -6,7 +6,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -42,13 +41,13 @@ func printPrometheus(w io.Writer, r statusResult, now time.Time) error {
 }
 
 func gauge(name, help string) *dto.MetricFamily {
-	return &dto.MetricFamily{Name: proto.String(name), Help: proto.String(help), Type: dto.MetricType_GAUGE.Enum()}
+	return &dto.MetricFamily{Name: new(name), Help: new(help), Type: dto.MetricType_GAUGE.Enum()}
 }
 
 func label(name, value string) *dto.LabelPair {
-	return &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)}
+	return &dto.LabelPair{Name: new(name), Value: new(value)}
 }
 
 func value(v float64, labels ...*dto.LabelPair) *dto.Metric {
-	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: proto.Float64(v)}}
+	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: new(v)}}
 }

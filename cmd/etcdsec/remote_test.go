@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -110,11 +111,11 @@ func TestSignByAHostileServer(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"not JSON":       {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "not cfssl's"},
+		"not JSON":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "not cfssl's"},
 		"too much":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Repeat([]byte("x"), 2<<20)) }, "more than 1048576 bytes"},
-		"no certificate": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"success":true,"result":{}}`) }, "returned no certificate"},
+		"no certificate": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"success":true,"result":{}}`) }, "returned no certificate"},
 		"the CA itself": {func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"success":true,"result":{"certificate":%q}}`, caPEM)
+			_, _ = fmt.Fprintf(w, `{"success":true,"result":{"certificate":%q}}`, caPEM)
 		}, "has the key usage of a CA"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)

@@ -25,5 +25,10 @@ func Lock(dir string) (release func(), err error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return func() { _ = d.Close() }, nil
+	return func() {
+		// Unlocked, not only closed: a child that was forked just now holds the lock until
+		// it has executed its program.
+		_ = syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
+		_ = d.Close()
+	}, nil
 }
