@@ -182,6 +182,7 @@ func checkHandshakes(t *testing.T, c *cluster.Cluster, store string) {
 	peer := fmt.Sprintf("%s:%d", m.Advertised(), c.Etcd.PeerPort)
 	clientCert := []string{filepath.Join(store, "clients", "kube-apiserver", "client")}
 	peerCert := []string{filepath.Join(store, "nodes", "etcd-1", "pki", "peer")}
+	serverCert := []string{filepath.Join(store, "nodes", "etcd-1", "pki", "server")}
 	for _, tc := range []struct {
 		name, address string
 		cert          []string
@@ -193,6 +194,8 @@ func checkHandshakes(t *testing.T, c *cluster.Cluster, store string) {
 		{"peer certificate on the peer port", peer, peerCert, true},
 		{"no certificate on the peer port", peer, nil, false},
 		{"client certificate on the peer port", peer, clientCert, false},
+		{"server certificate on the client port", client, serverCert, false},
+		{"server certificate on the peer port", peer, serverCert, false},
 	} {
 		err := get(t.Context(), tc.address, tc.cert, tls.VersionTLS13)
 		if (err == nil) != tc.accepted {

@@ -97,7 +97,7 @@ func (s *Store) surveyCRLs(w *Work, now time.Time) error {
 		}
 		if work.reason != "" {
 			w.Steps = append(w.Steps, Step{
-				Action: ActionIssue, Name: list.Root + "/crl", Role: "crl", Path: signer.Path(), File: crlName,
+				Action: ActionSign, Name: list.Root + "/crl", Role: "crl", Path: signer.Path(), File: crlName,
 				Detail: fmt.Sprintf("%d certificates revoked; %s", len(work.entries), work.reason),
 			})
 		}
@@ -114,7 +114,7 @@ func (s *Store) surveyCRLs(w *Work, now time.Time) error {
 		}
 		for _, f := range crlChanges(b, files, w) {
 			w.copyLists = true
-			w.Steps = append(w.Steps, Step{Action: ActionIssue, Name: b.Path + "/" + f.Name, Role: "crl", Path: b.Path, File: f.Name, Detail: "the list as it is now"})
+			w.Steps = append(w.Steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: "crl", Path: b.Path, File: f.Name, Detail: "the list as it is now"})
 		}
 	}
 	return errors.Join(faults...)

@@ -22,6 +22,7 @@ const (
 	ActionExtend Action = "extend"
 	ActionRenew  Action = "renew" // a new certificate, for the same key unless a new one was asked for
 	ActionKeep   Action = "keep"  // it is there and as planned
+	ActionSign   Action = "sign"  // a revocation list
 	// ActionProtect encrypts or destroys the plain key of a root.
 	ActionProtect Action = "protect"
 	// ActionDue is a certificate that is there and not as planned, and that this run leaves

@@ -54,7 +54,7 @@ type signing struct {
 
 // step is one line of the result.
 type step struct {
-	Action string `json:"action"` // issue, renew, extend, protect, keep, due, write, update
+	Action string `json:"action"` // issue, renew, extend, protect, sign, keep, due, write, update
 	Name   string `json:"name"`
 	Role   string `json:"role,omitempty"`
 	Path   string `json:"path"`           // in DIR
