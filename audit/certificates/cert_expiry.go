@@ -26,6 +26,7 @@ func CertExpiry() audit.Check {
 		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, " +
 			"or less than 7 days, is left. A root in the chain is judged by its end only.",
 		Remediation: "Renew the certificate in place; etcd reads it again at the next handshake, without a restart:\n" +
+			"etcdsec pki renew DIR    # a store of etcdsec, or: etcdsec pki import\n" +
 			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer\n" +
 			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -dates",
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},

@@ -20,7 +20,7 @@ func CertSANMismatch() audit.Check {
 		Method: "Compares the SANs of the leaf with the host that was dialled and, with a spec, with every address of the " +
 			"member.",
 		Remediation: "Reissue the leaf with every address of the member in its SANs; etcd needs no restart:\n" +
-			"etcdsec pki issue -f cluster.yaml DIR\n" +
+			"etcdsec pki renew -f cluster.yaml DIR\n" +
 			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName",
 		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),

@@ -81,7 +81,7 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 	if err != nil {
 		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err), "")
 	}
-	renew := fmt.Sprintf("in a store: mv %s away, then etcdsec pki issue -f cluster.yaml DIR", filepath.Dir(certPath))
+	renew := "in a store: etcdsec pki renew DIR " + filepath.Base(filepath.Dir(certPath))
 	switch {
 	case now.After(pair.Leaf.NotAfter):
 		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)

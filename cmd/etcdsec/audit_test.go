@@ -123,7 +123,7 @@ func TestAuditRunRefuses(t *testing.T) {
 		"huge key":            {[]string{endpoint, "--cert", good.cert, "--key", huge}, statusFailed, []string{huge}},
 		"truncated cert":      {[]string{endpoint, "--cert", truncated, "--key", good.key}, statusFailed, []string{truncated}},
 		"key of another":      {[]string{endpoint, "--cert", good.cert, "--key", expired.key}, statusFailed, []string{good.cert, "does not match"}},
-		"expired certificate": {[]string{endpoint, "--cert", expired.cert, "--key", expired.key}, statusFailed, []string{expired.cert, "expired on", "then etcdsec pki issue"}},
+		"expired certificate": {[]string{endpoint, "--cert", expired.cert, "--key", expired.key}, statusFailed, []string{expired.cert, "expired on", "in a store: etcdsec pki renew DIR"}},
 		"missing spec":        {[]string{"-f", filepath.Join(dir, "none.yaml")}, statusUsage, []string{"none.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/oracle"
 )
 
 // BenchmarkBootstrap is `etcdsec bootstrap` for three members, three API servers and six
@@ -36,4 +39,43 @@ func BenchmarkBootstrap(b *testing.B) {
 			b.Fatalf("status %d: %s", status, stderr.String())
 		}
 	}
+}
+
+// BenchmarkBesideKubeadm times whole processes in turn: `kubeadm init phase certs all`, ten
+// certificates for one node, none of them synced, and `etcdsec pki issue` for three members.
+func BenchmarkBesideKubeadm(b *testing.B) {
+	dir := b.TempDir()
+	kubeadmCerts(b, dir, filepath.Join(dir, "warm")) // builds kubeadm, and writes its configuration
+	kubeadm, err := oracle.Binary(b.Context(), "kubeadm", os.Stderr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	binary, spec := filepath.Join(dir, "etcdsec"), filepath.Join(dir, "cluster.yaml")
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.WriteFile(spec, []byte(faultSpec), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	var ours, theirs time.Duration
+	n := 0
+	for b.Loop() {
+		n++
+		start := time.Now()
+		if out, err := exec.CommandContext(b.Context(), binary, "pki", "issue", "-f", spec, filepath.Join(dir, fmt.Sprint("store", n))).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		between := time.Now()
+		if out, err := exec.CommandContext(b.Context(), kubeadm, "init", "phase", "certs", "all", "--config", filepath.Join(dir, "kubeadm.yaml")).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		ours += between.Sub(start)
+		theirs += time.Since(between)
+		if err := os.RemoveAll(filepath.Join(dir, "warm")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(ours.Milliseconds())/float64(n), "etcdsec-ms")
+	b.ReportMetric(float64(theirs.Milliseconds())/float64(n), "kubeadm-ms")
+	b.ReportMetric(0, "ns/op") // the sum of both says nothing
 }

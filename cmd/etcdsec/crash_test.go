@@ -44,6 +44,7 @@ func TestKilledAtEveryChange(t *testing.T) {
 		verb    []string
 		least   int    // points that there must be
 		keys    string // a folder of keys beside the store, or empty
+		hidden  bool   // no plain key of a root may be left anywhere
 	}{
 		"issue":  {verb: []string{"pki", "issue", "-f", "cluster.yaml", "store"}, least: 100},
 		"renew":  {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}}, verb: []string{"pki", "renew", "store", "--all", "--new-key"}, least: 60},
@@ -64,12 +65,16 @@ func TestKilledAtEveryChange(t *testing.T) {
 			},
 			verb: []string{"pki", "install", "-f", "cluster.yaml", "etcd-0", "store/nodes/etcd-0/pki", "target", "--any-node"}, least: 40, keys: "target",
 		},
+		"encrypt root keys": {
+			prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}},
+			verb:    []string{"pki", "renew", "store", "--root-key-recipient", "age1pw2s48774dmj7lg36p5r54s0rqxc4t9qvrn5lglvn26gt2pgdfrs3ltfv9"}, least: 20, hidden: true,
+		},
 		"import": {verb: []string{"pki", "import", "store", "m0=" + foreign + "/m0", "m1=" + foreign + "/m1", "m2=" + foreign + "/m2", "--name", "found", "--etcd-version", "3.6.16"}, least: 60},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := crash{t: t, binary: binary, base: t.TempDir(), verb: tc.verb, keys: tc.keys}
+			c := crash{t: t, binary: binary, base: t.TempDir(), verb: tc.verb, keys: tc.keys, hidden: tc.hidden}
 			if err := os.WriteFile(filepath.Join(c.base, "cluster.yaml"), []byte(crashSpec), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -97,6 +102,7 @@ type crash struct {
 	binary, base string
 	verb         []string
 	keys         string
+	hidden       bool
 }
 
 // run runs a command in dir, killed at a failpoint when that is not zero. Status -1 is a kill.
@@ -200,6 +206,9 @@ func (c crash) checkKeys(dir string, point int) {
 func (c crash) checkLeftovers(dir string, point int) {
 	c.t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if c.hidden && strings.Contains(path, "-root") && strings.HasSuffix(path, ".key") {
+			c.t.Errorf("point %d: the plain key of a root is left: %s", point, path)
+		}
 		if err == nil && (strings.HasSuffix(path, ".tmp") || strings.HasSuffix(path, ".link")) {
 			c.t.Errorf("point %d: left behind: %s", point, path)
 		}
