@@ -195,6 +195,42 @@ func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	return cluster.ECDSAP256, false
 }
 
+// Trust is what one port of the members trusts, and whom that lets in.
+type Trust struct {
+	Port   string // client or peer
+	CA     string // its CN
+	LetsIn []string
+}
+
+// TrustGraph verifies every certificate of the members as a caller on both ports: by the CA
+// that the port trusts, for client authentication, as etcd does.
+func TrustGraph(members []*Foreign) []Trust {
+	if len(members) == 0 {
+		return nil
+	}
+	ports := []Trust{{Port: "client", CA: members[0].ClientCA.Subject.CommonName}, {Port: "peer", CA: members[0].PeerCA.Subject.CommonName}}
+	for i, ca := range []*x509.Certificate{members[0].ClientCA, members[0].PeerCA} {
+		for _, p := range members {
+			for _, name := range sortedNames(p.leaves()) {
+				leaf := p.leaves()[name]
+				if verifyChain(leaf, ca, x509.ExtKeyUsageClientAuth, leaf[0].NotBefore) == nil {
+					ports[i].LetsIn = append(ports[i].LetsIn, p.Member+"/"+name)
+				}
+			}
+		}
+	}
+	return ports
+}
+
+// leaves are a member's certificates with what stands behind them, by what they are for.
+func (p *Foreign) leaves() map[string][]*x509.Certificate {
+	leaves := map[string][]*x509.Certificate{"server": p.Server, "peer": p.Peer}
+	for name, leaf := range p.Clients {
+		leaves[name] = []*x509.Certificate{leaf}
+	}
+	return leaves
+}
+
 // Weaknesses says what is weak in a foreign PKI, which works all the same.
 func Weaknesses(members []*Foreign, now time.Time) []Finding {
 	var f findings

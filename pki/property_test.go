@@ -39,8 +39,8 @@ func randomSpec(r *rand.Rand) string {
 	return b.String()
 }
 
-// Whatever the spec: what is issued and what is renewed verifies, at every age, and zlint
-// finds no fault with it.
+// Whatever the spec: what is issued and what is renewed verifies, at every age, zlint
+// finds no fault with it, and openssl takes it in its roles and in no other.
 func TestAnySpec(t *testing.T) {
 	t.Parallel()
 	for range 25 {
@@ -79,6 +79,7 @@ func TestAnySpec(t *testing.T) {
 			sign(0, Renewal{})
 			sound("issued", 0)
 			lintStore(t, dir)
+			checkOpenSSL(t, dir, c, testNow())
 			sign(70, Renewal{Due: true, NewKey: r.IntN(2) == 0})
 			sound("renewed", 70)
 			if work := sign(70, Renewal{Due: true}); !work.Nothing() || work.Due() {

@@ -57,7 +57,15 @@ type importResult struct {
 	Layout        string    `json:"layout"`
 	DryRun        bool      `json:"dry_run"`
 	Spec          string    `json:"spec"`
+	Trust         []trust   `json:"trust"`
 	Weak          []finding `json:"weak"`
+}
+
+// trust is what one port of the members trusts.
+type trust struct {
+	Port   string   `json:"port"` // client or peer
+	CA     string   `json:"ca"`
+	LetsIn []string `json:"lets_in"` // certificates that the port accepts from a caller
 }
 
 func (a *app) importPKI(o importOptions, dir string, folders []string) error {
@@ -77,11 +85,17 @@ func (a *app) importPKI(o importOptions, dir string, folders []string) error {
 	for _, f := range pki.Weaknesses(members, a.now()) {
 		result.Weak = append(result.Weak, finding(f))
 	}
+	for _, t := range pki.TrustGraph(members) {
+		result.Trust = append(result.Trust, trust(t))
+	}
 	if o.output == "json" {
 		return a.printJSON(result)
 	}
+	for _, t := range result.Trust {
+		_, _ = fmt.Fprintf(a.stdout, "%s port  trusts %q, which lets in %s\n", t.Port, t.CA, strings.Join(t.LetsIn, ", ")) // the writer remembers its error
+	}
 	if o.dryRun {
-		_, _ = fmt.Fprintf(a.stdout, "%s\n", result.Spec) // the writer remembers its error
+		_, _ = fmt.Fprintf(a.stdout, "\n%s\n", result.Spec)
 	}
 	for _, f := range result.Weak {
 		_, _ = fmt.Fprintf(a.stdout, "%s: %s\n  fix: %s\n", f.Path, f.Problem, f.Fix)

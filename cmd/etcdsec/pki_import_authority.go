@@ -11,7 +11,8 @@ import (
 )
 
 func newPKIImportAuthorityCommand(a *app) *cobra.Command {
-	var spec string
+	var spec, output string
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "authority -f cluster.yaml DIR NAME=FILE...",
 		Short: "Take a site's own CA into a store",
@@ -26,19 +27,34 @@ Reads the spec and the files. Writes DIR only. Uses no network.`,
 		Example: `  etcdsec pki import authority -f cluster.yaml ./store client-root=site-ca.crt peer-root=site-peer-ca.crt`,
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			return a.importAuthorities(spec, given[0], given[1:])
+			return a.importAuthorities(spec, output, given[0], given[1:], dryRun)
 		},
 	}
 	specFlag(cmd, &spec)
+	outputFlag(cmd, &output, "text", "json")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check everything and write nothing")
 	return cmd
 }
 
-func (a *app) importAuthorities(spec, dir string, files []string) error {
+type authoritiesResult struct {
+	SchemaVersion int         `json:"schema_version"`
+	Dir           string      `json:"dir"`
+	DryRun        bool        `json:"dry_run"`
+	Authorities   []authority `json:"authorities"`
+}
+
+type authority struct {
+	Name    string `json:"name"`
+	Subject string `json:"subject"`
+}
+
+func (a *app) importAuthorities(spec, output, dir string, files []string, dryRun bool) error {
 	c, err := a.loadSpec(spec)
 	if err != nil {
 		return err
 	}
 	plan := pki.NewPlan(c)
+	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: dryRun}
 	adoption := pki.Adoption{Authorities: map[string]pki.AdoptedCA{}}
 	for _, argument := range files {
 		name, file, _ := strings.Cut(argument, "=")
@@ -52,13 +68,20 @@ func (a *app) importAuthorities(spec, dir string, files []string) error {
 		if len(certs) != 1 {
 			return failure(fmt.Errorf("%s holds %d certificates, want the CA's own alone", file, len(certs)), "")
 		}
+		result.Authorities = append(result.Authorities, authority{name, certs[0].Subject.String()})
 		adoption.Authorities[name] = pki.AdoptedCA{Certificate: certs[0]}
 	}
-	if err := a.adopt(dir, c, plan, adoption, false); err != nil {
+	if err := a.adopt(dir, c, plan, adoption, dryRun); err != nil {
 		return err
 	}
-	for _, name := range files {
-		_, _ = fmt.Fprintln(a.stdout, name) // the writer remembers its error
+	if output == "json" {
+		return a.printJSON(result)
+	}
+	for _, t := range result.Authorities {
+		_, _ = fmt.Fprintf(a.stdout, "%s  %s\n", t.Name, t.Subject) // the writer remembers its error
+	}
+	if dryRun {
+		a.narrate("dry run: nothing was written in %s", dir)
 	}
 	return nil
 }

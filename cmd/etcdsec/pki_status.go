@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -107,11 +110,11 @@ func (a *app) status(ctx context.Context, output string, timeout time.Duration, 
 	for _, h := range held {
 		result.add(newStatusRow(h.Status, now))
 	}
-	for _, endpoint := range endpoints {
-		row, err := liveStatus(ctx, endpoint, timeout, held, now)
-		if err != nil {
-			return usageError(err, "")
-		}
+	live, err := a.liveStatuses(ctx, endpoints, timeout, held, now)
+	if err != nil {
+		return usageError(err, "")
+	}
+	for _, row := range live {
 		result.add(row)
 	}
 	if err := a.printStatus(output, result, now); err != nil {
@@ -161,6 +164,27 @@ func newStatusRow(s pki.Status, now time.Time) statusRow {
 	row.Key, row.SANs, row.Serial = pki.KeyWords(cert), pki.SANs(cert), pki.SerialString(cert.SerialNumber)
 	row.NotAfter, row.DaysLeft = &end, int(end.Sub(now).Hours()/24)
 	return row
+}
+
+// liveStatuses asks a few endpoints at a time: one that does not answer takes the whole timeout.
+func (a *app) liveStatuses(ctx context.Context, endpoints []string, timeout time.Duration, held []holding, now time.Time) ([]statusRow, error) {
+	const atOnce = 16
+	rows, errs := make([]statusRow, len(endpoints)), make([]error, len(endpoints))
+	progress, turns := a.progress("asked"), make(chan struct{}, atOnce)
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for i, endpoint := range endpoints {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			rows[i], errs[i] = liveStatus(ctx, endpoint, timeout, held, now)
+			if n := done.Add(1); progress != nil {
+				progress(int(n), len(endpoints))
+			}
+		})
+	}
+	wg.Wait()
+	return rows, errors.Join(errs...)
 }
 
 // liveStatus is what an endpoint serves, beside what is on disk for it.
