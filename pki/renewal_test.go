@@ -226,6 +226,7 @@ func TestRenewRefuses(t *testing.T) {
 		"a name that is none":  {day, Renewal{Names: []string{"etcd-7", "clients"}}, `no member, client or leaf "etcd-7"`},
 		"an expired issuer":    {366 * day, Renewal{Due: true}, "etcdsec pki recover"},
 		"an issuer that ends":  {364 * day, Renewal{Due: true}, "rotate the issuer first"},
+		"another's key":        {day, Renewal{All: true}, "nodes/etcd-0/pki/server.key is not the key of its certificate; bring the right one back, or give --new-key"},
 		"a CA from the future": {-day, Renewal{Due: true, Authorities: true}, "is this machine's clock right?"},
 	}
 	for name, tc := range cases {
@@ -234,6 +235,15 @@ func TestRenewRefuses(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
 			c := specOf(t, 1, "")
 			issue(t, dir, c, testNow())
+			if name == "another's key" {
+				stolen, err := os.ReadFile(filepath.Join(dir, "clients/auditor/client.key"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "nodes/etcd-0/pki/server.key"), stolen, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 			before := tree(t, dir)
 			_, err := renewErr(t, dir, c, testNow().Add(tc.after), tc.renewal)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {

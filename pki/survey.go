@@ -213,6 +213,9 @@ func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, e
 			faults = append(faults, err)
 		}
 		for _, l := range b.Leaves {
+			if renewal.ListsOnly || renewal.Requests != nil && !renewal.selects(l) {
+				continue // this run is not about it, and what is wrong with it is not in the way
+			}
 			step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path, File: l.CertFile}
 			state, err := s.loadLeaf(b, l)
 			switch {
@@ -222,8 +225,6 @@ func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, e
 				if renewal.selects(l) {
 					w.sign(l, renewal.newReason(), state, renewal)
 					step.Action, step.Detail = ActionIssue, describeLeaf(l)
-				} else if renewal.Requests != nil {
-					continue // the others' turn comes with their own
 				} else {
 					step.Action, step.Detail = ActionDue, "was not issued yet"
 				}
@@ -241,6 +242,10 @@ func (s *Store) surveyLeaves(w *Work, now time.Time, renewal Renewal) ([]Step, e
 func (w *Work) surveyLeaf(l Leaf, state leafState, drifted []string, now time.Time, renewal Renewal, step *Step) error {
 	problems := w.leafProblems(l, state, now)
 	if why := renewal.wants(l, state.chain, problems, now); why != "" {
+		if state.key != nil && !samePublicKey(state.key.Public(), state.chain[0].PublicKey) && !renewal.NewKey && renewal.Requests == nil {
+			// It may be another's: to certify it would give two holders one key.
+			return fmt.Errorf("renewing %s: %s/%s is not the key of its certificate; bring the right one back, or give --new-key", l.Name, step.Path, l.KeyFile)
+		}
 		if renewal.NewKey && state.key == nil {
 			return fmt.Errorf("renewing %s: its key is on its node only; make the new one there: etcdsec pki csr", l.Name)
 		}

@@ -74,7 +74,8 @@ func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, er
 func (s *Store) caFiles(c *ca, w *Work) ([]durable.File, error) {
 	cert := durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(c.cert)}
 	if c.external != nil {
-		return []durable.File{cert}, nil
+		files, err := s.filesAt(c.Path())
+		return replaceFiles(files, cert), err
 	}
 	var files []durable.File
 	if c.keyKept || w.protect[c.Name] {
