@@ -239,7 +239,7 @@ func Weaknesses(members []*Foreign, now time.Time) []Finding {
 	}
 	p := members[0]
 	if p.ClientCA.Equal(p.PeerCA) {
-		f.add("ca", "rotate to two roots, or set etcd's --peer-cert-allowed-hostname", "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
+		f.add("ca", "replace it by two roots, or set etcd's --peer-cert-allowed-hostname", "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
 	}
 	f.caWeaknesses("client CA", p.ClientCA, now)
 	if !p.ClientCA.Equal(p.PeerCA) {
@@ -269,18 +269,18 @@ func Weaknesses(members []*Foreign, now time.Time) []Finding {
 }
 
 func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time) {
-	const rotate = "etcdsec pki rotate"
+	const replace = "replace the CA; until then it works as before"
 	if ca.MaxPathLen < 0 {
-		f.add(name, rotate, "%q has no path length: what it signs may be a CA", ca.Subject.CommonName)
+		f.add(name, replace, "%q has no path length: what it signs may be a CA", ca.Subject.CommonName)
 	}
 	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		f.add(name, rotate, "%q may sign no revocation list", ca.Subject.CommonName)
+		f.add(name, replace, "%q may sign no revocation list", ca.Subject.CommonName)
 	}
 	if Due(ca, now) {
-		f.add(name, rotate, "%q: %s", ca.Subject.CommonName, untilWords(ca.NotAfter, now))
+		f.add(name, replace, "%q: %s", ca.Subject.CommonName, untilWords(ca.NotAfter, now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
-		f.add(name, rotate, "%q has a weak key", ca.Subject.CommonName)
+		f.add(name, replace, "%q has a weak key", ca.Subject.CommonName)
 	}
 }
 

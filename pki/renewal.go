@@ -28,7 +28,8 @@ type Renewal struct {
 	Jitter time.Duration
 	// ListsOnly signs revocation lists and nothing else.
 	ListsOnly bool
-	// Authorities also renews CAs that expired or are due, with the keys they have.
+	// Authorities also certifies anew CAs that expired or are due, and issuing CAs that are
+	// not as planned, with the keys they have.
 	Authorities bool
 }
 

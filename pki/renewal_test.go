@@ -256,6 +256,31 @@ func TestRenewRefuses(t *testing.T) {
 	}
 }
 
+// A member that left the spec is no name that an issuing CA may sign any more, once the CA
+// was certified anew.
+func TestRecoverNarrowsConstraints(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	issue(t, dir, specOf(t, 3, ""), testNow())
+	c := specOf(t, 2, "")
+	wide := func() (problems []string) {
+		for _, f := range verify(t, dir, c, testNow()) {
+			if strings.Contains(f.Problem, "name constraints") {
+				problems = append(problems, f.Path)
+			}
+		}
+		return problems
+	}
+	if diff := cmp.Diff([]string{"authorities/peer-issuing/ca.crt", "authorities/server-issuing/ca.crt"}, wide()); diff != "" {
+		t.Errorf("before (-want +got):\n%s", diff)
+	}
+	renew(t, dir, c, testNow(), Renewal{All: true, Authorities: true})
+	if left := wide(); left != nil {
+		t.Errorf("after: %v", left)
+	}
+	checkSound(t, dir, c, testNow())
+}
+
 // Everything expired: the roots' keys bring it all back, and only what was expired or due
 // gets a new certificate, each for the key it had.
 func TestRecover(t *testing.T) {

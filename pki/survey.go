@@ -171,6 +171,10 @@ func (s *Store) surveyCA(w *Work, a Authority, loaded *ca, now time.Time, renewa
 		w.certify[a.Name] = "renewed"
 		step.Action = ActionRenew
 		step.Detail = fmt.Sprintf("%s; same key, %s", untilWords(loaded.cert.NotAfter, now), days(a.Lifetime))
+	case renewal.Authorities && !a.isRoot() && issuingDeviations(a, loaded.cert) != nil:
+		w.certify[a.Name] = "not as planned"
+		step.Action = ActionRenew
+		step.Detail = joinLines(issuingDeviations(a, loaded.cert)) + "; same key"
 	case expired:
 		return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, dates)
 	case dates != nil:
@@ -181,6 +185,12 @@ func (s *Store) surveyCA(w *Work, a Authority, loaded *ca, now time.Time, renewa
 		}
 	}
 	return nil
+}
+
+// issuingDeviations are how an issuing CA differs from the plan, too wide constraints
+// included, as of a member that left the spec.
+func issuingDeviations(a Authority, cert *x509.Certificate) error {
+	return errors.Join(append(caDeviations(a, cert), constraintDeviations(a, cert)...)...)
 }
 
 // extend makes an authority that is to sign names beyond its constraints get wider ones.

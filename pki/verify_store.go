@@ -74,7 +74,7 @@ func trimPath(err error, dir, relative string) string {
 const (
 	fixBackup  = "bring it back from a backup of the store; nothing can make it again"
 	fixRecover = "etcdsec pki recover DIR"
-	fixRotate  = "etcdsec pki rotate"
+	fixReplace = "a root is trusted as it is: replace it by one in a new store"
 	fixRenew   = "etcdsec pki renew DIR"
 )
 
@@ -99,8 +99,12 @@ func (v *verification) authorities() {
 		for _, fault := range caDates(cert, v.now) {
 			v.findings.add(at, fixRecover, "%v", fault)
 		}
+		fix := fixRecover + ", which certifies it anew for the key it has"
+		if a.isRoot() {
+			fix = fixReplace
+		}
 		for _, deviation := range append(caDeviations(a, cert), constraintDeviations(a, cert)...) {
-			v.findings.add(at, fixRotate, "%v", deviation)
+			v.findings.add(at, fix, "%v", deviation)
 		}
 		v.authorityKey(a, cert)
 	}
@@ -115,7 +119,7 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 			v.findings.add(former, "the next run that signs removes it: etcdsec pki renew DIR", "is a root's key in plain text, of a run that was killed before it removed it")
 		}
 		if !a.isRoot() && a.external == nil {
-			v.findings.add(at, fixBackup+", or: etcdsec pki rotate", "is not there: nothing can be renewed without it")
+			v.findings.add(at, fixBackup, "is not there: nothing can be renewed without it")
 		}
 		return // a root's is better kept elsewhere
 	case err != nil:

@@ -18,7 +18,8 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 		Use:   "recover DIR",
 		Short: "Issue every certificate anew after all has expired",
 		Long: `Issue every leaf of the store in DIR anew from its roots, and before that each issuing
-CA and root that expired or is due, with the keys they have. It needs no running etcd, no
+CA and root that expired or is due, or that is not as the spec wants it, with the keys they
+have. It needs no running etcd, no
 API server and no valid certificate, only the keys; where a root's key is kept apart, it
 is needed for an issuing CA that expired.
 
