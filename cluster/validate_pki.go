@@ -23,6 +23,10 @@ func (v *validator) pki(config PKIConfig) PKI {
 		}
 		p.PermittedNames = append(p.PermittedNames, r)
 	}
+	if p.Layout == LayoutKubeadm && p.KeyAlgorithm == Ed25519 {
+		// client-go util/keyutil ParsePrivateKeyPEM, which kubeadm loads keys with.
+		v.fault("spec.pki.keyAlgorithm", "kubeadm loads RSA and ECDSA keys alone; want another one with layout kubeadm")
+	}
 	p.ExternalKeys = v.externalKeys(config.ExternalKeys)
 	if p.Hierarchy != Issuing {
 		p.IssuingLifetime = p.RootLifetime

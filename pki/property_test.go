@@ -34,8 +34,12 @@ func randomSpec(r *rand.Rand) string {
 			fmt.Fprintf(&b, "    - {name: client-%d, role: %s}\n", i, cluster.Roles()[r.IntN(len(cluster.Roles()))])
 		}
 	}
+	layout, algorithm := pick("etcdsec", "etcdsec", "kubeadm", "k3s", "kops"), pick("ecdsa-p256", "ecdsa-p384", "ed25519")
+	if layout == "kubeadm" && algorithm == "ed25519" {
+		algorithm = "ecdsa-p256" // kubeadm loads no other key
+	}
 	fmt.Fprintf(&b, "  pki: {hierarchy: %s, layout: %s, keyAlgorithm: %s, crl: %s}\n",
-		pick("issuing", "single", "shared"), pick("etcdsec", "etcdsec", "kubeadm", "k3s", "kops"), pick("ecdsa-p256", "ecdsa-p384", "ed25519"), pick("true", "false"))
+		pick("issuing", "single", "shared"), layout, algorithm, pick("true", "false"))
 	return b.String()
 }
 

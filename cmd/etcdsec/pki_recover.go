@@ -17,11 +17,10 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover DIR",
 		Short: "Issue every certificate anew after all has expired",
-		Long: `Issue every leaf of the store in DIR anew from its roots, and before that each issuing
-CA and root that expired or is due, or that is not as the spec wants it, with the keys they
-have. It needs no running etcd, no
-API server and no valid certificate, only the keys; where a root's key is kept apart, it
-is needed for an issuing CA that expired.
+		Long: `Issue every leaf of the store in DIR anew, and before that each CA that expired or is due,
+and each issuing CA that is not as the spec wants it, with the keys they have. It needs no
+running etcd, no API server and no valid certificate, only the keys; where a root's key is
+kept apart, it is needed for the issuing CAs below it.
 
 The roots keep their keys and names. Where a root itself had expired, its new certificate
 is in every bundle, and whoever trusts it must get the new file. The order in which to
