@@ -238,3 +238,53 @@ func TestBootstrapHugeSpec(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// A renewal on a full disk leaves every bundle whole, the old one or the new one, and is
+// finished by the next, with room.
+func TestRenewOnAFullDisk(t *testing.T) {
+	spec := writeSpec(t)
+	for _, room := range []int{0, 4 << 10, 16 << 10, 64 << 10} {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			disk := t.TempDir()
+			if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); err != nil {
+				t.Skipf("mounting a small disk wants root and CAP_SYS_ADMIN: %v", err)
+			}
+			t.Cleanup(func() {
+				if err := syscall.Unmount(disk, 0); err != nil {
+					t.Error(err)
+				}
+			})
+			dir, filler := filepath.Join(disk, "store"), filepath.Join(disk, "filler")
+			if out, err := command(t, "bootstrap", "-f", spec, dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var free syscall.Statfs_t
+			if err := syscall.Statfs(disk, &free); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filler, make([]byte, int(free.Bavail)*int(free.Bsize)-room), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := command(t, "pki", "renew", dir, "--all", "--new-key").CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != statusFailed || !strings.Contains(string(out), "no space left on device") {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if keys := checkStore(t, dir); keys != faultSpecKeys {
+				t.Errorf("%d keys, want %d", keys, faultSpecKeys)
+			}
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := command(t, "pki", "renew", dir, "--all").CombinedOutput(); err != nil {
+				t.Fatalf("the run with room: %v\n%s", err, out)
+			}
+			if keys := checkStore(t, dir); keys != faultSpecKeys {
+				t.Errorf("%d keys, want %d", keys, faultSpecKeys)
+			}
+			if out, err := command(t, "pki", "verify", dir).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != statusFindings || strings.Contains(string(out), "nodes/") || strings.Contains(string(out), "ledger") {
+				t.Errorf("verify: %v\n%s", err, out)
+			}
+		})
+	}
+}
