@@ -280,7 +280,7 @@ func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time
 		f.add(name, replace, "%q: %s", ca.Subject.CommonName, untilWords(ca.NotAfter, now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
-		f.add(name, replace, "%q has a weak key", ca.Subject.CommonName)
+		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, KeyWords(ca))
 	}
 }
 
@@ -307,7 +307,7 @@ func (f *findings) leafWeaknesses(p *Foreign, name string, leaf *x509.Certificat
 		f.add(at, renew, "%s", untilWords(leaf.NotAfter, now))
 	}
 	if _, strong := keyAlgorithmOf(leaf); !strong {
-		f.add(at, "etcdsec pki renew --new-key", "has a weak key")
+		f.add(at, "etcdsec pki renew --new-key", "has a weak key, %s", KeyWords(leaf))
 	}
 	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		f.add(at, "turn the gRPC gateway off, then etcdsec pki renew", "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)

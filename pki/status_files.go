@@ -173,8 +173,8 @@ func roleOf(cert *x509.Certificate) string {
 	return ""
 }
 
-// judgeIssuers finds the leaves that no CA of their folder, or of the folders around it,
-// signed, where there are any.
+// judgeIssuers finds the leaves that none of the CAs signed, where there is one in their
+// folder or around it. kubeadm's apiserver-etcd-client.crt is of a CA in a folder below.
 func judgeIssuers(rows []Status) {
 	var cas []Status
 	for _, row := range rows {
@@ -190,10 +190,9 @@ func judgeIssuers(rows []Status) {
 		around, signed := 0, false
 		top := row.Chain[len(row.Chain)-1]
 		for _, ca := range cas {
-			if !strings.HasPrefix(row.Source, filepath.Dir(ca.Source)+string(filepath.Separator)) {
-				continue
+			if strings.HasPrefix(row.Source, filepath.Dir(ca.Source)+string(filepath.Separator)) {
+				around++
 			}
-			around++
 			for _, cert := range ca.Chain {
 				signed = signed || cert.Equal(top) || top.CheckSignatureFrom(cert) == nil
 			}

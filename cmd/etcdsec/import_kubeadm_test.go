@@ -20,6 +20,9 @@ func TestImportARunningKubeadmCluster(t *testing.T) {
 	dir := t.TempDir()
 	made, store := filepath.Join(dir, "pki"), filepath.Join(dir, "store")
 	kubeadmCerts(t, dir, made)
+	if out := runStatus(t, 0, "pki", "status", made); strings.Count(out, "\nok ") != 10 {
+		t.Errorf("the status of what kubeadm made:\n%s", out)
+	}
 	ports := etcdtest.FreePorts(t, 3)
 	client, peer := fmt.Sprintf("https://127.0.0.1:%d", ports[0]), fmt.Sprintf("https://127.0.0.1:%d", ports[1])
 	at := func(name string) string { return filepath.Join(made, "etcd", name) }
