@@ -115,7 +115,7 @@ func judge(c Check, t *Target) Result {
 // addressed puts the target's own host and port into the lines to paste.
 func addressed(remediation string, t *Target) string {
 	at := strings.LastIndexByte(t.Address, ':')
-	if at < 0 {
+	if at < 0 || !slices.Contains(Listeners(), t.Kind) {
 		return remediation
 	}
 	port := map[Kind]string{Client: "2379", Peer: "2380", Metrics: "2381"}[t.Kind]

@@ -5,19 +5,31 @@ import (
 	"time"
 )
 
-// Kind says which of etcd's listeners a target is.
+// Kind says what a target is: a listener, a cluster of them, or settings on a host.
 type Kind string
 
-// The kinds of listener.
+// The kinds of target.
 const (
 	Client  Kind = "client"
 	Peer    Kind = "peer"
 	Metrics Kind = "metrics"
+
+	APIServer Kind = "apiserver" // a kube-apiserver's secure port, of which only the CA names are read
+	Kubelet   Kind = "kubelet"   // a kubelet's port, likewise
+
+	Cluster Kind = "cluster" // what its listeners say when they are put side by side
+	Config  Kind = "config"  // the settings of one etcd, and of the API server beside it, on a host
 )
 
-// Target is everything that was collected about one listener. A zero attempt in it was not made.
+// Listeners are the kinds of target that are one of etcd's ports.
+func Listeners() []Kind { return []Kind{Client, Peer, Metrics} }
+
+// Target is everything that was collected about one listener, cluster or etcd's settings. A
+// zero attempt in it was not made.
 type Target struct {
-	Address string // "host:port", as it was asked for
+	// Address is "host:port" of a listener, as it was asked for, the name of a cluster, or
+	// "host:origin" of settings.
+	Address string
 	Kind    Kind
 	Now     time.Time // when it was collected
 
@@ -35,6 +47,16 @@ type Target struct {
 	Version     string   // of the server, as it says itself; empty if it was not read
 	VersionFrom string   // where Version was read
 	Members     []Member // nil if the list was not read
+
+	ClusterName string  // the spec's name of the cluster that the listener belongs to; empty if none was given
+	ClusterID   uint64  // that the member told; 0 if it was not read
+	MemberID    uint64  // of the member that answered; 0 if it was not read
+	Status      *Status // of Maintenance Status; nil if it was not read
+
+	// Settings are those of the etcd that Config is about, or that has this listener. nil: none were found.
+	Settings *Settings
+
+	Cluster []*Target // the listeners of a Cluster, in the order in which they were asked for
 }
 
 // State is what became of an attempt.
@@ -95,9 +117,11 @@ type RPC struct {
 
 // Member is an entry of the member list.
 type Member struct {
-	Name       string
+	ID         uint64
+	Name       string // empty until it has started for the first time
 	PeerURLs   []string
 	ClientURLs []string
+	IsLearner  bool
 }
 
 // Page finds a GET that was made.

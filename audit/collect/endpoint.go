@@ -16,6 +16,7 @@ type Endpoint struct {
 	Kind          audit.Kind
 	ExpectedNames []string // that its certificate must cover, beyond the host of Address
 	MinTLSVersion uint16   // the lowest it may agree to; 0 is TLS 1.2
+	ClusterName   string   // the spec's; empty if there is none
 }
 
 // ParseAddress gives the "host:port" of an endpoint as an operator writes it: host:port,

@@ -83,19 +83,79 @@ func rangeCount(message []byte) (int64, error) {
 	return count, nil
 }
 
-// statusVersion reads the server's version from a StatusResponse.
-func statusVersion(message []byte) (string, error) {
+// responseHeader reads who answered: etcd's ResponseHeader is field 1 of every response.
+func responseHeader(message []byte) (clusterID, memberID uint64) {
 	all, err := fields(message)
 	if err != nil {
-		return "", err
+		return 0, 0
 	}
-	var version string
 	for _, f := range all {
-		if f.number == 2 && f.kind == protowire.BytesType {
-			version = cleanText(string(f.bytes))
+		if f.number != 1 || f.kind != protowire.BytesType {
+			continue
+		}
+		header, err := fields(f.bytes)
+		if err != nil {
+			return 0, 0
+		}
+		for _, part := range header {
+			switch {
+			case part.kind != protowire.VarintType:
+			case part.number == 1:
+				clusterID = part.varint
+			case part.number == 2:
+				memberID = part.varint
+			}
 		}
 	}
-	return version, nil
+	return clusterID, memberID
+}
+
+// maxErrors is what is kept of the errors of a StatusResponse; etcd has three kinds.
+const maxErrors = 16
+
+// status reads a StatusResponse.
+func status(message []byte) (*audit.Status, error) {
+	all, err := fields(message)
+	if err != nil {
+		return nil, err
+	}
+	s := &audit.Status{}
+	for _, f := range all {
+		switch {
+		case f.kind == protowire.BytesType && f.number == 2:
+			s.Version = cleanText(string(f.bytes))
+		case f.kind == protowire.BytesType && f.number == 8 && len(s.Errors) < maxErrors:
+			s.Errors = append(s.Errors, cleanText(string(f.bytes)))
+		case f.kind == protowire.BytesType && f.number == 11:
+			s.StorageVersion = cleanText(string(f.bytes))
+		case f.kind == protowire.VarintType:
+			statusNumber(s, f)
+		}
+	}
+	return s, nil
+}
+
+func statusNumber(s *audit.Status, f field) {
+	size := int64(min(f.varint, math.MaxInt64))
+	switch f.number {
+	case 3:
+		s.DBSize = size
+	case 4:
+		s.Leader = f.varint
+	case 5:
+		s.RaftIndex = f.varint
+	case 6:
+		s.RaftTerm = f.varint
+	case 7:
+		s.RaftAppliedIndex = f.varint
+	case 9:
+		s.DBSizeInUse = size
+	case 10:
+		s.IsLearner = f.varint != 0
+	case 12:
+		s.DBSizeQuota = size
+	default: // of no use here
+	}
 }
 
 // maxMembers is above any etcd cluster: seven is the advised limit.
@@ -121,21 +181,24 @@ func memberList(message []byte) ([]audit.Member, error) {
 		}
 		var m audit.Member
 		for _, part := range parts {
-			if part.kind != protowire.BytesType {
-				continue
-			}
-			text := cleanText(string(part.bytes))
-			switch part.number {
-			case 2:
-				m.Name = text
-			case 3:
-				m.PeerURLs = append(m.PeerURLs, text)
-			case 4:
-				m.ClientURLs = append(m.ClientURLs, text)
-			default: // of no use here
-			}
+			memberField(&m, part)
 		}
 		members = append(members, m)
 	}
 	return members, nil
+}
+
+func memberField(m *audit.Member, f field) {
+	switch {
+	case f.kind == protowire.VarintType && f.number == 1:
+		m.ID = f.varint
+	case f.kind == protowire.VarintType && f.number == 5:
+		m.IsLearner = f.varint != 0
+	case f.kind == protowire.BytesType && f.number == 2:
+		m.Name = cleanText(string(f.bytes))
+	case f.kind == protowire.BytesType && f.number == 3:
+		m.PeerURLs = append(m.PeerURLs, cleanText(string(f.bytes)))
+	case f.kind == protowire.BytesType && f.number == 4:
+		m.ClientURLs = append(m.ClientURLs, cleanText(string(f.bytes)))
+	}
 }

@@ -112,9 +112,13 @@ func FuzzMessages(f *testing.F) {
 		if count, err := rangeCount(message); err == nil && count < 0 {
 			t.Errorf("%d keys", count)
 		}
-		if version, err := statusVersion(message); err == nil {
-			checkClean(t, version)
+		if s, err := status(message); err == nil {
+			checkClean(t, s.Version)
+			if s.DBSize < 0 || s.DBSizeInUse < 0 || s.DBSizeQuota < 0 || len(s.Errors) > maxErrors {
+				t.Errorf("%+v", s)
+			}
 		}
+		responseHeader(message)
 		members, err := memberList(message)
 		if err != nil {
 			return

@@ -18,9 +18,10 @@ type prober struct {
 	foreign  *tls.Certificate
 	slots    chan struct{} // one for each connection that may be open
 
-	mu       sync.Mutex
-	reach    audit.Attempt
-	remoteIP netip.Addr
+	mu                  sync.Mutex
+	reach               audit.Attempt
+	remoteIP            netip.Addr
+	clusterID, memberID uint64 // that the member told
 }
 
 // collect observes in three phases, each at once: what the port speaks; whom it lets in;
@@ -34,6 +35,13 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		Now:           p.now,
 		ExpectedNames: p.endpoint.ExpectedNames,
 		MinTLSVersion: p.endpoint.MinTLSVersion,
+		ClusterName:   p.endpoint.ClusterName,
+	}
+	if t.Kind == audit.APIServer || t.Kind == audit.Kubelet {
+		// Not etcd's: no more is asked than which CAs it trusts.
+		t.Handshakes = []audit.Handshake{p.admission(ctx, client{presented: audit.NoCertificate})}
+		t.Reach, t.RemoteIP = p.reach, p.remoteIP
+		return t
 	}
 	p.languages(ctx, t)
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
@@ -119,13 +127,13 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 			tasks = append(tasks, func() { pages[i*len(paths)+j] = p.fetch(ctx, access, path) })
 		}
 	}
-	var version string
+	var status *audit.Status
 	var members []audit.Member
 	if t.Kind == audit.Client && len(accesses) > 0 {
 		best := accesses[len(accesses)-1]
 		calls = make([]audit.RPC, 2, 3)
 		tasks = append(tasks,
-			func() { calls[0], version = p.askVersion(ctx, best) },
+			func() { calls[0], status = p.askStatus(ctx, best) },
 			func() { calls[1], members = p.listMembers(ctx, best) },
 		)
 		if t.Handshake(audit.NoCertificate).State == audit.Answered {
@@ -139,10 +147,11 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 		p.noteVersion(t, page)
 	}
 	t.RPCs = append(t.RPCs, calls...)
-	if version != "" {
-		t.Version, t.VersionFrom = version, "Status "+string(calls[0].Access)
+	if status != nil && status.Version != "" {
+		t.Version, t.VersionFrom = status.Version, "Status "+string(calls[0].Access)
 	}
-	t.Members = members
+	t.Status, t.Members = status, members
+	t.ClusterID, t.MemberID = p.clusterID, p.memberID
 }
 
 // workingAccesses are the kinds of access that were let in, the best last.
@@ -201,16 +210,16 @@ func (p *prober) countKeys(ctx context.Context, access audit.Access) audit.RPC {
 	return result
 }
 
-func (p *prober) askVersion(ctx context.Context, access audit.Access) (audit.RPC, string) {
+func (p *prober) askStatus(ctx context.Context, access audit.Access) (audit.RPC, *audit.Status) {
 	result, message := p.call(ctx, access, audit.StatusRPC)
 	if result.State != audit.Answered || result.Code != 0 {
-		return result, ""
+		return result, nil
 	}
-	version, err := statusVersion(message)
+	status, err := status(message)
 	if err != nil {
 		result.Code, result.Message = unknownCode, err.Error()
 	}
-	return result, version
+	return result, status
 }
 
 func (p *prober) listMembers(ctx context.Context, access audit.Access) (audit.RPC, []audit.Member) {

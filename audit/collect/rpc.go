@@ -89,7 +89,19 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 	result.State = audit.Answered
 	result.Code = code
 	result.Message = cleanText(text)
+	p.identified(message)
 	return result, message
+}
+
+// identified notes the cluster and the member that answered, if the message tells them.
+func (p *prober) identified(message []byte) {
+	clusterID, memberID := responseHeader(message)
+	if clusterID == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clusterID, p.memberID = clusterID, memberID
 }
 
 // spoilt is a call that was answered in HTTP/2, but not as gRPC answers. That is an answer

@@ -86,6 +86,7 @@ func (a *app) specEndpoints(path string, minTLS uint16) ([]collect.Endpoint, err
 				Kind:          listener.kind,
 				ExpectedNames: names,
 				MinTLSVersion: minTLS,
+				ClusterName:   c.Name,
 			})
 		}
 	}

@@ -97,7 +97,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if ctx.Err() != nil {
 		return failure(errors.New("the audit was interrupted; there is no report"), "")
 	}
-	result := audit.Run(catalog.All(), targets)
+	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets)))
 	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 

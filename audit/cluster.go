@@ -1,0 +1,77 @@
+package audit
+
+import (
+	"fmt"
+	"net"
+	"slices"
+)
+
+// Clusters puts the listeners of each cluster side by side, as one target of kind Cluster
+// each, in the order in which their first listener comes. Listeners are of one cluster if
+// the spec says so, or if they tell the same cluster ID; one that tells none, such as a
+// metrics port, is of the cluster of its host. Listeners of which nothing tells the cluster
+// are in none.
+func Clusters(targets []*Target) []*Target {
+	hosts := map[string]string{} // a host to the name of its cluster; "" if it has two
+	for _, t := range targets {
+		name := clusterName(t)
+		if name == "" {
+			continue
+		}
+		host := hostOf(t)
+		if known, found := hosts[host]; found && known != name {
+			name = "" // and it stays so: a later listener finds it known
+		}
+		hosts[host] = name
+	}
+	var clusters []*Target
+	for _, t := range targets {
+		if t.Kind == Config || t.Kind == Cluster {
+			continue
+		}
+		name := clusterName(t)
+		if name == "" {
+			name = hosts[hostOf(t)]
+		}
+		if name == "" {
+			continue
+		}
+		at := slices.IndexFunc(clusters, func(c *Target) bool { return c.Address == name })
+		if at < 0 {
+			at = len(clusters)
+			clusters = append(clusters, &Target{Address: name, Kind: Cluster, Now: t.Now, ClusterName: t.ClusterName, ClusterID: t.ClusterID})
+		}
+		clusters[at].Cluster = append(clusters[at].Cluster, t)
+	}
+	return clusters
+}
+
+func clusterName(t *Target) string {
+	switch {
+	case t.ClusterName != "":
+		return "cluster " + t.ClusterName
+	case t.ClusterID != 0:
+		return fmt.Sprintf("cluster %x", t.ClusterID)
+	default:
+		return ""
+	}
+}
+
+func hostOf(t *Target) string {
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return t.Address
+	}
+	return host
+}
+
+// Of are the listeners of a cluster that are of one of some kinds.
+func (t *Target) Of(kinds ...Kind) []*Target {
+	var of []*Target
+	for _, listener := range t.Cluster {
+		if slices.Contains(kinds, listener.Kind) {
+			of = append(of, listener)
+		}
+	}
+	return of
+}

@@ -1,0 +1,47 @@
+package audit_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+func TestClusters(t *testing.T) {
+	client := func(address string, id uint64) *audit.Target {
+		return &audit.Target{Address: address, Kind: audit.Client, ClusterID: id}
+	}
+	peer := func(address string) *audit.Target { return &audit.Target{Address: address, Kind: audit.Peer} }
+	named := func(address, name string) *audit.Target {
+		return &audit.Target{Address: address, Kind: audit.Client, ClusterName: name, ClusterID: 7}
+	}
+	for name, c := range map[string]struct {
+		targets []*audit.Target
+		want    map[string][]string
+	}{
+		"nothing":                          {nil, map[string][]string{}},
+		"nothing known":                    {[]*audit.Target{client("10.0.0.1:2379", 0), peer("10.0.0.1:2380")}, map[string][]string{}},
+		"one by its ID":                    {[]*audit.Target{peer("10.0.0.1:2380"), client("10.0.0.1:2379", 0xab), client("10.0.0.2:2379", 0xab)}, map[string][]string{"cluster ab": {"10.0.0.1:2380", "10.0.0.1:2379", "10.0.0.2:2379"}}},
+		"two":                              {[]*audit.Target{client("10.0.0.1:2379", 1), client("10.0.0.2:2379", 2)}, map[string][]string{"cluster 1": {"10.0.0.1:2379"}, "cluster 2": {"10.0.0.2:2379"}}},
+		"two on a host":                    {[]*audit.Target{client("10.0.0.1:2379", 1), client("10.0.0.1:3379", 2), peer("10.0.0.1:2380")}, map[string][]string{"cluster 1": {"10.0.0.1:2379"}, "cluster 2": {"10.0.0.1:3379"}}},
+		"three listeners of two on a host": {[]*audit.Target{client("10.0.0.1:2379", 1), client("10.0.0.1:3379", 2), client("10.0.0.1:4379", 1), peer("10.0.0.1:2380")}, map[string][]string{"cluster 1": {"10.0.0.1:2379", "10.0.0.1:4379"}, "cluster 2": {"10.0.0.1:3379"}}},
+		"the spec's":                       {[]*audit.Target{named("10.0.0.1:2379", "eu"), named("10.0.0.2:2379", "eu"), peer("10.0.0.1:2380")}, map[string][]string{"cluster eu": {"10.0.0.1:2379", "10.0.0.2:2379", "10.0.0.1:2380"}}},
+		"settings alone":                   {[]*audit.Target{{Address: "cp-0:/etc/kubernetes/manifests/etcd.yaml", Kind: audit.Config}}, map[string][]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := map[string][]string{}
+			for _, cluster := range audit.Clusters(c.targets) {
+				if cluster.Kind != audit.Cluster {
+					t.Errorf("kind %q", cluster.Kind)
+				}
+				for _, listener := range cluster.Cluster {
+					got[cluster.Address] = append(got[cluster.Address], listener.Address)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

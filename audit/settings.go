@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// Settings are what a program on a host was told, by flags, environment and configuration
+// file, and what it makes of that by its own rules of precedence.
+type Settings struct {
+	Program string // "etcd" or "kube-apiserver"
+	Host    string // the name of the host on which they were found
+	Origin  string // where: the path of a static Pod, the name of a unit, or "process NAME"
+	Version string // of the program as the image or the binary says it, such as "3.6.16"; empty if unknown
+
+	// Values are the effective settings by the name of the flag, without dashes:
+	// "client-cert-auth". A setting that nobody made is not in it.
+	Values map[string]Setting
+	// Faults are what could not be read, each with its reason. A check whose answer depends
+	// on it cannot tell.
+	Faults []Fault
+	// Files are those that the settings name, and the ones around them that the benchmarks name.
+	Files []File
+	// APIServer are the settings of the kube-apiserver of the same host; nil if there is none.
+	APIServer *Settings
+	// Encryption is what the API server's --encryption-provider-config says; nil if it was not read.
+	Encryption []EncryptedResources
+}
+
+// Setting is one effective setting.
+type Setting struct {
+	Value  string // as written; of a flag without a value "true"
+	Source string // "flag", "environment", or "config file PATH"
+	// Overridden says what else was written and has no effect, such as
+	// "flag --client-cert-auth=true: a config file replaces all flags"; empty if nothing was.
+	Overridden string
+}
+
+// Fault is one thing that could not be read or understood.
+type Fault struct {
+	Subject string // the file, or the setting by the name of its flag
+	Reason  string
+}
+
+// File is one file or folder on the host.
+type File struct {
+	Path         string
+	Role         FileRole
+	Mode         fs.FileMode
+	UID, GID     uint32
+	Owner, Group string // the names; the numbers where there is no name
+	Reason       string // why it could not be looked at; empty if it was
+	// Certificate is set for a PEM file with certificates, PrivateKey for one with a private
+	// key. The key itself is never kept.
+	Certificate, PrivateKey bool
+	IsCA                    bool // the first certificate is a CA's, or the key belongs to a CA's certificate beside it
+}
+
+// FileRole is what a file is for.
+type FileRole string
+
+// The roles of files.
+const (
+	ManifestFile  FileRole = "static Pod manifest"
+	UnitFile      FileRole = "systemd unit"
+	ConfigFile    FileRole = "configuration file"
+	EnvFile       FileRole = "environment file"
+	DataDir       FileRole = "data dir"
+	PKIDir        FileRole = "PKI dir"
+	CertFile      FileRole = "certificate"
+	KeyFile       FileRole = "private key"
+	EncryptionKey FileRole = "encryption configuration"
+)
+
+// EncryptedResources is one entry of an EncryptionConfiguration. It holds no key.
+type EncryptedResources struct {
+	Resources []string
+	Providers []string // in order: "identity", "aescbc", "aesgcm", "secretbox", "kms v1", "kms v2"
+}
+
+// Value is the effective value of a setting; the empty string if nobody made it.
+func (s *Settings) Value(flag string) string { return s.Values[flag].Value }
+
+// Enabled says whether a boolean setting is on. Settings that nobody made are off, as are
+// etcd's own defaults of the ones that are asked for here.
+func (s *Settings) Enabled(flag string) bool {
+	on, err := strconv.ParseBool(s.Values[flag].Value)
+	return err == nil && on
+}
+
+// URLs are the items of a setting that is a list, such as listen-client-urls.
+func (s *Settings) URLs(flag string) []string {
+	var urls []string
+	for url := range strings.SplitSeq(s.Values[flag].Value, ",") {
+		if url = strings.TrimSpace(url); url != "" {
+			urls = append(urls, url)
+		}
+	}
+	return urls
+}
+
+// Fault is why a setting or a file is not known; empty if it is.
+func (s *Settings) Fault(subject string) string {
+	for _, f := range s.Faults {
+		if f.Subject == subject {
+			return f.Reason
+		}
+	}
+	return ""
+}
