@@ -27,7 +27,7 @@ MAKEFLAGS += --silent
 # Every step keeps all cores busy by itself. Under -j two steps would only mix their output.
 .NOTPARALLEL:
 
-.PHONY: help build demo test check lint bench fuzz test-e2e clean
+.PHONY: help build demo test check lint bench lab fuzz test-e2e clean
 .PHONY: gofmt vet staticcheck c-compiler etcd-servers
 
 help: ## List the targets
@@ -104,6 +104,11 @@ bench: ## Run every benchmark
 	dirs=$$($(list_test_files) | { xargs -r grep -lE '^func Benchmark' || true; } | xargs -r dirname | sort -u); \
 	if [ -z "$$dirs" ]; then echo 'make: there is no benchmark in $(PACKAGES)' >&2; exit 1; fi; \
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$dirs
+
+# Every release of etcd that is built here, and the distribution's 3.4 where it is installed.
+lab: etcd-servers ## Audit a hundred configurations of real etcd five times, and print precision and recall
+	echo 'the laboratory (a few minutes)' >&2
+	$(GO) test ./audit/collect -count=1 -run '^TestLaboratory$$' -timeout 30m -args -lab.whole -lab.repeats=5
 
 # go can fuzz one target at a time, so the targets are asked for first.
 fuzz: ## Run every fuzz target for FUZZTIME (20s) each

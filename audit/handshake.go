@@ -11,6 +11,17 @@ const (
 	ForeignCA         Identity = "a certificate of a foreign CA"
 	ForeignCASameName Identity = "a certificate of a foreign CA that bears the trusted CA's name"
 	GivenCertificate  Identity = "the given client certificate"
+
+	// ExpiredForeign is of a foreign CA. A server says which of the two faults it refuses it
+	// for, and one that says the expiry has looked at the dates.
+	ExpiredForeign Identity = "an expired certificate of a foreign CA"
+
+	// The next are of a CA that the port trusts, with one fault each. They are presented
+	// where the auditor has them or may make them.
+	ExpiredCertificate Identity = "an expired certificate of the trusted CA"
+	ServersOnly        Identity = "a certificate of the trusted CA for servers only"
+	RevokedCertificate Identity = "a revoked certificate of the trusted CA"
+	ElsewhereMember    Identity = "a member's certificate for another address"
 )
 
 // Handshake is one TLS handshake and what followed. It is Answered only when the server

@@ -42,7 +42,10 @@ type Target struct {
 	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
 	Handshakes []Handshake // in the order in which they are listed in package collect
 	Pages      []Page      // HTTP GETs over TLS and in plaintext
-	RPCs       []RPC       // the gRPC calls of package collect, which read and never write
+	// ForeignHost and ForeignOrigin are GETs without TLS as a web page can make a browser
+	// send them, to a client port that answers plaintext.
+	ForeignHost, ForeignOrigin Page
+	RPCs                       []RPC // the gRPC calls of package collect, which read and never write
 
 	Version     string   // of the server, as it says itself; empty if it was not read
 	VersionFrom string   // where Version was read
@@ -96,6 +99,11 @@ type Page struct {
 	Access Access
 	Path   string
 	Status int // the HTTP status, if Answered
+	// Typical is set when the answer is of the kind that etcd gives on this path. It is only
+	// looked at where a status alone could be anybody's.
+	Typical bool
+	// AllowsOrigin is set when the answer lets pages of the foreign origin of the request read it.
+	AllowsOrigin bool
 }
 
 // The procedures that are called. None of them writes or makes a raft entry.
@@ -103,6 +111,9 @@ const (
 	RangeRPC      = "Range"      // serializable, keys only, limit 1
 	StatusRPC     = "Status"     // of Maintenance
 	MemberListRPC = "MemberList" // not linearizable
+
+	// GatewayRange is Range as JSON, to a gateway that a GET has found.
+	GatewayRange = "Range through the JSON gateway"
 )
 
 // RPC is one gRPC call.
@@ -111,6 +122,7 @@ type RPC struct {
 	Access  Access
 	Method  string
 	Code    int    // the gRPC status, if Answered; 0 is OK
+	NotGRPC bool   // Answered in HTTP/2, but not as gRPC answers
 	Message string // the server's, where Code is not 0
 	Keys    int64  // how many keys a Range said there are
 }
@@ -147,6 +159,48 @@ func (t *Target) RPC(access Access, method string) RPC {
 // AnswersPlaintext says whether a service answered without TLS, over HTTP/1.1 or gRPC.
 func (t *Target) AnswersPlaintext() bool {
 	return t.Plaintext.State == Answered || t.RPC(InPlaintext, RangeRPC).State == Answered
+}
+
+// GRPCOnly says whether a port that answered gRPC with an access closed every connection on
+// which it was asked for a page with the same one: a client listener beside one of
+// --listen-client-http-urls.
+func (t *Target) GRPCOnly(access Access) bool {
+	const enough = 2 // one closed connection may be a fault of the network
+	closed := 0
+	for _, p := range t.Pages {
+		if p.Access != access {
+			continue
+		}
+		if p.State != Closed && p.State != Refused {
+			return false
+		}
+		closed++
+	}
+	grpc := false
+	for _, r := range t.RPCs {
+		grpc = grpc || r.Access == access && r.State == Answered && !r.NotGRPC
+	}
+	return closed >= enough && grpc
+}
+
+// HTTPOnly says whether a port that served pages with an access answered none of its gRPC
+// calls as gRPC does: a listener of --listen-client-http-urls.
+func (t *Target) HTTPOnly(access Access) bool {
+	const enough = 2 // as in GRPCOnly
+	pages, calls := false, 0
+	for _, p := range t.Pages {
+		pages = pages || p.Access == access && p.State == Answered
+	}
+	for _, r := range t.RPCs {
+		if r.Access != access || r.Method == GatewayRange {
+			continue
+		}
+		if r.State == Unclear || (r.State == Answered && !r.NotGRPC) {
+			return false
+		}
+		calls++
+	}
+	return pages && calls >= enough
 }
 
 // NothingListens says whether the port was found closed. A metrics listener need not exist.

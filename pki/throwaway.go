@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"time"
 )
@@ -27,7 +29,9 @@ type ThrowawayConfig struct {
 // Its keys are never written, so nothing it signs is worth stealing.
 type Throwaway struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
+	// chain are the CAs that a leaf's holder presents with it, in DER: none for a root.
+	chain [][]byte
 }
 
 // NewThrowaway makes a self-signed P-256 CA.
@@ -84,6 +88,7 @@ type LeafTemplate struct {
 	EKUs       []x509.ExtKeyUsage
 	NotBefore  time.Time
 	NotAfter   time.Time
+	Serial     *big.Int // nil: a random one
 }
 
 // Leaf signs a leaf with a P-256 key of its own. It signs whatever it is told to, also a
@@ -94,6 +99,7 @@ func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
 	template := &x509.Certificate{
+		SerialNumber:          leaf.Serial,
 		Subject:               pkix.Name{CommonName: leaf.CommonName},
 		NotBefore:             leaf.NotBefore,
 		NotAfter:              leaf.NotAfter,
@@ -117,5 +123,5 @@ func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{certDER}, PrivateKey: key, Leaf: parsed}, nil
+	return tls.Certificate{Certificate: append([][]byte{certDER}, t.chain...), PrivateKey: key, Leaf: parsed}, nil
 }

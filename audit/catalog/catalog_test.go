@@ -16,7 +16,7 @@ func kinds() []audit.Kind {
 
 // Every check is complete: who reads its finding can act on it without this source.
 func TestMetadata(t *testing.T) {
-	kebab := regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
+	kebab := regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
 	paste := regexp.MustCompile(`(?m)^(--[a-z]|etcdsec |etcdctl |kubeadm |etcd [0-9])`)
 	checks := catalog.All()
 	if len(checks) == 0 {

@@ -10,7 +10,7 @@ import (
 func exposureFixtures(t *testing.T) []fixture {
 	t.Helper()
 	page := func(access audit.Access, path string, status int) audit.Page {
-		return audit.Page{Attempt: answered, Access: access, Path: path, Status: status}
+		return audit.Page{Attempt: answered, Access: access, Path: path, Status: status, Typical: true}
 	}
 	with := func(target *audit.Target, pages ...audit.Page) *audit.Target {
 		target.Pages = append(target.Pages, pages...)
@@ -25,6 +25,21 @@ func exposureFixtures(t *testing.T) []fixture {
 		target.Pages = nil
 		return target
 	}
+	given := func(path string, status int) *audit.Target {
+		return with(noPages(hardened(t, audit.Client)), page(audit.WithCredentials, path, status))
+	}
+	closed := func(path string) audit.Page {
+		return audit.Page{Attempt: ended, Access: audit.WithCredentials, Path: path}
+	}
+	grpcOnly := with(noPages(hardened(t, audit.Client)), closed("/v3/kv/range"), closed("/v2/keys"), closed("/debug/pprof/"))
+	grpcOnly.RPCs = append(grpcOnly.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.StatusRPC})
+	browser := func(host, origin audit.Page) *audit.Target {
+		target := plaintextOnly(audit.Client)
+		target.ForeignHost, target.ForeignOrigin = host, origin
+		return target
+	}
+	allowed := page(audit.InPlaintext, "/version", 200)
+	allowed.AllowsOrigin = true
 	ungiven := noPages(hardened(t, audit.Client))
 	ungiven.Handshakes = ungiven.Handshakes[:5]
 	return []fixture{
@@ -42,6 +57,40 @@ func exposureFixtures(t *testing.T) []fixture {
 		{check: "metrics-exposed", name: "filtered", verdict: audit.Unknown, evidence: "no answer",
 			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: silent, Handshakes: []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}}},
 
+		{check: "gateway-enabled", name: "off", target: given("/v3/kv/range", 404), verdict: audit.Pass},
+		{check: "gateway-enabled", name: "on", target: given("/v3/kv/range", 501), verdict: audit.Fail, codes: []string{"gateway"}},
+		{check: "gateway-enabled", name: "on, authentication on", target: given("/v3/kv/range", 400), verdict: audit.Fail, codes: []string{"gateway"}},
+		{check: "gateway-enabled", name: "on in plaintext", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/v3/kv/range", 405)), verdict: audit.Fail, codes: []string{"gateway"}},
+		{check: "gateway-enabled", name: "gRPC only", target: grpcOnly, verdict: audit.Skip, evidence: "--listen-client-http-urls"},
+		{check: "gateway-enabled", name: "no credentials", target: ungiven, verdict: audit.Unknown, evidence: "--cert"},
+
+		{check: "v2-api-enabled", name: "off", target: given("/v2/keys", 404), verdict: audit.Pass},
+		{check: "v2-api-enabled", name: "on", target: given("/v2/keys", 200), verdict: audit.Fail, codes: []string{"v2"}},
+		{check: "v2-api-enabled", name: "on with an authentication of its own", target: given("/v2/keys", 401), verdict: audit.Fail, codes: []string{"v2"}},
+		{check: "v2-api-enabled", name: "no credentials", target: ungiven, verdict: audit.Unknown},
+
+		{check: "grpc-proxy-exposed", name: "not let in", target: hardened(t, audit.Client), verdict: audit.Pass},
+		{check: "grpc-proxy-exposed", name: "a member", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/proxy/health", 404)), verdict: audit.Pass},
+		{check: "grpc-proxy-exposed", name: "in plaintext", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/proxy/health", 200)), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "grpc-proxy-exposed", name: "no member answers it", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/proxy/health", 503)), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "grpc-proxy-exposed", name: "over TLS", target: with(anonymous(t, audit.Client), page(audit.WithoutCertificate, "/proxy/health", 200)), verdict: audit.Fail, codes: []string{"tls"}},
+		{check: "grpc-proxy-exposed", name: "a server that answers anything", verdict: audit.Unknown,
+			target: with(plaintextOnly(audit.Client), audit.Page{Attempt: answered, Access: audit.InPlaintext, Path: "/proxy/health", Status: 200})},
+		{check: "v2-api-enabled", name: "a server that answers anything", verdict: audit.Unknown,
+			target: with(plaintextOnly(audit.Client), audit.Page{Attempt: answered, Access: audit.InPlaintext, Path: "/v2/keys", Status: 200})},
+		{check: "gateway-enabled", name: "a server that answers anything", target: given("/v3/kv/range", 200), verdict: audit.Unknown},
+		{check: "grpc-proxy-exposed", name: "times out", verdict: audit.Unknown,
+			target: with(plaintextOnly(audit.Client), audit.Page{Attempt: silent, Access: audit.InPlaintext, Path: "/proxy/health"})},
+
+		{check: "browser-reachable", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "without TLS"},
+		{check: "browser-reachable", name: "every host and origin", target: browser(page(audit.InPlaintext, "/version", 200), allowed), verdict: audit.Fail, codes: []string{"any-host", "any-origin"}},
+		{check: "browser-reachable", name: "whitelist of hosts, every origin", target: browser(page(audit.InPlaintext, "/version", 421), allowed), verdict: audit.Fail, codes: []string{"any-origin"}},
+		{check: "browser-reachable", name: "whitelists", target: browser(page(audit.InPlaintext, "/version", 421), page(audit.InPlaintext, "/version", 200)), verdict: audit.Pass},
+		{check: "browser-reachable", name: "not asked", target: plaintextOnly(audit.Client), verdict: audit.Unknown},
+		{check: "browser-reachable", name: "plaintext times out", verdict: audit.Unknown,
+			target: changed(t, audit.Client, func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+
+		{check: "debug-exposed", name: "gRPC only", target: grpcOnly, verdict: audit.Skip},
 		{check: "debug-exposed", name: "off", target: hardened(t, audit.Client), verdict: audit.Pass},
 		{check: "debug-exposed", name: "pprof to a client", verdict: audit.Fail, codes: []string{"pprof"},
 			target: with(noPages(hardened(t, audit.Client)), page(audit.WithCredentials, "/debug/pprof/", 200))},

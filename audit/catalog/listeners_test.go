@@ -12,7 +12,17 @@ func listenerFixtures(t *testing.T) []fixture {
 	noCertificate := func(attempt audit.Attempt) func(*audit.Target) {
 		return func(target *audit.Target) { handshake(target, audit.NoCertificate).Attempt = attempt }
 	}
+	httpOnly := func(more ...audit.RPC) *audit.Target {
+		target := plaintextOnly(audit.Client)
+		target.Pages = []audit.Page{{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200}}
+		target.RPCs = append([]audit.RPC{
+			{Attempt: ended, Access: audit.InPlaintext, Method: audit.RangeRPC},
+			{Attempt: ended, Access: audit.InPlaintext, Method: audit.MemberListRPC},
+		}, more...)
+		return target
+	}
 	return []fixture{
+		{check: "member-url-plaintext", name: "HTTP only", target: httpOnly(), verdict: audit.Skip, evidence: "HTTP only"},
 		{check: "client-plaintext", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "wants TLS"},
 		{check: "client-plaintext", name: "HTTP and gRPC", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c", "http1"}},
 		{check: "client-plaintext", name: "HTTP beside TLS", verdict: audit.Fail, codes: []string{"http1"}, evidence: "TLS and plaintext",
@@ -40,6 +50,11 @@ func listenerFixtures(t *testing.T) []fixture {
 			target: in(func(target *audit.Target) {
 				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 14, "etcdserver: no leader"
 			})},
+		{check: "client-anonymous-read", name: "through the gateway alone", verdict: audit.Fail, codes: []string{"gateway-http"}, evidence: "JSON gateway",
+			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Keys: 3})},
+		{check: "client-anonymous-read", name: "the gateway wants a user", verdict: audit.Pass, evidence: "user name is empty",
+			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 3, Message: "etcdserver: user name is empty"})},
+		{check: "client-anonymous-read", name: "HTTP without a gateway", target: httpOnly(), verdict: audit.Pass, evidence: "HTTP only"},
 		{check: "client-anonymous-read", name: "handshake times out", verdict: audit.Unknown, target: in(noCertificate(silent))},
 
 		{check: "client-cert-required", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass},
@@ -66,6 +81,83 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-foreign-ca", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip, evidence: "no TLS"},
 		{check: "client-foreign-ca", name: "one times out", verdict: audit.Unknown,
 			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = silent })},
+	}
+}
+
+func presentedFixtures(t *testing.T) []fixture {
+	t.Helper()
+	expiredAlert := audit.Attempt{State: audit.Refused, Reason: `TLS alert "expired certificate"`}
+	bad := audit.Attempt{State: audit.Refused, Reason: `TLS alert "bad certificate"`}
+	with := func(kind audit.Kind, presented audit.Identity, attempts ...audit.Attempt) *audit.Target {
+		return changed(t, kind, func(target *audit.Target) {
+			for _, attempt := range attempts {
+				target.Handshakes = append(target.Handshakes, audit.Handshake{Attempt: attempt, Presented: presented, SpokeTLS: true, CertificateRequested: true})
+			}
+		})
+	}
+	client := func(presented audit.Identity, attempt audit.Attempt) *audit.Target {
+		return with(audit.Client, presented, attempt)
+	}
+	nothingLetIn := func(target *audit.Target) *audit.Target {
+		handshake(target, audit.GivenCertificate).Attempt = unknownCA
+		return target
+	}
+	noTLSAnswer := changed(t, audit.Client, func(target *audit.Target) {
+		target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
+	})
+	noPeer := changed(t, audit.Peer, func(target *audit.Target) {
+		target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
+	})
+	unnamed := changed(t, audit.Client, func(target *audit.Target) {
+		for i := range target.Handshakes {
+			target.Handshakes[i].AcceptableCAs = nil
+		}
+	})
+	return []fixture{
+		{check: "client-expired-cert", name: "refused for its expiry", target: client(audit.ExpiredForeign, expiredAlert), verdict: audit.Pass, evidence: "expired"},
+		{check: "client-expired-cert", name: "refused for its CA", target: client(audit.ExpiredForeign, unknownCA), verdict: audit.Skip, evidence: "--mint"},
+		{check: "client-expired-cert", name: "of the trusted CA, refused", target: client(audit.ExpiredCertificate, expiredAlert), verdict: audit.Pass},
+		{check: "client-expired-cert", name: "of the trusted CA, let in", target: client(audit.ExpiredCertificate, answered), verdict: audit.Fail, codes: []string{"accepted"}},
+		{check: "client-expired-cert", name: "of a foreign CA, let in", target: client(audit.ExpiredForeign, answered), verdict: audit.Fail, codes: []string{"accepted"}},
+		{check: "client-expired-cert", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "client-expired-cert", name: "times out", target: client(audit.ExpiredForeign, silent), verdict: audit.Unknown},
+		{check: "client-expired-cert", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip},
+
+		{check: "client-wrong-eku", name: "refused", target: client(audit.ServersOnly, bad), verdict: audit.Pass, evidence: "bad certificate"},
+		{check: "client-wrong-eku", name: "let in", target: client(audit.ServersOnly, answered), verdict: audit.Fail, codes: []string{"accepted"}},
+		{check: "client-wrong-eku", name: "refused for its CA", target: nothingLetIn(client(audit.ServersOnly, unknownCA)), verdict: audit.Skip, evidence: "foreign CA"},
+		{check: "client-wrong-eku", name: "none to present", target: hardened(t, audit.Client), verdict: audit.Skip, evidence: "--mint"},
+		{check: "client-wrong-eku", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "client-wrong-eku", name: "times out", target: client(audit.ServersOnly, silent), verdict: audit.Unknown},
+
+		{check: "client-revoked-cert", name: "closed, the given one let in", target: client(audit.RevokedCertificate, ended), verdict: audit.Pass, evidence: "closed connection"},
+		{check: "client-revoked-cert", name: "closed, nothing let in", target: nothingLetIn(client(audit.RevokedCertificate, ended)), verdict: audit.Unknown},
+		{check: "client-revoked-cert", name: "let in", target: client(audit.RevokedCertificate, answered), verdict: audit.Fail, codes: []string{"accepted"}},
+		{check: "client-revoked-cert", name: "none to present", target: hardened(t, audit.Client), verdict: audit.Skip, evidence: "--present revoked"},
+
+		{check: "client-system-roots", name: "names its CA", target: hardened(t, audit.Client), verdict: audit.Pass},
+		{check: "client-system-roots", name: "names none", target: unnamed, verdict: audit.Fail, codes: []string{"no-names"}},
+		{check: "client-system-roots", name: "names none and goes on without", verdict: audit.Skip,
+			target: changed(t, audit.Client, func(target *audit.Target) {
+				h := handshake(target, audit.NoCertificate)
+				target.Handshakes = []audit.Handshake{{Attempt: answered, Presented: audit.NoCertificate, SpokeTLS: true, CertificateRequested: true, Chain: h.Chain}}
+			})},
+		{check: "client-system-roots", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Skip},
+		{check: "client-system-roots", name: "times out", target: noTLSAnswer, verdict: audit.Unknown},
+
+		{check: "peer-foreign-ca", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "foreign CA"},
+		{check: "peer-foreign-ca", name: "let in", verdict: audit.Fail, codes: []string{"foreign-ca"},
+			target: changed(t, audit.Peer, func(target *audit.Target) { handshake(target, audit.ForeignCA).Attempt = answered })},
+		{check: "peer-foreign-ca", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "peer-foreign-ca", name: "times out", target: noPeer, verdict: audit.Unknown},
+
+		{check: "peer-wrong-san", name: "closed twice", target: with(audit.Peer, audit.ElsewhereMember, ended, ended), verdict: audit.Pass, evidence: "2 times of 2"},
+		{check: "peer-wrong-san", name: "closed once", target: with(audit.Peer, audit.ElsewhereMember, ended), verdict: audit.Unknown},
+		{check: "peer-wrong-san", name: "refused for its name", target: with(audit.Peer, audit.ElsewhereMember, bad, bad), verdict: audit.Pass},
+		{check: "peer-wrong-san", name: "let in", target: with(audit.Peer, audit.ElsewhereMember, ended, answered), verdict: audit.Fail, codes: []string{"accepted"}},
+		{check: "peer-wrong-san", name: "times out", target: with(audit.Peer, audit.ElsewhereMember, silent, ended), verdict: audit.Unknown},
+		{check: "peer-wrong-san", name: "none to present", target: hardened(t, audit.Peer), verdict: audit.Skip, evidence: "--mint"},
+		{check: "peer-wrong-san", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package collect observes etcd listeners over the network, for package audit to judge.
 // It is the only I/O of the audit. It never writes: it sends GETs, and the gRPC calls
-// Range (serializable, keys only, limit 1), Status and MemberList (not linearizable), none
-// of which makes a raft entry. It speaks only HTTP/1.1 GET to a peer port. Everything is
+// Range (serializable, keys only, limit 1; also as JSON to a gateway), Status and MemberList
+// (not linearizable), none of which makes a raft entry. It speaks only HTTP/1.1 GET to a peer port. Everything is
 // bounded: each probe in time and in bytes read, each target in time and in connections.
 package collect
 
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
 )
 
 const (
@@ -39,6 +38,7 @@ const (
 type Config struct {
 	Timeout     time.Duration // of one probe; 0 is DefaultTimeout
 	Credentials Credentials
+	Faulty      []Faulty         // certificates of trusted CAs with a fault each
 	Now         func() time.Time // required
 	// Progress, when not nil, is called after each target, from several goroutines.
 	Progress func(done, total int)
@@ -63,6 +63,10 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	if err != nil {
 		return nil, fmt.Errorf("making the foreign certificate to present: %w", err)
 	}
+	expired, err := newStranger(nil, now.Add(-48*time.Hour))
+	if err != nil {
+		return nil, fmt.Errorf("making the expired certificate to present: %w", err)
+	}
 
 	targets := make([]*audit.Target, len(endpoints))
 	turns := make(chan struct{}, maxTargets)
@@ -77,6 +81,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 				config:   config,
 				now:      now,
 				foreign:  foreign,
+				expired:  expired,
 				slots:    make(chan struct{}, maxConnections),
 			}
 			targets[i] = p.collect(ctx)
@@ -87,29 +92,4 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	}
 	wg.Wait()
 	return targets, nil
-}
-
-// newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
-// it claims to be issued by the CA of that raw subject.
-func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{
-		CommonName: "etcdsec audit: not to be trusted",
-		RawSubject: rawSubject,
-		NotBefore:  now.Add(-time.Hour),
-		NotAfter:   now.Add(24 * time.Hour),
-	})
-	if err != nil {
-		return nil, err
-	}
-	// No SAN: etcd's peer port compares the SANs of a client with its address, and skips
-	// that for a certificate without any. Only the CA is to be judged here. The CN tells
-	// who reads the server's log what this was.
-	leaf, err := ca.Leaf(pki.LeafTemplate{
-		CommonName: "etcdsec-audit",
-		EKUs:       []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &leaf, nil
 }

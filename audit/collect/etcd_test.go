@@ -26,15 +26,17 @@ type site struct {
 	dir                   string
 	clientCA, peerCA      *pki.Throwaway
 	client, peer, metrics string // host:port
+	http                  string // of a listener for HTTP alone
 	now                   time.Time
 	given                 tls.Certificate // a client of clientCA
 }
 
 func newSite(tb testing.TB) *site {
 	tb.Helper()
-	ports := etcdtest.FreePorts(tb, 3)
+	ports := etcdtest.FreePorts(tb, 4)
 	s := &site{dir: tb.TempDir(), now: time.Now()}
 	s.client, s.peer, s.metrics = address(ports[0]), address(ports[1]), address(ports[2])
+	s.http = address(ports[3])
 	s.clientCA, s.peerCA = newCA(tb, "clients", s.now), newCA(tb, "peers", s.now)
 	s.given = newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
 	s.write(tb, "ca.crt", s.clientCA.CertPEM())
@@ -42,7 +44,7 @@ func newSite(tb testing.TB) *site {
 	s.writePair(tb, "server", s.given) // replaced below; a name is taken by each flag
 	s.serve(tb, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	s.writePair(tb, "peer", newLeaf(tb, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
-	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"m0.example.internal"}}))
 	return s
 }
 
@@ -157,4 +159,18 @@ func runAudit(t *testing.T, endpoints []collect.Endpoint, credentials collect.Cr
 		t.Fatal(err)
 	}
 	return audit.Run(catalog.All(), targets)
+}
+
+// flags joins flags and lists of flags; of a flag that is given twice, etcd takes the last.
+func flags(parts ...any) []string {
+	var all []string
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			all = append(all, part)
+		case []string:
+			all = append(all, part...)
+		}
+	}
+	return all
 }

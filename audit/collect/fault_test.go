@@ -157,6 +157,8 @@ func TestFaults(t *testing.T) {
 		}, answers: map[string]audit.Verdict{
 			"client-plaintext": audit.Fail, "client-cert-required": audit.Fail, "client-foreign-ca": audit.Skip, "metrics-exposed": audit.Fail,
 			"debug-exposed": audit.Fail, "tls-version-min": audit.Skip, "cert-expiry": audit.Skip, "cert-san-mismatch": audit.Skip,
+			"client-expired-cert": audit.Skip, "client-wrong-eku": audit.Skip, "client-revoked-cert": audit.Skip, "client-system-roots": audit.Skip,
+			"browser-reachable": audit.Fail, // by whatever name it is asked
 		}},
 		{name: "endless HTTP/2 in plaintext", serve: func(s *faultyServer, c net.Conn) {
 			s.pour(c, settingsFrame, strings.Repeat(pingFrame, 100))
@@ -185,7 +187,8 @@ func TestFaults(t *testing.T) {
 			s.pour(c, settingsFrame, strings.Repeat(pingFrame, 100))
 		}), answers: map[string]audit.Verdict{
 			// It goes on without a certificate: that much is certain.
-			"client-cert-required": audit.Fail, "client-foreign-ca": audit.Fail,
+			"client-cert-required": audit.Fail, "client-foreign-ca": audit.Fail, "client-system-roots": audit.Skip,
+			"client-expired-cert": audit.Fail, "client-wrong-eku": audit.Fail, "client-revoked-cert": audit.Fail,
 			"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass,
 		}},
 	} {
@@ -200,7 +203,7 @@ func TestFaults(t *testing.T) {
 					want = audit.Unknown
 				}
 				// A closed or garbled plaintext beside good TLS is a refusal.
-				if !told && c.answers["cert-expiry"] == audit.Pass && r.CheckID == "client-plaintext" {
+				if !told && c.answers["cert-expiry"] == audit.Pass && (r.CheckID == "client-plaintext" || r.CheckID == "browser-reachable") {
 					continue
 				}
 				if r.Verdict != want {
@@ -232,7 +235,7 @@ func auditWithin(t *testing.T, address string) audit.Report {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	targets, err := collect.Collect(ctx, []collect.Endpoint{{Address: address, Kind: audit.Client}},
-		collect.Config{Timeout: 300 * time.Millisecond, Now: time.Now})
+		collect.Config{Timeout: 300 * time.Millisecond, Now: time.Now, Faulty: newSite(t).faulty(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

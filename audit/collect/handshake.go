@@ -152,7 +152,7 @@ func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
 	if h.ALPN == "h2" {
 		h.Attempt = p.proveHTTP2(raw, secured)
 	} else {
-		page := p.get(raw, secured, p.versionPath())
+		page, _ := p.session(raw, secured).get(question{path: p.versionPath()}, true)
 		h.Attempt = page.Attempt
 	}
 	return h

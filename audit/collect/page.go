@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -23,31 +24,56 @@ type page struct {
 	body []byte
 }
 
-// get sends one HTTP/1.1 GET and closes the connection. over is raw, or TLS on it.
-func (p *prober) get(raw *conn, over io.ReadWriter, path string) page {
-	var result page
-	result.Path = path
+// question is one GET, or a POST if it has a body. A host or an origin in it is not the
+// endpoint's own.
+type question struct {
+	path         string
+	host, origin string
+	body         string
+}
+
+// session is a connection over which GETs are sent one after the other. over is raw, or TLS on it.
+type session struct {
+	p        *prober
+	raw      *conn
+	over     io.Writer
+	buffered *bufio.Reader
+}
+
+func (p *prober) session(raw *conn, over io.ReadWriter) *session {
+	return &session{p: p, raw: raw, over: over, buffered: bufio.NewReader(over)}
+}
+
+// get sends one HTTP/1.1 request and says whether the connection serves for another one.
+func (s *session) get(q question, last bool) (result page, reusable bool) {
+	result.Path = q.path
 	request := &http.Request{
 		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: "http", Host: p.endpoint.Address, Path: path},
-		Host:   p.endpoint.Address,
+		URL:    &url.URL{Scheme: "http", Host: s.p.endpoint.Address, Path: q.path},
+		Host:   cmp.Or(q.host, s.p.endpoint.Address),
 		// Whoever reads the server's log shall see what this was.
 		Header: http.Header{"User-Agent": {"etcdsec-audit"}},
-		Close:  true,
+		Close:  last,
 	}
-	_ = request.Write(over) // as in proveHTTP2, the answer is read in any case
-	buffered := bufio.NewReader(over)
-	if first, err := buffered.Peek(2); err == nil && first[0] == tlsAlert && first[1] == tlsMajor {
+	if q.origin != "" {
+		request.Header.Set("Origin", q.origin)
+	}
+	if q.body != "" {
+		request.Method, request.ContentLength = http.MethodPost, int64(len(q.body))
+		request.Body = io.NopCloser(strings.NewReader(q.body))
+	}
+	_ = request.Write(s.over) // as in proveHTTP2, the answer is read in any case
+	if first, err := s.buffered.Peek(2); err == nil && first[0] == tlsAlert && first[1] == tlsMajor {
 		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "the answer is a TLS alert"}
-		return result
+		return result, false
 	}
-	response, err := http.ReadResponse(buffered, request)
+	response, err := http.ReadResponse(s.buffered, request)
 	if err != nil {
-		result.Attempt = p.failedHandshake(err, raw)
-		if result.State == audit.Unclear && raw.cause(nil) == nil {
+		result.Attempt = s.p.failedHandshake(err, s.raw)
+		if result.State == audit.Unclear && s.raw.cause(nil) == nil {
 			result.Reason = "the answer is not HTTP"
 		}
-		return result
+		return result, false
 	}
 	defer func() { _ = response.Body.Close() }()
 	// A body that breaks off or does not end does not undo the answer.
@@ -55,11 +81,38 @@ func (p *prober) get(raw *conn, over io.ReadWriter, path string) page {
 	if response.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToLower(string(result.body)), "to an https server") {
 		// net/http's TLS server, to a client without TLS. It is the only thing it says in plaintext.
 		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "HTTP 400: the server wants TLS"}
-		return result
+		return result, false
 	}
 	result.State = audit.Answered
 	result.Status = response.StatusCode
-	return result
+	result.Typical = typical(q.path, response.Header, result.body)
+	allowed := response.Header.Get("Access-Control-Allow-Origin")
+	result.AllowsOrigin = q.origin != "" && (allowed == "*" || allowed == q.origin)
+	return result, !last && !response.Close && drained(response.Body)
+}
+
+// typical recognises etcd's answers on the paths that other servers may have, or answer
+// with anything: the v2 API by its header (server/etcdserver/api/v2http of 3.5), a proxy's
+// health by its JSON (server/proxy/grpcproxy/health.go).
+func typical(path string, header http.Header, body []byte) bool {
+	switch path {
+	case "/v2/keys":
+		return header.Get("X-Etcd-Cluster-Id") != ""
+	case "/proxy/health":
+		var health struct {
+			Health *string `json:"health"`
+		}
+		return json.Unmarshal(body, &health) == nil && health.Health != nil
+	default:
+		return true
+	}
+}
+
+// drained reads a body to its end, if that is near: the next answer comes after it.
+func drained(body io.Reader) bool {
+	const rest = 256 << 10
+	n, err := io.Copy(io.Discard, io.LimitReader(body, rest))
+	return err == nil && n < rest
 }
 
 // The first bytes of a TLS record that carries an alert (RFC 8446 section 5.1).
@@ -70,26 +123,68 @@ const (
 
 // fetch is get over a connection of its own.
 func (p *prober) fetch(ctx context.Context, access audit.Access, path string) page {
-	var result page
+	return p.fetchAll(ctx, access, question{path: path})[0]
+}
+
+// fetchAll sends the GETs over as few connections as the server allows: each handshake
+// costs the member more than all the pages. After a fault the next one gets a new
+// connection, so that one page that hangs does not hide the others; after two faults in a
+// row the rest are not asked for.
+func (p *prober) fetchAll(ctx context.Context, access audit.Access, questions ...question) []page {
+	pages := make([]page, len(questions))
+	var open *session
+	closeOpen := func() {
+		if open != nil {
+			_ = open.raw.Close()
+		}
+		open = nil
+	}
+	defer closeOpen()
+	faults := 0
+	for i, q := range questions {
+		if faults == maxFaults {
+			pages[i] = page{Page: audit.Page{Attempt: pages[i-1].Attempt, Access: access, Path: q.path}}
+			continue
+		}
+		if open == nil {
+			var attempt audit.Attempt
+			open, attempt = p.openSession(ctx, access)
+			if open == nil {
+				pages[i] = page{Page: audit.Page{Attempt: attempt}}
+			}
+		}
+		if open != nil {
+			var reusable bool
+			pages[i], reusable = open.get(q, i == len(questions)-1)
+			if !reusable {
+				closeOpen()
+			}
+		}
+		pages[i].Access, pages[i].Path = access, q.path
+		if faults++; pages[i].State == audit.Answered {
+			faults = 0
+		}
+	}
+	return pages
+}
+
+// maxFaults in a row are a port that has no pages, or none today.
+const maxFaults = 2
+
+// openSession makes the connection that pages are asked for over; nil with the reason if there is none.
+func (p *prober) openSession(ctx context.Context, access audit.Access) (*session, audit.Attempt) {
 	if access == audit.InPlaintext {
 		raw, err := p.dial(ctx)
 		if err != nil {
-			result.Attempt = p.failedAttempt(err)
-		} else {
-			result = p.get(raw, raw, path)
-			_ = raw.Close()
+			return nil, p.failedAttempt(err)
 		}
-	} else {
-		h, raw, secured := p.handshake(ctx, p.client(access, "http/1.1"))
-		if raw == nil {
-			result.Attempt = h.Attempt
-		} else {
-			result = p.get(raw, secured, path)
-			_ = raw.Close()
-		}
+		return p.session(raw, raw), audit.Attempt{}
 	}
-	result.Access, result.Path = access, path
-	return result
+	h, raw, secured := p.handshake(ctx, p.client(access, "http/1.1"))
+	if raw == nil {
+		return nil, h.Attempt
+	}
+	return p.session(raw, secured), audit.Attempt{}
 }
 
 // client is the TLS client of an access that was found to work.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type prober struct {
 	config   Config
 	now      time.Time
 	foreign  *tls.Certificate
-	slots    chan struct{} // one for each connection that may be open
+	expired  *tls.Certificate // of a foreign CA
+	slots    chan struct{}    // one for each connection that may be open
 
 	mu                  sync.Mutex
 	reach               audit.Attempt
@@ -98,6 +100,9 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 	if given := p.config.Credentials.Certificate; given != nil {
 		clients = append(clients, client{presented: audit.GivenCertificate, certificate: given})
 	}
+	if anonymous.CertificateRequested {
+		clients = append(clients, p.faulty()...)
+	}
 	handshakes := make([]audit.Handshake, len(clients))
 	tasks := make([]func(), len(clients))
 	for i, c := range clients {
@@ -117,15 +122,14 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 // answers asks for what each access that works can read.
 func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	var tasks []func()
-	var pages []page
 	var calls []audit.RPC
 	accesses := workingAccesses(t)
-	paths := p.paths()
-	pages = make([]page, len(accesses)*len(paths))
+	pages := make([][]page, len(accesses))
 	for i, access := range accesses {
-		for j, path := range paths {
-			tasks = append(tasks, func() { pages[i*len(paths)+j] = p.fetch(ctx, access, path) })
-		}
+		tasks = append(tasks, func() { pages[i] = p.fetchAll(ctx, access, p.questions()...) })
+	}
+	if t.Kind == audit.Client && t.AnswersPlaintext() {
+		tasks = append(tasks, func() { t.ForeignHost, t.ForeignOrigin = p.asBrowser(ctx) })
 	}
 	var status *audit.Status
 	var members []audit.Member
@@ -142,7 +146,7 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 		}
 	}
 	parallel(tasks)
-	for _, page := range pages {
+	for _, page := range slices.Concat(pages...) {
 		t.Pages = append(t.Pages, page.Page)
 		p.noteVersion(t, page)
 	}
@@ -152,6 +156,8 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	}
 	t.Status, t.Members = status, members
 	t.ClusterID, t.MemberID = p.clusterID, p.memberID
+	p.askAgain(ctx, t)
+	p.askGateways(ctx, t)
 }
 
 // workingAccesses are the kinds of access that were let in, the best last.
@@ -169,16 +175,30 @@ func workingAccesses(t *audit.Target) []audit.Access {
 	return working
 }
 
-// paths are the pages that a listener of the kind may have.
-func (p *prober) paths() []string {
+// questions are for the pages that a listener of the kind may have.
+func (p *prober) questions() []question {
+	paths := []string{"/version", "/v3/kv/range", "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"}
 	switch p.endpoint.Kind {
 	case audit.Peer:
-		return []string{"/version", "/members"}
+		paths = []string{"/version", "/members"}
 	case audit.Metrics:
-		return []string{"/metrics"}
-	default:
-		return []string{"/version", "/metrics", "/debug/vars", "/debug/pprof/", "/debug/requests"}
+		paths = []string{"/metrics"}
 	}
+	questions := make([]question, len(paths))
+	for i, path := range paths {
+		questions[i].path = path
+	}
+	return questions
+}
+
+// asBrowser asks as a web page of elsewhere makes the browser of its visitor ask.
+func (p *prober) asBrowser(ctx context.Context) (foreignHost, foreignOrigin audit.Page) {
+	const elsewhere = "etcdsec-audit.invalid" // RFC 2606: nobody's name
+	pages := p.fetchAll(ctx, audit.InPlaintext,
+		question{path: "/version", host: elsewhere},
+		question{path: "/version", origin: "http://" + elsewhere},
+	)
+	return pages[0].Page, pages[1].Page
 }
 
 // versionPath is the harmless page that every listener of the kind has.
@@ -196,6 +216,18 @@ func (p *prober) noteVersion(t *audit.Target, page page) {
 	if version := serverVersion(page.body); version != "" && t.Version == "" {
 		t.Version, t.VersionFrom = version, "GET /version "+string(page.Access)
 	}
+}
+
+// askAgain repeats a plaintext Range that was closed on, where pages are answered in
+// plaintext: one closed connection is no proof that the port has no gRPC.
+func (p *prober) askAgain(ctx context.Context, t *audit.Target) {
+	at := slices.IndexFunc(t.RPCs, func(r audit.RPC) bool { return r.Access == audit.InPlaintext && r.Method == audit.RangeRPC })
+	if at < 0 || t.Plaintext.State != audit.Answered || t.RPCs[at].State == audit.Answered || t.RPCs[at].State == audit.Unclear {
+		return
+	}
+	again := p.countKeys(ctx, audit.InPlaintext)
+	t.RPCs = append(t.RPCs, t.RPCs[at])
+	t.RPCs[at] = again
 }
 
 func (p *prober) countKeys(ctx context.Context, access audit.Access) audit.RPC {

@@ -108,7 +108,7 @@ func (p *prober) identified(message []byte) {
 // all the same: whatever it is, it let the caller in.
 func spoilt(result audit.RPC, err error) audit.RPC {
 	result.State = audit.Answered
-	result.Code = unknownCode
+	result.Code, result.NotGRPC = unknownCode, true
 	result.Message = cleanText(err.Error())
 	return result
 }

@@ -14,8 +14,8 @@ func ClientAnonymousRead() audit.Check {
 		Severity: audit.Critical,
 		Rationale: "With etcd's authentication off, as in Kubernetes, who reads anonymously also writes: Secrets, service " +
 			"account tokens, Pods and RBAC of the whole cluster. It is root on every node.",
-		Method: "Calls Range for one key, keys only and serializable, without TLS and over TLS without a certificate. " +
-			"The key is not kept.",
+		Method: "Calls Range for one key, keys only and serializable, without TLS and over TLS without a certificate, and " +
+			"the same through the JSON gateway where that is on. The key is not kept.",
 		Remediation: "Let only certificates of the client CA in, and restart the member:\n" +
 			"--client-cert-auth --trusted-ca-file=ca.crt --listen-client-urls=https://ADDRESS:2379",
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 AC-3"},
@@ -28,17 +28,22 @@ func runClientAnonymousRead(t *audit.Target) audit.Outcome {
 	var findings []audit.Finding
 	var denials, doubts []string
 	for _, access := range audit.Anonymous() {
-		call := t.RPC(access, audit.RangeRPC)
-		switch {
-		case call.State == audit.Answered && call.Code == 0:
-			code := map[audit.Access]string{audit.InPlaintext: "h2c", audit.WithoutCertificate: "tls"}[access]
-			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf("Range %s is answered; the member holds %d keys", access, call.Keys)})
-		case call.State == audit.Answered && deniesCaller(call):
-			denials = append(denials, fmt.Sprintf("Range %s got %s", access, grpcStatus(call)))
-		case call.State == audit.Answered:
-			doubts = append(doubts, fmt.Sprintf("Range %s got %s", access, grpcStatus(call)))
-		case call.State == audit.Unclear:
-			doubts = append(doubts, fmt.Sprintf("Range %s: %s", access, call.Reason))
+		for _, method := range []string{audit.RangeRPC, audit.GatewayRange} {
+			call := t.RPC(access, method)
+			switch {
+			case call.State == audit.Answered && call.Code == 0:
+				findings = append(findings, audit.Finding{Code: readCode(access, method), Text: fmt.Sprintf("%s %s is answered; the member holds %d keys", method, access, call.Keys)})
+			case call.State == audit.Answered && deniesCaller(call):
+				denials = append(denials, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))
+			case method == audit.RangeRPC && t.HTTPOnly(access):
+				if t.RPC(access, audit.GatewayRange).State == audit.Untried {
+					denials = append(denials, fmt.Sprintf("the port speaks HTTP only, and has no gateway to the store for requests %s", access))
+				}
+			case call.State == audit.Answered:
+				doubts = append(doubts, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))
+			case call.State == audit.Unclear:
+				doubts = append(doubts, fmt.Sprintf("%s %s: %s", method, access, call.Reason))
+			}
 		}
 	}
 	if len(findings) > 0 {
@@ -56,6 +61,14 @@ func runClientAnonymousRead(t *audit.Target) audit.Outcome {
 	default:
 		return anonymous
 	}
+}
+
+func readCode(access audit.Access, method string) string {
+	code := map[audit.Access]string{audit.InPlaintext: "h2c", audit.WithoutCertificate: "tls"}[access]
+	if method == audit.GatewayRange {
+		code = map[audit.Access]string{audit.InPlaintext: "gateway-http", audit.WithoutCertificate: "gateway-tls"}[access]
+	}
+	return code
 }
 
 // deniesCaller says whether etcd refused a call for want of credentials. With

@@ -38,7 +38,7 @@ func runDebugExposed(t *audit.Target) audit.Outcome {
 	}
 	var findings []audit.Finding
 	var doubt string
-	looked := false
+	looked, grpcOnly := false, false
 	for _, p := range pages {
 		for _, access := range p.accesses {
 			page := t.Page(access, p.path)
@@ -47,6 +47,8 @@ func runDebugExposed(t *audit.Target) audit.Outcome {
 				findings = append(findings, audit.Finding{Code: p.code, Text: fmt.Sprintf("GET %s %s got HTTP status 200", p.path, access)})
 			case page.State == audit.Answered:
 				looked = true
+			case page.State != audit.Untried && t.GRPCOnly(access):
+				grpcOnly = true
 			case page.State != audit.Untried && doubt == "":
 				doubt = fmt.Sprintf("GET %s %s: %s", p.path, access, page.Reason)
 			}
@@ -62,13 +64,9 @@ func runDebugExposed(t *audit.Target) audit.Outcome {
 		return t.Admits(audit.NoCertificate)
 	case looked:
 		return audit.Passed("no debug page is served to whom the port lets in")
-	case !anonymous.SpokeTLS:
-		return audit.CouldNotTell("no page could be asked for: " + anonymous.Reason)
-	case given.TrustFault != "":
-		return audit.CouldNotTell(given.TrustFault)
-	case given.Reason != "":
-		return audit.CouldNotTell("the given client certificate: " + given.Reason)
+	case grpcOnly:
+		return audit.Skipped(speaksGRPCOnly)
 	default:
-		return audit.CouldNotTell("what the port serves behind the client certificate: add --cacert, --cert and --key of a client of etcd")
+		return behindCertificate(t)
 	}
 }

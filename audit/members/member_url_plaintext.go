@@ -29,6 +29,11 @@ func MemberURLPlaintext() audit.Check {
 
 func runMemberURLPlaintext(t *audit.Target) audit.Outcome {
 	if len(t.Members) == 0 {
+		for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
+			if t.HTTPOnly(access) {
+				return audit.Skipped("the port speaks HTTP only; the member list is read from the one for gRPC")
+			}
+		}
 		return audit.CouldNotTell("the member list was not read: " + whyNot(t, audit.MemberListRPC))
 	}
 	var findings []audit.Finding

@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/pki"
 )
 
 // maxPEM is far above a trust bundle of hundreds of CAs.
@@ -69,6 +74,21 @@ func loadPool(path string) (*x509.CertPool, error) {
 }
 
 func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error) {
+	pair, err := loadPair(certPath, keyPath)
+	if err != nil {
+		return nil, err
+	}
+	renew := "in a store: etcdsec pki renew DIR " + filepath.Base(filepath.Dir(certPath))
+	switch {
+	case now.After(pair.Leaf.NotAfter):
+		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)
+	case now.Before(pair.Leaf.NotBefore):
+		return nil, failure(fmt.Errorf("the client certificate %s is not valid before %s; every server would refuse it", certPath, pair.Leaf.NotBefore.UTC().Format(time.RFC3339)), "date   # is this machine's clock right?")
+	}
+	return pair, nil
+}
+
+func loadPair(certPath, keyPath string) (*tls.Certificate, error) {
 	certPEM, err := readPEM(certPath)
 	if err != nil {
 		return nil, failure(fmt.Errorf("loading the client certificate: %w", err), "")
@@ -81,13 +101,6 @@ func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, 
 	if err != nil {
 		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err), "")
 	}
-	renew := "in a store: etcdsec pki renew DIR " + filepath.Base(filepath.Dir(certPath))
-	switch {
-	case now.After(pair.Leaf.NotAfter):
-		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)
-	case now.Before(pair.Leaf.NotBefore):
-		return nil, failure(fmt.Errorf("the client certificate %s is not valid before %s; every server would refuse it", certPath, pair.Leaf.NotBefore.UTC().Format(time.RFC3339)), "date   # is this machine's clock right?")
-	}
 	return &pair, nil
 }
 
@@ -98,4 +111,61 @@ func readPEM(path string) ([]byte, error) {
 		err = fmt.Errorf("%s: the file is empty", path)
 	}
 	return data, err
+}
+
+// faultWords are how --present names a fault.
+func faultWords() map[string]audit.Identity {
+	return map[string]audit.Identity{
+		"expired":      audit.ExpiredCertificate,
+		"servers-only": audit.ServersOnly,
+		"revoked":      audit.RevokedCertificate,
+		"elsewhere":    audit.ElsewhereMember,
+	}
+}
+
+// auditFaults are the certificates that the members must refuse: those of --present, and
+// what --mint makes in memory with the keys of the store.
+func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
+	var all []collect.Faulty
+	seen := map[audit.Identity]bool{}
+	for _, written := range flags.present {
+		word, files, _ := strings.Cut(written, "=")
+		certPath, keyPath, both := strings.Cut(files, ",")
+		identity, known := faultWords()[word]
+		switch {
+		case !known || !both || certPath == "" || keyPath == "":
+			return nil, usageError(fmt.Errorf("--present %s: want FAULT=CERT,KEY, with a FAULT of %s", written, strings.Join(slices.Sorted(maps.Keys(faultWords())), ", ")),
+				"--present revoked=old-client.crt,old-client.key")
+		case seen[identity]:
+			return nil, usageError(fmt.Errorf("--present %s: a certificate with that fault is given already", written), "")
+		}
+		seen[identity] = true
+		pair, err := loadPair(certPath, keyPath)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, collect.Faulty{Identity: identity, Certificate: pair})
+	}
+	if !flags.mint {
+		return all, nil
+	}
+	if flags.store == "" {
+		return nil, usageError(errors.New("--mint signs with the keys of a store: give --pki DIR"), "")
+	}
+	minted, err := pki.Mint(flags.store, now)
+	if err != nil {
+		return nil, failure(err, "--present servers-only=CERT,KEY   # for each fault, a certificate of your own")
+	}
+	for _, m := range []struct {
+		identity    audit.Identity
+		certificate *tls.Certificate
+	}{
+		{audit.ExpiredCertificate, &minted.Expired}, {audit.ServersOnly, &minted.ServersOnly},
+		{audit.RevokedCertificate, minted.Revoked}, {audit.ElsewhereMember, &minted.Elsewhere},
+	} {
+		if m.certificate != nil && !seen[m.identity] {
+			all = append(all, collect.Faulty{Identity: m.identity, Certificate: m.certificate})
+		}
+	}
+	return all, nil
 }

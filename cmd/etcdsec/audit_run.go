@@ -26,6 +26,8 @@ type auditRunFlags struct {
 	caPath    string
 	certPath  string
 	keyPath   string
+	mint      bool
+	present   []string
 	minTLS    string
 	timeout   time.Duration
 	format    string
@@ -49,6 +51,7 @@ It never writes to etcd, adds no raft entry, and posts nothing to a peer port.
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
 3 findings. 1 beats 3: an audit that did not see everything is not done.`,
 		Example: `  etcdsec audit run -f cluster.yaml --pki ./store
+  etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
   etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
@@ -64,6 +67,8 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
 	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
 	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	f.BoolVar(&flags.mint, "mint", false, "make certificates that must be refused (expired, for servers only, revoked, elsewhere) in memory, with the keys of --pki")
+	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
 	outputFlag(cmd, &flags.format, render.Names()...)
@@ -84,10 +89,16 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		return err
 	}
 
+	faults, err := auditFaults(flags, started)
+	if err != nil {
+		return err
+	}
+
 	ctx := cmd.Context()
 	targets, err := collect.Collect(ctx, endpoints, collect.Config{
 		Timeout:     flags.timeout,
 		Credentials: credentials,
+		Faulty:      faults,
 		Now:         a.now,
 		Progress:    a.progress("audited"),
 	})

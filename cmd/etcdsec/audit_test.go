@@ -225,7 +225,7 @@ func TestAuditRunClean(t *testing.T) {
 			"--cert-file=" + id.cert, "--key-file=" + id.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
 			"--listen-peer-urls=https://" + peer, "--initial-advertise-peer-urls=https://" + peer,
 			"--peer-cert-file=" + members.cert, "--peer-key-file=" + members.key, "--peer-trusted-ca-file=" + members.caPath, "--peer-client-cert-auth",
-			"--listen-metrics-urls=http://" + metrics, "--tls-min-version=TLS1.3",
+			"--listen-metrics-urls=http://" + metrics, "--tls-min-version=TLS1.3", "--enable-grpc-gateway=false",
 		},
 	})
 	// As the store of an operator has it.

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Name    string
 	Version string   // one of Versions; V3_6 when empty
+	Program string   // the path of an etcd of another version, in place of Version
 	Args    []string // etcd's flags, or --config-file=…
 	Dir     string   // working directory
 	LogPath string   // where its output goes; it is created
@@ -46,9 +47,12 @@ func Start(ctx context.Context, config Config, progress io.Writer) (*Member, err
 	if config.Version == "" {
 		config.Version = V3_6
 	}
-	binary, err := Binary(ctx, config.Version, progress)
-	if err != nil {
-		return nil, err
+	binary := config.Program
+	if binary == "" {
+		var err error
+		if binary, err = Binary(ctx, config.Version, progress); err != nil {
+			return nil, err
+		}
 	}
 	log, err := os.OpenFile(config.LogPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

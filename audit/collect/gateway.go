@@ -1,0 +1,54 @@
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// rangeJSON is the same question as request makes of RangeRPC: one key, without its value,
+// from the member's own store.
+const rangeJSON = `{"key":"AA==","range_end":"AA==","limit":"1","serializable":true,"keys_only":true}`
+
+// askGateways reads through the JSON gateway without credentials, where a GET has found one.
+// It is the only POST that the audit sends, and never to a peer port.
+func (p *prober) askGateways(ctx context.Context, t *audit.Target) {
+	if t.Kind != audit.Client {
+		return
+	}
+	const path = "/v3/kv/range"
+	for _, access := range audit.Anonymous() {
+		found := t.Page(access, path)
+		if found.State != audit.Answered || found.Status == http.StatusNotFound {
+			continue
+		}
+		answer := p.fetchAll(ctx, access, question{path: path, body: rangeJSON})[0]
+		t.RPCs = append(t.RPCs, gatewayRange(access, answer))
+	}
+}
+
+func gatewayRange(access audit.Access, answer page) audit.RPC {
+	call := audit.RPC{Attempt: answer.Attempt, Access: access, Method: audit.GatewayRange}
+	if answer.State != audit.Answered {
+		return call
+	}
+	var body struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+		Count   string `json:"count"`
+	}
+	if err := json.Unmarshal(answer.body, &body); err != nil {
+		call.Code, call.Message = unknownCode, fmt.Sprintf("HTTP status %d without JSON", answer.Status)
+		return call
+	}
+	call.Code, call.Message = body.Code, cleanText(body.Message)
+	if answer.Status != http.StatusOK && call.Code == 0 {
+		call.Code = unknownCode
+	}
+	call.Keys, _ = strconv.ParseInt(body.Count, 10, 64) // protobuf's JSON has int64 as a string
+	return call
+}

@@ -1,0 +1,28 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// ClientRevokedCert finds a client port that accepts a certificate that was revoked.
+func ClientRevokedCert() audit.Check {
+	return audit.Check{
+		ID:       "client-revoked-cert",
+		Title:    "The client port accepts a revoked certificate",
+		Severity: audit.High,
+		Rationale: "A key that is known to be stolen stays a key to the store until its certificate ends. etcd looks at no CRL " +
+			"unless it is given one, keeps connections that are open, and up to 3.5.31 and 3.6.12 did not look at it on a gRPC " +
+			"port of its own (GHSA-3wh4-j44w-pg92).",
+		Method: "Presents a revoked certificate, given with --present or made in memory with --mint with a serial number that " +
+			"the store's ledger has as revoked. The given client certificate is presented beside it: etcd closes the connection without a word.",
+		Remediation: "Give etcd the CRL, in DER, and restart the member; later changes of the file need no restart:\n" +
+			"--client-crl-file=client.crl\n" +
+			"etcdsec pki revoke DIR NAME    # writes the CRLs; spec: pki.crl\n" +
+			"openssl crl -in client.crl.pem -outform DER -out client.crl",
+		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "RFC 5280 6.3", "GHSA-3wh4-j44w-pg92"},
+		Applies:    audit.On(audit.Client),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome {
+				return faultyCert(t, h, audit.RevokedCertificate, "--present revoked=CERT,KEY, or --mint with a store that has revoked one")
+			})
+		},
+	}
+}

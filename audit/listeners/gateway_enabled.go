@@ -1,0 +1,28 @@
+package listeners
+
+import (
+	"net/http"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// GatewayEnabled finds the JSON gateway, which few clusters use.
+func GatewayEnabled() audit.Check {
+	return audit.Check{
+		ID:       "gateway-enabled",
+		Title:    "The JSON gateway is on",
+		Severity: audit.Low,
+		Rationale: "The gateway is the whole store over plain HTTP requests, which a browser or any script sends; it ignores " +
+			"the common name of its callers, and dials etcd with the server's certificate, which must therefore be a client's too. " +
+			"Kubernetes does not use it, and etcd has it on by default.",
+		Method: "Sends GET /v3/kv/range with every access that is let in: the gateway has that path and refuses the method.",
+		Remediation: "Turn it off, and restart the member; nothing of Kubernetes needs it:\n" +
+			"--enable-grpc-gateway=false",
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "etcd-io/etcd#15755"},
+		Applies:    audit.On(audit.Client),
+		Run: func(t *audit.Target) audit.Outcome {
+			// It refuses the method; with authentication on, a caller with a certificate before that.
+			return presence(t, "/v3/kv/range", "gateway", http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest)
+		},
+	}
+}

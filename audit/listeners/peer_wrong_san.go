@@ -1,0 +1,59 @@
+package listeners
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// PeerWrongSAN finds a peer port that accepts a member's certificate from any address.
+func PeerWrongSAN() audit.Check {
+	return audit.Check{
+		ID:       "peer-wrong-san",
+		Title:    "The peer port accepts a member's certificate from elsewhere",
+		Severity: audit.High,
+		Rationale: "etcd compares the SANs of a member's certificate with the address that it comes from, so that a key stolen " +
+			"from one node is of no use on another. --experimental-peer-skip-client-san-verification turns that off.",
+		Method: "Presents a certificate of the peer CA for an address of no machine (192.0.2.0/24, RFC 5737), given with " +
+			"--present or made in memory with --mint. etcd closes such a connection without a word, twice.",
+		Remediation: "Let etcd compare the addresses, and restart the member:\n" +
+			"--experimental-peer-skip-client-san-verification=false\n" +
+			"--peer-skip-client-san-verification=false    # its name in 3.6 and later",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23"},
+		Applies:    audit.On(audit.Peer),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return wrongSAN(t, h) })
+		},
+	}
+}
+
+func wrongSAN(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+	var tried []audit.Handshake
+	for _, h := range t.Handshakes {
+		if h.Presented == audit.ElsewhereMember {
+			tried = append(tried, h)
+		}
+	}
+	if len(tried) == 0 {
+		return faultyCert(t, anonymous, audit.ElsewhereMember, "--mint, or --present elsewhere=CERT,KEY")
+	}
+	closed := 0
+	for _, h := range tried {
+		switch h.State {
+		case audit.Answered:
+			return audit.Failed(audit.Finding{Code: "accepted", Text: string(audit.ElsewhereMember) + " is let in"})
+		case audit.Refused:
+			return faultyCert(t, anonymous, audit.ElsewhereMember, "")
+		case audit.Closed:
+			closed++
+		default:
+			return audit.CouldNotTell(fmt.Sprintf("%s: %s", audit.ElsewhereMember, h.Reason))
+		}
+	}
+	// One closed connection may be a fault of the network. Two of two, where a foreign CA
+	// got its alert in the same moment, are not.
+	if closed > 1 && t.Handshake(audit.ForeignCA).State == audit.Refused {
+		return audit.Passed(fmt.Sprintf("%s is refused by a closed connection, %d times of %d; a foreign CA gets an alert", audit.ElsewhereMember, closed, len(tried)))
+	}
+	return t.Admits(audit.ElsewhereMember)
+}

@@ -1,0 +1,116 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// Minted are certificates of a store's own authorities that a member must refuse. They live
+// in memory only, and the ledger has none of them: each has a fault that makes it useless
+// to whoever might see it. Revoked is nil where nothing was revoked that is valid still.
+type Minted struct {
+	Expired     tls.Certificate
+	ServersOnly tls.Certificate
+	Revoked     *tls.Certificate
+	Elsewhere   tls.Certificate // a member's, for 192.0.2.1, which is no machine's address (RFC 5737)
+}
+
+// mintedLifetime is that of the ones that have not ended: an audit takes minutes.
+const mintedLifetime = 10 * time.Minute
+
+// Mint makes certificates with a fault each, signed by the keys of the store in dir. It
+// takes no lock and writes nothing.
+func Mint(dir string, now time.Time) (Minted, error) {
+	c, err := cluster.Load(filepath.Join(dir, SpecName))
+	if err != nil {
+		return Minted{}, err
+	}
+	plan := NewPlan(c)
+	clients, err := borrowAuthority(dir, plan, "clients/"+string(cluster.RoleAuditor))
+	if err != nil {
+		return Minted{}, err
+	}
+	peers, err := borrowAuthority(dir, plan, c.Etcd.Members[0].Name+"/peer")
+	if err != nil {
+		return Minted{}, err
+	}
+	var m Minted
+	clientEKU := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	soon := now.Add(mintedLifetime)
+	if m.Expired, err = clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(-24 * time.Hour)}); err != nil {
+		return Minted{}, err
+	}
+	if m.ServersOnly, err = clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now.Add(-backdate), NotAfter: soon}); err != nil {
+		return Minted{}, err
+	}
+	elsewhere := LeafTemplate{CommonName: auditName, EKUs: append(clientEKU, x509.ExtKeyUsageServerAuth), IPs: []net.IP{net.IPv4(192, 0, 2, 1)}, NotBefore: now.Add(-backdate), NotAfter: soon}
+	if m.Elsewhere, err = peers.Leaf(elsewhere); err != nil {
+		return Minted{}, err
+	}
+	serial, err := revokedClient(dir, now)
+	if err != nil || serial == nil {
+		return m, err
+	}
+	revoked, err := clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-backdate), NotAfter: soon, Serial: serial})
+	m.Revoked = &revoked
+	return m, err
+}
+
+// auditName is the subject of what is minted: who reads a member's log sees what it was.
+const auditName = "etcdsec-audit"
+
+// borrowAuthority is the authority that signs a leaf of the plan, with its key.
+func borrowAuthority(dir string, plan Plan, leaf string) (*Throwaway, error) {
+	_, leaves, found := plan.Find(leaf)
+	if !found {
+		return nil, fmt.Errorf("minting a certificate to present: the spec of the store has no %s", leaf)
+	}
+	var certs []*x509.Certificate
+	for _, name := range append([]string{leaves[0].Issuer}, plan.chain(leaves[0])...) {
+		read, err := ReadCertificates(filepath.Join(dir, filepath.FromSlash(plan.authority(name).Path()), caCertName))
+		if err != nil {
+			return nil, fmt.Errorf("minting a certificate to present: %w", err)
+		}
+		certs = append(certs, read[0])
+	}
+	issuer := plan.authority(leaves[0].Issuer)
+	key, err := ReadKey(filepath.Join(dir, filepath.FromSlash(issuer.Path()), caKeyName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("minting a certificate to present: the key of %s is not in the store: %w", issuer.Name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("minting a certificate to present: %w", err)
+	}
+	borrowed := &Throwaway{cert: certs[0], key: key}
+	for _, cert := range certs[1:] {
+		borrowed.chain = append(borrowed.chain, cert.Raw)
+	}
+	return borrowed, nil
+}
+
+// revokedClient is the serial number of a client's certificate that the ledger has as
+// revoked and that has not ended; nil if there is none.
+func revokedClient(dir string, now time.Time) (*big.Int, error) {
+	entries, err := ReadLedger(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Event != EventRevoke || e.Role == "ca" || e.Role == "server" || e.Role == "peer" || !now.Before(e.NotAfter) {
+			continue
+		}
+		if serial, ok := new(big.Int).SetString(e.Serial, 16); ok {
+			return serial, nil
+		}
+	}
+	return nil, nil
+}
