@@ -1,34 +1,47 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
+
+// finding is a result of the audit's JSON report.
+type finding struct {
+	CheckID     string `json:"check_id"`
+	Verdict     string `json:"verdict"`
+	Severity    string `json:"severity"`
+	Evidence    string `json:"evidence"`
+	Remediation string `json:"remediation"`
+}
+
+// mostFindings fit one screen.
+const mostFindings = 8
 
 // printFindings shortens an audit's JSON to two lines a finding, so that all of them fit
 // one screen.
 func (d *demo) printFindings(reportJSON string) error {
 	var report struct {
-		Results []struct {
-			CheckID     string `json:"check_id"`
-			Verdict     string `json:"verdict"`
-			Severity    string `json:"severity"`
-			Evidence    string `json:"evidence"`
-			Remediation string `json:"remediation"`
-		} `json:"results"`
+		Results []finding `json:"results"`
 	}
 	if err := json.Unmarshal([]byte(reportJSON), &report); err != nil {
 		return fmt.Errorf("reading the audit's report: %w", err)
 	}
 	d.print("An etcd without TLS and client certificates, beside it:\n")
-	for _, r := range report.Results {
-		if r.Verdict != "fail" {
-			continue
-		}
+	failed := slices.DeleteFunc(report.Results, func(r finding) bool { return r.Verdict != "fail" })
+	worst := []string{"critical", "high", "medium", "low"}
+	slices.SortStableFunc(failed, func(a, b finding) int {
+		return cmp.Compare(slices.Index(worst, a.Severity), slices.Index(worst, b.Severity))
+	})
+	for _, r := range failed[:min(len(failed), mostFindings)] {
 		d.print("FAIL %-8s %s: %s", r.Severity, r.CheckID, shorten(r.Evidence, 75))
 		d.print("     fix      %s", shorten(fixLine(r.Remediation), 100))
+	}
+	if more := len(failed) - mostFindings; more > 0 {
+		d.print("and %d more", more)
 	}
 	d.print("\nWhy each matters, and every line to change: %s\n", shown(filepath.Join(d.dir, "audit-weak.txt")))
 	return nil

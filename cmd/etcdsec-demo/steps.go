@@ -161,7 +161,7 @@ func clientTLS(dir string) (*tls.Config, error) {
 
 func (d *demo) auditCluster(ctx context.Context) error {
 	d.say("[4/5] the audit: what do these members accept?")
-	report, err := d.etcdsecRun(ctx, 0, "audit-cluster.txt", "audit", "run", "-f", d.spec(), "--pki", d.store())
+	report, err := d.etcdsecRun(ctx, 0, "audit-cluster.txt", "audit", "run", "-f", d.spec(), "--pki", d.store(), "--mint")
 	if err != nil {
 		return err
 	}
@@ -223,6 +223,6 @@ func (d *demo) summary() {
 
   etcdctl --endpoints=%s \
     --cacert=%s/ca.crt --cert=%s/client.crt --key=%s/client.key endpoint status -w table
-  %s audit run -f %s --pki %s
+  %s audit run -f %s --pki %s --mint
   kill %s`, strings.Join(endpoints, ","), client, client, client, shown(d.etcdsec), shown(d.spec()), shown(d.store()), strings.Join(pids, " "))
 }
