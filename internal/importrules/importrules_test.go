@@ -35,7 +35,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable"}},
 
-	{[]string{"cluster", "audit", "internal/durable", "internal/oracle", "internal/importrules"}, nil},
+	{[]string{"cluster", "audit", "internal/durable", "internal/oracle", "internal/importrules", "internal/netns"}, nil},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},

@@ -1,0 +1,68 @@
+// Package netns runs a test in a network namespace of its own, so that it can have
+// addresses, ports and packet filters which are nobody else's. It needs Linux and ip(8).
+package netns
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+// marker is set in the process that runs inside the namespace.
+const marker = "ETCDSEC_TEST_NETNS"
+
+// Inside says whether this process is in the namespace already. If not, it runs the calling
+// test again in a new process with a namespace whose loopback interface has the given
+// addresses, such as "10.99.0.1/32", reports how that ended, and returns false: the caller
+// then returns. Without the right to make a namespace the test is skipped, and says so.
+func Inside(t *testing.T, addresses ...string) bool {
+	t.Helper()
+	if os.Getenv(marker) == t.Name() {
+		setUp(t, addresses)
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
+	cmd.Env = append(os.Environ(), marker+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if os.Getuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOSPC):
+		t.Skipf("no network namespace can be made here (run as root, or allow user namespaces): %v", err)
+	case err != nil:
+		t.Fatalf("in its network namespace: %v\n%s", err, out)
+	default:
+		t.Logf("in its network namespace:\n%s", out)
+	}
+	return false
+}
+
+func setUp(t *testing.T, addresses []string) {
+	t.Helper()
+	ip(t, "link", "set", "lo", "up")
+	for _, address := range addresses {
+		ip(t, "address", "add", address, "dev", "lo")
+	}
+}
+
+// ip runs ip(8), which a user's PATH may not have.
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("ip")
+	if err != nil {
+		path = "/usr/sbin/ip"
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %v: %v: %s", args, err, out)
+	}
+}
