@@ -19,6 +19,7 @@ type Report struct {
 	FinishedAt    time.Time `json:"finished_at"`
 	Results       []Result  `json:"results"`
 	Summary       Summary   `json:"summary"`
+	Inventory     Inventory `json:"inventory"`
 }
 
 // Tool is what made a report.
@@ -64,7 +65,7 @@ type Summary struct {
 // Run judges every target by every check that applies to it. Results are in the order of
 // the targets, then of the checks. The caller adds the tool and the times.
 func Run(checks []Check, targets []*Target) Report {
-	r := Report{SchemaVersion: SchemaVersion, Results: []Result{}}
+	r := Report{SchemaVersion: SchemaVersion, Results: []Result{}, Inventory: TakeInventory(targets)}
 	for _, t := range targets {
 		for _, c := range checks {
 			if c.Applies(t) {

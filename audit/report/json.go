@@ -1,8 +1,12 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strconv"
+	"unicode/utf16"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -12,8 +16,31 @@ type JSON struct{}
 
 // Render implements Renderer.
 func (JSON) Render(w io.Writer, r audit.Report) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	if err := e.Encode(r); err != nil {
+		return err
+	}
+	_, err := w.Write(visible(b.Bytes()))
+	return err
+}
+
+// visible writes as \u escapes what encoding/json leaves as it is although it acts on a
+// terminal: C1 control characters, changes of the writing direction. It means the same.
+func visible(encoded []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(encoded) {
+		switch {
+		case r == '\n' || strconv.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }

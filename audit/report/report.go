@@ -1,4 +1,5 @@
-// Package report writes audit reports, one format per file.
+// Package report writes audit reports, one format per file. The same report always gives the
+// same bytes.
 package report
 
 import (
@@ -15,14 +16,25 @@ type Renderer interface {
 // Format is a renderer and the name that -o knows it by.
 type Format struct {
 	Name     string
+	Summary  string // what it is for, in a few words
 	Renderer Renderer
 }
 
 // Formats are all formats, the default first. Colour is for those that are read on a terminal.
 func Formats(colour bool) []Format {
 	return []Format{
-		{Name: "text", Renderer: Text{Colour: colour}},
-		{Name: "json", Renderer: JSON{}},
+		{"text", "for people, on a terminal", Text{Colour: colour}},
+		{"json", "everything, for programs", JSON{}},
+		{"sarif", "SARIF 2.1.0, for code scanning", SARIF{}},
+		{"junit", "JUnit XML, for a CI", JUnit{}},
+		{"html", "one page, for people", HTML{}},
+		{"markdown", "for a ticket or a job summary", Markdown{}},
+		{"csv", "for a spreadsheet", CSV{}},
+		{"prometheus", "for node_exporter's textfile collector", Prometheus{}},
+		{"openreports", "Report of openreports.io/v1alpha1", OpenReport()},
+		{"policyreport", "PolicyReport of wgpolicyk8s.io/v1alpha2", WGPolicyReport()},
+		{"oscal", "NIST OSCAL assessment results", OSCAL{}},
+		{"cklb", "checklist for STIG Viewer 3", CKLB{}},
 	}
 }
 

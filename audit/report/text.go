@@ -1,10 +1,8 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -30,29 +28,38 @@ func (t Text) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// group is what was found out about one target.
-type group struct {
-	target  string
-	kind    audit.Kind
-	results []audit.Result
-	count   map[audit.Verdict]int
-}
+// linesInOrder bounds the lines for targets that are in order: with them a healthy cluster
+// is one screen, and a healthy fleet too.
+const linesInOrder = 16
 
-// inOrder says whether the target needs no more than its line.
-func (g group) inOrder() bool { return g.count[audit.Fail]+g.count[audit.Unknown] == 0 }
+// widestTarget bounds the column: one long path must not push all counts off the screen.
+const widestTarget = 56
 
 // Render implements Renderer.
 func (t Text) Render(w io.Writer, r audit.Report) error {
+	r = legible(r)
 	var b strings.Builder
 	groups := groupByTarget(r.Results)
-	width := 0
+	target, kind := 0, 0
 	for _, g := range groups {
-		width = max(width, len(g.target))
+		target, kind = max(target, min(len(g.target), widestTarget)), max(kind, len(g.kind))
 	}
+	explained := map[string]bool{}
+	inOrder := 0
 	for _, g := range groups {
-		t.writeGroup(&b, g, width)
+		if g.inOrder() {
+			inOrder++
+			if inOrder > linesInOrder {
+				continue
+			}
+		}
+		t.writeCounts(&b, g, target, kind)
+		t.writeFindings(&b, g, explained)
 	}
-	if n := len(groups); n > 0 && groups[n-1].inOrder() {
+	if more := inOrder - linesInOrder; more > 0 {
+		fmt.Fprintf(&b, "and %s in order\n", counted(more, "more target"))
+	}
+	if inOrder > 0 {
 		b.WriteByte('\n')
 	}
 	t.writeSummary(&b, r, len(groups))
@@ -60,67 +67,54 @@ func (t Text) Render(w io.Writer, r audit.Report) error {
 	return err
 }
 
-func groupByTarget(results []audit.Result) []group {
-	var groups []group
-	for _, r := range results {
-		at := slices.IndexFunc(groups, func(g group) bool { return g.target == r.Target && g.kind == r.Kind })
-		if at < 0 {
-			at = len(groups)
-			groups = append(groups, group{target: r.Target, kind: r.Kind, count: map[audit.Verdict]int{}})
-		}
-		groups[at].results = append(groups[at].results, r)
-		groups[at].count[r.Verdict]++
-	}
-	for _, g := range groups {
-		slices.SortStableFunc(g.results, func(a, b audit.Result) int { return cmp.Compare(badness(a), badness(b)) })
-	}
-	slices.SortStableFunc(groups, func(a, b group) int { return cmp.Compare(badness(a.results[0]), badness(b.results[0])) })
-	return groups
-}
-
-// badness is smaller the worse: failures by severity, then unknown, then the rest.
-func badness(r audit.Result) int {
-	switch r.Verdict {
-	case audit.Fail:
-		return r.Severity.Rank()
-	case audit.Unknown:
-		return len(audit.Severities())
-	default:
-		return len(audit.Severities()) + 1
-	}
-}
-
-func (t Text) writeGroup(b *strings.Builder, g group, width int) {
+func (t Text) writeCounts(b *strings.Builder, g group, target, kind int) {
 	var counts []string
-	for _, v := range []struct {
-		verdict audit.Verdict
-		colour  string
-	}{{audit.Fail, red}, {audit.Unknown, yellow}, {audit.Pass, green}, {audit.Skip, ""}} {
-		n := g.count[v.verdict]
+	for _, v := range shownVerdicts() {
+		n := g.count[v]
 		if n == 0 {
 			continue
 		}
-		text := fmt.Sprintf("%d %s", n, v.verdict)
-		if v.colour != "" {
-			text = t.paint(v.colour, text)
+		text := fmt.Sprintf("%d %s", n, v)
+		switch v {
+		case audit.Fail:
+			text = t.paint(red, text)
+		case audit.Unknown, waived:
+			text = t.paint(yellow, text)
+		case audit.Pass:
+			text = t.paint(green, text)
+		default: // a skip needs no eye
 		}
 		counts = append(counts, text)
 	}
-	fmt.Fprintf(b, "%s  %-7s  %s\n", t.paint(bold, fmt.Sprintf("%-*s", width, g.target)), g.kind, strings.Join(counts, ", "))
+	fmt.Fprintf(b, "%s  %-*s  %s\n", t.paint(bold, fmt.Sprintf("%-*s", target, g.target)), kind, g.kind, strings.Join(counts, ", "))
+}
+
+// writeFindings says what is wrong with a target and what to do. Why a check matters is said
+// at its first finding only.
+func (t Text) writeFindings(b *strings.Builder, g group, explained map[string]bool) {
 	for i, r := range g.results {
-		switch r.Verdict {
+		switch verdictOf(r) {
 		case audit.Fail:
 			fmt.Fprintf(b, "\n  %s  %s: %s\n", t.paint(red, "FAIL "+string(r.Severity)), t.paint(bold, r.CheckID), r.Title)
 			writeField(b, "seen", r.Evidence)
-			writeField(b, "why", r.Rationale)
-			writeField(b, "fix", r.Remediation)
-			writeList(b, "see", r.References)
+			if !explained[r.CheckID] {
+				writeField(b, "why", r.Rationale)
+			}
+			writeRemediation(b, "fix", r.Remediation)
+			if !explained[r.CheckID] {
+				writeList(b, "see", r.References)
+			}
+			explained[r.CheckID] = true
 		case audit.Unknown:
 			if ids := sameDoubt(g.results, i); len(ids) > 0 {
 				b.WriteString("\n  " + t.paint(yellow, "UNKNOWN") + "\n")
 				writeList(b, "what", ids)
 				writeField(b, "why", r.Evidence)
 			}
+		case waived:
+			fmt.Fprintf(b, "\n  %s  %s: %s\n", t.paint(yellow, "WAIVED "+string(r.Severity)), t.paint(bold, r.CheckID), r.Title)
+			writeField(b, "seen", r.Evidence)
+			writeField(b, "by", waiverText(r.Waiver))
 		default: // the counts say enough
 		}
 	}
@@ -134,7 +128,7 @@ func (t Text) writeGroup(b *strings.Builder, g group, width int) {
 func sameDoubt(results []audit.Result, i int) []string {
 	var ids []string
 	for j, r := range results {
-		if r.Verdict != audit.Unknown || r.Evidence != results[i].Evidence {
+		if verdictOf(r) != audit.Unknown || r.Evidence != results[i].Evidence {
 			continue
 		}
 		if j < i {
@@ -149,6 +143,10 @@ func sameDoubt(results []audit.Result, i int) []string {
 const lineWidth = 100
 
 func writeField(b *strings.Builder, name, text string) {
+	writeLines(b, name, wrap(strings.Fields(text)))
+}
+
+func writeRemediation(b *strings.Builder, name, text string) {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
 		if isPasted(line) {
@@ -177,7 +175,7 @@ func writeLines(b *strings.Builder, name string, lines []string) {
 
 // isPasted says whether a line of a remediation is to be copied as it is.
 func isPasted(line string) bool {
-	for _, prefix := range []string{"--", "etcdctl ", "etcdsec ", "kubeadm ", "openssl "} {
+	for _, prefix := range []string{"--", "chmod ", "chown ", "etcdctl ", "etcdsec ", "kubeadm ", "openssl "} {
 		if strings.HasPrefix(line, prefix) {
 			return true
 		}
@@ -215,9 +213,15 @@ func (t Text) writeSummary(b *strings.Builder, r audit.Report, targets int) {
 		verdict = t.paint(red, "findings")
 	case s.Unknown > 0:
 		verdict = t.paint(yellow, "questions without an answer")
+	case s.Waived > 0:
+		verdict = t.paint(yellow, "clean but for what is waived")
 	}
-	fmt.Fprintf(b, "%s: %s, %s: %d pass, %d fail, %d unknown, %d skip\n", verdict,
+	fmt.Fprintf(b, "%s: %s, %s: %d pass, %d fail, %d unknown, %d skip", verdict,
 		counted(targets, "target"), counted(len(r.Results), "result"), s.Pass, s.Fail, s.Unknown, s.Skip)
+	if s.Waived > 0 {
+		fmt.Fprintf(b, ", %d waived", s.Waived)
+	}
+	b.WriteByte('\n')
 }
 
 func counted(n int, what string) string {

@@ -13,7 +13,6 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
-	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
 // auditRunFlags are what the operator wrote.
@@ -30,7 +29,7 @@ type auditRunFlags struct {
 	present   []string
 	minTLS    string
 	timeout   time.Duration
-	format    string
+	outputs   auditOutputs
 }
 
 func newAuditRunCommand(a *app) *cobra.Command {
@@ -45,15 +44,19 @@ An ENDPOINT is a client port, as host:port, https://host:port or http://host:por
 scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
 of every member of the spec are audited.
 
-Reads the spec, the certificate files and the network. Writes only the report, to stdout.
-It never writes to etcd, adds no raft entry, and posts nothing to a peer port.
+Reads the spec, the certificate files and the network. Writes only the report: to stdout,
+and with -o FORMAT=FILE to files. A new file has mode 0600, because a report names weak
+spots; one that is there is replaced as a whole and keeps its mode, so that a collector
+may go on reading it. It never writes to etcd, adds no raft entry, and posts nothing to a
+peer port.
 
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
 3 findings. 1 beats 3: an audit that did not see everything is not done.`,
 		Example: `  etcdsec audit run -f cluster.yaml --pki ./store
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
-  etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json`,
+  etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json
+  etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
 			flags.endpoints = endpoints
 			return a.runAudit(cmd, flags)
@@ -71,7 +74,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
-	outputFlag(cmd, &flags.format, render.Names()...)
+	flags.outputs.flag(cmd)
 	return cmd
 }
 
@@ -112,10 +115,8 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 
-	formats := render.Formats(a.wantsColour())
-	at := slices.IndexFunc(formats, func(f render.Format) bool { return f.Name == flags.format })
-	if err := formats[at].Renderer.Render(a.stdout, result); err != nil {
-		return failure(fmt.Errorf("writing the report: %w", err), "")
+	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+		return err
 	}
 	return auditStatus(result.Summary)
 }

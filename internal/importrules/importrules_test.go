@@ -57,6 +57,7 @@ var foreign = []struct {
 	{"github.com/cloudflare/cfssl", []string{"pki/internal/cfsslca"}},
 	{"filippo.io/age", []string{"pki/internal/agekey"}},
 	{"software.sslmate.com/src/go-pkcs12", []string{"pki/export"}},
+	{"github.com/owenrumney/go-sarif", []string{"audit/report"}},
 	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
 }
 
@@ -186,6 +187,8 @@ func TestViolations(t *testing.T) {
 		{"collect dials", "audit/collect", client, false},
 		{"collect renders nothing", "audit/collect", own("audit/report"), true},
 		{"a renderer reads results", "audit/report", own("audit"), false},
+		{"a renderer writes SARIF", "audit/report", "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif", false},
+		{"the command writes no SARIF itself", "cmd/etcdsec", "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif", true},
 		{"a renderer knows no checks", "audit/report", own("audit/catalog"), true},
 		{"the census dials", "audit/census", client, false},
 

@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Inventory is what was seen beside the verdicts: the certificates that every port serves
+// and the CAs whose clients it says it accepts. Fields are only ever added.
+type Inventory struct {
+	Listeners []Listener `json:"listeners"`
+}
+
+// Listener is what one port showed of itself.
+type Listener struct {
+	Target  string `json:"target"`
+	Kind    Kind   `json:"kind"`
+	Cluster string `json:"cluster,omitempty"` // as Clusters names it; empty if nothing tells it
+	Version string `json:"version,omitempty"` // of the server, as it says itself
+
+	Plaintext bool `json:"plaintext"` // it answers without TLS
+	TLS       bool `json:"tls"`
+	// RequestsCertificate says whether it asks a TLS client for a certificate, and AcceptedCAs
+	// whose: the subjects of the CAs that it names. Asking without a name means the CAs of its host.
+	RequestsCertificate bool     `json:"requests_certificate"`
+	AcceptedCAs         []string `json:"accepted_cas"`
+
+	Certificates []ServedCertificate `json:"certificates"` // the chain as it is sent, the leaf first
+}
+
+// ServedCertificate is one certificate of a chain that a port sends.
+type ServedCertificate struct {
+	Position  int       `json:"position"` // 0 is the leaf
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	SANs      []string  `json:"sans"`   // at most maxNames, and how many more there are
+	Serial    string    `json:"serial"` // hexadecimal
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	SKID      string    `json:"skid"` // hexadecimal; empty if there is none
+	AKID      string    `json:"akid"`
+	SHA256    string    `json:"sha256"` // of the DER
+	Key       string    `json:"key"`    // such as "ECDSA P-256" or "RSA 3072"
+	CA        bool      `json:"ca"`
+}
+
+// maxNames bounds the lists of names: they are as long as whoever runs the port likes.
+const maxNames = 32
+
+// TakeInventory lists what the listeners among the targets showed, in the targets' order.
+func TakeInventory(targets []*Target) Inventory {
+	inventory := Inventory{Listeners: []Listener{}}
+	clusters := Clusters(targets)
+	for _, t := range targets {
+		if t.Kind == Cluster || t.Kind == Config {
+			continue
+		}
+		inventory.Listeners = append(inventory.Listeners, listener(t, clusters))
+	}
+	return inventory
+}
+
+func listener(t *Target, clusters []*Target) Listener {
+	l := Listener{
+		Target:       t.Address,
+		Kind:         t.Kind,
+		Version:      t.Version,
+		Plaintext:    t.AnswersPlaintext(),
+		AcceptedCAs:  []string{},
+		Certificates: []ServedCertificate{},
+	}
+	for _, c := range clusters {
+		if slices.Contains(c.Cluster, t) {
+			l.Cluster = c.Address
+		}
+	}
+	var accepted [][]byte
+	for _, h := range t.Handshakes {
+		l.TLS = l.TLS || h.SpokeTLS
+		l.RequestsCertificate = l.RequestsCertificate || h.CertificateRequested
+		if len(accepted) == 0 {
+			accepted = h.AcceptableCAs
+		}
+		if len(l.Certificates) == 0 {
+			l.Certificates = served(h.Chain)
+		}
+	}
+	for _, raw := range accepted {
+		l.AcceptedCAs = append(l.AcceptedCAs, nameOf(raw))
+	}
+	l.AcceptedCAs = shortened(l.AcceptedCAs)
+	return l
+}
+
+func served(chain []*x509.Certificate) []ServedCertificate {
+	certificates := []ServedCertificate{}
+	for i, cert := range chain {
+		sum := sha256.Sum256(cert.Raw)
+		certificates = append(certificates, ServedCertificate{
+			Position:  i,
+			Subject:   nameOf(cert.RawSubject),
+			Issuer:    nameOf(cert.RawIssuer),
+			SANs:      shortened(sansOf(cert)),
+			Serial:    cert.SerialNumber.Text(16),
+			NotBefore: cert.NotBefore.UTC(),
+			NotAfter:  cert.NotAfter.UTC(),
+			SKID:      hex.EncodeToString(cert.SubjectKeyId),
+			AKID:      hex.EncodeToString(cert.AuthorityKeyId),
+			SHA256:    hex.EncodeToString(sum[:]),
+			Key:       keyOf(cert),
+			CA:        cert.BasicConstraintsValid && cert.IsCA,
+		})
+	}
+	return certificates
+}
+
+func sansOf(cert *x509.Certificate) []string {
+	sans := slices.Concat(cert.DNSNames, cert.EmailAddresses)
+	for _, ip := range cert.IPAddresses {
+		sans = append(sans, ip.String())
+	}
+	for _, uri := range cert.URIs {
+		sans = append(sans, uri.String())
+	}
+	return sans
+}
+
+func shortened(names []string) []string {
+	if len(names) == 0 {
+		return []string{}
+	}
+	if more := len(names) - maxNames; more > 0 {
+		return append(slices.Clone(names[:maxNames]), fmt.Sprintf("and %d more", more))
+	}
+	return names
+}
+
+// nameOf is the RFC 2253 form of an encoded name. Names are compared by it, so that an
+// issuer and a CA that a port accepts are one if their encodings are.
+func nameOf(raw []byte) string {
+	var name pkix.RDNSequence
+	rest, err := asn1.Unmarshal(raw, &name)
+	switch {
+	case err != nil || len(rest) > 0:
+		return fmt.Sprintf("not a name: %x", raw[:min(len(raw), maxNames)])
+	case len(name) == 0 || bytes.Equal(raw, []byte{0x30, 0}):
+		return "the empty name"
+	default:
+		return name.String()
+	}
+}
+
+func keyOf(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return "ECDSA " + key.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case ed25519.PublicKey:
+		return "Ed25519"
+	default:
+		return cert.PublicKeyAlgorithm.String()
+	}
+}

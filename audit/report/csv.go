@@ -1,0 +1,56 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CSV writes a line for each result, in the report's order, for a spreadsheet.
+type CSV struct{}
+
+// Render implements Renderer.
+func (CSV) Render(w io.Writer, r audit.Report) error {
+	r = legible(r)
+	out := csv.NewWriter(w)
+	rows := [][]string{{
+		"target", "kind", "check_id", "verdict", "severity", "title", "evidence", "remediation",
+		"references", "fingerprint", "waiver_expires", "waiver_reason",
+	}}
+	for _, result := range r.Results {
+		var expires, reason string
+		if result.Waiver != nil {
+			expires, reason = result.Waiver.Expires.UTC().Format(time.DateOnly), result.Waiver.Reason
+		}
+		rows = append(rows, []string{
+			result.Target, string(result.Kind), result.CheckID, string(verdictOf(result)), string(result.Severity),
+			result.Title, result.Evidence, result.Remediation, strings.Join(result.References, "; "),
+			result.Fingerprint, expires, reason,
+		})
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = inert(row[i])
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// inert keeps a spreadsheet from taking a cell for a formula: those start with =, +, - or @,
+// also in full width (OWASP, CSV Injection). The apostrophe says that the cell is text.
+func inert(cell string) string {
+	text := strings.TrimLeft(cell, " \n")
+	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠"} {
+		if strings.HasPrefix(text, sign) {
+			return "'" + cell
+		}
+	}
+	return cell
+}

@@ -1,0 +1,117 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// longest bounds a text of a report, in bytes: whoever runs a port writes parts of it.
+const longest = 8 << 10
+
+// legible is the report with every text such that it can be shown: characters that act on a
+// terminal, a parser or the reader's eye (control characters, escape sequences, changes of
+// the writing direction) are spelled out as Go spells them, and a text longer than longest
+// is cut. Every renderer but JSON starts from it, so that each has only the syntax of its own
+// format to escape.
+func legible(r audit.Report) audit.Report {
+	r.Tool.Name, r.Tool.Version = line(r.Tool.Name), line(r.Tool.Version)
+	r.Results = slices.Clone(r.Results)
+	for i := range r.Results {
+		result := &r.Results[i]
+		result.CheckID, result.Target, result.Title = line(result.CheckID), line(result.Target), line(result.Title)
+		result.Evidence, result.Rationale = line(result.Evidence), line(result.Rationale)
+		result.Verdict, result.Severity = audit.Verdict(line(string(result.Verdict))), audit.Severity(line(string(result.Severity)))
+		result.Kind, result.Fingerprint = audit.Kind(line(string(result.Kind))), line(result.Fingerprint)
+		result.Remediation = paragraph(result.Remediation)
+		result.References = lines(result.References)
+		if result.Waiver != nil {
+			waiver := *result.Waiver
+			waiver.Reason = line(waiver.Reason)
+			result.Waiver = &waiver
+		}
+	}
+	r.Inventory.Listeners = slices.Clone(r.Inventory.Listeners)
+	for i := range r.Inventory.Listeners {
+		l := &r.Inventory.Listeners[i]
+		l.Target, l.Kind = line(l.Target), audit.Kind(line(string(l.Kind)))
+		l.Cluster, l.Version = line(l.Cluster), line(l.Version)
+		l.AcceptedCAs = lines(l.AcceptedCAs)
+		l.Certificates = slices.Clone(l.Certificates)
+		for j := range l.Certificates {
+			cert := &l.Certificates[j]
+			cert.Subject, cert.Issuer, cert.SANs = line(cert.Subject), line(cert.Issuer), lines(cert.SANs)
+			cert.Serial, cert.SKID, cert.AKID = line(cert.Serial), line(cert.SKID), line(cert.AKID)
+			cert.SHA256, cert.Key = line(cert.SHA256), line(cert.Key)
+		}
+	}
+	return r
+}
+
+func lines(texts []string) []string {
+	legible := make([]string, len(texts))
+	for i, text := range texts {
+		legible[i] = line(text)
+	}
+	return legible
+}
+
+// paragraph is line for a text of our own, whose line breaks mean something.
+func paragraph(text string) string {
+	parts := strings.Split(cut(text), "\n")
+	for i := range parts {
+		parts[i] = line(parts[i])
+	}
+	return strings.Join(parts, "\n")
+}
+
+// line spells out what cannot be printed, a line break too, and cuts what is too long.
+func line(text string) string {
+	text = cut(text)
+	if printable(text) {
+		return text
+	}
+	var b strings.Builder
+	for i, size := 0, 0; i < len(text); i += size {
+		var r rune
+		r, size = utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+func printable(text string) bool {
+	for i, r := range text {
+		if !strconv.IsPrint(r) {
+			return false
+		}
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func cut(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	end := longest
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d more bytes)", text[:end], len(text)-end)
+}

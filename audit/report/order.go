@@ -1,0 +1,82 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// waived is how a result with a waiver is shown, whatever its verdict would be.
+const waived audit.Verdict = "waived"
+
+// verdictOf is the verdict that a result is shown with.
+func verdictOf(r audit.Result) audit.Verdict {
+	if r.Waiver != nil {
+		return waived
+	}
+	return r.Verdict
+}
+
+// shownVerdicts are those that verdictOf gives, the worst first.
+func shownVerdicts() []audit.Verdict {
+	return []audit.Verdict{audit.Fail, audit.Unknown, waived, audit.Pass, audit.Skip}
+}
+
+// badness is smaller the worse: failures by severity, then unknown, waived, and the rest.
+func badness(r audit.Result) int {
+	worst := len(audit.Severities())
+	switch verdictOf(r) {
+	case audit.Fail:
+		return r.Severity.Rank()
+	case audit.Unknown:
+		return worst
+	case waived:
+		return worst + 1
+	default:
+		return worst + 2
+	}
+}
+
+// worstFirst is a sorted copy; what is equally bad stays in the report's order.
+func worstFirst(results []audit.Result) []audit.Result {
+	return slices.SortedStableFunc(slices.Values(results), func(a, b audit.Result) int { return cmp.Compare(badness(a), badness(b)) })
+}
+
+// group is what was found out about one target.
+type group struct {
+	target  string
+	kind    audit.Kind
+	results []audit.Result // the worst first
+	count   map[audit.Verdict]int
+}
+
+// inOrder says whether the target needs no more than its line.
+func (g group) inOrder() bool {
+	return g.count[audit.Fail]+g.count[audit.Unknown]+g.count[waived] == 0
+}
+
+// groupByTarget gives the groups, the worst first.
+func groupByTarget(results []audit.Result) []group {
+	var groups []group
+	for _, r := range results {
+		at := slices.IndexFunc(groups, func(g group) bool { return g.target == r.Target && g.kind == r.Kind })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, group{target: r.Target, kind: r.Kind, count: map[audit.Verdict]int{}})
+		}
+		groups[at].results = append(groups[at].results, r)
+		groups[at].count[verdictOf(r)]++
+	}
+	for i := range groups {
+		groups[i].results = worstFirst(groups[i].results)
+	}
+	slices.SortStableFunc(groups, func(a, b group) int { return cmp.Compare(badness(a.results[0]), badness(b.results[0])) })
+	return groups
+}
+
+// waiverText says who answers for a finding, until when and why.
+func waiverText(w *audit.Waiver) string {
+	return "until " + w.Expires.UTC().Format(time.DateOnly) + ": " + w.Reason
+}

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// SARIF writes SARIF 2.1.0 for code-scanning services. It holds what failed, with a
+// suppression where it is waived, and what is unknown, as a result of kind "open". What
+// passed or does not apply is only counted: services show every result as an alert,
+// whatever its kind. The state against a baseline is left to whoever compares two reports.
+type SARIF struct{}
+
+const (
+	informationURI = "https://github.com/etcdsec/etcdsec"
+	// fingerprintName has a version, as the specification asks (SARIF 2.1.0 3.27.17): what
+	// makes a fingerprint may change once.
+	fingerprintName = "etcdsecFinding/v1"
+)
+
+// Render implements Renderer.
+func (SARIF) Render(w io.Writer, r audit.Report) error {
+	r = legible(r)
+	run := sarif.NewRunWithInformationURI(r.Tool.Name, informationURI)
+	run.Tool.Driver.WithVersion(r.Tool.Version)
+	run.AddInvocation(sarif.NewInvocation().
+		WithExecutionSuccessful(r.Summary.Unknown == 0).
+		WithStartTimeUtc(r.StartedAt.UTC().Format(time.RFC3339)).
+		WithEndTimeUtc(r.FinishedAt.UTC().Format(time.RFC3339)))
+	run.WithProperties(sarif.NewPropertyBag().Add("summary", r.Summary))
+	for _, result := range worstFirst(r.Results) {
+		if v := verdictOf(result); v == audit.Pass || v == audit.Skip {
+			continue
+		}
+		if run.GetRuleIndex(result.CheckID) < 0 {
+			describeRule(run.AddRule(result.CheckID), result)
+		}
+		describeResult(run.CreateResultForRule(result.CheckID), result)
+	}
+	log := sarif.NewReport()
+	log.AddRun(run)
+	data, err := json.MarshalIndent(log, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(data, '\n'))
+	return err
+}
+
+func describeRule(rule *sarif.ReportingDescriptor, result audit.Result) {
+	why := result.Rationale
+	if why == "" {
+		why = result.Title
+	}
+	explain := "etcdsec audit explain " + result.CheckID
+	references := strings.Join(result.References, ", ")
+	markdown := markdownText(why) + "\n\nHow it is tested and what to do: " + codeSpan(explain) + "\n\nReferences: " + markdownText(references)
+	rule.WithShortDescription(sarif.NewMultiformatMessageString().WithText(result.Title)).
+		WithFullDescription(sarif.NewMultiformatMessageString().WithText(why)).
+		WithHelp(sarif.NewMultiformatMessageString().
+			WithText(why + "\n\nHow it is tested and what to do: " + explain + "\n\nReferences: " + references).
+			WithMarkdown(markdown)).
+		WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level(result.Severity))).
+		WithProperties(sarif.NewPropertyBag().
+			Add("precision", "very-high").
+			Add("problem.severity", level(result.Severity)).
+			Add("security-severity", score(result.Severity)).
+			WithTags(append([]string{"security", "etcd"}, result.References...)))
+}
+
+func describeResult(entry *sarif.Result, result audit.Result) {
+	message := result.Evidence
+	entry.WithLevel(level(result.Severity))
+	if verdictOf(result) == audit.Unknown {
+		message = "Could not tell: " + result.Evidence
+		entry.WithKind("open").WithLevel(sarif.LevelNone) // 3.27.10: a level goes with a failure only
+	} else if result.Remediation != "" {
+		message += "\n\n" + result.Remediation
+	}
+	entry.WithMessage(sarif.NewTextMessage(result.Target + ": " + message)).
+		WithPartialFingerprints(map[string]string{fingerprintName: result.Fingerprint}).
+		WithLocations([]*sarif.Location{locationOf(result)}).
+		WithProperties(sarif.NewPropertyBag().
+			Add("target", result.Target).
+			Add("verdict", string(result.Verdict)).
+			Add("severity", string(result.Severity)))
+	if result.Waiver != nil {
+		entry.AddSuppression(sarif.NewSuppression().
+			WithKind("external").
+			WithStatus("accepted").
+			WithJustification(waiverText(result.Waiver)).
+			WithProperties(sarif.NewPropertyBag().Add("expires", result.Waiver.Expires.UTC().Format(time.RFC3339))))
+	}
+}
+
+// locationOf names the target twice: as what it is, and as a file that does not exist, since
+// GitHub refuses a result without one.
+func locationOf(result audit.Result) *sarif.Location {
+	location := sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
+		WithArtifactLocation(sarif.NewSimpleArtifactLocation(artifactURI(result.Target))).
+		WithRegion(sarif.NewSimpleRegion(1, 1)))
+	logical := sarif.NewLogicalLocation().WithName(result.Target).WithFullyQualifiedName(result.Target)
+	if result.Kind != "" {
+		logical.WithKind(string(result.Kind)).WithFullyQualifiedName(string(result.Kind) + " " + result.Target)
+	}
+	return location.WithLogicalLocations([]*sarif.LogicalLocation{logical})
+}
+
+// artifactURI is a relative reference below "etcd": etcd/10.0.0.11:2379, or, for settings,
+// etcd/HOST:/etc/kubernetes/manifests/etcd.yaml.
+func artifactURI(target string) string {
+	segments := strings.Split(target, "/")
+	for i := range segments {
+		segments[i] = url.PathEscape(segments[i])
+	}
+	return "etcd/" + strings.Join(segments, "/")
+}
+
+func level(s audit.Severity) string {
+	switch s {
+	case audit.Critical, audit.High:
+		return sarif.LevelError
+	case audit.Medium:
+		return sarif.LevelWarning
+	default:
+		return sarif.LevelNote
+	}
+}
+
+// score is in the middle of the range that GitHub reads as the same word: over 9.0 critical,
+// 7.0 to 8.9 high, 4.0 to 6.9 medium, below low.
+func score(s audit.Severity) string {
+	switch s {
+	case audit.Critical:
+		return "9.5"
+	case audit.High:
+		return "8.0"
+	case audit.Medium:
+		return "5.5"
+	default:
+		return "2.0"
+	}
+}
