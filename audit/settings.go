@@ -13,9 +13,11 @@ type Settings struct {
 	Host    string // the name of the host on which they were found
 	Origin  string // where: the path of a static Pod, the name of a unit, or "process NAME"
 	Version string // of the program as the image or the binary says it, such as "3.6.16"; empty if unknown
+	Running bool   // a process of it was seen, and Values are what it was started with
 
 	// Values are the effective settings by the name of the flag, without dashes:
-	// "client-cert-auth". A setting that nobody made is not in it.
+	// "client-cert-auth". A setting that nobody made is not in it. One that was made only
+	// where it has no effect has Overridden and no Source.
 	Values map[string]Setting
 	// Faults are what could not be read, each with its reason. A check whose answer depends
 	// on it cannot tell.
@@ -39,7 +41,9 @@ type Setting struct {
 
 // Fault is one thing that could not be read or understood.
 type Fault struct {
-	Subject string // the file, or the setting by the name of its flag
+	// Subject is the file, or the setting by the name of its flag. Empty are all settings
+	// that are not in Values: they may have been made where it could not be seen.
+	Subject string
 	Reason  string
 }
 
@@ -54,7 +58,8 @@ type File struct {
 	// Certificate is set for a PEM file with certificates, PrivateKey for one with a private
 	// key. The key itself is never kept.
 	Certificate, PrivateKey bool
-	IsCA                    bool // the first certificate is a CA's, or the key belongs to a CA's certificate beside it
+	Unread                  string // why what is in it is not known, for a file that holds or may hold PEM; empty if it is
+	IsCA                    bool   // the first certificate is a CA's, or the key belongs to a CA's certificate beside it
 }
 
 // FileRole is what a file is for.
@@ -104,6 +109,14 @@ func (s *Settings) URLs(flag string) []string {
 func (s *Settings) Fault(subject string) string {
 	for _, f := range s.Faults {
 		if f.Subject == subject {
+			return f.Reason
+		}
+	}
+	if s.Values[subject].Source != "" || strings.HasPrefix(subject, "/") {
+		return ""
+	}
+	for _, f := range s.Faults {
+		if f.Subject == "" {
 			return f.Reason
 		}
 	}

@@ -17,6 +17,8 @@ type Endpoint struct {
 	ExpectedNames []string // that its certificate must cover, beyond the host of Address
 	MinTLSVersion uint16   // the lowest it may agree to; 0 is TLS 1.2
 	ClusterName   string   // the spec's; empty if there is none
+
+	Settings *audit.Settings // of the etcd that has the listener; nil if they were not looked at
 }
 
 // ParseAddress gives the "host:port" of an endpoint as an operator writes it: host:port,

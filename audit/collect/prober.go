@@ -38,6 +38,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		ExpectedNames: p.endpoint.ExpectedNames,
 		MinTLSVersion: p.endpoint.MinTLSVersion,
 		ClusterName:   p.endpoint.ClusterName,
+		Settings:      p.endpoint.Settings,
 	}
 	if t.Kind == audit.APIServer || t.Kind == audit.Kubelet {
 		// Not etcd's: no more is asked than which CAs it trusts.

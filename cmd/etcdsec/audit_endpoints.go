@@ -56,9 +56,6 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 	if len(faults) > 0 {
 		return nil, usageError(errors.Join(faults...), "etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380")
 	}
-	if len(endpoints) == 0 {
-		return nil, usageError(errors.New("nothing to audit: give -f cluster.yaml or an endpoint"), "etcdsec audit run 10.0.0.11:2379")
-	}
 	return endpoints, nil
 }
 

@@ -30,13 +30,14 @@ type auditRunFlags struct {
 	minTLS    string
 	timeout   time.Duration
 	outputs   auditOutputs
+	hosts     auditHostFlags
 }
 
 func newAuditRunCommand(a *app) *cobra.Command {
 	var flags auditRunFlags
 	cmd := &cobra.Command{
 		Use:   "run [-f cluster.yaml] [ENDPOINT...]",
-		Short: "Audit running members over the network",
+		Short: "Audit running members, and the host they run on",
 		Long: `Audit the listeners of running etcd members: what they answer without TLS, without a
 certificate, with a foreign one and with a client's, and what they serve and advertise.
 
@@ -44,15 +45,26 @@ An ENDPOINT is a client port, as host:port, https://host:port or http://host:por
 scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
 of every member of the spec are audited.
 
-Reads the spec, the certificate files and the network. Writes only the report: to stdout,
-and with -o FORMAT=FILE to files. A new file has mode 0600, because a report names weak
-spots; one that is there is replaced as a whole and keeps its mode, so that a collector
-may go on reading it. It never writes to etcd, adds no raft entry, and posts nothing to a
-peer port.
+With neither, or with --host, the etcds of this host are found by their processes, static
+Pods and systemd units, and audited in three views: the settings they run with, their
+files, and all their listeners. The certificate that kube-apiserver presents to etcd, or
+else etcd's healthcheck-client, is presented where it can be read and no --cert or --pki is
+given; stderr says which. That takes root. In a container, --root says where the host is
+mounted. --settings judges files alone, of whatever machine, and asks no server.
+
+Reads the spec, the certificate files, the network, and of a host /proc, the folders of
+static Pods and units, and what those name. Private keys that it finds are only recognised.
+Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode
+0600, because a report names weak spots; one that is there is replaced as a whole and keeps
+its mode, so that a collector may go on reading it. It never writes to etcd, adds no raft
+entry, and posts nothing to a peer port.
 
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
 3 findings. 1 beats 3: an audit that did not see everything is not done.`,
-		Example: `  etcdsec audit run -f cluster.yaml --pki ./store
+		Example: `  etcdsec audit run
+  etcdsec audit run --root /host
+  etcdsec audit run --settings /etc/kubernetes/manifests/etcd.yaml
+  etcdsec audit run -f cluster.yaml --pki ./store
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
   etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json
@@ -74,6 +86,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
+	flags.hosts.register(cmd)
 	flags.outputs.flag(cmd)
 	return cmd
 }
@@ -87,18 +100,20 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		return err
 	}
 	started := a.now()
-	credentials, err := auditCredentials(flags, started)
+	ctx := cmd.Context()
+	hosts, err := a.lookAround(ctx, flags, endpoints, started)
 	if err != nil {
 		return err
 	}
-
+	credentials, err := a.hostCredentials(flags, hosts.found, started)
+	if err != nil {
+		return err
+	}
 	faults, err := auditFaults(flags, started)
 	if err != nil {
 		return err
 	}
-
-	ctx := cmd.Context()
-	targets, err := collect.Collect(ctx, endpoints, collect.Config{
+	targets, err := collect.Collect(ctx, hosts.endpoints, collect.Config{
 		Timeout:     flags.timeout,
 		Credentials: credentials,
 		Faulty:      faults,
@@ -111,7 +126,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if ctx.Err() != nil {
 		return failure(errors.New("the audit was interrupted; there is no report"), "")
 	}
-	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets)))
+	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets), hosts.configs))
 	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 
@@ -121,10 +136,11 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	return auditStatus(result.Summary)
 }
 
-// auditStatus is the exit status of a report that was written. It says nothing more.
+// auditStatus is the exit status of a report that was written. It says nothing more. A
+// report without any result is no clean one.
 func auditStatus(s audit.Summary) error {
 	switch {
-	case s.Unknown > 0:
+	case s.Unknown > 0 || s == audit.Summary{}:
 		return statusError{status: statusFailed}
 	case s.Fail > 0:
 		return statusError{status: statusFindings}

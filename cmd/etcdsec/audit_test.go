@@ -101,7 +101,7 @@ func TestAuditRunRefuses(t *testing.T) {
 		status int
 		want   []string
 	}{
-		"nothing":             {nil, statusUsage, []string{"nothing to audit", "hint: etcdsec audit run"}},
+		"nothing":             {[]string{"--root", t.TempDir()}, statusUsage, []string{"nothing to audit", "hint: etcdsec audit run"}},
 		"no port":             {[]string{"10.0.0.11"}, statusUsage, []string{`endpoint "10.0.0.11"`, "host:port"}},
 		"all bad endpoints":   {[]string{"a", "ftp://b:1", "--peer", "c", "--metrics", "d:0"}, statusUsage, []string{`"a"`, `"ftp"`, `--peer: endpoint "c"`, `--metrics: endpoint "d:0"`}},
 		"twice":               {[]string{endpoint, "https://" + endpoint}, statusUsage, []string{"listed twice"}},

@@ -20,8 +20,12 @@ type Config struct {
 	Version string   // one of Versions; V3_6 when empty
 	Program string   // the path of an etcd of another version, in place of Version
 	Args    []string // etcd's flags, or --config-file=…
+	Env     []string // NAME=value, beside what this process has
 	Dir     string   // working directory
-	LogPath string   // where its output goes; it is created
+	// Path is where the binary is put before it is started from there, for who finds a
+	// process by the name of its executable. Empty is the cache's.
+	Path    string
+	LogPath string // where its output goes; it is created
 
 	// HealthURL answers 200 when the member takes part in a cluster with a leader: the
 	// /health of a listener, or /readyz. HealthTLS is for an https one.
@@ -54,6 +58,12 @@ func Start(ctx context.Context, config Config, progress io.Writer) (*Member, err
 			return nil, err
 		}
 	}
+	if config.Path != "" {
+		var err error
+		if binary, err = place(binary, config.Path); err != nil {
+			return nil, fmt.Errorf("placing etcd %s: %w", config.Name, err)
+		}
+	}
 	log, err := os.OpenFile(config.LogPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log of etcd %s: %w", config.Name, err)
@@ -62,7 +72,7 @@ func Start(ctx context.Context, config Config, progress io.Writer) (*Member, err
 	cmd := exec.Command(binary, config.Args...)
 	cmd.Dir = config.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = environment()
+	cmd.Env = append(environment(), config.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is for us, and we stop it in order
 	if !config.Detach {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -75,6 +85,18 @@ func Start(ctx context.Context, config Config, progress io.Writer) (*Member, err
 		return nil, fmt.Errorf("starting etcd %s: %w", config.Name, err)
 	}
 	return m, nil
+}
+
+// place links a binary to a path, or copies it to another file system.
+func place(binary, path string) (string, error) {
+	if os.Link(binary, path) == nil {
+		return path, nil
+	}
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, data, 0o700)
 }
 
 // environment is this process's without etcd's own variables, which would override flags.

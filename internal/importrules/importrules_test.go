@@ -40,6 +40,7 @@ var ours = []rule{
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
+	{[]string{"audit/collect/host"}, []string{"audit"}},
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},
@@ -185,6 +186,9 @@ func TestViolations(t *testing.T) {
 		{"the catalog does no I/O", "audit/catalog", own("audit/collect"), true},
 		{"collect mints certificates", "audit/collect", own("pki"), false},
 		{"collect dials", "audit/collect", client, false},
+		{"collecting on a host dials nothing", "audit/collect/host", own("audit/collect"), true},
+		{"collecting on a host uses no client", "audit/collect/host", client, true},
+		{"collecting on a host fills settings", "audit/collect/host", own("audit"), false},
 		{"collect renders nothing", "audit/collect", own("audit/report"), true},
 		{"a renderer reads results", "audit/report", own("audit"), false},
 		{"a renderer writes SARIF", "audit/report", "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif", false},

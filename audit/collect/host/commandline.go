@@ -1,0 +1,149 @@
+package host
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// written is one setting as somebody wrote it.
+type written struct {
+	name, value string
+}
+
+// flag is how a setting is written on a command line.
+func (w written) flag() string { return "--" + w.name + "=" + w.value }
+
+// programIn finds which of the programs a command line starts, and with what arguments.
+func programIn(argv []string) (program string, args []string) {
+	at := commandIn(argv)
+	if at < 0 || !slices.Contains(programs(), path.Base(argv[at])) {
+		return "", nil
+	}
+	program, args = path.Base(argv[at]), argv[at+1:]
+	if program == etcd && len(args) > 0 && (args[0] == "gateway" || args[0] == "grpc-proxy") {
+		return "", nil // these have other flags and no data
+	}
+	return program, args
+}
+
+// commandIn is where in a command line the program stands that is run in the end: behind
+// the ones that only prepare it, with their flags and numbers. It is -1 if there is none.
+func commandIn(words []string) int {
+	prepare := []string{"exec", "env", "nice", "ionice", "chrt", "taskset", "numactl", "nohup", "time", "tini", "dumb-init", "catatonit", "go-runner"}
+	prepared := false
+	for i, word := range words {
+		_, err := strconv.Atoi(word)
+		switch {
+		case slices.Contains(prepare, path.Base(word)):
+			prepared = true
+		case prepared && (err == nil || strings.HasPrefix(word, "-") || strings.Contains(word, "=")):
+		default:
+			return i
+		}
+	}
+	return -1
+}
+
+// programInScript finds a program that a shell is to start by a script. What the script
+// makes of its flags only the shell knows.
+func programInScript(argv []string) string {
+	shell := commandIn(argv)
+	if shell < 0 || !slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "ksh"}, path.Base(argv[shell])) {
+		return ""
+	}
+	for _, script := range argv[shell+1:] {
+		for command := range strings.FieldsFuncSeq(script, func(r rune) bool { return strings.ContainsRune("\n;&|(){}\"'`", r) }) {
+			// Assignments may stand in front of a command, as they may behind env.
+			words := append([]string{"env"}, strings.Fields(command)...)
+			if at := commandIn(words); at >= 0 && slices.Contains(programs(), path.Base(words[at])) {
+				return path.Base(words[at])
+			}
+		}
+	}
+	return ""
+}
+
+// parseFlags reads a command line as the program itself does. A fault without a subject is
+// one for which the program does not start.
+func parseFlags(program string, args []string) ([]written, []audit.Fault) {
+	if program == etcd {
+		return parseGoFlags(args)
+	}
+	return parsePFlags(args), nil
+}
+
+// parseGoFlags is etcd's: Go's package flag, with one dash or two.
+func parseGoFlags(args []string) ([]written, []audit.Fault) {
+	var flags []written
+	refuse := func(format string, a ...any) ([]written, []audit.Fault) {
+		return flags, []audit.Fault{{Reason: "etcd does not start: " + fmt.Sprintf(format, a...)}}
+	}
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" && len(args) == 0 {
+			break
+		}
+		if arg == "--" {
+			return refuse("%q is not a valid flag", short(args[0]))
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			return refuse("%q is not a valid flag", short(arg))
+		}
+		name := strings.TrimPrefix(arg[1:], "-")
+		if name == "" || name[0] == '-' || name[0] == '=' {
+			return refuse("%q is no flag", short(arg))
+		}
+		name, value, given := strings.Cut(name, "=")
+		if given {
+			flags = append(flags, written{name, value})
+			continue
+		}
+		boolean, known := isSwitch(name)
+		// A flag of a later etcd: what begins with a dash is hardly its value.
+		if !known && (len(args) == 0 || strings.HasPrefix(args[0], "-")) {
+			boolean = true
+		}
+		switch {
+		case boolean:
+			flags = append(flags, written{name, "true"})
+		case len(args) == 0:
+			return refuse("--%s needs a value", short(name))
+		default:
+			flags = append(flags, written{name, args[0]})
+			args = args[1:]
+		}
+	}
+	return flags, nil
+}
+
+// parsePFlags is kube-apiserver's: github.com/spf13/pflag with two dashes, and _ for - in
+// names. It takes no arguments beside flags, so a word without a dash is the value of the
+// flag before it.
+func parsePFlags(args []string) []written {
+	var flags []written
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		long, found := strings.CutPrefix(arg, "--")
+		if arg == "--" {
+			break
+		}
+		name, value, given := strings.Cut(long, "=")
+		if !given {
+			value = "true"
+			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+				i++
+				value = args[i]
+			}
+		}
+		if found && name != "" { // -v has one dash, and says nothing here
+			flags = append(flags, written{strings.ReplaceAll(name, "_", "-"), value})
+		}
+	}
+	return flags
+}

@@ -1,0 +1,158 @@
+package host
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// maxPEMFiles of one folder are looked into. A PKI dir has a dozen; /etc/ssl/certs some
+// hundreds, none of them etcd's.
+const maxPEMFiles = 64
+
+// fileFlags are the flags that name a file or folder, with its role.
+func fileFlags(program string) []file {
+	if program == kubeAPIServer {
+		return []file{
+			{"etcd-certfile", audit.CertFile}, {"etcd-keyfile", audit.KeyFile}, {"etcd-cafile", audit.CertFile},
+			{"client-ca-file", audit.CertFile}, {"tls-cert-file", audit.CertFile}, {"tls-private-key-file", audit.KeyFile},
+			{"encryption-provider-config", audit.EncryptionKey},
+		}
+	}
+	return []file{
+		{"data-dir", audit.DataDir}, {"wal-dir", audit.DataDir},
+		{"cert-file", audit.CertFile}, {"key-file", audit.KeyFile}, {"client-cert-file", audit.CertFile}, {"client-key-file", audit.KeyFile},
+		{"trusted-ca-file", audit.CertFile},
+		{"peer-cert-file", audit.CertFile}, {"peer-key-file", audit.KeyFile}, {"peer-client-cert-file", audit.CertFile},
+		{"peer-client-key-file", audit.KeyFile}, {"peer-trusted-ca-file", audit.CertFile},
+	}
+}
+
+// describe fills in the files of a program, and what its encryption configuration says.
+func (c *collector) describe(o *one) {
+	s := o.settings
+	onHost := &view{host: c.host}
+	for _, f := range o.files {
+		v := onHost
+		if f.role == audit.ConfigFile {
+			v = o.view
+		}
+		c.addFile(s, f, v)
+	}
+	if o.script {
+		return
+	}
+	var dirs []string
+	for _, flag := range fileFlags(s.Program) {
+		value := s.Value(flag.path)
+		if flag.path == "data-dir" {
+			value = dataDir(s)
+		}
+		if value == "" || s.Fault(flag.path) != "" {
+			continue
+		}
+		at := o.view.abs(value)
+		c.addFile(s, file{at, flag.role}, o.view)
+		if dir := path.Dir(at); isPEM(flag.role) && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range dirs {
+		if d := c.addFile(s, file{dir, audit.PKIDir}, o.view); d.Reason != "" {
+			continue
+		}
+		for _, name := range c.pemFiles(s, dir, o.view) {
+			c.addFile(s, file{path.Join(dir, name), roleByName(name)}, o.view)
+		}
+	}
+	c.readPEMs(o)
+	const encryption = "encryption-provider-config"
+	if config := s.Value(encryption); config != "" && s.Program == kubeAPIServer && s.Fault(encryption) == "" {
+		c.readEncryption(o, config)
+	}
+}
+
+func isPEM(role audit.FileRole) bool { return role == audit.CertFile || role == audit.KeyFile }
+
+// addFile adds a file to those of a program, where it is not among them yet.
+func (c *collector) addFile(s *audit.Settings, f file, v *view) audit.File {
+	found := c.file(f.path, f.role, v)
+	if !slices.ContainsFunc(s.Files, func(other audit.File) bool { return other.Path == found.Path }) {
+		s.Files = append(s.Files, found)
+	}
+	return found
+}
+
+func (c *collector) readEncryption(o *one, config string) {
+	data, err := o.view.readFile(config, maxFile)
+	if err == nil {
+		o.settings.Encryption, err = parseEncryption(data)
+		clear(data)
+	}
+	if err != nil {
+		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.abs(config), Reason: reason(err)})
+		return
+	}
+	automatic := o.settings.Enabled("encryption-provider-config-automatic-reload")
+	if !automatic && o.process.startedBefore(o.view.modified(config)) {
+		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.abs(config), Reason: "it was changed after the process started, which encrypts as it was before: restart it"})
+	}
+}
+
+// file looks at one file without opening it.
+func (c *collector) file(name string, role audit.FileRole, v *view) audit.File {
+	p, err := v.find(name)
+	f := audit.File{Path: printable(p.host), Role: role}
+	var info fs.FileInfo
+	if err == nil {
+		info, err = p.tree.stat(p.path)
+	}
+	if err != nil {
+		f.Reason = reason(err)
+		return f
+	}
+	f.Mode = info.Mode()
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		f.UID, f.GID = stat.Uid, stat.Gid
+		f.Owner, f.Group = c.names.user(stat.Uid), c.names.group(stat.Gid)
+	}
+	return f
+}
+
+// pemFiles are the files of a folder that have the name of a certificate or a key.
+func (c *collector) pemFiles(s *audit.Settings, dir string, v *view) []string {
+	p, err := v.find(dir)
+	var names []string
+	if err == nil {
+		names, err = p.tree.names(p.path, maxNames)
+	}
+	if err != nil {
+		s.Faults = append(s.Faults, audit.Fault{Subject: printable(p.host), Reason: "its files could not be listed: " + reason(err)})
+		return nil
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return roleByName(name) == "" })
+	if len(names) > maxPEMFiles {
+		s.Faults = append(s.Faults, audit.Fault{Subject: printable(p.host), Reason: "of its " + strconv.Itoa(len(names)) + " certificates and keys, only the first " + strconv.Itoa(maxPEMFiles) + " were looked at"})
+		names = names[:maxPEMFiles]
+	}
+	return names
+}
+
+func roleByName(name string) audit.FileRole {
+	switch path.Ext(name) {
+	case ".crt", ".cer", ".pem", ".cert":
+		if strings.Contains(name, "key") {
+			return audit.KeyFile
+		}
+		return audit.CertFile
+	case ".key":
+		return audit.KeyFile
+	default:
+		return ""
+	}
+}

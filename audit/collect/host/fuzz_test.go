@@ -1,0 +1,186 @@
+package host
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// seeds adds the files of a corpus below testdata, of which there must be some.
+func seeds(f *testing.F, dir string) {
+	f.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", dir, "*"))
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("no seeds in testdata/%s: %v", dir, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+}
+
+// checkSettings says what must hold of settings that come from anywhere: they can be shown,
+// they are bounded, and each has a source or a word on why it has no effect.
+func checkSettings(t *testing.T, s *audit.Settings) {
+	t.Helper()
+	check := func(text string) {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%q cannot be shown", text)
+		}
+	}
+	for name, v := range s.Values {
+		check(name)
+		check(v.Value)
+		check(v.Overridden)
+		if v.Source == "" && v.Overridden == "" || len(v.Value) > maxText+4 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	for _, fault := range s.Faults {
+		check(fault.Subject)
+		check(fault.Reason)
+		if fault.Reason == "" {
+			t.Errorf("%+v", fault)
+		}
+	}
+}
+
+func FuzzPod(f *testing.F) {
+	seeds(f, "pods")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		invs, err := parsePod(data)
+		if err != nil && len(invs) > 0 {
+			t.Errorf("%v, and %d programs", err, len(invs))
+		}
+		for _, inv := range invs {
+			inv.origin = "pod"
+			inv.view.elsewhere = errOffline
+			inv.view.mounts = nil
+			if !slices.Contains(programs(), inv.program) {
+				t.Errorf("program %q", inv.program)
+			}
+			checkSettings(t, inv.settings("h"))
+		}
+	})
+}
+
+func FuzzConfigFile(f *testing.F) {
+	seeds(f, "configs")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		settings, _, err := parseConfigFile("f", data)
+		if err != nil {
+			return
+		}
+		for _, w := range settings {
+			if !knownFlag(w.name) && !strings.HasPrefix(w.name, "client-") && !strings.HasPrefix(w.name, "peer-") {
+				t.Errorf("%+v is no setting", w)
+			}
+		}
+		s := &audit.Settings{Program: etcd, Values: map[string]audit.Setting{}}
+		applyConfig(s, "f", data)
+		finish(s)
+		checkSettings(t, s)
+		// What etcd's own reader takes for the name is the name.
+		var config struct {
+			Name string `json:"name"`
+		}
+		if strings.Count(strings.ToLower(string(data)), "name") == 1 && yaml.Unmarshal(data, &config) == nil && last(settings, "name").value != config.Name {
+			t.Errorf("name %q, want %q", last(settings, "name").value, config.Name)
+		}
+	})
+}
+
+func FuzzUnit(f *testing.F) {
+	seeds(f, "units")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u := &unit{}
+		u.apply(parseUnit(data), specifiersOf("etcd@a.service", "h"))
+		inv := u.invocation()
+		if inv == nil {
+			return
+		}
+		inv.origin, inv.view = "etcd@a.service", &view{elsewhere: errOffline}
+		checkSettings(t, inv.settings("h"))
+	})
+}
+
+func FuzzCommandLine(f *testing.F) {
+	seeds(f, "cmdlines")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		argv := strings.Split(string(data), "\x00")
+		for _, program := range programs() {
+			inv := &invocation{program: program, origin: "p", args: argv, view: &view{elsewhere: errOffline}}
+			flags, _ := parseFlags(program, argv)
+			if len(flags) > len(argv) {
+				t.Errorf("%d flags of %d words", len(flags), len(argv))
+			}
+			checkSettings(t, inv.settings("h"))
+		}
+	})
+}
+
+func FuzzEnvironment(f *testing.F) {
+	seeds(f, "environments")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, env := range [][]variable{parseEnviron(data), parseEnvironmentFile(data)} {
+			size := 0
+			for _, v := range env {
+				size += len(v.name) + len(v.value)
+			}
+			if size > len(data) {
+				t.Errorf("%d bytes of %d", size, len(data))
+			}
+			inv := &invocation{program: etcd, origin: "p", env: env, view: &view{elsewhere: errOffline}}
+			checkSettings(t, inv.settings("h"))
+		}
+		// Plain assignments are read back as they were written.
+		if name, value, found := strings.Cut(string(data), "="); found && isVariableName(name) && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || strings.ContainsRune("\\\"'", r) }) {
+			if got := parseEnvironmentFile(append(bytes.Clone(data), '\n')); len(got) != 1 || got[0] != (variable{name, value}) {
+				t.Errorf("%q: got %+v", data, got)
+			}
+		}
+	})
+}
+
+func FuzzEncryption(f *testing.F) {
+	seeds(f, "encryption")
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseEncryption(data) })
+}
+
+func FuzzPEM(f *testing.F) {
+	seeds(f, "pem")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		content, err := parsePEM(data)
+		if err == nil && content.public != nil && !content.isKey {
+			t.Errorf("%+v", content)
+		}
+	})
+}
+
+func FuzzReadFile(f *testing.F) {
+	for _, dir := range []string{"pods", "configs", "units", "environments"} {
+		seeds(f, dir)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		invs, err := parseAny("etcd.service", data)
+		if err != nil {
+			return
+		}
+		for _, inv := range invs {
+			inv.origin = "file"
+			checkSettings(t, inv.settings(""))
+		}
+	})
+}

@@ -1,0 +1,173 @@
+// Package host finds the etcds and the kube-apiserver of a host and what they were told: by
+// their processes, static Pods and systemd units, with the configuration and environment
+// files that those name, and works out which of it is effective. It reads and never writes,
+// keeps no key and no password, and takes every file for hostile: bounded, and resolved
+// inside the root that it was given.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Config says where to look.
+type Config struct {
+	Root      string   // of the host: "/", or where it is mounted; empty is "/"
+	Manifests []string // folders of static Pods beside the usual ones, as paths on the host
+}
+
+// Host is what was found.
+type Host struct {
+	Name string
+	// Etcds are in the order of their origins. Each has APIServer and Encryption.
+	Etcds []*audit.Settings
+	// APIServer is nil if there is none. A host may have one and no etcd.
+	APIServer *audit.Settings
+	// Faults are of looking at the host as a whole. Something may have been missed for them.
+	Faults []audit.Fault
+	// Listeners are those of the etcds that this host can reach.
+	Listeners []Listener
+	// Unreached are listen URLs that cannot be dialled from here, with why.
+	Unreached []audit.Fault
+	// Credentials are what lies on the host to be presented to its etcds, the best first.
+	Credentials []Credentials
+}
+
+// collector is one look at a host.
+type collector struct {
+	host     *tree
+	trees    []*tree // of containers
+	hostname string
+	names    ownerNames
+	faults   []audit.Fault
+
+	sawProcesses bool
+	enabledUnits []string
+}
+
+// Find looks at a host. What could not be read is in the result; the error is of a root that
+// cannot be looked at all.
+func Find(ctx context.Context, config Config) (*Host, error) {
+	if config.Root == "" {
+		config.Root = "/"
+	}
+	root, err := openTree(config.Root)
+	if err != nil {
+		return nil, fmt.Errorf("opening the root of the host: %w", err)
+	}
+	c := &collector{host: root}
+	defer c.close()
+	c.hostname = c.name(config.Root)
+	c.names = c.ownerNames()
+	running := c.processes()
+	manifests := c.manifests(c.manifestDirs(config.Manifests))
+	units := c.units()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	found := c.match(running, slices.Concat(manifests, units))
+	h := &Host{Name: c.hostname, Faults: c.faults}
+	for _, one := range found {
+		c.describe(one)
+		if one.settings.Program == kubeAPIServer {
+			if h.APIServer == nil {
+				h.APIServer = one.settings
+				h.addAPIServer(one)
+			}
+			continue
+		}
+		h.Etcds = append(h.Etcds, one.settings)
+	}
+	for _, one := range found {
+		if one.settings.Program == etcd {
+			one.settings.APIServer = h.APIServer
+			if h.APIServer != nil {
+				one.settings.Encryption = h.APIServer.Encryption
+			}
+			h.addListeners(one)
+			h.addHealthcheck(one)
+		}
+	}
+	return h, nil
+}
+
+func (c *collector) close() {
+	c.host.close()
+	for _, t := range c.trees {
+		t.close()
+	}
+}
+
+// fault notes what could not be read of the host.
+func (c *collector) fault(subject string, err error) {
+	c.faults = append(c.faults, audit.Fault{Subject: printable(subject), Reason: printable(reason(err))})
+}
+
+// missing is fault, for what need not be there.
+func (c *collector) missing(subject string, err error) {
+	if !notThere(err) {
+		c.fault(subject, err)
+	}
+}
+
+func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// name is the host's: this machine's, or what a mounted one has in /etc/hostname.
+func (c *collector) name(root string) string {
+	const unknown = "host"
+	if root == "/" {
+		name, err := os.Hostname()
+		if err != nil || name == "" {
+			return unknown
+		}
+		return printable(name)
+	}
+	data, err := c.host.readFile("/etc/hostname", maxFile)
+	if err != nil {
+		return unknown
+	}
+	name := strings.TrimSpace(string(data))
+	odd := func(r rune) bool { return r <= ' ' || r == ':' || r == '/' }
+	if name == "" || len(name) > 253 || strings.ContainsFunc(name, odd) {
+		return unknown
+	}
+	return printable(name)
+}
+
+// manifestDirs are where the kubelet looks for static Pods: kubeadm's folder, RKE2's, and
+// the one of the kubelet's configuration.
+func (c *collector) manifestDirs(given []string) []string {
+	dirs := append([]string{"/etc/kubernetes/manifests", "/var/lib/rancher/rke2/agent/pod-manifests"}, given...)
+	const kubelet = "/var/lib/kubelet/config.yaml"
+	data, err := c.host.readFile(kubelet, maxFile)
+	if err != nil {
+		c.missing(kubelet, err)
+	} else {
+		var config struct {
+			StaticPodPath string `json:"staticPodPath"`
+		}
+		if err := yaml.Unmarshal(data, &config); err != nil {
+			c.fault(kubelet, fmt.Errorf("not YAML: %s", printable(err.Error())))
+		}
+		if path.IsAbs(config.StaticPodPath) {
+			dirs = append(dirs, config.StaticPodPath)
+		}
+	}
+	var distinct []string
+	for _, dir := range dirs {
+		if dir = path.Clean(dir); !slices.Contains(distinct, dir) {
+			distinct = append(distinct, dir)
+		}
+	}
+	return distinct
+}

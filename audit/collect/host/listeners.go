@@ -1,0 +1,153 @@
+package host
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Listener is one listener of an etcd of the host, or of an etcd that its API server uses.
+type Listener struct {
+	Address string // host:port to dial
+	Kind    audit.Kind
+	Names   []string        // of the URLs that etcd advertises for it, which its certificate must cover
+	Of      *audit.Settings // of who listens; nil for an etcd of another host
+}
+
+// etcd's defaults (server/embed/config.go). There is none for metrics.
+const (
+	defaultClientURL = "http://localhost:2379"
+	defaultPeerURL   = "http://localhost:2380"
+)
+
+// addListeners makes the listen URLs ones that can be dialled. A process in another network
+// namespace is reached only by what it advertises.
+func (h *Host) addListeners(o *one) {
+	s := o.settings
+	if s.Fault("") != "" && s.Value("listen-client-urls") == "" {
+		h.Unreached = append(h.Unreached, audit.Fault{Subject: s.Origin, Reason: "where it listens is not known: " + s.Fault("")})
+		return
+	}
+	orDefault := func(flag, url string) []string {
+		if urls := s.URLs(flag); len(urls) > 0 {
+			return urls
+		}
+		return []string{url}
+	}
+	clients, peers := hostsOf(s.URLs("advertise-client-urls")), hostsOf(s.URLs("initial-advertise-peer-urls"))
+	for _, list := range []struct {
+		kind       audit.Kind
+		urls       []string
+		advertised []string
+		names      []string
+	}{
+		{audit.Client, orDefault("listen-client-urls", defaultClientURL), clients, clients},
+		{audit.Client, s.URLs("listen-client-http-urls"), clients, nil},
+		{audit.Peer, orDefault("listen-peer-urls", defaultPeerURL), peers, peers},
+		{audit.Metrics, s.URLs("listen-metrics-urls"), slices.Concat(clients, peers), nil},
+	} {
+		for _, written := range list.urls {
+			address, err := dialled(written, list.advertised, o.process != nil && o.process.apart)
+			if err != nil {
+				h.Unreached = append(h.Unreached, audit.Fault{Subject: printable(written), Reason: err.Error()})
+				continue
+			}
+			if slices.ContainsFunc(h.Listeners, func(l Listener) bool { return l.Address == address }) {
+				continue
+			}
+			h.Listeners = append(h.Listeners, Listener{Address: address, Kind: list.kind, Names: list.names, Of: s})
+		}
+	}
+}
+
+// dialled is where a listen URL is reached: 0.0.0.0 and :: at an address that is advertised,
+// because that is the one that others use, or else on the loopback address.
+func dialled(written string, advertised []string, apart bool) (string, error) {
+	u, err := url.Parse(written)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("not a URL")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("a listener of scheme %q is not audited", short(u.Scheme))
+	}
+	host, port := u.Hostname(), u.Port()
+	if port == "" {
+		return "", fmt.Errorf("no port in it")
+	}
+	ip := net.ParseIP(host)
+	loopback := ip != nil && ip.IsLoopback() || host == "localhost"
+	outer := slices.IndexFunc(advertised, func(name string) bool {
+		ip := net.ParseIP(name)
+		return name != "" && name != "localhost" && (ip == nil || !ip.IsLoopback() && !ip.IsUnspecified())
+	})
+	switch {
+	case apart && loopback:
+		return "", fmt.Errorf("it is on the loopback address of another network namespace")
+	case host == "" || ip != nil && ip.IsUnspecified():
+		switch {
+		case outer >= 0:
+			host = advertised[outer]
+		case apart:
+			return "", fmt.Errorf("it is in another network namespace, and no address of it is advertised")
+		case ip != nil && ip.To4() == nil:
+			host = "::1"
+		default:
+			host = "127.0.0.1"
+		}
+	}
+	return net.JoinHostPort(strings.ToLower(host), port), nil
+}
+
+// hostsOf are the hosts of URLs, each once.
+func hostsOf(urls []string) []string {
+	var hosts []string
+	for _, written := range urls {
+		u, err := url.Parse(written)
+		if err != nil || u.Hostname() == "" || slices.Contains(hosts, u.Hostname()) {
+			continue
+		}
+		if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+			continue // nobody's address
+		}
+		hosts = append(hosts, u.Hostname())
+	}
+	return hosts
+}
+
+// addAPIServer notes the secure port of an API server that runs, and its credentials for etcd.
+func (h *Host) addAPIServer(o *one) {
+	s := o.settings
+	if port := s.Value("secure-port"); o.process != nil {
+		if port == "" {
+			port = "6443"
+		}
+		bind := s.Value("bind-address")
+		if bind == "" {
+			bind = "0.0.0.0"
+		}
+		address, err := dialled("https://"+net.JoinHostPort(bind, port), []string{s.Value("advertise-address")}, o.process.apart)
+		if err == nil {
+			h.Listeners = append(h.Listeners, Listener{Address: address, Kind: audit.APIServer, Of: s})
+		}
+	}
+	h.addCredentials(o.view, "kube-apiserver's --etcd-certfile", s.Value("etcd-certfile"), s.Value("etcd-keyfile"), s.Value("etcd-cafile"))
+}
+
+// ServersOfAPIServer are the client ports that the host's API server uses, for a host that
+// has no etcd of its own.
+func (h *Host) ServersOfAPIServer() []Listener {
+	if h.APIServer == nil {
+		return nil
+	}
+	var listeners []Listener
+	for _, written := range h.APIServer.URLs("etcd-servers") {
+		if address, err := dialled(written, nil, false); err == nil && !slices.ContainsFunc(listeners, func(l Listener) bool { return l.Address == address }) {
+			listeners = append(listeners, Listener{Address: address, Kind: audit.Client})
+		}
+	}
+	return listeners
+}

@@ -1,0 +1,131 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// one is one etcd or API server of the host.
+type one struct {
+	*invocation
+	settings *audit.Settings
+}
+
+// match puts together what is one etcd: the process, which is what is real, and the static
+// Pod or unit that started it, which is how it will be after a restart.
+func (c *collector) match(running, declared []*invocation) []*one {
+	var processes, found []*one
+	for _, inv := range running {
+		p := &one{inv, inv.settings(c.hostname)}
+		p.settings.Origin = processOrigin(inv.program, p.settings.Value("name"))
+		if slices.ContainsFunc(processes, func(other *one) bool { return other.settings.Origin == p.settings.Origin }) {
+			p.settings.Origin += fmt.Sprintf(" %d", inv.process.pid)
+		}
+		processes = append(processes, p)
+	}
+	taken := make([]bool, len(processes))
+	for _, inv := range declared {
+		d := &one{inv, inv.settings(c.hostname)}
+		at := bestMatch(d, processes, taken, count(declared, inv.program) == 1 && count(running, inv.program) == 1)
+		switch {
+		case at >= 0:
+			taken[at] = true
+			processes[at].adopt(d)
+		case c.starts(inv):
+			if c.sawProcesses {
+				d.settings.Faults = append(d.settings.Faults, audit.Fault{Subject: inv.files[0].path, Reason: "no process of it runs"})
+			}
+			found = append(found, d)
+		}
+	}
+	found = append(found, processes...)
+	slices.SortStableFunc(found, func(a, b *one) int { return cmp.Compare(a.settings.Origin, b.settings.Origin) })
+	return found
+}
+
+func count(invs []*invocation, program string) int {
+	n := 0
+	for _, inv := range invs {
+		if inv.program == program {
+			n++
+		}
+	}
+	return n
+}
+
+// starts says whether something starts the program without being asked: a kubelet every
+// static Pod, systemd a unit that is enabled. A package brings units along that are not.
+func (c *collector) starts(inv *invocation) bool {
+	if inv.files[0].role != audit.UnitFile {
+		return true
+	}
+	return slices.ContainsFunc(c.enabled(), func(link string) bool { return path.Base(link) == inv.origin })
+}
+
+// bestMatch finds the process of a static Pod or unit: the one with which it shares most of
+// what can be only one etcd's. Where there is one of each, they belong together.
+func bestMatch(d *one, processes []*one, taken []bool, only bool) int {
+	best, most := -1, 0
+	for i, p := range processes {
+		if taken[i] || p.program != d.program {
+			continue
+		}
+		shared := 0
+		for _, name := range []string{"name", "data-dir", "listen-client-urls", "listen-peer-urls", "secure-port", "advertise-address"} {
+			if v := d.settings.Value(name); v != "" && v == p.settings.Value(name) {
+				shared++
+			}
+		}
+		if only {
+			shared++
+		}
+		if shared > most {
+			best, most = i, shared
+		}
+	}
+	return best
+}
+
+// adopt notes on the process where it came from, and what of that it does not run with.
+func (p *one) adopt(d *one) {
+	p.settings.Origin = d.settings.Origin
+	p.files = append(slices.Clone(d.files), p.files...)
+	p.view.mounts = d.view.mounts
+	if p.version == "" {
+		p.version, p.settings.Version = d.version, d.settings.Version
+	}
+	at := d.files[0].path
+	for _, f := range d.settings.Faults {
+		if f.Subject != "" && path.IsAbs(f.Subject) && !slices.Contains(p.settings.Faults, f) {
+			p.settings.Faults = append(p.settings.Faults, f)
+		}
+	}
+	if d.script || d.settings.Fault("") != "" {
+		return // what it would run with is not known
+	}
+	for _, name := range flagNames(d.settings) {
+		says, runs := d.settings.Values[name], p.settings.Values[name]
+		if says.Source == "" || d.settings.Fault(name) != "" || says.Value == runs.Value && runs.Source != "" {
+			continue
+		}
+		if runs.Source == "" {
+			p.differs(at, fmt.Sprintf("it says --%s=%s, and the process runs without it: restart it", name, short(says.Value)))
+			continue
+		}
+		runs.Overridden = also(runs.Overridden, fmt.Sprintf("%s says --%s=%s: the process was started without it: restart it", at, name, says.Value))
+		p.settings.Values[name] = runs
+	}
+	for _, name := range flagNames(p.settings) {
+		if p.settings.Values[name].Source != "" && d.settings.Values[name].Source == "" && d.settings.Fault(name) == "" {
+			p.differs(at, fmt.Sprintf("it does not say --%s, with which the process runs: restart it", name))
+		}
+	}
+}
+
+func (p *one) differs(at, how string) {
+	p.settings.Faults = append(p.settings.Faults, audit.Fault{Subject: at, Reason: how})
+}

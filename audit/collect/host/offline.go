@@ -1,0 +1,181 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// ReadFile works out the settings of one file alone: the manifest of a Pod, a systemd
+// service, etcd's configuration file or an environment file. No other file is looked at: the
+// paths in it are of another machine.
+func ReadFile(name string) ([]*audit.Settings, error) {
+	target, err := filepath.EvalSymlinks(name) // what the operator names may be anywhere
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", name, reason(err))
+	}
+	t, err := openTree(filepath.Dir(target))
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	data, err := t.readFile(filepath.Base(target), maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", name, reason(err))
+	}
+	invs, err := parseAny(name, data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var found []*audit.Settings
+	for _, inv := range invs {
+		if inv.program != etcd {
+			continue
+		}
+		inv.origin = name
+		s := inv.settings("")
+		found = append(found, s)
+	}
+	for _, inv := range invs {
+		if inv.program == kubeAPIServer {
+			inv.origin = name
+			for _, s := range found {
+				s.APIServer = inv.settings("")
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: no etcd in it: want a Pod that runs etcd, a systemd service of etcd, etcd's configuration file, or a file of ETCD_ variables", name)
+	}
+	return found, nil
+}
+
+// parseAny tells the kinds of file apart by what is in them.
+func parseAny(name string, data []byte) ([]*invocation, error) {
+	offline := func() *view { return &view{elsewhere: errOffline, dir: "/"} }
+	text := string(data)
+	var object struct {
+		Kind string `json:"kind"`
+	}
+	var mapping map[string]json.RawMessage
+	asJSON, yamlErr := yaml.YAMLToJSON(data)
+	isMapping := yamlErr == nil && json.Unmarshal(asJSON, &mapping) == nil && len(mapping) > 0
+	switch {
+	case hasLine(text, func(line string) bool { return line == "[Service]" }):
+		u := &unit{}
+		unitName := path.Base(filepath.ToSlash(name))
+		u.apply(parseUnit(data), specifiersOf(unitName, ""))
+		inv := u.invocation()
+		if inv == nil {
+			return nil, errors.New("a systemd service of another program than etcd")
+		}
+		inv.view = offline()
+		for _, missing := range u.environmentFiles {
+			inv.faults = append(inv.faults, audit.Fault{Reason: "the unit reads " + printable(missing) + ", which was not given"})
+		}
+		return []*invocation{inv}, nil
+	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
+		if object.Kind != "Pod" {
+			return nil, fmt.Errorf("of kind %q, and not a Pod", short(object.Kind))
+		}
+		invs, err := parsePod(data)
+		for _, inv := range invs {
+			inv.view.mounts, inv.view.elsewhere = nil, errOffline
+		}
+		return invs, err
+	case isMapping:
+		if _, _, err := parseConfigFile(name, data); err != nil {
+			return nil, fmt.Errorf("etcd does not start with it: %w", err)
+		}
+		return []*invocation{{program: etcd, view: offline(), config: data}}, nil
+	case hasLine(text, func(line string) bool { return strings.HasPrefix(line, etcdPrefix) && strings.Contains(line, "=") }):
+		return []*invocation{{program: etcd, view: offline(), env: parseEnvironmentFile(data)}}, nil
+	case yamlErr != nil:
+		return nil, fmt.Errorf("not YAML: %s", printable(yamlErr.Error()))
+	default:
+		return nil, nil
+	}
+}
+
+func hasLine(text string, is func(line string) bool) bool {
+	for line := range strings.Lines(text) {
+		if is(strings.TrimSpace(line)) {
+			return true
+		}
+	}
+	return false
+}
+
+// PodHost is what a Pod of a cluster says of the etcds in it.
+type PodHost struct {
+	Settings  []*audit.Settings
+	Listeners []Listener
+	Unreached []audit.Fault
+}
+
+// ReadPod works out the settings that a Pod, in JSON or YAML, declares for its etcds, and
+// where they are reached from elsewhere: what listens everywhere at the given address, and
+// what listens on the loopback address not at all. No file is looked at.
+func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
+	invs, err := parsePod(object)
+	if err != nil {
+		return PodHost{}, err
+	}
+	var h Host
+	var found PodHost
+	for _, inv := range invs {
+		if inv.program != etcd {
+			continue
+		}
+		inv.origin = origin
+		inv.view.mounts, inv.view.elsewhere = nil, errOffline
+		s := inv.settings(hostname)
+		found.Settings = append(found.Settings, s)
+		h.addListeners(&one{settings: s})
+	}
+	if len(found.Settings) == 0 {
+		return PodHost{}, errors.New("no etcd in it")
+	}
+	found.Unreached = h.Unreached
+	for _, l := range h.Listeners {
+		host, port, err := net.SplitHostPort(l.Address)
+		ip := net.ParseIP(host)
+		switch {
+		case err != nil:
+			continue
+		case host == "localhost" || ip != nil && ip.IsLoopback():
+			if !listensEverywhere(l.Of, port) {
+				found.Unreached = append(found.Unreached, audit.Fault{Subject: l.Address, Reason: "it is on the loopback address of " + hostname + ": run etcdsec audit run there"})
+				continue
+			}
+			l.Address = net.JoinHostPort(address, port)
+		}
+		found.Listeners = append(found.Listeners, l)
+	}
+	return found, nil
+}
+
+// listensEverywhere says whether the settings have a listener on the unspecified address at a port.
+func listensEverywhere(s *audit.Settings, port string) bool {
+	for _, flag := range []string{"listen-client-urls", "listen-client-http-urls", "listen-peer-urls", "listen-metrics-urls"} {
+		for _, written := range s.URLs(flag) {
+			u, err := url.Parse(written)
+			if err != nil || u.Port() != port {
+				continue
+			}
+			if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
+				return true
+			}
+		}
+	}
+	return false
+}

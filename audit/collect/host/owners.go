@@ -1,0 +1,54 @@
+package host
+
+import (
+	"strconv"
+	"strings"
+)
+
+// ownerNames are the host's users and groups. Those of this machine are others where a
+// mounted host is looked at.
+type ownerNames struct {
+	users, groups map[uint32]string
+}
+
+func (c *collector) ownerNames() ownerNames {
+	read := func(name string) map[uint32]string {
+		data, err := c.host.readFile(name, maxFile)
+		if err != nil {
+			c.missing(name, err)
+		}
+		return parseNames(data)
+	}
+	return ownerNames{users: read("/etc/passwd"), groups: read("/etc/group")}
+}
+
+// parseNames reads the names and numbers of passwd(5) or group(5). Of two names with one
+// number the first counts.
+func parseNames(data []byte) map[uint32]string {
+	names := map[uint32]string{}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) < 3 || fields[0] == "" {
+			continue
+		}
+		id, err := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil {
+			continue
+		}
+		if _, known := names[uint32(id)]; !known {
+			names[uint32(id)] = printable(fields[0])
+		}
+	}
+	return names
+}
+
+func (n ownerNames) user(id uint32) string { return nameOr(n.users, id) }
+
+func (n ownerNames) group(id uint32) string { return nameOr(n.groups, id) }
+
+func nameOr(names map[uint32]string, id uint32) string {
+	if name, found := names[id]; found {
+		return name
+	}
+	return strconv.FormatUint(uint64(id), 10)
+}

@@ -1,0 +1,207 @@
+package host
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// podManifest is what matters here of a static Pod (k8s.io/api/core/v1).
+type podManifest struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		Containers []podContainer `json:"containers"`
+		Volumes    []struct {
+			Name     string `json:"name"`
+			HostPath *struct {
+				Path string `json:"path"`
+			} `json:"hostPath"`
+		} `json:"volumes"`
+	} `json:"spec"`
+}
+
+type podContainer struct {
+	Name       string   `json:"name"`
+	Image      string   `json:"image"`
+	Command    []string `json:"command"`
+	Args       []string `json:"args"`
+	WorkingDir string   `json:"workingDir"`
+	Env        []struct {
+		Name      string         `json:"name"`
+		Value     string         `json:"value"`
+		ValueFrom map[string]any `json:"valueFrom"`
+	} `json:"env"`
+	EnvFrom      []map[string]any `json:"envFrom"`
+	VolumeMounts []struct {
+		Name      string `json:"name"`
+		MountPath string `json:"mountPath"`
+		SubPath   string `json:"subPath"`
+	} `json:"volumeMounts"`
+}
+
+// parsePod reads a static Pod's manifest, as the kubelet does: YAML or JSON, the first
+// document. A manifest of anything else gives nothing.
+func parsePod(data []byte) ([]*invocation, error) {
+	var pod podManifest
+	if err := yaml.Unmarshal(data, &pod); err != nil {
+		return nil, fmt.Errorf("not the YAML of a Pod: %s", printable(err.Error()))
+	}
+	if pod.Kind != "Pod" {
+		return nil, nil
+	}
+	outside := map[string]string{} // the volumes that are of the host
+	for _, v := range pod.Spec.Volumes {
+		if v.HostPath != nil && path.IsAbs(v.HostPath.Path) {
+			outside[v.Name] = path.Clean(v.HostPath.Path)
+		}
+	}
+	var found []*invocation
+	for _, container := range pod.Spec.Containers {
+		inv := container.invocation()
+		if inv == nil {
+			continue
+		}
+		inv.view = &view{elsewhere: errInImage, dir: container.WorkingDir}
+		for _, m := range container.VolumeMounts {
+			if on, ok := outside[m.Name]; ok && path.IsAbs(m.MountPath) {
+				inv.view.mounts = append(inv.view.mounts, mount{path.Clean(m.MountPath), path.Join(on, m.SubPath)})
+			}
+		}
+		found = append(found, inv)
+	}
+	return found, nil
+}
+
+// invocation is nil for a container of another program.
+func (c podContainer) invocation() *invocation {
+	inv := &invocation{version: imageVersion(c.Image)}
+	left := maxFile      // to expand to: each variable can double the one before it
+	var unknown []string // variables that the kubelet fills in
+	for _, v := range c.Env {
+		if v.ValueFrom != nil {
+			unknown = append(unknown, v.Name)
+			continue
+		}
+		inv.env = append(inv.env, variable{v.Name, expand(v.Value, inv.env, &left)})
+	}
+	argv := slices.Concat(c.Command, c.Args)
+	for i, word := range argv {
+		argv[i] = expand(word, inv.env, &left)
+	}
+	inv.program, inv.args = programIn(argv)
+	if inv.program == "" {
+		if inv.program = programInScript(argv); inv.program != "" {
+			inv.script = true
+			return inv
+		}
+		// The image's own entry point; Docker Hub's and etcd's own have one in front of the flags.
+		name := imageName(c.Image)
+		flagsOnly := len(c.Command) == 0 && !slices.ContainsFunc(c.Args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+		if !slices.Contains(programs(), name) || !flagsOnly {
+			return nil
+		}
+		inv.program, inv.args = name, argv
+	}
+	if inv.program == etcd {
+		for _, name := range unknown {
+			if flag, ok := strings.CutPrefix(name, etcdPrefix); ok {
+				inv.faults = append(inv.faults, audit.Fault{Subject: strings.ToLower(strings.ReplaceAll(flag, "_", "-")), Reason: "the kubelet fills in " + printable(name)})
+			}
+		}
+		if len(c.EnvFrom) > 0 {
+			inv.faults = append(inv.faults, audit.Fault{Reason: "the manifest takes variables from a ConfigMap or Secret (envFrom)"})
+		}
+	}
+	return inv
+}
+
+// expand puts variables into a text as Kubernetes does: $(NAME), and $$ for a dollar sign. A
+// name that is not known stays as it is, and so does every one when nothing is left of what
+// all texts together may grow by.
+func expand(text string, env []variable, left *int) string {
+	var b strings.Builder
+	for {
+		at := strings.IndexByte(text, '$')
+		if at < 0 || at+1 == len(text) {
+			return b.String() + text
+		}
+		b.WriteString(text[:at])
+		text = text[at:]
+		end := strings.IndexByte(text, ')')
+		switch {
+		case text[1] == '$':
+			b.WriteByte('$')
+			text = text[2:]
+		case text[1] == '(' && end > 0:
+			value, found := lookup(env, text[2:end])
+			if !found || len(value) > *left {
+				value = text[:end+1]
+			} else {
+				*left -= len(value)
+			}
+			b.WriteString(value)
+			text = text[end+1:]
+		default:
+			b.WriteByte('$')
+			text = text[1:]
+		}
+	}
+}
+
+// imageName is the last part of a reference, without tag and digest.
+func imageName(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	name, _, _ := strings.Cut(path.Base(image), ":")
+	return name
+}
+
+func imageVersion(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(path.Base(image), ":")
+	return releaseOf(tag)
+}
+
+// manifests finds the static Pods. The kubelet reads every file in the folder whose name
+// does not begin with a dot, whatever its extension: etcd.yaml.bak runs too.
+func (c *collector) manifests(dirs []string) []*invocation {
+	var found []*invocation
+	for _, dir := range dirs {
+		names, err := c.host.names(dir, maxNames)
+		if err != nil {
+			c.missing(dir, err)
+			continue
+		}
+		for _, name := range names {
+			if strings.HasPrefix(name, ".") {
+				continue
+			}
+			at := path.Join(dir, name)
+			if info, err := c.host.stat(at); err == nil && info.IsDir() {
+				continue
+			}
+			data, err := c.host.readFile(at, maxFile)
+			if err != nil {
+				c.fault(at, err)
+				continue
+			}
+			invs, err := parsePod(data)
+			if err != nil {
+				c.fault(at, err)
+			}
+			for _, inv := range invs {
+				inv.origin, inv.view.host = at, c.host
+				inv.files = []file{{at, audit.ManifestFile}}
+				found = append(found, inv)
+			}
+		}
+	}
+	return found
+}

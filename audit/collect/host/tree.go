@@ -1,0 +1,195 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxFile is far above a manifest, a unit or a configuration file, and bounds a trap.
+	maxFile = 1 << 20
+
+	// maxNames in a folder that is listed: /etc/ssl/certs has some hundreds.
+	maxNames = 4096
+
+	// maxLinks is what Linux follows in one path.
+	maxLinks = 40
+)
+
+// tree is a folder as the root of a host or of a container: a path and every symlink in it
+// resolve inside, as they do for a process whose root it is.
+type tree struct {
+	dir  string // on this machine
+	root *os.Root
+}
+
+func openTree(dir string) (*tree, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &tree{dir: dir, root: root}, nil
+}
+
+func (t *tree) close() {
+	if t != nil {
+		_ = t.root.Close() // it was only read
+	}
+}
+
+// resolve gives the path below the root that a path means, without symlinks. os.Root alone
+// refuses absolute symlinks, of which /etc is full, and those that lead above it, which a
+// process finds at its root.
+func (t *tree) resolve(name string) (string, error) {
+	rest := strings.Split(name, "/")
+	var at []string
+	for links := 0; len(rest) > 0; {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			at = at[:max(len(at)-1, 0)]
+			continue
+		}
+		next := path.Join(append(slices.Clip(at), part)...)
+		info, err := t.root.Lstat(next)
+		if err != nil {
+			return "", pathError("open", name, err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = append(at, part)
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", pathError("open", name, unix.ELOOP)
+		}
+		target, err := t.root.Readlink(next)
+		if err != nil {
+			return "", pathError("open", name, err)
+		}
+		if path.IsAbs(target) {
+			at = nil
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	if len(at) == 0 {
+		return ".", nil
+	}
+	return path.Join(at...), nil
+}
+
+// pathError names the path as it was asked for, not the one that os.Root was at.
+func pathError(op, name string, err error) error {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		err = inner.Err
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// onDisk is a resolved path as one of this machine.
+func (t *tree) onDisk(resolved string) string { return filepath.Join(t.dir, resolved) }
+
+// stat follows symlinks.
+func (t *tree) stat(name string) (fs.FileInfo, error) {
+	resolved, err := t.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := t.root.Lstat(resolved)
+	if err != nil {
+		return nil, pathError("stat", name, err)
+	}
+	return info, nil
+}
+
+// open opens a regular file or a folder. Anything else, such as a pipe that nobody writes
+// to, is refused without waiting for it.
+func (t *tree) open(name string, want fs.FileMode) (*os.File, error) {
+	resolved, err := t.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := t.root.OpenFile(resolved, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, pathError("open", name, err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().Type() != want {
+		err = fmt.Errorf("not a %s", map[fs.FileMode]string{0: "regular file", fs.ModeDir: "folder"}[want])
+	}
+	if err != nil {
+		_ = f.Close() // it was not read
+		return nil, pathError("open", name, err)
+	}
+	return f, nil
+}
+
+// readFile reads a regular file of at most limit bytes.
+func (t *tree) readFile(name string, limit int64) ([]byte, error) {
+	f, err := t.open(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, pathError("read", name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, pathError("read", name, fmt.Errorf("larger than %d bytes", limit))
+	}
+	return data, nil
+}
+
+// names lists a folder in order. With more names than most, it lists none.
+func (t *tree) names(name string, most int) ([]string, error) {
+	f, err := t.open(name, fs.ModeDir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(most + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, pathError("read", name, err)
+	}
+	if len(names) > most {
+		return nil, pathError("read", name, fmt.Errorf("more than %d files in it", most))
+	}
+	return sorted(names), nil
+}
+
+// readlink is the text of a symlink that is the last part of a path.
+func (t *tree) readlink(name string) (string, error) {
+	dir, err := t.resolve(path.Dir(name))
+	if err != nil {
+		return "", err
+	}
+	target, err := t.root.Readlink(path.Join(dir, path.Base(name)))
+	if err != nil {
+		return "", pathError("readlink", name, err)
+	}
+	return target, nil
+}
+
+// isProc says whether a folder is the kernel's own list of processes. Only there is
+// /proc/PID/root a link that may be followed: in a copy it would lead anywhere.
+func (t *tree) isProc(name string) bool {
+	f, err := t.open(name, fs.ModeDir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var s unix.Statfs_t
+	return unix.Fstatfs(int(f.Fd()), &s) == nil && s.Type == unix.PROC_SUPER_MAGIC
+}

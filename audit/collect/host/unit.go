@@ -1,0 +1,217 @@
+package host
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// unit is what matters here of a service.
+type unit struct {
+	execStart        [][]string
+	environment      []variable
+	environmentFiles []string // with a dash in front where one may be missing
+	workingDir       string
+}
+
+// assignment is one "Key=value" of a section of a unit.
+type assignment struct {
+	section, key, value string
+}
+
+// parseUnit reads the assignments of a unit file or drop-in: lines that end in a backslash go
+// on in the next, in between which comments are left out.
+func parseUnit(data []byte) []assignment {
+	var found []assignment
+	section, line := "", ""
+	for text := range strings.Lines(string(data)) {
+		text = strings.TrimRight(text, "\r\n")
+		trimmed := strings.TrimSpace(text)
+		if strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") || trimmed == "" && line == "" {
+			continue
+		}
+		if before, goesOn := strings.CutSuffix(text, `\`); goesOn {
+			line += before + " "
+			continue
+		}
+		line += text
+		whole := strings.TrimSpace(line)
+		line = ""
+		if strings.HasPrefix(whole, "[") && strings.HasSuffix(whole, "]") {
+			section = whole[1 : len(whole)-1]
+			continue
+		}
+		if key, value, found2 := strings.Cut(whole, "="); found2 {
+			found = append(found, assignment{section, strings.TrimSpace(key), strings.TrimSpace(value)})
+		}
+	}
+	return found
+}
+
+// apply adds what a unit file or a drop-in says. An empty value takes back what was said before.
+func (u *unit) apply(assignments []assignment, specifiers *strings.Replacer) {
+	for _, a := range assignments {
+		if a.section != "Service" {
+			continue
+		}
+		switch a.key {
+		case "ExecStart":
+			if a.value == "" {
+				u.execStart = nil
+			} else if words := splitWords(a.value); len(words) > 0 {
+				u.execStart = append(u.execStart, expandAll(words, specifiers))
+			}
+		case "Environment":
+			if a.value == "" {
+				u.environment = nil
+			}
+			for _, word := range expandAll(splitWords(a.value), specifiers) {
+				if name, value, found := strings.Cut(word, "="); found && isVariableName(name) {
+					u.environment = append(u.environment, variable{name, value})
+				}
+			}
+		case "EnvironmentFile":
+			if a.value == "" {
+				u.environmentFiles = nil
+			} else {
+				u.environmentFiles = append(u.environmentFiles, specifiers.Replace(a.value))
+			}
+		case "WorkingDirectory":
+			u.workingDir = strings.TrimPrefix(specifiers.Replace(a.value), "-")
+		}
+	}
+}
+
+func expandAll(words []string, specifiers *strings.Replacer) []string {
+	for i, word := range words {
+		words[i] = specifiers.Replace(word)
+	}
+	return words
+}
+
+// specifiersOf are the ones that are known without the running system (systemd.unit(5)).
+func specifiersOf(name, hostname string) *strings.Replacer {
+	prefix := strings.TrimSuffix(name, path.Ext(name))
+	instance := ""
+	if before, after, found := strings.Cut(prefix, "@"); found {
+		prefix, instance = before, after
+	}
+	return strings.NewReplacer("%%", "%", "%n", name, "%N", strings.TrimSuffix(name, path.Ext(name)), "%p", prefix,
+		"%i", instance, "%I", strings.ReplaceAll(instance, "-", "/"), "%H", hostname, "%l", strings.SplitN(hostname, ".", 2)[0],
+		"%S", "/var/lib", "%E", "/etc", "%t", "/run", "%C", "/var/cache", "%L", "/var/log")
+}
+
+// splitWords splits as systemd does: white space, quotes, and backslashes before the
+// characters of C (systemd.syntax(7), systemd.service(5)).
+func splitWords(text string) []string {
+	var words []string
+	var b strings.Builder
+	inWord := false
+	var quote rune
+	for i := 0; i < len(text); {
+		c, size := utf8.DecodeRuneInString(text[i:])
+		i += size
+		switch {
+		case c == '\\' && i < len(text):
+			next, size := utf8.DecodeRuneInString(text[i:])
+			i += size
+			b.WriteString(unescape(next))
+			inWord = true
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, inWord = c, true
+		case quote == 0 && strings.ContainsRune(" \t\n", c):
+			if inWord {
+				words = append(words, b.String())
+			}
+			b.Reset()
+			inWord = false
+		default:
+			b.WriteRune(c)
+			inWord = true
+		}
+	}
+	if inWord {
+		words = append(words, b.String())
+	}
+	return words
+}
+
+func unescape(c rune) string {
+	switch c {
+	case 'n':
+		return "\n"
+	case 't':
+		return "\t"
+	case 's':
+		return " "
+	case '\\', '"', '\'', ' ':
+		return string(c)
+	default:
+		return `\` + string(c)
+	}
+}
+
+// arguments puts variables into a command line: ${NAME} anywhere in a word, and $NAME as a
+// word of its own, which becomes as many words as the value has. One that is not set is empty.
+func arguments(words []string, env []variable) []string {
+	var args []string
+	left := maxFile
+	for _, word := range words {
+		if name, found := strings.CutPrefix(word, "$"); found && isVariableName(name) {
+			value, _ := lookup(env, name)
+			if left -= len(value); left >= 0 {
+				args = append(args, splitWords(value)...)
+			}
+			continue
+		}
+		args = append(args, substitute(word, env, &left))
+	}
+	return args
+}
+
+func substitute(word string, env []variable, left *int) string {
+	var b strings.Builder
+	for {
+		at := strings.IndexByte(word, '$')
+		if at < 0 || at+1 == len(word) {
+			return b.String() + word
+		}
+		b.WriteString(word[:at])
+		word = word[at+1:]
+		end := strings.IndexByte(word, '}')
+		switch {
+		case word[0] == '$':
+			b.WriteByte('$')
+			word = word[1:]
+		case word[0] == '{' && end > 0 && isVariableName(word[1:end]):
+			value, _ := lookup(env, word[1:end])
+			if *left -= len(value); *left >= 0 {
+				b.WriteString(value)
+			}
+			word = word[end+1:]
+		default:
+			b.WriteByte('$')
+		}
+	}
+}
+
+// invocation is nil for a service of another program. The environment is complete by then.
+func (u *unit) invocation() *invocation {
+	for _, words := range u.execStart {
+		command := slices.Clone(words)
+		command[0] = strings.TrimLeft(command[0], "@-:+!|")
+		expanded := append([]string{command[0]}, arguments(command[1:], u.environment)...)
+		inv := &invocation{env: u.environment}
+		if inv.program, inv.args = programIn(expanded); inv.program != "" {
+			return inv
+		}
+		if inv.program = programInScript(expanded); inv.program != "" {
+			inv.script = true
+			return inv
+		}
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package host
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// unitDirs are where systemd looks for units, the one that counts most first (systemd.unit(5)).
+func unitDirs() []string {
+	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
+
+// units finds the services. One that does not run and that nothing starts at boot says nothing
+// about this host; which of them run is known later, so that they are marked here only.
+func (c *collector) units() []*invocation {
+	var found []*invocation
+	var seen []string
+	for _, dir := range unitDirs() {
+		names, err := c.host.names(dir, maxNames)
+		if err != nil {
+			c.missing(dir, err)
+			continue
+		}
+		for _, name := range names {
+			if !strings.HasSuffix(name, ".service") || strings.HasSuffix(name, "@.service") || slices.Contains(seen, name) {
+				continue
+			}
+			seen = append(seen, name)
+			if c.isAlias(name, path.Join(dir, name)) {
+				continue
+			}
+			if inv := c.unit(name, path.Join(dir, name)); inv != nil {
+				found = append(found, inv)
+			}
+		}
+	}
+	for _, link := range c.enabled() {
+		name := path.Base(link)
+		if slices.Contains(seen, name) {
+			continue
+		}
+		seen = append(seen, name) // an instance of a template
+		if inv := c.unit(name, link); inv != nil {
+			found = append(found, inv)
+		}
+	}
+	return found
+}
+
+// isAlias says whether a unit is a link to one of another name, which is met under that.
+func (c *collector) isAlias(name, at string) bool {
+	resolved, err := c.host.resolve(at)
+	target := path.Base(resolved)
+	return err == nil && target != name && strings.HasSuffix(target, ".service") && !strings.HasSuffix(target, "@.service")
+}
+
+// enabled are the links to the services that something starts.
+func (c *collector) enabled() []string {
+	if c.enabledUnits != nil {
+		return c.enabledUnits
+	}
+	c.enabledUnits = []string{}
+	for _, dir := range unitDirs() {
+		names, err := c.host.names(dir, maxNames)
+		if err != nil {
+			continue // said where the units are looked for
+		}
+		for _, name := range names {
+			if !strings.HasSuffix(name, ".wants") && !strings.HasSuffix(name, ".requires") && !strings.HasSuffix(name, ".upholds") {
+				continue
+			}
+			links, err := c.host.names(path.Join(dir, name), maxNames)
+			if err != nil {
+				c.fault(path.Join(dir, name), err)
+			}
+			for _, link := range links {
+				if strings.HasSuffix(link, ".service") {
+					c.enabledUnits = append(c.enabledUnits, path.Join(dir, name, link))
+				}
+			}
+		}
+	}
+	return c.enabledUnits
+}
+
+// unit reads a service with its drop-ins and its environment files.
+func (c *collector) unit(name, at string) *invocation {
+	info, err := c.host.stat(at)
+	if err != nil {
+		c.missing(at, err)
+		return nil
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil // masked, by a link to /dev/null or an empty file
+	}
+	data, err := c.host.readFile(at, maxFile)
+	if err != nil {
+		c.fault(at, err)
+		return nil
+	}
+	if !namesProgram(name) && !namesProgram(string(data)) {
+		return nil
+	}
+	specifiers := specifiersOf(name, c.hostname)
+	u := &unit{}
+	u.apply(parseUnit(data), specifiers)
+	files := []file{{at, audit.UnitFile}}
+	for _, dropIn := range c.dropIns(name) {
+		data, err := c.host.readFile(dropIn, maxFile)
+		if err != nil {
+			c.fault(dropIn, err)
+			continue
+		}
+		u.apply(parseUnit(data), specifiers)
+		files = append(files, file{dropIn, audit.UnitFile})
+	}
+	if u.invocation() == nil {
+		return nil
+	}
+	more, faults := c.environmentFiles(u)
+	inv := u.invocation() // with what those files put into the command line
+	if inv == nil {
+		return nil
+	}
+	inv.origin = name
+	inv.faults = append(inv.faults, faults...)
+	inv.files = append(files, more...)
+	inv.view = &view{host: c.host, dir: path.Join("/", u.workingDir)}
+	return inv
+}
+
+func namesProgram(text string) bool {
+	return slices.ContainsFunc(programs(), func(p string) bool { return strings.Contains(text, p) })
+}
+
+// dropIns are the *.conf of NAME.d, of which the first of a name counts, in the order of
+// their names. A template's are also its instances'.
+func (c *collector) dropIns(name string) []string {
+	owners := []string{name}
+	if before, _, found := strings.Cut(name, "@"); found {
+		owners = append(owners, before+"@.service")
+	}
+	owners = append(owners, "service") // of all services
+	byName := map[string]string{}
+	var order []string
+	for _, owner := range owners {
+		for _, dir := range unitDirs() {
+			names, err := c.host.names(path.Join(dir, owner+".d"), maxNames)
+			if err != nil {
+				c.missing(path.Join(dir, owner+".d"), err)
+				continue
+			}
+			for _, n := range names {
+				if _, known := byName[n]; !known && strings.HasSuffix(n, ".conf") {
+					byName[n] = path.Join(dir, owner+".d", n)
+					order = append(order, n)
+				}
+			}
+		}
+	}
+	var paths []string
+	for _, n := range sorted(order) {
+		if info, err := c.host.stat(byName[n]); err == nil && !info.Mode().IsRegular() {
+			continue // masked
+		}
+		paths = append(paths, byName[n])
+	}
+	return paths
+}
+
+// environmentFiles reads them in order; what they say counts more than Environment=.
+func (c *collector) environmentFiles(u *unit) ([]file, []audit.Fault) {
+	var files []file
+	var faults []audit.Fault
+	for _, pattern := range u.environmentFiles {
+		pattern, optional := strings.CutPrefix(pattern, "-")
+		for _, at := range c.glob(pattern) {
+			data, err := c.host.readFile(at, maxFile)
+			switch {
+			case err == nil:
+				u.environment = append(u.environment, parseEnvironmentFile(data)...)
+				files = append(files, file{at, audit.EnvFile})
+			case !optional || !notThere(err):
+				faults = append(faults, audit.Fault{Subject: at, Reason: reason(err)}, audit.Fault{Reason: "the environment file " + at + " could not be read: " + reason(err)})
+			}
+		}
+	}
+	return files, faults
+}
+
+// glob expands a pattern in the last part of a path, where systemd's users have them.
+func (c *collector) glob(pattern string) []string {
+	pattern = path.Clean(pattern)
+	if !strings.ContainsAny(pattern, "*?[") {
+		return []string{pattern}
+	}
+	names, err := c.host.names(path.Dir(pattern), maxNames)
+	if err != nil {
+		c.missing(path.Dir(pattern), err)
+		return nil
+	}
+	var matching []string
+	for _, name := range names {
+		if matches, err := path.Match(path.Base(pattern), name); err == nil && matches {
+			matching = append(matching, path.Join(path.Dir(pattern), name))
+		}
+	}
+	return matching
+}

@@ -1,0 +1,128 @@
+package host
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// view is what one program sees of the files: the host's, its container's by
+// /proc/PID/root, or, of a static Pod that does not run, what its volumes bring in.
+type view struct {
+	host *tree
+	own  *tree  // by /proc/PID/root; nil if it was not seen
+	at   string // of own, as a path on the host
+
+	// elsewhere is why a file that no volume brings in cannot be looked at; nil where the
+	// host's files are the program's own.
+	elsewhere error
+	mounts    []mount
+	dir       string // its working directory
+}
+
+// mount is a hostPath volume in a container.
+type mount struct {
+	inside, outside string
+}
+
+// place is where a file is.
+type place struct {
+	tree *tree
+	path string // in the tree
+	host string // as a path on the host
+}
+
+var (
+	errInImage = errors.New("it is in the container's image, or in a volume that is not of the host")
+	errOffline = errors.New("only the given file is read")
+)
+
+// abs is a path of the program as an absolute one.
+func (v *view) abs(name string) string {
+	if name == "" || path.IsAbs(name) {
+		return path.Clean(name)
+	}
+	return path.Join("/", v.dir, name)
+}
+
+// find says where a file of the program is. The path on the host is the one that leads to
+// the same file there.
+func (v *view) find(name string) (place, error) {
+	name = v.abs(name)
+	outside, mounted := v.outside(name)
+	switch {
+	case v.own != nil:
+		p := place{tree: v.own, path: name, host: v.at + name}
+		info, err := v.own.stat(name)
+		if err != nil {
+			p.host = outside
+			return p, err
+		}
+		for _, candidate := range []string{name, outside} {
+			if same, err := v.host.stat(candidate); err == nil && os.SameFile(same, info) {
+				p.host = candidate
+				break
+			}
+		}
+		return p, nil
+	case v.elsewhere != nil && !mounted:
+		return place{host: name}, v.elsewhere
+	default:
+		p := place{tree: v.host, path: outside, host: outside}
+		_, err := v.host.stat(outside)
+		return p, err
+	}
+}
+
+// outside maps a path in a container to the host, by the innermost volume.
+func (v *view) outside(name string) (string, bool) {
+	best := -1
+	for i, m := range v.mounts {
+		if below(name, m.inside) && (best < 0 || len(m.inside) > len(v.mounts[best].inside)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return name, false
+	}
+	return path.Join(v.mounts[best].outside, strings.TrimPrefix(name, v.mounts[best].inside)), true
+}
+
+func below(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
+}
+
+func (v *view) readFile(name string, limit int64) ([]byte, error) {
+	p, err := v.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return p.tree.readFile(p.path, limit)
+}
+
+// modified is when a file was last written; zero if that is not known.
+func (v *view) modified(name string) time.Time {
+	p, err := v.find(name)
+	if err != nil {
+		return time.Time{}
+	}
+	info, err := p.tree.stat(p.path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// reason is why a file could not be looked at, without its path, which is said beside it.
+func reason(err error) string {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		err = inner.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "it is not there"
+	}
+	return err.Error()
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/collect/host"
+)
+
+// auditHostFlags are the flags of an audit that looks at files and processes.
+type auditHostFlags struct {
+	host      bool
+	root      string
+	manifests []string
+	settings  []string
+}
+
+func (flags *auditHostFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&flags.host, "host", false, "also audit the etcds of this host, beside the endpoints that are given")
+	f.StringVar(&flags.root, "root", "", "`dir` where the host's root is mounted, such as /host in a container (default /)")
+	f.StringArrayVar(&flags.manifests, "manifests", nil, "`dir` of static Pods on the host, beside the usual ones; may be repeated")
+	f.StringArrayVar(&flags.settings, "settings", nil, "`file` to judge alone: a Pod, a systemd service, etcd's configuration or environment file; may be repeated")
+	_ = cmd.MarkFlagDirname("root") // only completion; fails for unknown flags
+}
+
+// onHost says whether the host is to be looked at: somebody asked, or nothing else was asked for.
+func (flags auditRunFlags) onHost() bool {
+	given := len(flags.endpoints) + len(flags.peers) + len(flags.metrics) + len(flags.hosts.settings)
+	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec == ""
+}
+
+// hostAudit is what an audit gets from files and processes.
+type hostAudit struct {
+	endpoints []collect.Endpoint
+	configs   []*audit.Target
+	found     *host.Host // nil if the host was not looked at
+}
+
+// lookAround reads the files that are given, and looks at the host where that is wanted. The
+// endpoints are the given ones, with the settings of those that are the host's, and the host's own.
+func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
+	h := &hostAudit{endpoints: given}
+	for _, path := range flags.hosts.settings {
+		found, err := host.ReadFile(path)
+		if err != nil {
+			return nil, failure(err, "")
+		}
+		for _, s := range found {
+			h.configs = append(h.configs, &audit.Target{Address: s.Origin, Kind: audit.Config, Now: now, Settings: s})
+		}
+	}
+	if !flags.onHost() {
+		return h, nil
+	}
+	found, err := host.Find(ctx, host.Config{Root: flags.hosts.root, Manifests: flags.hosts.manifests})
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	h.found = found
+	for _, f := range found.Faults {
+		a.narrate("warning: %s: %s", f.Subject, f.Reason)
+	}
+	for _, f := range found.Unreached {
+		a.narrate("warning: %s is not audited: %s", f.Subject, f.Reason)
+	}
+	minTLS, err := minTLSVersion(flags.minTLS)
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	for _, s := range found.Etcds {
+		h.configs = append(h.configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
+	}
+	listeners := found.Listeners
+	if len(found.Etcds) == 0 {
+		listeners = slices.Concat(listeners, found.ServersOfAPIServer())
+	}
+	for _, l := range listeners {
+		h.add(l, flags, minTLS)
+	}
+	if len(h.endpoints)+len(h.configs) == 0 {
+		return nil, nothingFound(found)
+	}
+	return h, nil
+}
+
+// add brings the host's listener to the endpoints. One that does not run on this machine, but
+// is told by the files of a mounted one, is not dialled: at its address there may be another.
+func (h *hostAudit) add(l host.Listener, flags auditRunFlags, minTLS uint16) {
+	at := slices.IndexFunc(h.endpoints, func(e collect.Endpoint) bool { return e.Address == l.Address })
+	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
+	switch {
+	case at >= 0 && l.Kind != audit.APIServer:
+		h.endpoints[at].Settings = l.Of
+	case at >= 0 || mounted && (l.Of == nil || !l.Of.Running):
+	default:
+		e := collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, MinTLSVersion: minTLS}
+		if l.Kind != audit.APIServer {
+			e.Settings = l.Of
+		}
+		h.endpoints = append(h.endpoints, e)
+	}
+}
+
+// nothingFound is of a host without etcd, or of one that could not be looked at.
+func nothingFound(found *host.Host) error {
+	err := errors.New("nothing to audit: neither etcd nor kube-apiserver was found on " + found.Name +
+		", by process, static Pod or systemd unit; give -f cluster.yaml or an endpoint")
+	if len(found.Faults) > 0 {
+		return failure(err, "sudo etcdsec audit run   # what could not be read is above")
+	}
+	return usageError(err, "etcdsec audit run 10.0.0.11:2379")
+}
+
+// credentials are the given ones, or else the first of the host's that can be loaded.
+func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Time) (collect.Credentials, error) {
+	if found == nil || flags.store+flags.certPath+flags.keyPath != "" {
+		return auditCredentials(flags, now)
+	}
+	for _, c := range found.Credentials {
+		own := flags
+		own.certPath, own.keyPath = c.Cert, c.Key
+		if own.caPath == "" {
+			own.caPath = c.Bundle
+		}
+		credentials, err := auditCredentials(own, now)
+		if err != nil {
+			a.narrate("warning: %s is not presented: %v", c.From, err)
+			continue
+		}
+		a.narrate("presenting %s: %s", c.From, c.Cert)
+		return credentials, nil
+	}
+	return auditCredentials(flags, now)
+}
