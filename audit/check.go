@@ -66,6 +66,7 @@ type Outcome struct {
 	Evidence    string    // of a pass, a skip or an unknown
 	Findings    []Finding // of a fail
 	Remediation string    // in place of the check's, where the target says more exactly what to do
+	Severity    Severity  // in place of the check's, where what was found is worth less; empty if it is not
 }
 
 // Passed is the outcome of a target in order; evidence says how that was seen.

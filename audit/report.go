@@ -98,6 +98,9 @@ func judge(c Check, t *Target) Result {
 	if o.Remediation != "" {
 		r.Remediation = o.Remediation
 	}
+	if o.Severity != "" {
+		r.Severity = o.Severity
+	}
 	r.Remediation = addressed(r.Remediation, t)
 	var seen []string
 	for _, f := range o.Findings {

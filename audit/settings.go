@@ -2,8 +2,11 @@ package audit
 
 import (
 	"io/fs"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Settings are what a program on a host was told, by flags, environment and configuration
@@ -28,6 +31,9 @@ type Settings struct {
 	APIServer *Settings
 	// Encryption is what the API server's --encryption-provider-config says; nil if it was not read.
 	Encryption []EncryptedResources
+	// Sandbox is what the static Pod or the systemd unit takes away from the program; nil if
+	// neither was read.
+	Sandbox *Sandbox
 }
 
 // Setting is one effective setting.
@@ -55,11 +61,36 @@ type File struct {
 	UID, GID     uint32
 	Owner, Group string // the names; the numbers where there is no name
 	Reason       string // why it could not be looked at; empty if it was
+
+	Flags []string // that name it, without dashes; none of one that only lies beside such a file
+
 	// Certificate is set for a PEM file with certificates, PrivateKey for one with a private
 	// key. The key itself is never kept.
 	Certificate, PrivateKey bool
 	Unread                  string // why what is in it is not known, for a file that holds or may hold PEM; empty if it is
 	IsCA                    bool   // the first certificate is a CA's, or the key belongs to a CA's certificate beside it
+	// PublicKeys are the SHA-256 hashes, in hex, of the SubjectPublicKeyInfo of each
+	// certificate in it, in their order.
+	PublicKeys []string
+	CRL        *RevocationList // what is in a CRLFile; nil if it was not read
+}
+
+// RevocationList is what a file with a CRL holds.
+type RevocationList struct {
+	PEM        bool      // and not DER
+	Fault      string    // why it does not parse as either; empty if it does
+	NextUpdate time.Time // zero if it names none
+}
+
+// Sandbox is what keeps a program from the rest of its host.
+type Sandbox struct {
+	By FileRole // ManifestFile or UnitFile
+	// Values are as written, of what was written. Of a unit by the names of systemd's
+	// directives ("NoNewPrivileges"), drop-ins included, a list's items separated by blanks.
+	// Of a Pod by the names of the container's securityContext, with the Pod's where the
+	// container has none ("runAsNonRoot", "seccompProfile.type", "capabilities.drop" with
+	// commas), and "hostPID" and "hostIPC" of the Pod's spec.
+	Values map[string]string
 }
 
 // FileRole is what a file is for.
@@ -76,6 +107,7 @@ const (
 	CertFile      FileRole = "certificate"
 	KeyFile       FileRole = "private key"
 	EncryptionKey FileRole = "encryption configuration"
+	CRLFile       FileRole = "revocation list"
 )
 
 // EncryptedResources is one entry of an EncryptionConfiguration. It holds no key.
@@ -121,4 +153,17 @@ func (s *Settings) Fault(subject string) string {
 		}
 	}
 	return ""
+}
+
+// File is the file that a setting names. Inside a container its path may be another one than
+// on the host, so the collector says which flags name it.
+func (s *Settings) File(flag string) (File, bool) {
+	at := slices.IndexFunc(s.Files, func(f File) bool { return slices.Contains(f.Flags, flag) })
+	if value := s.Value(flag); at < 0 && path.IsAbs(value) {
+		at = slices.IndexFunc(s.Files, func(f File) bool { return f.Path == path.Clean(value) })
+	}
+	if at < 0 {
+		return File{}, false
+	}
+	return s.Files[at], true
 }

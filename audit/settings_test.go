@@ -6,6 +6,28 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
+// The file of a setting is the one that the collector says, wherever it lies on the host; else
+// the one of that path.
+func TestSettingsFile(t *testing.T) {
+	s := &audit.Settings{
+		Values: map[string]audit.Setting{
+			"trusted-ca-file": {Value: "/pki/ca.crt"}, "peer-trusted-ca-file": {Value: "/pki/../pki/peer-ca.crt"},
+			"cert-file": {Value: "server.crt"}, "key-file": {Value: "/pki/server.key"},
+		},
+		Files: []audit.File{
+			{Path: "/pki/ca.crt"}, {Path: "/host/pki/ca.crt", Flags: []string{"client-ca-file", "trusted-ca-file"}},
+			{Path: "/pki/peer-ca.crt"}, {Path: "server.crt"},
+		},
+	}
+	for flag, want := range map[string]string{
+		"trusted-ca-file": "/host/pki/ca.crt", "peer-trusted-ca-file": "/pki/peer-ca.crt", "cert-file": "", "key-file": "", "not-set": "",
+	} {
+		if got, found := s.File(flag); got.Path != want || found != (want != "") {
+			t.Errorf("%s: got %q, want %q", flag, got.Path, want)
+		}
+	}
+}
+
 // A fault of all settings is one of those that nobody was seen to make, and of no file.
 func TestSettingsFault(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,8 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/certificates"
+	"github.com/etcdsec/etcdsec/audit/config"
+	"github.com/etcdsec/etcdsec/audit/files"
 	"github.com/etcdsec/etcdsec/audit/listeners"
 	"github.com/etcdsec/etcdsec/audit/members"
 	"github.com/etcdsec/etcdsec/audit/transport"
@@ -40,6 +42,27 @@ func All() []audit.Check {
 		certificates.CertSANMismatch(),
 		members.MemberURLPlaintext(),
 		members.VersionVulnerable(),
+		config.ClientTLS(),
+		config.ClientCertAuth(),
+		config.AutoTLS(),
+		config.PeerTLS(),
+		config.PeerCertAuth(),
+		config.PeerAutoTLS(),
+		config.UniqueCA(),
+		config.APIServerEtcd(),
+		config.Encryption(),
+		config.CRLFormat(),
+		config.CRLBypass(),
+		config.TLS(),
+		config.LogLevel(),
+		config.UnsafeNoFsync(),
+		config.Quota(),
+		config.Sandbox(),
+		config.IntentVsReality(),
+		files.FileMode(),
+		files.FileOwner(),
+		files.CAKeyOnNode(),
+		files.KeyWorldReadable(),
 	}
 }
 

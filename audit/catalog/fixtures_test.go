@@ -28,7 +28,8 @@ const day = 24 * time.Hour
 
 func fixtures(t *testing.T) []fixture {
 	t.Helper()
-	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), certificateFixtures(t), memberFixtures(t))
+	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), certificateFixtures(t), memberFixtures(t),
+		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t))
 }
 
 // chain is a leaf for 192.0.2.1 and etcd-0.example.internal with a CA as issuer, so long before and after fixtureTime.

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// ClientTLS finds client listeners that are not all set up for TLS.
+func ClientTLS() audit.Check {
+	return audit.Check{
+		ID:       "config-client-tls",
+		Title:    "The client listeners are not all set up for TLS",
+		Severity: audit.Critical,
+		Rationale: "Everything that Kubernetes stores crosses the client port. --cert-file and --key-file do nothing for a " +
+			"listener whose URL is http://, also where the same port has an https:// URL.",
+		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by " +
+			"etcd's own rules, its defaults included.",
+		Remediation: "Set a certificate and leave no http:// URL, then restart the member:\n" +
+			"--listen-client-urls=https://ADDRESS:2379 --cert-file=server.crt --key-file=server.key",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
+		Applies:    audit.On(audit.Config),
+		Run:        askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate),
+	}
+}
+
+// plaintextURLs asks whether a listener of the side has no TLS.
+func (s side) plaintextURLs(r *reading) {
+	listeners := s.listeners(r)
+	for _, l := range listeners {
+		switch {
+		case !l.plaintext():
+		case l.loopback():
+			r.found("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
+		default:
+			r.found("plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
+		}
+	}
+	if len(r.findings) == 0 {
+		r.saw(fmt.Sprintf("no %s URL is http:// (%s)", s.kind, r.written(s.listen)))
+	}
+}
+
+func (s side) flagOf(l listener) string {
+	if l.httpOnly {
+		return "listen-client-http-urls"
+	}
+	return s.listen
+}
+
+// serverCertificate asks what certificate the listeners with TLS serve.
+func (s side) serverCertificate(r *reading) {
+	if !anyTLS(s.listeners(r)) {
+		return
+	}
+	cert, key := s.flag("cert-file"), s.flag("key-file")
+	switch s.certificate(r) {
+	case fromFiles:
+		r.saw(r.written(cert) + ", " + r.written(key))
+	case generated:
+		r.saw("etcd generates its certificate (" + r.written(s.flag("auto-tls")) + ")")
+	case halfPair:
+		r.found("half-pair", "etcd does not start: "+r.written(cert)+", "+r.written(key))
+	case noCertificate:
+		r.found("no-certificate", "etcd does not start: there is an https:// URL, and "+r.written(cert)+", "+r.written(key))
+	}
+}

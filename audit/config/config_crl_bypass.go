@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CRLBypass finds an etcd whose release forgets the revocation list over gRPC.
+func CRLBypass() audit.Check {
+	return audit.Check{
+		ID:       "config-crl-bypass",
+		Title:    "Revoked certificates are let in over gRPC",
+		Severity: audit.High,
+		Rationale: "With --listen-client-http-urls the other client URLs speak gRPC alone, and affected releases check the " +
+			"revocation list on the HTTP ones only: a revoked certificate reads and writes everything (GHSA-3wh4-j44w-pg92).",
+		Method: "Reads the effective --listen-client-http-urls and --client-crl-file, and compares the release of etcd " +
+			"with those of the advisory.",
+		Remediation: "Upgrade etcd to 3.5.32, 3.6.13 or 3.7, or serve gRPC and HTTP on the same URLs:\n" +
+			"--listen-client-http-urls= --listen-client-urls=https://ADDRESS:2379",
+		References: []string{"NIST 800-53 SI-2", "NIST 800-53 IA-5(2)", "GHSA-3wh4-j44w-pg92"},
+		Applies:    audit.On(audit.Config),
+		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
+			o := ask(s, crlOverGRPC)
+			if o.Verdict == audit.Pass && o.Evidence == "" {
+				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).written("client-crl-file"))
+			}
+			return o
+		}),
+	}
+}
+
+func crlOverGRPC(r *reading) {
+	const split = "listen-client-http-urls"
+	if !clientSide().checksCRL(r) {
+		return
+	}
+	if r.value(split) == "" {
+		r.saw("gRPC and HTTP have the same listeners: " + r.written(split))
+		return
+	}
+	version := r.settings.Version
+	switch affected, known := within(version, crlBypassed()); {
+	case !known:
+		r.doubts(fmt.Sprintf("%s, and whether the release forgets the revocation list then is not known (%q)", r.written(split), version))
+	case affected:
+		r.found("bypassed", fmt.Sprintf("etcd %s does not check %s over gRPC: %s", version, r.written("client-crl-file"), r.written(split)))
+	default:
+		r.saw(fmt.Sprintf("etcd %s checks the list over gRPC too", version))
+	}
+}

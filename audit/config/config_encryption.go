@@ -1,0 +1,111 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Encryption finds a kube-apiserver that does not encrypt Secrets, or not well.
+func Encryption() audit.Check {
+	return audit.Check{
+		ID:       "config-encryption",
+		Title:    "Secrets are not set up to be encrypted well at rest",
+		Severity: audit.High,
+		Rationale: "Who reads etcd's data dir, a backup or a disk that was thrown away reads every Secret that is not " +
+			"encrypted. Only the first provider of the first entry that covers Secrets encrypts; a benchmark that looks for " +
+			"the flag passes a configuration that writes plaintext.",
+		Method: "Reads the resources and providers of the file of --encryption-provider-config, never its keys, and finds " +
+			"the provider that encrypts a Secret that is written now.",
+		Remediation: "Encrypt Secrets with KMS v2, or with secretbox, and rewrite the ones that are stored:\n" +
+			"--encryption-provider-config=/etc/kubernetes/encryption/config.yaml\n" +
+			"kubectl get secrets --all-namespaces -o json | kubectl replace -f -",
+		References: []string{
+			"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "STIG V-274882",
+			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
+		},
+		Applies: audit.On(audit.Config),
+		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
+			return worth(ask(s, secretsEncrypted), encryptionSeverity)
+		}),
+	}
+}
+
+// provider is what Kubernetes' documentation says of one ("Encrypting Confidential Data at Rest").
+type provider struct {
+	name, code, fault string // no code: in order
+	severity          audit.Severity
+}
+
+func providers() []provider {
+	return []provider{
+		{"identity", "identity-first", "which writes plaintext", audit.High},
+		{"aescbc", "aescbc", "whose padding can be used to decrypt, and which authenticates nothing", audit.Medium},
+		{"aesgcm", "aesgcm", "whose key must be replaced before 200,000 writes", audit.Medium},
+		{"kms v1", "kms-v1", "which is deprecated and off by default since Kubernetes 1.29", audit.Medium},
+		{name: "secretbox"},
+		{name: "kms v2"},
+	}
+}
+
+func encryptionSeverity(code string) audit.Severity {
+	for _, p := range providers() {
+		if p.code == code {
+			return p.severity
+		}
+	}
+	return audit.High
+}
+
+func secretsEncrypted(r *reading) {
+	const flag = "encryption-provider-config"
+	path := r.value(flag)
+	if path == "" {
+		r.found("not-configured", "kube-apiserver stores Secrets in plaintext: "+r.written(flag))
+		return
+	}
+	file, _ := r.settings.File(flag)
+	for _, at := range []string{path, file.Path} {
+		if reason := r.settings.Fault(at); reason != "" {
+			r.doubts(fmt.Sprintf("%s: %s", at, reason))
+		}
+	}
+	if r.settings.Encryption == nil {
+		r.doubts(fmt.Sprintf("the file of %s was not read%s", r.written(flag), because(file)))
+		return
+	}
+	at := slices.IndexFunc(r.settings.Encryption, coversSecrets)
+	if at < 0 {
+		var listed []string
+		for _, e := range r.settings.Encryption {
+			listed = append(listed, e.Resources...)
+		}
+		r.found("secrets-not-covered", fmt.Sprintf("%s is about %q and leaves Secrets in plaintext", path, listed))
+		return
+	}
+	order := r.settings.Encryption[at].Providers
+	if len(order) == 0 {
+		r.doubts(path + " names no provider for Secrets, and kube-apiserver does not start with it")
+		return
+	}
+	known := slices.IndexFunc(providers(), func(p provider) bool { return p.name == order[0] })
+	switch {
+	case known < 0:
+		r.doubts(fmt.Sprintf("%s encrypts Secrets with %q, of which nothing is known here", path, order[0]))
+	case providers()[known].code != "":
+		p := providers()[known]
+		r.found(p.code, fmt.Sprintf("%s writes Secrets with %s, %s; its providers are %s", path, p.name, p.fault, strings.Join(order, ", ")))
+	default:
+		r.saw(fmt.Sprintf("%s writes Secrets with %s", path, order[0]))
+	}
+}
+
+// coversSecrets says whether an entry is about Secrets: by name, as one of the core group,
+// or as one of all.
+func coversSecrets(e audit.EncryptedResources) bool {
+	return slices.ContainsFunc(e.Resources, func(resource string) bool {
+		return slices.Contains([]string{"secrets", "*.", "*.*"}, resource)
+	})
+}

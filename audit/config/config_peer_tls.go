@@ -1,0 +1,22 @@
+package config
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// PeerTLS finds peer listeners that are not all set up for TLS.
+func PeerTLS() audit.Check {
+	return audit.Check{
+		ID:       "config-peer-tls",
+		Title:    "The peer listeners are not all set up for TLS",
+		Severity: audit.Critical,
+		Rationale: "The peer port obeys no RBAC: without TLS, who reaches it reads the whole log and can act as a member. " +
+			"--peer-cert-file and --peer-key-file do nothing for a listener whose URL is http://.",
+		Method: "Works out the effective peer URLs and certificate from flags, environment and configuration file by " +
+			"etcd's own rules, its defaults included.",
+		Remediation: "Set a certificate and leave no http:// URL, restart the member, then update its peer URL:\n" +
+			"--listen-peer-urls=https://ADDRESS:2380 --peer-cert-file=peer.crt --peer-key-file=peer.key\n" +
+			"etcdctl member update MEMBER_ID --peer-urls=https://ADDRESS:2380",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
+		Applies:    audit.On(audit.Config),
+		Run:        askEtcd(peerSide().plaintextURLs, peerSide().serverCertificate),
+	}
+}

@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// largestQuota is the most that etcd suggests (MaxQuotaBytes in server/storage/quota.go).
+const largestQuota = 8 << 30
+
+// Quota finds an etcd whose database may grow without a sensible limit.
+func Quota() audit.Check {
+	return audit.Check{
+		ID:       "config-quota",
+		Title:    "The database may grow without a sensible limit",
+		Severity: audit.Medium,
+		Rationale: "The quota stops a client that writes without end before the disk is full. A full disk stops the member " +
+			"and can damage its log; a database far above 8 GiB restarts and recovers too slowly.",
+		Method: "Reads the effective --quota-backend-bytes. A negative one is no quota; 0, or none, is etcd's own of 2 GiB; " +
+			"etcd suggests no more than 8 GiB.",
+		Remediation: "Set a quota that the disk has room for, and restart the member:\n" +
+			"--quota-backend-bytes=8589934592",
+		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CM-6"},
+		Applies:    audit.On(audit.Config),
+		Run:        askEtcd(quota),
+	}
+}
+
+func quota(r *reading) {
+	const flag = "quota-backend-bytes"
+	var bytes int64
+	if value := r.value(flag); value != "" {
+		var err error
+		if bytes, err = strconv.ParseInt(value, 0, 64); err != nil {
+			r.doubts(fmt.Sprintf("--%s: %q is no number of bytes", flag, value))
+			return
+		}
+	}
+	switch {
+	case bytes < 0:
+		r.found("no-quota", "there is no quota: "+r.written(flag))
+	case bytes > largestQuota:
+		r.found("too-large", fmt.Sprintf("the quota is above %d GiB: %s", largestQuota>>30, r.written(flag)))
+	case bytes == 0:
+		r.saw("the quota is etcd's own of 2 GiB: " + r.written(flag))
+	default:
+		r.saw(r.written(flag))
+	}
+}

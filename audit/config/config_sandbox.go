@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Sandbox finds an etcd that could do more on its host than it needs to.
+func Sandbox() audit.Check {
+	return audit.Check{
+		ID:       "config-sandbox",
+		Title:    "etcd may do more on its host than it needs to",
+		Severity: audit.High,
+		Rationale: "etcd needs its ports, its certificates and its data dir. Whatever else it may do is what a flaw in it " +
+			"is worth to an attacker: a privileged container or a root service without limits is the whole node.",
+		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. " +
+			"What kubeadm leaves open is of low severity; what it does not is of high.",
+		Remediation: "Render a manifest or unit that leaves etcd what it needs, and put it in place of yours:\n" +
+			"etcdsec bootstrap -f cluster.yaml DIR",
+		References: []string{"NSA/CISA Kubernetes Hardening Guide v1.2: Pod security", "NIST 800-53 AC-6", "NIST 800-53 CM-7", "NIST 800-53 SC-39"},
+		Applies:    audit.On(audit.Config),
+		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
+			switch {
+			case s.Sandbox == nil:
+				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
+			case s.Sandbox.By == audit.ManifestFile:
+				return worth(podSandbox(s.Sandbox.Values), sandboxSeverity)
+			default:
+				return worth(unitSandbox(s.Sandbox.Values), sandboxSeverity)
+			}
+		}),
+	}
+}
+
+func sandboxSeverity(code string) audit.Severity {
+	if slices.Contains([]string{"privileged", "host-namespaces", "strong-capabilities", "seccomp-off"}, code) {
+		return audit.High
+	}
+	return audit.Low
+}
+
+// strongCapabilities are those with which a container can leave its host in the attacker's
+// hands (capabilities(7)). No runtime gives them by itself.
+func strongCapabilities() []string {
+	return []string{"ALL", "BPF", "DAC_READ_SEARCH", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"}
+}
+
+// podSandbox judges the securityContext of a container.
+func podSandbox(values map[string]string) audit.Outcome {
+	is := func(name, value string) bool { return strings.EqualFold(values[name], value) }
+	list := func(name string) []string {
+		return strings.FieldsFunc(strings.ToUpper(values[name]), func(c rune) bool { return c == ',' || c == ' ' })
+	}
+	var findings []audit.Finding
+	found := func(code, text string) { findings = append(findings, audit.Finding{Code: code, Text: text}) }
+
+	if is("privileged", "true") {
+		found("privileged", "the container is privileged: root in it is root on the host")
+	}
+	if is("hostPID", "true") || is("hostIPC", "true") {
+		found("host-namespaces", "the Pod shares the processes or the IPC of the host")
+	}
+	added := slices.DeleteFunc(list("capabilities.add"), func(c string) bool {
+		return !slices.Contains(strongCapabilities(), strings.TrimPrefix(c, "CAP_"))
+	})
+	if len(added) > 0 {
+		found("strong-capabilities", "the container has capabilities that are worth the host: "+strings.Join(added, ", "))
+	}
+	switch profile := values["seccompProfile.type"]; profile {
+	case "RuntimeDefault", "Localhost":
+	case "Unconfined":
+		found("seccomp-off", "the container may make every system call (seccomp Unconfined)")
+	default:
+		found("seccomp", "no seccomp profile is set")
+	}
+	if !is("allowPrivilegeEscalation", "false") {
+		found("privilege-escalation", "allowPrivilegeEscalation is not false")
+	}
+	if !is("readOnlyRootFilesystem", "true") {
+		found("writable-root", "readOnlyRootFilesystem is not true")
+	}
+	root := !is("runAsNonRoot", "true") && (values["runAsUser"] == "" || values["runAsUser"] == "0")
+	if !slices.Contains(list("capabilities.drop"), "ALL") {
+		found("capabilities", "capabilities.drop is not ALL")
+		if root {
+			// Without capabilities root is a user like another, whose files are its own.
+			found("root", "the container runs as root with capabilities")
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed("the container has no capabilities, cannot gain any, and writes nowhere but to its volumes")
+}
+
+// directive is one of systemd.exec(5) with the values of it that limit etcd as it can be.
+type directive struct {
+	name, code string
+	accepted   []string
+	what       string // is the case where it has none of them
+}
+
+func directives() []directive {
+	on := []string{"yes", "true", "on", "1"}
+	return []directive{
+		{"NoNewPrivileges", "new-privileges", on, "etcd may gain privileges"},
+		{"ProtectSystem", "writable-system", append([]string{"strict", "full"}, on...), "etcd may write to the system's files"},
+		{"ProtectHome", "homes", append([]string{"read-only", "tmpfs"}, on...), "etcd may read and write homes"},
+		{"PrivateTmp", "tmp", append([]string{"disconnected"}, on...), "etcd shares /tmp with every process"},
+		{"PrivateDevices", "devices", on, "etcd may open devices"},
+		{"ProtectKernelTunables", "kernel-tunables", on, "etcd may change settings of the kernel"},
+		{"ProtectKernelModules", "kernel-modules", on, "etcd may load modules"},
+		{"ProtectControlGroups", "control-groups", on, "etcd may change control groups"},
+	}
+}
+
+// impliedByDynamicUser are what DynamicUser= brings (systemd.exec(5)).
+func impliedByDynamicUser() []string {
+	return []string{"NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp"}
+}
+
+func unitSandbox(values map[string]string) audit.Outcome {
+	var findings []audit.Finding
+	dynamic := accepted(values["DynamicUser"], []string{"yes", "true", "on", "1"})
+	if user := values["User"]; !dynamic && (user == "" || user == "root" || user == "0") {
+		// Root without capabilities owns its files and no more.
+		if limit, set := values["CapabilityBoundingSet"]; !set || limit != "" {
+			findings = append(findings, audit.Finding{Code: "root", Text: "etcd runs as root with capabilities (User= and CapabilityBoundingSet=)"})
+		}
+	}
+	for _, d := range directives() {
+		if accepted(values[d.name], d.accepted) || dynamic && slices.Contains(impliedByDynamicUser(), d.name) {
+			continue
+		}
+		written := d.name + "= is not set"
+		if value, set := values[d.name]; set {
+			written = d.name + "=" + value
+		}
+		findings = append(findings, audit.Finding{Code: d.code, Text: fmt.Sprintf("%s (%s)", d.what, written)})
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed(fmt.Sprintf("etcd is no root, and %d directives limit it", len(directives())))
+}
+
+func accepted(value string, values []string) bool {
+	return slices.Contains(values, strings.ToLower(strings.TrimSpace(value)))
+}

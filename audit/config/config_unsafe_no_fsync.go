@@ -1,0 +1,25 @@
+package config
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// UnsafeNoFsync finds an etcd that does not wait for its disk.
+func UnsafeNoFsync() audit.Check {
+	return audit.Check{
+		ID:       "config-unsafe-no-fsync",
+		Title:    "Writes are acknowledged before they are on disk",
+		Severity: audit.High,
+		Rationale: "With --unsafe-no-fsync a power failure loses writes that etcd has acknowledged. A member that forgets " +
+			"what it voted for can lose or fork the data of the whole cluster.",
+		Method:      "Reads the effective --unsafe-no-fsync, which no benchmark and no probe over the network sees.",
+		Remediation: "Leave it out, and restart the member:\n--unsafe-no-fsync=false",
+		References:  []string{"NIST 800-53 CP-10", "NIST 800-53 SI-7"},
+		Applies:     audit.On(audit.Config),
+		Run: askEtcd(func(r *reading) {
+			if r.enabled("unsafe-no-fsync") {
+				r.found("no-fsync", "etcd does not wait for its disk: "+r.written("unsafe-no-fsync"))
+				return
+			}
+			r.saw(r.written("unsafe-no-fsync"))
+		}),
+	}
+}

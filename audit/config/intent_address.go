@@ -1,0 +1,45 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// at are the listeners that a target is. A name that is not an address of the target in so
+// many words counts only if no other listener has the port.
+func at(t *audit.Target, listeners []listener) []listener {
+	host, port, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return nil
+	}
+	listeners = slices.DeleteFunc(listeners, func(l listener) bool {
+		_, its, err := net.SplitHostPort(l.address)
+		return err != nil || its != port
+	})
+	var same []listener
+	for _, l := range listeners {
+		if sameHost(l, host, t.RemoteIP) {
+			same = append(same, l)
+		}
+	}
+	if len(same) > 0 {
+		return same
+	}
+	return listeners
+}
+
+func sameHost(l listener, host string, remote netip.Addr) bool {
+	its, _, _ := net.SplitHostPort(l.address) // it did before
+	ip, err := netip.ParseAddr(its)
+	switch {
+	case its == host || its == "":
+		return true
+	case err == nil:
+		return ip.IsUnspecified() || remote.IsValid() && ip.Unmap() == remote.Unmap()
+	default:
+		return its == "localhost" && remote.IsLoopback()
+	}
+}

@@ -1,0 +1,311 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// controls are those of a kind of listener.
+func controls(kind audit.Kind) []control {
+	minTLS := control{code: "min-tls", severity: audit.Medium, arises: (*port).speaksTLS, flags: (*port).lowestVersion, rules: (*port).lowestVersion, wire: (*port).agreedVersion}
+	if kind == audit.Metrics {
+		return []control{
+			{code: "metrics", severity: audit.Medium, flags: (*port).metricsByURL, rules: (*port).metricsByRules, wire: (*port).metricsSeen},
+			minTLS,
+		}
+	}
+	all := []control{
+		{code: "tls", severity: audit.Critical, flags: (*port).tlsByFlags, rules: (*port).tlsByRules, wire: (*port).tlsSeen},
+		{code: "plaintext", severity: audit.Critical, arises: (*port).speaksTLS, flags: (*port).tlsByFlags, rules: (*port).plaintextByRules, wire: (*port).plaintextSeen},
+		{code: string(kind) + "-cert", severity: audit.Critical, flags: (*port).certByFlags, rules: (*port).certByRules, wire: (*port).certSeen},
+		{code: string(kind) + "-ca", severity: audit.Critical, arises: (*port).asksForCertificate, flags: (*port).caByFlags, rules: (*port).caByRules, wire: (*port).caSeen},
+		minTLS,
+	}
+	if kind == audit.Client {
+		all = append(all, control{code: "pprof", severity: audit.High, arises: (*port).servesPages, flags: (*port).pprofByFlags, rules: (*port).pprofByRules, wire: (*port).pprofSeen})
+	}
+	return all
+}
+
+func (p *port) anonymous() audit.Handshake { return p.target.Handshake(audit.NoCertificate) }
+
+func (p *port) speaksTLS() bool          { return p.anonymous().SpokeTLS }
+func (p *port) asksForCertificate() bool { return p.anonymous().CertificateRequested }
+
+// servesPages leaves out a port that is gRPC's alone: it has no pages to compare.
+func (p *port) servesPages() bool { return !p.grpcOnly }
+
+// TLS at all.
+
+func (p *port) tlsByFlags() sight {
+	cert, key, auto := p.side.flag("cert-file"), p.side.flag("key-file"), p.side.flag("auto-tls")
+	if p.looksSet(cert) && p.looksSet(key) {
+		return shut(p.written(cert) + ", " + p.written(key))
+	}
+	if p.enabled(auto) {
+		return shut(p.written(auto))
+	}
+	return opened(p.written(cert) + ", " + p.written(key))
+}
+
+// looksSet says whether a setting was made, be it where it has no effect: a benchmark that
+// reads the command line of an etcd with a configuration file sees it.
+func (p *port) looksSet(flag string) bool {
+	return p.value(flag) != "" || strings.Contains(p.settings.Values[flag].Overridden, "--"+flag+"=")
+}
+
+func (p *port) tlsByRules() sight {
+	if !anyTLS(p.listeners) {
+		url, _ := p.plaintextURL()
+		return opened("the URL is " + url)
+	}
+	switch p.side.certificate(p.reading) {
+	case fromFiles, generated:
+		return shut("there is an https:// URL and a certificate")
+	default:
+		return opened("there is no whole certificate, and etcd does not start")
+	}
+}
+
+func (p *port) tlsSeen() sight {
+	switch {
+	case p.speaksTLS():
+		return shut("the port speaks TLS")
+	case p.target.AnswersPlaintext():
+		return opened("the port speaks plaintext only" + p.plaintextAnswer())
+	default:
+		p.doubts("TLS handshake: " + p.anonymous().Reason)
+		return sight{}
+	}
+}
+
+func (p *port) plaintextAnswer() string {
+	if page := p.target.Plaintext; page.State == audit.Answered {
+		return fmt.Sprintf(": GET %s without TLS got HTTP status %d", page.Path, page.Status)
+	}
+	return ": a gRPC call without TLS was answered"
+}
+
+// Plaintext beside TLS.
+
+func (p *port) plaintextByRules() sight {
+	if url, found := p.plaintextURL(); found {
+		return opened("there is also the URL " + url)
+	}
+	return shut("no URL of the port is http://")
+}
+
+func (p *port) plaintextSeen() sight {
+	call := p.target.RPC(audit.InPlaintext, audit.RangeRPC)
+	switch {
+	case p.target.AnswersPlaintext():
+		return opened("the port speaks TLS and plaintext" + p.plaintextAnswer())
+	case p.target.Plaintext.State == audit.Unclear || p.target.Plaintext.State == audit.Untried:
+		p.doubts("plaintext: " + p.target.Plaintext.Reason)
+	case call.State == audit.Unclear:
+		p.doubts("gRPC in plaintext: " + call.Reason)
+	}
+	return shut("plaintext is not answered")
+}
+
+// A certificate that is required, and of which CA.
+
+func (p *port) certByFlags() sight {
+	auth := p.side.flag("client-cert-auth")
+	setting := p.settings.Values[auth]
+	if p.enabled(auth) || setting.Value == "" && strings.Contains(setting.Overridden, "--"+auth+"=true") {
+		return shut(p.written(auth))
+	}
+	return opened(p.written(auth))
+}
+
+func (p *port) certByRules() sight {
+	if url, found := p.plaintextURL(); found {
+		return opened("there is no TLS on " + url)
+	}
+	ca, auto := p.side.flag("trusted-ca-file"), p.side.flag("auto-tls")
+	switch p.side.demand(p.reading) {
+	case fromTrustedCA:
+		return shut(p.written(ca) + ", which alone requires certificates")
+	case fromSystemRoots:
+		return shut(p.written(p.side.flag("client-cert-auth")))
+	case nothingForAuto:
+		return opened(p.written(auto) + ", with which etcd asks for none")
+	default:
+		return opened("no setting requires one")
+	}
+}
+
+func (p *port) certSeen() sight {
+	if p.target.AnswersPlaintext() {
+		return opened("the port answers without TLS" + p.plaintextAnswer())
+	}
+	switch o := p.target.Admits(audit.NoCertificate); o.Verdict {
+	case audit.Pass:
+		return shut(o.Evidence)
+	case audit.Fail:
+		return opened("a caller without a certificate is let in")
+	default:
+		p.doubts(o.Evidence)
+		return sight{}
+	}
+}
+
+func (p *port) caByFlags() sight {
+	if o := p.certByFlags(); !o.open {
+		return o
+	}
+	ca := p.side.flag("trusted-ca-file")
+	if p.looksSet(ca) {
+		return shut(p.written(ca))
+	}
+	return opened(p.written(ca))
+}
+
+func (p *port) caByRules() sight {
+	ca := p.side.flag("trusted-ca-file")
+	if p.side.demand(p.reading) == fromTrustedCA {
+		return shut(p.written(ca))
+	}
+	return opened(p.written(ca) + ", so the CAs of the operating system count")
+}
+
+func (p *port) caSeen() sight {
+	if named := len(p.anonymous().AcceptableCAs); named > 0 {
+		return shut(fmt.Sprintf("the port names the CAs that it trusts (%d)", named))
+	}
+	return opened("the port asks for a certificate and names no CA, as with those of the operating system")
+}
+
+// The lowest version of TLS. Flags and rules say the same of it.
+
+func (p *port) lowestVersion() sight {
+	text := p.written("tls-min-version")
+	if lowestTLS(p.reading) < tls.VersionTLS13 {
+		return opened(text)
+	}
+	return shut(text)
+}
+
+func (p *port) agreedVersion() sight {
+	switch h := p.target.HandshakeUpTo(tls.VersionTLS12); {
+	case h.Version != 0:
+		return opened(tls.VersionName(h.Version) + " is agreed to")
+	case h.State == audit.Refused && strings.Contains(h.Reason, "protocol version"):
+		return shut("TLS 1.2 is refused: " + h.Reason)
+	default:
+		p.doubts("a handshake up to TLS 1.2: " + h.Reason)
+		return sight{}
+	}
+}
+
+// Profiling.
+
+func (p *port) pprofByFlags() sight {
+	text := p.written("enable-pprof")
+	if p.enabled("enable-pprof") {
+		return opened(text)
+	}
+	return shut(text)
+}
+
+func (p *port) pprofByRules() sight {
+	o := ask(p.settings, pprofSetting, debugSetting)
+	switch o.Verdict {
+	case audit.Fail:
+		return opened(o.Findings[0].Text)
+	case audit.Unknown:
+		p.doubts(o.Evidence)
+		return sight{}
+	default:
+		return shut("no setting serves profiles")
+	}
+}
+
+func (p *port) pprofSeen() sight {
+	const path = "/debug/pprof/"
+	var refused, reason string
+	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
+		page := p.target.Page(access, path)
+		switch {
+		case page.State == audit.Answered && page.Status == http.StatusOK:
+			return opened(fmt.Sprintf("GET %s %s got HTTP status 200", path, access))
+		case page.State == audit.Answered:
+			refused = fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status)
+		case page.Reason != "":
+			reason = page.Reason
+		}
+	}
+	if refused == "" {
+		if reason == "" {
+			reason = "add --cacert, --cert and --key of a client of etcd"
+		}
+		p.doubts("what the port serves behind the client certificate: " + reason)
+	}
+	return shut(refused)
+}
+
+// Metrics on a listener of their own.
+
+func (p *port) metricsByURL() sight {
+	url := "listen-metrics-urls"
+	if slices.ContainsFunc(p.listeners, func(l listener) bool { return !l.loopback() && !l.tls() }) {
+		return opened(p.written(url))
+	}
+	return shut(p.written(url))
+}
+
+// metricsByRules: a listener with TLS has the client's settings (server/embed/etcd.go,
+// createMetricsListener).
+func (p *port) metricsByRules() sight {
+	if o := p.metricsByURL(); o.open || p.local() {
+		return o
+	}
+	if d := p.side.demand(p.reading); d == nothing || d == nothingForAuto {
+		return opened("TLS without a client certificate that is required")
+	}
+	return shut("TLS with a client certificate that is required")
+}
+
+func (p *port) local() bool {
+	return !slices.ContainsFunc(p.listeners, func(l listener) bool { return !l.loopback() })
+}
+
+func (p *port) metricsSeen() sight {
+	const path = "/metrics"
+	for _, access := range audit.Anonymous() {
+		page := p.target.Page(access, path)
+		if page.State != audit.Answered || page.Status != http.StatusOK {
+			continue
+		}
+		text := fmt.Sprintf("GET %s %s got HTTP status 200", path, access)
+		if p.local() && p.target.RemoteIP.IsLoopback() {
+			return shut("loopback only: " + text)
+		}
+		return opened(text)
+	}
+	switch anonymous := p.anonymous(); {
+	case p.target.AnswersPlaintext():
+		return p.withheld(audit.InPlaintext, path)
+	case anonymous.State == audit.Answered:
+		return p.withheld(audit.WithoutCertificate, path)
+	}
+	o := p.target.Admits(audit.NoCertificate)
+	if o.Verdict == audit.Unknown {
+		p.doubts(o.Evidence)
+	}
+	return shut(o.Evidence)
+}
+
+func (p *port) withheld(access audit.Access, path string) sight {
+	page := p.target.Page(access, path)
+	if page.State != audit.Answered {
+		p.doubts(fmt.Sprintf("GET %s %s: %s", path, access, page.Reason))
+	}
+	return shut(fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status))
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// side is one of the two kinds of listener that have TLS settings of their own. etcd's
+// metrics listener has the client's.
+type side struct {
+	kind        audit.Kind
+	prefix      string // of its flags
+	listen      string // the flag with its URLs
+	standardURL string // where etcd listens when nobody says it (server/embed/config.go)
+}
+
+func clientSide() side {
+	return side{kind: audit.Client, listen: "listen-client-urls", standardURL: "http://localhost:2379"}
+}
+
+func peerSide() side {
+	return side{kind: audit.Peer, prefix: "peer-", listen: "listen-peer-urls", standardURL: "http://localhost:2380"}
+}
+
+func (s side) flag(name string) string { return s.prefix + name }
+
+// listener is one URL that etcd listens on.
+type listener struct {
+	url      string
+	scheme   string
+	address  string // host:port; empty of a socket
+	httpOnly bool   // one of --listen-client-http-urls
+}
+
+func (l listener) tls() bool { return l.scheme == "https" || l.scheme == "unixs" }
+
+// plaintext leaves out sockets: only who may write to the file reaches them.
+func (l listener) plaintext() bool { return l.scheme == "http" }
+
+func (l listener) loopback() bool {
+	host, _, err := net.SplitHostPort(l.address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// listeners are the URLs of a side, etcd's own where none was set.
+func (s side) listeners(r *reading) []listener {
+	written := r.value(s.listen)
+	if written == "" {
+		written = s.standardURL
+	}
+	listeners := parseListeners(r, s.listen, written)
+	if s.kind != audit.Client {
+		return listeners
+	}
+	split := parseListeners(r, "listen-client-http-urls", r.value("listen-client-http-urls"))
+	if len(split) == 0 {
+		return listeners
+	}
+	// The others speak gRPC alone then, and of two servers on one port only the one with TLS
+	// is started (server/embed/serve.go).
+	listeners = slices.DeleteFunc(listeners, func(l listener) bool {
+		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.address == l.address })
+	})
+	for _, l := range split {
+		l.httpOnly = true
+		listeners = append(listeners, l)
+	}
+	return listeners
+}
+
+func parseListeners(r *reading, flag, list string) []listener {
+	var listeners []listener
+	for written := range strings.SplitSeq(list, ",") {
+		written = strings.TrimSpace(written)
+		if written == "" {
+			continue
+		}
+		u, err := url.Parse(written)
+		if err != nil || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
+			r.doubts(fmt.Sprintf("--%s: %q is no URL that etcd listens on", flag, written))
+			continue
+		}
+		l := listener{url: written, scheme: u.Scheme}
+		if u.Scheme == "http" || u.Scheme == "https" {
+			l.address = strings.ToLower(u.Host)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners
+}
+
+func anyTLS(listeners []listener) bool { return slices.ContainsFunc(listeners, listener.tls) }
+
+// certificate is where a side has its certificate from.
+type certificate int
+
+const (
+	noCertificate certificate = iota
+	halfPair                  // a certificate without its key, or the reverse: etcd does not start
+	fromFiles
+	generated
+)
+
+// certificate follows Config.ClientSelfCert and PeerSelfCert (server/embed/config.go): files
+// win, and only without any does auto-tls count.
+func (s side) certificate(r *reading) certificate {
+	cert, key := r.value(s.flag("cert-file")), r.value(s.flag("key-file"))
+	switch {
+	case cert != "" && key != "":
+		return fromFiles
+	case cert != "" || key != "":
+		return halfPair
+	case r.enabled(s.flag("auto-tls")):
+		return generated
+	default:
+		return noCertificate
+	}
+}
+
+// demand is what a side with TLS wants to see of a caller.
+type demand int
+
+const (
+	nothing         demand = iota
+	nothingForAuto         // because a generated certificate drops the settings for it
+	fromTrustedCA          // a certificate of --trusted-ca-file
+	fromSystemRoots        // a certificate of any CA that the operating system trusts
+)
+
+// demand follows TLSInfo.ServerConfig (client/pkg/transport/listener.go): either of the two
+// settings makes a certificate required, and only the file says of which CA. Where etcd
+// generates its certificate, SelfCert gives TLS settings without either.
+func (s side) demand(r *reading) demand {
+	if s.certificate(r) == generated {
+		return nothingForAuto
+	}
+	switch {
+	case r.value(s.flag("trusted-ca-file")) != "":
+		return fromTrustedCA
+	case r.enabled(s.flag("client-cert-auth")):
+		return fromSystemRoots
+	default:
+		return nothing
+	}
+}

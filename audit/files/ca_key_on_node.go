@@ -1,0 +1,47 @@
+package files
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CAKeyOnNode finds the private key of a CA beside the certificates of etcd.
+func CAKeyOnNode() audit.Check {
+	return audit.Check{
+		ID:       "ca-key-on-node",
+		Title:    "The private key of a CA of etcd is on the node",
+		Severity: audit.High,
+		Rationale: "Who gets onto one node signs a certificate for any client and any member of the whole cluster, and no " +
+			"renewal of leaves takes it back. etcd itself needs the certificates of its CAs, never their keys.",
+		Method: "Looks into the certificates and keys that etcd's settings name, and those in the same folders, for a key " +
+			"that belongs to the certificate of a CA. Nothing of a key is kept.",
+		Remediation: "Take the key off every node, and keep it where certificates are issued, encrypted:\n" +
+			"etcdsec pki import DIR MEMBER=FOLDER\n" +
+			"etcdsec pki renew DIR",
+		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
+		Applies:    audit.On(audit.Config),
+		Run: ofHostEtcd(func(all []audit.File) audit.Outcome {
+			var j judged
+			looked := 0
+			for _, f := range all {
+				if f.Role != audit.CertFile && f.Role != audit.KeyFile && f.Role != audit.PKIDir {
+					continue
+				}
+				looked++
+				switch {
+				case f.PrivateKey && f.IsCA:
+					j.found("ca-key", fmt.Sprintf("%s is the private key of a CA", f.Path), audit.High)
+				case f.Reason != "":
+					j.doubts(f, f.Reason)
+				case f.Unread != "":
+					j.doubts(f, f.Unread)
+				}
+			}
+			if looked == 0 {
+				return audit.Skipped("there is no certificate and no key among the files of etcd")
+			}
+			return j.outcome("no key of a CA is among the files of etcd")
+		}),
+	}
+}

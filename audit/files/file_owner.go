@@ -1,0 +1,58 @@
+package files
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// FileOwner finds files that belong to others than the benchmarks ask for.
+func FileOwner() audit.Check {
+	return audit.Check{
+		ID:       "file-owner",
+		Title:    "Files of etcd belong to others than the benchmarks ask for",
+		Severity: audit.High,
+		Rationale: "The owner of a file can always open it to himself, whatever its mode. The benchmarks want the data dir " +
+			"to be etcd:etcd and the PKI root:root, which suits few clusters: an owner that is root, or who owns the data " +
+			"dir, breaks only their letter and is of low severity.",
+		Method: "Compares the owners of the files that etcd's settings name, and of those beside them, with what the CIS " +
+			"Benchmark and the STIG ask for, each with a code of its own, so that one can be waived.",
+		Remediation: "Give the files to the user that the benchmark names, where etcd can do with it:\n" +
+			"chown root:root /etc/kubernetes/manifests/etcd.yaml\n" +
+			"chown -R root:root /etc/kubernetes/pki\n" +
+			"chown etcd:etcd /var/lib/etcd",
+		References: []string{
+			"CIS Kubernetes Benchmark v1.12 1.1.8", "CIS Kubernetes Benchmark v1.12 1.1.12", "CIS Kubernetes Benchmark v1.12 1.1.19",
+			"STIG V-242405", "STIG V-242445", "STIG V-242451", "NIST 800-53 CM-6", "NIST 800-53 AC-3",
+		},
+		Applies: audit.On(audit.Config),
+		Run:     ofHost(owners),
+	}
+}
+
+func owners(all []audit.File) audit.Outcome {
+	harmless := []uint32{0} // root, and who runs etcd
+	for _, f := range all {
+		if f.Role == audit.DataDir && f.Reason == "" {
+			harmless = append(harmless, f.UID)
+		}
+	}
+	var j judged
+	for _, f := range all {
+		if f.Reason != "" {
+			j.doubts(f, f.Reason)
+			continue
+		}
+		severity := audit.High
+		if slices.Contains(harmless, f.UID) {
+			severity = audit.Low
+		}
+		for _, r := range ownerRules() {
+			if owner := f.Owner + ":" + f.Group; r.role == role(f) && owner != r.owner {
+				j.found(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.wants(), r.owner), severity)
+			}
+		}
+	}
+	return j.outcome(count(all, "file") + " belong to whom the benchmarks ask for")
+}

@@ -1,0 +1,122 @@
+package files
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// ofHost judges the files of a target's host.
+func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
+	return among(hostFiles, judge)
+}
+
+// ofHostEtcd judges the files of etcd alone.
+func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
+	return among(func(s *audit.Settings) []audit.File { return s.Files }, judge)
+}
+
+func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
+	return func(t *audit.Target) audit.Outcome {
+		if t.Settings == nil {
+			return audit.CouldNotTell("the host was not looked at")
+		}
+		all := list(t.Settings)
+		if len(all) == 0 {
+			return audit.CouldNotTell("no file was looked at" + reasonOf(t.Settings))
+		}
+		o := judge(all)
+		if reason := unlisted(t.Settings, all); reason != "" && (o.Verdict == audit.Pass || o.Verdict == audit.Skip) {
+			return audit.CouldNotTell("some files may not be known: " + reason)
+		}
+		return o
+	}
+}
+
+// unlisted is why there may be files that nobody could name.
+func unlisted(s *audit.Settings, all []audit.File) string {
+	for _, f := range all {
+		if f.Role == audit.PKIDir && f.Reason == "" {
+			if reason := s.Fault(f.Path); reason != "" {
+				return f.Path + ": " + reason
+			}
+		}
+	}
+	return s.Fault("")
+}
+
+func reasonOf(s *audit.Settings) string {
+	if reason := s.Fault(""); reason != "" {
+		return ": " + reason
+	}
+	return ""
+}
+
+// hostFiles are etcd's, and the certificates and keys of the API server beside it, each once.
+func hostFiles(s *audit.Settings) []audit.File {
+	all := slices.Clone(s.Files)
+	if s.APIServer == nil {
+		return all
+	}
+	for _, f := range s.APIServer.Files {
+		known := slices.ContainsFunc(all, func(other audit.File) bool { return other.Path == f.Path })
+		if !known && slices.Contains([]audit.FileRole{audit.CertFile, audit.KeyFile, audit.EncryptionKey}, f.Role) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// role is what a file is for. Whatever else is in it, a key makes it a key.
+func role(f audit.File) audit.FileRole {
+	if f.PrivateKey {
+		return audit.KeyFile
+	}
+	return f.Role
+}
+
+// secret says whether a file holds what nobody else may read.
+func secret(f audit.File) bool {
+	return role(f) == audit.KeyFile || role(f) == audit.EncryptionKey
+}
+
+// judged is what came of looking at files one by one.
+type judged struct {
+	findings []audit.Finding
+	severity audit.Severity // of the worst
+	doubt    string
+}
+
+func (j *judged) found(code, text string, severity audit.Severity) {
+	j.findings = append(j.findings, audit.Finding{Code: code, Text: text})
+	if len(j.findings) == 1 || severity.Rank() < j.severity.Rank() {
+		j.severity = severity
+	}
+}
+
+func (j *judged) doubts(f audit.File, reason string) {
+	if j.doubt == "" {
+		j.doubt = f.Path + ": " + reason
+	}
+}
+
+func (j *judged) outcome(evidence string) audit.Outcome {
+	switch {
+	case len(j.findings) > 0:
+		o := audit.Failed(j.findings...)
+		o.Severity = j.severity
+		return o
+	case j.doubt != "":
+		return audit.CouldNotTell(j.doubt)
+	default:
+		return audit.Passed(evidence)
+	}
+}
+
+func count(all []audit.File, what string) string {
+	if len(all) == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", len(all), what)
+}

@@ -1,0 +1,62 @@
+package files
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// KeyWorldReadable finds private keys that others than their owner can read.
+func KeyWorldReadable() audit.Check {
+	return audit.Check{
+		ID:       "key-world-readable",
+		Title:    "Others than its owner can read a private key",
+		Severity: audit.Critical,
+		Rationale: "Who reads a key is the server, the member or the API server that it names, or decrypts every Secret. A " +
+			"key that all users of the node can read is as good as none; one that a group can read is for that group.",
+		Method: "Looks at the modes of the private keys and of the encryption configuration, and of the folder around each: " +
+			"a folder that others cannot enter keeps them from what is in it.",
+		Remediation: "Take the rights away, and issue the key anew if anybody may have read it:\n" +
+			"chmod 600 /etc/kubernetes/pki/etcd/*.key\n" +
+			"etcdsec pki renew DIR",
+		References: []string{"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242467", "NIST 800-53 SC-12", "NIST 800-53 AC-3"},
+		Applies:    audit.On(audit.Config),
+		Run:        ofHost(readableKeys),
+	}
+}
+
+func readableKeys(all []audit.File) audit.Outcome {
+	const othersRead, groupRead, othersEnter, groupEnter = 0o004, 0o040, 0o001, 0o010
+	var j judged
+	keys := 0
+	for _, f := range all {
+		if !secret(f) {
+			continue
+		}
+		keys++
+		if f.Reason != "" {
+			j.doubts(f, f.Reason)
+			continue
+		}
+		perm := f.Mode.Perm()
+		// A folder that was not looked at keeps nobody out.
+		entered := func(bit uint32) bool {
+			at := slices.IndexFunc(all, func(dir audit.File) bool {
+				return dir.Role == audit.PKIDir && dir.Path == path.Dir(f.Path) && dir.Reason == ""
+			})
+			return at < 0 || uint32(all[at].Mode.Perm())&bit != 0
+		}
+		switch {
+		case perm&othersRead != 0 && entered(othersEnter):
+			j.found("everybody", fmt.Sprintf("every user of the host can read %s (mode %04o)", f.Path, perm), audit.Critical)
+		case perm&groupRead != 0 && f.GID != 0 && entered(groupEnter):
+			j.found("group", fmt.Sprintf("group %s can read %s (mode %04o)", f.Group, f.Path, perm), audit.High)
+		}
+	}
+	if keys == 0 {
+		return audit.Skipped("there is no private key among the files of etcd")
+	}
+	return j.outcome("only its owner can read each of the private keys")
+}
