@@ -33,7 +33,7 @@ func (flags *auditHostFlags) register(cmd *cobra.Command) {
 // onHost says whether the host is to be looked at: somebody asked, or nothing else was asked for.
 func (flags auditRunFlags) onHost() bool {
 	given := len(flags.endpoints) + len(flags.peers) + len(flags.metrics) + len(flags.hosts.settings)
-	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec == ""
+	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec+flags.kube.kubeconfig == ""
 }
 
 // hostAudit is what an audit gets from files and processes.

@@ -31,6 +31,7 @@ type auditRunFlags struct {
 	timeout   time.Duration
 	outputs   auditOutputs
 	hosts     auditHostFlags
+	kube      auditKubeFlags
 }
 
 func newAuditRunCommand(a *app) *cobra.Command {
@@ -52,6 +53,10 @@ else etcd's healthcheck-client, is presented where it can be read and no --cert 
 given; stderr says which. That takes root. In a container, --root says where the host is
 mounted. --settings judges files alone, of whatever machine, and asks no server.
 
+With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
+control-plane nodes, which takes leave to list both; ports that listen on a node's loopback
+address alone are audited on that node.
+
 Reads the spec, the certificate files, the network, and of a host /proc, the folders of
 static Pods and units, and what those name. Private keys that it finds are only recognised.
 Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode
@@ -64,6 +69,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 		Example: `  etcdsec audit run
   etcdsec audit run --root /host
   etcdsec audit run --settings /etc/kubernetes/manifests/etcd.yaml
+  etcdsec audit run --kubeconfig admin.conf --cacert ca.crt --cert client.crt --key client.key
   etcdsec audit run -f cluster.yaml --pki ./store
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
@@ -87,6 +93,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
 	flags.hosts.register(cmd)
+	flags.kube.register(cmd)
 	flags.outputs.flag(cmd)
 	return cmd
 }
@@ -101,6 +108,10 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	}
 	started := a.now()
 	ctx := cmd.Context()
+	endpoints, declared, err := a.kubeTargets(ctx, flags, endpoints, started)
+	if err != nil {
+		return err
+	}
 	hosts, err := a.lookAround(ctx, flags, endpoints, started)
 	if err != nil {
 		return err
@@ -126,7 +137,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if ctx.Err() != nil {
 		return failure(errors.New("the audit was interrupted; there is no report"), "")
 	}
-	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets), hosts.configs))
+	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets), declared, hosts.configs))
 	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 

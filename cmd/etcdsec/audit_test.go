@@ -39,13 +39,19 @@ type identity struct {
 
 func writeIdentity(t *testing.T, notAfter time.Time) identity {
 	t.Helper()
+	return writeIdentityOf(t, "test", notAfter, net.IPv4(127, 0, 0, 1))
+}
+
+// writeIdentityOf is writeIdentity with a CA of another name and a leaf for the addresses.
+func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ...net.IP) identity {
+	t.Helper()
 	now := time.Now()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "test", NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	leaf, err := ca.Leaf(pki.LeafTemplate{
-		CommonName: "auditor", NotAfter: notAfter, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		CommonName: "auditor", NotAfter: notAfter, IPs: addresses,
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ var ours = []rule{
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
 	{[]string{"audit/collect/host"}, []string{"audit"}},
+	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/durable"}},
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/collect/kube"
+)
+
+// auditKubeFlags say which cluster is asked for its etcds.
+type auditKubeFlags struct {
+	kubeconfig string
+	context    string
+}
+
+func (flags *auditKubeFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of a cluster whose etcd Pods and control-plane nodes are audited")
+	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
+}
+
+// kubeTargets adds what a cluster has to audit: the listeners of its etcd Pods, with the
+// settings that the Pods declare, and the ports of its API server and control-plane kubelets.
+func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) ([]collect.Endpoint, []*audit.Target, error) {
+	if flags.kube.kubeconfig == "" {
+		return given, nil, nil
+	}
+	client, err := kube.Open(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
+	if err != nil {
+		return nil, nil, failure(err, "kubectl config view --minify --flatten > cluster.kubeconfig")
+	}
+	found, err := client.Find(ctx)
+	if err != nil {
+		return nil, nil, failure(err, "on a control-plane host: etcdsec audit run")
+	}
+	for _, f := range found.Unreached {
+		a.narrate("warning: %s is not audited: %s", f.Subject, f.Reason)
+	}
+	minTLS, err := minTLSVersion(flags.minTLS)
+	if err != nil {
+		return nil, nil, usageError(err, "")
+	}
+	for _, e := range found.Endpoints {
+		e.MinTLSVersion = minTLS
+		if !slices.ContainsFunc(given, func(known collect.Endpoint) bool { return known.Address == e.Address }) {
+			given = append(given, e)
+		}
+	}
+	var configs []*audit.Target
+	for _, s := range found.Settings {
+		configs = append(configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
+	}
+	return given, configs, nil
+}
