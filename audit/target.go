@@ -41,6 +41,7 @@ type Target struct {
 
 	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
 	Handshakes []Handshake // in the order in which they are listed in package collect
+	Hellos     []Hello     // what the server chooses of suites and groups
 	Pages      []Page      // HTTP GETs over TLS and in plaintext
 	// ForeignHost and ForeignOrigin are GETs without TLS as a web page can make a browser
 	// send them, to a client port that answers plaintext.

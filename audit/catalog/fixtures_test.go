@@ -28,7 +28,7 @@ const day = 24 * time.Hour
 
 func fixtures(t *testing.T) []fixture {
 	t.Helper()
-	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), certificateFixtures(t), memberFixtures(t),
+	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), memberFixtures(t),
 		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t))
 }
 
@@ -85,6 +85,7 @@ func hardened(t *testing.T, kind audit.Kind) *audit.Target {
 			with(unknownCA, audit.ForeignCASameName),
 			given,
 		},
+		Hellos: hellosOfTLS13(),
 	}
 	if kind == audit.Client {
 		target.RPCs = []audit.RPC{{Attempt: ended, Access: audit.InPlaintext, Method: audit.RangeRPC}}

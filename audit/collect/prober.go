@@ -27,7 +27,8 @@ type prober struct {
 }
 
 // collect observes in three phases, each at once: what the port speaks; whom it lets in;
-// what it says to whom it lets in. A phase depends on what the one before it saw.
+// what it says to whom it lets in, and chooses of suites and groups. A phase depends on what
+// the one before it saw.
 func (p *prober) collect(ctx context.Context) *audit.Target {
 	ctx, cancel := context.WithTimeout(ctx, targetTimeouts*p.config.Timeout)
 	defer cancel()
@@ -51,7 +52,10 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 	if t.Handshake(audit.NoCertificate).SpokeTLS {
 		p.admissions(ctx, t)
 	}
-	p.answers(ctx, t)
+	parallel([]func(){
+		func() { p.answers(ctx, t) },
+		func() { t.Hellos = p.hellos(ctx, t) },
+	})
 	return t
 }
 

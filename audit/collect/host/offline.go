@@ -122,17 +122,17 @@ type PodHost struct {
 	Unreached []audit.Fault
 }
 
-// ReadPod works out the settings that a Pod, in JSON or YAML, declares for its etcds, and
+// ReadPod works out the settings that a Pod, in JSON as the items of a list are, declares for its etcds, and
 // where they are reached from elsewhere: what listens everywhere at the given address, and
 // what listens on the loopback address not at all. No file is looked at.
 func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
-	invs, err := parsePod(object)
-	if err != nil {
-		return PodHost{}, err
+	var pod podManifest // an item of a list has no kind
+	if err := json.Unmarshal(object, &pod); err != nil {
+		return PodHost{}, errors.New("not the JSON of a Pod")
 	}
 	var h Host
 	var found PodHost
-	for _, inv := range invs {
+	for _, inv := range pod.invocations() {
 		if inv.program != etcd {
 			continue
 		}

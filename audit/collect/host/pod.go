@@ -57,6 +57,10 @@ func parsePod(data []byte) ([]*invocation, error) {
 	if pod.Kind != "Pod" {
 		return nil, nil
 	}
+	return pod.invocations(), nil
+}
+
+func (pod podManifest) invocations() []*invocation {
 	outside := map[string]string{} // the volumes that are of the host
 	for _, v := range pod.Spec.Volumes {
 		if v.HostPath != nil && path.IsAbs(v.HostPath.Path) {
@@ -77,7 +81,7 @@ func parsePod(data []byte) ([]*invocation, error) {
 		}
 		found = append(found, inv)
 	}
-	return found, nil
+	return found
 }
 
 // invocation is nil for a container of another program.

@@ -1,0 +1,93 @@
+package collect
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// The alerts that matter (RFC 8446 section 6).
+const (
+	alertCloseNotify          = 0
+	alertHandshakeFailure     = 40
+	alertIllegalParameter     = 47
+	alertProtocolVersion      = 70
+	alertInsufficientSecurity = 71
+)
+
+const (
+	// maxRecord is what a record may carry before there are keys (RFC 8446 section 5.1).
+	maxRecord = 1 << 14
+	// maxWarnings before an answer. Honest servers send one, of the name (RFC 6066 section 3).
+	maxWarnings = 4
+)
+
+// alertError is an alert in place of the answer.
+type alertError struct{ description uint8 }
+
+func (e alertError) Error() string { return alertText(e.description) }
+
+func alertText(description uint8) string {
+	return fmt.Sprintf("TLS alert %q", trimTLS(tls.AlertError(description)))
+}
+
+// answerError is an answer that is none to the ClientHello.
+type answerError struct{ text string }
+
+func (e answerError) Error() string { return e.text }
+
+// flight reads the messages of a server's answer, which may be spread over records. What can be read
+// is bounded by the conn below.
+type flight struct {
+	from     io.Reader
+	pending  []byte
+	warnings int
+}
+
+// message is the next handshake message.
+func (f *flight) message() (kind uint8, body []byte, err error) {
+	for {
+		message := cryptobyte.String(f.pending)
+		var content cryptobyte.String
+		if message.ReadUint8(&kind) && message.ReadUint24LengthPrefixed(&content) {
+			f.pending = message
+			return kind, content, nil
+		}
+		if err := f.record(); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// record appends the next record with a part of a message. A warning is no answer.
+func (f *flight) record() error {
+	var header [5]byte
+	if _, err := io.ReadFull(f.from, header[:]); err != nil {
+		return err
+	}
+	length := int(header[3])<<8 | int(header[4])
+	if header[1] != tlsMajor || length == 0 || length > maxRecord || (header[0] != recordAlert && header[0] != recordHandshake) {
+		return answerError{"the answer is not TLS"}
+	}
+	content := make([]byte, length)
+	if _, err := io.ReadFull(f.from, content); err != nil {
+		return err
+	}
+	if header[0] == recordHandshake {
+		f.pending = append(f.pending, content...)
+		return nil
+	}
+	const warning, fatal = 1, 2
+	if len(content) != 2 || content[0] < warning || content[0] > fatal || len(f.pending) > 0 {
+		return answerError{"the answer is not a TLS alert, though its record says so"}
+	}
+	if content[0] == fatal || content[1] == alertCloseNotify {
+		return alertError{content[1]}
+	}
+	if f.warnings++; f.warnings > maxWarnings {
+		return answerError{"the answer is one TLS warning after another"}
+	}
+	return nil
+}

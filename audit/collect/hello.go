@@ -1,0 +1,151 @@
+package collect
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// maxHellos bounds one question. OpenSSL with everything on chooses about as many suites;
+// which of them are more makes no difference to what has to be done.
+const maxHellos = 40
+
+// hellos asks what the server chooses of suites and groups, in TLS 1.2 and 1.3. A server in
+// order costs three connections in each, which it answers without a signature in TLS 1.3.
+func (p *prober) hellos(ctx context.Context, t *audit.Target) []audit.Hello {
+	if !t.Handshake(audit.NoCertificate).SpokeTLS {
+		return nil
+	}
+	var old, current []audit.Hello
+	parallel([]func(){
+		func() { old = p.hellosOf(ctx, t, tls.VersionTLS12, audit.StrongSuites) },
+		func() { current = p.hellosOf(ctx, t, tls.VersionTLS13, audit.PostQuantumGroups, audit.StrongSuites) },
+	})
+	return slices.Concat(old, current)
+}
+
+// hellosOf asks the questions of one version. The first ones show that the server answers to
+// a ClientHello like these, so that a refusal of the others means what they offer.
+func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, first ...audit.Offer) []audit.Hello {
+	if refusal := refusedVersion(t, version); refusal.State == audit.Refused {
+		return []audit.Hello{{Attempt: refusal, Version: version, Offer: first[0], VersionRefused: true}}
+	}
+	var asked []audit.Hello
+	for _, offer := range first {
+		h := p.ask(ctx, version, offer, 1)
+		if h.VersionRefused && agreedTo(t, version) {
+			h.VersionRefused = false
+			h.Attempt = audit.Attempt{State: audit.Unclear, Reason: h.Reason + ", after it agreed to " + tls.VersionName(version)}
+		}
+		asked = append(asked, h)
+		if h.VersionRefused || (h.State != audit.Answered && h.State != audit.Refused) {
+			return asked
+		}
+		if len(h.Chosen) > 0 {
+			break
+		}
+	}
+	// A server may know the weak suites only, so these are asked whatever it said before.
+	var suites, groups audit.Hello
+	parallel([]func(){
+		func() { suites = p.ask(ctx, version, audit.WeakSuites, maxHellos) },
+		func() { groups = p.ask(ctx, version, audit.WeakGroups, maxHellos) },
+	})
+	return append(asked, suites, groups)
+}
+
+// refusedVersion is the refusal of a version where an earlier handshake has shown it.
+func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
+	if version == tls.VersionTLS12 {
+		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Reason == alertText(alertProtocolVersion) {
+			return h.Attempt
+		}
+		return audit.Attempt{}
+	}
+	// It was offered both, and a server takes the highest that it knows (RFC 8446 section 4.2.1).
+	if h := t.Handshake(audit.NoCertificate); h.Version != 0 && h.Version < version {
+		return audit.Attempt{State: audit.Refused, Reason: "the server agrees to " + tls.VersionName(h.Version) + " where " + tls.VersionName(version) + " is offered too"}
+	}
+	return audit.Attempt{}
+}
+
+// agreedTo says whether a handshake has shown the version.
+func agreedTo(t *audit.Target, version uint16) bool {
+	return slices.ContainsFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Version == version })
+}
+
+// ask offers what there is to choose from, then what the server left of it, and so on until
+// nothing is chosen, nothing is left, or it was asked often enough.
+func (p *prober) ask(ctx context.Context, version uint16, offer audit.Offer, most int) audit.Hello {
+	h := audit.Hello{Version: version, Offer: offer}
+	offered := offerOf(version, offer)
+	offered.serverName = p.host()
+	for range most {
+		choice, err := p.send(ctx, offered)
+		if err != nil {
+			h.Attempt, h.VersionRefused = p.failedHello(err)
+			return h
+		}
+		h.Attempt = audit.Attempt{State: audit.Answered}
+		h.Chosen = append(h.Chosen, choice)
+		if offered = offered.without(choice, offer); len(offered.suites) == 0 || (len(offered.groups) == 0 && version == tls.VersionTLS13) {
+			return h
+		}
+	}
+	return h
+}
+
+// without is what is left to offer. Of groups, a prime of the server's own goes with all suites
+// that have one.
+func (h clientHello) without(choice audit.Choice, offer audit.Offer) clientHello {
+	if offer != audit.WeakGroups {
+		h.suites = slices.DeleteFunc(slices.Clone(h.suites), func(id uint16) bool { return id == choice.Suite })
+		return h
+	}
+	h.groups = slices.DeleteFunc(slices.Clone(h.groups), func(id uint16) bool { return id == choice.Group })
+	h.suites = slices.DeleteFunc(slices.Clone(h.suites), func(id uint16) bool {
+		s := audit.SuiteOf(id)
+		return s.EphemeralDH() && choice.PrimeBits > 0 || s.EphemeralECDH() && len(h.groups) == 0
+	})
+	return h
+}
+
+// send sends one ClientHello, reads what was chosen of it, and closes the connection.
+func (p *prober) send(ctx context.Context, offered clientHello) (audit.Choice, error) {
+	record, err := offered.record()
+	if err != nil {
+		return audit.Choice{}, err
+	}
+	raw, err := p.dial(ctx)
+	if err != nil {
+		return audit.Choice{}, err
+	}
+	defer func() { _ = raw.Close() }()
+	_, _ = raw.Write(record) // as in proveHTTP2, the answer is read in any case
+	return readChoice(raw, offered)
+}
+
+// failedHello says what an error makes of a question, and whether the version is refused.
+// Only an alert that is about the offer refuses it.
+func (p *prober) failedHello(err error) (audit.Attempt, bool) {
+	if alert, ok := errors.AsType[alertError](err); ok {
+		switch alert.description {
+		case alertProtocolVersion:
+			return audit.Attempt{State: audit.Refused, Reason: alert.Error()}, true
+		case alertHandshakeFailure, alertIllegalParameter, alertInsufficientSecurity:
+			return audit.Attempt{State: audit.Refused, Reason: alert.Error()}, false
+		default:
+			return audit.Attempt{State: audit.Unclear, Reason: alert.Error()}, false
+		}
+	}
+	if version, ok := errors.AsType[versionError](err); ok {
+		return audit.Attempt{State: audit.Refused, Reason: version.Error()}, true
+	}
+	if answer, ok := errors.AsType[answerError](err); ok {
+		return audit.Attempt{State: audit.Unclear, Reason: answer.Error()}, false
+	}
+	return p.failedAttempt(err), false
+}

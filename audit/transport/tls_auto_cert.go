@@ -1,0 +1,70 @@
+package transport
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// TLSAutoCert finds a port that serves a certificate which etcd made for itself.
+func TLSAutoCert() audit.Check {
+	return audit.Check{
+		ID:       "tls-auto-cert",
+		Title:    "The served certificate is one that etcd made for itself",
+		Severity: audit.High,
+		Rationale: "Nobody vouches for a certificate of --auto-tls, so clients and members cannot verify whom they talk to, and " +
+			"whoever is on the path is the server. It is made anew with the data dir, and client certificates are not asked for.",
+		Method: "Looks at the leaf that the server sends for what etcd puts into such a certificate: its own issuer, the " +
+			"organization \"etcd\" and no more for a name, a P-521 key. The flags may say otherwise: etcd goes by its files first.",
+		Remediation: "Issue a certificate from a CA and serve that; --auto-tls then has no effect, and is to be removed. Restart the member:\n" +
+			"etcdsec pki issue -f cluster.yaml DIR\n" +
+			"--cert-file=server.crt --key-file=server.key --client-cert-auth --trusted-ca-file=ca.crt",
+		References: []string{
+			"CIS Kubernetes Benchmark v1.12 2.3", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242379", "STIG V-242380",
+			"NIST 800-53 SC-8", "NIST 800-53 SC-17", "PCI DSS 4.0.1 2.2.7",
+		},
+		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return autoCert(t) })
+		},
+	}
+}
+
+func autoCert(t *audit.Target) audit.Outcome {
+	at := slices.IndexFunc(t.Handshakes, func(h audit.Handshake) bool { return len(h.Chain) > 0 })
+	if at < 0 {
+		return audit.CouldNotTell("the server showed no certificate")
+	}
+	leaf := t.Handshakes[at].Chain[0]
+	if !madeByEtcd(leaf) {
+		return audit.Passed(fmt.Sprintf("the issuer of the leaf is %.200q", leaf.Issuer))
+	}
+	flag := "--auto-tls"
+	o := audit.Failed(audit.Finding{})
+	if t.Kind == audit.Peer {
+		flag = "--peer-auto-tls"
+		o.Remediation = "Issue a certificate from the peer CA and serve that; --peer-auto-tls then has no effect, and is to be removed. " +
+			"Restart the member:\n" +
+			"etcdsec pki issue -f cluster.yaml DIR\n" +
+			"--peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"
+	}
+	o.Findings[0] = audit.Finding{Code: "auto-tls", Text: fmt.Sprintf("the leaf is one of %s: self-issued, of organization \"etcd\", with a P-521 key, valid %d days",
+		flag, int(leaf.NotAfter.Sub(leaf.NotBefore)/(24*time.Hour)))}
+	return o
+}
+
+// madeByEtcd knows the certificates of SelfCert in etcd's client/pkg/transport/listener.go,
+// which are the same in 3.5, 3.6 and 3.7, but for calling themselves a CA from 3.6 on. The
+// validity is no part of it: --self-signed-cert-validity sets it.
+func madeByEtcd(leaf *x509.Certificate) bool {
+	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
+	return ok && key.Curve == elliptic.P521() &&
+		bytes.Equal(leaf.RawSubject, leaf.RawIssuer) &&
+		len(leaf.Subject.Names) == 1 && slices.Equal(leaf.Subject.Organization, []string{"etcd"})
+}

@@ -1,0 +1,36 @@
+package transport
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// TLSCompression finds a port that compresses what it encrypts.
+func TLSCompression() audit.Check {
+	return audit.Check{
+		ID:       "tls-compression",
+		Title:    "TLS compression is agreed to",
+		Severity: audit.Medium,
+		Rationale: "The length of what was compressed tells how much a guess has in common with a secret beside it, so who sees the " +
+			"traffic and can have values written reads others byte by byte (CRIME, CVE-2012-4929).",
+		Method: "Sends a TLS 1.2 ClientHello that offers DEFLATE before no compression, and reads the choice from the ServerHello. " +
+			"TLS 1.3 has no compression.",
+		Remediation: "etcd itself never compresses TLS. Find what speaks TLS in its place on the port, a proxy perhaps, and turn " +
+			"compression off there; or go without TLS 1.2:\n" +
+			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i compression\n" +
+			"--tls-min-version=TLS1.3",
+		References: []string{"NIST 800-52r2 3.7", "NIST 800-53 SC-8(1)", "CVE-2012-4929", "BSI TR-02102-2", "RFC 9325 3.3"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome {
+				return inTLS12(t, "TLS 1.3 has no compression", func(c audit.Choice) audit.Outcome {
+					if c.Compression != 0 {
+						return audit.Failed(audit.Finding{Code: "compressed", Text: fmt.Sprintf("the ServerHello of TLS 1.2 chooses the compression method %d", c.Compression)})
+					}
+					return audit.Passed("the ServerHello of TLS 1.2 chooses no compression")
+				})
+			})
+		},
+	}
+}

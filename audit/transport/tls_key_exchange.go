@@ -1,0 +1,74 @@
+package transport
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// minPrimeBits is the least for a prime of the server's own (RFC 9325 section 4.5).
+const minPrimeBits = 2048
+
+// TLSKeyExchange finds a port that agrees to a key exchange in a weak group.
+func TLSKeyExchange() audit.Check {
+	return audit.Check{
+		ID:       "tls-key-exchange",
+		Title:    "A weak group is agreed to for the key exchange",
+		Severity: audit.Medium,
+		Rationale: "Whoever copies the traffic and solves one discrete logarithm in the group reads it. Curves below 224 bits and " +
+			"primes of 1024 bits are within reach of a state, and one computation serves for every connection (Logjam).",
+		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer curves below 256 bits only, and repeats each without the " +
+			"group that the server chose. Reads the group from its HelloRetryRequest, or the curve or prime from its ServerKeyExchange.",
+		Remediation: "etcd itself agrees to none of these in any version. Find what speaks TLS in its place on the port (a proxy, or " +
+			"a build with patched cryptography), and there allow x25519, P-256 and better. What etcd alone answers is seen on its host:\n" +
+			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i 'temp key'\n" +
+			"--tls-min-version=TLS1.3",
+		References: []string{"NIST 800-52r2 3.3.1", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-2", "RFC 8422 5.1.1", "RFC 9325 4"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return keyExchange(t) })
+		},
+	}
+}
+
+func keyExchange(t *audit.Target) audit.Outcome {
+	var findings []audit.Finding
+	for _, h := range t.Hellos {
+		for _, choice := range h.Chosen {
+			if f, weak := weakGroup(choice); weak && !found(findings, f.Code) {
+				findings = append(findings, f)
+			}
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	if doubt := t.Unsettled(audit.WeakGroups); doubt != "" {
+		return audit.CouldNotTell(doubt)
+	}
+	return audit.Passed("every weak group is refused; " + chosen(t, groupName))
+}
+
+func weakGroup(choice audit.Choice) (audit.Finding, bool) {
+	group := audit.GroupOf(choice.Group)
+	switch {
+	case choice.PrimeBits > 0 && choice.PrimeBits < minPrimeBits:
+		return audit.Finding{Code: "short-prime", Text: fmt.Sprintf("a Diffie-Hellman prime of %d bits is agreed to, where %d is the least", choice.PrimeBits, minPrimeBits)}, true
+	case group.Weakness != "":
+		return audit.Finding{Code: group.Name, Text: fmt.Sprintf("%s is agreed to: %s", group.Name, group.Weakness)}, true
+	default:
+		return audit.Finding{}, false
+	}
+}
+
+// groupName is empty of a suite without a key exchange of its own.
+func groupName(choice audit.Choice) string {
+	switch {
+	case choice.PrimeBits > 0:
+		return fmt.Sprintf("a prime of %d bits", choice.PrimeBits)
+	case choice.Group != 0:
+		return audit.GroupOf(choice.Group).Name
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,46 @@
+package transport
+
+import (
+	"crypto/tls"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// TLSPostQuantum finds a port that agrees to no key exchange that withstands a quantum computer.
+func TLSPostQuantum() audit.Check {
+	return audit.Check{
+		ID:       "tls-post-quantum",
+		Title:    "No post-quantum key exchange is agreed to",
+		Severity: audit.Low,
+		Rationale: "Traffic that is copied today can be read when a quantum computer exists, and what etcd carries, such as CA " +
+			"keys in Secrets, may still be worth it then. A hybrid group is as strong as the better of its two parts.",
+		Method: "Sends a TLS 1.3 ClientHello that offers the groups X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 " +
+			"and no other, and sees whether the server chooses one. Never goes by the version of etcd: builds differ.",
+		Remediation: "Run a build with Go 1.24 or later (the releases 3.5.23, 3.6.5 and 3.7.0 and later are), without GODEBUG=tlsmlkem=0 in " +
+			"its environment, and let it speak TLS 1.3; restart the member:\n" +
+			"--tls-min-version=TLS1.3",
+		References: []string{
+			"NIST 800-53 SC-13", "NIST 800-53 SC-12", "FIPS 203", "NIST IR 8547", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-1", "CNSA 2.0",
+		},
+		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return postQuantum(t) })
+		},
+	}
+}
+
+func postQuantum(t *audit.Target) audit.Outcome {
+	h := t.Hello(tls.VersionTLS13, audit.PostQuantumGroups)
+	switch {
+	case len(h.Chosen) > 0:
+		return audit.Passed("the server chooses " + audit.GroupOf(h.Chosen[0].Group).Name)
+	case h.VersionRefused:
+		return audit.Failed(audit.Finding{Code: "no-tls1.3", Text: "TLS 1.3 is refused, and TLS 1.2 has no such groups: " + h.Reason})
+	case h.State == audit.Refused && len(t.Choices(tls.VersionTLS13)) > 0:
+		return audit.Failed(audit.Finding{Code: "no-hybrid-group", Text: "none of the groups is chosen: " + h.Reason + "; with others, " + chosen(t, groupName)})
+	case h.Reason == "":
+		return audit.CouldNotTell("it was not tried")
+	default:
+		return audit.CouldNotTell("TLS 1.3 with " + string(h.Offer) + ": " + h.Reason)
+	}
+}

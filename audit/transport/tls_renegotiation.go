@@ -1,0 +1,57 @@
+package transport
+
+import (
+	"crypto/tls"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// TLSRenegotiation finds a port whose TLS 1.2 does not bind a renegotiation to its connection.
+func TLSRenegotiation() audit.Check {
+	return audit.Check{
+		ID:       "tls-renegotiation",
+		Title:    "Renegotiation is not bound to its connection",
+		Severity: audit.Medium,
+		Rationale: "Without RFC 5746 a client cannot tell its first handshake from a renegotiation, so somebody on the path can " +
+			"put a request of his own before it and have it done with the client's certificate (CVE-2009-3555).",
+		Method: "Sends a TLS 1.2 ClientHello with renegotiation_info and sees whether the ServerHello has it too. TLS 1.3 has " +
+			"no renegotiation. Whether the server would renegotiate is not tried: that takes a client that is let in.",
+		Remediation: "Every etcd sends the extension, and refuses to renegotiate. Find what speaks TLS in its place on the port, a proxy " +
+			"perhaps, and update it; or go without TLS 1.2:\n" +
+			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i renegotiation\n" +
+			"--tls-min-version=TLS1.3",
+		References: []string{"NIST 800-52r2 3.4.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23", "CVE-2009-3555", "BSI TR-02102-2", "RFC 5746"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome {
+				return inTLS12(t, "TLS 1.3 has no renegotiation", func(c audit.Choice) audit.Outcome {
+					if !c.SecureRenegotiation {
+						return audit.Failed(audit.Finding{Code: "not-bound", Text: "the ServerHello of TLS 1.2 has no renegotiation_info"})
+					}
+					return audit.Passed("the ServerHello of TLS 1.2 has renegotiation_info")
+				})
+			})
+		},
+	}
+}
+
+// inTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older is in
+// order where TLS 1.3 has nothing of the kind; without says so.
+func inTLS12(t *audit.Target, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
+	if choices := t.Choices(tls.VersionTLS12); len(choices) > 0 {
+		return judge(choices[0])
+	}
+	older := t.HandshakeUpTo(tls.VersionTLS11)
+	switch h := t.Hello(tls.VersionTLS12, audit.StrongSuites); {
+	case h.VersionRefused && older.Version == 0 && older.State == audit.Refused:
+		return audit.Passed("TLS 1.2 and older are refused; " + without)
+	case h.VersionRefused && older.Version != 0:
+		return audit.CouldNotTell("TLS 1.2 is refused, and " + tls.VersionName(older.Version) + " is agreed to")
+	case h.VersionRefused:
+		return audit.CouldNotTell("a handshake up to TLS 1.1: " + older.Reason)
+	case h.Reason == "":
+		return audit.CouldNotTell("TLS 1.2 was not tried")
+	default:
+		return audit.CouldNotTell("TLS 1.2: " + h.Reason)
+	}
+}

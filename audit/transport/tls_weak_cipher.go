@@ -1,0 +1,52 @@
+package transport
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// TLSWeakCipher finds a port that agrees to a weak cipher suite.
+func TLSWeakCipher() audit.Check {
+	return audit.Check{
+		ID:       "tls-weak-cipher",
+		Title:    "A weak cipher suite is agreed to",
+		Severity: audit.Medium,
+		Rationale: "Without forward secrecy, whoever copies the traffic reads it once the server's key leaks. RC4 and blocks of " +
+			"64 bits give plaintext away; CBC does where the server's time depends on the padding (Lucky Thirteen). Go still " +
+			"offers CBC in TLS 1.2 unless etcd is told its suites.",
+		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer weak suites only, and repeats each without the suite " +
+			"that the server chose until it chooses none. Stops at its answer, so no client certificate is needed.",
+		Remediation: "Go without TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both, which etcd refuses; restart the member:\n" +
+			"--tls-min-version=TLS1.3\n" +
+			"--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384," +
+			"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+		References: []string{
+			"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242418", "NIST 800-52r2 3.3.1", "NIST 800-53 SC-13", "NIST 800-53 SC-8(1)",
+			"PCI DSS 4.0.1 4.2.1", "BSI TR-02102-2", "RFC 9325 4", "GHSA-5x4g-q5rc-36jp",
+		},
+		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return weakCipher(t) })
+		},
+	}
+}
+
+func weakCipher(t *audit.Target) audit.Outcome {
+	var findings []audit.Finding
+	for _, h := range t.Hellos {
+		for _, choice := range h.Chosen {
+			suite := audit.SuiteOf(choice.Suite)
+			if weakness := suite.Weakness(); weakness != "" && !found(findings, suite.Name) {
+				findings = append(findings, audit.Finding{Code: suite.Name, Text: fmt.Sprintf("%s is agreed to: %s", suite.Name, weakness)})
+			}
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	if doubt := t.Unsettled(audit.WeakSuites); doubt != "" {
+		return audit.CouldNotTell(doubt)
+	}
+	return audit.Passed("every weak suite is refused; " + chosen(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
+}
