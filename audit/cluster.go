@@ -9,8 +9,10 @@ import (
 // Clusters puts the listeners of each cluster side by side, as one target of kind Cluster
 // each, in the order in which their first listener comes. Listeners are of one cluster if
 // the spec says so, or if they tell the same cluster ID; one that tells none, such as a
-// metrics port, is of the cluster of its host. Listeners of which nothing tells the cluster
-// are in none.
+// metrics port, is of the cluster of its host. An API server or kubelet of which even that
+// is not known is of the only cluster there is. Listeners of which nothing tells the cluster
+// are in none, unless nothing tells any cluster and there is an API server or kubelet: to
+// name it beside them says that they are one.
 func Clusters(targets []*Target) []*Target {
 	hosts := map[string]string{} // a host to the name of its cluster; "" if it has two
 	for _, t := range targets {
@@ -24,6 +26,7 @@ func Clusters(targets []*Target) []*Target {
 		}
 		hosts[host] = name
 	}
+	only := onlyCluster(targets)
 	var clusters []*Target
 	for _, t := range targets {
 		if t.Kind == Config || t.Kind == Cluster {
@@ -33,18 +36,54 @@ func Clusters(targets []*Target) []*Target {
 		if name == "" {
 			name = hosts[hostOf(t)]
 		}
+		if name == "" && (foreign(t) || only == unnamed) {
+			name = only
+		}
 		if name == "" {
 			continue
 		}
 		at := slices.IndexFunc(clusters, func(c *Target) bool { return c.Address == name })
 		if at < 0 {
 			at = len(clusters)
-			clusters = append(clusters, &Target{Address: name, Kind: Cluster, Now: t.Now, ClusterName: t.ClusterName, ClusterID: t.ClusterID})
+			clusters = append(clusters, &Target{Address: name, Kind: Cluster, Now: t.Now})
+		}
+		if clusters[at].ClusterName == "" {
+			clusters[at].ClusterName = t.ClusterName
+		}
+		if clusters[at].ClusterID == 0 {
+			clusters[at].ClusterID = t.ClusterID
 		}
 		clusters[at].Cluster = append(clusters[at].Cluster, t)
 	}
 	return clusters
 }
+
+// unnamed is the cluster of listeners that do not tell their own.
+const unnamed = "cluster of the given endpoints"
+
+// onlyCluster is the cluster that an API server or kubelet without one belongs to; empty if
+// there is none or more than one.
+func onlyCluster(targets []*Target) string {
+	var names []string
+	withForeign := false
+	for _, t := range targets {
+		withForeign = withForeign || foreign(t)
+		if name := clusterName(t); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case len(names) == 1:
+		return names[0]
+	case len(names) == 0 && withForeign:
+		return unnamed
+	default:
+		return ""
+	}
+}
+
+// foreign says whether a listener is not one of etcd's.
+func foreign(t *Target) bool { return t.Kind == APIServer || t.Kind == Kubelet }
 
 func clusterName(t *Target) string {
 	switch {

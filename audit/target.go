@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"time"
 )
@@ -35,6 +36,8 @@ type Target struct {
 
 	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
 	MinTLSVersion uint16   // the lowest version it may agree to; 0 is TLS 1.2
+	// Roots are the CAs that were given to verify servers of etcd; nil if none were.
+	Roots *x509.CertPool
 
 	Reach    Attempt    // the TCP connection
 	RemoteIP netip.Addr // where the connection went; invalid if none was made

@@ -22,6 +22,10 @@ type ThrowawayConfig struct {
 	RawSubject []byte
 	NotBefore  time.Time
 	NotAfter   time.Time
+	// Key is the CA's; nil is a new P-256 key. A weak one, or one that another CA has too, is a fault to find.
+	Key crypto.Signer
+	// EKUs limit what the CA may sign for; none is no limit.
+	EKUs []x509.ExtKeyUsage
 }
 
 // Throwaway is a CA that lives in memory only. The auditor presents its certificates to
@@ -34,8 +38,16 @@ type Throwaway struct {
 	chain [][]byte
 }
 
-// NewThrowaway makes a self-signed P-256 CA.
-func NewThrowaway(config ThrowawayConfig) (*Throwaway, error) {
+// NewThrowaway makes a self-signed CA.
+func NewThrowaway(config ThrowawayConfig) (*Throwaway, error) { return newThrowaway(config, nil) }
+
+// Issuing makes a CA below this one. Like Leaf, it signs whatever it is told to.
+func (t *Throwaway) Issuing(config ThrowawayConfig) (*Throwaway, error) {
+	return newThrowaway(config, t)
+}
+
+// newThrowaway makes a CA that parent signs; nil is the CA itself.
+func newThrowaway(config ThrowawayConfig, parent *Throwaway) (*Throwaway, error) {
 	if !config.NotBefore.Before(config.NotAfter) {
 		return nil, fmt.Errorf("making a throwaway CA: it ends (%s) before it begins (%s)",
 			config.NotAfter.Format(time.RFC3339), config.NotBefore.Format(time.RFC3339))
@@ -48,12 +60,17 @@ func NewThrowaway(config ThrowawayConfig) (*Throwaway, error) {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:           config.EKUs,
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := throwawayKey(config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making a throwaway CA: %w", err)
 	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	issuer, issuerKey := template, key
+	if parent != nil {
+		issuer, issuerKey = parent.cert, parent.key
+	}
+	certDER, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), issuerKey)
 	if err != nil {
 		return nil, fmt.Errorf("making a throwaway CA: %w", err)
 	}
@@ -62,6 +79,13 @@ func NewThrowaway(config ThrowawayConfig) (*Throwaway, error) {
 		return nil, fmt.Errorf("making a throwaway CA: %w", err)
 	}
 	return &Throwaway{cert: cert, key: key}, nil
+}
+
+func throwawayKey(given crypto.Signer) (crypto.Signer, error) {
+	if given != nil {
+		return given, nil
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
 // Certificate is the CA's own.
@@ -80,21 +104,25 @@ func (t *Throwaway) CertPEM() []byte {
 }
 
 // LeafTemplate says what a leaf looks like. Zero times are the CA's own, so that a leaf of
-// an expired CA is expired too. No EKUs means none in the certificate.
+// an expired CA is expired too. No EKUs means none in the certificate; no key usage is
+// digitalSignature; a nil key is a new P-256 one.
 type LeafTemplate struct {
 	CommonName string
 	IPs        []net.IP
 	DNSNames   []string
 	EKUs       []x509.ExtKeyUsage
+	KeyUsage   x509.KeyUsage
+	IsCA       bool // a leaf that can sign others
 	NotBefore  time.Time
 	NotAfter   time.Time
 	Serial     *big.Int // nil: a random one
+	Key        crypto.Signer
 }
 
-// Leaf signs a leaf with a P-256 key of its own. It signs whatever it is told to, also a
+// Leaf signs a leaf. It signs whatever it is told to, also a
 // leaf that outlives its CA.
 func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := throwawayKey(leaf.Key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
@@ -106,8 +134,12 @@ func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
 		IPAddresses:           leaf.IPs,
 		DNSNames:              leaf.DNSNames,
 		ExtKeyUsage:           leaf.EKUs,
-		KeyUsage:              x509.KeyUsageDigitalSignature,
+		KeyUsage:              leaf.KeyUsage,
+		IsCA:                  leaf.IsCA,
 		BasicConstraintsValid: true,
+	}
+	if template.KeyUsage == 0 {
+		template.KeyUsage = x509.KeyUsageDigitalSignature
 	}
 	if template.NotBefore.IsZero() {
 		template.NotBefore = t.cert.NotBefore

@@ -2,6 +2,8 @@ package pki
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -70,6 +72,40 @@ func TestThrowawayOfTheSameName(t *testing.T) {
 	options := x509.VerifyOptions{Roots: genuine.Pool(), CurrentTime: leaf.Leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if _, err := leaf.Leaf.Verify(options); err == nil {
 		t.Error("the forged leaf verifies against the real CA")
+	}
+}
+
+// A chain of a root, a CA that may sign servers only and a leaf of a given key verifies for
+// servers only, and is of that key.
+func TestThrowawayIssuing(t *testing.T) {
+	root := throwaway(t, ThrowawayConfig{CommonName: "root"})
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := root.Certificate().NotBefore
+	issuing, err := root.Issuing(ThrowawayConfig{
+		CommonName: "issuing", NotBefore: begin, NotAfter: begin.Add(time.Hour), EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := issuing.Leaf(LeafTemplate{
+		CommonName: "leaf", Key: key, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !key.PublicKey.Equal(leaf.Leaf.PublicKey) || leaf.PrivateKey != key {
+		t.Error("the leaf is not of the given key")
+	}
+	above := x509.NewCertPool()
+	above.AddCert(issuing.Certificate())
+	for eku, verifies := range map[x509.ExtKeyUsage]bool{x509.ExtKeyUsageServerAuth: true, x509.ExtKeyUsageClientAuth: false} {
+		_, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: root.Pool(), Intermediates: above, CurrentTime: begin, KeyUsages: []x509.ExtKeyUsage{eku}})
+		if (err == nil) != verifies {
+			t.Errorf("EKU %v: %v", eku, err)
+		}
 	}
 }
 

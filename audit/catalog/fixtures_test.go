@@ -28,7 +28,7 @@ const day = 24 * time.Hour
 
 func fixtures(t *testing.T) []fixture {
 	t.Helper()
-	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), memberFixtures(t),
+	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), chainFixtures(t), authorityFixtures(t), memberFixtures(t),
 		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t))
 }
 

@@ -24,33 +24,18 @@ func CertExpiry() audit.Check {
 		Rationale: "When a certificate expires, open connections go on and new ones fail: the outage comes with the next " +
 			"restart, often days later, and takes the API server with it.",
 		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, " +
-			"or less than 7 days, is left. A root in the chain is judged by its end only.",
+			"or less than 7 days, is left; a leaf's lifetime counts for 398 days at most. A root in the chain is judged by its end only.",
 		Remediation: "Renew the certificate in place; etcd reads it again at the next handshake, without a restart:\n" +
 			"etcdsec pki renew DIR    # a store of etcdsec, or: etcdsec pki import\n" +
 			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer\n" +
 			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -dates",
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return expiry(t.Now, served(t)) })
-		},
+		Run:        ofServed(func(t *audit.Target, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),
 	}
-}
-
-// served is the chain of the first handshake that got as far as the certificate.
-func served(t *audit.Target) []*x509.Certificate {
-	for _, h := range t.Handshakes {
-		if len(h.Chain) > 0 {
-			return h.Chain
-		}
-	}
-	return nil
 }
 
 func expiry(now time.Time, chain []*x509.Certificate) audit.Outcome {
-	if len(chain) == 0 {
-		return audit.CouldNotTell("the server showed no certificate")
-	}
 	var findings []audit.Finding
 	first := chain[0]
 	for i, cert := range chain {
@@ -82,6 +67,9 @@ func expiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Finding, 
 		return audit.Finding{Code: code + "not-yet-valid", Text: fmt.Sprintf("%s is not valid before %s", name, cert.NotBefore.UTC().Format(time.RFC3339))}, true
 	case root:
 		// A verifier uses the root of its own trust bundle, not the one in the chain.
+		return audit.Finding{}, false
+	case leaf && left >= min(lifetime, longestLeaf)/3 && left >= urgent:
+		// Older kubeadm dates a renewed leaf back to the beginning of its CA, years ago.
 		return audit.Finding{}, false
 	case left < urgent || left < lifetime/3:
 		return audit.Finding{Code: code + "due", Text: fmt.Sprintf("%s has %d of %d days left, until %s", name, int(left/day), int(lifetime/day), cert.NotAfter.UTC().Format(time.DateOnly))}, true

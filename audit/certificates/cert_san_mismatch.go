@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"slices"
@@ -24,22 +25,12 @@ func CertSANMismatch() audit.Check {
 			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName",
 		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return sanMismatch(t) })
-		},
+		Run:        ofServed(sanMismatch),
 	}
 }
 
-func sanMismatch(t *audit.Target) audit.Outcome {
-	chain := served(t)
-	if len(chain) == 0 {
-		return audit.CouldNotTell("the server showed no certificate")
-	}
-	host, _, err := net.SplitHostPort(t.Address)
-	if err != nil {
-		host = t.Address
-	}
-	names := slices.Concat([]string{host}, t.ExpectedNames)
+func sanMismatch(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	names := slices.Concat([]string{hostOf(t.Address)}, t.ExpectedNames)
 	slices.Sort(names)
 	names = slices.Compact(names)
 	var missing []string

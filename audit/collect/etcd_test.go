@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -173,4 +174,10 @@ func flags(parts ...any) []string {
 		}
 	}
 	return all
+}
+
+func merged(a, b map[string]string) map[string]string {
+	c := maps.Clone(a)
+	maps.Copy(c, b)
+	return c
 }

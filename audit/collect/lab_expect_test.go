@@ -81,6 +81,8 @@ func (s setup) expectation() map[string]string {
 	s.expectPeer(want)
 	s.expectMetrics(want)
 	s.expectTLS(want)
+	s.expectCertificates(want)
+	s.expectCluster(want)
 	if s.split != "" {
 		s.expectHTTP(want)
 	}
@@ -108,11 +110,16 @@ func (s setup) expectClient(want map[string]string) {
 
 	want["client/version-vulnerable"] = when(!s.readable(), "unknown", s.advisories())
 	members := fails(when(s.client == "plain", "m0-client", ""), when(s.peer == "plain", "m0-peer", ""))
-	want["client/member-url-plaintext"] = when(!s.readable() || (s.rbac && !s.credentialed() && !s.listsForAll()), "unknown", when(members == "fail ", "pass", members))
+	want["client/member-url-plaintext"] = when(!s.listed(), "unknown", when(members == "fail ", "pass", members))
 }
 
 // listsForAll: CVE-2026-33413, the member list is given to callers without a user.
 func (s setup) listsForAll() bool { return s.older("3.5") || s.version == etcdtest.Vulnerable }
+
+// listed: the member list is read, and with it which cluster this is.
+func (s setup) listed() bool {
+	return s.readable() && (!s.rbac || s.credentialed() || s.listsForAll())
+}
 
 func (s setup) advisories() string {
 	switch {
@@ -230,6 +237,7 @@ func (s setup) expectHTTP(want map[string]string) {
 	tls.expectClient(same)
 	tls.expectPages(same)
 	tls.expectTLS(same)
+	tls.expectCertificates(same)
 	if !plain && s.version == etcdtest.Vulnerable {
 		same["client/client-revoked-cert"] = "pass" // the flaw is of the gRPC port
 	}
@@ -271,4 +279,37 @@ func (s setup) expectTLS(want map[string]string) {
 		set("tls-renegotiation", "pass")
 		set("tls-compression", "pass")
 	}
+}
+
+// expectCertificates is what the certificates of each listener are worth. What the laboratory
+// makes is in order; what etcd makes for itself is not.
+func (s setup) expectCertificates(want map[string]string) {
+	for _, listener := range []struct {
+		kind     string
+		on, auto bool
+		known    bool // the given CAs have its issuer
+	}{
+		{"client", s.tlsPort(), s.client == "auto-tls", !s.anonymous},
+		{"peer", s.peer != "plain", s.peer == "auto-tls", !s.anonymous && strings.HasPrefix(s.peer, "shared-ca")},
+		{"metrics", s.metrics == "tls", false, !s.anonymous},
+	} {
+		set := func(check, verdict string) { want[listener.kind+"/"+check] = when(listener.on, verdict, "skip") }
+		for _, check := range []string{"cert-lifetime", "cert-key-strength", "cert-signature", "cert-zlint"} {
+			set(check, "pass")
+		}
+		set("cert-eku", when(listener.auto, "fail ca", "pass"))
+		set("cert-chain", when(!listener.auto, "pass", when(listener.kind == "client" && !s.anonymous, "fail not-trusted", "fail self-signed")))
+		set("cert-outlives-ca", when(listener.known && !listener.auto, "pass", "skip"))
+	}
+}
+
+// expectCluster is what the listeners of one member say together, where they told its cluster.
+func (s setup) expectCluster(want map[string]string) {
+	if !s.listed() {
+		return
+	}
+	want["cluster/ca-unique"] = "skip"
+	want["cluster/ca-stale"] = "pass"
+	want["cluster/ca-name-collision"] = "pass"
+	want["cluster/cert-shared-key"] = "pass"
 }

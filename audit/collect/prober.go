@@ -47,6 +47,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		t.Reach, t.RemoteIP = p.reach, p.remoteIP
 		return t
 	}
+	t.Roots = p.config.Credentials.Roots
 	p.languages(ctx, t)
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
 	if t.Handshake(audit.NoCertificate).SpokeTLS {

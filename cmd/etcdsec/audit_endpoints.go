@@ -39,6 +39,8 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 		{audit.Client, "", flags.endpoints},
 		{audit.Peer, "--peer: ", flags.peers},
 		{audit.Metrics, "--metrics: ", flags.metrics},
+		{audit.APIServer, "--apiserver: ", flags.apiServers},
+		{audit.Kubelet, "--kubelet: ", flags.kubelets},
 	} {
 		for _, written := range list.written {
 			address, err := collect.ParseAddress(written)
@@ -59,7 +61,10 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 	return endpoints, nil
 }
 
-// specEndpoints are every member's ports at the address it advertises.
+// secureAPIPort is where an API server of a spec listens: kube-apiserver's default.
+const secureAPIPort = 6443
+
+// specEndpoints are every member's ports at the address it advertises, then the API servers.
 func (a *app) specEndpoints(path string, minTLS uint16) ([]collect.Endpoint, error) {
 	c, err := a.loadSpec(path)
 	if err != nil {
@@ -86,6 +91,13 @@ func (a *app) specEndpoints(path string, minTLS uint16) ([]collect.Endpoint, err
 				ClusterName:   c.Name,
 			})
 		}
+	}
+	for _, host := range c.APIServers {
+		endpoints = append(endpoints, collect.Endpoint{
+			Address:     net.JoinHostPort(host.Addresses[0].String(), strconv.Itoa(secureAPIPort)),
+			Kind:        audit.APIServer,
+			ClusterName: c.Name,
+		})
 	}
 	return endpoints, nil
 }

@@ -84,7 +84,8 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	for _, l := range listeners {
 		h.add(l, flags, minTLS)
 	}
-	if len(h.endpoints)+len(h.configs) == 0 {
+	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
+	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {
 		return nil, nothingFound(found)
 	}
 	return h, nil

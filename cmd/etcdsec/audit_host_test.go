@@ -52,7 +52,7 @@ func startHostMember(t *testing.T, more ...string) hostMember {
 		Args: append([]string{
 			"--name=m0", "--data-dir=" + path("data"), "--initial-cluster=m0=https://" + m.peer,
 			"--listen-client-urls=https://" + m.client, "--advertise-client-urls=https://" + m.client,
-			"--cert-file=" + path("healthcheck-client.crt"), "--key-file=" + path("healthcheck-client.key"), "--trusted-ca-file=" + path("ca.crt"), "--client-cert-auth", "--enable-grpc-gateway=false",
+			"--cert-file=" + path("healthcheck-client.crt"), "--key-file=" + path("healthcheck-client.key"), "--trusted-ca-file=" + path("ca.crt"), "--client-cert-auth", "--enable-grpc-gateway=false", "--tls-min-version=TLS1.3",
 			"--listen-peer-urls=https://" + m.peer, "--initial-advertise-peer-urls=https://" + m.peer,
 			"--peer-cert-file=" + path("peer.crt"), "--peer-key-file=" + path("peer.key"), "--peer-trusted-ca-file=" + path("peer-ca.crt"), "--peer-client-cert-auth",
 			"--listen-metrics-urls=http://" + m.metrics,
@@ -107,6 +107,9 @@ func TestAuditHost(t *testing.T) {
 		}
 	}
 	for _, result := range r.Results {
+		if result.CheckID == "cert-eku" && result.Target == m.client {
+			continue // the member serves the client's own certificate, and says so
+		}
 		if strings.Contains(result.Target, "127.0.0.1") && result.Verdict != audit.Pass && result.Verdict != audit.Skip {
 			t.Errorf("%s on %s: %s %s", result.CheckID, result.Target, result.Verdict, result.Evidence)
 		}

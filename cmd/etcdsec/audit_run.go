@@ -17,21 +17,23 @@ import (
 
 // auditRunFlags are what the operator wrote.
 type auditRunFlags struct {
-	spec      string
-	endpoints []string
-	peers     []string
-	metrics   []string
-	store     string
-	caPath    string
-	certPath  string
-	keyPath   string
-	mint      bool
-	present   []string
-	minTLS    string
-	timeout   time.Duration
-	outputs   auditOutputs
-	hosts     auditHostFlags
-	kube      auditKubeFlags
+	spec       string
+	endpoints  []string
+	peers      []string
+	metrics    []string
+	apiServers []string
+	kubelets   []string
+	store      string
+	caPath     string
+	certPath   string
+	keyPath    string
+	mint       bool
+	present    []string
+	minTLS     string
+	timeout    time.Duration
+	outputs    auditOutputs
+	hosts      auditHostFlags
+	kube       auditKubeFlags
 }
 
 func newAuditRunCommand(a *app) *cobra.Command {
@@ -45,6 +47,9 @@ certificate, with a foreign one and with a client's, and what they serve and adv
 An ENDPOINT is a client port, as host:port, https://host:port or http://host:port; the
 scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
 of every member of the spec are audited.
+
+An API server (port 6443) or kubelet (port 10250) is asked only which CAs it trusts, to
+compare them with etcd's. With -f, the API servers of the spec are asked.
 
 With neither, or with --host, the etcds of this host are found by their processes, static
 Pods and systemd units, and audited in three views: the settings they run with, their
@@ -73,6 +78,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
   etcdsec audit run -f cluster.yaml --pki ./store
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
+  etcdsec audit run 10.0.0.11:2379 --apiserver 10.0.0.11:6443 --kubelet 10.0.0.21:10250
   etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json
   etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
@@ -84,6 +90,8 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	specFlag(cmd, &flags.spec)
 	f.StringArrayVar(&flags.peers, "peer", nil, "`host:port` of a peer port; may be repeated")
 	f.StringArrayVar(&flags.metrics, "metrics", nil, "`host:port` of a metrics port; may be repeated")
+	f.StringArrayVar(&flags.apiServers, "apiserver", nil, "`host:port` of a kube-apiserver of the cluster; may be repeated")
+	f.StringArrayVar(&flags.kubelets, "kubelet", nil, "`host:port` of a kubelet of the cluster; may be repeated")
 	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
 	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
 	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")

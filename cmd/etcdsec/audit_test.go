@@ -39,13 +39,14 @@ type identity struct {
 
 func writeIdentity(t *testing.T, notAfter time.Time) identity {
 	t.Helper()
-	return writeIdentityOf(t, "test", notAfter, net.IPv4(127, 0, 0, 1))
+	// A name of its own, as each CA should have.
+	return writeIdentityOf(t, "test "+filepath.Base(t.TempDir()), notAfter, net.IPv4(127, 0, 0, 1))
 }
 
-// writeIdentityOf is writeIdentity with a CA of another name and a leaf for the addresses.
+// writeIdentityOf is writeIdentity with a CA of that name and a leaf for the addresses.
 func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ...net.IP) identity {
 	t.Helper()
-	now := time.Now()
+	now, dir := time.Now(), t.TempDir()
 	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,6 @@ func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	id := identity{ca: ca, dir: dir, caPath: filepath.Join(dir, "ca.crt"), cert: filepath.Join(dir, "client.crt"), key: filepath.Join(dir, "client.key")}
 	writeTestFile(t, id.caPath, ca.CertPEM())
 	writeLeaf(t, id, leaf)
@@ -107,9 +107,11 @@ func TestAuditRunRefuses(t *testing.T) {
 		status int
 		want   []string
 	}{
-		"nothing":             {[]string{"--root", t.TempDir()}, statusUsage, []string{"nothing to audit", "hint: etcdsec audit run"}},
-		"no port":             {[]string{"10.0.0.11"}, statusUsage, []string{`endpoint "10.0.0.11"`, "host:port"}},
-		"all bad endpoints":   {[]string{"a", "ftp://b:1", "--peer", "c", "--metrics", "d:0"}, statusUsage, []string{`"a"`, `"ftp"`, `--peer: endpoint "c"`, `--metrics: endpoint "d:0"`}},
+		"nothing": {[]string{"--root", t.TempDir()}, statusUsage, []string{"nothing to audit", "hint: etcdsec audit run"}},
+		"no port": {[]string{"10.0.0.11"}, statusUsage, []string{`endpoint "10.0.0.11"`, "host:port"}},
+		"all bad endpoints": {[]string{"a", "ftp://b:1", "--peer", "c", "--metrics", "d:0", "--apiserver", "e", "--kubelet", "f"}, statusUsage,
+			[]string{`"a"`, `"ftp"`, `--peer: endpoint "c"`, `--metrics: endpoint "d:0"`, `--apiserver: endpoint "e"`, `--kubelet: endpoint "f"`}},
+		"nothing of etcd":     {[]string{"--root", t.TempDir(), "--apiserver", endpoint, "--kubelet", "127.0.0.1:2"}, statusUsage, []string{"nothing to audit"}},
 		"twice":               {[]string{endpoint, "https://" + endpoint}, statusUsage, []string{"listed twice"}},
 		"twice, as a peer":    {[]string{endpoint, "--peer", endpoint}, statusUsage, []string{"--peer: ", "listed twice"}},
 		"min-tls":             {[]string{endpoint, "--min-tls", "1.1"}, statusUsage, []string{"--min-tls", "1.2 or 1.3"}},
@@ -264,7 +266,7 @@ func TestAuditRunClean(t *testing.T) {
 			if status != c.status || stderr != "" {
 				t.Errorf("exit %d, want %d: %s%s", status, c.status, stdout, stderr)
 			}
-			if c.status == statusDone && (strings.Count(stdout, "\n") != 5 || !strings.Contains(stdout, "clean: 3 targets")) {
+			if c.status == statusDone && (strings.Count(stdout, "\n") != 6 || !strings.Contains(stdout, "clean: 4 targets")) {
 				t.Errorf("got %s", stdout)
 			}
 		})

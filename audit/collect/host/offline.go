@@ -140,7 +140,7 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 		inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		s := inv.settings(hostname)
 		found.Settings = append(found.Settings, s)
-		h.addListeners(&one{settings: s})
+		h.addListeners(&one{invocation: inv, settings: s})
 	}
 	if len(found.Settings) == 0 {
 		return PodHost{}, errors.New("no etcd in it")

@@ -1,0 +1,141 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CANameCollision finds two CAs that bear one name.
+func CANameCollision() audit.Check {
+	return audit.Check{
+		ID:       "ca-name-collision",
+		Title:    "Two CAs of the cluster bear the same name",
+		Severity: audit.Low,
+		Rationale: "Verifiers look for an issuer by its name, and clients choose their certificate by the names that the server " +
+			"lists. Where two CAs share one, the wrong key or certificate is tried, and people put the wrong file in place: a " +
+			"rotation to a CA of the same name ends in refused handshakes.",
+		Method: "Compares the CAs that the chains of all ports lead to: by public key where the CA's certificate is served or " +
+			"given, else by the authority key identifier in what it signed. A name that a port lists twice is two certificates " +
+			"of which only the files tell whether the key is one.",
+		Remediation: "Name each CA uniquely when it is made next; etcdsec puts a hash of the key into the name:\n" +
+			"etcdsec pki rotate root DIR\n" +
+			"openssl storeutl -noout -text -certs ca.crt | grep -A1 -E 'Subject:|Subject Key Identifier'",
+		References: []string{"RFC 5280 4.1.2.6", "RFC 5280 4.2.1.1", "NIST 800-53 SC-17", "NIST 800-53 CM-6"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runCANameCollision,
+	}
+}
+
+// authority is a CA as far as one port shows it.
+type authority struct {
+	name  []byte // raw subject
+	key   []byte // SubjectPublicKeyInfo; nil if its certificate was not seen
+	keyID []byte // nil if it was not told
+	port  string
+}
+
+func runCANameCollision(t *audit.Target) audit.Outcome {
+	ports := t.Of(audit.Client, audit.Peer)
+	if len(ports) == 0 {
+		return audit.CouldNotTell("no port of etcd was asked")
+	}
+	var known []authority
+	fault := ""
+	for _, port := range ports {
+		switch chain := served(port); {
+		case len(chain) > 0:
+			known = append(known, authoritiesOf(port, chain)...)
+		case !port.AnswersPlaintext() && fault == "":
+			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
+		}
+	}
+	if findings := collisions(known); len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	if twice := listedTwice(trustsOf(ports)); twice != "" && fault == "" {
+		fault = twice
+	}
+	switch {
+	case fault != "":
+		return audit.CouldNotTell(fault)
+	case len(known) == 0:
+		return audit.Skipped("no port serves a leaf of a CA")
+	default:
+		var names [][]byte
+		for _, ca := range known {
+			names = append(names, ca.name)
+		}
+		slices.SortFunc(names, bytes.Compare)
+		return audit.Passed("every name is of one CA: " + shownNames(slices.CompactFunc(names, bytes.Equal)))
+	}
+}
+
+// authoritiesOf are the CAs above a leaf: those whose certificates are known, then the issuer
+// of the last, of which only a name and a key ID are.
+func authoritiesOf(port *audit.Target, chain []*x509.Certificate) []authority {
+	var found []authority
+	address := fmt.Sprintf("%s port %s", port.Kind, port.Address)
+	above := upwards(port, chain)
+	for _, ca := range above[1:] {
+		found = append(found, authority{name: ca.RawSubject, key: ca.RawSubjectPublicKeyInfo, keyID: ca.SubjectKeyId, port: address})
+	}
+	if last := above[len(above)-1]; !selfIssued(last) {
+		found = append(found, authority{name: last.RawIssuer, keyID: last.AuthorityKeyId, port: address})
+	}
+	return found
+}
+
+// collisions makes one finding for each name that two CAs bear.
+func collisions(known []authority) []audit.Finding {
+	var findings []audit.Finding
+	var named [][]byte
+	for i, b := range known {
+		for _, a := range known[:i] {
+			if !a.differs(b) || slices.ContainsFunc(named, func(name []byte) bool { return bytes.Equal(name, b.name) }) {
+				continue
+			}
+			named = append(named, b.name)
+			findings = append(findings, audit.Finding{Code: "keys", Text: fmt.Sprintf("the CA %s of the %s has the key %s, and that of the %s the key %s",
+				shownName(b.name), a.port, a.shownKey(), b.port, b.shownKey())})
+		}
+	}
+	return findings
+}
+
+// differs says whether two CAs have one name and, for certain, two keys. Key IDs of one key
+// can differ by how they are computed, so the keys themselves are compared where both are known.
+func (a authority) differs(b authority) bool {
+	switch {
+	case !bytes.Equal(a.name, b.name):
+		return false
+	case a.key != nil && b.key != nil:
+		return !bytes.Equal(a.key, b.key)
+	default:
+		return len(a.keyID) > 0 && len(b.keyID) > 0 && !bytes.Equal(a.keyID, b.keyID)
+	}
+}
+
+func (a authority) shownKey() string {
+	if len(a.keyID) == 0 {
+		return "without a key ID"
+	}
+	return hex.EncodeToString(a.keyID[:min(len(a.keyID), 32)])
+}
+
+// listedTwice says which port trusts two certificates of one name; empty if none does.
+func listedTwice(trusts []trust) string {
+	for _, t := range trusts {
+		for i := 1; i < len(t.names); i++ {
+			if bytes.Equal(t.names[i], t.names[i-1]) {
+				return fmt.Sprintf("%s port %s trusts two certificates of the CA name %s; whether they are of one key is in its file alone",
+					t.listener.Kind, t.listener.Address, shownName(t.names[i]))
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,98 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// trust is what a listener says, before it knows its client, about whose clients it lets in:
+// the subjects of the CAs in its CertificateRequest. A subject is a name and not a key.
+type trust struct {
+	listener *audit.Target
+	names    [][]byte // raw subjects, sorted
+	asks     bool     // for a certificate; without names it says nothing about whose
+	fault    string   // why all this is not known; empty if it is
+}
+
+// trustOf reads the trust of a listener. One that speaks plaintext only asks for nothing.
+func trustOf(t *audit.Target) trust {
+	h := t.Handshake(audit.NoCertificate)
+	switch {
+	case h.CertificateRequested:
+		return trust{listener: t, asks: true, names: slices.SortedFunc(slices.Values(h.AcceptableCAs), bytes.Compare)}
+	case !h.SpokeTLS && t.AnswersPlaintext():
+		return trust{listener: t}
+	// The request comes before the certificate in TLS 1.3 and after it in TLS 1.2, where only
+	// an answer proves that there was none.
+	case h.State == audit.Answered, h.Version >= tls.VersionTLS13 && len(h.Chain) > 0:
+		return trust{listener: t}
+	}
+	fault := t.Unreached()
+	if fault == "" {
+		fault = "TLS handshake: " + h.Reason
+	}
+	return trust{listener: t, fault: fmt.Sprintf("%s port %s: %s", t.Kind, t.Address, fault)}
+}
+
+func trustsOf(listeners []*audit.Target) []trust {
+	var all []trust
+	for _, t := range listeners {
+		all = append(all, trustOf(t))
+	}
+	return all
+}
+
+// union is every name of some listeners, once each.
+func union(trusts []trust) [][]byte {
+	var names [][]byte
+	for _, t := range trusts {
+		names = append(names, t.names...)
+	}
+	slices.SortFunc(names, bytes.Compare)
+	return slices.CompactFunc(names, bytes.Equal)
+}
+
+// within says whether a name is one of some sorted ones. A server can list thousands.
+func within(sorted [][]byte, name []byte) bool {
+	_, found := slices.BinarySearchFunc(sorted, name, bytes.Compare)
+	return found
+}
+
+// firstFault is why the trust of one of some listeners is not known; empty if all are.
+func firstFault(trusts []trust) string {
+	for _, t := range trusts {
+		if t.fault != "" {
+			return t.fault
+		}
+	}
+	return ""
+}
+
+// shownNames lists CA names for a reader, not all of a server's hundreds.
+func shownNames(names [][]byte) string {
+	var shown []string
+	for _, name := range names {
+		if len(shown) == maxShown {
+			return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), len(names)-maxShown)
+		}
+		shown = append(shown, shownName(name))
+	}
+	return strings.Join(shown, ", ")
+}
+
+func shownName(raw []byte) string {
+	var sequence pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(raw, &sequence); err != nil || len(rest) > 0 {
+		return fmt.Sprintf("%.50x (not a name)", raw)
+	}
+	var name pkix.Name
+	name.FillFromRDNSequence(&sequence)
+	return fmt.Sprintf("%.100q", name)
+}

@@ -1,0 +1,110 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CAStale finds CAs that etcd goes on to trust after a rotation.
+func CAStale() audit.Check {
+	return audit.Check{
+		ID:       "ca-stale",
+		Title:    "A port of etcd trusts more CAs than it needs",
+		Severity: audit.Low,
+		Rationale: "While a CA is rotated its members trust the old one and the new. If that is left so, a key that was " +
+			"rotated because it leaked still opens etcd. etcd reads its trusted CAs at its start only, so a member that was not " +
+			"restarted trusts what its neighbours do not.",
+		Method: "Reads the CA names in the CertificateRequest of every client and peer port, without any credential: more than " +
+			"one, or other ones than the next member's, is a finding. Of a peer's CAs, those that no member's own certificate " +
+			"leads to are named.",
+		Remediation: "Finish the rotation: when nothing uses a leaf of the old CA any more, take the CA out of the file and " +
+			"restart the members one by one:\n" +
+			"etcdsec pki rotate status DIR\n" +
+			"openssl storeutl -noout -text -certs ca.crt | grep Subject:\n" +
+			"--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt",
+		References: []string{"NIST 800-57 Part 1 5.3.5", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "etcd-io/etcd#11555"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runCAStale,
+	}
+}
+
+func runCAStale(t *audit.Target) audit.Outcome {
+	ports := trustsOf(t.Of(audit.Client, audit.Peer))
+	if len(ports) == 0 {
+		return audit.CouldNotTell("no port of etcd was asked")
+	}
+	var findings []audit.Finding
+	evidence := ""
+	for _, kind := range []audit.Kind{audit.Client, audit.Peer} {
+		naming := slices.DeleteFunc(ofKind(ports, kind), func(p trust) bool { return len(p.names) == 0 })
+		if len(naming) == 0 {
+			continue
+		}
+		if evidence != "" {
+			evidence += "; "
+		}
+		evidence += fmt.Sprintf("every %s port trusts %s", kind, shownNames(naming[0].names))
+		findings = append(findings, staleOf(kind, naming)...)
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	if fault := firstFault(ports); fault != "" {
+		return audit.CouldNotTell(fault)
+	}
+	if !slices.ContainsFunc(ports, func(p trust) bool { return p.asks }) {
+		return audit.Skipped("etcd asks for no client certificate, so it trusts no CA")
+	}
+	for _, p := range ports {
+		if p.asks && len(p.names) == 0 {
+			return audit.CouldNotTell(fmt.Sprintf("%s port %s asks for a certificate and names no CA", p.listener.Kind, p.listener.Address))
+		}
+	}
+	return audit.Passed(evidence)
+}
+
+// staleOf judges the ports of one kind, all of which name at least one CA.
+func staleOf(kind audit.Kind, ports []trust) []audit.Finding {
+	var findings []audit.Finding
+	most, other := ports[0], -1
+	for i, p := range ports {
+		if len(p.names) > len(most.names) {
+			most = p
+		}
+		if !slices.EqualFunc(p.names, ports[0].names, bytes.Equal) {
+			other = i
+		}
+	}
+	if len(most.names) > 1 {
+		text := fmt.Sprintf("the %s port %s trusts %d CAs: %s", kind, most.listener.Address, len(most.names), shownNames(most.names))
+		if unused := unusedBy(ports, most.names); kind == audit.Peer && len(unused) > 0 {
+			text += "; no member has a certificate of " + shownNames(unused)
+		}
+		findings = append(findings, audit.Finding{Code: string(kind), Text: text})
+	}
+	if other >= 0 {
+		findings = append(findings, audit.Finding{Code: string(kind) + "-differs", Text: fmt.Sprintf("the %s port %s trusts %s, and %s trusts %s",
+			kind, ports[0].listener.Address, shownNames(ports[0].names), ports[other].listener.Address, shownNames(ports[other].names))})
+	}
+	return findings
+}
+
+// unusedBy are the names to which no served chain leads. They are known only if every port
+// showed its chain.
+func unusedBy(ports []trust, names [][]byte) [][]byte {
+	var paths [][]*x509.Certificate
+	for _, p := range ports {
+		chain := served(p.listener)
+		if len(chain) == 0 {
+			return nil
+		}
+		paths = append(paths, path(chain))
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name []byte) bool {
+		return slices.ContainsFunc(paths, func(p []*x509.Certificate) bool { return leadsTo(p, [][]byte{name}) })
+	})
+}

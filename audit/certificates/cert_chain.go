@@ -1,0 +1,117 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CertChain finds chains that cannot be followed to a CA that is trusted.
+func CertChain() audit.Check {
+	return audit.Check{
+		ID:       "cert-chain",
+		Title:    "The served chain does not lead to the trusted CA",
+		Severity: audit.Medium,
+		Rationale: "A chain that some clients can complete and others cannot fails where it is least expected, and is answered " +
+			"by turning verification off. A member that serves another CA's leaf is one that a rotation forgot, or not etcd.",
+		Method: "Verifies the client port's chain by the CAs given with --cacert or --pki, whatever the day and the use. A peer's must lead to a " +
+			"CA of which the same port says that it trusts it, since members verify each other by the same file. Every served " +
+			"certificate must be of the chain and in its order (RFC 5246 7.4.2).",
+		Remediation: "Serve the leaf, then its issuing CA, and nothing else; etcd reads the file again at the next handshake:\n" +
+			"etcdsec pki verify DIR\n" +
+			"openssl verify -CAfile ca.crt -untrusted issuing.crt server.crt\n" +
+			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null",
+		References: []string{"RFC 5280 6.1", "RFC 8446 4.4.2", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run:        ofServed(chainOf),
+	}
+}
+
+func chainOf(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	findings := disorder(chain)
+	names := t.Handshake(audit.NoCertificate).AcceptableCAs
+	trusted := "" // by whom
+	switch {
+	case t.Kind != audit.Peer && t.Roots != nil:
+		trusted = ", up to a given CA"
+		if _, err := verified(t, chain); err != nil {
+			findings = append(findings, audit.Finding{Code: "not-trusted", Text: untrusted(chain, err)})
+		}
+	case t.Kind == audit.Peer && len(names) > 0:
+		trusted = ", up to a CA that the peers trust"
+		if !leadsTo(path(chain), names) {
+			findings = append(findings, audit.Finding{Code: "not-trusted-by-peers", Text: fmt.Sprintf(
+				"the chain ends at the issuer %.100q, and the port says that it trusts %s: the other members refuse this one", top(chain).Issuer, shownNames(names))})
+		}
+	case selfIssued(chain[0]):
+		findings = append(findings, audit.Finding{Code: "self-signed", Text: fmt.Sprintf("the leaf %.100q is signed by itself and by no CA", chain[0].Subject)})
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed(fmt.Sprintf("certificates in order: %d%s", len(chain), trusted))
+}
+
+// disorder finds what is served and not of the chain, or not at its place in it.
+func disorder(chain []*x509.Certificate) []audit.Finding {
+	var findings []audit.Finding
+	upwards := path(chain)
+	for _, cert := range chain {
+		if slices.ContainsFunc(upwards, cert.Equal) {
+			continue
+		}
+		// The same CA in another certificate is a second way up: a cross-signed root.
+		if slices.ContainsFunc(upwards, func(c *x509.Certificate) bool { return sameKey(c, cert) && bytes.Equal(c.RawSubject, cert.RawSubject) }) {
+			continue
+		}
+		findings = append(findings, audit.Finding{Code: "foreign-certificate", Text: fmt.Sprintf("%.100q is served and did not sign anything below it", cert.Subject)})
+	}
+	var served []*x509.Certificate
+	for _, cert := range chain {
+		if slices.ContainsFunc(upwards, cert.Equal) {
+			served = append(served, cert)
+		}
+	}
+	if !slices.EqualFunc(served, upwards, (*x509.Certificate).Equal) {
+		findings = append(findings, audit.Finding{Code: "order", Text: "the certificates are not each followed by the one that signed it"})
+	}
+	return findings
+}
+
+func sameKey(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
+}
+
+// leadsTo says whether one of the certificates bears a name of a trusted CA, or was issued by it.
+func leadsTo(upwards []*x509.Certificate, names [][]byte) bool {
+	return slices.ContainsFunc(upwards, func(cert *x509.Certificate) bool {
+		return slices.ContainsFunc(names, func(name []byte) bool {
+			return bytes.Equal(name, cert.RawIssuer) || bytes.Equal(name, cert.RawSubject)
+		})
+	})
+}
+
+func top(chain []*x509.Certificate) *x509.Certificate {
+	upwards := path(chain)
+	return upwards[len(upwards)-1]
+}
+
+// untrusted puts an error of crypto/x509 into words that name the end of the chain.
+func untrusted(chain []*x509.Certificate, err error) string {
+	for i, cert := range path(chain) {
+		if _, text := role(i, cert); slices.Contains(broken(), cert.SignatureAlgorithm) && !selfIssued(cert) {
+			return fmt.Sprintf("the chain cannot be verified: the %s is signed by %s, which clients refuse", text, cert.SignatureAlgorithm)
+		}
+	}
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		if selfIssued(top(chain)) {
+			return fmt.Sprintf("the chain ends at %.100q, which is not one of the given CAs", top(chain).Subject)
+		}
+		return fmt.Sprintf("the chain ends at the issuer %.100q, and none of the given CAs signed that: an issuing CA is missing, or it is another's chain", top(chain).Issuer)
+	}
+	return fmt.Sprintf("the chain does not verify by the given CAs: %.200q", err.Error())
+}

@@ -1,0 +1,124 @@
+package certificates
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CertEKU finds leaves that may be used for less than etcd needs, or for more.
+func CertEKU() audit.Check {
+	return audit.Check{
+		ID:       "cert-eku",
+		Title:    "A served leaf is for the wrong uses",
+		Severity: audit.Medium,
+		Rationale: "A leaf that may act as a client opens etcd to whoever reads the server's key, and one that may sign is a CA " +
+			"on every node. One that lacks a use is refused by clients or by the other members at the next connection.",
+		Method: "Reads the extended key usages, key usages and basic constraints of the leaf, and the extended key usages " +
+			"that its CAs are limited to. A peer needs serverAuth and clientAuth, because members dial each other. clientAuth on " +
+			"a client port's leaf is right where etcd's gRPC gateway presents it to itself: it is a finding only where the " +
+			"member's settings turn the gateway off or give it a certificate of its own.",
+		Remediation: "Reissue the leaf with the uses of its port and no other; etcd needs no restart:\n" +
+			"etcdsec pki renew DIR\n" +
+			"--enable-grpc-gateway=false    # etcd, before clientAuth is taken from the leaf of the client port\n" +
+			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -ext extendedKeyUsage,keyUsage,basicConstraints",
+		References: []string{"RFC 5280 4.2.1.12", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "etcd-io/etcd#9785"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run:        ofServed(uses),
+	}
+}
+
+func uses(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	leaf := chain[0]
+	var findings []audit.Finding
+	found := func(code, format string, a ...any) {
+		findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, a...)})
+	}
+	switch {
+	case has(leaf, x509.ExtKeyUsageAny):
+		found("any", "the leaf has anyExtendedKeyUsage")
+	case len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0:
+		found("none", "the leaf has no extended key usage, so that it may be used for everything")
+	default:
+		if !has(leaf, x509.ExtKeyUsageServerAuth) {
+			found("no-server-auth", "the leaf lacks serverAuth: clients that verify it refuse it")
+		}
+		if !has(leaf, x509.ExtKeyUsageClientAuth) && presentsItself(t) {
+			found("no-client-auth", "the leaf lacks clientAuth: the other members refuse it when this one dials them, unless --peer-client-cert-file gives it another")
+		}
+		if why := needlessClientAuth(t); why != "" && has(leaf, x509.ExtKeyUsageClientAuth) {
+			found("client-auth", "the leaf has clientAuth, and %s", why)
+		}
+	}
+	if leaf.IsCA {
+		found("ca", "the leaf is a CA")
+	}
+	if leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
+		found("cert-sign", "the leaf has the key usage keyCertSign")
+	}
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		found("no-digital-signature", "the leaf lacks the key usage digitalSignature, which TLS 1.3 wants (RFC 8446 4.4.2.2)")
+	}
+	for i, ca := range upwards(t, chain) {
+		if i == 0 || len(ca.ExtKeyUsage)+len(ca.UnknownExtKeyUsage) == 0 || has(ca, x509.ExtKeyUsageAny) {
+			continue
+		}
+		if _, text := role(i, ca); !has(ca, x509.ExtKeyUsageServerAuth) {
+			found("issuer-no-server-auth", "the %s may not sign for serverAuth", text)
+		} else if presentsItself(t) && !has(ca, x509.ExtKeyUsageClientAuth) {
+			found("issuer-no-client-auth", "the %s may not sign for clientAuth", text)
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed("the leaf is for " + usesOf(leaf))
+}
+
+func has(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
+	return slices.Contains(cert.ExtKeyUsage, use)
+}
+
+// presentsItself says whether the member shows the served leaf to others as a client. A peer
+// does, unless no certificates are asked for between peers or it was given another one.
+func presentsItself(t *audit.Target) bool {
+	return t.Kind == audit.Peer && t.Handshake(audit.NoCertificate).CertificateRequested &&
+		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
+}
+
+// needlessClientAuth says why a client port's leaf needs no clientAuth; empty if it does or
+// that is not known. The gateway dials its own client port with the server's certificate
+// unless --client-cert-file is set (etcd-io/etcd#9785).
+func needlessClientAuth(t *audit.Target) string {
+	if t.Kind != audit.Client || t.Settings == nil {
+		return ""
+	}
+	gateway, err := strconv.ParseBool(t.Settings.Value("enable-grpc-gateway")) // an error: it was left on
+	switch {
+	case t.Settings.Value("client-cert-file") != "":
+		return "the gRPC gateway has a certificate of its own (--client-cert-file)"
+	case err == nil && !gateway:
+		return "the gRPC gateway, which needs it, is off"
+	default:
+		return ""
+	}
+}
+
+func usesOf(leaf *x509.Certificate) string {
+	var all []string
+	for _, use := range leaf.ExtKeyUsage {
+		switch use {
+		case x509.ExtKeyUsageServerAuth:
+			all = append(all, "serverAuth")
+		case x509.ExtKeyUsageClientAuth:
+			all = append(all, "clientAuth")
+		default:
+			all = append(all, fmt.Sprintf("EKU %d", use))
+		}
+	}
+	return strings.Join(all, " and ")
+}

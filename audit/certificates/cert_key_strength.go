@@ -1,0 +1,110 @@
+package certificates
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// The least that is accepted: 112 bits of security, which NIST SP 800-131A allows until the
+// end of 2030 and which is what kubeadm makes; an elliptic curve of 256 bits.
+const (
+	leastRSA      = 2048
+	leastCurve    = 256
+	leastExponent = 1<<16 + 1 // FIPS 186-5 5.1
+
+	// advisedRSA is what BSI TR-02102-1 wants since 2024 (3000 bits, as the next usual size).
+	// A shorter key passes, and the evidence says this.
+	advisedRSA = 3072
+)
+
+// CertKeyStrength finds keys that can be computed from their certificates.
+func CertKeyStrength() audit.Check {
+	return audit.Check{
+		ID:       "cert-key-strength",
+		Title:    "A served certificate has a weak key",
+		Severity: audit.High,
+		Rationale: "Who computes the private key is the server, or the CA: with a CA's key every client can be minted. RSA " +
+			"below 2048 bits is within the reach of those who would want etcd's data.",
+		Method: "Reads the public key of every certificate that is served and, with --cacert, of the root above: RSA of 2048 " +
+			"bits, ECDSA of 256 bits and Ed25519 pass; DSA does not.",
+		Remediation: "Reissue with a new and stronger key; a CA's has to be rotated:\n" +
+			"etcdsec pki renew DIR --new-key    # pki.keyAlgorithm in the spec: ecdsa-p256, rsa-3072, …\n" +
+			"openssl ecparam -name prime256v1 -genkey -noout -out server.key",
+		References: []string{"NIST 800-131A 3", "NIST 800-52r2 3.2", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 4.2.1", "BSI TR-02102-1"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run:        ofServed(keyStrength),
+	}
+}
+
+func keyStrength(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	var findings []audit.Finding
+	var seen []string
+	unknown := ""
+	for i, cert := range withRoot(t, chain) {
+		code, text := role(i, cert)
+		key, fault := weakness(cert)
+		switch {
+		case key == "":
+			unknown = fmt.Sprintf("the key of the %s is of an algorithm that is not known here", text)
+		case fault != "":
+			findings = append(findings, audit.Finding{Code: code + "-" + fault, Text: fmt.Sprintf("the %s has the key %s", text, key)})
+		default:
+			seen = append(seen, code+" "+key)
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case unknown != "":
+		return audit.CouldNotTell(unknown)
+	default:
+		return audit.Passed(strings.Join(seen, ", "))
+	}
+}
+
+// withRoot is what is served, and above it the root if one of the given ones verifies it.
+func withRoot(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
+	above := upwards(t, chain)
+	if root := above[len(above)-1]; len(above) > 1 && selfIssued(root) && !slices.ContainsFunc(chain, root.Equal) {
+		return append(slices.Clip(chain), root)
+	}
+	return chain
+}
+
+// weakness names a key and what is wrong with it. An empty key is one that is not known.
+func weakness(cert *x509.Certificate) (key, fault string) {
+	switch public := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		bits := public.N.BitLen()
+		key = fmt.Sprintf("RSA %d", bits)
+		switch {
+		case bits < leastRSA:
+			return key, "rsa-short"
+		case public.E < leastExponent:
+			return fmt.Sprintf("%s with the exponent %d", key, public.E), "rsa-exponent"
+		case bits < advisedRSA:
+			key += fmt.Sprintf(" (BSI TR-02102-1 advises %d)", advisedRSA)
+		}
+		return key, ""
+	case *ecdsa.PublicKey:
+		key = "ECDSA " + public.Curve.Params().Name
+		if public.Curve.Params().BitSize < leastCurve {
+			return key, "curve-short"
+		}
+		return key, ""
+	case ed25519.PublicKey:
+		return "Ed25519", ""
+	default:
+		if cert.PublicKeyAlgorithm == x509.DSA {
+			return "DSA", "dsa"
+		}
+		return "", ""
+	}
+}

@@ -1,0 +1,51 @@
+package certificates
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// longestLeaf is what a year's certificate and a month of overlap come to, and what the
+// CA/Browser Forum allowed from 2020 to 2026 (Baseline Requirements 6.3.2).
+const longestLeaf = 398 * day
+
+// CertLifetime finds leaves that are valid for years.
+func CertLifetime() audit.Check {
+	return audit.Check{
+		ID:       "cert-lifetime",
+		Title:    "A served leaf is valid for far more than a year",
+		Severity: audit.Medium,
+		Rationale: "A stolen key is worth as much as its certificate has left to live, and etcd takes no revocation list by " +
+			"default. A renewal that comes once in ten years is one that nobody has practised.",
+		Method: "Compares the lifetime of the leaf, and what is left of it, with 398 days. A leaf that begins with its CA is " +
+			"judged by what is left: older kubeadm releases date every renewed leaf back to the beginning of the CA.",
+		Remediation: "Reissue the leaf for a year or less, and renew it by a timer:\n" +
+			"etcdsec pki renew DIR    # a store of etcdsec; its leaves live for 90 days\n" +
+			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer\n" +
+			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -dates",
+		References: []string{"NIST 800-57 Part 1 5.3.6", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "CA/Browser Forum BR 6.3.2"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run:        ofServed(lifetime),
+	}
+}
+
+func lifetime(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	leaf := chain[0]
+	whole, left := leaf.NotAfter.Sub(leaf.NotBefore), leaf.NotAfter.Sub(t.Now)
+	switch above := upwards(t, chain)[1:]; {
+	case left > longestLeaf:
+		return audit.Failed(audit.Finding{Code: "leaf", Text: fmt.Sprintf("the leaf is valid for another %d days, until %s; %d are enough",
+			left/day, leaf.NotAfter.UTC().Format(time.DateOnly), longestLeaf/day)})
+	case whole <= longestLeaf:
+		return audit.Passed(fmt.Sprintf("the leaf is valid for %d days", whole/day))
+	case len(above) == 0:
+		return audit.Passed(fmt.Sprintf("the leaf has %d of %d days left; when it was issued is not certain without its CA (--cacert)", left/day, whole/day))
+	case leaf.NotBefore.Equal(above[0].NotBefore):
+		return audit.Passed(fmt.Sprintf("the leaf has %d days left; its beginning, %s, is that of its CA", left/day, leaf.NotBefore.UTC().Format(time.DateOnly)))
+	default:
+		return audit.Failed(audit.Finding{Code: "leaf", Text: fmt.Sprintf("the leaf was made for %d days; %d are enough", whole/day, longestLeaf/day)})
+	}
+}

@@ -1,0 +1,150 @@
+package certificates
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CertSharedKey finds a private key that more than one member has, or that has two jobs.
+func CertSharedKey() audit.Check {
+	return audit.Check{
+		ID:       "cert-shared-key",
+		Title:    "One private key serves several members or ports",
+		Severity: audit.Low,
+		Rationale: "A key that lies on every node is stolen from the weakest one, stands for all, and can only be replaced " +
+			"everywhere at once. A key in two certificates outlives the revocation of either: etcd's revocation lists name " +
+			"serials and not keys.",
+		Method: "Compares the public keys of the leaves that the cluster's client and peer ports serve: of different members, " +
+			"and of one member's client and peer port where these serve different certificates. Members are told apart by the " +
+			"IDs they tell, by the advertised addresses or by the hosts of the spec.",
+		Remediation: "Give each member, and each port, a key of its own; etcd needs no restart:\n" +
+			"etcdsec pki renew DIR --all --new-key\n" +
+			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -pubkey | openssl sha256",
+		References: []string{"NIST 800-57 Part 1 5.2", "NIST 800-53 SC-12", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runCertSharedKey,
+	}
+}
+
+// holder is a port and the leaf that it serves.
+type holder struct {
+	listener *audit.Target
+	leaf     *x509.Certificate
+	member   string // empty if it is not known whose port it is
+}
+
+func runCertSharedKey(t *audit.Target) audit.Outcome {
+	ports := t.Of(audit.Client, audit.Peer)
+	if len(ports) == 0 {
+		return audit.CouldNotTell("no port of etcd was asked")
+	}
+	var holders []holder
+	fault := ""
+	for _, port := range ports {
+		switch chain := served(port); {
+		case len(chain) > 0:
+			holders = append(holders, holder{port, chain[0], memberOf(t, port)})
+		case !port.AnswersPlaintext() && fault == "":
+			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
+		}
+	}
+	findings, doubt := sharedKeys(holders)
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case fault != "":
+		return audit.CouldNotTell(fault)
+	case doubt != "":
+		return audit.CouldNotTell(doubt)
+	case len(holders) == 0:
+		return audit.Skipped("no port has TLS")
+	default:
+		return audit.Passed(fmt.Sprintf("ports compared: %d; none has the key of another member or use", len(holders)))
+	}
+}
+
+func unseen(t *audit.Target) string {
+	if reason := t.Unreached(); reason != "" {
+		return reason
+	}
+	return noCertificate(t.Handshake(audit.NoCertificate))
+}
+
+// sharedKeys compares every port with the ones before it. A doubt is a key of two ports of
+// which it is not known whether they are one member's.
+func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
+	var between, within []string
+	for i, b := range holders {
+		for _, a := range holders[:i] {
+			if !sameKey(a.leaf, b.leaf) {
+				continue
+			}
+			pair := fmt.Sprintf("%s port %s and %s port %s", a.listener.Kind, a.listener.Address, b.listener.Kind, b.listener.Address)
+			switch {
+			case a.member == "" || b.member == "":
+				doubt = pair + " serve one key, and may be one member's (repeat with --cert and --key, or with -f)"
+			case a.member != b.member:
+				between = append(between, pair)
+			case a.listener.Kind != b.listener.Kind && !a.leaf.Equal(b.leaf):
+				within = append(within, pair)
+			}
+		}
+	}
+	if len(between) > 0 {
+		findings = append(findings, audit.Finding{Code: "members", Text: "one key is served by different members: " + someOf(between)})
+	}
+	if len(within) > 0 {
+		findings = append(findings, audit.Finding{Code: "ports", Text: "one key is in two certificates of a member: " + someOf(within)})
+	}
+	return findings, doubt
+}
+
+func someOf(pairs []string) string {
+	if len(pairs) > maxShown {
+		return fmt.Sprintf("%s and %d more pairs", strings.Join(pairs[:maxShown], ", "), len(pairs)-maxShown)
+	}
+	return strings.Join(pairs, ", ")
+}
+
+// memberOf names the member that a port of a cluster belongs to: by the ID it told, by the
+// addresses that the members advertise, by the only ID that was told on its host, and in a
+// cluster of a spec, whose members have hosts of their own, by its host.
+func memberOf(cluster, port *audit.Target) string {
+	if port.MemberID != 0 {
+		return fmt.Sprintf("%x", port.MemberID)
+	}
+	host := hostOf(port.Address)
+	var onHost []uint64
+	for _, other := range cluster.Cluster {
+		for _, m := range other.Members {
+			if slices.ContainsFunc(slices.Concat(m.ClientURLs, m.PeerURLs), func(url string) bool { return strings.HasSuffix(url, "://"+port.Address) }) {
+				return fmt.Sprintf("%x", m.ID)
+			}
+		}
+		if other.MemberID != 0 && hostOf(other.Address) == host {
+			onHost = append(onHost, other.MemberID)
+		}
+	}
+	slices.Sort(onHost)
+	switch onHost = slices.Compact(onHost); {
+	case len(onHost) == 1:
+		return fmt.Sprintf("%x", onHost[0])
+	case len(onHost) == 0 && port.ClusterName != "":
+		return host
+	default:
+		return ""
+	}
+}
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}

@@ -1,0 +1,88 @@
+package certificates
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+
+	zcrypto "github.com/zmap/zcrypto/x509"
+	"github.com/zmap/zlint/v3"
+	"github.com/zmap/zlint/v3/lint"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CertZlint finds certificates that RFC 5280 does not allow.
+func CertZlint() audit.Check {
+	return audit.Check{
+		ID:       "cert-zlint",
+		Title:    "A served certificate breaks RFC 5280",
+		Severity: audit.Low,
+		Rationale: "Verifiers differ in what they let pass: a certificate that one Go release accepts is refused by the next, by " +
+			"OpenSSL or by a client in Java, and then on the day of an upgrade.",
+		Method: "Runs zlint's rules for RFC 5280 over every certificate that is served; its errors are findings, its warnings " +
+			"are not. The rules of browsers and public CAs are left out: they are not for a private CA.",
+		Remediation: "Reissue what is named by a tool that follows RFC 5280:\n" +
+			"etcdsec pki renew DIR\n" +
+			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null",
+		References: []string{"RFC 5280", "github.com/zmap/zlint", "NIST 800-52r2 3.2", "NIST 800-53 SC-17"},
+		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
+		Run:        ofServed(lints),
+	}
+}
+
+func lints(_ *audit.Target, chain []*x509.Certificate) audit.Outcome {
+	rules, err := lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
+	if err != nil {
+		return audit.CouldNotTell(fmt.Sprintf("choosing zlint's rules: %v", err))
+	}
+	var findings []audit.Finding
+	for i, cert := range chain {
+		code, text := role(i, cert)
+		broken, err := brokenRules(cert, rules)
+		if err != nil {
+			return audit.CouldNotTell(fmt.Sprintf("linting the %s: %v", text, err))
+		}
+		for _, rule := range broken {
+			findings = append(findings, audit.Finding{
+				Code: code + "-" + strings.ReplaceAll(rule.name, "_", "-"),
+				Text: fmt.Sprintf("the %s: %s (%s, %s)", text, rule.description, rule.citation, rule.name),
+			})
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed(fmt.Sprintf("certificates linted: %d, by %d rules", len(chain), len(rules.Names())))
+}
+
+// brokenRule is a rule of zlint that a certificate breaks.
+type brokenRule struct {
+	name, description, citation string
+}
+
+// brokenRules are in the order of their names. zlint and its parser are written for
+// certificates that a public CA made; one that a hostile server made must not end the
+// audit, so a panic in them is an error here.
+func brokenRules(cert *x509.Certificate, rules lint.Registry) (broken []brokenRule, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			broken, err = nil, fmt.Errorf("zlint ended by a fault of its own: %.100q", fmt.Sprint(fault))
+		}
+	}()
+	parsed, err := zcrypto.ParseCertificate(cert.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("%.200q", err.Error())
+	}
+	results := zlint.LintCertificateEx(parsed, rules)
+	for _, name := range rules.Names() {
+		if result := results.Results[name]; result == nil || result.Status < lint.Error {
+			continue
+		}
+		rule := rules.ByName(name)
+		broken = append(broken, brokenRule{name: name, description: rule.Description, citation: rule.Citation})
+	}
+	slices.SortFunc(broken, func(a, b brokenRule) int { return strings.Compare(a.name, b.name) })
+	return broken, nil
+}

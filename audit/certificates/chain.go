@@ -1,0 +1,134 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// maxChain is how much of a served chain is judged. A leaf, an issuing CA, a cross-signed
+// root and the root itself are four; a server that sends dozens wants to keep us busy.
+const maxChain = 10
+
+// served is the chain of the first handshake that got as far as the certificate.
+func served(t *audit.Target) []*x509.Certificate {
+	for _, h := range t.Handshakes {
+		if len(h.Chain) > 0 {
+			return h.Chain[:min(len(h.Chain), maxChain)]
+		}
+	}
+	return nil
+}
+
+// ofServed is the Run of a check that judges what a port serves over TLS.
+func ofServed(judge func(*audit.Target, []*x509.Certificate) audit.Outcome) func(*audit.Target) audit.Outcome {
+	return func(t *audit.Target) audit.Outcome {
+		return t.OverTLS(func(h audit.Handshake) audit.Outcome {
+			chain := served(t)
+			if len(chain) == 0 {
+				return audit.CouldNotTell(noCertificate(h))
+			}
+			return judge(t, chain)
+		})
+	}
+}
+
+func noCertificate(h audit.Handshake) string {
+	if h.Reason == "" {
+		return "the server showed no certificate"
+	}
+	return "the server showed no certificate: " + h.Reason
+}
+
+// path is the part of a served chain that leads upwards from the leaf, each certificate
+// signed by the next, in whatever order it was served.
+func path(chain []*x509.Certificate) []*x509.Certificate {
+	upwards := slices.Clip(chain[:1])
+	for !selfIssued(upwards[len(upwards)-1]) {
+		at := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+			return !slices.ContainsFunc(upwards, c.Equal) && signedBy(upwards[len(upwards)-1], c)
+		})
+		if at < 0 {
+			break
+		}
+		upwards = append(upwards, chain[at])
+	}
+	return upwards
+}
+
+// upwards is the leaf and the CAs above it as far as they are known: to the root if the
+// chain verifies by the given ones, else what of the served chain leads upwards.
+func upwards(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
+	if t.Roots != nil {
+		if verified, err := verified(t, chain); err == nil {
+			return verified
+		}
+	}
+	return path(chain)
+}
+
+// verified is a chain from the leaf to one of the given roots. Whether it is valid today and
+// for what it may be used are questions of other checks, so it is enough that it verified
+// at some time.
+func verified(t *audit.Target, chain []*x509.Certificate) ([]*x509.Certificate, error) {
+	intermediates := x509.NewCertPool()
+	instants := []time.Time{t.Now}
+	for _, cert := range chain {
+		instants = append(instants, cert.NotBefore, cert.NotAfter)
+	}
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	var first error
+	for _, instant := range instants {
+		found, err := chain[0].Verify(x509.VerifyOptions{
+			Roots:         t.Roots,
+			Intermediates: intermediates,
+			CurrentTime:   instant,
+			KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		})
+		if err == nil {
+			return found[0], nil
+		}
+		if first == nil {
+			first = err
+		}
+		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
+			return nil, err
+		}
+	}
+	return nil, first
+}
+
+// signedBy says whether parent signed cert. A signature of an algorithm that crypto/x509
+// does not check any more counts by the names alone.
+func signedBy(cert, parent *x509.Certificate) bool {
+	if !bytes.Equal(cert.RawIssuer, parent.RawSubject) {
+		return false
+	}
+	err := parent.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
+	_, insecure := errors.AsType[x509.InsecureAlgorithmError](err)
+	return err == nil || insecure || errors.Is(err, x509.ErrUnsupportedAlgorithm)
+}
+
+// selfIssued says whether a certificate bears the name of its issuer, as a root does.
+func selfIssued(cert *x509.Certificate) bool {
+	return bytes.Equal(cert.RawSubject, cert.RawIssuer)
+}
+
+// role begins the code of a finding about one certificate of a chain, and its text.
+func role(i int, cert *x509.Certificate) (code, text string) {
+	switch {
+	case i == 0:
+		return "leaf", fmt.Sprintf("leaf %.100q", cert.Subject)
+	case selfIssued(cert):
+		return "root", fmt.Sprintf("root %.100q", cert.Subject)
+	default:
+		return "ca", fmt.Sprintf("issuing CA %.100q", cert.Subject)
+	}
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+)
+
+// An API server and a kubelet that are named beside a cluster are compared with it, whether
+// or not the cluster tells who it is. They are Go TLS servers that ask for a certificate of
+// a CA, as the real ones do; those are not started here.
+func TestAuditRunKubernetes(t *testing.T) {
+	etcd, kubernetes := writeIdentity(t, time.Time{}), writeIdentity(t, time.Time{})
+	ports := etcdtest.FreePorts(t, 2)
+	client, peer := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	etcdtest.Run(t, etcdtest.Config{
+		Name: "m0", HealthURL: "https://" + client + "/health",
+		HealthTLS: &tls.Config{RootCAs: etcd.ca.Pool(), Certificates: []tls.Certificate{pairOf(t, etcd)}},
+		Args: []string{
+			"--name=m0", "--data-dir=" + t.TempDir(), "--initial-cluster=m0=http://" + peer,
+			"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
+			"--cert-file=" + etcd.cert, "--key-file=" + etcd.key, "--trusted-ca-file=" + etcd.caPath, "--client-cert-auth",
+			"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer,
+		},
+	})
+	trusting := func(id identity) string {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{pairOf(t, kubernetes)}, ClientAuth: tls.RequestClientCert, ClientCAs: id.ca.Pool()}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return server.Listener.Addr().String()
+	}
+	shared, own := trusting(etcd), trusting(kubernetes)
+	credentials := []string{"--cacert", etcd.caPath, "--cert", etcd.cert, "--key", etcd.key}
+	for _, c := range []struct {
+		name    string
+		args    []string
+		verdict audit.Verdict
+	}{
+		{"its CA", append([]string{"--apiserver", "https://" + shared}, credentials...), audit.Fail},
+		{"its CA, without credentials", []string{"--kubelet", shared}, audit.Fail},
+		{"its CA, of one of two", append([]string{"--apiserver", own, "--kubelet", shared}, credentials...), audit.Fail},
+		{"another CA", append([]string{"--apiserver", own}, credentials...), audit.Pass},
+		{"another CA, without credentials", []string{"--apiserver", own}, audit.Pass},
+		{"nobody", append([]string{"--apiserver", fmt.Sprintf("127.0.0.1:%d", etcdtest.FreePort(t))}, credentials...), audit.Unknown},
+		{"not given", credentials, audit.Skip},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, stdout, stderr := etcdsec(t, append([]string{"audit", "run", client, "--peer", peer, "-o", "json"}, c.args...)...)
+			if r := resultOf(t, stdout, "ca-unique"); r.Verdict != c.verdict {
+				t.Errorf("%s: %s%s", r.Verdict, r.Evidence, stderr)
+			}
+		})
+	}
+}
+
+// What kubeadm makes has no finding about its certificates and CAs: one year, a CA of etcd's
+// own, a key for each port. That the CA of its clients is that of its peers is another check's.
+func TestAuditRunKubeadm(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	made := filepath.Join(dir, "pki")
+	kubeadmCerts(t, dir, made)
+	ports := etcdtest.FreePorts(t, 3)
+	client, peer, metrics := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1]), fmt.Sprintf("127.0.0.1:%d", ports[2])
+	at := func(name string) string { return filepath.Join(made, "etcd", name) }
+	etcdtest.Run(t, etcdtest.Config{
+		Name: "cp-0", HealthURL: "http://" + metrics + "/health",
+		Args: []string{
+			"--name=cp-0", "--data-dir=" + filepath.Join(dir, "data"), "--initial-cluster=cp-0=https://" + peer,
+			"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
+			"--listen-peer-urls=https://" + peer, "--initial-advertise-peer-urls=https://" + peer, "--listen-metrics-urls=http://" + metrics,
+			"--cert-file=" + at("server.crt"), "--key-file=" + at("server.key"), "--client-cert-auth=true", "--trusted-ca-file=" + at("ca.crt"),
+			"--peer-cert-file=" + at("peer.crt"), "--peer-key-file=" + at("peer.key"), "--peer-client-cert-auth=true", "--peer-trusted-ca-file=" + at("ca.crt"),
+		},
+	})
+	// The API server stands on the real files of kubeadm and is not the real one.
+	trusted := x509.NewCertPool()
+	for _, name := range []string{"ca.crt", "front-proxy-ca.crt"} {
+		data, err := os.ReadFile(filepath.Join(made, name))
+		if err != nil || !trusted.AppendCertsFromPEM(data) {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(made, "apiserver.crt"), filepath.Join(made, "apiserver.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert, ClientCAs: trusted}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	_, stdout, stderr := etcdsec(t, "audit", "run", client, "--peer", peer, "--apiserver", server.Listener.Addr().String(), "-o", "json",
+		"--cacert", at("ca.crt"), "--cert", filepath.Join(made, "apiserver-etcd-client.crt"), "--key", filepath.Join(made, "apiserver-etcd-client.key"))
+	var report audit.Report
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	judged := 0
+	for _, r := range report.Results {
+		if !strings.HasPrefix(r.CheckID, "cert-") && !strings.HasPrefix(r.CheckID, "ca-") {
+			continue
+		}
+		judged++
+		if r.Verdict != audit.Pass {
+			t.Errorf("%s of %s: %s: %s", r.CheckID, r.Target, r.Verdict, r.Evidence)
+		}
+	}
+	if judged != 2*9+4 {
+		t.Errorf("%d results", judged)
+	}
+}
+
+// The API servers of a spec are asked at their secure port.
+func TestAuditRunSpecAPIServers(t *testing.T) {
+	spec := filepath.Join(t.TempDir(), "cluster.yaml")
+	writeTestFile(t, spec, []byte(`apiVersion: etcdsec.dev/v1alpha1
+kind: Cluster
+metadata: {name: test}
+spec:
+  etcd:
+    version: "3.6.16"
+    members:
+      - {name: etcd-0, addresses: [10.0.0.11]}
+  apiServers:
+    - {name: cp-0, addresses: [10.0.0.21, cp-0.example.internal]}
+    - {name: cp-1, addresses: [cp-1.example.internal]}
+`))
+	a := &app{stderr: io.Discard, now: time.Now}
+	endpoints, err := a.auditEndpoints(auditRunFlags{spec: spec, kubelets: []string{"10.0.0.31:10250"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range endpoints {
+		if !slices.Contains(audit.Listeners(), e.Kind) {
+			got = append(got, fmt.Sprintf("%s %s %q", e.Kind, e.Address, e.ClusterName))
+		}
+	}
+	want := []string{`apiserver 10.0.0.21:6443 "test"`, `apiserver cp-1.example.internal:6443 "test"`, `kubelet 10.0.0.31:10250 ""`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func pairOf(t *testing.T, id identity) tls.Certificate {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(id.cert, id.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// resultOf is the only result of a check in a report.
+func resultOf(t *testing.T, report, check string) audit.Result {
+	t.Helper()
+	var r audit.Report
+	if err := json.Unmarshal([]byte(report), &r); err != nil {
+		t.Fatalf("%v in %s", err, report)
+	}
+	var found []audit.Result
+	for _, result := range r.Results {
+		if result.CheckID == check {
+			found = append(found, result)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d results of %s", len(found), check)
+	}
+	return found[0]
+}
