@@ -39,8 +39,9 @@ type Target struct {
 	// Roots are the CAs that were given to verify servers of etcd; nil if none were.
 	Roots *x509.CertPool
 
-	Reach    Attempt    // the TCP connection
-	RemoteIP netip.Addr // where the connection went; invalid if none was made
+	Reach    Attempt       // the TCP connection
+	Distance time.Duration // the quickest TCP connection took so long, which is one round trip; 0 if none was made
+	RemoteIP netip.Addr    // where the connection went; invalid if none was made
 
 	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
 	Handshakes []Handshake // in the order in which they are listed in package collect
@@ -55,15 +56,18 @@ type Target struct {
 	VersionFrom string   // where Version was read
 	Members     []Member // nil if the list was not read
 
-	ClusterName string  // the spec's name of the cluster that the listener belongs to; empty if none was given
-	ClusterID   uint64  // that the member told; 0 if it was not read
-	MemberID    uint64  // of the member that answered; 0 if it was not read
-	Status      *Status // of Maintenance Status; nil if it was not read
+	ClusterName string         // the spec's name of the cluster that the listener belongs to; empty if none was given
+	ClusterID   uint64         // that the member told; 0 if it was not read
+	MemberID    uint64         // of the member that answered; 0 if it was not read
+	Status      *Status        // of Maintenance Status; nil if it was not read
+	Metrics     *MemberMetrics // of GET /metrics; nil if it was not read
+	GivenName   string         // the common name of the given client certificate; empty if none was given
 
 	// Settings are those of the etcd that Config is about, or that has this listener. nil: none were found.
 	Settings *Settings
 
-	Cluster []*Target // the listeners of a Cluster, in the order in which they were asked for
+	Cluster   []*Target  // the listeners of a Cluster, in the order in which they were asked for
+	Snapshots *Snapshots // of a Cluster; nil if nobody said where they are
 }
 
 // State is what became of an attempt.
@@ -118,6 +122,11 @@ const (
 
 	// GatewayRange is Range as JSON, to a gateway that a GET has found.
 	GatewayRange = "Range through the JSON gateway"
+
+	// With a token that no server gave out. Where etcd's authentication is off, it is not
+	// looked at; where it is on, it is refused before anything is read.
+	BadTokenRangeRPC      = "Range with an invalid token"
+	BadTokenMemberListRPC = "MemberList with an invalid token" // only where the Range was refused
 )
 
 // RPC is one gRPC call.
@@ -125,10 +134,11 @@ type RPC struct {
 	Attempt
 	Access  Access
 	Method  string
-	Code    int    // the gRPC status, if Answered; 0 is OK
-	NotGRPC bool   // Answered in HTTP/2, but not as gRPC answers
-	Message string // the server's, where Code is not 0
-	Keys    int64  // how many keys a Range said there are
+	Code    int           // the gRPC status, if Answered; 0 is OK
+	NotGRPC bool          // Answered in HTTP/2, but not as gRPC answers
+	Message string        // the server's, where Code is not 0
+	Keys    int64         // how many keys a Range said there are
+	Took    time.Duration // from the request to the end of the answer, on an open connection; 0 if not Answered
 }
 
 // Member is an entry of the member list.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/access"
 	"github.com/etcdsec/etcdsec/audit/certificates"
 	"github.com/etcdsec/etcdsec/audit/config"
 	"github.com/etcdsec/etcdsec/audit/files"
@@ -16,7 +17,10 @@ import (
 )
 
 // All returns every check, in the order in which reports list them.
-func All() []audit.Check {
+func All() []audit.Check { return With(members.Known()) }
+
+// With is All with a table of advisories in place of the one that was built in.
+func With(advisories members.Advisories) []audit.Check {
 	return []audit.Check{
 		listeners.ClientPlaintext(),
 		listeners.ClientAnonymousRead(),
@@ -57,8 +61,25 @@ func All() []audit.Check {
 		certificates.CAUnique(),
 		certificates.CAStale(),
 		certificates.CANameCollision(),
+		access.AuthDisabled(),
+		access.AuthRootRole(),
+		access.AuthOverbroadRole(),
+		access.AuthCNUnmapped(),
+		access.AuthUnauthenticatedRPC(),
 		members.MemberURLPlaintext(),
-		members.VersionVulnerable(),
+		members.MemberCount(),
+		members.MemberUnhealthy(),
+		members.MemberLearnerStuck(),
+		members.MemberDrift(),
+		members.VersionVulnerable(advisories),
+		members.VersionEOL(advisories),
+		members.VersionSkew(),
+		members.AlarmActive(),
+		members.DBSize(),
+		members.DBFragmented(),
+		members.SnapshotAge(),
+		members.RequestLatency(),
+		members.LeaderChanges(),
 		config.ClientTLS(),
 		config.ClientCertAuth(),
 		config.AutoTLS(),

@@ -74,6 +74,9 @@ func TestNothingKnown(t *testing.T) {
 				t.Fatalf("%s: no result", kind)
 			}
 			for _, r := range report.Results {
+				if r.CheckID == "snapshot-age" && r.Verdict == audit.Skip {
+					continue // it asks about a folder that the caller may not have
+				}
 				if r.Verdict != audit.Unknown || r.Evidence == "" {
 					t.Errorf("%s, %s: %s: %s %q", kind, state, r.CheckID, r.Verdict, r.Evidence)
 				}

@@ -50,7 +50,7 @@ func FuzzServedCertificate(f *testing.F) {
 			target.Handshakes[0].Chain, target.Roots = served, root.Pool()
 			targets = append(targets, target)
 		}
-		targets = append(targets, clusterOf(targets...))
+		targets = append(targets, besides(targets...))
 		report, again := audit.Run(catalog.All(), targets), audit.Run(catalog.All(), targets)
 		for i, r := range report.Results {
 			if r.Evidence != again.Results[i].Evidence || r.Fingerprint != again.Results[i].Fingerprint {

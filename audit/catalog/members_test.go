@@ -12,6 +12,13 @@ func memberFixtures(t *testing.T) []fixture {
 	running := func(version string) *audit.Target {
 		return in(func(target *audit.Target) { target.Version = version })
 	}
+	// behaving is a version with authentication, and what it makes of a MemberList without a user.
+	behaving := func(version string, code int, message string) *audit.Target {
+		return in(func(target *audit.Target) {
+			target.Version = version
+			target.RPCs = append(target.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: code, Message: message})
+		})
+	}
 	advertising := func(peer, client string) *audit.Target {
 		return in(func(target *audit.Target) {
 			target.Members = append(target.Members, audit.Member{Name: "etcd-1", PeerURLs: []string{peer}, ClientURLs: []string{client}})
@@ -48,7 +55,16 @@ func memberFixtures(t *testing.T) []fixture {
 		{check: "version-vulnerable", name: "3.5.31", target: running("3.5.31"), verdict: audit.Fail, evidence: "control plane",
 			codes: []string{"CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
 		{check: "version-vulnerable", name: "end of life", target: running("3.4.45"), verdict: audit.Fail, evidence: "no fix in this branch",
-			codes: []string{"CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf", "end-of-life"}},
+			codes: []string{"CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
+		{check: "version-vulnerable", name: "rebuilt", target: running("3.7.0-2"), verdict: audit.Fail, evidence: "probable",
+			codes: []string{"CVE-2026-73499", "CVE-2026-73500", "GHSA-hrxh-6v49-42gf"}},
+		{check: "version-vulnerable", name: "rebuilt, after the fix", target: running("3.7.1+dfsg1-2"), verdict: audit.Pass},
+		{check: "version-vulnerable", name: "rebuilt, seen to be fixed", target: behaving("3.6.9-0ubuntu1", 16, "etcdserver: invalid auth token"), verdict: audit.Fail,
+			codes: []string{"CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
+		{check: "version-vulnerable", name: "vulnerable by its number, seen to be fixed", target: behaving("3.6.8", 16, "etcdserver: invalid auth token"), verdict: audit.Fail,
+			codes: []string{"CVE-2026-33186", "CVE-2026-33343", "CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
+		{check: "version-vulnerable", name: "rebuilt, seen to be vulnerable", target: behaving("3.6.8-1", 0, ""), verdict: audit.Fail, evidence: "seen in what the member does",
+			codes: []string{"CVE-2026-33186", "CVE-2026-33343", "CVE-2026-33413", "CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
 		{check: "version-vulnerable", name: "too new to know", target: running("3.8.0"), verdict: audit.Unknown, evidence: "newer"},
 		{check: "version-vulnerable", name: "not a version", target: running("banana"), verdict: audit.Unknown, evidence: "banana"},
 		{check: "version-vulnerable", name: "not read", target: unread(audit.RPC{}), verdict: audit.Unknown, evidence: "--cacert"},

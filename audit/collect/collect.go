@@ -1,9 +1,10 @@
 // Package collect observes etcd listeners over the network, for package audit to judge.
 // It is the only I/O of the audit. It never writes: it sends GETs, and the gRPC calls
 // Range (serializable, keys only, limit 1; also as JSON to a gateway), Status and MemberList
-// (not linearizable), none of which makes a raft entry. It speaks only HTTP/1.1 GET to a
-// peer port. It sends ClientHellos that no handshake follows. Everything is bounded: each
-// probe in time and in bytes read, each target in time and in connections.
+// (not linearizable), none of which makes a raft entry; Range also with a token that is
+// invalid, which a member with authentication refuses and logs. It speaks only HTTP/1.1 GET
+// to a peer port. It sends ClientHellos that no handshake follows. Everything is bounded:
+// each probe in time and in bytes read, each target in time and in connections.
 package collect
 
 import (

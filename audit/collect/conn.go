@@ -94,9 +94,10 @@ func (p *prober) dial(ctx context.Context) (*conn, error) {
 		return nil, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
+	began := p.clock()
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, "tcp", p.endpoint.Address)
-	p.reached(raw, err)
+	p.reached(raw, err, p.clock().Sub(began))
 	if err != nil {
 		cancel()
 		<-p.slots
@@ -120,12 +121,23 @@ func (p *prober) dial(ctx context.Context) (*conn, error) {
 	}}, nil
 }
 
+// clock is the time, or none for a prober that measures nothing.
+func (p *prober) clock() time.Time {
+	if p.config.Now == nil {
+		return time.Time{}
+	}
+	return p.config.Now()
+}
+
 // reached notes what became of the TCP connection. One that was made outweighs any that was not.
-func (p *prober) reached(c net.Conn, err error) {
+func (p *prober) reached(c net.Conn, err error, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
 		p.reach = audit.Attempt{State: audit.Answered}
+		if p.distance == 0 || took < p.distance {
+			p.distance = took
+		}
 		if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
 			p.remoteIP = at.Addr().Unmap()
 		}

@@ -15,7 +15,7 @@ import (
 // request is the message of a call. Status and MemberList have empty ones: linearizable is
 // false by default.
 func request(method string) []byte {
-	if method != audit.RangeRPC {
+	if method != audit.RangeRPC && method != audit.BadTokenRangeRPC {
 		return nil
 	}
 	var b []byte

@@ -14,9 +14,13 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// maxBody is what is read of a page. /version and the text of a refusal are far shorter,
-// and of the others only the status counts.
-const maxBody = 16 << 10
+const (
+	// maxBody is what is read of a page. /version and the text of a refusal are far shorter,
+	// and of the others only the status counts.
+	maxBody = 16 << 10
+	// maxMetrics is for /metrics, which etcd 3.7 answers with 0.2 MiB.
+	maxMetrics = maxRead - 64<<10
+)
 
 // page is a GET and the beginning of its body, which the target does not keep.
 type page struct {
@@ -77,7 +81,11 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	// A body that breaks off or does not end does not undo the answer.
-	result.body, _ = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	limit := int64(maxBody)
+	if q.path == "/metrics" {
+		limit = maxMetrics
+	}
+	result.body, _ = io.ReadAll(io.LimitReader(response.Body, limit))
 	if response.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToLower(string(result.body)), "to an https server") {
 		// net/http's TLS server, to a client without TLS. It is the only thing it says in plaintext.
 		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "HTTP 400: the server wants TLS"}

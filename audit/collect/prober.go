@@ -23,7 +23,8 @@ type prober struct {
 	mu                  sync.Mutex
 	reach               audit.Attempt
 	remoteIP            netip.Addr
-	clusterID, memberID uint64 // that the member told
+	distance            time.Duration // the quickest connection; 0 if none was made
+	clusterID, memberID uint64        // that the member told
 }
 
 // collect observes in three phases, each at once: what the port speaks; whom it lets in;
@@ -41,6 +42,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		ClusterName:   p.endpoint.ClusterName,
 		Settings:      p.endpoint.Settings,
 	}
+	t.GivenName = commonName(p.config.Credentials.Certificate)
 	if t.Kind == audit.APIServer || t.Kind == audit.Kubelet {
 		// Not etcd's: no more is asked than which CAs it trusts.
 		t.Handshakes = []audit.Handshake{p.admission(ctx, client{presented: audit.NoCertificate})}
@@ -139,12 +141,14 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	}
 	var status *audit.Status
 	var members []audit.Member
+	var standing []audit.RPC
 	if t.Kind == audit.Client && len(accesses) > 0 {
 		best := accesses[len(accesses)-1]
 		calls = make([]audit.RPC, 2, 3)
 		tasks = append(tasks,
 			func() { calls[0], status = p.askStatus(ctx, best) },
 			func() { calls[1], members = p.listMembers(ctx, best) },
+			func() { standing = p.standing(ctx, best) },
 		)
 		if t.Handshake(audit.NoCertificate).State == audit.Answered {
 			calls = append(calls, audit.RPC{})
@@ -155,13 +159,16 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	for _, page := range slices.Concat(pages...) {
 		t.Pages = append(t.Pages, page.Page)
 		p.noteVersion(t, page)
+		noteMetrics(t, page)
 	}
 	t.RPCs = append(t.RPCs, calls...)
+	t.RPCs = append(t.RPCs, standing...)
 	if status != nil && status.Version != "" {
 		t.Version, t.VersionFrom = status.Version, "Status "+string(calls[0].Access)
 	}
 	t.Status, t.Members = status, members
 	t.ClusterID, t.MemberID = p.clusterID, p.memberID
+	t.Distance = p.distance
 	p.askAgain(ctx, t)
 	p.askGateways(ctx, t)
 }

@@ -22,13 +22,29 @@ import (
 
 func procedure(method string) string {
 	switch method {
-	case audit.RangeRPC:
+	case audit.RangeRPC, audit.BadTokenRangeRPC:
 		return "/etcdserverpb.KV/Range"
 	case audit.StatusRPC:
 		return "/etcdserverpb.Maintenance/Status"
 	default:
 		return "/etcdserverpb.Cluster/MemberList"
 	}
+}
+
+// badToken is no token of any server. etcd logs that it was refused.
+const badToken = "etcdsec-audit" //nolint:gosec // no credential: it is there to be refused
+
+// header is that of a gRPC request.
+func header(method string) http.Header {
+	h := http.Header{
+		"Content-Type": {"application/grpc"},
+		"Te":           {"trailers"},
+		"User-Agent":   {"etcdsec-audit"},
+	}
+	if method == audit.BadTokenRangeRPC || method == audit.BadTokenMemberListRPC {
+		h.Set("Token", badToken)
+	}
+	return h
 }
 
 // maxMessage is far above a member list, and above a Status with every error set.
@@ -52,15 +68,12 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 	if access == audit.InPlaintext {
 		target.Scheme = "http"
 	}
+	began := p.clock()
 	response, err := transport.RoundTrip((&http.Request{
-		Method: http.MethodPost,
-		URL:    target,
-		Host:   p.endpoint.Address,
-		Header: http.Header{
-			"Content-Type": {"application/grpc"},
-			"Te":           {"trailers"},
-			"User-Agent":   {"etcdsec-audit"},
-		},
+		Method:        http.MethodPost,
+		URL:           target,
+		Host:          p.endpoint.Address,
+		Header:        header(method),
 		Body:          io.NopCloser(bytes.NewReader(frame(request(method)))),
 		ContentLength: -1,
 	}).WithContext(ctx))
@@ -87,6 +100,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		return spoilt(result, fmt.Errorf("HTTP/2 status %d without a gRPC status", response.StatusCode)), nil
 	}
 	result.State = audit.Answered
+	result.Took = p.clock().Sub(began)
 	result.Code = code
 	result.Message = cleanText(text)
 	p.identified(message)

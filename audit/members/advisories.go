@@ -1,120 +1,181 @@
 package members
 
-// advisoriesAsOf is the day on which the table was compared with its sources: golang/vulndb
-// (data/osv and data/excluded), etcd's CHANGELOG-3.x files and the blog of etcd.io.
-const advisoriesAsOf = "2026-11-20"
-
-// scope says whom an advisory concerns.
-type scope string
-
-const (
-	controlPlane scope = "of any cluster, a Kubernetes control plane included"
-	rbacOnly     scope = "only where etcd's authentication is on"
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
 )
 
-// advisory is one published flaw.
-type advisory struct {
-	id       string
-	summary  string
-	scope    scope
-	affected []span
+// Advisories are the published flaws of etcd, and what its branches still get, as of a day.
+type Advisories struct {
+	// AsOf is the day on which they were compared with their sources: golang/vulndb (data/osv
+	// and data/excluded), etcd's CHANGELOG-3.x files and the blog of etcd.io.
+	AsOf       string     `json:"as_of"`
+	Branches   []Branch   `json:"branches"`
+	Advisories []Advisory `json:"advisories"` // the newest first
 }
 
-// branch is a minor release and its support.
-type branch struct {
-	name      string
-	span      span
-	endOfLife string // the day, or empty
-	newest    string // the last release known, of a branch that has fixes
+// Branch is a minor release: the versions From, included, to Before, excluded.
+type Branch struct {
+	Name      string `json:"name"`
+	From      string `json:"from"` // empty is the beginning
+	Before    string `json:"before"`
+	EndOfLife string `json:"end_of_life"` // the day since which it gets no fixes; empty if it gets them
+	Newest    string `json:"newest"`      // the last release known, of a branch that gets fixes
 }
 
-func branches() []branch {
-	return []branch{
-		{name: "3.3 or older", span: span{before: "3.4.0"}, endOfLife: "2021-06-15"},
-		{name: "3.4", span: span{from: "3.4.0", before: "3.5.0"}, endOfLife: "2026-06-01"},
-		{name: "3.5", span: span{from: "3.5.0", before: "3.6.0"}, newest: "3.5.35"},
-		{name: "3.6", span: span{from: "3.6.0", before: "3.7.0"}, newest: "3.6.16"},
-		{name: "3.7", span: span{from: "3.7.0", before: "3.8.0"}, newest: "3.7.3"},
+// Advisory is one published flaw, of etcd itself, or of a dependency for which etcd made a release.
+type Advisory struct {
+	ID      string  `json:"id"`
+	Scope   Scope   `json:"scope"`
+	Summary string  `json:"summary"`
+	Source  string  `json:"source"`
+	Ranges  []Range `json:"ranges"`
+}
+
+// Scope says whom an advisory concerns.
+type Scope string
+
+// The scopes.
+const (
+	ControlPlane Scope = "control-plane" // any cluster, a Kubernetes control plane included
+	RBACOnly     Scope = "rbac"          // only where etcd's authentication is on
+)
+
+func (s Scope) String() string {
+	if s == RBACOnly {
+		return "only where etcd's authentication is on"
 	}
+	return "of any cluster, a Kubernetes control plane included"
 }
 
-func upTo(fixed string) span          { return span{before: fixed, fixed: true} }
-func between(from, fixed string) span { return span{from: from, before: fixed, fixed: true} }
+// Range is the versions from Introduced, included, to Fixed, the first with the fix, or to
+// Limit, the end of a branch that never got it. One of the two is set. The names are OSV's.
+type Range struct {
+	Introduced string `json:"introduced"` // empty is the beginning
+	Fixed      string `json:"fixed"`
+	Limit      string `json:"limit"`
+}
 
-// unfixed is of branch 3.4, which ends without a fix.
-func unfixed(from string) span { return span{from: from, before: "3.5.0"} }
+//go:embed advisories.json
+var embedded string
 
-// advisories are all that concern etcd itself, the newest first. Those of its dependencies
-// are in it where a release was made for them.
-func advisories() []advisory {
-	return []advisory{
-		{
-			id: "CVE-2026-73500", summary: "no deadline on TLS handshakes, memory exhausted before authentication (GHSA-6vch-q96h-7gc3)", scope: controlPlane,
-			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
-		},
-		{
-			id: "CVE-2026-73499", summary: "an open-ended watch bypasses RBAC (GHSA-xg4h-6gfc-h4m8)", scope: rbacOnly,
-			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
-		},
-		{
-			id: "GHSA-hrxh-6v49-42gf", summary: "flaws of grpc-go before 1.82.1 in its HTTP/2 server", scope: controlPlane,
-			affected: []span{unfixed(""), between("3.5.0", "3.5.33"), between("3.6.0", "3.6.14"), between("3.7.0", "3.7.1")},
-		},
-		{
-			id: "GHSA-3wh4-j44w-pg92", summary: "revoked certificates are accepted over gRPC where --listen-client-http-urls is set", scope: controlPlane,
-			affected: []span{unfixed("3.4.25"), between("3.5.8", "3.5.32"), between("3.6.0", "3.6.13")},
-		},
-		{
-			id: "CVE-2026-44283", summary: "PrevKv and leases in a nested Put bypass RBAC (GHSA-x35m-3gp4-4fh5)", scope: rbacOnly,
-			affected: []span{upTo("3.4.44"), between("3.5.0", "3.5.30"), between("3.6.0", "3.6.11")},
-		},
-		{
-			id: "CVE-2026-33413", summary: "MemberList, Alarm, Lease and Compact without authentication (GHSA-q8m4-xhhv-38mg)", scope: rbacOnly,
-			affected: []span{upTo("3.4.42"), between("3.5.0", "3.5.28"), between("3.6.0", "3.6.9")},
-		},
-		{
-			id: "CVE-2026-33343", summary: "a nested Txn bypasses RBAC (GHSA-rfx7-8w68-q57q)", scope: rbacOnly,
-			affected: []span{upTo("3.4.42"), between("3.5.0", "3.5.28"), between("3.6.0", "3.6.9")},
-		},
-		{
-			id: "CVE-2026-33186", summary: "a :path without slash bypasses authorisation by method in grpc-go", scope: rbacOnly,
-			affected: []span{upTo("3.4.42"), between("3.5.0", "3.5.28"), between("3.6.0", "3.6.9")},
-		},
-		{
-			id: "CVE-2023-44487", summary: "HTTP/2 rapid reset exhausts the server", scope: controlPlane,
-			affected: []span{upTo("3.4.28"), between("3.5.0", "3.5.10")},
-		},
-		{
-			id: "CVE-2023-32082", summary: "LeaseTimeToLive tells key names (GHSA-3p4g-rcw5-8298)", scope: rbacOnly,
-			affected: []span{upTo("3.4.26"), between("3.5.0", "3.5.9")},
-		},
-		{
-			id: "CVE-2021-28235", summary: "the password stays in debug data (GHSA-gmph-wf7j-9gcm)", scope: rbacOnly,
-			affected: []span{upTo("3.4.25"), between("3.5.0", "3.5.8")},
-		},
-		{
-			id: "GHSA-5x4g-q5rc-36jp", summary: "insecure TLS suites by default", scope: controlPlane,
-			affected: []span{between("3.2.22", "3.4.22")},
-		},
-		{
-			id: "CVE-2020-15106", summary: "a crafted WAL panics the member (GHSA-p4g4-wgrh-qrg2)", scope: controlPlane,
-			affected: []span{upTo("3.3.23"), between("3.4.0", "3.4.10")},
-		},
-		{
-			id: "CVE-2020-15112", summary: "a crafted WAL panics the member (GHSA-m332-53r6-2w93)", scope: controlPlane,
-			affected: []span{upTo("3.3.23"), between("3.4.0", "3.4.10")},
-		},
-		{
-			id: "CVE-2020-15113", summary: "the mode of an existing data dir is not verified (GHSA-chh6-ppwq-jh92)", scope: controlPlane,
-			affected: []span{upTo("3.3.23"), between("3.4.0", "3.4.10")},
-		},
-		{
-			id: "CVE-2018-16886", summary: "the gateway takes the server certificate's CN for the user (GHSA-h6xx-pmxh-3wgp)", scope: rbacOnly,
-			affected: []span{between("3.2.0", "3.2.26"), between("3.3.0", "3.3.11")},
-		},
-		{
-			id: "CVE-2018-1098", summary: "cross-site requests and DNS rebinding on the HTTP API (with CVE-2018-1099)", scope: controlPlane,
-			affected: []span{upTo("3.4.0")},
-		},
+// Known are the advisories that this release of etcdsec was built with.
+func Known() Advisories {
+	known, err := ParseAdvisories([]byte(embedded))
+	if err != nil {
+		return Advisories{} // in which no check finds an answer; a test keeps it from happening
 	}
+	return known
+}
+
+// ParseAdvisories reads a table as the JSON that Known is made of. A key that is unknown, and
+// everything else that is wrong, is an error; all of them are reported at once.
+func ParseAdvisories(data []byte) (Advisories, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var a Advisories
+	if err := decoder.Decode(&a); err != nil {
+		return Advisories{}, fmt.Errorf("reading advisories: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Advisories{}, errors.New("reading advisories: something follows the table")
+	}
+	faults := a.faults()
+	if len(faults) > 0 {
+		return Advisories{}, errors.Join(faults...)
+	}
+	return a, nil
+}
+
+func (a Advisories) faults() []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("advisories: "+format, args...)) }
+	if !isDay(a.AsOf) {
+		fault("as_of %q: want a day such as 2026-11-20", a.AsOf)
+	}
+	if len(a.Branches) == 0 {
+		fault("branches: none")
+	}
+	for i, b := range a.Branches {
+		if b.Name == "" {
+			fault("branches[%d]: no name", i)
+		}
+		if reason := (Range{Introduced: b.From, Limit: b.Before}).fault(); reason != "" {
+			fault("branch %q: %s", b.Name, reason)
+		}
+		if _, err := parseVersion(b.Newest); b.EndOfLife == "" && err != nil {
+			fault("branch %q: neither end_of_life nor a version as newest", b.Name)
+		}
+		if b.EndOfLife != "" && !isDay(b.EndOfLife) {
+			fault("branch %q: end_of_life %q: want a day such as 2026-06-01", b.Name, b.EndOfLife)
+		}
+	}
+	var ids []string
+	for i, advisory := range a.Advisories {
+		switch {
+		case advisory.ID == "":
+			fault("advisories[%d]: no id", i)
+		case slices.Contains(ids, advisory.ID):
+			fault("%s: listed twice", advisory.ID)
+		}
+		ids = append(ids, advisory.ID)
+		for _, reason := range advisory.faults() {
+			fault("%s: %s", advisory.ID, reason)
+		}
+	}
+	return faults
+}
+
+func (a Advisory) faults() []string {
+	var faults []string
+	if a.Scope != ControlPlane && a.Scope != RBACOnly {
+		faults = append(faults, fmt.Sprintf("scope %q: want %s or %s", string(a.Scope), string(ControlPlane), string(RBACOnly)))
+	}
+	if a.Summary == "" {
+		faults = append(faults, "no summary")
+	}
+	if !strings.HasPrefix(a.Source, "https://") {
+		faults = append(faults, fmt.Sprintf("source %q: want an https:// URL", a.Source))
+	}
+	if len(a.Ranges) == 0 {
+		faults = append(faults, "no ranges")
+	}
+	for i, r := range a.Ranges {
+		if reason := r.fault(); reason != "" {
+			faults = append(faults, fmt.Sprintf("ranges[%d]: %s", i, reason))
+		}
+	}
+	return faults
+}
+
+func (r Range) fault() string {
+	if (r.Fixed == "") == (r.Limit == "") {
+		return "want one end, fixed or limit"
+	}
+	end, err := parseVersion(r.Fixed + r.Limit)
+	if err != nil {
+		return err.Error()
+	}
+	var begin version
+	if r.Introduced != "" {
+		if begin, err = parseVersion(r.Introduced); err != nil {
+			return err.Error()
+		}
+	}
+	if !begin.before(end) {
+		return fmt.Sprintf("%s is not before %s", r.Introduced, r.Fixed+r.Limit)
+	}
+	return ""
+}
+
+func isDay(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
 }

@@ -3,6 +3,7 @@ package members
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -29,12 +30,7 @@ func MemberURLPlaintext() audit.Check {
 
 func runMemberURLPlaintext(t *audit.Target) audit.Outcome {
 	if len(t.Members) == 0 {
-		for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
-			if t.HTTPOnly(access) {
-				return audit.Skipped("the port speaks HTTP only; the member list is read from the one for gRPC")
-			}
-		}
-		return audit.CouldNotTell("the member list was not read: " + whyNot(t, audit.MemberListRPC))
+		return notRead(t, "the member list", audit.MemberListRPC)
 	}
 	var findings []audit.Finding
 	for _, m := range t.Members {
@@ -53,6 +49,19 @@ func runMemberURLPlaintext(t *audit.Target) audit.Outcome {
 		return audit.Failed(findings...)
 	}
 	return audit.Passed(fmt.Sprintf("all URLs of %d members are https://", len(t.Members)))
+}
+
+// notRead is the outcome where a call has no answer. A listener for HTTP alone has none.
+func notRead(t *audit.Target, what, method string) audit.Outcome {
+	if servesPagesAlone(t) {
+		return audit.Skipped("the port speaks HTTP only; " + what + " is read from the one for gRPC")
+	}
+	return audit.CouldNotTell(what + " was not read: " + whyNot(t, method))
+}
+
+// servesPagesAlone says whether a listener has pages and no gRPC for anybody who was let in.
+func servesPagesAlone(t *audit.Target) bool {
+	return slices.ContainsFunc(append(audit.Anonymous(), audit.WithCredentials), t.HTTPOnly)
 }
 
 // whyNot says why a call has no answer, and what would give one.

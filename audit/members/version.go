@@ -1,53 +1,85 @@
 package members
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
-// version is major, minor, patch, and 0 for a pre-release or 1 for a release, which is later.
-type version [4]int
+// version is a version of etcd.
+type version struct {
+	// number is major, minor, patch, and 0 for a pre-release or 1 for a release, which is later.
+	number [4]int
+	// rebuilt is set where something is appended that no release of etcd has: "3.4.23-3",
+	// "3.5.9+dfsg1". Whoever built that may have fixed a flaw without changing the number.
+	rebuilt bool
+}
 
-// parseVersion reads "3.6.16" or "3.7.0-rc.1". Build metadata after a plus does not count.
-func parseVersion(s string) (version, bool) {
-	s, _, _ = strings.Cut(s, "+")
-	core, _, preRelease := strings.Cut(s, "-")
+// parseVersion reads "3.6.16", "3.7.0-rc.1" or a version that a distribution made of one.
+func parseVersion(s string) (version, error) {
+	notVersion := fmt.Errorf("%q is not a version of etcd such as 3.6.16", s)
+	core := s
+	if at := strings.IndexAny(s, "-+~"); at >= 0 {
+		core = s[:at]
+	}
+	suffix := s[len(core):]
 	parts := strings.Split(core, ".")
 	if len(parts) != 3 {
-		return version{}, false
+		return version{}, notVersion
 	}
-	var v version
+	v := version{number: [4]int{3: 1}}
 	for i, part := range parts {
 		n, err := strconv.ParseUint(part, 10, 16)
 		if err != nil {
-			return version{}, false
+			return version{}, notVersion
 		}
-		v[i] = int(n)
+		v.number[i] = int(n)
 	}
-	if !preRelease {
-		v[3] = 1
+	switch {
+	case slices.ContainsFunc([]string{"-alpha.", "-beta.", "-rc.", "-pre"}, func(mark string) bool { return strings.HasPrefix(suffix, mark) }):
+		v.number[3] = 0
+	case suffix != "":
+		v.rebuilt = true
 	}
-	return v, true
+	return v, nil
 }
 
-// span is the versions from one, included, to another, excluded. An empty from is the beginning.
-type span struct {
-	from, before string
-	fixed        bool // before is the release with the fix, not only the end of a branch
-}
+func (v version) before(other version) bool { return slices.Compare(v.number[:], other.number[:]) < 0 }
 
-// in says whether v is in the span. A pre-release of the first version is in it; one of the
+// minor is the branch of a version: "3.6".
+func (v version) minor() string { return fmt.Sprintf("%d.%d", v.number[0], v.number[1]) }
+
+// in says whether v is in the range. A pre-release of the first version is in it; one of the
 // version that has the fix is too, for it may lack it.
-func (v version) in(s span) bool {
-	from, _ := parseVersion(s.from) // empty is 0.0.0
-	from[3] = 0
-	before, ok := parseVersion(s.before)
-	if !ok {
+func (v version) in(r Range) bool {
+	from, _ := parseVersion(r.Introduced) // empty is 0.0.0
+	from.number[3] = 0
+	end, err := parseVersion(r.Fixed + r.Limit)
+	if err != nil {
 		return false
 	}
-	if !s.fixed {
-		before[3] = 0
+	if r.Fixed == "" {
+		end.number[3] = 0
 	}
-	return slices.Compare(v[:], from[:]) >= 0 && slices.Compare(v[:], before[:]) < 0
+	return !v.before(from) && v.before(end)
+}
+
+// versionOf is the version that a member told, and how that was seen; where it was not read,
+// the outcome says why.
+func versionOf(t *audit.Target) (v version, seen string, missing *audit.Outcome) {
+	unknown := func(reason string) (version, string, *audit.Outcome) {
+		o := audit.CouldNotTell(reason)
+		return version{}, "", &o
+	}
+	if t.Version == "" {
+		return unknown("the version was not read: " + whyNot(t, audit.StatusRPC))
+	}
+	v, err := parseVersion(t.Version)
+	if err != nil {
+		return unknown(fmt.Sprintf("%s gave a version: %v", t.VersionFrom, err))
+	}
+	return v, fmt.Sprintf("etcd %s (%s)", t.Version, t.VersionFrom), nil
 }

@@ -2,13 +2,12 @@ package members
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
 
 // VersionVulnerable finds a member whose version has published vulnerabilities.
-func VersionVulnerable() audit.Check {
+func VersionVulnerable(known Advisories) audit.Check {
 	return audit.Check{
 		ID:       "version-vulnerable",
 		Title:    "The version of etcd has known vulnerabilities",
@@ -16,73 +15,81 @@ func VersionVulnerable() audit.Check {
 		Rationale: "Published flaws are the first that are tried. Those that need no credential matter to every control plane; " +
 			"those that bypass etcd's RBAC matter where it is on.",
 		Method: "Compares the version that the member tells (Status or GET /version) with the advisories known on " +
-			advisoriesAsOf + ". A distribution may have fixed a flaw without changing the version.",
-		Remediation: "Upgrade etcd, one member at a time:\n" + newest(),
+			known.AsOf + ". A flaw of a version that was built by others, such as 3.4.23-3, is probable only: they may have " +
+			"fixed it without changing the number. CVE-2026-33413 is settled by what the member does, where that can be seen.",
+		Remediation: "Upgrade etcd, one member at a time:\n" + known.newest(),
 		References:  []string{"NIST 800-53 SI-2", "NIST 800-53 RA-5", "PCI DSS 4.0.1 6.3.3"},
 		Applies:     audit.On(audit.Client),
-		Run:         runVersionVulnerable,
+		Run: func(t *audit.Target) audit.Outcome {
+			v, seen, missing := versionOf(t)
+			if missing != nil {
+				return *missing
+			}
+			if _, found := known.branchOf(v); !found {
+				return known.tooNew(seen)
+			}
+			findings := known.affecting(v, t)
+			if len(findings) > 0 {
+				findings[0].Text = seen + ": " + findings[0].Text
+				return audit.Failed(findings...)
+			}
+			return audit.Passed(fmt.Sprintf("%s has no advisory known on %s", seen, known.AsOf))
+		},
 	}
 }
 
-func newest() string {
-	var lines []string
-	for _, b := range branches() {
-		if b.newest != "" {
-			lines = append(lines, fmt.Sprintf("etcd %s.x: to %s or later", b.name, b.newest))
-		}
-	}
-	return strings.Join(lines, "\n")
+func (a Advisories) tooNew(seen string) audit.Outcome {
+	return audit.CouldNotTell(fmt.Sprintf("%s is newer than what is known here (%s); give a newer table with --advisories", seen, a.AsOf))
 }
 
-func runVersionVulnerable(t *audit.Target) audit.Outcome {
-	if t.Version == "" {
-		return audit.CouldNotTell("the version was not read: " + whyNot(t, audit.StatusRPC))
-	}
-	v, ok := parseVersion(t.Version)
-	if !ok {
-		return audit.CouldNotTell(fmt.Sprintf("%s gave the version %q, which is not an etcd version", t.VersionFrom, t.Version))
-	}
-	seen := fmt.Sprintf("etcd %s (%s)", t.Version, t.VersionFrom)
-	known := false
+// affecting are the advisories of a version, those of every cluster first.
+func (a Advisories) affecting(v version, t *audit.Target) []audit.Finding {
 	var findings []audit.Finding
-	for _, b := range branches() {
-		if !v.in(b.span) {
-			continue
-		}
-		known = true
-		if b.endOfLife != "" {
-			findings = append(findings, audit.Finding{Code: "end-of-life", Text: fmt.Sprintf("%s is of branch %s, without fixes since %s", seen, b.name, b.endOfLife)})
-		}
-	}
-	if !known {
-		return audit.CouldNotTell(fmt.Sprintf("%s is newer than the advisories known here (%s)", seen, advisoriesAsOf))
-	}
-	for _, scope := range []scope{controlPlane, rbacOnly} {
-		findings = append(findings, affecting(v, scope)...)
-	}
-	if len(findings) > 0 {
-		findings[0].Text = seen + ": " + strings.TrimPrefix(findings[0].Text, seen+" ")
-		return audit.Failed(findings...)
-	}
-	return audit.Passed(fmt.Sprintf("%s has no advisory known on %s", seen, advisoriesAsOf))
-}
-
-func affecting(v version, s scope) []audit.Finding {
-	var findings []audit.Finding
-	for _, a := range advisories() {
-		if a.scope != s {
-			continue
-		}
-		for _, affected := range a.affected {
-			if !v.in(affected) {
+	for _, scope := range []Scope{ControlPlane, RBACOnly} {
+		for _, advisory := range a.Advisories {
+			affected, found := advisory.rangeOf(v)
+			if advisory.Scope != scope || !found {
+				continue
+			}
+			settled, present := settledByBehaviour(advisory.ID, t)
+			if settled && !present {
 				continue
 			}
 			fixed := "no fix in this branch"
-			if affected.fixed {
-				fixed = "fixed in " + affected.before
+			if affected.Fixed != "" {
+				fixed = "fixed in " + affected.Fixed
 			}
-			findings = append(findings, audit.Finding{Code: a.id, Text: fmt.Sprintf("%s, %s: %s (%s)", a.id, s, a.summary, fixed)})
+			text := fmt.Sprintf("%s, %s: %s (%s)", advisory.ID, advisory.Scope, advisory.Summary, fixed)
+			switch {
+			case settled:
+				text += ", seen in what the member does"
+			case v.rebuilt:
+				text += ", probable: the version was built by others"
+			}
+			findings = append(findings, audit.Finding{Code: advisory.ID, Text: text})
 		}
 	}
 	return findings
+}
+
+func (a Advisory) rangeOf(v version) (Range, bool) {
+	for _, r := range a.Ranges {
+		if v.in(r) {
+			return r, true
+		}
+	}
+	return Range{}, false
+}
+
+// settledByBehaviour says whether what was seen of a member settles an advisory, and how.
+func settledByBehaviour(id string, t *audit.Target) (settled, present bool) {
+	if id != "CVE-2026-33413" {
+		return false, false
+	}
+	for _, call := range t.RPCs {
+		if call.Method == audit.BadTokenMemberListRPC && call.State == audit.Answered {
+			return call.Code == 0 || call.RefusesToken(), call.Code == 0
+		}
+	}
+	return false, false
 }

@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 		}
 		out := stdout.String()
 		for _, want := range []string{
-			"clean: 9 targets", " 0 fail, 0 unknown", "FAIL critical client-plaintext", "FAIL critical client-anonymous-read",
+			"clean: 10 targets", " 0 fail, 0 unknown", "FAIL critical client-plaintext", "FAIL critical client-anonymous-read",
 			"FAIL critical peer-plaintext", "Members stopped.",
 		} {
 			if !strings.Contains(out, want) {

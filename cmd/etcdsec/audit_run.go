@@ -34,6 +34,7 @@ type auditRunFlags struct {
 	outputs    auditOutputs
 	hosts      auditHostFlags
 	kube       auditKubeFlags
+	members    memberFlags
 }
 
 func newAuditRunCommand(a *app) *cobra.Command {
@@ -42,7 +43,8 @@ func newAuditRunCommand(a *app) *cobra.Command {
 		Use:   "run [-f cluster.yaml] [ENDPOINT...]",
 		Short: "Audit running members, and the host they run on",
 		Long: `Audit the listeners of running etcd members: what they answer without TLS, without a
-certificate, with a foreign one and with a client's, and what they serve and advertise.
+certificate, with a foreign one and with a client's, and what they serve and advertise;
+then what the members of each cluster say side by side.
 
 An ENDPOINT is a client port, as host:port, https://host:port or http://host:port; the
 scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
@@ -62,8 +64,9 @@ With --kubeconfig, the cluster's API server is asked for the Pods that run etcd 
 control-plane nodes, which takes leave to list both; ports that listen on a node's loopback
 address alone are audited on that node.
 
-Reads the spec, the certificate files, the network, and of a host /proc, the folders of
-static Pods and units, and what those name. Private keys that it finds are only recognised.
+Reads the spec, the certificate files, the network, the heads of the files in
+--snapshot-dir, and of a host /proc, the folders of static Pods and units, and what those
+name. Private keys that it finds are only recognised.
 Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode
 0600, because a report names weak spots; one that is there is replaced as a whole and keeps
 its mode, so that a collector may go on reading it. It never writes to etcd, adds no raft
@@ -78,6 +81,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
   etcdsec audit run -f cluster.yaml --pki ./store
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
+  etcdsec audit run -f cluster.yaml --pki ./store --snapshot-dir /var/backups/etcd
   etcdsec audit run 10.0.0.11:2379 --apiserver 10.0.0.11:6443 --kubelet 10.0.0.21:10250
   etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json
   etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
@@ -100,6 +104,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
+	flags.members.register(cmd)
 	flags.hosts.register(cmd)
 	flags.kube.register(cmd)
 	flags.outputs.flag(cmd)
@@ -109,6 +114,13 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if flags.timeout <= 0 {
 		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 3s", flags.timeout), "")
+	}
+	if err := flags.members.validate(); err != nil {
+		return err
+	}
+	advisories, err := flags.members.table()
+	if err != nil {
+		return err
 	}
 	endpoints, err := a.auditEndpoints(flags)
 	if err != nil {
@@ -145,7 +157,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if ctx.Err() != nil {
 		return failure(errors.New("the audit was interrupted; there is no report"), "")
 	}
-	result := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets), declared, hosts.configs))
+	result := audit.Run(catalog.With(advisories), slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs))
 	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 

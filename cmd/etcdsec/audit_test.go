@@ -228,20 +228,32 @@ func TestAuditRunFindings(t *testing.T) {
 
 func TestAuditRunClean(t *testing.T) {
 	id := writeIdentity(t, time.Time{})
-	ports := etcdtest.FreePorts(t, 3)
-	client, peer, metrics := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1]), fmt.Sprintf("127.0.0.1:%d", ports[2])
 	members := writeIdentity(t, time.Time{})
-	etcdtest.Run(t, etcdtest.Config{
-		Name: "m0", HealthURL: "http://" + metrics + "/health",
-		Args: []string{
-			"--name=m0", "--data-dir=" + t.TempDir(), "--initial-cluster=m0=https://" + peer,
-			"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
-			"--cert-file=" + id.cert, "--key-file=" + id.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
-			"--listen-peer-urls=https://" + peer, "--initial-advertise-peer-urls=https://" + peer,
-			"--peer-cert-file=" + members.cert, "--peer-key-file=" + members.key, "--peer-trusted-ca-file=" + members.caPath, "--peer-client-cert-auth",
-			"--listen-metrics-urls=http://" + metrics, "--tls-min-version=TLS1.3", "--enable-grpc-gateway=false",
-		},
-	})
+	const size = 3 // one member alone is a finding
+	ports := etcdtest.FreePorts(t, 3*size)
+	port := func(i, of int) string { return fmt.Sprintf("127.0.0.1:%d", ports[3*i+of]) }
+	var initial []string
+	for i := range size {
+		initial = append(initial, fmt.Sprintf("m%d=https://%s", i, port(i, 1)))
+	}
+	var configs []etcdtest.Config
+	var endpoints []string
+	for i := range size {
+		client, peer, metrics := port(i, 0), port(i, 1), port(i, 2)
+		configs = append(configs, etcdtest.Config{
+			Name: fmt.Sprintf("m%d", i), HealthURL: "http://" + metrics + "/health",
+			Args: []string{
+				fmt.Sprintf("--name=m%d", i), "--data-dir=" + t.TempDir(), "--initial-cluster=" + strings.Join(initial, ","),
+				"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
+				"--cert-file=" + id.cert, "--key-file=" + id.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
+				"--listen-peer-urls=https://" + peer, "--initial-advertise-peer-urls=https://" + peer,
+				"--peer-cert-file=" + members.cert, "--peer-key-file=" + members.key, "--peer-trusted-ca-file=" + members.caPath, "--peer-client-cert-auth",
+				"--listen-metrics-urls=http://" + metrics, "--tls-min-version=TLS1.3", "--enable-grpc-gateway=false",
+			},
+		})
+		endpoints = append(endpoints, client, "--peer", peer, "--metrics", metrics)
+	}
+	etcdtest.Run(t, configs...)
 	// As the store of an operator has it.
 	auditor := filepath.Join(t.TempDir(), "clients", "auditor")
 	if err := os.MkdirAll(filepath.Dir(auditor), 0o700); err != nil {
@@ -262,11 +274,11 @@ func TestAuditRunClean(t *testing.T) {
 		{"foreign CA of the server", []string{"--cacert", members.caPath, "--cert", id.cert, "--key", id.key}, statusFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			status, stdout, stderr := etcdsec(t, append([]string{"audit", "run", client, "--peer", peer, "--metrics", metrics}, c.args...)...)
+			status, stdout, stderr := etcdsec(t, append(append([]string{"audit", "run"}, endpoints...), c.args...)...)
 			if status != c.status || stderr != "" {
 				t.Errorf("exit %d, want %d: %s%s", status, c.status, stdout, stderr)
 			}
-			if c.status == statusDone && (strings.Count(stdout, "\n") != 6 || !strings.Contains(stdout, "clean: 4 targets")) {
+			if c.status == statusDone && (strings.Count(stdout, "\n") != 12 || !strings.Contains(stdout, "clean: 10 targets")) {
 				t.Errorf("got %s", stdout)
 			}
 		})

@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+)
+
+// Messages and codes with which etcd refuses a caller (api/v3rpc/rpctypes/error.go).
+const (
+	invalidArgument = 3
+	unauthenticated = 16
+
+	userEmpty    = "etcdserver: user name is empty"
+	invalidToken = "etcdserver: invalid auth token" //nolint:gosec // an error message
+)
+
+// RefusesToken says whether etcd's authentication, being on, refused the call's token.
+func (r RPC) RefusesToken() bool {
+	return r.State == Answered && r.Code == unauthenticated && r.Message == invalidToken
+}
+
+// HasNoUser says whether etcd's authentication, being on, saw no user behind the call.
+func (r RPC) HasNoUser() bool {
+	return r.State == Answered && r.Code == invalidArgument && r.Message == userEmpty
+}
+
+// refusingAnyToken are the branches that refuse a token they never gave out whether
+// authentication is on or off: since 3.5 it is not looked at where it is off
+// (server/auth/store.go, AuthInfoFromCtx).
+func refusingAnyToken() []string { return []string{"3.0.", "3.1.", "3.2.", "3.3.", "3.4."} }
+
+// tokenTells says whether the answer to an unknown token tells if authentication is on.
+func (t *Target) tokenTells() bool {
+	return t.Version != "" && !slices.ContainsFunc(refusingAnyToken(), func(branch string) bool { return strings.HasPrefix(t.Version, branch) })
+}
+
+// Authentication says whether etcd's own authentication of users is on, and how that was
+// seen. Where it was not seen, known is false and seen says why.
+func (t *Target) Authentication() (on, known bool, seen string) {
+	for _, call := range t.RPCs {
+		switch {
+		case call.RefusesToken() && t.tokenTells(), call.HasNoUser():
+			return true, true, call.Method + " " + string(call.Access) + " got " + call.Message
+		case call.Method == BadTokenRangeRPC && call.State == Answered && call.Code == 0:
+			return false, true, call.Method + " " + string(call.Access) + " is answered"
+		case call.Method == RangeRPC && slices.Contains(Anonymous(), call.Access) && call.State == Answered && call.Code == 0:
+			return false, true, call.Method + " " + string(call.Access) + " is answered to nobody"
+		}
+	}
+	at := slices.IndexFunc(t.RPCs, func(r RPC) bool { return r.Method == BadTokenRangeRPC })
+	switch {
+	case at < 0:
+		return false, false, "no call was let in"
+	case t.RPCs[at].RefusesToken():
+		return false, false, "etcd " + t.Version + " refuses an unknown token whether its authentication is on or off"
+	case t.RPCs[at].State == Answered:
+		return false, false, BadTokenRangeRPC + " got " + t.RPCs[at].Message
+	default:
+		return false, false, BadTokenRangeRPC + ": " + t.RPCs[at].Reason
+	}
+}

@@ -1,0 +1,95 @@
+package access
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// AuthDisabled finds clusters in which more than etcd's own clients are root.
+func AuthDisabled() audit.Check {
+	return audit.Check{
+		ID:       "auth-disabled",
+		Title:    "Authentication is off, and no client CA of its own makes up for it",
+		Severity: audit.Medium,
+		Rationale: "With authentication off, as in Kubernetes, etcd has no users: every certificate of the client CA is root and " +
+			"reads, writes and deletes everything. That is in order as long as the CA signs for nobody but the API servers and " +
+			"the operators of etcd. Where another listener trusts the same CA, its clients are root too.",
+		Method: "Calls Range with a token that the server never gave out: it is refused where authentication is on, and not " +
+			"looked at where it is off. Then looks for client ports that ask for no certificate, for peer ports that let the " +
+			"given client certificate in, and for API servers and kubelets that name a CA of the client CA's name in the handshake.",
+		Remediation: "Give etcd a client CA of its own, and sign nothing with it that is not to be root:\n" +
+			"etcdsec bootstrap -f cluster.yaml DIR\n" +
+			"--client-cert-auth --trusted-ca-file=etcd-client-ca.crt\n" +
+			"or make a user for each common name, and then:\n" +
+			"etcdctl auth enable",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runAuthDisabled,
+	}
+}
+
+func runAuthDisabled(t *audit.Target) audit.Outcome {
+	on, seen, missing := authentication(t)
+	switch {
+	case missing != "":
+		return audit.CouldNotTell(missing)
+	case on:
+		return audit.Passed("authentication is on: " + seen)
+	}
+	var findings []audit.Finding
+	add := func(code, format string, args ...any) {
+		if !slices.ContainsFunc(findings, func(f audit.Finding) bool { return f.Code == code }) {
+			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
+		}
+	}
+	for _, client := range t.Of(audit.Client) {
+		h := client.Handshake(audit.NoCertificate)
+		switch {
+		case readByAnybody(client):
+			add("no-certificate", "authentication is off, and %s asks for no certificate: whoever reaches it is root", client.Address)
+		case h.CertificateRequested && len(h.AcceptableCAs) == 0:
+			add("any-ca", "authentication is off, and %s names no client CA: every certificate of a CA that the system trusts is root", client.Address)
+		}
+		for _, other := range t.Of(audit.APIServer, audit.Kubelet) {
+			if sharesName(other, h.AcceptableCAs) {
+				add("shared-ca", "authentication is off, and the %s port %s trusts a CA of the name of %s's client CA: its clients are root",
+					other.Kind, other.Address, client.Address)
+			}
+		}
+	}
+	for _, peer := range t.Of(audit.Peer) {
+		// Names prove nothing here: the certificate was tried.
+		if peer.Admits(audit.NoCertificate).Verdict == audit.Pass && peer.Admits(audit.GivenCertificate).Verdict == audit.Fail {
+			add("shared-ca", "authentication is off, and the peer port %s lets a client certificate in: one CA signs for clients and members, and every certificate of it is root", peer.Address)
+		}
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed("authentication is off, so every certificate of the client CA is root; no other audited listener was seen to trust that CA")
+}
+
+// readByAnybody says whether a client port answers callers without a certificate. One for
+// HTTP alone gives the store away only by a gateway.
+func readByAnybody(t *audit.Target) bool {
+	for _, access := range audit.Anonymous() {
+		if t.RPC(access, audit.GatewayRange).State == audit.Answered && t.RPC(access, audit.GatewayRange).Code == 0 {
+			return true
+		}
+		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Handshake(audit.NoCertificate).State == audit.Answered
+		if open && !t.HTTPOnly(access) {
+			return true
+		}
+	}
+	return false
+}
+
+// sharesName says whether a listener trusts a CA that has the raw subject of one of some.
+func sharesName(t *audit.Target, cas [][]byte) bool {
+	return slices.ContainsFunc(t.Handshake(audit.NoCertificate).AcceptableCAs, func(ca []byte) bool {
+		return slices.ContainsFunc(cas, func(own []byte) bool { return bytes.Equal(own, ca) })
+	})
+}

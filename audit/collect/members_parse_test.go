@@ -1,0 +1,185 @@
+package collect
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+const metricsPage = `# HELP etcd_network_active_peers The current number of active peer connections.
+# TYPE etcd_network_active_peers gauge
+etcd_network_active_peers{Local="8e9e05c52164694d",Remote="91bc3c398fb3c146"} 1
+etcd_network_active_peers{Local="8e9e05c52164694d",Remote="fd422379fda50e48"} 0
+etcd_server_leader_changes_seen_total 3
+etcd_server_quota_backend_bytes 2.147483648e+09
+process_start_time_seconds 1.76352e+09
+`
+
+func TestMemberMetrics(t *testing.T) {
+	whole := &audit.MemberMetrics{
+		Values: map[string]float64{
+			audit.LeaderChangesMetric: 3, audit.QuotaMetric: 1 << 31, audit.StartTimeMetric: 1763520000,
+		},
+		ActivePeers: map[uint64]bool{0x91bc3c398fb3c146: true, 0xfd422379fda50e48: false},
+	}
+	with := func(change func(m *audit.MemberMetrics)) *audit.MemberMetrics {
+		m := memberMetrics([]byte(metricsPage))
+		change(m)
+		return m
+	}
+	none := &audit.MemberMetrics{Values: map[string]float64{}, ActivePeers: map[uint64]bool{}}
+	for name, c := range map[string]struct {
+		page string
+		want *audit.MemberMetrics
+	}{
+		"whole":   {metricsPage, whole},
+		"nothing": {"", none},
+		"garbage": {"\x00\xff\n{\n etcd\n", none},
+		"a number cut off": {strings.TrimSuffix(metricsPage, "52e+09\n"), with(func(m *audit.MemberMetrics) {
+			delete(m.Values, audit.StartTimeMetric)
+		})},
+		"a value twice": {metricsPage + "etcd_server_leader_changes_seen_total 9\n", with(func(m *audit.MemberMetrics) {
+			delete(m.Values, audit.LeaderChangesMetric)
+		})},
+		"not a number": {strings.Replace(metricsPage, "_total 3", "_total NaN", 1), with(func(m *audit.MemberMetrics) {
+			delete(m.Values, audit.LeaderChangesMetric)
+		})},
+		"endless":   {"process_start_time_seconds " + strings.Repeat("1", 4096) + "\n", none},
+		"a comment": {"#process_start_time_seconds 5\n# process_start_time_seconds 5\n", none},
+		"labels":    {`etcd_network_active_peers{Remote="1"} 1` + "\n" + `etcd_network_active_peers{Local="1",Remote="x"} 1` + "\n", none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, memberMetrics([]byte(c.page))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzMemberMetrics(f *testing.F) {
+	seeds := []string{metricsPage, "", "process_start_time_seconds 1e400\n", strings.Repeat("etcd_network_active_peers{,Remote=\"1\"} 1\n", 3)}
+	if len(seeds) == 0 {
+		f.Fatal("no seed")
+	}
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, page []byte) {
+		m := memberMetrics(page)
+		if len(m.ActivePeers) > maxMembers {
+			t.Errorf("%d peers", len(m.ActivePeers))
+		}
+		for name, value := range m.Values {
+			if math.IsNaN(value) || math.IsInf(value, 0) || !strings.Contains(string(page), name) {
+				t.Errorf("%s %v", name, value)
+			}
+		}
+	})
+}
+
+// aMeta is the meta page of a bbolt database of so many pages.
+func aMeta(pageSize uint32, pages uint64) []byte {
+	page := make([]byte, pageSize)
+	meta := page[pageHeaderSize:]
+	binary.LittleEndian.PutUint32(meta, boltMagic)
+	binary.LittleEndian.PutUint32(meta[4:], boltVersion)
+	binary.LittleEndian.PutUint32(meta[8:], pageSize)
+	binary.LittleEndian.PutUint64(meta[40:], pages)
+	sum := fnv.New64a()
+	_, _ = sum.Write(meta[:metaSize-8])
+	binary.LittleEndian.PutUint64(meta[metaSize-8:], sum.Sum64())
+	return page
+}
+
+func TestBboltFault(t *testing.T) {
+	const page = 4096
+	good := aMeta(page, 4)
+	torn := append(make([]byte, page), good...)
+	flipped := append([]byte(nil), good...)
+	flipped[pageHeaderSize+20] ^= 1
+	for name, c := range map[string]struct {
+		head []byte
+		size int64
+		want string
+	}{
+		"whole":                {good, 4 * page, ""},
+		"with etcd's checksum": {good, 4*page + 32, ""},
+		"the first page torn":  {torn, 4 * page, ""},
+		"pages of 16 KiB":      {append(make([]byte, 16<<10), aMeta(16<<10, 4)...), 64 << 10, ""},
+		"cut off":              {good, 3 * page, "cut off"},
+		"checksum":             {flipped, 4 * page, "not a bbolt"},
+		"empty":                {nil, 0, "empty"},
+		"short":                {good[:40], 40, "not a bbolt"},
+		"text":                 {[]byte(strings.Repeat("backup failed\n", 100)), 1400, "not a bbolt"},
+		"no page size":         {aMeta(4096, math.MaxUint64), 1 << 40, "cut off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := bboltFault(c.head, c.size)
+			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q in it", got, c.want)
+			}
+		})
+	}
+}
+
+func FuzzBboltFault(f *testing.F) {
+	seeds := [][]byte{aMeta(512, 4), aMeta(4096, 2), append(make([]byte, 512), aMeta(512, 9)...), nil}
+	if len(seeds) == 0 {
+		f.Fatal("no seed")
+	}
+	for _, seed := range seeds {
+		f.Add(seed, int64(len(seed)))
+	}
+	f.Fuzz(func(t *testing.T, head []byte, size int64) {
+		if bboltFault(head, max(size, 0)) == "" && len(head) < pageHeaderSize+metaSize {
+			t.Error("a file without a meta page is whole")
+		}
+	})
+}
+
+func TestSnapshots(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	dir := t.TempDir()
+	write := func(name string, data []byte, age time.Duration) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := Snapshots(dir, time.Hour); s.Reason != "" || len(s.Files) != 0 {
+		t.Errorf("an empty folder: %+v", s)
+	}
+	write("a.db", aMeta(4096, 1), 3*time.Hour)
+	write("b.db", aMeta(4096, 1), 2*time.Hour)
+	write("c.db", []byte("no space left on device"), time.Hour)
+	write("d.db.part", aMeta(4096, 1), 0)
+	if err := os.Mkdir(filepath.Join(dir, "e.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "f.db")); err != nil {
+		t.Fatal(err)
+	}
+	want := &audit.Snapshots{Dir: dir, MaxAge: time.Hour, Files: []audit.Snapshot{
+		{Name: "c.db", Modified: now.Add(-time.Hour), Fault: "not a bbolt database"},
+		{Name: "b.db", Modified: now.Add(-2 * time.Hour)},
+	}}
+	if diff := cmp.Diff(want, Snapshots(dir, time.Hour)); diff != "" {
+		t.Error(diff)
+	}
+	if s := Snapshots(filepath.Join(dir, "none"), time.Hour); !strings.Contains(s.Reason, "no such file") {
+		t.Errorf("got %+v", s)
+	}
+}

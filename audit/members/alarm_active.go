@@ -1,0 +1,66 @@
+package members
+
+import (
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// AlarmActive finds alarms that the cluster has raised.
+func AlarmActive() audit.Check {
+	return audit.Check{
+		ID:       "alarm-active",
+		Title:    "The cluster has raised an alarm",
+		Severity: audit.High,
+		Rationale: "NOSPACE: the database has reached its quota and nothing is written until the alarm is disarmed: Kubernetes " +
+			"stands still. CORRUPT: the members do not hold the same data, and what is read depends on who is asked.",
+		Method: "Reads the errors of Maintenance Status, which carries the alarms. The Alarm call itself is not made: it writes " +
+			"to the log of the cluster.",
+		Remediation: "NOSPACE: free space, then disarm:\n" +
+			"etcdctl compact REVISION && etcdctl defrag --cluster && etcdctl alarm disarm\n" +
+			"CORRUPT: find the member that differs, remove it, and add it again with an empty data dir:\n" +
+			"etcdctl endpoint hashkv --cluster",
+		References: []string{"NIST 800-53 SI-7", "NIST 800-53 CP-10", "NIST 800-53 AU-5", "etcd documentation: Maintenance, Space quota"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runAlarmActive,
+	}
+}
+
+func runAlarmActive(t *audit.Target) audit.Outcome {
+	var findings []audit.Finding
+	seen := map[string]bool{}
+	asked := 0
+	for _, client := range t.Of(audit.Client) {
+		if client.Status == nil {
+			continue
+		}
+		asked++
+		for _, text := range client.Status.Errors {
+			name, isAlarm := alarm(text)
+			if !isAlarm || seen[name] {
+				continue // every member tells the alarms of all
+			}
+			seen[name] = true
+			findings = append(findings, audit.Finding{Code: strings.ToLower(name), Text: called(t, client) + " tells of the alarm " + name})
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case asked == 0:
+		return audit.CouldNotTell("Status was not read: " + whyNone(t, audit.StatusRPC))
+	default:
+		return audit.Passed("no alarm in the Status of " + countMembers(asked))
+	}
+}
+
+// alarm finds the type of an alarm in an error of Status: the text of an AlarmMember, such as
+// "memberID:10276657743932975437 alarm:NOSPACE ". The other error is "etcdserver: no leader".
+func alarm(text string) (string, bool) {
+	for _, name := range []string{"NOSPACE", "CORRUPT"} {
+		if strings.Contains(text, "alarm:"+name) {
+			return name, true
+		}
+	}
+	return "UNKNOWN", strings.Contains(text, "alarm:")
+}

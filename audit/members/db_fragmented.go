@@ -1,0 +1,48 @@
+package members
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+const (
+	// fragmentedSize is the size from which it is worth the pause of a defragmentation.
+	fragmentedSize = 100 * mib
+	// leastInUse is the part of the file, in percent, that a database in order uses. The
+	// alert etcdDatabaseHighFragmentationRatio of etcd's own monitoring mixin has the same.
+	leastInUse = 50
+)
+
+// DBFragmented finds databases of which most is free.
+func DBFragmented() audit.Check {
+	return audit.Check{
+		ID:       "db-fragmented",
+		Title:    "Most of the database file is free space",
+		Severity: audit.Low,
+		Rationale: "The file counts against the quota as it is, so the alarm comes before the data asks for it. Free pages also " +
+			"keep what was deleted or encrypted since, Secrets in plaintext included, until a defragmentation writes the file anew.",
+		Method: "Compares the size in use with the size of the file (both of Status). Below 100 MiB there is nothing to gain.",
+		Remediation: "Defragment one member after another, the leader last; each stops answering while it does:\n" +
+			"etcdctl defrag --endpoints=https://ADDRESS:2379",
+		References: []string{"NIST 800-53 SC-4", "NIST 800-53 SC-5", "etcd documentation: Maintenance, Defragmentation"},
+		Applies:    audit.On(audit.Client),
+		Run:        runDBFragmented,
+	}
+}
+
+func runDBFragmented(t *audit.Target) audit.Outcome {
+	if t.Status == nil || t.Status.DBSize == 0 || t.Status.DBSizeInUse == 0 {
+		return notRead(t, "the size", audit.StatusRPC)
+	}
+	file, used := t.Status.DBSize, t.Status.DBSizeInUse
+	seen := fmt.Sprintf("%s of %s are in use", size(used), size(file))
+	switch {
+	case file < fragmentedSize:
+		return audit.Passed(seen + ", which is too little to matter")
+	case used < file/100*leastInUse:
+		return audit.Failed(audit.Finding{Code: "free-space", Text: seen})
+	default:
+		return audit.Passed(seen)
+	}
+}

@@ -1,0 +1,76 @@
+package members
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// fewChanges is how many changes of leader say nothing: a start and a rolling restart make
+// some. The alert etcdHighNumberOfLeaderChanges of etcd's own monitoring mixin begins there too.
+const fewChanges = 4
+
+// LeaderChanges finds clusters that change their leader again and again.
+func LeaderChanges() audit.Check {
+	return audit.Check{
+		ID:       "leader-changes",
+		Title:    "The leader changes too often",
+		Severity: audit.Medium,
+		Rationale: "Nothing is written while there is no leader. Frequent elections mean that heartbeats are lost: a slow disk, a " +
+			"network between the members that drops packets, or somebody who interferes with the peer port.",
+		Method: "Reads etcd_server_leader_changes_seen_total and process_start_time_seconds of GET /metrics of each member. " +
+			"Four changes or more, and on average more than one an hour since the process started, are too many.",
+		Remediation: "Look at the disk (etcd_disk_wal_fsync_duration_seconds) and the network (etcd_network_peer_round_trip_time_seconds) " +
+			"before the timeouts; set those alike on all members:\n" +
+			"--heartbeat-interval=100 --election-timeout=1000",
+		References: []string{"NIST 800-53 SC-5", "NIST 800-53 SI-4", "etcd documentation: Tuning"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runLeaderChanges,
+	}
+}
+
+func runLeaderChanges(t *audit.Target) audit.Outcome {
+	most, counted := "", 0
+	highest := -1.0
+	var findings []audit.Finding
+	for _, listener := range t.Of(audit.Client, audit.Metrics) {
+		changes, found := listener.Metrics.Value(audit.LeaderChangesMetric)
+		up, known := listener.Metrics.Uptime(listener.Now)
+		if !found || !known {
+			continue
+		}
+		counted++
+		text := fmt.Sprintf("%s saw %.0f changes of leader in %s", called(t, listener), changes, up.Round(time.Second))
+		if changes > highest {
+			highest, most = changes, text
+		}
+		if changes >= fewChanges && changes > up.Hours() && len(findings) == 0 {
+			findings = append(findings, audit.Finding{Code: "frequent", Text: text})
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case counted == 0:
+		return audit.CouldNotTell("GET /metrics of no member was read: " + whyNoMetrics(t))
+	default:
+		return audit.Passed(most)
+	}
+}
+
+// whyNoMetrics says why the metrics of no member of a cluster were read.
+func whyNoMetrics(cluster *audit.Target) string {
+	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
+		for _, page := range t.Pages {
+			switch {
+			case page.Path != "/metrics":
+			case page.State == audit.Answered:
+				return fmt.Sprintf("GET %s of %s got HTTP status %d", page.Path, t.Address, page.Status)
+			case page.State != audit.Untried:
+				return fmt.Sprintf("GET %s of %s: %s", page.Path, t.Address, page.Reason)
+			}
+		}
+	}
+	return whyNone(cluster, audit.StatusRPC)
+}

@@ -1,0 +1,50 @@
+package members
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// MemberCount finds clusters with a number of voting members that tolerates less than it could.
+func MemberCount() audit.Check {
+	return audit.Check{
+		ID:       "member-count",
+		Title:    "The number of voting members is even, or one",
+		Severity: audit.Medium,
+		Rationale: "A cluster goes on while more than half of its members do. An even number tolerates no more failures than the " +
+			"odd one below it, and has one member more to fail. A single member tolerates none: its loss is the loss of the cluster.",
+		Method: "Counts the members of the member list that are not learners; learners do not vote. A single member is of low " +
+			"severity: not every cluster must stay up.",
+		Remediation: "Have three or five voting members. Add one, as a learner first:\n" +
+			"etcdctl member add NAME --learner --peer-urls=https://MEMBER_ADDRESS:2380\n" +
+			"or take one out of an even number, and not the leader:\n" +
+			"etcdctl member remove MEMBER_ID",
+		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-24", "etcd FAQ: Why an odd number of cluster members?"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runMemberCount,
+	}
+}
+
+func runMemberCount(t *audit.Target) audit.Outcome {
+	members := listed(t)
+	if len(members) == 0 {
+		return audit.CouldNotTell(unlisted(t))
+	}
+	voters := 0
+	for _, m := range members {
+		if !m.IsLearner {
+			voters++
+		}
+	}
+	switch {
+	case voters == 1:
+		o := audit.Failed(audit.Finding{Code: "single", Text: "one voting member: no failure is tolerated"})
+		o.Severity = audit.Low
+		return o
+	case voters%2 == 0:
+		return audit.Failed(audit.Finding{Code: "even", Text: fmt.Sprintf("%d voting members tolerate the failure of %d, as %d would", voters, (voters-1)/2, max(voters-1, 1))})
+	default:
+		return audit.Passed(fmt.Sprintf("%d voting members tolerate the failure of %d", voters, (voters-1)/2))
+	}
+}

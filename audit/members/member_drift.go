@@ -1,0 +1,132 @@
+package members
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// MemberDrift finds members that were observed to be configured otherwise than their peers.
+func MemberDrift() audit.Check {
+	return audit.Check{
+		ID:       "member-drift",
+		Title:    "A member is configured otherwise than its peers",
+		Severity: audit.Medium,
+		Rationale: "All members hold the same data, so the cluster is as open as its weakest one, and a member that was forgotten " +
+			"in a change is the usual way to one. A difference is also the first sign of a node that was changed by hand.",
+		Method: "Puts what was seen of the members' ports side by side: plaintext, the client certificate, TLS versions, the " +
+			"issuer and key of the served leaf, trusted CAs, metrics, pprof, the patch release and the quota. What is of no " +
+			"other member is named.",
+		Remediation: "Give the member the flags and files of the others, from one spec, and restart it:\n" +
+			"etcdsec bootstrap -f cluster.yaml DIR\n" +
+			"etcdsec pki verify DIR",
+		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 CM-6(1)"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runMemberDrift,
+	}
+}
+
+func runMemberDrift(t *audit.Target) audit.Outcome {
+	var findings []audit.Finding
+	var doubts []string
+	compared, most := 0, 0
+	for _, listeners := range comparable(t) {
+		kind := listeners[0].Kind
+		most = max(most, len(listeners))
+		if len(listeners) < 2 {
+			continue
+		}
+		for _, trait := range traits() {
+			if !slices.Contains(trait.kinds, kind) || (trait.code == patchTrait && len(minors(t)) > 1) {
+				continue // version-skew says it
+			}
+			f, doubt, known := trait.compare(t, listeners, kind)
+			if f.Code != "" {
+				findings = append(findings, f)
+			}
+			if doubt != "" && !slices.Contains(doubts, doubt) {
+				doubts = append(doubts, doubt)
+			}
+			if known {
+				compared++
+			}
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case most == 0:
+		return audit.CouldNotTell("no listener was audited")
+	case most == 1:
+		return audit.Skipped("one member was audited; there is no other to compare it with")
+	case compared == 0 && len(doubts) == 0:
+		return audit.CouldNotTell("nothing was seen of any member: " + whyNone(t, audit.StatusRPC))
+	case len(doubts) > 0:
+		return audit.CouldNotTell(strings.Join(doubts, "; "))
+	default:
+		return audit.Passed(fmt.Sprintf("the listeners of %d members are alike in %d traits", most, compared))
+	}
+}
+
+// comparable groups the listeners of a cluster by what they are for. What a member serves
+// beside its gRPC by --listen-client-http-urls is compared with the same of the others.
+func comparable(cluster *audit.Target) [][]*audit.Target {
+	var groups [][]*audit.Target
+	for _, kind := range audit.Listeners() {
+		var calls, pages []*audit.Target
+		for _, t := range cluster.Of(kind) {
+			if kind == audit.Client && servesPagesAlone(t) {
+				pages = append(pages, t)
+			} else {
+				calls = append(calls, t)
+			}
+		}
+		for _, group := range [][]*audit.Target{calls, pages} {
+			if len(group) > 0 {
+				groups = append(groups, group)
+			}
+		}
+	}
+	return groups
+}
+
+// compare puts a trait of several listeners of a kind side by side.
+func (r trait) compare(cluster *audit.Target, listeners []*audit.Target, kind audit.Kind) (f audit.Finding, doubt string, known bool) {
+	counts := map[string]int{}
+	unseen := -1
+	for i, t := range listeners {
+		if value := r.of(t); value != "" {
+			counts[value]++
+		} else {
+			unseen = i
+		}
+	}
+	switch {
+	case len(counts) == 0:
+		return audit.Finding{}, "", false
+	case len(counts) == 1 && unseen >= 0:
+		t := listeners[unseen]
+		return audit.Finding{}, unreachedOr(t, fmt.Sprintf("%s of the %s port was not seen of %s", r.name, kind, called(cluster, t))), true
+	case len(counts) == 1:
+		return audit.Finding{}, "", true
+	}
+	usual := ""
+	for _, t := range listeners {
+		if value := r.of(t); value != "" && 2*counts[value] > len(listeners) {
+			usual = value
+		}
+	}
+	var odd []string
+	for _, t := range listeners {
+		if value := r.of(t); value != "" && value != usual {
+			odd = append(odd, fmt.Sprintf("%s: %s", called(cluster, t), value))
+		}
+	}
+	text := fmt.Sprintf("%s of the %s port: %s", r.name, kind, strings.Join(odd, ", "))
+	if usual != "" {
+		text += ", the others: " + usual
+	}
+	return audit.Finding{Code: string(kind) + "-" + r.code, Text: text}, "", true
+}

@@ -1,0 +1,77 @@
+package members
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// learning is far above the time in which a learner receives the largest database, of 8 GiB.
+const learning = time.Hour
+
+// MemberLearnerStuck finds learners that should vote by now.
+func MemberLearnerStuck() audit.Check {
+	return audit.Check{
+		ID:       "member-learner-stuck",
+		Title:    "A member has been a learner for too long",
+		Severity: audit.Low,
+		Rationale: "A learner holds all the data and does not vote: the cluster tolerates no more failures than without it, which " +
+			"is not what its operators count on. A replacement that was not promoted is found when the next member fails.",
+		Method: "Looks for learners in the member list, and for the start time of their process in GET /metrics. A member that " +
+			"votes never becomes a learner again, so one has been a learner at least since its process started: an hour is too long.",
+		Remediation: "Promote the learner, or find out what keeps it from catching up:\n" +
+			"etcdctl member promote MEMBER_ID\n" +
+			"etcdctl endpoint status --cluster -w table",
+		References: []string{"NIST 800-53 CP-10", "NIST 800-53 CM-6", "etcd documentation: Learner"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runMemberLearnerStuck,
+	}
+}
+
+func runMemberLearnerStuck(t *audit.Target) audit.Outcome {
+	members := listed(t)
+	if len(members) == 0 {
+		return audit.CouldNotTell(unlisted(t))
+	}
+	var findings []audit.Finding
+	var seen, doubts []string
+	for _, m := range members {
+		if !m.IsLearner {
+			continue
+		}
+		since, known := uptime(t, m)
+		switch {
+		case !known:
+			doubts = append(doubts, label(m)+" is a learner; for how long was not seen: GET /metrics of it was not read")
+		case since > learning:
+			findings = append(findings, audit.Finding{Code: code(m), Text: fmt.Sprintf("%s has been a learner for %s at least", label(m), since.Round(time.Minute))})
+		default:
+			seen = append(seen, fmt.Sprintf("%s is a learner whose process started %s ago", label(m), since.Round(time.Second)))
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case len(doubts) > 0:
+		return audit.CouldNotTell(strings.Join(doubts, "; "))
+	case len(seen) > 0:
+		return audit.Passed(strings.Join(seen, "; "))
+	default:
+		return audit.Passed(fmt.Sprintf("none of %d members is a learner", len(members)))
+	}
+}
+
+// uptime is how long the process of a member has run, as its metrics tell.
+func uptime(cluster *audit.Target, m audit.Member) (time.Duration, bool) {
+	for _, t := range cluster.Of(audit.Client) {
+		if of, known := owner(cluster, t); !known || of.ID != m.ID {
+			continue
+		}
+		if up, known := t.Metrics.Uptime(t.Now); known {
+			return up, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,107 @@
+package members
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// MemberUnhealthy finds members that are listed and do not take part.
+func MemberUnhealthy() audit.Check {
+	return audit.Check{
+		ID:       "member-unhealthy",
+		Title:    "A member of the cluster is down or has no leader",
+		Severity: audit.High,
+		Rationale: "Each member that does not take part brings the cluster nearer to the loss of its quorum, and then nothing is " +
+			"written: no Pod is scheduled, no lease renewed. A member that never started counts against the quorum too.",
+		Method: "Asks every audited member for its Status, and looks for a leader in it. Of each listed member, the port must " +
+			"listen, and another member must have a connection to it (etcd_network_active_peers of GET /metrics), which also " +
+			"tells of members that were not audited.",
+		Remediation: "See which member is down and why, then start it again, or replace it:\n" +
+			"etcdctl endpoint health --cluster\n" +
+			"etcdctl member remove MEMBER_ID    # of one that will not come back, before another is added",
+		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runMemberUnhealthy,
+	}
+}
+
+func runMemberUnhealthy(t *audit.Target) audit.Outcome {
+	members := listed(t)
+	if len(members) == 0 {
+		return audit.CouldNotTell(unlisted(t))
+	}
+	var findings []audit.Finding
+	var doubts []string
+	for _, m := range members {
+		switch f, doubt := health(t, m); {
+		case f.Code != "":
+			findings = append(findings, f)
+		case doubt != "":
+			doubts = append(doubts, label(m)+": "+doubt)
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return audit.Failed(findings...)
+	case len(doubts) > 0:
+		return audit.CouldNotTell(strings.Join(doubts, "; "))
+	default:
+		return audit.Passed(fmt.Sprintf("%d members take part", len(members)))
+	}
+}
+
+// health gives a finding, a doubt, or nothing about a member that takes part.
+func health(cluster *audit.Target, m audit.Member) (finding audit.Finding, doubt string) {
+	found := func(what, text string) (audit.Finding, string) {
+		return audit.Finding{Code: code(m) + "-" + what, Text: label(m) + " " + text}, ""
+	}
+	if m.Name == "" {
+		return found("unstarted", "is listed and has never started")
+	}
+	own := "its client port was not audited"
+	connected, asked := connections(cluster, m)
+	for _, t := range cluster.Of(audit.Client) {
+		if of, known := owner(cluster, t); !known || of.ID != m.ID {
+			continue
+		}
+		switch {
+		case t.Status != nil && t.Status.Leader == 0:
+			return found("no-leader", "knows no leader")
+		case t.Status != nil:
+			return audit.Finding{}, ""
+		case t.NothingListens() && connected == 0: // else it is the auditor who is turned away
+			return found("down", "is down: nothing listens at "+t.Address)
+		case t.Unreached() != "":
+			own = t.Unreached()
+		default:
+			own = "Status was not read: " + whyNot(t, audit.StatusRPC)
+		}
+	}
+	switch {
+	case connected > 0:
+		return audit.Finding{}, ""
+	case asked > 0:
+		return found("down", fmt.Sprintf("is down or cut off: none of the audited members has a connection to it (%s)", own))
+	default:
+		return audit.Finding{}, own + ", and no metrics of another member tell of it"
+	}
+}
+
+// connections says how many of the members whose metrics tell of m have a connection to it.
+func connections(cluster *audit.Target, m audit.Member) (connected, asked int) {
+	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
+		if t.Metrics == nil {
+			continue
+		}
+		active, told := t.Metrics.ActivePeers[m.ID]
+		if told {
+			asked++
+		}
+		if active {
+			connected++
+		}
+	}
+	return connected, asked
+}

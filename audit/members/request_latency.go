@@ -1,0 +1,54 @@
+package members
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// slowAnswer is how long etcd lets itself take for a request before it logs a warning
+// (--warning-apply-duration).
+const slowAnswer = 100 * time.Millisecond
+
+// RequestLatency finds members that take long to answer.
+func RequestLatency() audit.Check {
+	return audit.Check{
+		ID:       "request-latency",
+		Title:    "A member takes long to answer",
+		Severity: audit.Low,
+		Rationale: "The calls that are measured wait for no other member and no disk. A member that is slow even so is short of " +
+			"processor or memory, and the next to miss its heartbeats and to cost the cluster its leader.",
+		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, and " +
+			"subtracts the time of the quickest TCP connection, which is the auditor's way through the network. Load on the " +
+			"auditor's machine counts as the member's.",
+		Remediation: "Look for what the member lacks: processor, memory, a disk of its own. Measure from a quiet machine near it:\n" +
+			"etcdctl endpoint health --endpoints=https://ADDRESS:2379",
+		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-5", "etcd documentation: Hardware recommendations"},
+		Applies:    audit.On(audit.Client),
+		Run:        runRequestLatency,
+	}
+}
+
+func runRequestLatency(t *audit.Target) audit.Outcome {
+	var took []time.Duration
+	for _, call := range t.RPCs {
+		measured := call.Method == audit.RangeRPC || call.Method == audit.StatusRPC || call.Method == audit.MemberListRPC
+		if measured && call.State == audit.Answered && call.Code == 0 {
+			took = append(took, call.Took)
+		}
+	}
+	if len(took) == 0 {
+		return notRead(t, "the time of a call", audit.StatusRPC)
+	}
+	slices.Sort(took)
+	median := took[(len(took)-1)/2]
+	own := max(median-t.Distance, 0)
+	seen := fmt.Sprintf("the median of %d calls is %s, of which the network to the auditor takes %s",
+		len(took), median.Round(time.Millisecond/10), min(t.Distance, median).Round(time.Millisecond/10))
+	if own > slowAnswer {
+		return audit.Failed(audit.Finding{Code: "slow", Text: seen})
+	}
+	return audit.Passed(seen)
+}

@@ -1,0 +1,197 @@
+package members
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// trait is something about a listener in which all members should be alike.
+type trait struct {
+	code, name string
+	kinds      []audit.Kind
+	of         func(*audit.Target) string // empty if it was not seen
+}
+
+const patchTrait = "version"
+
+func traits() []trait {
+	all, client := audit.Listeners(), []audit.Kind{audit.Client}
+	return []trait{
+		{"listener", "whether something listens", []audit.Kind{audit.Metrics}, listening},
+		{"plaintext", "plaintext", all, plaintext},
+		{"client-certificate", "the client certificate", all, certificateDemand},
+		{"tls-version", "the highest TLS version", all, highestTLS},
+		{"tls-1.2", "TLS 1.2", all, lowerTLS},
+		{"issuer", "the issuer of the served leaf", all, issuer},
+		{"key", "the key of the served leaf", all, keyAlgorithm},
+		{"trusted-cas", "the trusted client CAs", all, trustedCAs},
+		{"metrics", "GET /metrics without credentials", []audit.Kind{audit.Client, audit.Metrics}, openMetrics},
+		{"pprof", "GET /debug/pprof/", client, profiling},
+		{patchTrait, "the patch release", client, patchRelease},
+		{"quota", "the quota", client, quotaTrait},
+	}
+}
+
+func listening(t *audit.Target) string {
+	switch {
+	case t.NothingListens():
+		return "nothing listens"
+	case t.Reach.State == audit.Answered:
+		return "something listens"
+	default:
+		return ""
+	}
+}
+
+func plaintext(t *audit.Target) string {
+	switch {
+	case t.AnswersPlaintext():
+		return "answered"
+	case t.Plaintext.State == audit.Refused || t.Plaintext.State == audit.Closed:
+		return "not answered"
+	default:
+		return ""
+	}
+}
+
+func certificateDemand(t *audit.Target) string {
+	h := t.Handshake(audit.NoCertificate)
+	admitted := t.Admits(audit.NoCertificate)
+	switch {
+	case !h.SpokeTLS && t.AnswersPlaintext():
+		return "no TLS"
+	case admitted.Verdict == audit.Pass:
+		return "required"
+	case admitted.Verdict == audit.Fail && h.CertificateRequested:
+		return "requested and not required"
+	case admitted.Verdict == audit.Fail:
+		return "not requested"
+	default:
+		return ""
+	}
+}
+
+func highestTLS(t *audit.Target) string {
+	if version := t.Handshake(audit.NoCertificate).Version; version != 0 {
+		return tls.VersionName(version)
+	}
+	return ""
+}
+
+// lowerTLS is about the handshake that offers no higher version than TLS 1.2. One that is
+// refused before a version was agreed was refused for it.
+func lowerTLS(t *audit.Target) string {
+	h := t.HandshakeUpTo(tls.VersionTLS12)
+	switch {
+	case h.Version != 0:
+		return "accepted"
+	case h.State == audit.Refused:
+		return "refused"
+	default:
+		return ""
+	}
+}
+
+func leaf(t *audit.Target) *x509.Certificate {
+	if chain := t.Handshake(audit.NoCertificate).Chain; len(chain) > 0 {
+		return chain[0]
+	}
+	return nil
+}
+
+func issuer(t *audit.Target) string {
+	cert := leaf(t)
+	switch {
+	case cert == nil:
+		return ""
+	case slices.Equal(cert.RawIssuer, cert.RawSubject):
+		return "itself"
+	default:
+		return fmt.Sprintf("%q", cert.Issuer)
+	}
+}
+
+func keyAlgorithm(t *audit.Target) string {
+	if cert := leaf(t); cert != nil {
+		return cert.PublicKeyAlgorithm.String()
+	}
+	return ""
+}
+
+func trustedCAs(t *audit.Target) string {
+	h := t.Handshake(audit.NoCertificate)
+	if !h.CertificateRequested {
+		return ""
+	}
+	names := make([]string, 0, len(h.AcceptableCAs))
+	for _, raw := range h.AcceptableCAs {
+		names = append(names, caName(raw))
+	}
+	if len(names) == 0 {
+		return "any that the system trusts"
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
+}
+
+// caName is a raw subject for people.
+func caName(raw []byte) string {
+	var sequence pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(raw, &sequence); err != nil || len(rest) > 0 {
+		return fmt.Sprintf("%x", raw)
+	}
+	return fmt.Sprintf("%q", sequence)
+}
+
+func openMetrics(t *audit.Target) string {
+	seen := ""
+	for _, access := range audit.Anonymous() {
+		page := t.Page(access, "/metrics")
+		switch {
+		case page.State == audit.Answered && page.Status == http.StatusOK:
+			return "answered"
+		case page.State == audit.Answered:
+			seen = "refused"
+		}
+	}
+	if seen == "" && t.Handshake(audit.NoCertificate).State == audit.Refused && !t.AnswersPlaintext() {
+		return "refused"
+	}
+	return seen
+}
+
+func profiling(t *audit.Target) string {
+	seen := ""
+	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
+		page := t.Page(access, "/debug/pprof/")
+		switch {
+		case page.State == audit.Answered && page.Status == http.StatusOK:
+			return "answered"
+		case page.State == audit.Answered:
+			seen = "not there"
+		}
+	}
+	return seen
+}
+
+func patchRelease(t *audit.Target) string { return t.Version }
+
+func quotaTrait(t *audit.Target) string {
+	limit, seen, known := quota(t)
+	switch {
+	case !known:
+		return ""
+	case limit == 0:
+		return "none (" + seen + ")"
+	default:
+		return size(limit)
+	}
+}

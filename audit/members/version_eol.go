@@ -1,0 +1,59 @@
+package members
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// VersionEOL finds a member whose branch of etcd gets no fixes any more.
+func VersionEOL(known Advisories) audit.Check {
+	return audit.Check{
+		ID:       "version-eol",
+		Title:    "The branch of etcd gets no fixes any more",
+		Severity: audit.High,
+		Rationale: "A flaw that is found after the end of a branch stays in it. etcd maintains three minor releases; the next " +
+			"advisory for those is a description of how to attack the older ones.",
+		Method: "Compares the version that the member tells (Status or GET /version) with the branches of etcd as they were on " +
+			known.AsOf + ".",
+		Remediation: "Upgrade etcd, one member and one minor release at a time:\n" + known.newest(),
+		References:  []string{"NIST 800-53 SA-22", "NIST 800-53 SI-2", "PCI DSS 4.0.1 12.3.4"},
+		Applies:     audit.On(audit.Client),
+		Run: func(t *audit.Target) audit.Outcome {
+			v, seen, missing := versionOf(t)
+			if missing != nil {
+				return *missing
+			}
+			b, found := known.branchOf(v)
+			switch {
+			case !found:
+				return known.tooNew(seen)
+			case b.EndOfLife != "":
+				return audit.Failed(audit.Finding{Code: "end-of-life", Text: fmt.Sprintf("%s is of branch %s, without fixes since %s", seen, b.Name, b.EndOfLife)})
+			default:
+				return audit.Passed(fmt.Sprintf("%s is of branch %s, which gets fixes (known on %s)", seen, b.Name, known.AsOf))
+			}
+		},
+	}
+}
+
+func (a Advisories) branchOf(v version) (Branch, bool) {
+	for _, b := range a.Branches {
+		if v.in(Range{Introduced: b.From, Limit: b.Before}) {
+			return b, true
+		}
+	}
+	return Branch{}, false
+}
+
+// newest are the releases to upgrade to, one a line.
+func (a Advisories) newest() string {
+	var lines []string
+	for _, b := range a.Branches {
+		if b.EndOfLife == "" {
+			lines = append(lines, fmt.Sprintf("etcd %s.x: to %s or later", b.Name, b.Newest))
+		}
+	}
+	return strings.Join(lines, "\n")
+}

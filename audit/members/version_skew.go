@@ -1,0 +1,68 @@
+package members
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// VersionSkew finds clusters whose members are of several minor releases.
+func VersionSkew() audit.Check {
+	return audit.Check{
+		ID:       "version-skew",
+		Title:    "Members run different minor releases of etcd",
+		Severity: audit.Medium,
+		Rationale: "That is the state in the middle of an upgrade. Until the last member is upgraded, the cluster works as the " +
+			"oldest release does, the newer members' fixes included; etcd tests no more than one minor release of difference, " +
+			"and no longer than an upgrade takes.",
+		Method: "Compares the versions that the audited members tell (Status or GET /version). Different patch releases of one " +
+			"minor release are member-drift.",
+		Remediation: "Finish the upgrade, one member at a time; the versions are seen with:\n" +
+			"etcdctl endpoint status --cluster -w table",
+		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 SI-2", "etcd documentation: Upgrading"},
+		Applies:    audit.On(audit.Cluster),
+		Run:        runVersionSkew,
+	}
+}
+
+func runVersionSkew(t *audit.Target) audit.Outcome {
+	var seen, doubts []string
+	for _, client := range t.Of(audit.Client) {
+		if _, _, missing := versionOf(client); missing != nil {
+			doubts = append(doubts, called(t, client)+": "+unreachedOr(client, missing.Evidence))
+			continue
+		}
+		seen = append(seen, fmt.Sprintf("%s runs %s", called(t, client), client.Version))
+	}
+	switch {
+	case len(minors(t)) > 1:
+		return audit.Failed(audit.Finding{Code: "minor", Text: strings.Join(seen, ", ")})
+	case len(doubts) > 0:
+		return audit.CouldNotTell(strings.Join(doubts, "; "))
+	case len(seen) == 0:
+		return audit.CouldNotTell(whyNone(t, audit.StatusRPC))
+	default:
+		return audit.Passed(fmt.Sprintf("%s of %s.x", countMembers(len(seen)), minors(t)[0]))
+	}
+}
+
+// minors are the minor releases that the members of a cluster run.
+func minors(cluster *audit.Target) []string {
+	var all []string
+	for _, t := range cluster.Of(audit.Client) {
+		if v, err := parseVersion(t.Version); err == nil && !slices.Contains(all, v.minor()) {
+			all = append(all, v.minor())
+		}
+	}
+	return all
+}
+
+// unreachedOr is why a listener of a cluster told nothing.
+func unreachedOr(t *audit.Target, reason string) string {
+	if unreached := t.Unreached(); unreached != "" {
+		return unreached
+	}
+	return reason
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/members"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// maxAdvisories is far above the advisories of any program.
+const maxAdvisories = 4 << 20
+
+// memberFlags are what the operator wrote for the checks of the members.
+type memberFlags struct {
+	advisories     string
+	snapshotDir    string
+	snapshotMaxAge time.Duration
+}
+
+func (f *memberFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, in place of the table that was built in")
+	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` in which the snapshots of the cluster are kept, as files *.db; only their heads are read")
+	flags.DurationVar(&f.snapshotMaxAge, "snapshot-max-age", 24*time.Hour, "`time` after which the newest snapshot is too old")
+}
+
+// table is the one of --advisories, or the one that was built in.
+func (f *memberFlags) table() (members.Advisories, error) {
+	if f.advisories == "" {
+		return members.Known(), nil
+	}
+	data, err := durable.ReadFile(f.advisories, maxAdvisories)
+	if err != nil {
+		return members.Advisories{}, failure(fmt.Errorf("loading the advisories: %w", err), "")
+	}
+	table, err := members.ParseAdvisories(data)
+	if err != nil {
+		return members.Advisories{}, usageError(fmt.Errorf("--advisories %s: %w", f.advisories, err), "")
+	}
+	return table, nil
+}
+
+func (f *memberFlags) validate() error {
+	if f.snapshotMaxAge <= 0 {
+		return usageError(fmt.Errorf("--snapshot-max-age %s: want a time above 0, such as 24h", f.snapshotMaxAge), "")
+	}
+	return nil
+}
+
+// clusters are those of the listeners, with the snapshots of --snapshot-dir. A member that
+// answers no call does not tell its cluster; where there is only the one, it is a cluster all
+// the same, and so is what the snapshots are of. Where there are several clusters, nothing
+// tells whose the snapshots are.
+func (f *memberFlags) clusters(listeners []*audit.Target, now time.Time) []*audit.Target {
+	clusters := audit.Clusters(listeners)
+	all := &audit.Target{Address: "cluster", Kind: audit.Cluster, Now: now, Cluster: listeners}
+	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || f.snapshotDir != "") {
+		clusters = []*audit.Target{all}
+	}
+	if f.snapshotDir == "" {
+		return clusters
+	}
+	snapshots := collect.Snapshots(f.snapshotDir, f.snapshotMaxAge)
+	if len(clusters) > 1 {
+		snapshots = &audit.Snapshots{Dir: f.snapshotDir, Reason: "they are of one cluster, and several were audited; audit one at a time"}
+	}
+	for _, c := range clusters {
+		c.Snapshots = snapshots
+	}
+	return clusters
+}
