@@ -46,11 +46,26 @@ func writeIdentity(t *testing.T, notAfter time.Time) identity {
 // writeIdentityOf is writeIdentity with a CA of that name and a leaf for the addresses.
 func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ...net.IP) identity {
 	t.Helper()
-	now, dir := time.Now(), t.TempDir()
+	now := time.Now()
 	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	id := newIdentity(t, ca, notAfter, addresses...)
+	writeTestFile(t, id.caPath, ca.CertPEM())
+	return id
+}
+
+// another is an identity of the same CA with a key of its own.
+func (id identity) another(t *testing.T) identity {
+	t.Helper()
+	next := newIdentity(t, id.ca, time.Time{}, net.IPv4(127, 0, 0, 1))
+	next.caPath = id.caPath
+	return next
+}
+
+func newIdentity(t *testing.T, ca *pki.Throwaway, notAfter time.Time, addresses ...net.IP) identity {
+	t.Helper()
 	leaf, err := ca.Leaf(pki.LeafTemplate{
 		CommonName: "auditor", NotAfter: notAfter, IPs: addresses,
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
@@ -58,8 +73,8 @@ func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ..
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
 	id := identity{ca: ca, dir: dir, caPath: filepath.Join(dir, "ca.crt"), cert: filepath.Join(dir, "client.crt"), key: filepath.Join(dir, "client.key")}
-	writeTestFile(t, id.caPath, ca.CertPEM())
 	writeLeaf(t, id, leaf)
 	return id
 }
@@ -240,14 +255,15 @@ func TestAuditRunClean(t *testing.T) {
 	var endpoints []string
 	for i := range size {
 		client, peer, metrics := port(i, 0), port(i, 1), port(i, 2)
+		server, member := id.another(t), members.another(t)
 		configs = append(configs, etcdtest.Config{
 			Name: fmt.Sprintf("m%d", i), HealthURL: "http://" + metrics + "/health",
 			Args: []string{
 				fmt.Sprintf("--name=m%d", i), "--data-dir=" + t.TempDir(), "--initial-cluster=" + strings.Join(initial, ","),
 				"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
-				"--cert-file=" + id.cert, "--key-file=" + id.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
+				"--cert-file=" + server.cert, "--key-file=" + server.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
 				"--listen-peer-urls=https://" + peer, "--initial-advertise-peer-urls=https://" + peer,
-				"--peer-cert-file=" + members.cert, "--peer-key-file=" + members.key, "--peer-trusted-ca-file=" + members.caPath, "--peer-client-cert-auth",
+				"--peer-cert-file=" + member.cert, "--peer-key-file=" + member.key, "--peer-trusted-ca-file=" + members.caPath, "--peer-client-cert-auth",
 				"--listen-metrics-urls=http://" + metrics, "--tls-min-version=TLS1.3", "--enable-grpc-gateway=false",
 			},
 		})
