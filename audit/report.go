@@ -3,6 +3,8 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -118,12 +120,55 @@ func judge(c Check, t *Target) Result {
 
 // addressed puts the target's own host and port into the lines to paste.
 func addressed(remediation string, t *Target) string {
+	if t.Kind == Config && t.Settings != nil {
+		return advertised(remediation, t.Settings)
+	}
 	at := strings.LastIndexByte(t.Address, ':')
 	if at < 0 || !slices.Contains(Listeners(), t.Kind) {
 		return remediation
 	}
 	port := map[Kind]string{Client: "2379", Peer: "2380", Metrics: "2381"}[t.Kind]
 	return strings.NewReplacer("ADDRESS:PORT", t.Address, "ADDRESS:"+port, t.Address, "MEMBER_ADDRESS", "MEMBER_ADDRESS", "ADDRESS", t.Address[:at]).Replace(remediation)
+}
+
+// advertised puts the addresses into the lines to paste by which others reach an etcd, as
+// far as its settings tell them.
+func advertised(remediation string, s *Settings) string {
+	client, peer := advertisedURL(s, "advertise-client-urls"), advertisedURL(s, "initial-advertise-peer-urls")
+	pairs := []string{"MEMBER_ADDRESS", "MEMBER_ADDRESS"}
+	if client.Port() != "" {
+		pairs = append(pairs, "ADDRESS:2379", client.Host)
+	}
+	if peer.Port() != "" {
+		pairs = append(pairs, "ADDRESS:2380", peer.Host)
+	}
+	if host := strings.TrimSuffix(client.Host, ":"+client.Port()); host != "" {
+		pairs = append(pairs, "ADDRESS", host)
+	}
+	return strings.NewReplacer(pairs...).Replace(remediation)
+}
+
+// advertisedURL is the first of a list that is somebody's address; without a host if there is none.
+func advertisedURL(s *Settings, flag string) *url.URL {
+	for _, written := range s.URLs(flag) {
+		u, err := url.Parse(written)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+			continue
+		}
+		ip, err := netip.ParseAddr(u.Hostname())
+		if err == nil && ip.Zone() == "" && !ip.IsUnspecified() || err != nil && isHostname(u.Hostname()) {
+			return u
+		}
+	}
+	return &url.URL{}
+}
+
+// isHostname keeps what a shell would not take for a word out of the lines to paste.
+func isHostname(name string) bool {
+	odd := func(c rune) bool {
+		return !strings.ContainsRune("-._", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}
+	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
 // fingerprint leaves out the evidence, which names days and counts, and the verdict: no

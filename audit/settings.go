@@ -27,7 +27,8 @@ type Settings struct {
 	Faults []Fault
 	// Files are those that the settings name, and the ones around them that the benchmarks name.
 	Files []File
-	// APIServer are the settings of the kube-apiserver of the same host; nil if there is none.
+	// APIServer are the settings of the kube-apiserver of the same host; nil if there is none,
+	// and if these are its own.
 	APIServer *Settings
 	// Encryption is what the API server's --encryption-provider-config says; nil if it was not read.
 	Encryption []EncryptedResources
@@ -67,19 +68,24 @@ type File struct {
 	// Certificate is set for a PEM file with certificates, PrivateKey for one with a private
 	// key. The key itself is never kept.
 	Certificate, PrivateKey bool
-	Unread                  string // why what is in it is not known, for a file that holds or may hold PEM; empty if it is
-	IsCA                    bool   // the first certificate is a CA's, or the key belongs to a CA's certificate beside it
+
+	Unread string // why what is in it is not all known, for one that is to hold PEM or a revocation list; empty if it is
+	// IsCA says of a file with a key that the key belongs to the certificate of a CA in one
+	// of the Files, and of one without that its first certificate is a CA's.
+	IsCA bool
 	// PublicKeys are the SHA-256 hashes, in hex, of the SubjectPublicKeyInfo of each
-	// certificate in it, in their order.
+	// certificate in it, in their order; none of one that is Unread.
 	PublicKeys []string
 	CRL        *RevocationList // what is in a CRLFile; nil if it was not read
 }
 
-// RevocationList is what a file with a CRL holds.
+// RevocationList is what a file with a CRL holds. etcd up to 3.5 parses it with
+// x509.ParseCRL, which takes PEM too, and later releases with x509.ParseRevocationList.
 type RevocationList struct {
 	PEM        bool      // and not DER
-	Fault      string    // why it does not parse as either; empty if it does
-	NextUpdate time.Time // zero if it names none
+	Fault      string    // why x509.ParseRevocationList does not parse it, be it in PEM or DER; empty if it does
+	OldFault   string    // the same of x509.ParseCRL, which takes lists of version 1
+	NextUpdate time.Time // zero if it names none, or does not parse
 }
 
 // Sandbox is what keeps a program from the rest of its host.

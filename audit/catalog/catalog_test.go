@@ -105,6 +105,9 @@ func TestFixtures(t *testing.T) {
 			if r.Evidence == "" || !strings.Contains(r.Evidence, f.evidence) {
 				t.Errorf("evidence %q, want %q in it", r.Evidence, f.evidence)
 			}
+			if f.severity != "" && r.Severity != f.severity {
+				t.Errorf("severity %s, want %s", r.Severity, f.severity)
+			}
 			if (r.Verdict == audit.Fail) != (len(r.Codes) > 0) {
 				t.Errorf("%s with the findings %q", r.Verdict, r.Codes)
 			}

@@ -62,9 +62,14 @@ func fileFixtures(t *testing.T) []fixture {
 		{check: "file-mode", name: "none", target: configured(func(s *audit.Settings) { s.Files, s.APIServer = nil, nil }), verdict: audit.Unknown},
 
 		{check: "file-owner", name: "in order", target: order, verdict: audit.Pass},
-		{check: "file-owner", name: "the data dir of root", target: owner(data, "root", 0), verdict: audit.Fail, codes: []string{"cis-data-dir", "stig-data-dir"}},
-		{check: "file-owner", name: "a key of etcd", target: owner(key, "etcd", 998), verdict: audit.Fail, codes: []string{"cis-key", "stig-key"}},
-		{check: "file-owner", name: "a manifest of somebody", target: owner(manifest, "bob", 1000), verdict: audit.Fail, codes: []string{"cis-manifest", "stig-manifest"}},
+		{check: "file-owner", name: "the data dir of root", severity: audit.Low, target: owner(data, "root", 0), verdict: audit.Fail, codes: []string{"cis-data-dir", "stig-data-dir"}},
+		{check: "file-owner", name: "a key of etcd", severity: audit.Low, target: owner(key, "etcd", 998), verdict: audit.Fail, codes: []string{"cis-key", "stig-key"}},
+		{check: "file-owner", name: "a manifest of somebody", severity: audit.High, target: owner(manifest, "bob", 1000), verdict: audit.Fail, codes: []string{"cis-manifest", "stig-manifest"}},
+		{check: "file-owner", name: "a manifest of who runs etcd", severity: audit.High, verdict: audit.Fail, codes: []string{"cis-manifest", "stig-manifest"},
+			target: configured(func(s *audit.Settings) {
+				f := &s.Files[manifest]
+				f.Owner, f.Group, f.UID, f.GID = "etcd", "etcd", s.Files[data].UID, s.Files[data].GID
+			})},
 		{check: "file-owner", name: "one not looked at", target: hidden(manifest), verdict: audit.Unknown},
 
 		{check: "ca-key-on-node", name: "none", target: order, verdict: audit.Pass},
@@ -77,6 +82,21 @@ func fileFixtures(t *testing.T) []fixture {
 				s.APIServer.Files = append(s.APIServer.Files, audit.File{Path: pkiDir + "/ca.key", Role: audit.KeyFile, Mode: 0o600, PrivateKey: true, IsCA: true})
 			})},
 
+		{check: "ca-key-on-node", name: "an API server alone", target: apiServerAlone(func(*audit.Settings) {}), verdict: audit.Skip},
+
+		{check: "file-mode", name: "an API server alone", verdict: audit.Fail, codes: []string{"cis-key", "stig-key"},
+			target: apiServerAlone(func(s *audit.Settings) { s.Files[2].Mode = fsMode(0o640) })},
+		{check: "file-mode", name: "the manifest of an API server alone, of which nothing is said", verdict: audit.Pass,
+			target: apiServerAlone(func(s *audit.Settings) { s.Files[3].Mode = fsMode(0o644) })},
+		{check: "key-world-readable", name: "an API server's, in a folder that nobody enters", verdict: audit.Pass,
+			target: configured(func(s *audit.Settings) {
+				s.APIServer.Files = apiServerAlone(func(s *audit.Settings) { s.Files[1].Mode, s.Files[2].Mode = fsMode(0o700), fsMode(0o644) }).Settings.Files
+			})},
+		{check: "file-owner", name: "a folder of the API server that is not listed", verdict: audit.Unknown, evidence: "only the first 64",
+			target: configured(func(s *audit.Settings) {
+				s.APIServer = apiServerAlone(func(*audit.Settings) {}).Settings
+				s.APIServer.Faults = []audit.Fault{{Subject: pkiDir, Reason: "only the first 64 were looked at"}}
+			})},
 		{check: "key-world-readable", name: "in order", target: order, verdict: audit.Pass},
 		{check: "key-world-readable", name: "everybody", target: mode(key, 0o644), verdict: audit.Fail, codes: []string{"everybody"}},
 		{check: "key-world-readable", name: "in a folder that nobody enters", target: closed(0o644), verdict: audit.Pass},
@@ -85,4 +105,21 @@ func fileFixtures(t *testing.T) []fixture {
 		{check: "key-world-readable", name: "no key", target: plain, verdict: audit.Skip},
 		{check: "key-world-readable", name: "one not looked at", target: hidden(key), verdict: audit.Unknown},
 	}
+}
+
+// apiServerAlone is the target of the API server of a host without etcd, with its CA, its PKI
+// dir, a key and its manifest.
+func apiServerAlone(change func(*audit.Settings)) *audit.Target {
+	s := hardenedSettings().APIServer
+	s.Origin = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+	for _, f := range []audit.File{
+		{Path: pkiDir, Role: audit.PKIDir, Mode: 0o755},
+		{Path: pkiDir + "/apiserver.key", Role: audit.KeyFile, Mode: 0o600, PrivateKey: true},
+		{Path: s.Origin, Role: audit.ManifestFile, Mode: 0o600},
+	} {
+		f.Owner, f.Group = "root", "root"
+		s.Files = append(s.Files, f)
+	}
+	change(s)
+	return &audit.Target{Address: "cp-0:" + s.Origin, Kind: audit.Config, Now: fixtureTime, Settings: s}
 }

@@ -18,8 +18,9 @@ type fixture struct {
 	check, name string
 	target      *audit.Target
 	verdict     audit.Verdict
-	codes       []string // sorted
-	evidence    string   // a part of it
+	codes       []string       // sorted
+	evidence    string         // a part of it
+	severity    audit.Severity // of a finding, where it is not the check's; not compared if empty
 }
 
 var fixtureTime = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)

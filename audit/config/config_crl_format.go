@@ -70,20 +70,26 @@ func (s side) revocationList(now time.Time) func(*reading) {
 			return
 		}
 		list := file.CRL
-		if list.Fault != "" {
-			r.found("unreadable-"+kind, fmt.Sprintf("etcd refuses every %s, for it cannot read %s: %s", kind, file.Path, list.Fault))
-			return
+		old, known := within(r.settings.Version, crlMayBePEM())
+		fault := list.Fault
+		if old {
+			fault = list.OldFault
 		}
-		if list.PEM {
-			old, known := within(r.settings.Version, crlMayBePEM())
-			switch {
-			case !known:
-				r.doubts(fmt.Sprintf("%s is PEM, which etcd reads up to 3.5, and the version is not known (%q)", file.Path, r.settings.Version))
-			case old:
-				r.found("pem-before-upgrade-"+kind, fmt.Sprintf("%s is PEM, which etcd %s reads and 3.6 does not: the upgrade would refuse every %s", file.Path, r.settings.Version, kind))
-			default:
-				r.found("pem-"+kind, fmt.Sprintf("etcd %s refuses every %s, for %s is PEM and it reads DER only", r.settings.Version, kind, file.Path))
-			}
+		switch version := r.settings.Version; {
+		case !known && list.Fault != "" && list.OldFault == "":
+			r.doubts(fmt.Sprintf("%s can be read by etcd up to 3.5 only (%s), and the version is not known (%q)", file.Path, list.Fault, version))
+		case fault != "":
+			r.found("unreadable-"+kind, fmt.Sprintf("etcd refuses every %s, for it cannot read %s: %s", kind, file.Path, fault))
+			return
+		case !list.PEM && list.Fault == "":
+		case !known:
+			r.doubts(fmt.Sprintf("%s is PEM, which etcd reads up to 3.5, and the version is not known (%q)", file.Path, version))
+		case old && list.Fault != "":
+			r.found("unreadable-after-upgrade-"+kind, fmt.Sprintf("etcd %s reads %s and 3.6 does not (%s): the upgrade would refuse every %s", version, file.Path, list.Fault, kind))
+		case old:
+			r.found("pem-before-upgrade-"+kind, fmt.Sprintf("%s is PEM, which etcd %s reads and 3.6 does not: the upgrade would refuse every %s", file.Path, version, kind))
+		default:
+			r.found("pem-"+kind, fmt.Sprintf("etcd %s refuses every %s, for %s is PEM and it reads DER only", version, kind, file.Path))
 		}
 		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
 			r.found("outdated-"+kind, fmt.Sprintf("%s was to be replaced by %s; what was revoked since is let in", file.Path, list.NextUpdate.UTC().Format(time.DateOnly)))

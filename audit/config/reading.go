@@ -43,16 +43,23 @@ func (r *reading) value(flag string) string {
 	}
 	// A configuration file says everything, also by what is not in it. It can be read and
 	// still not count: when it was changed after the start.
-	file := r.settings.Value("config-file")
-	if from, found := strings.CutPrefix(r.settings.Values[flag].Source, "config file "); found {
-		file = from
-	}
-	if file != "" {
+	if file := r.configFile(); file != "" {
 		if reason := r.settings.Fault(file); reason != "" {
 			r.doubts(file + ": " + reason)
 		}
 	}
 	return r.settings.Value(flag)
+}
+
+// configFile is the configuration file as the sources of what it says name it: the setting
+// itself may have a relative path.
+func (r *reading) configFile() string {
+	for _, setting := range r.settings.Values {
+		if file, found := strings.CutPrefix(setting.Source, "config file "); found {
+			return file
+		}
+	}
+	return r.settings.Value("config-file")
 }
 
 // enabled is value, of a boolean.

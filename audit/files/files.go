@@ -7,6 +7,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
+const kubeAPIServer = "kube-apiserver"
+
 // ofHost judges the files of a target's host.
 func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
 	return among(hostFiles, judge)
@@ -14,7 +16,13 @@ func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Ou
 
 // ofHostEtcd judges the files of etcd alone.
 func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
-	return among(func(s *audit.Settings) []audit.File { return s.Files }, judge)
+	judgeEtcd := among(func(s *audit.Settings) []audit.File { return s.Files }, judge)
+	return func(t *audit.Target) audit.Outcome {
+		if t.Settings != nil && t.Settings.Program == kubeAPIServer {
+			return audit.Skipped("these files are kube-apiserver's")
+		}
+		return judgeEtcd(t)
+	}
 }
 
 func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
@@ -37,8 +45,14 @@ func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) aud
 // unlisted is why there may be files that nobody could name.
 func unlisted(s *audit.Settings, all []audit.File) string {
 	for _, f := range all {
-		if f.Role == audit.PKIDir && f.Reason == "" {
-			if reason := s.Fault(f.Path); reason != "" {
+		if f.Role != audit.PKIDir || f.Reason != "" {
+			continue
+		}
+		for _, of := range []*audit.Settings{s, s.APIServer} {
+			if of == nil {
+				continue
+			}
+			if reason := of.Fault(f.Path); reason != "" {
 				return f.Path + ": " + reason
 			}
 		}
@@ -53,15 +67,22 @@ func reasonOf(s *audit.Settings) string {
 	return ""
 }
 
-// hostFiles are etcd's, and the certificates and keys of the API server beside it, each once.
+// hostFiles are etcd's, and the PKI and the encryption configuration of the API server beside
+// it, each once. What else the API server consists of has rules of its own.
 func hostFiles(s *audit.Settings) []audit.File {
-	all := slices.Clone(s.Files)
-	if s.APIServer == nil {
+	var all []audit.File
+	apiServer := s.APIServer
+	if s.Program == kubeAPIServer {
+		apiServer = s
+	} else {
+		all = slices.Clone(s.Files)
+	}
+	if apiServer == nil {
 		return all
 	}
-	for _, f := range s.APIServer.Files {
+	for _, f := range apiServer.Files {
 		known := slices.ContainsFunc(all, func(other audit.File) bool { return other.Path == f.Path })
-		if !known && slices.Contains([]audit.FileRole{audit.CertFile, audit.KeyFile, audit.EncryptionKey}, f.Role) {
+		if !known && slices.Contains([]audit.FileRole{audit.CertFile, audit.KeyFile, audit.PKIDir, audit.EncryptionKey}, f.Role) {
 			all = append(all, f)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -65,10 +66,8 @@ func onLoopback(t *audit.Target) bool {
 // withheld judges a page that no anonymous access read: it passes only if each was seen refused.
 func withheld(t *audit.Target, path string) audit.Outcome {
 	var answers string
-	for _, access := range audit.Anonymous() {
-		if t.GRPCOnly(access) {
-			return audit.Skipped(speaksGRPCOnly)
-		}
+	if slices.ContainsFunc(audit.Anonymous(), t.GRPCOnly) {
+		return audit.Skipped(speaksGRPCOnly)
 	}
 	if t.AnswersPlaintext() {
 		page := t.Page(audit.InPlaintext, path)

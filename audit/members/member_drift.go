@@ -32,7 +32,7 @@ func runMemberDrift(t *audit.Target) audit.Outcome {
 	var findings []audit.Finding
 	var doubts []string
 	compared, most := 0, 0
-	for _, listeners := range comparable(t) {
+	for _, listeners := range alike(t) {
 		kind := listeners[0].Kind
 		most = max(most, len(listeners))
 		if len(listeners) < 2 {
@@ -70,9 +70,9 @@ func runMemberDrift(t *audit.Target) audit.Outcome {
 	}
 }
 
-// comparable groups the listeners of a cluster by what they are for. What a member serves
+// alike groups the listeners of a cluster by what they are for. What a member serves
 // beside its gRPC by --listen-client-http-urls is compared with the same of the others.
-func comparable(cluster *audit.Target) [][]*audit.Target {
+func alike(cluster *audit.Target) [][]*audit.Target {
 	var groups [][]*audit.Target
 	for _, kind := range audit.Listeners() {
 		var calls, pages []*audit.Target

@@ -20,8 +20,8 @@ func RequestLatency() audit.Check {
 		Severity: audit.Low,
 		Rationale: "The calls that are measured wait for no other member and no disk. A member that is slow even so is short of " +
 			"processor or memory, and the next to miss its heartbeats and to cost the cluster its leader.",
-		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, and " +
-			"subtracts the time of the quickest TCP connection, which is the auditor's way through the network. Load on the " +
+		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, be they granted or " +
+			"refused, and subtracts the time of the quickest TCP connection, which is the auditor's way through the network. Load on the " +
 			"auditor's machine counts as the member's.",
 		Remediation: "Look for what the member lacks: processor, memory, a disk of its own. Measure from a quiet machine near it:\n" +
 			"etcdctl endpoint health --endpoints=https://ADDRESS:2379",
@@ -35,7 +35,7 @@ func runRequestLatency(t *audit.Target) audit.Outcome {
 	var took []time.Duration
 	for _, call := range t.RPCs {
 		measured := call.Method == audit.RangeRPC || call.Method == audit.StatusRPC || call.Method == audit.MemberListRPC
-		if measured && call.State == audit.Answered && call.Code == 0 {
+		if measured && call.State == audit.Answered && !call.NotGRPC {
 			took = append(took, call.Took)
 		}
 	}

@@ -175,7 +175,7 @@ func writeLines(b *strings.Builder, name string, lines []string) {
 
 // isPasted says whether a line of a remediation is to be copied as it is.
 func isPasted(line string) bool {
-	for _, prefix := range []string{"--", "chmod ", "chown ", "etcdctl ", "etcdsec ", "kubeadm ", "openssl "} {
+	for _, prefix := range []string{"--", "chmod ", "chown ", "etcdctl ", "etcdsec ", "kubeadm ", "kubectl ", "openssl "} {
 		if strings.HasPrefix(line, prefix) {
 			return true
 		}

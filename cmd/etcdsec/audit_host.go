@@ -79,6 +79,9 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	}
 	listeners := found.Listeners
 	if len(found.Etcds) == 0 {
+		if s := found.APIServer; s != nil { // else it is judged with each etcd
+			h.configs = append(h.configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
+		}
 		listeners = slices.Concat(listeners, found.ServersOfAPIServer())
 	}
 	for _, l := range listeners {

@@ -218,3 +218,57 @@ func TestAuditSettings(t *testing.T) {
 		}
 	}
 }
+
+// A host with an API server and no etcd of its own has what the API server was told, and its
+// keys, to be judged; what is etcd's does not arise.
+func TestAuditAPIServerHost(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write := func(name, text string) { writeHostFile(t, filepath.Join(root, name), text) }
+	id := writeIdentity(t, time.Time{})
+	for from, to := range map[string]string{id.caPath: "ca.crt", id.cert: "apiserver-etcd-client.crt", id.key: "apiserver-etcd-client.key"} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("etc/kubernetes/pki/"+to, string(data))
+	}
+	write("etc/hostname", "cp-0\n")
+	write("etc/passwd", fmt.Sprintf("root:x:%d:0::/:/bin/sh\n", os.Getuid()))
+	write("etc/group", fmt.Sprintf("root:x:%d:\n", os.Getgid()))
+	write("etc/kubernetes/enc.yaml", "kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{aescbc: {}}, {identity: {}}]}]\n")
+	write("etc/kubernetes/manifests/kube-apiserver.yaml", `kind: Pod
+spec:
+  containers:
+  - command: [kube-apiserver, '--etcd-servers=https://10.0.0.11:2379,http://10.0.0.12:2379', --encryption-provider-config=/etc/kubernetes/enc.yaml,
+      --etcd-cafile=/etc/kubernetes/pki/ca.crt, --etcd-certfile=/etc/kubernetes/pki/apiserver-etcd-client.crt, --etcd-keyfile=/etc/kubernetes/pki/apiserver-etcd-client.key]
+    volumeMounts: [{name: k, mountPath: /etc/kubernetes}]
+  volumes: [{name: k, hostPath: {path: /etc/kubernetes}}]
+`)
+	if err := os.Chmod(filepath.Join(root, "etc/kubernetes/pki/apiserver-etcd-client.key"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := etcdsec(t, "audit", "run", "--root", root, "-o", "json")
+	targets, report := auditReport(t, stdout)
+	if diff := cmp.Diff([]string{"cp-0:/etc/kubernetes/manifests/kube-apiserver.yaml"}, targets); diff != "" || status != statusFindings {
+		t.Errorf("exit %d: %s%s", status, diff, stderr)
+	}
+	want := map[string]string{
+		"config-apiserver-etcd": "kube-apiserver dials http://10.0.0.12:2379 without TLS",
+		"config-encryption":     "/etc/kubernetes/enc.yaml writes Secrets with aescbc",
+		"file-mode":             "/etc/kubernetes/pki/apiserver-etcd-client.key has mode 0640",
+	}
+	for _, r := range report.Results {
+		text, fails := want[r.CheckID]
+		switch {
+		case fails && (r.Verdict != audit.Fail || !strings.Contains(r.Evidence, text)):
+			t.Errorf("%s: %s %s", r.CheckID, r.Verdict, r.Evidence)
+		case !fails && r.Verdict != audit.Skip && !slices.Contains([]string{"file-owner pass", "key-world-readable pass"}, r.CheckID+" "+string(r.Verdict)):
+			t.Errorf("%s: %s %s", r.CheckID, r.Verdict, r.Evidence)
+		}
+		delete(want, r.CheckID)
+	}
+	if len(want) > 0 {
+		t.Errorf("no results of %v", want)
+	}
+}

@@ -27,6 +27,8 @@ type invocation struct {
 	faults  []audit.Fault
 	view    *view
 	files   []file // that the origin itself consists of, such as a manifest
+	binary  string // the first word of a unit's command
+	sandbox *audit.Sandbox
 	process *process
 
 	script bool   // a shell starts it, by a script that is not read
@@ -47,6 +49,7 @@ func (inv *invocation) settings(hostname string) *audit.Settings {
 		Origin:  inv.origin,
 		Version: inv.version,
 		Running: inv.process != nil,
+		Sandbox: inv.sandbox,
 		Values:  map[string]audit.Setting{},
 		Faults:  slices.Clone(inv.faults),
 	}

@@ -15,52 +15,35 @@ import (
 // hundreds, none of them etcd's.
 const maxPEMFiles = 64
 
-// fileFlags are the flags that name a file or folder, with its role.
-func fileFlags(program string) []file {
-	if program == kubeAPIServer {
-		return []file{
-			{"etcd-certfile", audit.CertFile}, {"etcd-keyfile", audit.KeyFile}, {"etcd-cafile", audit.CertFile},
-			{"client-ca-file", audit.CertFile}, {"tls-cert-file", audit.CertFile}, {"tls-private-key-file", audit.KeyFile},
-			{"encryption-provider-config", audit.EncryptionKey},
-		}
-	}
-	return []file{
-		{"data-dir", audit.DataDir}, {"wal-dir", audit.DataDir},
-		{"cert-file", audit.CertFile}, {"key-file", audit.KeyFile}, {"client-cert-file", audit.CertFile}, {"client-key-file", audit.KeyFile},
-		{"trusted-ca-file", audit.CertFile},
-		{"peer-cert-file", audit.CertFile}, {"peer-key-file", audit.KeyFile}, {"peer-client-cert-file", audit.CertFile},
-		{"peer-client-key-file", audit.KeyFile}, {"peer-trusted-ca-file", audit.CertFile},
-	}
-}
-
 // describe fills in the files of a program, and what its encryption configuration says.
 func (c *collector) describe(o *one) {
 	s := o.settings
 	onHost := &view{host: c.host}
 	for _, f := range o.files {
-		v := onHost
 		if f.role == audit.ConfigFile {
-			v = o.view
+			c.addFile(s, f, o.view, "config-file")
+			continue
 		}
-		c.addFile(s, f, v)
+		c.addFile(s, f, onHost)
 	}
 	if o.script {
 		return
 	}
 	var dirs []string
-	for _, flag := range fileFlags(s.Program) {
-		value := s.Value(flag.path)
-		if flag.path == "data-dir" {
-			value = dataDir(s)
-		}
-		if value == "" || s.Fault(flag.path) != "" {
+	for _, f := range fileFlags(s.Program) {
+		if s.Fault(f.flag) != "" {
 			continue
 		}
-		at := o.view.abs(value)
-		c.addFile(s, file{at, flag.role}, o.view)
-		if dir := path.Dir(at); isPEM(flag.role) && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
+		for _, value := range f.paths(s) {
+			at := o.view.abs(value)
+			c.addFile(s, file{at, f.role}, o.view, f.flag)
+			if dir := path.Dir(at); isPEM(f.role) && !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
 		}
+	}
+	if s.Program == etcd && s.Value("data-dir") == "" && s.Fault("data-dir") == "" {
+		c.addFile(s, file{o.view.abs(dataDir(s)), audit.DataDir}, o.view)
 	}
 	for _, dir := range dirs {
 		if d := c.addFile(s, file{dir, audit.PKIDir}, o.view); d.Reason != "" {
@@ -71,6 +54,7 @@ func (c *collector) describe(o *one) {
 		}
 	}
 	c.readPEMs(o)
+	c.readCRLs(o)
 	const encryption = "encryption-provider-config"
 	if config := s.Value(encryption); config != "" && s.Program == kubeAPIServer && s.Fault(encryption) == "" {
 		c.readEncryption(o, config)
@@ -79,13 +63,21 @@ func (c *collector) describe(o *one) {
 
 func isPEM(role audit.FileRole) bool { return role == audit.CertFile || role == audit.KeyFile }
 
-// addFile adds a file to those of a program, where it is not among them yet.
-func (c *collector) addFile(s *audit.Settings, f file, v *view) audit.File {
+// addFile adds a file to those of a program, where it is not among them yet, and notes the
+// flags that name it.
+func (c *collector) addFile(s *audit.Settings, f file, v *view, flags ...string) audit.File {
 	found := c.file(f.path, f.role, v)
-	if !slices.ContainsFunc(s.Files, func(other audit.File) bool { return other.Path == found.Path }) {
+	at := slices.IndexFunc(s.Files, func(other audit.File) bool { return other.Path == found.Path })
+	if at < 0 {
+		at = len(s.Files)
 		s.Files = append(s.Files, found)
 	}
-	return found
+	for _, flag := range flags {
+		if !slices.Contains(s.Files[at].Flags, flag) {
+			s.Files[at].Flags = append(s.Files[at].Flags, flag)
+		}
+	}
+	return s.Files[at]
 }
 
 func (c *collector) readEncryption(o *one, config string) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,12 @@ func checkSettings(t *testing.T, s *audit.Settings) {
 		check(v.Overridden)
 		if v.Source == "" && v.Overridden == "" || len(v.Value) > maxText+4 {
 			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	if s.Sandbox != nil {
+		for name, value := range s.Sandbox.Values {
+			check(name)
+			check(value)
 		}
 	}
 	for _, fault := range s.Faults {
@@ -162,9 +169,22 @@ func FuzzEncryption(f *testing.F) {
 func FuzzPEM(f *testing.F) {
 	seeds(f, "pem")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		content, err := parsePEM(data)
-		if err == nil && content.public != nil && !content.isKey {
+		content := parsePEM(data)
+		if len(content.public) > 0 && !content.isKey {
 			t.Errorf("%+v", content)
+		}
+	})
+}
+
+func FuzzCRL(f *testing.F) {
+	seeds(f, "crl")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list := parseCRL(data)
+		if _, err := x509.ParseRevocationList(data); err == nil && (list.Fault != "" || list.PEM) {
+			t.Errorf("%+v of a list in DER", list)
+		}
+		if strings.ContainsFunc(list.Fault, unicode.IsControl) {
+			t.Errorf("%q cannot be shown", list.Fault)
 		}
 	})
 }

@@ -31,7 +31,7 @@ type Host struct {
 	Name string
 	// Etcds are in the order of their origins. Each has APIServer and Encryption.
 	Etcds []*audit.Settings
-	// APIServer is nil if there is none. A host may have one and no etcd.
+	// APIServer is nil if there is none. A host may have one and no etcd, and it has Encryption too.
 	APIServer *audit.Settings
 	// Faults are of looking at the host as a whole. Something may have been missed for them.
 	Faults []audit.Fault

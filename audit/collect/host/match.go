@@ -95,6 +95,7 @@ func (p *one) adopt(d *one) {
 	p.settings.Origin = d.settings.Origin
 	p.files = append(slices.Clone(d.files), p.files...)
 	p.view.mounts = d.view.mounts
+	p.settings.Sandbox = d.settings.Sandbox
 	if p.version == "" {
 		p.version, p.settings.Version = d.version, d.settings.Version
 	}

@@ -5,46 +5,49 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
-	"errors"
-	"path"
 	"slices"
 	"strings"
 )
 
-// readPEMs says of the files of a program which hold a certificate and which a key, and
-// whether it is a CA's: of a certificate in the same folder.
+// readPEMs says of the files of a program which hold certificates and which a key, and
+// whether it is a CA's: of a certificate in any of the files.
 func (c *collector) readPEMs(o *one) {
 	files := o.settings.Files
-	authorities := map[string][]crypto.PublicKey{} // by folder
-	keys := map[int]crypto.PublicKey{}
+	var authorities []crypto.PublicKey
+	keys := make([][]crypto.PublicKey, len(files))
 	for i := range files {
 		f := &files[i]
 		if !isPEM(f.Role) || f.Reason != "" {
 			continue
 		}
-		content, err := c.readPEM(f.Path, o.view)
+		data, err := c.readAt(f.Path, o.view, maxFile)
 		if err != nil {
 			f.Unread = reason(err)
 			continue
 		}
-		f.Certificate, f.PrivateKey = content.cert != nil, content.isKey
-		if content.isKey && content.public == nil {
-			f.Unread = "the key is encrypted or of no known kind"
+		content := parsePEM(data)
+		clear(data)
+		f.Certificate, f.PrivateKey, f.Unread = len(content.certs) > 0, content.isKey, content.fault
+		for _, cert := range content.certs {
+			if f.Unread == "" { // else a check would take a part of the keys for all
+				f.PublicKeys = append(f.PublicKeys, keyHash(cert))
+			}
+			if cert.IsCA {
+				authorities = append(authorities, cert.PublicKey)
+			}
 		}
-		if content.cert != nil && content.cert.IsCA {
-			f.IsCA = true
-			dir := path.Dir(f.Path)
-			authorities[dir] = append(authorities[dir], content.cert.PublicKey)
-		}
-		if content.public != nil {
-			keys[i] = content.public
-		}
+		f.IsCA = !f.PrivateKey && f.Certificate && content.certs[0].IsCA
+		keys[i] = content.public
 	}
-	for i, public := range keys {
-		if slices.ContainsFunc(authorities[path.Dir(files[i].Path)], func(authority crypto.PublicKey) bool { return sameKey(authority, public) }) {
-			files[i].IsCA = true
+	for i, publics := range keys {
+		for _, public := range publics {
+			if slices.ContainsFunc(authorities, func(authority crypto.PublicKey) bool { return sameKey(authority, public) }) {
+				files[i].IsCA = true
+			}
 		}
 	}
 }
@@ -54,49 +57,56 @@ func sameKey(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// pemContent is what a PEM file holds. Of a key it is the public half.
-type pemContent struct {
-	cert   *x509.Certificate // the first
-	isKey  bool
-	public crypto.PublicKey
+// keyHash tells public keys apart, whatever else is in their certificates.
+func keyHash(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
 }
 
-func (c *collector) readPEM(name string, v *view) (pemContent, error) {
-	// The path is the host's already, or below /proc/PID/root.
+// readAt reads a file by the path that is kept of it: the host's, or one below /proc/PID/root.
+func (c *collector) readAt(name string, v *view, limit int64) ([]byte, error) {
 	t := c.host
 	if inside, found := strings.CutPrefix(name, v.at); v.own != nil && found {
 		t, name = v.own, inside
 	}
-	data, err := t.readFile(name, maxFile)
-	if err != nil {
-		return pemContent{}, err
-	}
-	defer clear(data)
-	return parsePEM(data)
+	return t.readFile(name, limit)
 }
 
-// parsePEM looks at the blocks of a file until it has seen a certificate and a key.
-func parsePEM(data []byte) (pemContent, error) {
+// pemContent is what a PEM file holds. Of keys it is the public halves.
+type pemContent struct {
+	certs  []*x509.Certificate
+	isKey  bool
+	public []crypto.PublicKey
+	fault  string // why not all of it is known
+}
+
+// parsePEM looks at all blocks of a file: a certificate that does not parse must not hide
+// the key behind it.
+func parsePEM(data []byte) pemContent {
 	var content pemContent
-	for rest := data; content.cert == nil || !content.isKey; {
+	for rest := data; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			break
+			return content
 		}
 		switch {
-		case block.Type == "CERTIFICATE" && content.cert == nil:
+		case block.Type == "CERTIFICATE":
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return content, errors.New("a certificate in it does not parse")
+				content.fault = "a certificate in it does not parse"
+				continue
 			}
-			content.cert = cert
+			content.certs = append(content.certs, cert)
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			content.isKey = true
-			content.public = publicKeyOf(block.Bytes)
+			if public := publicKeyOf(block.Bytes); public != nil {
+				content.public = append(content.public, public)
+			} else if content.fault == "" {
+				content.fault = "the key is encrypted or of no known kind"
+			}
 			clear(block.Bytes)
 		}
 	}
-	return content, nil
 }
 
 // publicKeyOf is nil for a key that is encrypted or of another kind. The private key is

@@ -18,8 +18,11 @@ type podManifest struct {
 		Name string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
-		Containers []podContainer `json:"containers"`
-		Volumes    []struct {
+		HostPID         *bool           `json:"hostPID"`
+		HostIPC         *bool           `json:"hostIPC"`
+		SecurityContext securityContext `json:"securityContext"`
+		Containers      []podContainer  `json:"containers"`
+		Volumes         []struct {
 			Name     string `json:"name"`
 			HostPath *struct {
 				Path string `json:"path"`
@@ -39,8 +42,9 @@ type podContainer struct {
 		Value     string         `json:"value"`
 		ValueFrom map[string]any `json:"valueFrom"`
 	} `json:"env"`
-	EnvFrom      []map[string]any `json:"envFrom"`
-	VolumeMounts []struct {
+	EnvFrom         []map[string]any `json:"envFrom"`
+	SecurityContext securityContext  `json:"securityContext"`
+	VolumeMounts    []struct {
 		Name      string `json:"name"`
 		MountPath string `json:"mountPath"`
 		SubPath   string `json:"subPath"`
@@ -73,6 +77,7 @@ func (pod podManifest) invocations() []*invocation {
 		if inv == nil {
 			continue
 		}
+		inv.sandbox = pod.sandbox(container)
 		inv.view = &view{elsewhere: errInImage, dir: container.WorkingDir}
 		for _, m := range container.VolumeMounts {
 			if on, ok := outside[m.Name]; ok && path.IsAbs(m.MountPath) {

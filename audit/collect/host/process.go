@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,6 +180,20 @@ func (c *collector) bootTime() time.Time {
 	return time.Time{}
 }
 
+// versionOf is binaryVersion of a program on the host.
+func (c *collector) versionOf(program string) string {
+	f, err := c.host.open(program, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := buildinfo.Read(f)
+	if err != nil {
+		return ""
+	}
+	return serverVersion(info)
+}
+
 // binaryVersion is what the Go build information of an etcd says: etcd's server module
 // requires its api module in the version of its own.
 func binaryVersion(exe string) string {
@@ -186,6 +201,10 @@ func binaryVersion(exe string) string {
 	if err != nil {
 		return ""
 	}
+	return serverVersion(info)
+}
+
+func serverVersion(info *debug.BuildInfo) string {
 	for _, dep := range info.Deps {
 		if dep.Path == "go.etcd.io/etcd/api/v3" {
 			return releaseOf(dep.Version)

@@ -13,6 +13,7 @@ type unit struct {
 	environment      []variable
 	environmentFiles []string // with a dash in front where one may be missing
 	workingDir       string
+	limits           map[string]string // by the names of the directives
 }
 
 // assignment is one "Key=value" of a section of a unit.
@@ -79,6 +80,8 @@ func (u *unit) apply(assignments []assignment, specifiers *strings.Replacer) {
 			}
 		case "WorkingDirectory":
 			u.workingDir = strings.TrimPrefix(specifiers.Replace(a.value), "-")
+		default:
+			u.limit(a.key, specifiers.Replace(a.value))
 		}
 	}
 }
@@ -202,9 +205,11 @@ func substitute(word string, env []variable, left *int) string {
 func (u *unit) invocation() *invocation {
 	for _, words := range u.execStart {
 		command := slices.Clone(words)
-		command[0] = strings.TrimLeft(command[0], "@-:+!|")
+		program := strings.TrimLeft(command[0], "@-:+!|")
+		prefix := strings.TrimSuffix(command[0], program)
+		command[0] = program
 		expanded := append([]string{command[0]}, arguments(command[1:], u.environment)...)
-		inv := &invocation{env: u.environment}
+		inv := &invocation{env: u.environment, sandbox: u.sandbox(prefix), binary: program}
 		if inv.program, inv.args = programIn(expanded); inv.program != "" {
 			return inv
 		}

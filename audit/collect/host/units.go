@@ -108,10 +108,12 @@ func (c *collector) unit(name, at string) *invocation {
 	u := &unit{}
 	u.apply(parseUnit(data), specifiers)
 	files := []file{{at, audit.UnitFile}}
+	var faults []audit.Fault
 	for _, dropIn := range c.dropIns(name) {
 		data, err := c.host.readFile(dropIn, maxFile)
 		if err != nil {
-			c.fault(dropIn, err)
+			// It may set or take back everything.
+			faults = append(faults, audit.Fault{Subject: dropIn, Reason: reason(err)}, audit.Fault{Reason: "the drop-in " + dropIn + " could not be read: " + reason(err)})
 			continue
 		}
 		u.apply(parseUnit(data), specifiers)
@@ -120,14 +122,20 @@ func (c *collector) unit(name, at string) *invocation {
 	if u.invocation() == nil {
 		return nil
 	}
-	more, faults := c.environmentFiles(u)
+	more, unread := c.environmentFiles(u)
 	inv := u.invocation() // with what those files put into the command line
 	if inv == nil {
 		return nil
 	}
 	inv.origin = name
-	inv.faults = append(inv.faults, faults...)
+	if len(faults) > 0 {
+		inv.sandbox = nil
+	}
+	inv.faults = slices.Concat(inv.faults, faults, unread)
 	inv.files = append(files, more...)
+	if inv.program == etcd && path.IsAbs(inv.binary) && !inv.script {
+		inv.version = c.versionOf(inv.binary)
+	}
 	inv.view = &view{host: c.host, dir: path.Join("/", u.workingDir)}
 	return inv
 }

@@ -64,8 +64,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
+		if failed, is := errors.AsType[*url.Error](err); is {
 			err = failed.Err // without the URL, which is long
 		}
 		return fmt.Errorf("asking %s: %w", c.base.Host, err)
