@@ -35,6 +35,9 @@ const (
 	Unknown Verdict = "unknown"
 )
 
+// Verdicts are all of them.
+func Verdicts() []Verdict { return []Verdict{Pass, Fail, Skip, Unknown} }
+
 // Check is one question that is asked of a target.
 type Check struct {
 	ID          string // kebab-case; never changes once released

@@ -12,7 +12,8 @@ import (
 // metrics port, is of the cluster of its host. An API server or kubelet of which even that
 // is not known is of the only cluster there is. Listeners of which nothing tells the cluster
 // are in none, unless nothing tells any cluster and there is an API server or kubelet: to
-// name it beside them says that they are one.
+// name it beside them says that they are one. Where the audit was interrupted, the clusters
+// are without their listeners.
 func Clusters(targets []*Target) []*Target {
 	hosts := map[string]string{} // a host to the name of its cluster; "" if it has two
 	for _, t := range targets {
@@ -54,6 +55,12 @@ func Clusters(targets []*Target) []*Target {
 			clusters[at].ClusterID = t.ClusterID
 		}
 		clusters[at].Cluster = append(clusters[at].Cluster, t)
+	}
+	if slices.ContainsFunc(targets, (*Target).Interrupted) {
+		// Whose the listeners are that were not observed nobody knows, so no cluster is whole.
+		for _, c := range clusters {
+			c.Cluster, c.Reach = nil, Attempt{State: Unclear, Reason: Interrupted}
+		}
 	}
 	return clusters
 }

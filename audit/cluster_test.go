@@ -66,3 +66,15 @@ func TestClusterIsNamed(t *testing.T) {
 		t.Errorf("got %+v", clusters)
 	}
 }
+
+// A cluster of which a part was not observed is not judged by the rest.
+func TestClustersInterrupted(t *testing.T) {
+	targets := []*audit.Target{
+		{Address: "10.0.0.1:2379", Kind: audit.Client, ClusterID: 1},
+		{Address: "10.0.0.2:2379", Kind: audit.Client, Reach: audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}},
+	}
+	clusters := audit.Clusters(targets)
+	if len(clusters) != 1 || clusters[0].Unreached() != audit.Interrupted || len(clusters[0].Cluster) > 0 {
+		t.Errorf("got %+v", clusters)
+	}
+}

@@ -13,6 +13,9 @@ import (
 // SchemaVersion is that of the JSON report. Fields are added without a new version; none is changed or removed.
 const SchemaVersion = 1
 
+// ToolName is the tool of every report that is made here.
+const ToolName = "etcdsec"
+
 // Report is the result of an audit.
 type Report struct {
 	SchemaVersion int       `json:"schema_version"`
@@ -22,6 +25,15 @@ type Report struct {
 	Results       []Result  `json:"results"`
 	Summary       Summary   `json:"summary"`
 	Inventory     Inventory `json:"inventory"`
+	// Shard is which part of the targets this is; nil if it is all of them.
+	Shard *Shard `json:"shard,omitempty"`
+}
+
+// Shard is one of Count parts of a list of targets. Index counts from 0, as Kubernetes does
+// for an Indexed Job.
+type Shard struct {
+	Index int `json:"index"`
+	Count int `json:"count"`
 }
 
 // Tool is what made a report.
@@ -34,28 +46,22 @@ type Tool struct {
 type Result struct {
 	CheckID     string   `json:"check_id"`
 	Target      string   `json:"target"`
+	Kind        Kind     `json:"kind"`
 	Verdict     Verdict  `json:"verdict"`
 	Severity    Severity `json:"severity"`
 	Title       string   `json:"title"`
+	Rationale   string   `json:"rationale"`
 	Evidence    string   `json:"evidence"`
 	Remediation string   `json:"remediation"`
 	References  []string `json:"references"`
+	Codes       []string `json:"codes"` // of the findings, sorted
 	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
-	Fingerprint string  `json:"fingerprint"`
-	Waiver      *Waiver `json:"waiver"`
-
-	Kind      Kind     `json:"-"`
-	Rationale string   `json:"-"`
-	Codes     []string `json:"-"` // of the findings, sorted
+	Fingerprint string `json:"fingerprint"`
+	// Waiver is set on a failed result that somebody answers for; the verdict stays what it is.
+	Waiver *Waiver `json:"waiver"`
 }
 
-// Waiver is a finding that somebody answers for until a day.
-type Waiver struct {
-	Reason  string    `json:"reason"`
-	Expires time.Time `json:"expires"`
-}
-
-// Summary counts the verdicts.
+// Summary counts the verdicts. A failed result that is waived counts as waived alone.
 type Summary struct {
 	Pass    int `json:"pass"`
 	Fail    int `json:"fail"`
@@ -72,7 +78,7 @@ func Run(checks []Check, targets []*Target) Report {
 		for _, c := range checks {
 			if c.Applies(t) {
 				result := judge(c, t)
-				r.Summary.add(result.Verdict)
+				r.Summary.add(result)
 				r.Results = append(r.Results, result)
 			}
 		}
@@ -96,6 +102,7 @@ func judge(c Check, t *Target) Result {
 		References:  c.References,
 		Kind:        t.Kind,
 		Rationale:   c.Rationale,
+		Codes:       []string{},
 	}
 	if o.Remediation != "" {
 		r.Remediation = o.Remediation
@@ -179,12 +186,25 @@ func fingerprint(r Result) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (s *Summary) add(v Verdict) {
-	switch v {
+// summarize counts results anew.
+func summarize(results []Result) Summary {
+	var s Summary
+	for _, r := range results {
+		s.add(r)
+	}
+	return s
+}
+
+func (s *Summary) add(r Result) {
+	switch r.Verdict {
 	case Pass:
 		s.Pass++
 	case Fail:
-		s.Fail++
+		if r.Waiver != nil {
+			s.Waived++
+		} else {
+			s.Fail++
+		}
 	case Skip:
 		s.Skip++
 	case Unknown:

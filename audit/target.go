@@ -82,6 +82,9 @@ const (
 	Unclear  State = "unclear"  // silence, garbage, or more than is read
 )
 
+// Interrupted is the reason why what was not yet asked when an audit ended is not known.
+const Interrupted = "the audit was interrupted"
+
 // Attempt is what became of one thing that was tried.
 type Attempt struct {
 	State  State
@@ -220,9 +223,15 @@ func (t *Target) HTTPOnly(access Access) bool {
 // NothingListens says whether the port was found closed. A metrics listener need not exist.
 func (t *Target) NothingListens() bool { return t.Reach.State == Refused }
 
+// Interrupted says whether the audit ended before the target was observed.
+func (t *Target) Interrupted() bool { return t.Reach.Reason == Interrupted }
+
 // Unreached says why no connection was made at all, which is why nothing else is known. It
 // is empty if one was.
 func (t *Target) Unreached() string {
+	if t.Interrupted() {
+		return Interrupted
+	}
 	if t.Reach.State == Refused || t.Reach.State == Unclear || t.Reach.State == Closed {
 		return "the port was not reached: " + t.Reach.Reason
 	}

@@ -3,6 +3,8 @@
 // its isolation are to be. It loads strictly and reports every fault at once.
 package cluster
 
+import "github.com/etcdsec/etcdsec/internal/strictyaml"
+
 // APIVersion and Kind are the only ones a spec may carry.
 const (
 	APIVersion = "etcdsec.dev/v1alpha1"
@@ -17,7 +19,7 @@ type Config struct {
 	Metadata   Metadata `yaml:"metadata"`
 	Spec       Spec     `yaml:"spec"`
 
-	source source
+	source strictyaml.Source
 }
 
 // Metadata names the cluster.

@@ -2,238 +2,25 @@ package cluster
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"reflect"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
-// source remembers where in which file each field was written, so that every later fault can say so.
-type source struct {
-	file  string
-	lines map[string]int
-}
-
-// Fault is one thing wrong with a spec.
-type Fault struct {
-	File    string // empty when the spec did not come from a file
-	Line    int    // 1-based; 0 when the field is absent
-	Field   string // such as spec.etcd.members[1].name; empty for the document as a whole
-	Problem string
-}
-
-func (f *Fault) Error() string {
-	var b strings.Builder
-	if f.File != "" {
-		b.WriteString(f.File)
-		if f.Line > 0 {
-			b.WriteString(":" + strconv.Itoa(f.Line))
-		}
-		b.WriteString(": ")
-	} else if f.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", f.Line)
-	}
-	if f.Field != "" {
-		b.WriteString(f.Field + ": ")
-	}
-	b.WriteString(f.Problem)
-	return b.String()
-}
-
-// fault locates a problem at a field, or at the nearest enclosing one that was written.
-func (s source) fault(field, format string, a ...any) error {
-	line := 0
-	for at := field; at != "" && line == 0; at = parentField(at) {
-		line = s.lines[at]
-	}
-	return &Fault{File: s.file, Line: line, Field: field, Problem: fmt.Sprintf(format, a...)}
-}
-
-func parentField(field string) string {
-	return field[:max(strings.LastIndexAny(field, ".["), 0)]
-}
+// Fault is one thing wrong with a spec, with its file, line and field.
+type Fault = strictyaml.Fault
 
 // Decode reads one YAML document strictly: unknown keys, duplicate keys, wrong types,
 // anchors and a second document are faults, all of them reported at once, each with its
 // line and field. file is only named in the faults.
 func Decode(file string, data []byte) (Config, error) {
-	d := decoder{source: source{file: file, lines: map[string]int{}}}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Config{}, &Fault{File: file, Problem: "the file is empty; `etcdsec init` writes a spec to start from"}
+	}
 	config := Config{}
-	root, err := parseDocument(file, data)
+	source, err := strictyaml.Decode(file, data, &config)
 	if err != nil {
 		return Config{}, err
 	}
-	d.decode(root, "", reflect.ValueOf(&config).Elem())
-	if err := errors.Join(d.faults...); err != nil {
-		return Config{}, err
-	}
-	config.source = d.source
+	config.source = source
 	return config, nil
-}
-
-func parseDocument(file string, data []byte) (*yaml.Node, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &Fault{File: file, Problem: "the file is empty; `etcdsec init` writes a spec to start from"}
-	}
-	var document, second yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&document); err != nil {
-		return nil, syntaxFault(file, err)
-	}
-	switch err := decoder.Decode(&second); {
-	case err == nil:
-		return nil, &Fault{File: file, Line: second.Line, Problem: "a second YAML document; a spec is exactly one"}
-	case !errors.Is(err, io.EOF):
-		return nil, syntaxFault(file, err)
-	}
-	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
-		return nil, &Fault{File: file, Problem: "no YAML document in it"}
-	}
-	return document.Content[0], nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func syntaxFault(file string, err error) error {
-	text, line := err.Error(), 0
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = strings.TrimPrefix(text, m[0])
-	}
-	if errors.Is(err, io.EOF) {
-		text = "no YAML document in it"
-	}
-	return &Fault{File: file, Line: line, Problem: "not YAML: " + text}
-}
-
-type decoder struct {
-	source source
-	faults []error
-}
-
-func (d *decoder) faultAt(n *yaml.Node, field, format string, a ...any) {
-	d.faults = append(d.faults, &Fault{File: d.source.file, Line: n.Line, Field: field, Problem: fmt.Sprintf(format, a...)})
-}
-
-// decode fills into from n. field is the path of n in the document.
-func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
-	d.source.lines[field] = n.Line
-	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.faultAt(n, field, "anchors and aliases are not taken; write the value out")
-		return
-	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
-		return // "key:" with nothing behind it is the same as no key
-	}
-	switch into.Kind() {
-	case reflect.Struct:
-		d.decodeMapping(n, field, into)
-	case reflect.Slice:
-		if n.Kind != yaml.SequenceNode {
-			d.faultAt(n, field, "want a list, got %s", describe(n))
-			return
-		}
-		into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
-		for i, item := range n.Content {
-			d.decode(item, fmt.Sprintf("%s[%d]", field, i), into.Index(i))
-		}
-	case reflect.String:
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-			d.faultAt(n, field, "want a string, got %s%s", describe(n), quoteIt(n))
-			return
-		}
-		into.SetString(n.Value)
-	case reflect.Int:
-		v, err := strconv.Atoi(n.Value)
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
-			d.faultAt(n, field, "want a whole number, got %s", describe(n))
-			return
-		}
-		into.SetInt(int64(v))
-	case reflect.Bool:
-		// YAML 1.1's yes and on are read as strings by this library, and so refused here.
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-			d.faultAt(n, field, "want true or false, got %s", describe(n))
-			return
-		}
-		into.SetBool(strings.EqualFold(n.Value, "true"))
-	default:
-		panic("cluster: no decoding for " + into.Type().String()) // a Config field of a new type, caught by any test
-	}
-}
-
-func (d *decoder) decodeMapping(n *yaml.Node, field string, into reflect.Value) {
-	if n.Kind != yaml.MappingNode {
-		d.faultAt(n, field, "want a mapping, got %s", describe(n))
-		return
-	}
-	fields := fieldsOf(into.Type())
-	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		path := strings.TrimPrefix(field+"."+key.Value, ".")
-		if first, twice := seen[key.Value]; twice {
-			d.faultAt(key, path, "is given twice; first on line %d", first)
-			continue
-		}
-		seen[key.Value] = key.Line
-		at := slices.IndexFunc(fields, func(f yamlField) bool { return f.key == key.Value })
-		if at < 0 {
-			d.faultAt(key, path, "unknown key; known here: %s", strings.Join(keysOf(fields), ", "))
-			continue
-		}
-		d.decode(value, path, into.Field(fields[at].index))
-	}
-}
-
-type yamlField struct {
-	key   string
-	index int
-}
-
-func fieldsOf(t reflect.Type) []yamlField {
-	var fields []yamlField
-	for i := range t.NumField() {
-		if key, ok := t.Field(i).Tag.Lookup("yaml"); ok {
-			fields = append(fields, yamlField{key, i})
-		}
-	}
-	return fields
-}
-
-func keysOf(fields []yamlField) []string {
-	keys := make([]string, 0, len(fields))
-	for _, f := range fields {
-		keys = append(keys, f.key)
-	}
-	return keys
-}
-
-func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	default:
-		const most = 60
-		value := n.Value
-		if len(value) > most {
-			value = strings.ToValidUTF8(value[:most], "") + "…"
-		}
-		return strconv.Quote(value)
-	}
-}
-
-func quoteIt(n *yaml.Node) string {
-	if n.Kind == yaml.ScalarNode && n.Tag != "!!str" {
-		return ", which YAML reads as another type; put it in quotes"
-	}
-	return ""
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // New validates a spec and fills in its defaults. The error joins every fault.
@@ -52,12 +54,12 @@ func New(config Config) (*Cluster, error) {
 }
 
 type validator struct {
-	source source
+	source strictyaml.Source
 	faults []error
 }
 
 func (v *validator) fault(field, format string, a ...any) {
-	v.faults = append(v.faults, v.source.fault(field, format, a...))
+	v.faults = append(v.faults, v.source.Fault(field, format, a...))
 }
 
 // A name becomes a folder, a CN (at most 64 characters, RFC 5280) and a host label.

@@ -32,8 +32,9 @@ const (
 	// but an audit must not look like an attack either.
 	maxConnections = 4
 
-	// maxTargets at a time: the open sockets of a fleet audit stay far below the usual limit of 1024.
-	maxTargets = 16
+	// DefaultParallel targets at a time: the open sockets of a fleet audit stay far below the
+	// usual limit of 1024, and a thousand targets of which none answers take a minute.
+	DefaultParallel = 64
 )
 
 // Config says how to collect. Its zero value audits without credentials.
@@ -42,6 +43,7 @@ type Config struct {
 	Credentials Credentials
 	Faulty      []Faulty         // certificates of trusted CAs with a fault each
 	Now         func() time.Time // required
+	Parallel    int              // targets at a time; 0 is DefaultParallel
 	// Progress, when not nil, is called after each target, from several goroutines.
 	Progress func(done, total int)
 }
@@ -55,13 +57,18 @@ type Credentials struct {
 
 // Collect observes every endpoint and returns one target for each, in their order. What
 // could not be observed is in the target with the reason; the error is only of the
-// auditor's own preparation.
+// auditor's own preparation. When ctx ends, the targets that are not done are returned as
+// interrupted, with nothing of what was seen of them: half of it could be taken for the whole.
 func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit.Target, error) {
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
 	}
+	if config.Parallel <= 0 {
+		config.Parallel = DefaultParallel
+	}
 	now := config.Now()
-	foreign, err := newStranger(nil, now)
+	strangers := newStrangers(now)
+	foreign, err := strangers.named(nil)
 	if err != nil {
 		return nil, fmt.Errorf("making the foreign certificate to present: %w", err)
 	}
@@ -71,27 +78,40 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	}
 
 	targets := make([]*audit.Target, len(endpoints))
-	turns := make(chan struct{}, maxTargets)
-	var done atomic.Int64
+	var next, done atomic.Int64
 	var wg sync.WaitGroup
-	for i, e := range endpoints {
+	for range min(config.Parallel, len(endpoints)) {
 		wg.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			p := &prober{
-				endpoint: e,
-				config:   config,
-				now:      now,
-				foreign:  foreign,
-				expired:  expired,
-				slots:    make(chan struct{}, maxConnections),
-			}
-			targets[i] = p.collect(ctx)
-			if n := done.Add(1); config.Progress != nil {
-				config.Progress(int(n), len(endpoints))
+			for i := next.Add(1) - 1; i < int64(len(endpoints)); i = next.Add(1) - 1 {
+				p := &prober{
+					endpoint:  endpoints[i],
+					config:    config,
+					now:       now,
+					foreign:   foreign,
+					expired:   expired,
+					strangers: strangers,
+					slots:     make(chan struct{}, maxConnections),
+				}
+				targets[i] = p.observe(ctx)
+				if n := done.Add(1); config.Progress != nil {
+					config.Progress(int(n), len(endpoints))
+				}
 			}
 		})
 	}
 	wg.Wait()
 	return targets, nil
+}
+
+// observe is collect, or nothing at all where the audit was interrupted before its end.
+func (p *prober) observe(ctx context.Context) *audit.Target {
+	if ctx.Err() == nil {
+		t := p.collect(ctx)
+		if ctx.Err() == nil {
+			return t
+		}
+	}
+	t := p.target()
+	t.Reach = audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
+	return t
 }

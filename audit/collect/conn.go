@@ -161,7 +161,7 @@ func (p *prober) failedAttempt(err error) audit.Attempt {
 	case errors.Is(err, errTooLong):
 		return audit.Attempt{State: audit.Unclear, Reason: errTooLong.Error()}
 	case errors.Is(err, context.Canceled):
-		return audit.Attempt{State: audit.Unclear, Reason: "the audit was interrupted"}
+		return audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("looking up %q: %s", dns.Name, dns.Err)}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),

@@ -45,7 +45,7 @@ func ParseAddress(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("endpoint %q: not host:port (an IPv6 address is written [::1]:2379)", s)
 	}
-	if host == "" || strings.ContainsAny(host, " /\\@\"'%\x00\t\r\n") {
+	if host == "" || strings.ContainsAny(host, " /\\@\"'%") || strings.ContainsFunc(host, unprintable) {
 		return "", fmt.Errorf("endpoint %q: %q is not a host", s, host)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)

@@ -294,11 +294,14 @@ func TestInterrupt(t *testing.T) {
 	s := startFaulty(t, func(s *faultyServer, c net.Conn) { s.untilGone(c) })
 	defer s.stop()
 	ctx, cancel := context.WithCancel(t.Context())
+	var targets []*audit.Target
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = collect.Collect(ctx, []collect.Endpoint{{Address: s.address, Kind: audit.Client}},
-			collect.Config{Timeout: time.Hour, Now: time.Now})
+		// The third waits for its turn.
+		targets, _ = collect.Collect(ctx, []collect.Endpoint{
+			{Address: s.address, Kind: audit.Client}, {Address: s.address, Kind: audit.Peer, ClusterName: "c"}, {Address: s.address, Kind: audit.Metrics},
+		}, collect.Config{Timeout: time.Hour, Parallel: 2, Now: time.Now})
 	}()
 	for s.open.Load() == 0 {
 		runtime.Gosched()
@@ -308,5 +311,37 @@ func TestInterrupt(t *testing.T) {
 	case <-done:
 	case <-time.After(20 * time.Second):
 		t.Fatal("the audit goes on after it was interrupted")
+	}
+	report := audit.Run(catalog.All(), append(targets, audit.Clusters(targets)...))
+	if len(targets) != 3 || report.Summary.Unknown != len(report.Results) {
+		t.Errorf("%d targets, %+v", len(targets), report.Summary)
+	}
+	for _, r := range report.Results {
+		if r.Evidence != audit.Interrupted {
+			t.Errorf("%s of %s: %q", r.CheckID, r.Target, r.Evidence)
+		}
+	}
+}
+
+// What was observed before the interrupt is kept.
+func TestInterruptKeepsWhatWasDone(t *testing.T) {
+	silent := startFaulty(t, func(s *faultyServer, c net.Conn) { s.untilGone(c) })
+	defer silent.stop()
+	closed := address(etcdtest.FreePort(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	targets, err := collect.Collect(ctx, []collect.Endpoint{{Address: closed, Kind: audit.Client}, {Address: silent.address, Kind: audit.Client}}, collect.Config{
+		Timeout: time.Hour, Parallel: 1, Now: time.Now,
+		Progress: func(done, _ int) {
+			if done == 1 {
+				cancel()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if targets[0].Interrupted() || !targets[0].NothingListens() || !targets[1].Interrupted() {
+		t.Errorf("got %+v and %+v", targets[0].Reach, targets[1].Reach)
 	}
 }

@@ -120,9 +120,30 @@ func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
 	}
 }
 
+// verification is the chain that was verified last, and how that ended.
+type verification struct {
+	chain []*x509.Certificate
+	err   error
+}
+
 // verify leaves the names out: cert-san-mismatch judges them, and a server with a wrong name
-// that the CA vouches for may still be asked for its version.
+// that the CA vouches for may still be asked for its version. A server shows the same chain on
+// every connection, so that its signatures are checked once.
 func (p *prober) verify(chain []*x509.Certificate, roots *x509.CertPool) error {
+	p.mu.Lock()
+	last := p.verified
+	p.mu.Unlock()
+	if len(chain) > 0 && slices.EqualFunc(chain, last.chain, (*x509.Certificate).Equal) {
+		return last.err
+	}
+	err := p.verifyAnew(chain, roots)
+	p.mu.Lock()
+	p.verified = verification{chain, err}
+	p.mu.Unlock()
+	return err
+}
+
+func (p *prober) verifyAnew(chain []*x509.Certificate, roots *x509.CertPool) error {
 	if len(chain) == 0 {
 		return errors.New("it sent no certificate")
 	}

@@ -224,7 +224,7 @@ const maxText = 200
 // characters that a terminal would obey.
 func cleanText(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd' {
+		if unprintable(r) {
 			return '?'
 		}
 		return r
@@ -233,4 +233,9 @@ func cleanText(s string) string {
 		return string(runes[:maxText]) + "…"
 	}
 	return s
+}
+
+// unprintable is what a terminal would obey, line ends of all sorts, and what is no text.
+func unprintable(r rune) bool {
+	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd'
 }

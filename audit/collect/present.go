@@ -2,11 +2,8 @@ package collect
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
 )
 
 // Faulty is a certificate that a port should refuse although it is of a CA that it trusts.
@@ -44,29 +41,4 @@ func (p *prober) faulty() []client {
 		clients = append(clients, client{presented: audit.ExpiredForeign, certificate: p.expired})
 	}
 	return clients
-}
-
-// newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
-// it claims to be issued by the CA of that raw subject.
-func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{
-		CommonName: "etcdsec audit: not to be trusted",
-		RawSubject: rawSubject,
-		NotBefore:  now.Add(-time.Hour),
-		NotAfter:   now.Add(24 * time.Hour),
-	})
-	if err != nil {
-		return nil, err
-	}
-	// No SAN: etcd's peer port compares the SANs of a client with its address, and skips
-	// that for a certificate without any. Only the CA is to be judged here. The CN tells
-	// who reads the server's log what this was.
-	leaf, err := ca.Leaf(pki.LeafTemplate{
-		CommonName: "etcdsec-audit",
-		EKUs:       []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &leaf, nil
 }

@@ -20,11 +20,28 @@ type prober struct {
 	expired  *tls.Certificate // of a foreign CA
 	slots    chan struct{}    // one for each connection that may be open
 
+	strangers *strangers
+
 	mu                  sync.Mutex
 	reach               audit.Attempt
 	remoteIP            netip.Addr
 	distance            time.Duration // the quickest connection; 0 if none was made
 	clusterID, memberID uint64        // that the member told
+	verified            verification
+}
+
+// target is the endpoint's, of which nothing was observed yet.
+func (p *prober) target() *audit.Target {
+	return &audit.Target{
+		Address:       p.endpoint.Address,
+		Kind:          p.endpoint.Kind,
+		Now:           p.now,
+		ExpectedNames: p.endpoint.ExpectedNames,
+		MinTLSVersion: p.endpoint.MinTLSVersion,
+		ClusterName:   p.endpoint.ClusterName,
+		Settings:      p.endpoint.Settings,
+		GivenName:     commonName(p.config.Credentials.Certificate),
+	}
 }
 
 // collect observes in three phases, each at once: what the port speaks; whom it lets in;
@@ -33,16 +50,7 @@ type prober struct {
 func (p *prober) collect(ctx context.Context) *audit.Target {
 	ctx, cancel := context.WithTimeout(ctx, targetTimeouts*p.config.Timeout)
 	defer cancel()
-	t := &audit.Target{
-		Address:       p.endpoint.Address,
-		Kind:          p.endpoint.Kind,
-		Now:           p.now,
-		ExpectedNames: p.endpoint.ExpectedNames,
-		MinTLSVersion: p.endpoint.MinTLSVersion,
-		ClusterName:   p.endpoint.ClusterName,
-		Settings:      p.endpoint.Settings,
-	}
-	t.GivenName = commonName(p.config.Credentials.Certificate)
+	t := p.target()
 	if t.Kind == audit.APIServer || t.Kind == audit.Kubelet {
 		// Not etcd's: no more is asked than which CAs it trusts.
 		t.Handshakes = []audit.Handshake{p.admission(ctx, client{presented: audit.NoCertificate})}
@@ -94,7 +102,7 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 	if anonymous.CertificateRequested {
 		clients = append(clients, client{presented: audit.ForeignCA, certificate: p.foreign})
 		if len(anonymous.AcceptableCAs) > 0 {
-			imitation, err := newStranger(anonymous.AcceptableCAs[0], p.now)
+			imitation, err := p.strangers.named(anonymous.AcceptableCAs[0])
 			if err == nil {
 				clients = append(clients, client{presented: audit.ForeignCASameName, certificate: imitation})
 			} else {

@@ -18,17 +18,19 @@ func (CSV) Render(w io.Writer, r audit.Report) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"target", "kind", "check_id", "verdict", "severity", "title", "evidence", "remediation",
-		"references", "fingerprint", "waiver_expires", "waiver_reason",
+		"references", "fingerprint", "waiver_expires", "waiver_reason", "waiver_owner", "waiver_ticket",
 	}}
 	for _, result := range r.Results {
-		var expires, reason string
+		var expires string
+		waiver := audit.Waiver{}
 		if result.Waiver != nil {
-			expires, reason = result.Waiver.Expires.UTC().Format(time.DateOnly), result.Waiver.Reason
+			waiver = *result.Waiver
+			expires = waiver.Expires.UTC().Format(time.DateOnly)
 		}
 		rows = append(rows, []string{
 			result.Target, string(result.Kind), result.CheckID, string(verdictOf(result)), string(result.Severity),
 			result.Title, result.Evidence, result.Remediation, strings.Join(result.References, "; "),
-			result.Fingerprint, expires, reason,
+			result.Fingerprint, expires, waiver.Reason, waiver.Owner, waiver.Ticket,
 		})
 	}
 	for _, row := range rows {

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,17 +16,55 @@ import (
 // JSON writes the report as one indented object. Its fields are the contract with whoever reads it.
 type JSON struct{}
 
-// Render implements Renderer.
+// Render implements Renderer. It encodes one result after the other: the JSON of a fleet is
+// several times larger than the report is in memory, and would be there three times over.
 func (JSON) Render(w io.Writer, r audit.Report) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
+	results := r.Results
+	r.Results = nil
+	frame, err := encoded(r, "")
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(visible(b.Bytes()))
-	return err
+	// No text in it has a line end, so this is the field.
+	before, after, found := bytes.Cut(frame, []byte("\n  \"results\": null"))
+	if !found {
+		return errors.New("encoding the report: it has no results")
+	}
+	out := bufio.NewWriterSize(w, 64<<10) // it keeps the first error until Flush
+	_, _ = out.Write(before)
+	_, _ = out.WriteString("\n  \"results\": [")
+	for i := range results {
+		one, err := encoded(results[i], "    ")
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = out.WriteByte(',')
+		}
+		_, _ = out.WriteString("\n    ")
+		if _, err := out.Write(one); err != nil {
+			return err
+		}
+	}
+	if len(results) > 0 {
+		_, _ = out.WriteString("\n  ")
+	}
+	_ = out.WriteByte(']')
+	_, _ = out.Write(after)
+	_ = out.WriteByte('\n')
+	return out.Flush()
+}
+
+// encoded is the JSON of a value; every line but the first begins with the prefix.
+func encoded(v any, prefix string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent(prefix, "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return visible(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // visible writes as \u escapes what encoding/json leaves as it is although it acts on a

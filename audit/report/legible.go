@@ -31,7 +31,7 @@ func legible(r audit.Report) audit.Report {
 		result.References = lines(result.References)
 		if result.Waiver != nil {
 			waiver := *result.Waiver
-			waiver.Reason = line(waiver.Reason)
+			waiver.Reason, waiver.Owner, waiver.Ticket = line(waiver.Reason), line(waiver.Owner), line(waiver.Ticket)
 			result.Waiver = &waiver
 		}
 	}

@@ -59,11 +59,18 @@ func (g group) inOrder() bool {
 
 // groupByTarget gives the groups, the worst first.
 func groupByTarget(results []audit.Result) []group {
+	type key struct {
+		target string
+		kind   audit.Kind
+	}
 	var groups []group
+	known := map[key]int{}
 	for _, r := range results {
-		at := slices.IndexFunc(groups, func(g group) bool { return g.target == r.Target && g.kind == r.Kind })
-		if at < 0 {
+		of := key{r.Target, r.Kind}
+		at, found := known[of]
+		if !found {
 			at = len(groups)
+			known[of] = at
 			groups = append(groups, group{target: r.Target, kind: r.Kind, count: map[audit.Verdict]int{}})
 		}
 		groups[at].results = append(groups[at].results, r)
@@ -78,5 +85,12 @@ func groupByTarget(results []audit.Result) []group {
 
 // waiverText says who answers for a finding, until when and why.
 func waiverText(w *audit.Waiver) string {
-	return "until " + w.Expires.UTC().Format(time.DateOnly) + ": " + w.Reason
+	by := w.Owner
+	if w.Ticket != "" {
+		by += ", " + w.Ticket
+	}
+	if by != "" {
+		by = " (" + by + ")"
+	}
+	return "until " + w.Expires.UTC().Format(time.DateOnly) + ": " + w.Reason + by
 }

@@ -66,7 +66,9 @@ func TestJSONFields(t *testing.T) {
 		{decoded["inventory"], []string{"listeners"}},
 		{decoded["tool"], []string{"name", "version"}},
 		{decoded["summary"], []string{"fail", "pass", "skip", "unknown", "waived"}},
-		{decoded["results"].([]any)[0], []string{"check_id", "evidence", "fingerprint", "references", "remediation", "severity", "target", "title", "verdict", "waiver"}},
+		{decoded["results"].([]any)[0], []string{
+			"check_id", "codes", "evidence", "fingerprint", "kind", "rationale", "references", "remediation", "severity", "target", "title", "verdict", "waiver",
+		}},
 	} {
 		var got []string
 		for field := range c.object.(map[string]any) {

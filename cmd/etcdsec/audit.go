@@ -9,5 +9,7 @@ to etcd, no entry is added to its raft log, and nothing is posted to a peer port
 		newAuditRunCommand(a),
 		newAuditListCommand(a),
 		newAuditExplainCommand(a),
+		newAuditDiffCommand(a),
+		newAuditMergeCommand(a),
 	)
 }

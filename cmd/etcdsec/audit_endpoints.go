@@ -11,12 +11,15 @@ import (
 	"github.com/etcdsec/etcdsec/audit/collect"
 )
 
-// auditEndpoints are the listeners to audit: those of the spec, then those of the command
-// line. All faults are reported at once.
+// auditEndpoints are the listeners to audit: those of the spec, then those of the list, then
+// those of the command line. All faults are reported at once.
 func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
 		return nil, usageError(err, "")
+	}
+	if flags.spec == "-" && flags.targets == "-" {
+		return nil, usageError(errors.New("-f - with --targets -: standard input is one of them"), "")
 	}
 	var endpoints []collect.Endpoint
 	if flags.spec != "" {
@@ -26,10 +29,23 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 		}
 	}
 
+	listed, err := a.loadTargets(flags.targets)
+	if err != nil {
+		return nil, err
+	}
+
 	var faults []error
 	seen := map[string]bool{}
 	for _, e := range endpoints {
 		seen[e.Address] = true
+	}
+	for _, e := range listed {
+		if seen[e.Address] {
+			faults = append(faults, fmt.Errorf("--targets: %s is in the spec too", e.Address))
+		}
+		seen[e.Address] = true
+		e.MinTLSVersion = minTLS
+		endpoints = append(endpoints, e)
 	}
 	for _, list := range []struct {
 		kind    audit.Kind

@@ -31,13 +31,7 @@ func newAuditExplainCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var ids []string
-		for _, c := range catalog.All() {
-			ids = append(ids, c.ID+"\t"+c.Title)
-		}
-		return ids, cobra.ShellCompDirectiveNoFileComp
-	}
+	cmd.ValidArgsFunction = completeChecks
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }

@@ -21,7 +21,7 @@ type auditHostFlags struct {
 	settings  []string
 }
 
-func (flags *auditHostFlags) register(cmd *cobra.Command) {
+func (flags *auditHostFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&flags.host, "host", false, "also audit the etcds of this host, beside the endpoints that are given")
 	f.StringVar(&flags.root, "root", "", "`dir` where the host's root is mounted, such as /host in a container (default /)")
@@ -33,7 +33,7 @@ func (flags *auditHostFlags) register(cmd *cobra.Command) {
 // onHost says whether the host is to be looked at: somebody asked, or nothing else was asked for.
 func (flags auditRunFlags) onHost() bool {
 	given := len(flags.endpoints) + len(flags.peers) + len(flags.metrics) + len(flags.hosts.settings)
-	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec+flags.kube.kubeconfig == ""
+	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec+flags.targets+flags.kube.kubeconfig == ""
 }
 
 // hostAudit is what an audit gets from files and processes.

@@ -18,7 +18,7 @@ type auditKubeFlags struct {
 	context    string
 }
 
-func (flags *auditKubeFlags) register(cmd *cobra.Command) {
+func (flags *auditKubeFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of a cluster whose etcd Pods and control-plane nodes are audited")
 	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")

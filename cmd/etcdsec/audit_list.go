@@ -35,29 +35,36 @@ func newAuditCheck(c audit.Check) auditCheck {
 
 func newAuditListCommand(a *app) *cobra.Command {
 	var format string
+	var selection checkSelection
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the checks",
 		Long:  "List every check: its ID, which never changes, its severity and what is wrong when it fails.",
 		Example: `  etcdsec audit list
+  etcdsec audit list --checks 'client-*,peer-*' --skip peer-plaintext
   etcdsec audit list -o json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			selected, err := selection.of(catalog.All())
+			if err != nil {
+				return err
+			}
 			if format == "json" {
 				checks := []auditCheck{}
-				for _, c := range catalog.All() {
+				for _, c := range selected {
 					checks = append(checks, newAuditCheck(c))
 				}
 				return a.printJSON(checks)
 			}
 			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "ID\tSEVERITY\tFAILS WHEN") // Flush gives the error
-			for _, c := range catalog.All() {
+			for _, c := range selected {
 				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", c.ID, c.Severity, c.Title)
 			}
 			return table.Flush()
 		},
 	}
+	selection.addFlags(cmd)
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ type memberFlags struct {
 	snapshotMaxAge time.Duration
 }
 
-func (f *memberFlags) register(cmd *cobra.Command) {
+func (f *memberFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, in place of the table that was built in")
 	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` in which the snapshots of the cluster are kept, as files *.db; only their heads are read")
@@ -60,6 +61,9 @@ func (f *memberFlags) clusters(listeners []*audit.Target, now time.Time) []*audi
 	clusters := audit.Clusters(listeners)
 	all := &audit.Target{Address: "cluster", Kind: audit.Cluster, Now: now, Cluster: listeners}
 	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || f.snapshotDir != "") {
+		if slices.ContainsFunc(listeners, (*audit.Target).Interrupted) {
+			all.Cluster, all.Reach = nil, audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
+		}
 		clusters = []*audit.Target{all}
 	}
 	if f.snapshotDir == "" {

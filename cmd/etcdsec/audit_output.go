@@ -28,8 +28,8 @@ type auditOutput struct {
 	path   string // empty is stdout
 }
 
-// flag adds -o to a verb that writes an audit report.
-func (o *auditOutputs) flag(cmd *cobra.Command) {
+// addFlags adds -o to a verb that writes an audit report.
+func (o *auditOutputs) addFlags(cmd *cobra.Command) {
 	names := render.Names()
 	cmd.Flags().StringArrayVarP(&o.written, "output", "o", nil,
 		"`format` of the report on stdout, or FORMAT=FILE; may be repeated: "+strings.Join(names, ", ")+" (default "+names[0]+")")

@@ -23,6 +23,10 @@ type auditRunFlags struct {
 	metrics    []string
 	apiServers []string
 	kubelets   []string
+	targets    string
+	shard      shardFlags
+	parallel   int
+	selection  checkSelection
 	store      string
 	caPath     string
 	certPath   string
@@ -31,6 +35,8 @@ type auditRunFlags struct {
 	present    []string
 	minTLS     string
 	timeout    time.Duration
+	waivers    string
+	failOn     string
 	outputs    auditOutputs
 	hosts      auditHostFlags
 	kube       auditKubeFlags
@@ -48,13 +54,15 @@ then what the members of each cluster say side by side.
 
 An ENDPOINT is a client port, as host:port, https://host:port or http://host:port; the
 scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
-of every member of the spec are audited.
+of every member of the spec are audited. --targets is a list with an endpoint on each line,
+of a client port or with its kind before it (peer=10.0.0.11:2380), then cluster=NAME or
+nothing; # begins a comment.
 
 An API server (port 6443) or kubelet (port 10250) is asked only which CAs it trusts, to
 compare them with etcd's. With -f, the API servers of the spec are asked.
 
-With neither, or with --host, the etcds of this host are found by their processes, static
-Pods and systemd units, and audited in three views: the settings they run with, their
+With none of these, or with --host, the etcds of this host are found by their processes,
+static Pods and systemd units, and audited in three views: the settings they run with, their
 files, and all their listeners. The certificate that kube-apiserver presents to etcd, or
 else etcd's healthcheck-client, is presented where it can be read and no --cert or --pki is
 given; stderr says which. That takes root. In a container, --root says where the host is
@@ -64,13 +72,34 @@ With --kubeconfig, the cluster's API server is asked for the Pods that run etcd 
 control-plane nodes, which takes leave to list both; ports that listen on a node's loopback
 address alone are audited on that node.
 
-Reads the spec, the certificate files, the network, the heads of the files in
+--shard audits one part of the endpoints: those of a host are in one part, as are those of a
+cluster whose name is given. "etcdsec audit merge" joins the reports.
+
+--waivers is a file of findings that somebody answers for until a day. They stay in the
+report, as failures with a waiver, and do not make status 3:
+
+  apiVersion: etcdsec.dev/v1alpha1
+  kind: Waivers
+  waivers:
+    - check: metrics-exposed
+      target: "10.0.0.1?:2379"      # * is any text, ? one character
+      fingerprint: 0f6d...          # optional: only what was found then, from the JSON report
+      owner: platform@example.com
+      reason: the old Prometheus scrapes the client port
+      ticket: SEC-1234              # optional
+      expires: 2027-03-31           # the last day, UTC; 400 days ahead at most
+
+A waiver that has expired waives nothing and is named in the finding; one that nothing needs
+is a warning.
+
+Reads the spec, the lists, the certificate files, the network, the heads of the files in
 --snapshot-dir, and of a host /proc, the folders of static Pods and units, and what those
 name. Private keys that it finds are only recognised.
 Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode
 0600, because a report names weak spots; one that is there is replaced as a whole and keeps
 its mode, so that a collector may go on reading it. It never writes to etcd, adds no raft
-entry, and posts nothing to a peer port.
+entry, and posts nothing to a peer port. When it is interrupted, it writes the report of
+what was done, and the rest is unknown.
 
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
 3 findings. 1 beats 3: an audit that did not see everything is not done.`,
@@ -82,8 +111,10 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
   etcdsec audit run -f cluster.yaml --pki ./store --mint
   etcdsec audit run 10.0.0.11:2379 --peer 10.0.0.11:2380
   etcdsec audit run -f cluster.yaml --pki ./store --snapshot-dir /var/backups/etcd
+  etcdsec audit run -f cluster.yaml --pki ./store --waivers waivers.yaml --fail-on high
   etcdsec audit run 10.0.0.11:2379 --apiserver 10.0.0.11:6443 --kubelet 10.0.0.21:10250
   etcdsec audit run https://10.0.0.11:2379 --cacert ca.crt --cert client.crt --key client.key -o json
+  etcdsec audit run --targets fleet.txt --shard 0/8 -o json=shard-0.json
   etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
 			flags.endpoints = endpoints
@@ -104,10 +135,16 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
 	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
-	flags.members.register(cmd)
-	flags.hosts.register(cmd)
-	flags.kube.register(cmd)
-	flags.outputs.flag(cmd)
+	targetsFlag(cmd, &flags.targets)
+	flags.shard.addFlags(cmd)
+	f.IntVar(&flags.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at a time, each over at most 4 connections")
+	flags.selection.addFlags(cmd)
+	waiversFlag(cmd, &flags.waivers)
+	failOnFlag(cmd, &flags.failOn)
+	flags.members.addFlags(cmd)
+	flags.hosts.addFlags(cmd)
+	flags.kube.addFlags(cmd)
+	flags.outputs.addFlags(cmd)
 	return cmd
 }
 
@@ -115,10 +152,26 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if flags.timeout <= 0 {
 		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 3s", flags.timeout), "")
 	}
+	const maxParallel = 4096
+	if flags.parallel < 1 || flags.parallel > maxParallel {
+		return usageError(fmt.Errorf("--parallel %d: want 1 to %d", flags.parallel, maxParallel), "")
+	}
 	if err := flags.members.validate(); err != nil {
 		return err
 	}
+	failOn, err := parseFailOn(flags.failOn)
+	if err != nil {
+		return err
+	}
 	advisories, err := flags.members.table()
+	if err != nil {
+		return err
+	}
+	checks, err := flags.selection.of(catalog.With(advisories))
+	if err != nil {
+		return err
+	}
+	shard, err := flags.shard.parse(os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -127,6 +180,10 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		return err
 	}
 	started := a.now()
+	rules, err := loadWaivers(flags.waivers, started)
+	if err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	endpoints, declared, err := a.kubeTargets(ctx, flags, endpoints, started)
 	if err != nil {
@@ -144,40 +201,38 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if err != nil {
 		return err
 	}
-	targets, err := collect.Collect(ctx, hosts.endpoints, collect.Config{
+	endpoints = hosts.endpoints
+	if shard != nil {
+		all := len(endpoints)
+		if len(declared)+len(hosts.configs) > 0 {
+			return usageError(errors.New("--shard: the settings of hosts are not divided, only endpoints are; leave out --host, --settings and --kubeconfig"), "")
+		}
+		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
+		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)
+	}
+	targets, err := collect.Collect(ctx, endpoints, collect.Config{
 		Timeout:     flags.timeout,
 		Credentials: credentials,
 		Faulty:      faults,
 		Now:         a.now,
+		Parallel:    flags.parallel,
 		Progress:    a.progress("audited"),
 	})
 	if err != nil {
 		return failure(err, "")
 	}
-	if ctx.Err() != nil {
-		return failure(errors.New("the audit was interrupted; there is no report"), "")
-	}
-	result := audit.Run(catalog.With(advisories), slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs))
-	result.Tool = audit.Tool{Name: "etcdsec", Version: buildVersion()}
+	result := audit.Run(checks, slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs))
+	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
-
+	result.Shard = shard
+	a.applyWaivers(&result, rules, started)
 	if err := a.writeAuditReport(flags.outputs, result); err != nil {
 		return err
 	}
-	return auditStatus(result.Summary)
-}
-
-// auditStatus is the exit status of a report that was written. It says nothing more. A
-// report without any result is no clean one.
-func auditStatus(s audit.Summary) error {
-	switch {
-	case s.Unknown > 0 || s == audit.Summary{}:
-		return statusError{status: statusFailed}
-	case s.Fail > 0:
-		return statusError{status: statusFindings}
-	default:
-		return nil
+	if slices.ContainsFunc(targets, (*audit.Target).Interrupted) {
+		return failure(errors.New("the audit was interrupted; what it had not asked is unknown in the report"), "")
 	}
+	return auditStatus(result, failOn)
 }
 
 // wantsColour follows no-color.org: any value of NO_COLOR that is not empty forbids it.

@@ -1,0 +1,70 @@
+package collect
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+const (
+	// maxStrangers are kept: a fleet has a CA for each cluster, and a CA's name is far below
+	// maxStrangerName.
+	maxStrangers    = 1000
+	maxStrangerName = 1 << 10
+)
+
+// strangers makes the certificates of CAs that nobody trusts, and makes each once: the members
+// of a cluster trust a CA of one name.
+type strangers struct {
+	now time.Time
+
+	mu   sync.Mutex
+	made map[string]*tls.Certificate
+}
+
+func newStrangers(now time.Time) *strangers {
+	return &strangers{now: now, made: map[string]*tls.Certificate{}}
+}
+
+// named is a certificate of a CA that bears the name of another, given by its raw subject. A
+// nil name is the stranger's own.
+func (s *strangers) named(rawSubject []byte) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.made[string(rawSubject)]; known != nil {
+		return known, nil
+	}
+	stranger, err := newStranger(rawSubject, s.now)
+	if err == nil && len(s.made) < maxStrangers && len(rawSubject) <= maxStrangerName {
+		s.made[string(rawSubject)] = stranger
+	}
+	return stranger, err
+}
+
+// newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
+// it claims to be issued by the CA of that raw subject.
+func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{
+		CommonName: "etcdsec audit: not to be trusted",
+		RawSubject: rawSubject,
+		NotBefore:  now.Add(-time.Hour),
+		NotAfter:   now.Add(24 * time.Hour),
+	})
+	if err != nil {
+		return nil, err
+	}
+	// No SAN: etcd's peer port compares the SANs of a client with its address, and skips
+	// that for a certificate without any. Only the CA is to be judged here. The CN tells
+	// who reads the server's log what this was.
+	leaf, err := ca.Leaf(pki.LeafTemplate{
+		CommonName: "etcdsec-audit",
+		EKUs:       []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &leaf, nil
+}

@@ -1,0 +1,4 @@
+package audit
+
+// ReadReportUpTo is ReadReport with another bound.
+var ReadReportUpTo = readReport

@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Conflict is a check that two reports answer differently for one target. Both answers are in
+// the merged report.
+type Conflict struct {
+	CheckID, Target string
+	Reports         [2]int // which of the merged, from 0
+	Verdicts        [2]Verdict
+}
+
+// Merge joins reports of shards, of hosts, or of several places that look at one target. Equal
+// answers to one question are one result: what counts is the verdict, what was found, and
+// whether it is waived, and the words are those of the first. Answers that differ are all kept,
+// since each is true where it was seen: a port may be open to one host and shut to another.
+//
+// The results are in the order of the reports. The tool is the first report's; it started when
+// the first of them did and finished with the last. There must be at least one report.
+func Merge(reports []Report) (Report, []Conflict) {
+	merged := Report{SchemaVersion: SchemaVersion, Tool: reports[0].Tool, StartedAt: reports[0].StartedAt, Results: []Result{}, Inventory: joined(reports)}
+	type view struct{ result, report int }
+	views := map[question][]view{} // of merged.Results
+	var conflicts []Conflict
+	for i, r := range reports {
+		if r.StartedAt.Before(merged.StartedAt) {
+			merged.StartedAt = r.StartedAt
+		}
+		if r.FinishedAt.After(merged.FinishedAt) {
+			merged.FinishedAt = r.FinishedAt
+		}
+		for _, result := range r.Results {
+			q := questionOf(result)
+			known := views[q]
+			if slices.ContainsFunc(known, func(v view) bool { return sameAnswer(merged.Results[v.result], result) }) {
+				continue
+			}
+			if len(known) > 0 {
+				first := known[0]
+				conflicts = append(conflicts, Conflict{
+					CheckID: q.checkID, Target: q.target,
+					Reports: [2]int{first.report, i}, Verdicts: [2]Verdict{merged.Results[first.result].Verdict, result.Verdict},
+				})
+			}
+			views[q] = append(known, view{len(merged.Results), i})
+			merged.Results = append(merged.Results, result)
+		}
+	}
+	merged.Summary = summarize(merged.Results)
+	return merged, conflicts
+}
+
+// joined is the inventory of all reports, with what each place saw of a port where that differs.
+func joined(reports []Report) Inventory {
+	all := Inventory{Listeners: []Listener{}}
+	type port struct {
+		target string
+		kind   Kind
+	}
+	views := map[port][]Listener{}
+	for _, r := range reports {
+		for _, l := range r.Inventory.Listeners {
+			of := port{l.Target, l.Kind}
+			if !slices.ContainsFunc(views[of], func(other Listener) bool { return reflect.DeepEqual(l, other) }) {
+				views[of] = append(views[of], l)
+				all.Listeners = append(all.Listeners, l)
+			}
+		}
+	}
+	return all
+}
+
+// question is what a result answers.
+type question struct {
+	checkID, target string
+	kind            Kind
+}
+
+func questionOf(r Result) question { return question{r.CheckID, r.Target, r.Kind} }
+
+func sameAnswer(a, b Result) bool {
+	return a.Verdict == b.Verdict && a.Fingerprint == b.Fingerprint && (a.Waiver == nil) == (b.Waiver == nil)
+}
+
+// MissingShards are the shards that no report is of although another report is of the same
+// number of shards, in order. What they would have seen, nobody has.
+func MissingShards(reports []Report) []Shard {
+	var counts []int
+	have := map[Shard]bool{}
+	for _, r := range reports {
+		if r.Shard == nil {
+			continue
+		}
+		have[*r.Shard] = true
+		if !slices.Contains(counts, r.Shard.Count) {
+			counts = append(counts, r.Shard.Count)
+		}
+	}
+	slices.Sort(counts)
+	var missing []Shard
+	for _, count := range counts {
+		for index := range count {
+			if shard := (Shard{index, count}); !have[shard] {
+				missing = append(missing, shard)
+			}
+		}
+	}
+	return missing
+}

@@ -1,0 +1,126 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Waiver is the word of somebody who answers for a finding until a day.
+type Waiver struct {
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires"` // the last second of the last day
+	Owner   string    `json:"owner"`
+	Ticket  string    `json:"ticket"` // empty if there is none
+}
+
+// WaiverRule says which findings a waiver is for.
+type WaiverRule struct {
+	Waiver
+	CheckID     string
+	Target      string // as MatchGlob takes it
+	Fingerprint string // of the one finding that is meant; empty: whatever the check finds
+	Origin      string // where the rule was written, such as waivers.yaml:7
+}
+
+// UnusedWaiver is a rule that waives nothing, and why.
+type UnusedWaiver struct {
+	WaiverRule
+	Why string
+}
+
+func (w WaiverRule) covers(r Result) bool {
+	return w.CheckID == r.CheckID && MatchGlob(w.Target, r.Target)
+}
+
+// Waive marks the failed results that a rule is for and counts them anew. It comes after the
+// checks, so that a waiver changes what a finding counts for and nothing of what was found. Only
+// what failed can be waived. Where the rule has expired the result stays a failure and says so.
+// The first of several rules holds, and all of them take the place of those of an earlier call.
+//
+// It returns the rules that are to be removed or mended. A rule about what is unknown now, or
+// whose check was not asked at all, is not among them: nobody knows whether it is needed.
+func (r *Report) Waive(rules []WaiverRule, now time.Time) []UnusedWaiver {
+	used := make([]bool, len(rules))
+	for i := range r.Results {
+		result := &r.Results[i]
+		if result.Verdict != Fail {
+			continue
+		}
+		result.Waiver = nil // of an earlier call, whose rules these replace
+		var expired *WaiverRule
+		for j := range rules {
+			w := &rules[j]
+			if !w.covers(*result) || (w.Fingerprint != "" && w.Fingerprint != result.Fingerprint) {
+				continue
+			}
+			used[j] = true
+			switch {
+			case now.After(w.Expires):
+				expired = w
+			case result.Waiver == nil:
+				waiver := w.Waiver
+				result.Waiver = &waiver
+			}
+		}
+		if expired != nil && result.Waiver == nil {
+			result.Evidence = withNote(result.Evidence, expired.note())
+		}
+	}
+	r.Summary = summarize(r.Results)
+	var unused []UnusedWaiver
+	for j, w := range rules {
+		if used[j] {
+			continue
+		}
+		if why := w.unused(r.Results, now); why != "" {
+			unused = append(unused, UnusedWaiver{w, why})
+		}
+	}
+	return unused
+}
+
+func (w WaiverRule) note() string {
+	note := fmt.Sprintf("its waiver expired on %s: %s (%s", w.Expires.UTC().Format(time.DateOnly), w.Reason, w.Owner)
+	if w.Ticket != "" {
+		note += ", " + w.Ticket
+	}
+	return note + ")"
+}
+
+// withNote adds a note once, however often a report is read and waived again.
+func withNote(evidence, note string) string {
+	if strings.Contains(evidence, note) {
+		return evidence
+	}
+	return evidence + "; " + note
+}
+
+// unused is why a rule waives none of the results; empty if that cannot be told.
+func (w WaiverRule) unused(results []Result, now time.Time) string {
+	asked, covered := false, false
+	for _, r := range results {
+		asked = asked || r.CheckID == w.CheckID
+		if !w.covers(r) {
+			continue
+		}
+		covered = true
+		switch r.Verdict {
+		case Unknown:
+			return ""
+		case Fail:
+			return fmt.Sprintf("what is found on %s is not what was waived: its fingerprint is %s now", r.Target, r.Fingerprint)
+		case Pass, Skip:
+		}
+	}
+	switch {
+	case !asked:
+		return ""
+	case !covered:
+		return "no target that was audited matches it"
+	case now.After(w.Expires):
+		return fmt.Sprintf("it expired on %s, and the check fails on no target of it", w.Expires.UTC().Format(time.DateOnly))
+	default:
+		return "the check fails on no target of it"
+	}
+}

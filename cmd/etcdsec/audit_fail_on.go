@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// failOnFlag adds --fail-on to a verb.
+func failOnFlag(cmd *cobra.Command, severity *string) {
+	var known []string
+	for _, s := range audit.Severities() {
+		known = append(known, string(s))
+	}
+	cmd.Flags().StringVar(severity, "fail-on", string(audit.Low), "lowest `severity` of a finding that makes status 3: "+strings.Join(known, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+}
+
+func parseFailOn(s string) (audit.Severity, error) {
+	severity := audit.Severity(s)
+	if severity.Rank() < 0 {
+		return "", usageError(fmt.Errorf("--fail-on %q: want critical, high, medium or low", s), "")
+	}
+	return severity, nil
+}
+
+// auditStatus is the exit status of a report that was written. It says nothing more. A
+// finding below the severity is shown and does not count, nor does one that is waived. A
+// report without any result is no clean one, unless it is of a shard without targets.
+func auditStatus(r audit.Report, failOn audit.Severity) error {
+	if r.Summary.Unknown > 0 || len(r.Results) == 0 && r.Shard == nil {
+		return statusError{status: statusFailed}
+	}
+	for _, result := range r.Results {
+		if result.Verdict == audit.Fail && result.Waiver == nil && result.Severity.Rank() <= failOn.Rank() {
+			return statusError{status: statusFindings}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// auditMergeFlags are what the operator wrote.
+type auditMergeFlags struct {
+	waivers string
+	failOn  string
+	outputs auditOutputs
+}
+
+func newAuditMergeCommand(a *app) *cobra.Command {
+	var flags auditMergeFlags
+	cmd := &cobra.Command{
+		Use:   "merge FILE...",
+		Short: "Join the reports of shards, hosts or places into one",
+		Long: `Join JSON reports into one: those of the shards of a fleet, of the hosts of a cluster, or of
+several places that look at the same targets. It starts when the first started, finishes with
+the last, and counts anew.
+
+Where two reports answer a check alike for one target, with the same verdict, findings and
+waiver, that is one result. Where they differ, both are kept and a warning says so: a port may
+be open to one host and shut to another, and each is true. When a report is a shard's, all the
+other shards are wanted: what a missing one would have seen is not known, which is status 1.
+
+--waivers is as in "etcdsec audit run"; it replaces the waivers that the reports have.
+
+Reads the reports, - being standard input. Writes only the report: to stdout, and with
+-o FORMAT=FILE to files. Asks no server.
+
+Exit status: 0 all checks passed, 1 a check could not tell, or a report or shard is missing,
+2 bad command line or waivers, 3 findings. 1 beats 3.`,
+		Example: `  etcdsec audit merge shard-*.json
+  etcdsec audit merge shard-*.json -o text -o json=fleet.json -o html=fleet.html
+  etcdsec audit merge shard-*.json --waivers waivers.yaml --fail-on high`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, paths []string) error {
+			return a.mergeReports(flags, paths)
+		},
+	}
+	waiversFlag(cmd, &flags.waivers)
+	failOnFlag(cmd, &flags.failOn)
+	flags.outputs.addFlags(cmd)
+	return cmd
+}
+
+func (a *app) mergeReports(flags auditMergeFlags, paths []string) error {
+	failOn, err := parseFailOn(flags.failOn)
+	if err != nil {
+		return err
+	}
+	now := a.now()
+	rules, err := loadWaivers(flags.waivers, now)
+	if err != nil {
+		return err
+	}
+	reports, err := a.loadReports(paths)
+	if err != nil {
+		return err
+	}
+	merged, conflicts := audit.Merge(reports)
+	for _, c := range conflicts {
+		a.narrate("warning: %s of %s: %s in %s, %s in %s; both are kept", c.CheckID, c.Target,
+			c.Verdicts[0], paths[c.Reports[0]], c.Verdicts[1], paths[c.Reports[1]])
+	}
+	a.applyWaivers(&merged, rules, now)
+	if err := a.writeAuditReport(flags.outputs, merged); err != nil {
+		return err
+	}
+	if missing := audit.MissingShards(reports); len(missing) > 0 {
+		return failure(fmt.Errorf("shards are missing: %s; nobody knows what is on their targets", shardNames(missing)),
+			"etcdsec audit run --shard "+shardName(missing[0])+" -o json   # with the targets of the others")
+	}
+	return auditStatus(merged, failOn)
+}
+
+func shardName(s audit.Shard) string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
+
+// shardNames are the first ones: of a thousand that are missing a few tell enough.
+func shardNames(shards []audit.Shard) string {
+	const most = 20
+	var names []string
+	for _, s := range shards[:min(len(shards), most)] {
+		names = append(names, shardName(s))
+	}
+	if len(shards) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(shards)-most))
+	}
+	return strings.Join(names, ", ")
+}

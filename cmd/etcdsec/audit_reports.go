@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// loadReports reads JSON reports; every one that cannot be read is named. - is standard input.
+func (a *app) loadReports(paths []string) ([]audit.Report, error) {
+	reports := make([]audit.Report, len(paths))
+	var faults []error
+	stdin := false
+	for i, path := range paths {
+		if path == "-" && stdin {
+			return nil, usageError(errors.New("- is given twice: standard input is one report"), "")
+		}
+		stdin = stdin || path == "-"
+		var err error
+		if reports[i], err = a.loadReport(path); err != nil {
+			faults = append(faults, fmt.Errorf("reading the report %s: %w", path, err))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, failure(errors.Join(faults...), "")
+	}
+	for i, r := range reports {
+		if r.Tool.Version != reports[0].Tool.Version {
+			a.narrate("warning: %s is of etcdsec %s and %s of %s: their checks may differ", paths[0], reports[0].Tool.Version, paths[i], r.Tool.Version)
+		}
+	}
+	return reports, nil
+}
+
+func (a *app) loadReport(path string) (audit.Report, error) {
+	in := a.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			if cause, ok := errors.AsType[*os.PathError](err); ok {
+				err = cause.Err // the path is named already
+			}
+			return audit.Report{}, err
+		}
+		defer f.Close()
+		in = f
+	}
+	r, err := audit.ReadReport(in)
+	if cause, ok := errors.AsType[*os.PathError](err); ok {
+		err = cause.Err
+	}
+	return r, err
+}

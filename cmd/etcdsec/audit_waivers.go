@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+	"github.com/etcdsec/etcdsec/audit/waivers"
+)
+
+// waiversFlag adds --waivers to a verb.
+func waiversFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "waivers", "", "YAML `file` of findings that somebody answers for until a day")
+	_ = cmd.MarkFlagFilename("waivers", "yaml", "yml") // only completion; fails for unknown flags
+}
+
+// loadWaivers reads the file of --waivers; no path is no waivers.
+func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usageError(fmt.Errorf("reading the waivers: %w", err), "")
+	}
+	defer f.Close()
+	checks := waivers.Checks{Near: catalog.Near}
+	for _, c := range catalog.All() {
+		checks.IDs = append(checks.IDs, c.ID)
+	}
+	rules, err := waivers.Read(path, f, checks, now)
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	return rules, nil
+}
+
+// applyWaivers waives, where a file of waivers was given, and says on stderr which waivers are good for nothing. A shard sees only
+// some of the targets, so there a waiver that nothing needs may be another shard's.
+func (a *app) applyWaivers(r *audit.Report, rules []audit.WaiverRule, now time.Time) {
+	if rules == nil {
+		return
+	}
+	for _, unused := range r.Waive(rules, now) {
+		if r.Shard == nil {
+			a.narrate("warning: %s: the waiver of %s for %q is unused: %s", unused.Origin, unused.CheckID, unused.Target, unused.Why)
+		}
+	}
+}
