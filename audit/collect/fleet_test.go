@@ -158,7 +158,7 @@ func BenchmarkFleet(b *testing.B) {
 	}
 	foreign := newLeaf(b, newCA(b, "foreign", s.now), pki.LeafTemplate{CommonName: "foreign", EKUs: bothEKUs})
 
-	var audited, bare time.Duration
+	var observed, audited, bare time.Duration // audited: observed, judged and written as JSON
 	var handshakes, peak, before int
 	b.ResetTimer()
 	for b.Loop() {
@@ -169,6 +169,7 @@ func BenchmarkFleet(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		observed += time.Since(start)
 		r := audit.Run(catalog.All(), targets)
 		if err := (report.JSON{}).Render(io.Discard, r); err != nil {
 			b.Fatal(err)
@@ -191,11 +192,11 @@ func BenchmarkFleet(b *testing.B) {
 		}
 		before = after
 	}
-	// The handshakes with the real members are in the time of the audit and not in the count.
+	// The handshakes with the real members are in the time and not in the count.
 	b.ReportMetric(float64(len(endpoints)*b.N)/audited.Seconds(), "endpoints/s")
-	b.ReportMetric(float64(handshakes)/audited.Seconds(), "audit-handshakes/s")
+	b.ReportMetric(float64(handshakes)/observed.Seconds(), "audit-handshakes/s")
 	b.ReportMetric(float64(handshakes)/bare.Seconds(), "bare-handshakes/s")
-	b.ReportMetric(100*bare.Seconds()/audited.Seconds(), "%-of-bare")
+	b.ReportMetric(100*bare.Seconds()/observed.Seconds(), "%-of-bare")
 	b.ReportMetric(float64(peak)/1024, "MiB-peak")
 	b.ReportMetric(audited.Seconds()/float64(b.N), "s/audit")
 	b.ReportMetric(0, "ns/op") // the sum of both says nothing
