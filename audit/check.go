@@ -50,6 +50,9 @@ type Check struct {
 
 	Applies func(*Target) bool
 	Run     func(*Target) Outcome
+
+	// OneHandshake says that the check looks at nothing but the handshake without a certificate.
+	OneHandshake bool
 }
 
 // On is an Applies for every target of some kinds.

@@ -15,19 +15,7 @@ import (
 // name it beside them says that they are one. Where the audit was interrupted, the clusters
 // are without their listeners.
 func Clusters(targets []*Target) []*Target {
-	hosts := map[string]string{} // a host to the name of its cluster; "" if it has two
-	for _, t := range targets {
-		name := clusterName(t)
-		if name == "" {
-			continue
-		}
-		host := hostOf(t)
-		if known, found := hosts[host]; found && known != name {
-			name = "" // and it stays so: a later listener finds it known
-		}
-		hosts[host] = name
-	}
-	only := onlyCluster(targets)
+	hosts, only := clustersOfHosts(targets), onlyCluster(targets)
 	var clusters []*Target
 	for _, t := range targets {
 		if t.Kind == Config || t.Kind == Cluster {
@@ -63,6 +51,23 @@ func Clusters(targets []*Target) []*Target {
 		}
 	}
 	return clusters
+}
+
+// clustersOfHosts gives for each host the name of its cluster, empty if it has two.
+func clustersOfHosts(targets []*Target) map[string]string {
+	hosts := map[string]string{}
+	for _, t := range targets {
+		name := clusterName(t)
+		if name == "" {
+			continue
+		}
+		host := hostOf(t)
+		if known, found := hosts[host]; found && known != name {
+			name = "" // and it stays so: a later listener finds it known
+		}
+		hosts[host] = name
+	}
+	return hosts
 }
 
 // unnamed is the cluster of listeners that do not tell their own.

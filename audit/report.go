@@ -5,8 +5,11 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -73,17 +76,36 @@ type Summary struct {
 // Run judges every target by every check that applies to it. Results are in the order of
 // the targets, then of the checks. The caller adds the tool and the times.
 func Run(checks []Check, targets []*Target) Report {
-	r := Report{SchemaVersion: SchemaVersion, Results: []Result{}, Inventory: TakeInventory(targets)}
-	for _, t := range targets {
-		for _, c := range checks {
-			if c.Applies(t) {
-				result := judge(c, t)
-				r.Summary.add(result)
-				r.Results = append(r.Results, result)
+	results := make([][]Result, len(targets))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(targets)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(targets)); i = next.Add(1) - 1 {
+				if targets[i].Kind != Cluster {
+					results[i] = judged(checks, targets[i])
+				}
 			}
+		})
+	}
+	wg.Wait()
+	for i, t := range targets {
+		if t.Kind == Cluster { // it looks at the others
+			results[i] = judged(checks, t)
 		}
 	}
-	return r
+	all := append([]Result{}, slices.Concat(results...)...)
+	return Report{SchemaVersion: SchemaVersion, Results: all, Summary: summarize(all), Inventory: TakeInventory(targets)}
+}
+
+func judged(checks []Check, t *Target) []Result {
+	var results []Result
+	for _, c := range checks {
+		if c.Applies(t) {
+			results = append(results, judge(c, t))
+		}
+	}
+	return results
 }
 
 func judge(c Check, t *Target) Result {
@@ -131,7 +153,7 @@ func addressed(remediation string, t *Target) string {
 		return advertised(remediation, t.Settings)
 	}
 	at := strings.LastIndexByte(t.Address, ':')
-	if at < 0 || !slices.Contains(Listeners(), t.Kind) {
+	if !strings.Contains(remediation, "ADDRESS") || at < 0 || !slices.Contains(Listeners(), t.Kind) {
 		return remediation
 	}
 	port := map[Kind]string{Client: "2379", Peer: "2380", Metrics: "2381"}[t.Kind]

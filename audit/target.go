@@ -68,6 +68,8 @@ type Target struct {
 
 	Cluster   []*Target  // the listeners of a Cluster, in the order in which they were asked for
 	Snapshots *Snapshots // of a Cluster; nil if nobody said where they are
+
+	verification *verification // of Verify
 }
 
 // State is what became of an attempt.

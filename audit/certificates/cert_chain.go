@@ -28,6 +28,8 @@ func CertChain() audit.Check {
 		References: []string{"RFC 5280 6.1", "RFC 8446 4.4.2", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(chainOf),
+
+		OneHandshake: true,
 	}
 }
 
@@ -38,7 +40,7 @@ func chainOf(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
 	switch {
 	case t.Kind != audit.Peer && t.Roots != nil:
 		trusted = ", up to a given CA"
-		if _, err := verified(t, chain); err != nil {
+		if _, err := t.Verify(chain); err != nil {
 			findings = append(findings, audit.Finding{Code: "not-trusted", Text: untrusted(chain, err)})
 		}
 	case t.Kind == audit.Peer && len(names) > 0:

@@ -29,6 +29,8 @@ func CertEKU() audit.Check {
 		References: []string{"RFC 5280 4.2.1.12", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "etcd-io/etcd#9785"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(uses),
+
+		OneHandshake: true,
 	}
 }
 

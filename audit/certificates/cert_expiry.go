@@ -32,6 +32,8 @@ func CertExpiry() audit.Check {
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(func(t *audit.Target, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),
+
+		OneHandshake: true,
 	}
 }
 

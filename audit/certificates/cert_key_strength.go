@@ -40,6 +40,8 @@ func CertKeyStrength() audit.Check {
 		References: []string{"NIST 800-131A 3", "NIST 800-52r2 3.2", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 4.2.1", "BSI TR-02102-1"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(keyStrength),
+
+		OneHandshake: true,
 	}
 }
 

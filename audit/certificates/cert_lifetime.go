@@ -29,6 +29,8 @@ func CertLifetime() audit.Check {
 		References: []string{"NIST 800-57 Part 1 5.3.6", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "CA/Browser Forum BR 6.3.2"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(lifetime),
+
+		OneHandshake: true,
 	}
 }
 

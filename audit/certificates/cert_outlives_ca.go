@@ -25,6 +25,8 @@ func CertOutlivesCA() audit.Check {
 		References: []string{"RFC 5280 6.1.3", "NIST 800-57 Part 1 5.3", "NIST 800-53 SC-12", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(outlives),
+
+		OneHandshake: true,
 	}
 }
 

@@ -26,6 +26,8 @@ func CertSANMismatch() audit.Check {
 		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(sanMismatch),
+
+		OneHandshake: true,
 	}
 }
 

@@ -25,6 +25,8 @@ func CertSignature() audit.Check {
 		References: []string{"NIST 800-131A 9", "NIST 800-52r2 3.2", "NIST 800-53 SC-13", "NIST 800-53 SC-17", "BSI TR-02102-1", "golang/go#41682"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(signatures),
+
+		OneHandshake: true,
 	}
 }
 

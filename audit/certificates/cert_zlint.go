@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	zcrypto "github.com/zmap/zcrypto/x509"
 	"github.com/zmap/zlint/v3"
@@ -28,15 +29,29 @@ func CertZlint() audit.Check {
 			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null",
 		References: []string{"RFC 5280", "github.com/zmap/zlint", "NIST 800-52r2 3.2", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(lints),
+		Run:        ofServed(lintsBy(sync.OnceValues(rfc5280))),
+
+		OneHandshake: true,
 	}
 }
 
-func lints(_ *audit.Target, chain []*x509.Certificate) audit.Outcome {
-	rules, err := lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
-	if err != nil {
-		return audit.CouldNotTell(fmt.Sprintf("choosing zlint's rules: %v", err))
+// rfc5280 are the rules of zlint that are not about public CAs alone. To choose them takes
+// longer than to apply them.
+func rfc5280() (lint.Registry, error) {
+	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
+}
+
+func lintsBy(rules func() (lint.Registry, error)) func(*audit.Target, []*x509.Certificate) audit.Outcome {
+	return func(_ *audit.Target, chain []*x509.Certificate) audit.Outcome {
+		chosen, err := rules()
+		if err != nil {
+			return audit.CouldNotTell(fmt.Sprintf("choosing zlint's rules: %v", err))
+		}
+		return lints(chain, chosen)
 	}
+}
+
+func lints(chain []*x509.Certificate, rules lint.Registry) audit.Outcome {
 	var findings []audit.Finding
 	for i, cert := range chain {
 		code, text := role(i, cert)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -65,44 +64,11 @@ func path(chain []*x509.Certificate) []*x509.Certificate {
 // chain verifies by the given ones, else what of the served chain leads upwards.
 func upwards(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
 	if t.Roots != nil {
-		if verified, err := verified(t, chain); err == nil {
-			return verified
+		if found, err := t.Verify(chain); err == nil {
+			return found
 		}
 	}
 	return path(chain)
-}
-
-// verified is a chain from the leaf to one of the given roots. Whether it is valid today and
-// for what it may be used are questions of other checks, so it is enough that it verified
-// at some time.
-func verified(t *audit.Target, chain []*x509.Certificate) ([]*x509.Certificate, error) {
-	intermediates := x509.NewCertPool()
-	instants := []time.Time{t.Now}
-	for _, cert := range chain {
-		instants = append(instants, cert.NotBefore, cert.NotAfter)
-	}
-	for _, cert := range chain[1:] {
-		intermediates.AddCert(cert)
-	}
-	var first error
-	for _, instant := range instants {
-		found, err := chain[0].Verify(x509.VerifyOptions{
-			Roots:         t.Roots,
-			Intermediates: intermediates,
-			CurrentTime:   instant,
-			KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-		})
-		if err == nil {
-			return found[0], nil
-		}
-		if first == nil {
-			first = err
-		}
-		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
-			return nil, err
-		}
-	}
-	return nil, first
 }
 
 // signedBy says whether parent signed cert. A signature of an algorithm that crypto/x509

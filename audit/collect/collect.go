@@ -44,6 +44,8 @@ type Config struct {
 	Faulty      []Faulty         // certificates of trusted CAs with a fault each
 	Now         func() time.Time // required
 	Parallel    int              // targets at a time; 0 is DefaultParallel
+	// OneHandshake observes no more than the checks with audit.Check.OneHandshake look at.
+	OneHandshake bool
 	// Progress, when not nil, is called after each target, from several goroutines.
 	Progress func(done, total int)
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,6 +203,45 @@ func BenchmarkFleet(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // the sum of both says nothing
 }
 
+// BenchmarkFleetOneHandshake audits the same fleet by the checks for which one handshake is
+// enough. Beside it, crypto/tls makes that handshake alone.
+func BenchmarkFleetOneHandshake(b *testing.B) {
+	s := newSite(b)
+	servers := startFleet(b, s.dir)
+	checks := slices.DeleteFunc(catalog.All(), func(c audit.Check) bool { return !c.OneHandshake })
+	endpoints := make([]collect.Endpoint, len(servers.addresses))
+	for i, address := range servers.addresses {
+		endpoints[i] = collect.Endpoint{Address: address, Kind: audit.Client}
+	}
+	var audited, bare time.Duration
+	before := 0
+	for b.Loop() {
+		start := time.Now()
+		targets, err := collect.Collect(b.Context(), endpoints, collect.Config{Timeout: time.Minute, Credentials: s.credentials(), Now: time.Now, OneHandshake: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r := audit.Run(checks, targets); r.Summary.Unknown > 0 {
+			b.Fatalf("%+v", r.Summary)
+		}
+		audited += time.Since(start)
+		between := servers.accepted(b)
+		start = time.Now()
+		bareLoop(b, s, targets, tls.Certificate{})
+		bare += time.Since(start)
+		after := servers.accepted(b)
+		if between-before != len(endpoints) || after-between != len(endpoints) {
+			b.Fatalf("the audit made %d connections to %d endpoints, crypto/tls alone %d", between-before, len(endpoints), after-between)
+		}
+		before = after
+	}
+	all := float64(len(endpoints) * b.N)
+	b.ReportMetric(float64(len(checks)), "checks")
+	b.ReportMetric(all/audited.Seconds(), "endpoints/s")
+	b.ReportMetric(all/bare.Seconds(), "bare-handshakes/s")
+	b.ReportMetric(0, "ns/op") // the sum of both says nothing
+}
+
 // connection is one as the audit made it: with TLS and a configuration, or with a ClientHello
 // that no handshake follows, or with neither.
 type connection struct {
@@ -211,7 +251,10 @@ type connection struct {
 
 // connectionsOf are those that the audit of a hardened client port made.
 func connectionsOf(t *audit.Target, given tls.Certificate, foreign tls.Certificate, hellos map[uint16][]byte) []connection {
-	made := []connection{{}, {}} // HTTP/1.1 and HTTP/2 in plaintext
+	var made []connection
+	if len(t.Handshakes) > 1 {
+		made = append(made, connection{}, connection{}) // HTTP/1.1 and HTTP/2 in plaintext
+	}
 	with := func(protocols []string, certificate ...tls.Certificate) *tls.Config {
 		return &tls.Config{
 			InsecureSkipVerify: true, NextProtos: protocols,
@@ -233,7 +276,9 @@ func connectionsOf(t *audit.Target, given tls.Certificate, foreign tls.Certifica
 		config.MinVersion, config.MaxVersion = h.MinVersion, h.MaxVersion
 		made = append(made, connection{config: config})
 	}
-	made = append(made, connection{config: with([]string{"http/1.1"}, given)}) // for all pages
+	if len(t.Pages) > 0 {
+		made = append(made, connection{config: with([]string{"http/1.1"}, given)}) // for all of them
+	}
 	for _, r := range t.RPCs {
 		if r.Access != audit.InPlaintext {
 			made = append(made, connection{config: with(h2, given)})

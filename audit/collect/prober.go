@@ -58,6 +58,10 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		return t
 	}
 	t.Roots = p.config.Credentials.Roots
+	if p.config.OneHandshake {
+		p.shows(ctx, t)
+		return t
+	}
 	p.languages(ctx, t)
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
 	if t.Handshake(audit.NoCertificate).SpokeTLS {
@@ -68,6 +72,18 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		func() { t.Hellos = p.hellos(ctx, t) },
 	})
 	return t
+}
+
+// shows makes one handshake. A port without TLS is asked whether it speaks without.
+func (p *prober) shows(ctx context.Context, t *audit.Target) {
+	anonymous := p.admission(ctx, client{presented: audit.NoCertificate})
+	t.Handshakes = []audit.Handshake{anonymous}
+	if !anonymous.SpokeTLS {
+		plaintext := p.fetch(ctx, audit.InPlaintext, p.versionPath())
+		t.Plaintext = plaintext.Page
+		p.noteVersion(t, plaintext)
+	}
+	t.Reach, t.RemoteIP = p.reach, p.remoteIP
 }
 
 // languages asks without TLS over HTTP/1.1 and gRPC, and with TLS: one port can serve all
@@ -198,13 +214,11 @@ func workingAccesses(t *audit.Target) []audit.Access {
 
 // questions are for the pages that a listener of the kind may have.
 func (p *prober) questions() []question {
-	paths := []string{"/version", "/v3/kv/range", "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"}
-	switch p.endpoint.Kind {
-	case audit.Peer:
-		paths = []string{"/version", "/members"}
-	case audit.Metrics:
-		paths = []string{"/metrics"}
-	}
+	paths := map[audit.Kind][]string{
+		audit.Client:  {"/version", "/v3/kv/range", "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"},
+		audit.Peer:    {"/version", "/members"},
+		audit.Metrics: {"/metrics"},
+	}[p.endpoint.Kind]
 	questions := make([]question, len(paths))
 	for i, path := range paths {
 		questions[i].path = path

@@ -33,6 +33,8 @@ func TLSAutoCert() audit.Check {
 		Run: func(t *audit.Target) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome { return autoCert(t) })
 		},
+
+		OneHandshake: true,
 	}
 }
 

@@ -211,12 +211,13 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)
 	}
 	targets, err := collect.Collect(ctx, endpoints, collect.Config{
-		Timeout:     flags.timeout,
-		Credentials: credentials,
-		Faulty:      faults,
-		Now:         a.now,
-		Parallel:    flags.parallel,
-		Progress:    a.progress("audited"),
+		Timeout:      flags.timeout,
+		Credentials:  credentials,
+		Faulty:       faults,
+		Now:          a.now,
+		Parallel:     flags.parallel,
+		OneHandshake: !slices.ContainsFunc(checks, func(c audit.Check) bool { return !c.OneHandshake }),
+		Progress:     a.progress("audited"),
 	})
 	if err != nil {
 		return failure(err, "")

@@ -1,0 +1,56 @@
+package audit
+
+import (
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+)
+
+// verification is a chain, and what became of verifying it.
+type verification struct {
+	roots           *x509.CertPool
+	chain, verified []*x509.Certificate
+	err             error
+}
+
+// Verify finds a chain from the leaf of a served one to one of Roots. Whether it is valid
+// today and for what it may be used are questions of other checks, so it is enough that it
+// verified at some time. What was verified last is remembered: several checks ask.
+func (t *Target) Verify(chain []*x509.Certificate) ([]*x509.Certificate, error) {
+	if t.verification == nil || t.verification.roots != t.Roots || !slices.EqualFunc(t.verification.chain, chain, (*x509.Certificate).Equal) {
+		verified, err := verify(chain, t.Roots, t.Now)
+		t.verification = &verification{t.Roots, chain, verified, err}
+	}
+	return t.verification.verified, t.verification.err
+}
+
+func verify(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([]*x509.Certificate, error) {
+	intermediates := x509.NewCertPool()
+	instants := []time.Time{now}
+	for _, cert := range chain {
+		instants = append(instants, cert.NotBefore, cert.NotAfter)
+	}
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	var first error
+	for _, instant := range instants {
+		found, err := chain[0].Verify(x509.VerifyOptions{
+			Roots:         roots,
+			Intermediates: intermediates,
+			CurrentTime:   instant,
+			KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		})
+		if err == nil {
+			return found[0], nil
+		}
+		if first == nil {
+			first = err
+		}
+		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
+			return nil, err
+		}
+	}
+	return nil, first
+}
