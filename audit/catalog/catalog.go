@@ -37,6 +37,7 @@ func With(advisories members.Advisories) []audit.Check {
 		listeners.PeerForeignCA(),
 		listeners.PeerAcceptsClientCert(),
 		listeners.PeerWrongSAN(),
+		listeners.MetricsPlaintext(),
 		listeners.MetricsExposed(),
 		listeners.DebugExposed(),
 		listeners.GRPCProxyExposed(),

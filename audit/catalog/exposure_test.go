@@ -43,6 +43,14 @@ func exposureFixtures(t *testing.T) []fixture {
 	ungiven := noPages(hardened(t, audit.Client))
 	ungiven.Handshakes = ungiven.Handshakes[:5]
 	return []fixture{
+		{check: "metrics-plaintext", name: "on the network", target: with(plaintextOnly(audit.Metrics), metrics), verdict: audit.Fail, codes: []string{"http1"}},
+		{check: "metrics-plaintext", name: "on loopback", target: at(with(plaintextOnly(audit.Metrics), metrics), "::1"), verdict: audit.Pass, evidence: "loopback only"},
+		{check: "metrics-plaintext", name: "TLS", target: hardened(t, audit.Metrics), verdict: audit.Pass, evidence: "not answered"},
+		{check: "metrics-plaintext", name: "no listener", verdict: audit.Pass, evidence: "nothing listens",
+			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
+		{check: "metrics-plaintext", name: "closes everything", verdict: audit.Unknown,
+			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: answered, Plaintext: audit.Page{Attempt: ended}}},
+
 		{check: "metrics-exposed", name: "client certificate required", target: hardened(t, audit.Client), verdict: audit.Pass},
 		{check: "metrics-exposed", name: "client plaintext", target: with(plaintextOnly(audit.Client), metrics), verdict: audit.Fail, codes: []string{"client"}},
 		{check: "metrics-exposed", name: "client plaintext on loopback", target: at(with(plaintextOnly(audit.Client), metrics), "127.0.0.1"), verdict: audit.Fail, codes: []string{"client"}},

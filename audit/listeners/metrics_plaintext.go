@@ -1,0 +1,32 @@
+package listeners
+
+import "github.com/etcdsec/etcdsec/audit"
+
+// MetricsPlaintext finds a metrics port on the network that answers without TLS.
+func MetricsPlaintext() audit.Check {
+	return audit.Check{
+		ID:       "metrics-plaintext",
+		Title:    "The metrics port answers without TLS on the network",
+		Severity: audit.Low,
+		Rationale: "Whoever is on the path between etcd and its scraper reads the metrics, and changes them: an alarm about a " +
+			"full database or a lost leader never comes.",
+		Method: "Sends GET /metrics over HTTP/1.1 without TLS, also to a port that speaks TLS. A metrics listener on a loopback " +
+			"address is in order.",
+		Remediation: "Keep the metrics on the loopback address, or give the port TLS, with the certificate of the client port; " +
+			"restart the member:\n" +
+			"--listen-metrics-urls=http://127.0.0.1:2381\n" +
+			"--listen-metrics-urls=https://ADDRESS:2381",
+		References: []string{"NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
+		Applies:    audit.On(audit.Metrics),
+		Run: func(t *audit.Target) audit.Outcome {
+			if t.NothingListens() {
+				return audit.Passed("nothing listens")
+			}
+			o := plaintext(t, t.Plaintext, audit.RPC{})
+			if o.Verdict == audit.Fail && onLoopback(t) {
+				return audit.Passed("loopback only: " + o.Findings[0].Text)
+			}
+			return o
+		},
+	}
+}
