@@ -277,7 +277,8 @@ func TestHostileProc(t *testing.T) {
 		"proc/13/cmdline": "etcd\x00gateway\x00start\x00",
 		"proc/14/cmdline": "",
 		"proc/15/cmdline": "/usr/local/bin/etcd\x00", "proc/15/stat": "15 (etcd) S",
-		"proc/16":           "not a folder",
+		"proc/16":         "not a folder",
+		"proc/17/cmdline": "/usr/bin/etcd\x00--name=versioned\x00", "proc/17/exe": "-> /opt/etcd-3.5.21", "proc/17/environ": "",
 		"proc/self/cmdline": "etcd\x00", "proc/99999999999999999999/cmdline": "etcd\x00",
 		"proc/stat": "btime x\n",
 	})
@@ -289,6 +290,7 @@ func TestHostileProc(t *testing.T) {
 		{"process default", map[string]string{"config-file": "/etc/etcd.yaml (flag)"}, []audit.Fault{
 			{Subject: "/etc/etcd.yaml", Reason: "it is not there"}, {Reason: "the configuration file, which replaces all flags, could not be read: it is not there"}}},
 		{"process default 15", map[string]string{}, []audit.Fault{{Reason: "the environment of process 15 could not be read: it is not there"}}},
+		{"process versioned", map[string]string{"name": "versioned (flag)"}, nil},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

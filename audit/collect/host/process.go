@@ -76,8 +76,9 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 	argv := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
 	exe, exeErr := c.host.readlink(path.Join(dir, "exe"))
 	name := path.Base(argv[0])
-	if exeErr == nil {
-		name = strings.TrimSuffix(path.Base(exe), " (deleted)")
+	// Who started it chose the first word. It counts where it is a symlink to etcd-3.5.21.
+	if file := strings.TrimSuffix(path.Base(exe), " (deleted)"); exeErr == nil && !strings.HasPrefix(file, name) {
+		name = file
 	}
 	if !slices.Contains(programs(), name) {
 		return nil
