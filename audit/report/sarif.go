@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 // SARIF writes SARIF 2.1.0 for code-scanning services. It holds what failed, with a
 // suppression where it is waived, and what is unknown, as a result of kind "open". What
 // passed or does not apply is only counted: services show every result as an alert,
-// whatever its kind. The state against a baseline is left to whoever compares two reports.
-type SARIF struct{}
+// whatever its kind. Each result has its state against the baseline, where there is one.
+type SARIF struct {
+	Baseline *audit.Report // an earlier report of the same targets; nil if there is none
+}
 
 const (
 	informationURI = "https://github.com/etcdsec/etcdsec"
@@ -26,7 +29,7 @@ const (
 )
 
 // Render implements Renderer.
-func (SARIF) Render(w io.Writer, r audit.Report) error {
+func (s SARIF) Render(w io.Writer, r audit.Report) error {
 	r = legible(r)
 	run := sarif.NewRunWithInformationURI(r.Tool.Name, informationURI)
 	run.Tool.Driver.WithVersion(r.Tool.Version)
@@ -35,14 +38,23 @@ func (SARIF) Render(w io.Writer, r audit.Report) error {
 		WithStartTimeUtc(r.StartedAt.UTC().Format(time.RFC3339)).
 		WithEndTimeUtc(r.FinishedAt.UTC().Format(time.RFC3339)))
 	run.WithProperties(sarif.NewPropertyBag().Add("summary", r.Summary))
-	for _, result := range worstFirst(r.Results) {
+	run.WithAutomationDetails(sarif.NewRunAutomationDetails().WithID("etcdsec/audit/").WithGuID(runUUID(r)))
+	against := s.baseline(r)
+	if s.Baseline != nil {
+		run.WithBaselineGuID(runUUID(against.before))
+	}
+	for _, result := range worstFirst(slices.Concat(r.Results, against.gone)) {
 		if v := verdictOf(result); v == audit.Pass || v == audit.Skip {
 			continue
 		}
 		if run.GetRuleIndex(result.CheckID) < 0 {
 			describeRule(run.AddRule(result.CheckID), result)
 		}
-		describeResult(run.CreateResultForRule(result.CheckID), result)
+		entry := run.CreateResultForRule(result.CheckID)
+		describeResult(entry, result)
+		if s.Baseline != nil {
+			entry.WithBaselineState(against.state(result))
+		}
 	}
 	log := sarif.NewReport()
 	log.AddRun(run)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
+	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
 func newAuditDiffCommand(a *app) *cobra.Command {
@@ -29,6 +30,9 @@ What passed and passes is not listed, nor what was never known. Only a pass is a
 merged report has two answers, the worse one counts. A waived failure is a failure that does
 not make status 3.
 
+-o sarif is the new report in SARIF 2.1.0, each result with its baselineState; what was fixed
+is in it as absent.
+
 Reads the two reports; one may be -, standard input. Writes only the comparison, to stdout.
 Asks no server.
 
@@ -36,6 +40,7 @@ Exit status: 0 nothing is worse, 1 something that was known is not known any mor
 command line, 3 new findings, or more in a changed one. 1 beats 3.`,
 		Example: `  etcdsec audit diff yesterday.json today.json
   etcdsec audit diff yesterday.json today.json -o json
+  etcdsec audit diff yesterday.json today.json -o sarif > today.sarif
   etcdsec audit run -f cluster.yaml --pki ./store -o json | etcdsec audit diff baseline.json -`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(_ *cobra.Command, paths []string) error {
@@ -43,11 +48,22 @@ command line, 3 new findings, or more in a changed one. 1 beats 3.`,
 			if err != nil {
 				return err
 			}
+			if format == "sarif" {
+				return a.printDiffSARIF(reports[0], reports[1])
+			}
 			return a.printDiff(format, audit.Compare(reports[0], reports[1]))
 		},
 	}
-	outputFlag(cmd, &format, "text", "json")
+	outputFlag(cmd, &format, "text", "json", "sarif")
 	return cmd
+}
+
+// printDiffSARIF writes the later report, with the state of each result.
+func (a *app) printDiffSARIF(before, after audit.Report) error {
+	if err := (render.SARIF{Baseline: &before}).Render(a.stdout, after); err != nil {
+		return failure(fmt.Errorf("writing the report: %w", err), "")
+	}
+	return diffStatus(audit.Compare(before, after))
 }
 
 func (a *app) printDiff(format string, d audit.Diff) error {

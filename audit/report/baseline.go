@@ -1,0 +1,83 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// The states of a result against a baseline (SARIF 2.1.0 3.27.24).
+const (
+	stateNew       = "new"
+	stateUpdated   = "updated"
+	stateUnchanged = "unchanged"
+	stateAbsent    = "absent"
+)
+
+// comparison is a report beside an earlier one.
+type comparison struct {
+	before audit.Report
+	// gone are results of before that the report has no more: fixed ones as they were, and as
+	// unknown those that nobody asked about, so that no service closes an alert for them.
+	gone   []audit.Result
+	states map[asked]string
+}
+
+// asked is what a result answers.
+type asked struct {
+	check, target string
+	kind          audit.Kind
+}
+
+func askedBy(r audit.Result) asked { return asked{r.CheckID, r.Target, r.Kind} }
+
+// baseline compares a report that is legible with the baseline; without one it is empty.
+func (s SARIF) baseline(r audit.Report) comparison {
+	if s.Baseline == nil {
+		return comparison{}
+	}
+	c := comparison{before: legible(*s.Baseline), states: map[asked]string{}}
+	for _, result := range c.before.Results {
+		if result.Verdict == audit.Unknown { // and is not in the comparison if it still is
+			c.states[askedBy(result)] = stateUnchanged
+		}
+	}
+	for _, d := range audit.Compare(c.before, r).Changes {
+		question := asked{d.CheckID, d.Target, d.Kind}
+		switch d.Change {
+		case audit.Appeared:
+			c.states[question] = stateNew
+		case audit.Shifted, audit.Obscured:
+			c.states[question] = stateUpdated
+		case audit.Unchanged:
+			c.states[question] = stateUnchanged
+		case audit.Fixed, audit.Unasked:
+			was := c.before.Results[slices.IndexFunc(c.before.Results, func(r audit.Result) bool { return askedBy(r) == question })]
+			c.states[question] = stateAbsent
+			if d.Change == audit.Unasked {
+				was.Verdict, was.Waiver, was.Evidence = audit.Unknown, nil, "it was "+string(d.Was)+" and is "+string(d.Now)+" now: "+was.Evidence
+				c.states[question] = stateUpdated
+			}
+			c.gone = append(c.gone, was)
+		}
+	}
+	return c
+}
+
+// state is that of a result that is in the report or gone from it.
+func (c comparison) state(r audit.Result) string {
+	if state := c.states[askedBy(r)]; state != "" {
+		return state
+	}
+	return stateNew
+}
+
+// runUUID names an audit: the same report has the same in every rendering.
+func runUUID(r audit.Report) string {
+	parts := []string{"run", r.Tool.Version, r.StartedAt.UTC().Format(time.RFC3339Nano), r.FinishedAt.UTC().Format(time.RFC3339Nano)}
+	for _, result := range r.Results {
+		parts = append(parts, result.Fingerprint, string(result.Verdict))
+	}
+	return uuidOf(parts...)
+}
