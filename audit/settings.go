@@ -17,6 +17,7 @@ type Settings struct {
 	Origin  string // where: the path of a static Pod, the name of a unit, or "process NAME"
 	Version string // of the program as the image or the binary says it, such as "3.6.16"; empty if unknown
 	Running bool   // a process of it was seen, and Values are what it was started with
+	Remote  bool   // they are of another machine, whose files were not looked at
 
 	// Values are the effective settings by the name of the flag, without dashes:
 	// "client-cert-auth". A setting that nobody made is not in it. One that was made only

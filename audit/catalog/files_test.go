@@ -40,7 +40,10 @@ func fileFixtures(t *testing.T) []fixture {
 			s.Files = append(s.Files, f)
 		})
 	}
+	elsewhere := configured(func(s *audit.Settings) { s.Files, s.APIServer, s.Remote = nil, nil, true })
 	return []fixture{
+		{check: "file-mode", name: "of another machine", target: elsewhere, verdict: audit.Skip, evidence: "run etcdsec audit run there"},
+		{check: "key-world-readable", name: "of another machine", target: elsewhere, verdict: audit.Skip},
 		{check: "file-mode", name: "in order", target: order, verdict: audit.Pass},
 		{check: "file-mode", name: "a manifest for the STIG alone", target: mode(manifest, 0o644), verdict: audit.Fail, codes: []string{"cis-manifest"}},
 		{check: "file-mode", name: "a manifest for nobody", target: mode(manifest, 0o664), verdict: audit.Fail, codes: []string{"cis-manifest", "stig-manifest"}},

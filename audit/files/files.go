@@ -31,6 +31,9 @@ func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) aud
 			return audit.CouldNotTell("the host was not looked at")
 		}
 		all := list(t.Settings)
+		if len(all) == 0 && t.Settings.Remote {
+			return audit.Skipped("the files are of another machine: run etcdsec audit run there")
+		}
 		if len(all) == 0 {
 			return audit.CouldNotTell("no file was looked at" + reasonOf(t.Settings))
 		}

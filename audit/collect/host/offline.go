@@ -43,6 +43,7 @@ func ReadFile(name string) ([]*audit.Settings, error) {
 		}
 		inv.origin = name
 		s := inv.settings("")
+		s.Remote = true
 		found = append(found, s)
 	}
 	for _, inv := range invs {
@@ -122,9 +123,9 @@ type PodHost struct {
 	Unreached []audit.Fault
 }
 
-// ReadPod works out the settings that a Pod, in JSON as the items of a list are, declares for its etcds, and
-// where they are reached from elsewhere: what listens everywhere at the given address, and
-// what listens on the loopback address not at all. No file is looked at.
+// ReadPod works out the settings that a Pod, in JSON as the items of a list are, declares
+// for its etcds, and where they are reached from elsewhere: what listens everywhere at the
+// given address, and what listens on the loopback address not at all. No file is looked at.
 func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 	var pod podManifest // an item of a list has no kind
 	if err := json.Unmarshal(object, &pod); err != nil {
@@ -139,6 +140,7 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 		inv.origin = origin
 		inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		s := inv.settings(hostname)
+		s.Remote = true
 		found.Settings = append(found.Settings, s)
 		h.addListeners(&one{invocation: inv, settings: s})
 	}
