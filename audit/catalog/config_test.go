@@ -323,6 +323,7 @@ func sandboxFixtures(t *testing.T) []fixture {
 		"ProtectKernelTunables", "yes", "ProtectKernelModules", "yes", "ProtectControlGroups", "yes",
 	}
 	return []fixture{
+		{check: "config-sandbox", name: "a configuration file alone", target: configured(func(s *audit.Settings) { s.Sandbox, s.Remote = nil, true }), verdict: audit.Skip},
 		{check: "config-sandbox", name: "a Pod in order", target: configured(func(*audit.Settings) {}), verdict: audit.Pass},
 		{check: "config-sandbox", name: "kubeadm's Pod", target: boxed(audit.ManifestFile, "seccompProfile.type", "RuntimeDefault"), verdict: audit.Fail,
 			codes: []string{"capabilities", "privilege-escalation", "root", "writable-root"}},

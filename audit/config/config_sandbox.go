@@ -24,6 +24,8 @@ func Sandbox() audit.Check {
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
 			switch {
+			case s.Sandbox == nil && s.Remote:
+				return audit.Skipped("what runs etcd with these settings was not given")
 			case s.Sandbox == nil:
 				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
 			case s.Sandbox.By == audit.ManifestFile:
