@@ -224,6 +224,7 @@ func (s setup) expectPeer(want map[string]string) {
 func (s setup) expectMetrics(want map[string]string) {
 	tls := when(s.metrics == "tls", "pass", "skip")
 	want["metrics/metrics-exposed"] = "pass"
+	want["metrics/metrics-plaintext"] = "pass" // on the loopback address
 	want["metrics/tls-version-min"] = when(s.metrics == "tls", s.minVersion(), "skip")
 	want["metrics/cert-expiry"] = when(s.metrics == "tls", s.expiry(), "skip")
 	want["metrics/cert-san-mismatch"] = when(s.metrics == "tls" && s.cert == "misnamed", "fail 127.0.0.1", tls)
