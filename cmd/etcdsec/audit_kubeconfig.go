@@ -10,6 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/collect/kube"
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
 // auditKubeFlags say which cluster is asked for its etcds.
@@ -30,11 +31,11 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	if flags.kube.kubeconfig == "" {
 		return given, nil, nil
 	}
-	client, err := kube.Open(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
+	client, err := kubeapi.Open(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
 	if err != nil {
 		return nil, nil, failure(err, "kubectl config view --minify --flatten > cluster.kubeconfig")
 	}
-	found, err := client.Find(ctx)
+	found, err := kube.Find(ctx, client)
 	if err != nil {
 		return nil, nil, failure(err, "on a control-plane host: etcdsec audit run")
 	}

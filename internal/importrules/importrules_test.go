@@ -33,16 +33,17 @@ var subjects = []string{
 var ours = []rule{
 	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
 	// etcdtest builds servers with the Go tool, which a product does not.
-	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable"}},
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/kubeapi"}},
 
 	{[]string{"audit", "internal/strictyaml", "internal/durable", "internal/oracle", "internal/importrules", "internal/netns"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
+	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
 	{[]string{"audit/collect/host"}, []string{"audit"}},
-	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/durable"}},
+	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 

@@ -1,3 +1,5 @@
+// Package kube finds what is to be audited in a Kubernetes cluster: it asks the API server
+// for the control-plane nodes and for the Pods that run etcd. It reads, and never writes.
 package kube
 
 import (
@@ -6,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/collect/host"
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
 // Found is what a cluster has to audit.
@@ -84,12 +88,12 @@ type pod struct {
 
 // Find lists the cluster's etcd Pods with their listeners, and the API server's and
 // kubelet's port of each control-plane node. A refusal of one list is in Unreached.
-func (c *Client) Find(ctx context.Context) (Found, error) {
+func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 	f := Found{}
-	if err := c.findPods(ctx, &f); err != nil {
+	if err := findPods(ctx, c, &f); err != nil {
 		return Found{}, err
 	}
-	if err := c.findNodes(ctx, &f); err != nil {
+	if err := findNodes(ctx, c, &f); err != nil {
 		return Found{}, err
 	}
 	etcd := slices.ContainsFunc(f.Endpoints, func(e collect.Endpoint) bool { return e.Kind == audit.Client })
@@ -99,10 +103,10 @@ func (c *Client) Find(ctx context.Context) (Found, error) {
 	return f, nil
 }
 
-func (c *Client) findPods(ctx context.Context, f *Found) error {
+func findPods(ctx context.Context, c *kubeapi.Client, f *Found) error {
 	for _, where := range etcdPods() {
-		items, err := c.list(ctx, "/api/v1/namespaces/"+where.namespace+"/pods", where.labels)
-		if errors.Is(err, errForbidden) {
+		items, err := c.List(ctx, "/api/v1/namespaces/"+where.namespace+"/pods", where.labels)
+		if kubeapi.IsStatus(err, http.StatusForbidden) {
 			f.Unreached = append(f.Unreached, audit.Fault{Subject: "Pods of " + where.namespace, Reason: "the user of the kubeconfig may not list them"})
 			continue
 		}
@@ -110,7 +114,7 @@ func (c *Client) findPods(ctx context.Context, f *Found) error {
 			return err
 		}
 		for _, item := range items {
-			f.addPod(c.clusterName(), item)
+			f.addPod(c.Context, item)
 		}
 	}
 	return nil
@@ -138,10 +142,10 @@ func (f *Found) addPod(cluster string, object []byte) {
 	}
 }
 
-func (c *Client) findNodes(ctx context.Context, f *Found) error {
+func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
 	for _, label := range controlPlane() {
-		items, err := c.list(ctx, "/api/v1/nodes", label)
-		if errors.Is(err, errForbidden) {
+		items, err := c.List(ctx, "/api/v1/nodes", label)
+		if kubeapi.IsStatus(err, http.StatusForbidden) {
 			f.Unreached = append(f.Unreached, audit.Fault{Subject: "nodes", Reason: "the user of the kubeconfig may not list them"})
 			return nil
 		}
@@ -158,20 +162,13 @@ func (c *Client) findNodes(ctx context.Context, f *Found) error {
 			if kubelet == 0 {
 				kubelet = 10250
 			}
-			f.add(collect.Endpoint{Address: net.JoinHostPort(n.internalIP(), fmt.Sprint(kubelet)), Kind: audit.Kubelet, ClusterName: c.clusterName()})
+			f.add(collect.Endpoint{Address: net.JoinHostPort(n.internalIP(), fmt.Sprint(kubelet)), Kind: audit.Kubelet, ClusterName: c.Context})
 		}
 	}
 	// The API server that answered is one of them; the others are behind the same name.
-	port := c.base.Port()
-	if port == "" {
-		port = "443"
-	}
-	f.add(collect.Endpoint{Address: net.JoinHostPort(c.base.Hostname(), port), Kind: audit.APIServer, ClusterName: c.clusterName()})
+	f.add(collect.Endpoint{Address: c.Host(), Kind: audit.APIServer, ClusterName: c.Context})
 	return nil
 }
-
-// clusterName is what the report calls the cluster.
-func (c *Client) clusterName() string { return c.Context }
 
 func (f *Found) add(e collect.Endpoint) {
 	if !slices.ContainsFunc(f.Endpoints, func(known collect.Endpoint) bool { return known.Address == e.Address }) {

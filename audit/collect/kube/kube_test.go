@@ -1,7 +1,9 @@
-package kube
+package kube_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,98 +13,31 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/yaml"
+	"github.com/etcdsec/etcdsec/audit/collect/kube"
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// minimal is a kubeconfig with a server, a token and whatever else is put in the places.
-func minimal(clusterKeys, userKeys string) string {
-	return `apiVersion: v1
-kind: Config
-current-context: admin
-contexts: [{name: admin, context: {cluster: here, user: me}}]
-clusters: [{name: here, cluster: {` + clusterKeys + `}}]
-users: [{name: me, user: {` + userKeys + `}}]
-`
-}
-
-func TestOpenRefuses(t *testing.T) {
-	t.Parallel()
-	const server = `server: "https://192.0.2.1:6443"`
-	for name, c := range map[string]struct{ config, context, want string }{
-		"not YAML":          {"{", "", "not the YAML of a kubeconfig"},
-		"empty":             {"", "", "no current-context"},
-		"no such context":   {minimal(server, "token: t"), "other", `no context "other"`},
-		"no such user":      {strings.Replace(minimal(server, "token: t"), "user: me}", "user: you}", 1), "", `no user "you"`},
-		"plaintext":         {minimal(`server: "http://192.0.2.1:8080"`, "token: t"), "", "not sent in plaintext"},
-		"no server":         {minimal("", "token: t"), "", "not a URL"},
-		"nobody verifies":   {minimal(server+", insecure-skip-tls-verify: true", "token: t"), "", "insecure-skip-tls-verify"},
-		"through a proxy":   {minimal(server+`, proxy-url: "http://192.0.2.9"`, "token: t"), "", "proxy-url"},
-		"exec":              {minimal(server, "exec: {command: aws}"), "", "another program"},
-		"auth provider":     {minimal(server, "auth-provider: {name: oidc}"), "", "another program"},
-		"password":          {minimal(server, "username: a, password: b"), "", "password"},
-		"CA is not PEM":     {minimal(server+", certificate-authority-data: aGVsbG8=", "token: t"), "", "no PEM certificate"},
-		"CA is not base64":  {minimal(server+`, certificate-authority-data: "%"`, "token: t"), "", "not base64"},
-		"CA is not there":   {minimal(server+", certificate-authority: no.crt", "token: t"), "", "no.crt is not there"},
-		"key without a use": {minimal(server, "client-certificate-data: aGVsbG8=, client-key-data: aGVsbG8="), "", "not a pair"},
-		"token not there":   {minimal(server, "tokenFile: no.token"), "", "no.token is not there"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "kubeconfig")
-			if err := os.WriteFile(path, []byte(c.config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := Open(path, c.context, time.Second); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
-			}
-		})
-	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none"), "", time.Second); err == nil {
-		t.Error("a file that is not there is accepted")
-	}
-}
-
-// secret is in no error, whatever is wrong with the file.
-func FuzzKubeconfig(f *testing.F) {
-	const secret = "SECRETSECRET"
-	seeds := []string{
-		minimal(`server: "https://192.0.2.1:6443"`, "token: "+secret), minimal("server: "+secret, "token: "+secret),
-		"token: [" + secret, minimal("", "client-key-data: "+secret), "{{" + secret,
-	}
-	if len(seeds) == 0 {
-		f.Fatal("no seed")
-	}
-	for _, seed := range seeds {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var config kubeconfig
-		if yaml.Unmarshal(data, &config) != nil || len(config.Users) == 0 {
-			config.Users = nil
-		}
-		_, err := parse(data, t.TempDir(), "", time.Second)
-		if err == nil {
-			return
-		}
-		for _, u := range config.Users {
-			for _, kept := range []string{u.User.Token, u.User.KeyData} {
-				if len(kept) > 8 && strings.Contains(err.Error(), kept) {
-					t.Errorf("%v", err)
-				}
-			}
-		}
-	})
-}
-
-// clientOf asks a server of the test, as Open's clients do.
-func clientOf(t *testing.T, handler http.HandlerFunc) *Client {
+// clientOf asks a server of the test.
+func clientOf(t *testing.T, handler http.HandlerFunc) *kubeapi.Client {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
-	c, err := parse([]byte(minimal(fmt.Sprintf("server: %q", server.URL), "token: t")), t.TempDir(), "", 5*time.Second)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	err := os.WriteFile(path, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+current-context: admin
+contexts: [{name: admin, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: %q, certificate-authority-data: %s}}]
+users: [{name: me, user: {token: t}}]
+`, server.URL, base64.StdEncoding.EncodeToString(ca)), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.http.Transport = server.Client().Transport
+	c, err := kubeapi.Open(path, "", 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -123,7 +58,7 @@ func TestHostileServer(t *testing.T) {
 		}, "more than 100 pages"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := clientOf(t, c.answer).Find(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := kube.Find(t.Context(), clientOf(t, c.answer)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -139,7 +74,7 @@ func TestPages(t *testing.T) {
 			return
 		}
 		page := map[string]any{"items": []any{}}
-		if strings.HasSuffix(r.URL.Path, "/nodes") && r.URL.Query().Get("labelSelector") == controlPlane()[0] {
+		if strings.HasSuffix(r.URL.Path, "/nodes") && r.URL.Query().Get("labelSelector") == "node-role.kubernetes.io/control-plane" {
 			name, next := "cp-0", "2"
 			if r.URL.Query().Get("continue") == "2" {
 				name, next = "cp-1", ""
@@ -154,7 +89,7 @@ func TestPages(t *testing.T) {
 		}
 		_ = json.NewEncoder(w).Encode(page)
 	})
-	found, err := c.Find(t.Context())
+	found, err := kube.Find(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

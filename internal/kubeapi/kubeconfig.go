@@ -1,6 +1,7 @@
-// Package kube finds what is to be audited in a Kubernetes cluster: it asks the API server
-// for the control-plane nodes and for the Pods that run etcd. It reads, and never writes.
-package kube
+// Package kubeapi asks API servers with the credentials of a kubeconfig. Every answer is
+// bounded in time and size, credentials go to servers alone that are verified, and no error
+// quotes them.
+package kubeapi
 
 import (
 	"cmp"
@@ -9,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -74,6 +76,24 @@ type Client struct {
 	base  *url.URL
 	token string
 	http  *http.Client
+}
+
+// Host is the host and port of the server.
+func (c *Client) Host() string {
+	if c.base.Port() == "" {
+		return net.JoinHostPort(c.base.Hostname(), "443")
+	}
+	return c.base.Host
+}
+
+// At is a client with the same credentials for another server of the cluster, at a host and
+// port. The server's certificate is to name that host, unless the kubeconfig says a name.
+func (c *Client) At(address string) *Client {
+	other := *c
+	base := *c.base
+	base.Host = address
+	other.base = &base
+	return &other
 }
 
 // Open reads a kubeconfig. An empty context is its current one. Each request may take as
@@ -150,7 +170,7 @@ func newClient(c cluster, u user, dir string, timeout time.Duration) (*Client, e
 	case c.Insecure:
 		return nil, errors.New("insecure-skip-tls-verify is on: credentials are not sent to a server that nobody verifies")
 	case c.ProxyURL != "":
-		return nil, errors.New("proxy-url is not supported: run the audit where the API server is reached directly")
+		return nil, errors.New("proxy-url is not supported: run this where the API server is reached directly")
 	case len(u.Exec) > 0, len(u.Provider) > 0:
 		return nil, errors.New("its user gets credentials from another program, which is not run here: give a kubeconfig with a client certificate or a token (kubectl create token)")
 	case u.Username != "":
