@@ -3,12 +3,27 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"time"
 
+	"k8s.io/apiserver/pkg/server/options/encryptionconfig/controller"
 	"k8s.io/component-base/cli"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
+// reloadPoll is how often the server looks at its encryption configuration: every minute,
+// or as this variable says. Kubernetes exposes it for its own integration tests.
+const reloadPoll = "KUBE_APISERVER_RELOAD_POLL"
+
 func main() {
+	if text := os.Getenv(reloadPoll); text != "" {
+		poll, err := time.ParseDuration(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, reloadPoll+":", err)
+			os.Exit(2)
+		}
+		controller.EncryptionConfigFileChangePollDuration = poll
+	}
 	os.Exit(cli.Run(app.NewAPIServerCommand()))
 }

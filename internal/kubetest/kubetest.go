@@ -1,0 +1,207 @@
+// Package kubetest starts real kube-apiservers on a real etcd, for tests.
+package kubetest
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
+	"github.com/etcdsec/etcdsec/internal/oracle"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// token is the administrator's, at every API server of a test.
+const token = "kubetest-administrator"
+
+// Cluster is an etcd with the API servers that store in it.
+type Cluster struct {
+	Etcd       string // host:port of the client port
+	EtcdFiles  Files  // of a client of etcd
+	Servers    []*Server
+	Kubeconfig string // of the first server, as an administrator
+	// DataDir is that of etcd.
+	DataDir string
+
+	etcd    *etcdtest.Member
+	program string
+	own     Files
+}
+
+// Files are a certificate, its key and the CAs that the other side's is of.
+type Files struct{ CA, Cert, Key string }
+
+// Server is one kube-apiserver.
+type Server struct {
+	Address string // host:port
+	// EncryptionConfig is where it reads its encryption configuration; it is started without
+	// one while there is no such file.
+	EncryptionConfig string
+
+	cluster *Cluster
+	flags   []string
+	member  *etcdtest.Member
+}
+
+// Config says what is started.
+type Config struct {
+	Servers     int
+	EtcdVersion string
+	// Encryption is the file that the servers are started with; empty is none.
+	Encryption []byte
+	Flags      []string // of each server, beside the usual ones
+}
+
+// Start starts etcd and the API servers, and waits until these are ready.
+func Start(t testing.TB, config Config) *Cluster {
+	t.Helper()
+	program, err := oracle.Binary(t.Context(), "kube-apiserver", os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c := &Cluster{program: program, DataDir: filepath.Join(dir, "data")}
+	etcd, kubernetes := newCA(t, "etcd"), newCA(t, "kubernetes")
+	server := writeLeaf(t, dir, "etcd-server", etcd)
+	c.EtcdFiles, c.own = writeLeaf(t, dir, "etcd-client", etcd), writeLeaf(t, dir, "kube-apiserver", kubernetes)
+
+	ports := etcdtest.FreePorts(t, 3+config.Servers)
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	c.Etcd = at(0)
+	c.etcd = etcdtest.Run(t, etcdtest.Config{
+		Name: "etcd", Version: config.EtcdVersion, HealthURL: "http://" + at(2) + "/health",
+		Args: []string{
+			"--name=m0", "--data-dir=" + c.DataDir, "--initial-cluster=m0=http://" + at(1),
+			"--listen-client-urls=https://" + c.Etcd, "--advertise-client-urls=https://" + c.Etcd,
+			"--cert-file=" + server.Cert, "--key-file=" + server.Key, "--trusted-ca-file=" + server.CA, "--client-cert-auth",
+			"--listen-peer-urls=http://" + at(1), "--initial-advertise-peer-urls=http://" + at(1), "--listen-metrics-urls=http://" + at(2),
+		},
+	})[0]
+
+	tokens := filepath.Join(dir, "tokens.csv")
+	write(t, tokens, []byte(token+`,admin,1,"system:masters"`+"\n"))
+	for i := range config.Servers {
+		s := &Server{Address: at(3 + i), EncryptionConfig: filepath.Join(dir, fmt.Sprintf("api-%d", i), "encryption-config.yaml"), cluster: c}
+		if err := os.Mkdir(filepath.Dir(s.EncryptionConfig), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if len(config.Encryption) > 0 {
+			write(t, s.EncryptionConfig, config.Encryption)
+		}
+		s.flags = append([]string{
+			"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", ports[3+i]), "--advertise-address=10.99.0.1", "--endpoint-reconciler-type=none",
+			"--etcd-servers=https://" + c.Etcd, "--etcd-cafile=" + c.EtcdFiles.CA, "--etcd-certfile=" + c.EtcdFiles.Cert, "--etcd-keyfile=" + c.EtcdFiles.Key,
+			"--tls-cert-file=" + c.own.Cert, "--tls-private-key-file=" + c.own.Key, "--client-ca-file=" + c.own.CA,
+			"--token-auth-file=" + tokens, "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount",
+			"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + c.own.Key, "--service-account-signing-key-file=" + c.own.Key,
+			"--service-cluster-ip-range=10.96.0.0/16",
+		}, config.Flags...)
+		c.Servers = append(c.Servers, s)
+	}
+	var starting []etcdtest.Config
+	for _, s := range c.Servers {
+		starting = append(starting, s.config(t))
+	}
+	for i, member := range etcdtest.Run(t, starting...) {
+		c.Servers[i].member = member
+	}
+	c.Kubeconfig = filepath.Join(dir, "kubeconfig")
+	write(t, c.Kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+current-context: test
+contexts: [{name: test, context: {cluster: test, user: admin}}]
+clusters: [{name: test, cluster: {server: "https://%s", certificate-authority: %q}}]
+users: [{name: admin, user: {token: %s}}]
+`, c.Servers[0].Address, c.own.CA, token))
+	return c
+}
+
+// config is how the server is started with the file that is there now.
+func (s *Server) config(t testing.TB) etcdtest.Config {
+	t.Helper()
+	flags := s.flags
+	if _, err := os.Stat(s.EncryptionConfig); err == nil {
+		flags = append(flags[:len(flags):len(flags)], "--encryption-provider-config="+s.EncryptionConfig, "--encryption-provider-config-automatic-reload=true")
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(read(t, s.cluster.own.CA))
+	return etcdtest.Config{
+		Name: "kube-apiserver " + s.Address, Program: s.cluster.program, Args: flags,
+		HealthURL: "https://" + s.Address + "/readyz", HealthTLS: &tls.Config{RootCAs: pool},
+		Env: []string{"KUBE_APISERVER_RELOAD_POLL=500ms"}, // in place of a minute
+	}
+}
+
+// Kill ends the server as a crash would.
+func (s *Server) Kill() { s.member.Kill() }
+
+// Restart starts it, with the file that is there now, and waits until it is ready.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Kill()
+	s.member = etcdtest.Run(t, s.config(t))[0]
+}
+
+// Client asks the server as an administrator.
+func (s *Server) Client(t testing.TB) *kubeapi.Client {
+	t.Helper()
+	c, err := kubeapi.Open(s.cluster.Kubeconfig, "", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.At(s.Address)
+}
+
+func newCA(t testing.TB, name string) *pki.Throwaway {
+	t.Helper()
+	now := time.Now()
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func writeLeaf(t testing.TB, dir, name string, ca *pki.Throwaway) Files {
+	t.Helper()
+	leaf, err := ca.Leaf(pki.LeafTemplate{
+		CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalECPrivateKey(leaf.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := Files{CA: filepath.Join(dir, name+"-ca.crt"), Cert: filepath.Join(dir, name+".crt"), Key: filepath.Join(dir, name+".key")}
+	write(t, files.CA, ca.CertPEM())
+	write(t, files.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
+	write(t, files.Key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}))
+	return files
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,194 @@
+package rotation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
+)
+
+// Server is one API server, asked directly and not by a load balancer.
+type Server struct {
+	Name   string
+	Client *kubeapi.Client
+}
+
+// loaded is what an API server reports of its encryption configuration.
+type loaded struct {
+	hash   string // "sha256:HEX"; empty if it runs without a configuration
+	idHash string // of its identity, the same way
+}
+
+const infoMetric = "apiserver_encryption_config_controller_last_config_info{"
+
+// ask reads what a server has loaded. The metric is set at the start and at each reload
+// (k8s.io/apiserver pkg/server/options/etcd.go and encryptionconfig/controller).
+func (s Server) ask(ctx context.Context) (loaded, error) {
+	text, err := s.Client.Text(ctx, "/metrics")
+	if err != nil {
+		return loaded{}, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	var found []loaded
+	for line := range strings.Lines(text) {
+		labels, is := strings.CutPrefix(line, infoMetric)
+		if !is {
+			continue
+		}
+		labels, value, _ := strings.Cut(labels, "}")
+		if strings.TrimSpace(value) != "1" {
+			continue
+		}
+		found = append(found, loaded{hash: label(labels, "hash"), idHash: label(labels, "apiserver_id_hash")})
+	}
+	switch {
+	case len(found) > 1:
+		return loaded{}, fmt.Errorf("%s reports %d encryption configurations at once", s.Name, len(found))
+	case len(found) == 1:
+		return found[0], nil
+	case !strings.Contains(text, "apiserver_"):
+		return loaded{}, fmt.Errorf("%s: /metrics has no metric of an API server", s.Name)
+	default:
+		return loaded{}, nil
+	}
+}
+
+// label is the value of one of the labels of a metric, which here hold no quotes.
+func label(labels, name string) string {
+	for _, pair := range strings.Split(labels, ",") {
+		if value, is := strings.CutPrefix(pair, name+`="`); is {
+			return strings.TrimSuffix(value, `"`)
+		}
+	}
+	return ""
+}
+
+// ServerState is where one API server is in a rotation.
+type ServerState struct {
+	Name  string `json:"name"`
+	Hash  string `json:"hash"`  // of what it has loaded; empty if it has nothing
+	Stage Stage  `json:"stage"` // whose file that is; empty if it is of none
+	Fault string `json:"fault"` // why it is not known; empty if it is
+
+	idHash string
+}
+
+// servers asks all at once.
+func (r *Rotation) servers(ctx context.Context, p *Plan) []ServerState {
+	states := make([]ServerState, len(r.Servers))
+	var wg sync.WaitGroup
+	for i, s := range r.Servers {
+		wg.Go(func() {
+			states[i].Name = s.Name
+			has, err := s.ask(ctx)
+			if err != nil {
+				states[i].Fault = err.Error()
+				return
+			}
+			states[i].Hash, states[i].idHash, states[i].Stage = has.hash, has.idHash, p.stageOf(has.hash)
+		})
+	}
+	wg.Wait()
+	return states
+}
+
+const pollEvery = time.Second
+
+// barrier brings the file of a stage to every API server that has it not, and returns when
+// each reports to have loaded it. Nothing may come after it that needs a lagging one to follow.
+func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Wait)
+	defer cancel()
+	brought := make([]bool, len(r.Servers))
+	told := ""
+	for {
+		states := r.servers(ctx, p)
+		var lagging []string
+		for i, s := range states {
+			if s.Fault == "" && s.Hash == p.Hashes[stage] {
+				continue
+			}
+			switch {
+			case s.Fault != "":
+				lagging = append(lagging, s.Fault)
+			case s.Stage == "" && s.Hash != "":
+				return fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
+			default:
+				lagging = append(lagging, fmt.Sprintf("%s has the configuration %s", s.Name, stageName(s.Stage)))
+			}
+			if !brought[i] && p.Files[stage] != nil {
+				if err := r.Deliver(ctx, r.Servers[i], p.Files[stage]); err != nil {
+					return fmt.Errorf("bringing the configuration %q to %s: %w", stage, s.Name, err)
+				}
+				brought[i] = true
+			}
+		}
+		if len(lagging) == 0 {
+			return r.nobodyElse(ctx, states)
+		}
+		if text := strings.Join(lagging, "; "); text != told {
+			r.narrate("waiting for every API server to load the configuration %q: %s", stage, text)
+			told = text
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when it is up", r.Wait, stage, strings.Join(lagging, "; "))
+			}
+			return ctx.Err()
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+func stageName(s Stage) string {
+	if s == "" {
+		return "of nobody"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// lease is what an API server keeps in kube-system to say that it lives.
+type lease struct {
+	Metadata struct {
+		Name   string            `json:"name"`
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec struct {
+		RenewTime            time.Time `json:"renewTime"`
+		LeaseDurationSeconds int       `json:"leaseDurationSeconds"`
+	} `json:"spec"`
+}
+
+// nobodyElse fails if an API server lives that was not asked: it may write with any key. Each
+// keeps a lease (KEP-1965), whose name is the identity that its metrics hash.
+func (r *Rotation) nobodyElse(ctx context.Context, asked []ServerState) error {
+	items, err := r.Servers[0].Client.List(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver.kubernetes.io/identity=kube-apiserver")
+	if err != nil {
+		return fmt.Errorf("looking for other API servers: %w", err)
+	}
+	for _, item := range items {
+		var l lease
+		if err := json.Unmarshal(item, &l); err != nil {
+			return errors.New("looking for other API servers: a lease is not as leases are")
+		}
+		if r.Now().After(l.Spec.RenewTime.Add(time.Duration(l.Spec.LeaseDurationSeconds) * time.Second)) {
+			continue
+		}
+		sum := sha256.Sum256([]byte(l.Metadata.Name))
+		hash := "sha256:" + hex.EncodeToString(sum[:])
+		known := slices.ContainsFunc(asked, func(s ServerState) bool { return s.idHash == hash || s.idHash == "" && s.Hash == "" })
+		if !known {
+			return fmt.Errorf("there is an API server on %s that was not asked (lease kube-system/%s, renewed %s ago): add it to spec.apiServers, or if it is gone for good: kubectl -n kube-system delete lease %[2]s",
+				l.Metadata.Labels["kubernetes.io/hostname"], l.Metadata.Name, r.Now().Sub(l.Spec.RenewTime).Round(time.Second))
+		}
+	}
+	return nil
+}

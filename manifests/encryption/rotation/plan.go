@@ -1,0 +1,243 @@
+// Package rotation changes what encrypts the objects that Kubernetes stores in etcd, while
+// several API servers write, without a moment in which a stored object cannot be read.
+//
+// A rotation is a row of four configurations, made and kept before its first step: the one
+// in force, the one with the new key added as the second, the one with the new key first,
+// and the one without the old. A step goes from one to the next: it brings the file to every
+// API server, and waits until each reports that it has loaded exactly these bytes. Between
+// the third and the fourth every object is rewritten, and a census of etcd proves it.
+//
+// Which step is next is worked out anew at each start, from the file in force and from what
+// the API servers report. Nothing else is remembered that a wrong step could follow from.
+package rotation
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Stage is a configuration of a rotation.
+type Stage string
+
+// The stages, in the order in which they are put into force.
+const (
+	Before   Stage = "before"   // as it was
+	Added    Stage = "added"    // the new key can decrypt everywhere
+	Promoted Stage = "promoted" // the new key encrypts; the old one decrypts
+	Dropped  Stage = "dropped"  // the old key is gone
+)
+
+func stages() []Stage { return []Stage{Before, Added, Promoted, Dropped} }
+
+func (s Stage) next() Stage { return stages()[slices.Index(stages(), s)+1] }
+
+// Writer is what encrypts a stored object, as a census names it.
+type Writer struct {
+	Provider string `json:"provider"` // "secretbox", "aesgcm", "aescbc", "kms" or "identity"
+	Key      string `json:"key"`      // the name of the key or of the KMS provider; empty of identity
+}
+
+func (w Writer) String() string {
+	if w.Key == "" {
+		return w.Provider
+	}
+	return w.Provider + " key " + w.Key
+}
+
+// Plan is a rotation, whole before its first step.
+type Plan struct {
+	SchemaVersion int       `json:"schema_version"`
+	Created       time.Time `json:"created"`
+	To            Writer    `json:"to"`
+	From          []Writer  `json:"from"` // what the configuration before reads, the one that encrypts first; all are dropped
+	// Resources are those whose writer changes, as the configuration names them: "secrets",
+	// "deployments.apps", "*.apps", "*.*". Except are those that earlier rules take out.
+	Resources []string `json:"resources"`
+	Except    []string `json:"except"`
+	// Hashes are those of the files, "sha256:HEX", as an API server reports them.
+	Hashes map[Stage]string `json:"hashes"`
+
+	// Files are the configurations. That of Before is nil where there was none.
+	Files map[Stage][]byte `json:"-"`
+}
+
+// Hash is what an API server reports of a file (k8s.io/apiserver
+// pkg/server/options/encryptionconfig/config.go, GetEncryptionConfigHash).
+func Hash(file []byte) string {
+	sum := sha256.Sum256(file)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// stageOf is the stage of a hash; empty if it is of none.
+func (p *Plan) stageOf(hash string) Stage {
+	for _, stage := range stages() {
+		if p.Hashes[stage] == hash {
+			return stage
+		}
+	}
+	return ""
+}
+
+// ConfigName is the file that is in force, below DIR/kubernetes.
+const ConfigName = "encryption-config.yaml"
+
+const (
+	folder     = "encryption-rotation" // of a rotation that is under way
+	planName   = "plan.json"           // written last and removed first: without it there is no rotation
+	abortName  = "abort"
+	retired    = "encryption-retired" // the configurations that old snapshots need
+	maxConfig  = 1 << 20
+	secretMode = 0o600
+)
+
+// ErrNone means that no rotation is under way.
+var ErrNone = errors.New("no rotation is under way")
+
+// Begin writes a plan below DIR/kubernetes. Nothing is in force yet.
+func Begin(dir string, plan Plan) error {
+	if _, err := load(dir); !errors.Is(err, ErrNone) {
+		if err == nil {
+			err = errors.New("a rotation is under way already")
+		}
+		return err
+	}
+	at := filepath.Join(dir, folder)
+	// What is there without a plan is of a start that was interrupted, or of an end.
+	if err := durable.RemoveAll(at); err != nil {
+		return err
+	}
+	if err := durable.MakeDir(at, nil); err != nil {
+		return err
+	}
+	plan.SchemaVersion, plan.Hashes = 1, map[Stage]string{}
+	for _, stage := range stages() {
+		file := plan.Files[stage]
+		plan.Hashes[stage] = Hash(file)
+		if stage == Before && file == nil {
+			plan.Hashes[stage] = ""
+			continue
+		}
+		if err := durable.WriteFile(at, durable.File{Name: string(stage) + ".yaml", Mode: secretMode, Data: file}, nil); err != nil {
+			return err
+		}
+	}
+	data, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(at, durable.File{Name: planName, Mode: secretMode, Data: append(data, '\n')}, nil)
+}
+
+// load reads the rotation that is under way, and verifies its files.
+func load(dir string) (*Plan, error) {
+	at := filepath.Join(dir, folder)
+	data, err := durable.ReadFile(filepath.Join(at, planName), maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the rotation's plan: %w", err)
+	}
+	var p Plan
+	if err := json.Unmarshal(data, &p); err != nil || p.SchemaVersion != 1 {
+		return nil, fmt.Errorf("%s is not a plan that is known here: a newer etcdsec may have begun the rotation", filepath.Join(at, planName))
+	}
+	p.Files = map[Stage][]byte{}
+	for _, stage := range stages() {
+		if stage == Before && p.Hashes[stage] == "" {
+			continue
+		}
+		name := filepath.Join(at, string(stage)+".yaml")
+		file, err := durable.ReadFile(name, maxConfig)
+		if err != nil {
+			return nil, fmt.Errorf("reading a configuration of the rotation: %w", err)
+		}
+		if Hash(file) != p.Hashes[stage] {
+			return nil, fmt.Errorf("%s was changed since the rotation began: put it back as it was", name)
+		}
+		p.Files[stage] = file
+	}
+	return &p, nil
+}
+
+// current is the stage whose file is in force.
+func (p *Plan) current(dir string) (Stage, error) {
+	name := filepath.Join(dir, ConfigName)
+	file, err := durable.ReadFile(name, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) && p.Files[Before] == nil {
+		return Before, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the configuration in force: %w", err)
+	}
+	stage := p.stageOf(Hash(file))
+	if stage == "" {
+		return "", fmt.Errorf("%s is none of the rotation's configurations: it was changed since; put back one of %s", name, filepath.Join(dir, folder, "*.yaml"))
+	}
+	return stage, nil
+}
+
+// putInForce makes a stage the current one. No API server has it yet.
+func (p *Plan) putInForce(dir string, stage Stage) error {
+	if stage == Before && p.Files[Before] == nil {
+		return remove(filepath.Join(dir, ConfigName))
+	}
+	return durable.WriteFile(dir, durable.File{Name: ConfigName, Mode: secretMode, Data: p.Files[stage]}, nil)
+}
+
+// Abort notes that the rotation is to be taken back. Its next steps go the other way.
+func Abort(dir string) error {
+	p, err := load(dir)
+	if err != nil {
+		return err
+	}
+	stage, err := p.current(dir)
+	if err != nil {
+		return err
+	}
+	if stage == Dropped {
+		return errors.New("the old key is dropped already, and objects may be encrypted by the new one only: finish the rotation, and begin one back")
+	}
+	return durable.WriteFile(filepath.Join(dir, folder), durable.File{Name: abortName, Mode: secretMode}, nil)
+}
+
+func aborting(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, folder, abortName))
+	return err == nil
+}
+
+// end keeps the configuration with which both keys can be read, for what snapshots hold, and
+// removes the plan.
+func (p *Plan) end(dir string) error {
+	kept := filepath.Join(dir, retired)
+	if err := durable.MakeDir(kept, nil); err != nil {
+		return err
+	}
+	name := p.Created.UTC().Format("20060102T150405Z") + ".yaml"
+	if err := durable.WriteFile(kept, durable.File{Name: name, Mode: secretMode, Data: p.Files[Promoted]}, nil); err != nil {
+		return err
+	}
+	at := filepath.Join(dir, folder)
+	if err := remove(filepath.Join(at, planName)); err != nil {
+		return err
+	}
+	return remove(at)
+}
+
+// remove is durable: what comes after it must not be there while this is still.
+func remove(path string) error {
+	if err := durable.RemoveAll(path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}

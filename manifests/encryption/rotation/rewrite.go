@@ -1,0 +1,301 @@
+package rotation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
+)
+
+// collection is a resource as the API serves it.
+type collection struct {
+	name string // as an encryption configuration names it: "secrets", "deployments.apps"
+	path string // "/api/v1/secrets"
+	// base is the path below which an object's is made: "/api/v1"; plural is "secrets".
+	base, plural string
+}
+
+// object is what is asked of one: never what is in it.
+type object struct {
+	Metadata struct {
+		Namespace       string `json:"namespace"`
+		Name            string `json:"name"`
+		UID             string `json:"uid"`
+		ResourceVersion string `json:"resourceVersion"`
+	} `json:"metadata"`
+}
+
+const (
+	metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+	rewritePage  = "500"
+	mergePatch   = "application/merge-patch+json"
+)
+
+// rewrite changes nothing in every object of the plan's resources, by which an API server
+// stores it anew with the key that is first: it skips a write that changes nothing only if
+// what is stored is by the first key (k8s.io/apiserver pkg/storage/etcd3/store.go,
+// GuaranteedUpdate). The values stay with the API server: only names are listed.
+func (r *Rotation) rewrite(ctx context.Context, p *Plan) error {
+	client := r.Servers[0].Client
+	all, err := collections(ctx, client, p)
+	if err != nil {
+		return err
+	}
+	pace := newPace(r.Rate)
+	for _, c := range all {
+		done := 0
+		err := eachObject(ctx, client, c, func(o object) error {
+			if err := pace.wait(ctx); err != nil {
+				return err
+			}
+			if err := touch(ctx, client, c, o); err != nil {
+				return err
+			}
+			if done++; done%1000 == 0 {
+				r.narrate("rewriting %s: %d", c.name, done)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("rewriting %s after %d: %w", c.name, done, err)
+		}
+		if done > 0 {
+			r.narrate("rewrote %s: %d", c.name, done)
+		}
+	}
+	return nil
+}
+
+// touch writes an object as it is. One that is gone, or that somebody else has written
+// meanwhile, is done: every API server writes with the first key by then.
+func touch(ctx context.Context, client *kubeapi.Client, c collection, o object) error {
+	path := c.base
+	if o.Metadata.Namespace != "" {
+		path += "/namespaces/" + url.PathEscape(o.Metadata.Namespace)
+	}
+	path += "/" + c.plural + "/" + url.PathEscape(o.Metadata.Name)
+	change, err := json.Marshal(map[string]any{"metadata": map[string]string{"uid": o.Metadata.UID, "resourceVersion": o.Metadata.ResourceVersion}})
+	if err != nil {
+		return err
+	}
+	err = client.Send(ctx, http.MethodPatch, path, mergePatch, change, nil)
+	if kubeapi.IsStatus(err, http.StatusNotFound, http.StatusConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(o.Metadata.Namespace+"/"+o.Metadata.Name, "/"), err)
+	}
+	return nil
+}
+
+// eachObject lists a collection page by page. Where the list has become too old to go on
+// with, it begins anew, as kubectl does.
+func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(object) error) error {
+	const restarts = 5
+	next := ""
+	for begun := 0; begun < restarts; {
+		query := url.Values{"limit": {rewritePage}}
+		if next != "" {
+			query.Set("continue", next)
+		}
+		var page struct {
+			Metadata struct {
+				Continue string `json:"continue"`
+			} `json:"metadata"`
+			Items []object `json:"items"`
+		}
+		err := client.Get(ctx, c.path, query, metadataOnly, &page)
+		if kubeapi.IsStatus(err, http.StatusGone) {
+			begun, next = begun+1, ""
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range page.Items {
+			if err := visit(o); err != nil {
+				return err
+			}
+		}
+		if next = page.Metadata.Continue; next == "" {
+			return nil
+		}
+	}
+	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
+}
+
+// collections are the resources of the plan as the API serves them now. A name that nothing
+// serves has no objects that an API server could rewrite; the census tells if etcd has some.
+func collections(ctx context.Context, client *kubeapi.Client, p *Plan) ([]collection, error) {
+	served, err := discover(ctx, client)
+	if err != nil {
+		return nil, fmt.Errorf("asking which resources there are: %w", err)
+	}
+	var all []collection
+	for _, c := range served {
+		if p.Covers(c.name) {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// Covers says whether the rotation changes what encrypts a resource, such as "secrets" or
+// "deployments.apps".
+func (p *Plan) Covers(resource string) bool {
+	matches := func(rule string) bool { return ruleCovers(rule, resource) }
+	return slices.ContainsFunc(p.Resources, matches) && !slices.ContainsFunc(p.Except, matches)
+}
+
+// ruleCovers knows the wildcards of an encryption configuration: "*.*" is everything, "*.apps"
+// a group, "*." the group without a name.
+func ruleCovers(rule, resource string) bool {
+	_, group, _ := strings.Cut(resource, ".")
+	of, isWildcard := strings.CutPrefix(rule, "*.")
+	switch {
+	case rule == "*.*":
+		return true
+	case isWildcard:
+		return of == group
+	default:
+		return strings.TrimSuffix(rule, ".") == resource
+	}
+}
+
+// discover lists what can be listed and patched, each resource once, in the version that its
+// group prefers. What aggregated API servers serve is stored elsewhere, and is left out.
+func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error) {
+	var groups struct {
+		Groups []struct {
+			Name      string `json:"name"`
+			Preferred struct {
+				GroupVersion string `json:"groupVersion"`
+			} `json:"preferredVersion"`
+			Versions []struct {
+				GroupVersion string `json:"groupVersion"`
+			} `json:"versions"`
+		} `json:"groups"`
+	}
+	if err := client.Get(ctx, "/apis", nil, "application/json", &groups); err != nil {
+		return nil, err
+	}
+	remote, err := aggregated(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	all, err := resourcesOf(ctx, client, "/api/v1", "")
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups.Groups {
+		// A resource may be in another version than the preferred one alone.
+		versions := []string{g.Preferred.GroupVersion}
+		for _, v := range g.Versions {
+			if !slices.Contains(versions, v.GroupVersion) {
+				versions = append(versions, v.GroupVersion)
+			}
+		}
+		for _, v := range versions {
+			if slices.Contains(remote, v) {
+				continue
+			}
+			found, err := resourcesOf(ctx, client, "/apis/"+v, g.Name)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range found {
+				if !slices.ContainsFunc(all, func(known collection) bool { return known.name == c.name }) {
+					all = append(all, c)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// aggregated are the versions, as "group/version", that another server than this one serves.
+func aggregated(ctx context.Context, client *kubeapi.Client) ([]string, error) {
+	items, err := client.List(ctx, "/apis/apiregistration.k8s.io/v1/apiservices", "")
+	if err != nil {
+		return nil, err
+	}
+	var remote []string
+	for _, item := range items {
+		var service struct {
+			Spec struct {
+				Group   string          `json:"group"`
+				Version string          `json:"version"`
+				Service json.RawMessage `json:"service"`
+			} `json:"spec"`
+		}
+		if err := json.Unmarshal(item, &service); err != nil {
+			return nil, errors.New("an APIService is not as they are")
+		}
+		if len(service.Spec.Service) > 0 && string(service.Spec.Service) != "null" {
+			remote = append(remote, service.Spec.Group+"/"+service.Spec.Version)
+		}
+	}
+	return remote, nil
+}
+
+func resourcesOf(ctx context.Context, client *kubeapi.Client, base, group string) ([]collection, error) {
+	var list struct {
+		Resources []struct {
+			Name  string   `json:"name"`
+			Verbs []string `json:"verbs"`
+		} `json:"resources"`
+	}
+	if err := client.Get(ctx, base, nil, "application/json", &list); err != nil {
+		return nil, err
+	}
+	var found []collection
+	for _, resource := range list.Resources {
+		if strings.Contains(resource.Name, "/") || !slices.Contains(resource.Verbs, "list") || !slices.Contains(resource.Verbs, "patch") {
+			continue
+		}
+		name := resource.Name
+		if group != "" {
+			name += "." + group
+		}
+		found = append(found, collection{name: name, path: base + "/" + resource.Name, base: base, plural: resource.Name})
+	}
+	return found, nil
+}
+
+// pace lets as many through in a second as it is told.
+type pace struct {
+	every time.Duration
+	next  time.Time
+}
+
+func newPace(rate float64) *pace {
+	if rate <= 0 {
+		return &pace{}
+	}
+	return &pace{every: time.Duration(float64(time.Second) / rate)}
+}
+
+func (p *pace) wait(ctx context.Context) error {
+	now := time.Now() //nolint:forbidigo // it measures how long something takes
+	if p.next.Before(now) {
+		p.next = now
+	}
+	wait := p.next.Sub(now)
+	p.next = p.next.Add(p.every)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
+}

@@ -1,0 +1,254 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Rotation is what the steps of a rotation are made with.
+type Rotation struct {
+	Dir     string // DIR/kubernetes
+	Servers []Server
+	// Deliver brings a configuration to where the server reads it. It replaces the file as a whole.
+	Deliver func(ctx context.Context, s Server, file []byte) error
+	// Census counts the stored objects of the plan's resources by what encrypts them.
+	Census func(ctx context.Context, p *Plan) ([]Count, error)
+	// Snapshots names the snapshots that still need one of the writers; nil if nobody said
+	// where they are.
+	Snapshots func(ctx context.Context, writers []Writer) ([]string, error)
+
+	Wait    time.Duration // for the API servers to load a file
+	Rate    float64       // objects rewritten in a second, at most
+	Now     func() time.Time
+	Narrate func(format string, args ...any)
+}
+
+// Count is how many objects of a resource one writer encrypted.
+type Count struct {
+	Resource string `json:"resource"`
+	Writer   Writer `json:"writer"`
+	Objects  int64  `json:"objects"`
+}
+
+func (r *Rotation) narrate(format string, args ...any) {
+	if r.Narrate != nil {
+		r.Narrate(format, args...)
+	}
+}
+
+// file is where the configuration of a stage is kept.
+func (r *Rotation) file(stage Stage) string {
+	return filepath.Join(r.Dir, folder, string(stage)+".yaml")
+}
+
+// State is how far a rotation is.
+type State struct {
+	Plan     *Plan         `json:"plan"`
+	Stage    Stage         `json:"stage"` // of the file that is in force
+	Aborting bool          `json:"aborting"`
+	Servers  []ServerState `json:"servers"`
+	Next     string        `json:"next"` // what the next step does
+}
+
+// Status says how far the rotation is. It changes nothing; ErrNone if there is none.
+func (r *Rotation) Status(ctx context.Context) (State, error) {
+	p, err := load(r.Dir)
+	if err != nil {
+		return State{}, err
+	}
+	stage, err := p.current(r.Dir)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Plan: p, Stage: stage, Aborting: aborting(r.Dir), Servers: r.servers(ctx, p)}
+	s.Next = p.nextStep(stage, s.Aborting)
+	return s, nil
+}
+
+func (p *Plan) nextStep(stage Stage, aborting bool) string {
+	switch {
+	case aborting && stage == Promoted:
+		return fmt.Sprintf("let %s encrypt again on every API server", p.old())
+	case aborting && stage == Added:
+		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and take it away", p.To)
+	case aborting:
+		return "end the rotation as it began"
+	case stage == Before:
+		return fmt.Sprintf("let every API server decrypt with %s", p.To)
+	case stage == Added:
+		return fmt.Sprintf("let %s encrypt on every API server", p.To)
+	case stage == Promoted:
+		return fmt.Sprintf("rewrite every object, prove that none is left of %s, and drop it", p.old())
+	default:
+		return "prove that every object can be read, and end the rotation"
+	}
+}
+
+// old is what encrypts before the rotation.
+func (p *Plan) old() string {
+	if len(p.From) == 0 {
+		return "plaintext"
+	}
+	return p.From[0].String()
+}
+
+// Step takes the rotation one stage on, or back when it is aborted. done is true when the
+// rotation has ended. After an error or a crash the next call goes on where this one was.
+func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
+	release, err := durable.Lock(r.Dir)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	p, err := load(r.Dir)
+	if err != nil {
+		return false, err
+	}
+	stage, err := p.current(r.Dir)
+	if err != nil {
+		return false, err
+	}
+	if len(r.Servers) == 0 {
+		return false, errors.New("no API server is named, and each must follow")
+	}
+	// Whatever was in force before, it is in force everywhere before the next is.
+	if err := r.barrier(ctx, p, stage); err != nil {
+		return false, err
+	}
+	if aborting(r.Dir) {
+		return r.stepBack(ctx, p, stage)
+	}
+	switch stage {
+	case Before:
+		if err := r.readable(ctx, p); err != nil {
+			return false, err
+		}
+	case Promoted:
+		if err := r.rewritten(ctx, p, Promoted, p.To); err != nil {
+			return false, err
+		}
+		if err := r.noSnapshotNeeds(ctx, p.From); err != nil {
+			return false, err
+		}
+	case Dropped:
+		if err := r.prove(ctx, p, p.To); err != nil {
+			return false, err
+		}
+		return true, p.end(r.Dir)
+	}
+	return false, r.advance(ctx, p, stage.next())
+}
+
+func (r *Rotation) stepBack(ctx context.Context, p *Plan, stage Stage) (done bool, err error) {
+	switch stage {
+	case Promoted:
+		return false, r.advance(ctx, p, Added)
+	case Added:
+		if len(p.From) == 0 {
+			return false, errors.New("the plan does not say what encrypted before")
+		}
+		if err := r.rewritten(ctx, p, Added, p.From...); err != nil {
+			return false, err
+		}
+		if err := r.noSnapshotNeeds(ctx, []Writer{p.To}); err != nil {
+			return false, err
+		}
+		return false, r.advance(ctx, p, Before)
+	default:
+		return true, p.end(r.Dir)
+	}
+}
+
+// advance puts a stage in force here, and then everywhere.
+func (r *Rotation) advance(ctx context.Context, p *Plan, stage Stage) error {
+	if err := p.putInForce(r.Dir, stage); err != nil {
+		return err
+	}
+	r.narrate("in force now: the configuration %q", stage)
+	return r.barrier(ctx, p, stage)
+}
+
+// rewritten returns when every object is encrypted by one of the writers, and the API servers
+// have still loaded the stage after that was seen: one that went back meanwhile may have
+// written with another key.
+func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers ...Writer) error {
+	left, err := r.left(ctx, p, writers...)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		if err := r.rewrite(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := r.prove(ctx, p, writers...); err != nil {
+		return err
+	}
+	for _, s := range r.servers(ctx, p) {
+		if s.Fault != "" {
+			return fmt.Errorf("after the rewriting: %s", s.Fault)
+		}
+		if s.Stage != stage {
+			return fmt.Errorf("%s has gone to the configuration %s while objects were rewritten", s.Name, stageName(s.Stage))
+		}
+	}
+	return nil
+}
+
+// left are the counts of other writers than those.
+func (r *Rotation) left(ctx context.Context, p *Plan, writers ...Writer) ([]Count, error) {
+	counts, err := r.Census(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("taking the census: %w", err)
+	}
+	var left []Count
+	for _, c := range counts {
+		if !slices.Contains(writers, c.Writer) && c.Objects > 0 {
+			left = append(left, c)
+		}
+	}
+	return left, nil
+}
+
+// readable fails if an object is stored that none of the keys in force decrypts: it cannot be
+// rewritten, and is not to be forgotten with the rotation.
+func (r *Rotation) readable(ctx context.Context, p *Plan) error {
+	left, err := r.left(ctx, p, append(slices.Clone(p.From), p.To)...)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return fmt.Errorf("%d %s are stored by %s, which the configuration in force does not read: put that key back, or delete the objects, before a rotation begins", left[0].Objects, left[0].Resource, left[0].Writer)
+}
+
+// prove fails if an object is left that none of the writers encrypted.
+func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...Writer) error {
+	left, err := r.left(ctx, p, writers...)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	var objects int64
+	for _, c := range left {
+		objects += c.Objects
+	}
+	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s: nothing is dropped; run this again", objects, left[0].Objects, left[0].Resource, left[0].Writer)
+}
+
+func (r *Rotation) noSnapshotNeeds(ctx context.Context, writers []Writer) error {
+	if r.Snapshots == nil {
+		return nil
+	}
+	needing, err := r.Snapshots(ctx, writers)
+	if err != nil {
+		return fmt.Errorf("looking at the snapshots: %w", err)
+	}
+	if len(needing) > 0 {
+		return fmt.Errorf("%d snapshots need the old key, the first is %s: keep the key until they have expired", len(needing), needing[0])
+	}
+	return nil
+}
