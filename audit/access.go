@@ -7,11 +7,13 @@ import (
 
 // Messages and codes with which etcd refuses a caller (api/v3rpc/rpctypes/error.go).
 const (
-	invalidArgument = 3
-	unauthenticated = 16
+	invalidArgument   = 3
+	permissionRefused = 7
+	unauthenticated   = 16
 
-	userEmpty    = "etcdserver: user name is empty"
-	invalidToken = "etcdserver: invalid auth token" //nolint:gosec // an error message
+	userEmpty        = "etcdserver: user name is empty"
+	invalidToken     = "etcdserver: invalid auth token" //nolint:gosec // an error message
+	permissionDenied = "etcdserver: permission denied"
 )
 
 // RefusesToken says whether etcd's authentication, being on, refused the call's token.
@@ -22,6 +24,12 @@ func (r RPC) RefusesToken() bool {
 // HasNoUser says whether etcd's authentication, being on, saw no user behind the call.
 func (r RPC) HasNoUser() bool {
 	return r.State == Answered && r.Code == invalidArgument && r.Message == userEmpty
+}
+
+// DeniesPermission says whether etcd's authentication, being on, found that the user behind the
+// call may not do that: where it is off, everything is permitted (server/auth/store.go, isOpPermitted).
+func (r RPC) DeniesPermission() bool {
+	return r.State == Answered && r.Code == permissionRefused && r.Message == permissionDenied
 }
 
 // refusingAnyToken are the branches that refuse a token they never gave out whether
@@ -39,7 +47,7 @@ func (t *Target) tokenTells() bool {
 func (t *Target) Authentication() (on, known bool, seen string) {
 	for _, call := range t.RPCs {
 		switch {
-		case call.RefusesToken() && t.tokenTells(), call.HasNoUser():
+		case call.RefusesToken() && t.tokenTells(), call.HasNoUser(), call.DeniesPermission():
 			return true, true, call.Method + " " + string(call.Access) + " got " + call.Message
 		case call.Method == BadTokenRangeRPC && call.State == Answered && call.Code == 0:
 			return false, true, call.Method + " " + string(call.Access) + " is answered"

@@ -54,6 +54,23 @@ func (t *Target) Handshake(presented Identity) Handshake {
 	return Handshake{Presented: presented}
 }
 
+// Agreed is the handshake with an identity that tells whom the port lets in. It is the one
+// without a limit, unless that was refused before a version was agreed, and so for no reason of
+// the caller's: a server whose key TLS 1.3 does not know (P-224, say: crypto/tls/auth.go,
+// signatureSchemesForCertificate) turns it away, and lets the same caller in over TLS 1.2.
+func (t *Target) Agreed(presented Identity) Handshake {
+	found := t.Handshake(presented)
+	if found.State != Refused || found.Version != 0 {
+		return found
+	}
+	for _, h := range t.Handshakes {
+		if h.Presented == presented && h.Version != 0 {
+			return h
+		}
+	}
+	return found
+}
+
 // HandshakeUpTo finds the handshake that offered no version above highest.
 func (t *Target) HandshakeUpTo(highest uint16) Handshake {
 	for _, h := range t.Handshakes {
@@ -67,7 +84,7 @@ func (t *Target) HandshakeUpTo(highest uint16) Handshake {
 // OverTLS judges a target that speaks TLS, by the handshake without a certificate. It skips
 // a target that speaks plaintext only, and cannot tell where neither was seen.
 func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
-	h := t.Handshake(NoCertificate)
+	h := t.Agreed(NoCertificate)
 	switch {
 	case h.SpokeTLS:
 		return judge(h)
@@ -84,11 +101,14 @@ func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
 // it was let in, Pass if it was refused. A connection that was closed without a word counts
 // as a refusal only if the given certificate was let in on the same port.
 func (t *Target) Admits(presented Identity) Outcome {
-	h := t.Handshake(presented)
+	h := t.Agreed(presented)
 	switch h.State {
 	case Answered:
 		return Outcome{Verdict: Fail}
 	case Refused:
+		if h.Version == 0 {
+			return CouldNotTell(string(presented) + ": " + h.Reason + ", before a version of TLS was agreed, so not for whom it is")
+		}
 		return Passed(string(presented) + " is refused: " + h.Reason)
 	case Closed:
 		if presented != GivenCertificate && t.Handshake(GivenCertificate).State == Answered {

@@ -46,7 +46,7 @@ func runAuthDisabled(t *audit.Target) audit.Outcome {
 		}
 	}
 	for _, client := range t.Of(audit.Client) {
-		h := client.Handshake(audit.NoCertificate)
+		h := client.Agreed(audit.NoCertificate)
 		switch {
 		case readByAnybody(client):
 			add("no-certificate", "authentication is off, and %s asks for no certificate: whoever reaches it is root", client.Address)
@@ -79,7 +79,7 @@ func readByAnybody(t *audit.Target) bool {
 		if t.RPC(access, audit.GatewayRange).State == audit.Answered && t.RPC(access, audit.GatewayRange).Code == 0 {
 			return true
 		}
-		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Handshake(audit.NoCertificate).State == audit.Answered
+		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Agreed(audit.NoCertificate).State == audit.Answered
 		if open && !t.HTTPOnly(access) {
 			return true
 		}
@@ -89,7 +89,7 @@ func readByAnybody(t *audit.Target) bool {
 
 // sharesName says whether a listener trusts a CA that has the raw subject of one of some.
 func sharesName(t *audit.Target, cas [][]byte) bool {
-	return slices.ContainsFunc(t.Handshake(audit.NoCertificate).AcceptableCAs, func(ca []byte) bool {
+	return slices.ContainsFunc(t.Agreed(audit.NoCertificate).AcceptableCAs, func(ca []byte) bool {
 		return slices.ContainsFunc(cas, func(own []byte) bool { return bytes.Equal(own, ca) })
 	})
 }

@@ -30,7 +30,7 @@ func authentication(cluster *audit.Target) (on bool, seen, missing string) {
 
 // whyNot says why nobody was let in to ask, and what would help; seen says it where somebody was.
 func whyNot(t *audit.Target, seen string) string {
-	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case t.Unreached() != "":
 		return t.Unreached()

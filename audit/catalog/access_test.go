@@ -54,6 +54,8 @@ func accessFixtures(t *testing.T) []fixture {
 			answer(call, code, message)
 		})
 	}
+	// Of 3.4 an unknown token tells nothing: it is refused with authentication and without.
+	v34 := func(client *audit.Target) { client.Version = "3.4.45" }
 	var all []fixture
 	for _, check := range []string{"auth-root-role", "auth-overbroad-role", "auth-cn-unmapped", "auth-unauthenticated-rpc"} {
 		all = append(all,
@@ -94,6 +96,10 @@ func accessFixtures(t *testing.T) []fixture {
 				h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
 			})},
 		fixture{check: "auth-disabled", name: "silent", target: mute, verdict: audit.Unknown},
+
+		fixture{check: "auth-disabled", name: "3.4, all is read", target: on(0, "", v34), verdict: audit.Unknown, evidence: "whether its authentication is on or off"},
+		fixture{check: "auth-disabled", name: "3.4, denied", target: on(7, denied, v34), verdict: audit.Pass, evidence: "permission denied"},
+		fixture{check: "auth-root-role", name: "3.4, denied", target: on(7, denied, v34), verdict: audit.Pass, evidence: "not root"},
 
 		fixture{check: "auth-root-role", name: "root", target: on(0, "", named("root")), verdict: audit.Fail, codes: []string{"root"}},
 		fixture{check: "auth-root-role", name: "reads all", target: on(0, "", nil), verdict: audit.Skip, evidence: "look alike"},

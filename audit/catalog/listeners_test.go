@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -21,7 +22,27 @@ func listenerFixtures(t *testing.T) []fixture {
 		}, more...)
 		return target
 	}
+	// A server without a key for TLS 1.3 turns everybody away there, whatever they present; what
+	// it does over TLS 1.2 counts, if anything.
+	keyless := audit.Attempt{State: audit.Refused, Reason: `TLS alert "handshake failure"`}
+	without13 := func(kind audit.Kind, in12 audit.Handshake) *audit.Target {
+		return changed(t, kind, func(target *audit.Target) {
+			in12.Presented, in12.MaxVersion, in12.SpokeTLS = audit.NoCertificate, tls.VersionTLS12, true
+			target.Handshakes = []audit.Handshake{
+				{Attempt: keyless, Presented: audit.NoCertificate, SpokeTLS: true}, in12,
+				{Attempt: keyless, Presented: audit.GivenCertificate, SpokeTLS: true},
+			}
+		})
+	}
+	letIn := audit.Handshake{Attempt: answered, Version: tls.VersionTLS12}
+	turnedAway := audit.Handshake{Attempt: alert, Version: tls.VersionTLS12, CertificateRequested: true}
 	return []fixture{
+		{check: "client-cert-required", name: "let in over TLS 1.2", target: without13(audit.Client, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "client-cert-required", name: "turned away over TLS 1.2", target: without13(audit.Client, turnedAway), verdict: audit.Pass},
+		{check: "client-cert-required", name: "no version agreed", target: without13(audit.Client, audit.Handshake{Attempt: keyless}), verdict: audit.Unknown, evidence: "before a version"},
+		{check: "client-anonymous-read", name: "let in over TLS 1.2", target: without13(audit.Client, letIn), verdict: audit.Unknown},
+		{check: "peer-cert-required", name: "let in over TLS 1.2", target: without13(audit.Peer, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
+		{check: "peer-accepts-client-cert", name: "no version agreed", target: without13(audit.Peer, turnedAway), verdict: audit.Unknown, evidence: "before a version"},
 		{check: "member-url-plaintext", name: "HTTP only", target: httpOnly(), verdict: audit.Skip, evidence: "HTTP only"},
 		{check: "client-plaintext", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "wants TLS"},
 		{check: "client-plaintext", name: "HTTP and gRPC", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c", "http1"}},
@@ -91,7 +112,7 @@ func presentedFixtures(t *testing.T) []fixture {
 	with := func(kind audit.Kind, presented audit.Identity, attempts ...audit.Attempt) *audit.Target {
 		return changed(t, kind, func(target *audit.Target) {
 			for _, attempt := range attempts {
-				target.Handshakes = append(target.Handshakes, audit.Handshake{Attempt: attempt, Presented: presented, SpokeTLS: true, CertificateRequested: true})
+				target.Handshakes = append(target.Handshakes, audit.Handshake{Attempt: attempt, Presented: presented, SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true})
 			}
 		})
 	}

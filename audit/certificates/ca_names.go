@@ -23,7 +23,7 @@ type trust struct {
 
 // trustOf reads the trust of a listener. One that speaks plaintext only asks for nothing.
 func trustOf(t *audit.Target) trust {
-	h := t.Handshake(audit.NoCertificate)
+	h := t.Agreed(audit.NoCertificate)
 	switch {
 	case h.CertificateRequested:
 		return trust{listener: t, asks: true, names: slices.SortedFunc(slices.Values(h.AcceptableCAs), bytes.Compare)}

@@ -35,7 +35,7 @@ func CertChain() audit.Check {
 
 func chainOf(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
 	findings := disorder(chain)
-	names := t.Handshake(audit.NoCertificate).AcceptableCAs
+	names := t.Agreed(audit.NoCertificate).AcceptableCAs
 	trusted := "" // by whom
 	switch {
 	case t.Kind != audit.Peer && t.Roots != nil:

@@ -88,7 +88,7 @@ func has(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
 // presentsItself says whether the member shows the served leaf to others as a client. A peer
 // does, unless no certificates are asked for between peers or it was given another one.
 func presentsItself(t *audit.Target) bool {
-	return t.Kind == audit.Peer && t.Handshake(audit.NoCertificate).CertificateRequested &&
+	return t.Kind == audit.Peer && t.Agreed(audit.NoCertificate).CertificateRequested &&
 		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
 }
 

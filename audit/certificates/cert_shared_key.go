@@ -72,7 +72,7 @@ func unseen(t *audit.Target) string {
 	if reason := t.Unreached(); reason != "" {
 		return reason
 	}
-	return noCertificate(t.Handshake(audit.NoCertificate))
+	return noCertificate(t.Agreed(audit.NoCertificate))
 }
 
 // sharedKeys compares every port with the ones before it. A doubt is a key of two ports of

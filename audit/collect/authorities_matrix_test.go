@@ -1,14 +1,11 @@
 package collect_test
 
 import (
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -113,75 +110,4 @@ func TestUniqueCA(t *testing.T) {
 			"cert-shared-key": "unknown may be one member's",
 		})
 	})
-}
-
-// Two members of each release, of which the second was left with the old CA in its trust.
-// What the second one serves is changed while it runs.
-func TestClusterCertificates(t *testing.T) {
-	for _, version := range etcdtest.Versions() {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			first, second := startTwo(t, version)
-			endpoints := append(first.endpoints(0)[:2], second.endpoints(0)[:2]...)
-			firstKey := second.given.PrivateKey.(*ecdsa.PrivateKey) // given to the second as a key of the first
-			sameName, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "clients", NotBefore: first.now.Add(-day), NotAfter: first.now.Add(90 * day)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			peerKey := second.peerKey(t)
-			for _, c := range []struct {
-				name string
-				leaf tls.Certificate
-				want map[string]string
-			}{
-				{"keys of their own", newLeaf(t, first.clientCA, named(pki.LeafTemplate{})), nil},
-				{"the key of the other member", newLeaf(t, first.clientCA, named(pki.LeafTemplate{Key: firstKey})), map[string]string{"cert-shared-key": "fail members: "}},
-				{"the key of its peer port", newLeaf(t, first.clientCA, named(pki.LeafTemplate{Key: peerKey})), map[string]string{"cert-shared-key": "fail ports: "}},
-				{"of another CA of the same name", newLeaf(t, sameName, named(pki.LeafTemplate{})), map[string]string{"ca-name-collision": "fail keys: "}},
-			} {
-				t.Run(c.name, func(t *testing.T) {
-					second.writeChain(t, "server", c.leaf)
-					want := merged(map[string]string{
-						"cert-shared-key": "pass ", "ca-name-collision": "pass ", "ca-stale": "fail client,client-differs: ", "ca-unique": "skip --apiserver",
-					}, c.want)
-					expect(t, auditCluster(t, endpoints, first.credentials()), want)
-				})
-			}
-		})
-	}
-}
-
-// startTwo starts two members of one cluster. The first serves the key of second.given.
-func startTwo(t *testing.T, version string) (first, second *site) {
-	t.Helper()
-	first, second = newSite(t), newSite(t)
-	second.clientCA, second.peerCA = first.clientCA, first.peerCA
-	old := newCA(t, "clients of before", first.now)
-	second.write(t, "ca.crt", append(first.clientCA.CertPEM(), old.CertPEM()...))
-	second.write(t, "peer-ca.crt", first.peerCA.CertPEM())
-	first.serveGood(t)
-	second.serveGood(t)
-	first.writeChain(t, "server", newLeaf(t, first.clientCA, named(pki.LeafTemplate{Key: second.given.PrivateKey.(*ecdsa.PrivateKey)})))
-	var configs []etcdtest.Config
-	for i, s := range []*site{first, second} {
-		configs = append(configs, etcdtest.Config{
-			Name: fmt.Sprintf("m%d", i), Version: version, HealthURL: "http://" + s.metrics + "/health",
-			Args: flags(s.clientMTLS(), s.peerMTLS(), fmt.Sprintf("--name=m%d", i), "--data-dir="+filepath.Join(s.dir, "data"),
-				"--listen-metrics-urls=http://"+s.metrics, fmt.Sprintf("--initial-cluster=m0=https://%s,m1=https://%s", first.peer, second.peer)),
-		})
-	}
-	etcdtest.Run(t, configs...)
-	first.waitServing(t)
-	second.waitServing(t)
-	return first, second
-}
-
-// peerKey is the private key of the peer port.
-func (s *site) peerKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(s.path("peer.crt"), s.path("peer.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair.PrivateKey.(*ecdsa.PrivateKey)
 }

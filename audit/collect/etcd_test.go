@@ -28,6 +28,7 @@ type site struct {
 	clientCA, peerCA      *pki.Throwaway
 	client, peer, metrics string // host:port
 	http                  string // of a listener for HTTP alone
+	relay                 string // of what stands before a slow member
 	now                   time.Time
 	given                 tls.Certificate // a client of clientCA
 }
@@ -40,13 +41,26 @@ func newSite(tb testing.TB) *site {
 	s.http = address(ports[3])
 	s.clientCA, s.peerCA = newCA(tb, "clients", s.now), newCA(tb, "peers", s.now)
 	s.given = newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+	s.writeFiles(tb)
+	return s
+}
+
+// beside is another member of the same cluster, with keys of its own.
+func (s *site) beside(tb testing.TB) *site {
+	tb.Helper()
+	other := newSite(tb)
+	other.clientCA, other.peerCA, other.given, other.now = s.clientCA, s.peerCA, s.given, s.now
+	other.writeFiles(tb)
+	return other
+}
+
+func (s *site) writeFiles(tb testing.TB) {
+	tb.Helper()
 	s.write(tb, "ca.crt", s.clientCA.CertPEM())
 	s.write(tb, "peer-ca.crt", s.peerCA.CertPEM())
-	s.writePair(tb, "server", s.given) // replaced below; a name is taken by each flag
 	s.serve(tb, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	s.writePair(tb, "peer", newLeaf(tb, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
 	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"m0.example.internal"}}))
-	return s
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -267,10 +267,9 @@ func connectionsOf(t *audit.Target, given tls.Certificate, foreign tls.Certifica
 	h2, either := []string{"h2"}, []string{"h2", "http/1.1"}
 	for _, h := range t.Handshakes {
 		config := with(either, foreign)
-		switch h.Presented {
-		case audit.NoCertificate:
+		if h.Presented == audit.NoCertificate {
 			config = with(either)
-		case audit.GivenCertificate:
+		} else if h.Presented == audit.GivenCertificate {
 			config = with(either, given)
 		}
 		config.MinVersion, config.MaxVersion = h.MinVersion, h.MaxVersion

@@ -90,7 +90,7 @@ func (e trustError) Unwrap() error { return e.cause }
 func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
 	return &tls.Config{
 		MinVersion: max(c.minVersion, tls.VersionTLS10),
-		MaxVersion: c.maxVersion,
+		MaxVersion: cmp.Or(c.maxVersion, p.highest),
 		NextProtos: c.alpn,
 		ServerName: p.host(),
 		// The server is judged, not trusted: an expired or foreign one must be seen too.

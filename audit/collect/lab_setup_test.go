@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -31,14 +30,16 @@ type setup struct {
 	metrics   string // "" plaintext on the loopback address, tls
 	pprof     string // "" off, flag, debug-log
 	tls       string // "" etcd's defaults, 1.2, 1.3, aead
-	cert      string // "" good, expired, due, misnamed
+	cert      string // "" good, expired, due, misnamed, or the name of a certificateFault
 	split     string // "" one listener, http, https: --listen-client-http-urls
 	gateway   bool
 	v2        bool
-	rbac      bool   // authentication on; the auditor's user has no role
+	rbac      string // "" authentication off; on, with whose certificate is given (lab_access_test.go)
+	slow      bool   // audited over a relay that answers late
 	whitelist bool   // --host-whitelist and --cors
 	anonymous bool   // audited without credentials
-	given     string // the auditor\'s certificate: "" of the client CA without SANs, elsewhere, peer-ca
+	quota     string // of the database, in bytes; "" is etcd's own, 2 GiB
+	given     string // the auditor's certificate: "" of the client CA without SANs, elsewhere, peer-ca
 	want13    bool   // audited with TLS 1.3 as the minimum
 }
 
@@ -46,7 +47,7 @@ func (s setup) String() string {
 	var parts []string
 	for _, dimension := range []struct{ name, value string }{
 		{"client", s.client}, {"crl", s.crl}, {"peer", s.peer}, {"metrics", s.metrics}, {"pprof", s.pprof},
-		{"tls", s.tls}, {"cert", s.cert}, {"split", s.split}, {"given", s.given},
+		{"tls", s.tls}, {"cert", s.cert}, {"split", s.split}, {"rbac", s.rbac}, {"quota", s.quota}, {"given", s.given},
 	} {
 		if dimension.value != "" {
 			parts = append(parts, dimension.name+"="+dimension.value)
@@ -55,7 +56,7 @@ func (s setup) String() string {
 	for _, dimension := range []struct {
 		name string
 		on   bool
-	}{{"gateway", s.gateway}, {"v2", s.v2}, {"rbac", s.rbac}, {"whitelist", s.whitelist}, {"anonymous", s.anonymous}, {"want13", s.want13}} {
+	}{{"gateway", s.gateway}, {"v2", s.v2}, {"slow", s.slow}, {"whitelist", s.whitelist}, {"anonymous", s.anonymous}, {"want13", s.want13}} {
 		if dimension.on {
 			parts = append(parts, dimension.name)
 		}
@@ -66,94 +67,70 @@ func (s setup) String() string {
 	return s.version + "/" + strings.Join(parts, ",")
 }
 
-// laboratory is every configuration that is started: each dimension alone in every version,
-// and the combinations in which one setting hides, or undoes, another.
-func laboratory(versions []string) []setup {
-	alone := []setup{
-		{}, {anonymous: true},
-		{client: "plain"}, {client: "both"}, {client: "tls"}, {client: "trusted-only"}, {client: "system-roots"}, {client: "auto-tls"},
-		{crl: "der"}, {crl: "pem"}, {crl: "expired"}, {crl: "foreign"},
-		{peer: "plain"}, {peer: "shared-ca"}, {peer: "shared-ca-cn"}, {peer: "shared-ca-hostname"}, {peer: "trusted-only"}, {peer: "auto-tls"}, {peer: "skip-san"},
-		{metrics: "tls"},
-		{pprof: "flag"}, {pprof: "debug-log"},
-		{tls: "1.2"}, {tls: "1.3"}, {tls: "aead"},
-		{cert: "expired"}, {cert: "due"}, {cert: "misnamed"},
-		{split: "http"}, {split: "https"},
-		{gateway: true}, {gateway: true, rbac: true},
-		{client: "plain", whitelist: true},
-	}
-	together := []setup{
-		{client: "plain", peer: "plain", anonymous: true, pprof: "flag", gateway: true},
-		{client: "both", peer: "shared-ca", pprof: "debug-log"},
-		{client: "tls", tls: "1.3", anonymous: true},
-		{client: "tls", tls: "1.2", gateway: true, peer: "auto-tls"},
-		{client: "trusted-only", tls: "1.3", peer: "shared-ca-cn", crl: "der"},
-		{client: "system-roots", tls: "1.3", peer: "plain", anonymous: true},
-		{client: "both", crl: "der", split: "", whitelist: true},
-		{peer: "shared-ca", tls: "1.3", cert: "due", gateway: true},
-		{split: "http", pprof: "flag", peer: "shared-ca"},
-		{split: "https", crl: "der", gateway: true},
-		{cert: "expired", anonymous: true},
-		{peer: "shared-ca", given: "elsewhere"},
-		{given: "peer-ca"},
-		{given: "peer-ca", crl: "der", peer: "trusted-only"},
-		{want13: true, tls: "1.2", metrics: "tls"},
-		{want13: true, tls: "1.3"},
-		{want13: true, peer: "plain"},
-		{cert: "misnamed", tls: "aead", peer: "trusted-only"},
-		{client: "auto-tls", peer: "auto-tls", anonymous: true},
-		{client: "plain", rbac: true, gateway: true, peer: "plain"},
-	}
-	var all []setup
-	add := func(version string, s setup) {
-		s.version = version
-		// 3.4.23 has neither flag (3.4.25), and whether it answers gRPC without TLS beside TLS is
-		// another at each start.
-		if strings.HasPrefix(version, "3.4.") && (s.tls != "" && s.tls != "aead" || s.split != "" || s.client == "both") {
-			return
-		}
-		all = append(all, s)
-	}
-	for i, version := range versions {
-		for _, s := range alone {
-			add(version, s)
-		}
-		if strings.HasPrefix(version, "3.5") || strings.HasPrefix(version, "3.4") {
-			all = append(all, setup{version: version, v2: true}, setup{version: version, v2: true, client: "plain"})
-		}
-		for j, s := range together {
-			if j%len(versions) == i {
-				add(version, s)
-			}
-		}
-	}
-	// The release that kubeadm 1.36 installs: a CRL does not hold on a gRPC port of its own (GHSA-3wh4-j44w-pg92).
-	for _, s := range []setup{{}, {crl: "der"}, {crl: "der", split: "https"}} {
-		s.version = etcdtest.Vulnerable
-		all = append(all, s)
-	}
-	return all
-}
-
 // start runs the member of a setup and brings it into the state that the setup describes.
 func (s setup) start(t *testing.T, site *site, program string) {
 	t.Helper()
 	s.prepare(t, site)
-	config := etcdtest.Config{
-		Name: "m0", Version: s.version, Program: program, HealthURL: "http://" + site.metrics + "/health",
-		Args: append([]string{"--name=m0", "--data-dir=" + site.path("data"), "--logger=zap"}, s.flags(site)...),
+	etcdtest.Run(t, s.config(site, "m0", program))
+	if s.rbac != "" {
+		enableAuth(t, site.asRoot(t, s.scheme(), ""))
 	}
-	if s.metrics == "tls" {
-		config.HealthURL = "https://" + site.metrics + "/health"
-		config.HealthTLS = &tls.Config{RootCAs: site.clientCA.Pool(), Certificates: []tls.Certificate{site.given}}
-	}
-	etcdtest.Run(t, config)
-	if s.rbac {
-		site.enableAuth(t, s.client == "plain")
+	if s.slow {
+		relay := startFaulty(t, func(_ *faultyServer, c net.Conn) { relaySlowly(c, site.client, 300*time.Millisecond) })
+		t.Cleanup(relay.stop)
+		site.relay = relay.address
 	}
 }
 
+func (s setup) config(site *site, name, program string) etcdtest.Config {
+	return etcdtest.Config{
+		Name: name, Version: s.version, Program: program, HealthTLS: s.metricsTLS(site),
+		HealthURL: when(s.metrics == "tls", "https://", "http://") + site.metrics + "/health",
+		Args:      append([]string{"--name=" + name, "--data-dir=" + site.path("data"), "--logger=zap"}, s.flags(site)...),
+	}
+}
+
+func (s setup) scheme() string { return when(s.client == "plain", "http", "https") }
+
+// metricsTLS is what the metrics listener asks for; nil where it has no TLS.
+func (s setup) metricsTLS(site *site) *tls.Config {
+	if s.metrics != "tls" {
+		return nil
+	}
+	return &tls.Config{RootCAs: site.clientCA.Pool(), Certificates: []tls.Certificate{site.given}}
+}
+
+// unchanged runs an audit, and wants the member to stand where it stood. It is waited for to
+// settle, and asked, by a client of its own, where one gets in.
+func (s setup) unchanged(t *testing.T, site *site, runAudits func()) {
+	t.Helper()
+	where := func() string { return "" }
+	if s.rootGetsIn() {
+		password := when(s.rbac != "" && !s.looksAtNames(), rootPassword, "")
+		client := site.asRoot(t, s.scheme(), password)
+		site.settle(t, client, s.metricsTLS(site))
+		where = func() string { return position(t, client) + "\n" + site.dataFiles(t) }
+	}
+	before := where()
+	runAudits()
+	if after := where(); after != before {
+		t.Errorf("the audit left a trace: before\n%s\nafter\n%s", before, after)
+	}
+}
+
+// rootGetsIn: a certificate of the client CA gets past the port, or none is needed.
+func (s setup) rootGetsIn() bool { return !s.requests() || s.knowsCA() && !s.lockedOut() }
+
+// prepare makes the certificates of the setup. Where one of them has a certificateFault, it is of CAs of long ago.
 func (s setup) prepare(t *testing.T, site *site) {
+	t.Helper()
+	if s.served().serve != nil {
+		site.beganLongAgo(t)
+	}
+	s.prepareFiles(t, site)
+}
+
+func (s setup) prepareFiles(t *testing.T, site *site) {
 	t.Helper()
 	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
 	switch s.cert {
@@ -164,7 +141,12 @@ func (s setup) prepare(t *testing.T, site *site) {
 	case "misnamed":
 		site.serve(t, pki.LeafTemplate{DNSNames: []string{"etcd.example.internal"}})
 	}
+	if fault := s.served(); fault.serve != nil {
+		fault.serve(t, site)
+	}
 	switch s.given {
+	case "":
+		site.given = newLeaf(t, site.clientCA, s.user())
 	case "elsewhere":
 		site.given = newLeaf(t, site.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
 	case "peer-ca":
@@ -252,6 +234,9 @@ func (s setup) flags(site *site) []string {
 	if s.v2 {
 		all = append(all, "--enable-v2")
 	}
+	if s.quota != "" {
+		all = append(all, "--quota-backend-bytes="+s.quota)
+	}
 	if s.whitelist {
 		all = append(all, "--host-whitelist=127.0.0.1", "--cors=https://192.0.2.7:443")
 	}
@@ -290,8 +275,16 @@ func (s setup) endpoints(site *site) []collect.Endpoint {
 		minTLS = tls.VersionTLS13
 	}
 	endpoints := site.endpoints(minTLS)
+	if s.slow {
+		endpoints[0].Address = site.relay
+	}
 	if s.split != "" {
 		endpoints = append(endpoints, collect.Endpoint{Address: site.http, Kind: audit.Client})
+	}
+	if s.rbac != "" {
+		for i := range endpoints {
+			endpoints[i].ClusterName = "lab" // a member that refuses every call does not tell its cluster
+		}
 	}
 	return endpoints
 }
@@ -320,21 +313,4 @@ func (s setup) elsewhere(t *testing.T, site *site) collect.Faulty {
 	}
 	leaf := newLeaf(t, ca, pki.LeafTemplate{CommonName: "m1", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
 	return collect.Faulty{Identity: audit.ElsewhereMember, Certificate: &leaf}
-}
-
-// enableAuth turns etcd's authentication on, with a root user and one for the auditor's
-// certificate that has no role. Only the tests write.
-func (s *site) enableAuth(t *testing.T, plaintext bool) {
-	t.Helper()
-	base, client := "http://"+s.client, &http.Client{Timeout: time.Minute}
-	if !plaintext {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.clientCA.Pool(), Certificates: []tls.Certificate{s.given}}}
-		t.Cleanup(transport.CloseIdleConnections)
-		base, client.Transport = "https://"+s.client, transport
-	}
-	gateway(t, client, base+"/v3/auth/user/add", `{"name":"root","password":"correct horse"}`)
-	gateway(t, client, base+"/v3/auth/role/add", `{"name":"root"}`)
-	gateway(t, client, base+"/v3/auth/user/grant", `{"user":"root","role":"root"}`)
-	gateway(t, client, base+"/v3/auth/user/add", `{"name":"auditor","options":{"no_password":true}}`)
-	gateway(t, client, base+"/v3/auth/enable", `{}`)
 }

@@ -21,6 +21,9 @@ type prober struct {
 	slots    chan struct{}    // one for each connection that may be open
 
 	strangers *strangers
+	// highest is the version that a server agrees to which turns away whoever offers more; 0
+	// of any other.
+	highest uint16
 
 	mu                  sync.Mutex
 	reach               audit.Attempt
@@ -64,6 +67,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 	}
 	p.languages(ctx, t)
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
+	p.comeDown(ctx, t)
 	if t.Handshake(audit.NoCertificate).SpokeTLS {
 		p.admissions(ctx, t)
 	}
@@ -71,6 +75,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 		func() { p.answers(ctx, t) },
 		func() { t.Hellos = p.hellos(ctx, t) },
 	})
+	t.Distance = p.distance
 	return t
 }
 
@@ -78,12 +83,29 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 func (p *prober) shows(ctx context.Context, t *audit.Target) {
 	anonymous := p.admission(ctx, client{presented: audit.NoCertificate})
 	t.Handshakes = []audit.Handshake{anonymous}
+	p.comeDown(ctx, t)
 	if !anonymous.SpokeTLS {
 		plaintext := p.fetch(ctx, audit.InPlaintext, p.versionPath())
 		t.Plaintext = plaintext.Page
 		p.noteVersion(t, plaintext)
 	}
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
+}
+
+// comeDown tries TLS 1.2 where a server refused a caller before a version was agreed, as one
+// does whose key TLS 1.3 does not know. If that is agreed, no caller offers more from then on.
+func (p *prober) comeDown(ctx context.Context, t *audit.Target) {
+	anonymous := t.Handshake(audit.NoCertificate)
+	if anonymous.State != audit.Refused || anonymous.Version != 0 {
+		return
+	}
+	lower := p.admission(ctx, upToTLS12())
+	t.Handshakes = append(t.Handshakes, lower)
+	p.highest = lower.Version
+}
+
+func upToTLS12() client {
+	return client{presented: audit.NoCertificate, minVersion: tls.VersionTLS12, maxVersion: tls.VersionTLS12}
 }
 
 // languages asks without TLS over HTTP/1.1 and gRPC, and with TLS: one port can serve all
@@ -110,11 +132,11 @@ func (p *prober) languages(ctx context.Context, t *audit.Target) {
 
 // admissions presents the other identities and offers the other versions.
 func (p *prober) admissions(ctx context.Context, t *audit.Target) {
-	clients := []client{
-		{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11},
-		{presented: audit.NoCertificate, minVersion: tls.VersionTLS12, maxVersion: tls.VersionTLS12},
+	clients := []client{{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11}}
+	if t.HandshakeUpTo(tls.VersionTLS12).State == audit.Untried {
+		clients = append(clients, upToTLS12())
 	}
-	anonymous := t.Handshake(audit.NoCertificate)
+	anonymous := t.Agreed(audit.NoCertificate)
 	if anonymous.CertificateRequested {
 		clients = append(clients, client{presented: audit.ForeignCA, certificate: p.foreign})
 		if len(anonymous.AcceptableCAs) > 0 {
@@ -174,7 +196,7 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 			func() { calls[1], members = p.listMembers(ctx, best) },
 			func() { standing = p.standing(ctx, best) },
 		)
-		if t.Handshake(audit.NoCertificate).State == audit.Answered {
+		if t.Agreed(audit.NoCertificate).State == audit.Answered {
 			calls = append(calls, audit.RPC{})
 			tasks = append(tasks, func() { calls[2] = p.countKeys(ctx, audit.WithoutCertificate) })
 		}
@@ -192,7 +214,6 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	}
 	t.Status, t.Members = status, members
 	t.ClusterID, t.MemberID = p.clusterID, p.memberID
-	t.Distance = p.distance
 	p.askAgain(ctx, t)
 	p.askGateways(ctx, t)
 }
@@ -203,7 +224,7 @@ func workingAccesses(t *audit.Target) []audit.Access {
 	if t.AnswersPlaintext() {
 		working = append(working, audit.InPlaintext)
 	}
-	if t.Handshake(audit.NoCertificate).State == audit.Answered {
+	if t.Agreed(audit.NoCertificate).State == audit.Answered {
 		working = append(working, audit.WithoutCertificate)
 	}
 	if given := t.Handshake(audit.GivenCertificate); given.State == audit.Answered && given.TrustFault == "" {

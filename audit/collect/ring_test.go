@@ -2,9 +2,7 @@ package collect_test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,136 +11,178 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// ring is a cluster of several hardened members, which share the files of a site.
+// ring is a running cluster of members that share their CAs and nothing else.
 type ring struct {
-	*site
-	sites   []*site // one for each member
-	members []*etcdtest.Member
+	setups  []setup
+	sites   []*site
+	members []*etcdtest.Member // nil of one that was never started
+	clients []*clientv3.Client // root's, of each
 }
 
-// memberChange is what one member of a ring has otherwise.
-type memberChange struct {
-	version string
-	flags   func(at *site) []string
-}
-
-func startRing(t *testing.T, changes ...memberChange) *ring {
+// startRing starts a member for each setup. With a learner, the last one is added to the
+// others as one; unstarted, it is added only.
+func startRing(t *testing.T, learner, unstarted bool, files func(t *testing.T, sites []*site), setups ...setup) *ring {
 	t.Helper()
-	r := &ring{site: newSite(t)}
-	ports := etcdtest.FreePorts(t, 3*len(changes))
-	var initial []string
-	for i := range changes {
-		at := *r.site
-		at.client, at.peer, at.metrics = address(ports[3*i]), address(ports[3*i+1]), address(ports[3*i+2])
-		r.sites = append(r.sites, &at)
-		initial = append(initial, fmt.Sprintf("m%d=https://%s", i, at.peer))
+	r := &ring{setups: setups}
+	first := newSite(t)
+	var peers []string
+	for i, s := range setups {
+		at := first
+		if i > 0 {
+			at = first.beside(t)
+		}
+		s.prepareFiles(t, at)
+		at.given = first.given // there is one auditor
+		r.sites = append(r.sites, at)
+		peers = append(peers, fmt.Sprintf("m%d=%s://%s", i, when(s.peer == "plain", "http", "https"), at.peer))
 	}
-	var configs []etcdtest.Config
-	for i, change := range changes {
-		configs = append(configs, r.config(i, change, strings.Join(initial, ",")))
+	if files != nil {
+		files(t, r.sites)
 	}
-	r.members = etcdtest.Run(t, configs...)
+	voters := len(setups)
+	if learner {
+		voters--
+	}
+	r.run(t, 0, peers[:voters])
+	r.sites[0].settle(t, r.clients[0], setups[0].metricsTLS(r.sites[0]))
+	if !learner {
+		return r
+	}
+	r.until(t, "a learner is added", func(ctx context.Context) bool { // not before the others have been connected for a while
+		_, err := r.clients[0].MemberAddAsLearner(ctx, []string{"https://" + r.sites[voters].peer})
+		return err == nil
+	})
+	if unstarted {
+		r.members = append(r.members, nil)
+		return r
+	}
+	r.run(t, voters, peers, "--initial-cluster-state=existing")
+	r.until(t, "the learner has a name", func(ctx context.Context) bool {
+		list, err := r.clients[0].MemberList(ctx)
+		return err == nil && list.Members[0].Name != "" && list.Members[len(list.Members)-1].Name != ""
+	})
 	return r
 }
 
-// config is that of member i. Of a flag that is given twice, etcd takes the last.
-func (r *ring) config(i int, change memberChange, initial string) etcdtest.Config {
-	at := r.sites[i]
-	args := flags(at.clientMTLS(), at.peerMTLS(), fmt.Sprintf("--name=m%d", i), "--data-dir="+filepath.Join(r.dir, fmt.Sprintf("data%d", i)),
-		"--listen-metrics-urls=http://"+at.metrics, "--initial-cluster="+initial)
-	if change.flags != nil {
-		args = append(args, change.flags(at)...)
+// run starts the members from one on. Of a flag that is given twice, etcd takes the last.
+func (r *ring) run(t *testing.T, from int, peers []string, more ...string) {
+	t.Helper()
+	var configs []etcdtest.Config
+	for i := from; i < len(peers); i++ {
+		config := r.setups[i].config(r.sites[i], fmt.Sprintf("m%d", i), "")
+		config.Args = flags(config.Args, "--initial-cluster="+strings.Join(peers, ","), more)
+		configs = append(configs, config)
 	}
-	return etcdtest.Config{Name: fmt.Sprintf("m%d", i), Version: change.version, HealthURL: "http://" + at.metrics + "/health", Args: args}
+	r.members = append(r.members, etcdtest.Run(t, configs...)...)
+	for i := from; i < len(peers); i++ {
+		r.sites[i].waitServing(t)
+		r.clients = append(r.clients, r.sites[i].asRoot(t, r.setups[i].scheme(), ""))
+	}
+}
+
+// until waits for a state of the cluster.
+func (r *ring) until(t *testing.T, what string, reached func(ctx context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for !reached(ctx) {
+		if ctx.Err() != nil {
+			t.Fatal("it did not come about in time that " + what)
+		}
+	}
+}
+
+// running says whether a member was started and was not stopped.
+func (r *ring) running(i int) bool {
+	if r.members[i] == nil {
+		return false
+	}
+	select {
+	case <-r.members[i].Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// caughtUp waits until the running members stand at one place of the log.
+func (r *ring) caughtUp(t *testing.T) {
+	t.Helper()
+	r.until(t, "all members stand at one place", func(ctx context.Context) bool {
+		var at uint64
+		for i, client := range r.clients {
+			if !r.running(i) {
+				continue
+			}
+			status, err := client.Status(ctx, client.Endpoints()[0])
+			if err != nil || status.RaftIndex != status.RaftAppliedIndex || at != 0 && status.RaftIndex != at {
+				return false
+			}
+			at = status.RaftIndex
+		}
+		return true
+	})
+}
+
+// positions are where the running members stand.
+func (r *ring) positions(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for i, client := range r.clients {
+		if r.running(i) {
+			all = append(all, fmt.Sprintf("m%d: %s", i, position(t, client)))
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // listeners are all ports of the first n members.
 func (r *ring) listeners(n int) []collect.Endpoint {
 	var all []collect.Endpoint
-	for _, at := range r.sites[:n] {
-		all = append(all, at.endpoints(0)...)
+	for i, at := range r.sites[:n] {
+		all = append(all, r.setups[i].endpoints(at)...)
 	}
 	return all
 }
 
-// etcd is a client of a member, for what the audit does not do.
-func (s *site) etcd(t *testing.T) *clientv3.Client {
+// nameOf names the listener of a result: "m1/client". The cluster is "cluster".
+func (r *ring) nameOf(result audit.Result) string {
+	for i, at := range r.sites {
+		if result.Target == at.client || result.Target == at.peer || result.Target == at.metrics {
+			return fmt.Sprintf("m%d/%s", i, result.Kind)
+		}
+	}
+	return string(result.Kind)
+}
+
+// moveLeader hands the leadership to another member.
+func (r *ring) moveLeader(t *testing.T) {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{"https://" + s.client}, Logger: quiet(),
-		TLS: &tls.Config{RootCAs: s.clientCA.Pool(), Certificates: []tls.Certificate{s.given}},
+	r.until(t, "a leader is moved", func(ctx context.Context) bool {
+		for _, client := range r.clients {
+			status, err := client.Status(ctx, client.Endpoints()[0])
+			if err != nil || status.Header.MemberId != status.Leader {
+				continue
+			}
+			list, err := client.MemberList(ctx)
+			if err != nil {
+				continue
+			}
+			for _, m := range list.Members {
+				if m.ID == status.Leader {
+					continue
+				}
+				if _, err := client.MoveLeader(ctx, m.ID); err == nil {
+					return true
+				}
+			}
+		}
+		return false
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// auditClusters audits listeners, and their clusters, as at a time.
-func auditClusters(t *testing.T, endpoints []collect.Endpoint, credentials collect.Credentials, now time.Time) audit.Report {
-	t.Helper()
-	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
-		Timeout: 10 * time.Second, Credentials: credentials, Now: func() time.Time { return now },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return audit.Run(catalog.All(), append(targets, audit.Clusters(targets)...))
-}
-
-// resultOf finds the result of a check of which there is one.
-func resultOf(t *testing.T, report audit.Report, check string) audit.Result {
-	t.Helper()
-	var found []audit.Result
-	for _, r := range report.Results {
-		if r.CheckID == check {
-			found = append(found, r)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d results of %s", len(found), check)
-	}
-	return found[0]
-}
-
-// wantCheck wants "verdict detail": the codes of a finding, or a part of the evidence.
-func wantCheck(t *testing.T, report audit.Report, check, want string) {
-	t.Helper()
-	r := resultOf(t, report, check)
-	if !matches(r, want) {
-		t.Errorf("%s: %s %v %s, want %q", check, r.Verdict, r.Codes, r.Evidence, want)
-	}
-}
-
-func matches(r audit.Result, want string) bool {
-	verdict, detail, _ := strings.Cut(want, " ")
-	if r.Verdict == audit.Fail {
-		return verdict == string(audit.Fail) && strings.Join(r.Codes, ",") == detail
-	}
-	return string(r.Verdict) == verdict && strings.Contains(r.Evidence, detail)
-}
-
-// eventually audits until a check gives what is wanted.
-func eventually(t *testing.T, auditNow func() audit.Report, check, want string) audit.Report {
-	t.Helper()
-	deadline, stop := context.WithTimeout(t.Context(), 30*time.Second)
-	defer stop()
-	for {
-		report := auditNow()
-		if matches(resultOf(t, report, check), want) {
-			return report
-		}
-		if deadline.Err() != nil {
-			wantCheck(t, report, check, want)
-			return report
-		}
-	}
 }
 
 func quiet() *zap.Logger { return zap.NewNop() }

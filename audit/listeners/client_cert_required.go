@@ -29,7 +29,7 @@ func certRequired(t *audit.Target) audit.Outcome {
 	if o.Verdict != audit.Fail {
 		return o
 	}
-	return audit.Failed(letIn(t.Handshake(audit.NoCertificate)))
+	return audit.Failed(letIn(t.Agreed(audit.NoCertificate)))
 }
 
 func letIn(h audit.Handshake) audit.Finding {

@@ -37,7 +37,7 @@ func plaintext(t *audit.Target, page audit.Page, call audit.RPC) audit.Outcome {
 	if call.State == audit.Answered {
 		findings = append(findings, audit.Finding{Code: "h2c", Text: "a gRPC call without TLS got " + grpcStatus(call)})
 	}
-	tls := t.Handshake(audit.NoCertificate).SpokeTLS
+	tls := t.Agreed(audit.NoCertificate).SpokeTLS
 	if len(findings) > 0 {
 		if tls {
 			findings[0].Text = "the port speaks TLS and plaintext: " + findings[0].Text

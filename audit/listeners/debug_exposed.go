@@ -54,7 +54,7 @@ func runDebugExposed(t *audit.Target) audit.Outcome {
 			}
 		}
 	}
-	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case len(findings) > 0:
 		return audit.Failed(findings...)

@@ -76,7 +76,7 @@ func withheld(t *audit.Target, path string) audit.Outcome {
 		}
 		answers = fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.InPlaintext, page.Status)
 	}
-	anonymous := t.Handshake(audit.NoCertificate)
+	anonymous := t.Agreed(audit.NoCertificate)
 	switch {
 	case !anonymous.SpokeTLS && answers != "":
 		return audit.Passed(answers)

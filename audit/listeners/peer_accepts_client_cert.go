@@ -28,7 +28,7 @@ func runPeerAcceptsClientCert(t *audit.Target) audit.Outcome {
 	if t.AnswersPlaintext() {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, to a client as to everybody"})
 	}
-	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	if anonymous.State == audit.Answered {
 		return audit.Failed(audit.Finding{Code: "no-certificate", Text: "the port lets everybody in, so a client too"})
 	}
@@ -40,6 +40,9 @@ func runPeerAcceptsClientCert(t *audit.Target) audit.Outcome {
 		}
 		return audit.Failed(audit.Finding{Code: "accepted", Text: text})
 	case audit.Refused:
+		if given.Version == 0 { // for no reason of the certificate's
+			return t.Admits(audit.GivenCertificate)
+		}
 		return audit.Passed("the given client certificate is refused: " + given.Reason)
 	case audit.Closed:
 		// etcd closes without an alert when the certificate is of a trusted CA but its SANs

@@ -21,7 +21,7 @@ func PeerCertRequired() audit.Check {
 			if o.Verdict != audit.Pass {
 				return o
 			}
-			foreign := foreignCA(t, t.Handshake(audit.NoCertificate))
+			foreign := foreignCA(t, t.Agreed(audit.NoCertificate))
 			if foreign.Verdict == audit.Pass {
 				foreign.Evidence = o.Evidence + "; " + foreign.Evidence
 			}

@@ -52,7 +52,7 @@ func presence(t *audit.Target, path, code string, present ...int) audit.Outcome 
 
 // behindCertificate is the outcome where no page could be asked for.
 func behindCertificate(t *audit.Target) audit.Outcome {
-	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case !anonymous.SpokeTLS:
 		return audit.CouldNotTell("no page could be asked for: " + anonymous.Reason)

@@ -77,7 +77,7 @@ func whyNot(t *audit.Target, method string) string {
 			return fmt.Sprintf("%s %s: %s", method, access, call.Reason)
 		}
 	}
-	anonymous, given := t.Handshake(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
+	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case given.TrustFault != "":
 		return given.TrustFault

@@ -63,7 +63,7 @@ func plaintext(t *audit.Target) string {
 }
 
 func certificateDemand(t *audit.Target) string {
-	h := t.Handshake(audit.NoCertificate)
+	h := t.Agreed(audit.NoCertificate)
 	admitted := t.Admits(audit.NoCertificate)
 	switch {
 	case !h.SpokeTLS && t.AnswersPlaintext():
@@ -80,7 +80,7 @@ func certificateDemand(t *audit.Target) string {
 }
 
 func highestTLS(t *audit.Target) string {
-	if version := t.Handshake(audit.NoCertificate).Version; version != 0 {
+	if version := t.Agreed(audit.NoCertificate).Version; version != 0 {
 		return tls.VersionName(version)
 	}
 	return ""
@@ -101,7 +101,7 @@ func lowerTLS(t *audit.Target) string {
 }
 
 func leaf(t *audit.Target) *x509.Certificate {
-	if chain := t.Handshake(audit.NoCertificate).Chain; len(chain) > 0 {
+	if chain := t.Agreed(audit.NoCertificate).Chain; len(chain) > 0 {
 		return chain[0]
 	}
 	return nil
@@ -127,7 +127,7 @@ func keyAlgorithm(t *audit.Target) string {
 }
 
 func trustedCAs(t *audit.Target) string {
-	h := t.Handshake(audit.NoCertificate)
+	h := t.Agreed(audit.NoCertificate)
 	if !h.CertificateRequested {
 		return ""
 	}
@@ -162,7 +162,7 @@ func openMetrics(t *audit.Target) string {
 			seen = "refused"
 		}
 	}
-	if seen == "" && t.Handshake(audit.NoCertificate).State == audit.Refused && !t.AnswersPlaintext() {
+	if seen == "" && t.Agreed(audit.NoCertificate).State == audit.Refused && !t.AnswersPlaintext() {
 		return "refused"
 	}
 	return seen

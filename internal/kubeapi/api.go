@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -38,15 +39,7 @@ func (e *StatusError) Error() string {
 // IsStatus says whether an error is an answer with one of some HTTP statuses.
 func IsStatus(err error, statuses ...int) bool {
 	failed, is := errors.AsType[*StatusError](err)
-	if !is {
-		return false
-	}
-	for _, status := range statuses {
-		if failed.Status == status {
-			return true
-		}
-	}
-	return false
+	return is && slices.Contains(statuses, failed.Status)
 }
 
 // List reads all objects of a collection, such as /api/v1/nodes, that have the labels.

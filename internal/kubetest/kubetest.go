@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func (s *Server) config(t testing.TB) etcdtest.Config {
 	t.Helper()
 	flags := s.flags
 	if _, err := os.Stat(s.EncryptionConfig); err == nil {
-		flags = append(flags[:len(flags):len(flags)], "--encryption-provider-config="+s.EncryptionConfig, "--encryption-provider-config-automatic-reload=true")
+		flags = append(slices.Clip(flags), "--encryption-provider-config="+s.EncryptionConfig, "--encryption-provider-config-automatic-reload=true")
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(read(t, s.cluster.own.CA))
@@ -162,7 +163,7 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 
 func newCA(t testing.TB, name string) *pki.Throwaway {
 	t.Helper()
-	now := time.Now()
+	now := time.Now() //nolint:forbidigo // servers that are started now are asked now
 	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func (s Server) ask(ctx context.Context) (loaded, error) {
 
 // label is the value of one of the labels of a metric, which here hold no quotes.
 func label(labels, name string) string {
-	for _, pair := range strings.Split(labels, ",") {
+	for _, pair := range strings.SplitSeq(labels, ",") {
 		if value, is := strings.CutPrefix(pair, name+`="`); is {
 			return strings.TrimSuffix(value, `"`)
 		}
@@ -104,30 +104,26 @@ const pollEvery = time.Second
 // barrier brings the file of a stage to every API server that has it not, and returns when
 // each reports to have loaded it. Nothing may come after it that needs a lagging one to follow.
 func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
-	ctx, cancel := context.WithTimeout(ctx, r.Wait)
+	within, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
-	brought := make([]bool, len(r.Servers))
+	brought := map[string]bool{}
 	told := ""
 	for {
-		states := r.servers(ctx, p)
+		states := r.servers(within, p)
 		var lagging []string
 		for i, s := range states {
 			if s.Fault == "" && s.Hash == p.Hashes[stage] {
 				continue
 			}
-			switch {
-			case s.Fault != "":
-				lagging = append(lagging, s.Fault)
-			case s.Stage == "" && s.Hash != "":
+			if s.Stage == "" && s.Hash != "" {
 				return fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
-			default:
-				lagging = append(lagging, fmt.Sprintf("%s has the configuration %s", s.Name, stageName(s.Stage)))
 			}
-			if !brought[i] && p.Files[stage] != nil {
-				if err := r.Deliver(ctx, r.Servers[i], p.Files[stage]); err != nil {
+			lagging = append(lagging, s.lag())
+			if !brought[s.Name] && p.Files[stage] != nil {
+				if err := r.Deliver(within, r.Servers[i], p.Files[stage]); err != nil {
 					return fmt.Errorf("bringing the configuration %q to %s: %w", stage, s.Name, err)
 				}
-				brought[i] = true
+				brought[s.Name] = true
 			}
 		}
 		if len(lagging) == 0 {
@@ -139,13 +135,20 @@ func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when it is up", r.Wait, stage, strings.Join(lagging, "; "))
-			}
 			return ctx.Err()
+		case <-within.Done():
+			return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when each is up", r.Wait, stage, told)
 		case <-time.After(pollEvery):
 		}
 	}
+}
+
+// lag says why a server is waited for.
+func (s ServerState) lag() string {
+	if s.Fault != "" {
+		return s.Fault
+	}
+	return fmt.Sprintf("%s has the configuration %s", s.Name, stageName(s.Stage))
 }
 
 func stageName(s Stage) string {

@@ -125,6 +125,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		return r.stepBack(ctx, p, stage)
 	}
 	switch stage {
+	case Added:
 	case Before:
 		if err := r.readable(ctx, p); err != nil {
 			return false, err
