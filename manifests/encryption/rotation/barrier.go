@@ -62,7 +62,7 @@ func (s Server) ask(ctx context.Context) (loaded, error) {
 
 // label is the value of one of the labels of a metric, which here hold no quotes.
 func label(labels, name string) string {
-	for _, pair := range strings.SplitSeq(labels, ",") {
+	for pair := range strings.SplitSeq(labels, ",") {
 		if value, is := strings.CutPrefix(pair, name+`="`); is {
 			return strings.TrimSuffix(value, `"`)
 		}
