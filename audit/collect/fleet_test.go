@@ -266,12 +266,14 @@ func connectionsOf(t *audit.Target, given tls.Certificate, foreign tls.Certifica
 	}
 	h2, either := []string{"h2"}, []string{"h2", "http/1.1"}
 	for _, h := range t.Handshakes {
-		config := with(either, foreign)
+		presented := []tls.Certificate{foreign}
 		if h.Presented == audit.NoCertificate {
-			config = with(either)
-		} else if h.Presented == audit.GivenCertificate {
-			config = with(either, given)
+			presented = nil
 		}
+		if h.Presented == audit.GivenCertificate {
+			presented = []tls.Certificate{given}
+		}
+		config := with(either, presented...)
 		config.MinVersion, config.MaxVersion = h.MinVersion, h.MaxVersion
 		made = append(made, connection{config: config})
 	}

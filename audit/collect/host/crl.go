@@ -43,7 +43,8 @@ func parseCRL(data []byte) *audit.RevocationList {
 		list.Fault, list.OldFault = "it is empty", "it is empty"
 		return list
 	}
-	old, err := x509.ParseDERCRL(data) //nolint:staticcheck // it is what etcd up to 3.5 parses with, and takes other lists
+	//lint:ignore SA1019 it is what etcd up to 3.5 parses with, and takes other lists
+	old, err := x509.ParseDERCRL(data)
 	if err != nil {
 		list.OldFault = printable(err.Error())
 	} else {
