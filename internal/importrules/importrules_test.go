@@ -38,6 +38,7 @@ var ours = []rule{
 	{[]string{"audit", "internal/strictyaml", "internal/durable", "internal/oracle", "internal/importrules", "internal/netns"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
+	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki"}},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
@@ -48,6 +49,7 @@ var ours = []rule{
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},
+	{[]string{"manifests/encryption/rotation"}, []string{"manifests/encryption", "internal/durable", "internal/kubeapi"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }

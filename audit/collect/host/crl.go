@@ -44,7 +44,7 @@ func parseCRL(data []byte) *audit.RevocationList {
 		return list
 	}
 	//lint:ignore SA1019 it is what etcd up to 3.5 parses with, and takes other lists
-	old, err := x509.ParseDERCRL(data)
+	old, err := x509.ParseDERCRL(data) //nolint:staticcheck // as above
 	if err != nil {
 		list.OldFault = printable(err.Error())
 	} else {
