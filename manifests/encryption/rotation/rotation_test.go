@@ -275,3 +275,225 @@ func TestRotate(t *testing.T) {
 		})
 	}
 }
+
+// run steps until the rotation is at an end, or fails.
+func run(t *testing.T, r *rotation.Rotation) error {
+	t.Helper()
+	for range 10 {
+		done, err := r.Step(t.Context())
+		if done || err != nil {
+			return err
+		}
+	}
+	return errors.New("there is no end")
+}
+
+// A rotation is taken back from each of its stages, with what was written meanwhile by the new key.
+func TestAbort(t *testing.T) {
+	t.Parallel()
+	for steps, name := range []string{"before a step", "added", "promoted", "dropped"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, 2, conf("secretbox:a"))
+			r := s.rotation(t)
+			w := s.startWriter(t)
+			if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
+				t.Fatal(err)
+			}
+			for range steps {
+				if _, err := r.Step(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := "secretbox:a", rotation.Abort(s.dir)
+			if name == "dropped" {
+				if err == nil || !strings.Contains(err.Error(), "begin one back") {
+					t.Errorf("got %v", err)
+				}
+				want = "secretbox:b"
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if err := run(t, r); err != nil {
+				t.Fatal(err)
+			}
+			written := w.end(t)
+			s.wantWriter(t, want)
+			s.readAll(t, written)
+			if got, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(got, conf(want)) {
+				t.Errorf("in force is another configuration: %v", err)
+			}
+			// Both keys are kept, for what snapshots hold.
+			kept, err := filepath.Glob(filepath.Join(s.dir, "encryption-retired", "*.yaml"))
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("kept %q: %v", kept, err)
+			}
+			if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v %v", kept[0], info.Mode(), err)
+			}
+		})
+	}
+}
+
+// While an API server is down, or does not follow, no stage is put into force after the one
+// that it has not seen, and everything can be read. When it is back, the rotation goes on.
+func TestLaggingServer(t *testing.T) {
+	t.Parallel()
+	for steps, name := range []string{"before", "added", "promoted", "dropped"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, 2, conf("secretbox:a"))
+			r := s.rotation(t)
+			if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
+				t.Fatal(err)
+			}
+			written := map[string]string{"first": "one"}
+			if err := put(t.Context(), s.Servers[0].Client(t), "first", "one"); err != nil {
+				t.Fatal(err)
+			}
+			for range steps {
+				if _, err := r.Step(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Servers[1].Kill()
+			r.Wait = 3 * time.Second
+			if _, err := r.Step(t.Context()); err == nil || !strings.Contains(err.Error(), s.Servers[1].Address) {
+				t.Errorf("with an API server down: %v", err)
+			}
+			if after, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("another configuration was put into force: %v", err)
+			}
+			if err := put(t.Context(), s.Servers[0].Client(t), "meanwhile", "two"); err != nil {
+				t.Error(err)
+			}
+			written["meanwhile"] = "two"
+			s.Servers[1].Restart(t)
+			s.readAll(t, written)
+			r.Wait = 30 * time.Second
+			if err := run(t, r); err != nil {
+				t.Fatal(err)
+			}
+			s.wantWriter(t, "secretbox:b")
+			s.readAll(t, written)
+		})
+	}
+}
+
+// What would be lost is refused.
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, conf("secretbox:a"))
+	r := s.rotation(t)
+	if _, err := r.Status(t.Context()); !errors.Is(err, rotation.ErrNone) {
+		t.Errorf("without a rotation: %v", err)
+	}
+	if _, err := r.Step(t.Context()); !errors.Is(err, rotation.ErrNone) {
+		t.Errorf("without a rotation: %v", err)
+	}
+	if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:c", time.Now())); err == nil || !strings.Contains(err.Error(), "under way already") {
+		t.Errorf("a second one: %v", err)
+	}
+	step := func(want string) {
+		t.Helper()
+		if _, err := r.Step(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+
+	// An object that nobody can read cannot be rewritten.
+	if _, err := s.etcd.Put(t.Context(), "/registry/secrets/default/strange", "k8s:enc:secretbox:v1:gone:x"); err != nil {
+		t.Fatal(err)
+	}
+	step("secretbox key gone, which the configuration in force does not read")
+	if _, err := s.etcd.Delete(t.Context(), "/registry/secrets/default/strange"); err != nil {
+		t.Fatal(err)
+	}
+
+	// An API server that nobody named may write with any key.
+	lease := fmt.Sprintf(`{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"apiserver-other","labels":{"apiserver.kubernetes.io/identity":"kube-apiserver","kubernetes.io/hostname":"cp-9"}},"spec":{"holderIdentity":"x","leaseDurationSeconds":3600,"renewTime":%q}}`,
+		time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))
+	k := s.Servers[0].Client(t)
+	const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+	if err := k.Send(t.Context(), http.MethodPost, leases, "application/json", []byte(lease), nil); err != nil {
+		t.Fatal(err)
+	}
+	step("there is an API server on cp-9 that was not asked")
+	if err := k.Send(t.Context(), http.MethodDelete, leases+"/apiserver-other", "", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+
+	// A file that is not of the rotation is on an API server.
+	if err := s.deliver(t.Context(), r.Servers[0], conf("secretbox:a", "aescbc:z")); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		_, err := r.Step(t.Context())
+		if err != nil && strings.Contains(err.Error(), "none of this rotation") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+// While a snapshot needs the old key, it is not dropped.
+func TestSnapshotNeedsKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, conf("secretbox:a"))
+	r := s.rotation(t)
+	needing := []string{"/var/backups/monday.db"}
+	r.Snapshots = func(_ context.Context, writers []rotation.Writer) ([]string, error) {
+		if len(writers) != 1 || writers[0] != writerOf("secretbox:a") {
+			t.Errorf("asked for %v", writers)
+		}
+		return needing, nil
+	}
+	if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t, r); err == nil || !strings.Contains(err.Error(), "monday.db") {
+		t.Errorf("got %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(got, conf("secretbox:b", "secretbox:a")) {
+		t.Errorf("in force is another configuration: %v", err)
+	}
+	needing = nil
+	if err := run(t, r); err != nil {
+		t.Error(err)
+	}
+}
+
+// A changed file of the plan, or of what is in force, is not taken for a stage.
+func TestChangedFiles(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, want string }{
+		"a stage":  {"encryption-rotation/promoted.yaml", "was changed since the rotation began"},
+		"in force": {rotation.ConfigName, "none of the rotation's configurations"},
+		"the plan": {"encryption-rotation/plan.json", "not a plan that is known here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, rotation.ConfigName), conf("secretbox:a"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := rotation.Begin(dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, c.file), []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := &rotation.Rotation{Dir: dir, Now: time.Now}
+			if _, err := r.Step(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
