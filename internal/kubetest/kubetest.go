@@ -206,3 +206,19 @@ func read(t testing.TB, path string) []byte {
 	}
 	return data
 }
+
+// StartControllerManager starts the kube-controller-manager of the release with some of its
+// controllers.
+func (c *Cluster) StartControllerManager(t testing.TB, controllers string, flags ...string) {
+	t.Helper()
+	port := etcdtest.FreePort(t)
+	etcdtest.Run(t, etcdtest.Config{
+		Name: "kube-controller-manager", Program: c.program,
+		HealthURL: fmt.Sprintf("https://127.0.0.1:%d/healthz", port),
+		HealthTLS: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // its certificate is its own, and nothing is sent to it
+		Args: append([]string{
+			"controller-manager", "--kubeconfig=" + c.Kubeconfig, "--controllers=" + controllers, "--leader-elect=false",
+			"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		}, flags...),
+	})
+}

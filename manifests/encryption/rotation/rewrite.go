@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
@@ -44,31 +46,76 @@ const (
 // GuaranteedUpdate). The values stay with the API server: only names are listed.
 func (r *Rotation) rewrite(ctx context.Context, p *Plan) error {
 	client := r.Servers[0].Client
-	all, err := collections(ctx, client, p)
+	served, err := discover(ctx, client)
 	if err != nil {
-		return err
+		return fmt.Errorf("asking which resources there are: %w", err)
 	}
+	migrations := migrationsOf(served)
 	pace := newPace(r.Rate)
-	for _, c := range all {
-		done := 0
-		err := eachObject(ctx, client, c, func(o object) error {
-			if err := pace.wait(ctx); err != nil {
-				return err
+	for _, c := range served {
+		if !p.Covers(c.name) {
+			continue
+		}
+		if migrations != "" {
+			if done, err := r.migrate(ctx, client, migrations, c); err != nil || done {
+				if err != nil {
+					return err
+				}
+				continue
 			}
-			if err := touch(ctx, client, c, o); err != nil {
-				return err
+			migrations = "" // nobody works on them
+		}
+		if err := r.touchAll(ctx, client, c, pace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workers write at a time; each waits for its turn of the pace.
+const workers = 8
+
+// touchAll writes every object of a collection as it is.
+func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c collection, pace *pace) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	objects := make(chan object)
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for o := range objects {
+				if err := touch(ctx, client, c, o); err != nil {
+					cancel(err)
+					return
+				}
+				if n := done.Add(1); n%1000 == 0 {
+					r.narrate("rewriting %s: %d", c.name, n)
+				}
 			}
-			if done++; done%1000 == 0 {
-				r.narrate("rewriting %s: %d", c.name, done)
-			}
-			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("rewriting %s after %d: %w", c.name, done, err)
+	}
+	err := eachObject(ctx, client, c, func(o object) error {
+		if err := pace.wait(ctx); err != nil {
+			return err
 		}
-		if done > 0 {
-			r.narrate("rewrote %s: %d", c.name, done)
+		select {
+		case objects <- o:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
+	})
+	close(objects)
+	wg.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return fmt.Errorf("rewriting %s after %d: %w", c.name, done.Load(), err)
+	}
+	if done.Load() > 0 {
+		r.narrate("rewrote %s: %d", c.name, done.Load())
 	}
 	return nil
 }
@@ -129,22 +176,6 @@ func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit
 		}
 	}
 	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
-}
-
-// collections are the resources of the plan as the API serves them now. A name that nothing
-// serves has no objects that an API server could rewrite; the census tells if etcd has some.
-func collections(ctx context.Context, client *kubeapi.Client, p *Plan) ([]collection, error) {
-	served, err := discover(ctx, client)
-	if err != nil {
-		return nil, fmt.Errorf("asking which resources there are: %w", err)
-	}
-	var all []collection
-	for _, c := range served {
-		if p.Covers(c.name) {
-			all = append(all, c)
-		}
-	}
-	return all, nil
 }
 
 // Covers says whether the rotation changes what encrypts a resource, such as "secrets" or

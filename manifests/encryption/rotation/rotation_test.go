@@ -64,9 +64,9 @@ type site struct {
 	etcd *clientv3.Client
 }
 
-func newSite(t *testing.T, servers int, before []byte) *site {
+func newSite(t *testing.T, servers int, before []byte, flags ...string) *site {
 	t.Helper()
-	s := &site{Cluster: kubetest.Start(t, kubetest.Config{Servers: servers, Encryption: before}), dir: t.TempDir()}
+	s := &site{Cluster: kubetest.Start(t, kubetest.Config{Servers: servers, Encryption: before, Flags: flags}), dir: t.TempDir()}
 	if before != nil {
 		if err := os.WriteFile(filepath.Join(s.dir, rotation.ConfigName), before, 0o600); err != nil {
 			t.Fatal(err)
@@ -237,42 +237,31 @@ func (s *site) wantWriter(t *testing.T, want string) {
 // object is on the new key at its end.
 func TestRotate(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ from, to string }{
-		"key":      {"secretbox:a", "secretbox:b"},
-		"provider": {"aescbc:a", "aesgcm:b"},
-		"enable":   {"identity", "secretbox:b"},
-		"disable":  {"secretbox:a", "identity"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, 2, conf(c.from))
-			r := s.rotation(t)
-			w := s.startWriter(t)
-			if err := rotation.Begin(s.dir, planOf(c.from, c.to, time.Now())); err != nil {
-				t.Fatal(err)
-			}
-			for steps := 0; ; steps++ {
-				done, err := r.Step(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if done {
-					if steps != 3 {
-						t.Errorf("%d steps", steps)
-					}
-					break
-				}
-			}
-			written := w.end(t)
-			s.wantWriter(t, c.to)
-			s.readAll(t, written)
-			t.Logf("%d Secrets", len(written))
-			if _, err := r.Status(t.Context()); !errors.Is(err, rotation.ErrNone) {
-				t.Errorf("after the end: %v", err)
-			}
-			if got, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(got, conf(c.to)) {
-				t.Errorf("in force is %v", err)
-			}
-		})
+	rotate(t, "secretbox:a", "secretbox:b")
+}
+
+func rotate(t *testing.T, from, to string) {
+	t.Helper()
+	s := newSite(t, 2, conf(from))
+	r := s.rotation(t)
+	w := s.startWriter(t)
+	if err := rotation.Begin(s.dir, planOf(from, to, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t, r); err != nil {
+		t.Fatal(err)
+	}
+	written := w.end(t)
+	if len(written) == 0 {
+		t.Fatal("nothing was written meanwhile")
+	}
+	s.wantWriter(t, to)
+	s.readAll(t, written)
+	if _, err := r.Status(t.Context()); !errors.Is(err, rotation.ErrNone) {
+		t.Errorf("after the end: %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(got, conf(to)) {
+		t.Errorf("in force is another configuration: %v", err)
 	}
 }
 
@@ -286,100 +275,6 @@ func run(t *testing.T, r *rotation.Rotation) error {
 		}
 	}
 	return errors.New("there is no end")
-}
-
-// A rotation is taken back from each of its stages, with what was written meanwhile by the new key.
-func TestAbort(t *testing.T) {
-	t.Parallel()
-	for steps, name := range []string{"before a step", "added", "promoted", "dropped"} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, 2, conf("secretbox:a"))
-			r := s.rotation(t)
-			w := s.startWriter(t)
-			if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
-				t.Fatal(err)
-			}
-			for range steps {
-				if _, err := r.Step(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := "secretbox:a", rotation.Abort(s.dir)
-			if name == "dropped" {
-				if err == nil || !strings.Contains(err.Error(), "begin one back") {
-					t.Errorf("got %v", err)
-				}
-				want = "secretbox:b"
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if err := run(t, r); err != nil {
-				t.Fatal(err)
-			}
-			written := w.end(t)
-			s.wantWriter(t, want)
-			s.readAll(t, written)
-			if got, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(got, conf(want)) {
-				t.Errorf("in force is another configuration: %v", err)
-			}
-			// Both keys are kept, for what snapshots hold.
-			kept, err := filepath.Glob(filepath.Join(s.dir, "encryption-retired", "*.yaml"))
-			if err != nil || len(kept) != 1 {
-				t.Fatalf("kept %q: %v", kept, err)
-			}
-			if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("%s: %v %v", kept[0], info.Mode(), err)
-			}
-		})
-	}
-}
-
-// While an API server is down, or does not follow, no stage is put into force after the one
-// that it has not seen, and everything can be read. When it is back, the rotation goes on.
-func TestLaggingServer(t *testing.T) {
-	t.Parallel()
-	for steps, name := range []string{"before", "added", "promoted", "dropped"} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, 2, conf("secretbox:a"))
-			r := s.rotation(t)
-			if err := rotation.Begin(s.dir, planOf("secretbox:a", "secretbox:b", time.Now())); err != nil {
-				t.Fatal(err)
-			}
-			written := map[string]string{"first": "one"}
-			if err := put(t.Context(), s.Servers[0].Client(t), "first", "one"); err != nil {
-				t.Fatal(err)
-			}
-			for range steps {
-				if _, err := r.Step(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			before, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Servers[1].Kill()
-			r.Wait = 3 * time.Second
-			if _, err := r.Step(t.Context()); err == nil || !strings.Contains(err.Error(), s.Servers[1].Address) {
-				t.Errorf("with an API server down: %v", err)
-			}
-			if after, err := os.ReadFile(filepath.Join(s.dir, rotation.ConfigName)); err != nil || !bytes.Equal(before, after) {
-				t.Errorf("another configuration was put into force: %v", err)
-			}
-			if err := put(t.Context(), s.Servers[0].Client(t), "meanwhile", "two"); err != nil {
-				t.Error(err)
-			}
-			written["meanwhile"] = "two"
-			s.Servers[1].Restart(t)
-			s.readAll(t, written)
-			r.Wait = 30 * time.Second
-			if err := run(t, r); err != nil {
-				t.Fatal(err)
-			}
-			s.wantWriter(t, "secretbox:b")
-			s.readAll(t, written)
-		})
-	}
 }
 
 // What would be lost is refused.
@@ -434,14 +329,15 @@ func TestRefuses(t *testing.T) {
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		_, err := r.Step(t.Context())
-		if err != nil && strings.Contains(err.Error(), "none of this rotation") {
+		state, err := r.Status(t.Context())
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("%+v: %v", state.Servers, err)
+		}
+		if state.Servers[0].Stage == "" && state.Servers[0].Hash != "" {
 			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("got %v", err)
-		}
 	}
+	step("none of this rotation")
 }
 
 // While a snapshot needs the old key, it is not dropped.

@@ -1,0 +1,100 @@
+package rotation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
+)
+
+const migrationGroup = "storagemigration.k8s.io"
+
+// untouched is how long a StorageVersionMigration may stay without a condition: the
+// controller of kube-controller-manager sets one within seconds, where it runs.
+const untouched = 30 * time.Second
+
+// migrationsOf is the path of StorageVersionMigrations where a version of them is served that
+// is known here (v1 since Kubernetes 1.37, v1beta1 since 1.35); empty otherwise.
+func migrationsOf(served []collection) string {
+	at := slices.IndexFunc(served, func(c collection) bool { return c.name == "storageversionmigrations."+migrationGroup })
+	if at < 0 || !slices.Contains([]string{"/apis/" + migrationGroup + "/v1", "/apis/" + migrationGroup + "/v1beta1"}, served[at].base) {
+		return ""
+	}
+	return served[at].path
+}
+
+// migration is the part of a StorageVersionMigration (k8s.io/api/storagemigration) that says how far it is.
+type migration struct {
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Status struct {
+		Conditions []struct {
+			Type    string `json:"type"`
+			Status  string `json:"status"`
+			Message string `json:"message"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
+
+func (m migration) is(condition string) bool {
+	for _, c := range m.Status.Conditions {
+		if c.Type == condition && c.Status == "True" {
+			return true
+		}
+	}
+	return false
+}
+
+// migrate lets kube-controller-manager rewrite a collection. done is false where nobody works
+// on the migration, or it failed; the objects are then to be rewritten otherwise. That it
+// succeeded proves nothing about the key: the census does.
+func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path string, c collection) (done bool, err error) {
+	resource, group, _ := strings.Cut(c.name, ".")
+	version := strings.TrimPrefix(strings.TrimSuffix(path, "/storageversionmigrations"), "/apis/")
+	body, err := json.Marshal(map[string]any{
+		"apiVersion": version, "kind": "StorageVersionMigration",
+		"metadata": map[string]string{"generateName": "etcdsec-rotation-"},
+		"spec":     map[string]any{"resource": map[string]string{"group": group, "resource": resource}},
+	})
+	if err != nil {
+		return false, err
+	}
+	var m migration
+	if err := client.Send(ctx, http.MethodPost, path, "application/json", body, &m); err != nil {
+		return false, fmt.Errorf("beginning the migration of %s: %w", c.name, err)
+	}
+	own := path + "/" + m.Metadata.Name
+	defer func() {
+		// It has done its work or is not wanted; an interrupt is no reason to leave it.
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_ = client.Send(ending, http.MethodDelete, own, "", nil, nil)
+	}()
+	r.narrate("kube-controller-manager rewrites %s: StorageVersionMigration %s", c.name, m.Metadata.Name)
+	for waited := time.Duration(0); ; waited += pollEvery {
+		if err := client.Get(ctx, own, nil, "application/json", &m); err != nil {
+			return false, fmt.Errorf("waiting for the migration of %s: %w", c.name, err)
+		}
+		switch {
+		case m.is("Succeeded"):
+			return true, nil
+		case m.is("Failed"):
+			r.narrate("the migration of %s failed; its objects are rewritten from here", c.name)
+			return false, nil
+		case len(m.Status.Conditions) == 0 && waited >= untouched:
+			r.narrate("nobody works on the migration of %s; its objects are rewritten from here", c.name)
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(pollEvery):
+		}
+	}
+}
