@@ -410,6 +410,20 @@ func TestAuditFaultyHost(t *testing.T) {
 				"unknown intent-vs-reality CLIENT": "",
 			},
 		},
+		"writes that wait for no disk": {
+			before: flags(func(_ *node, flags []string) []string { return append(flags, "--unsafe-no-fsync") }),
+			want:   map[string]string{"high config-unsafe-no-fsync HOST": "etcd does not wait for its disk: --unsafe-no-fsync=true"},
+		},
+		"no quota": {
+			before: flags(func(_ *node, flags []string) []string {
+				return append(without(flags, "quota-backend-bytes"), "--quota-backend-bytes=-1")
+			}),
+			want: map[string]string{"medium config-quota HOST": "there is no quota: --quota-backend-bytes=-1"},
+		},
+		"a log of everything": {
+			before: flags(func(_ *node, flags []string) []string { return append(without(flags, "log-level"), "--log-level=debug") }),
+			want:   map[string]string{"medium config-log-level HOST": "--log-level=debug", "high intent-vs-reality CLIENT": "debug logs switch profiling pages and request traces on"},
+		},
 		"the key of a CA": {
 			after: func(t *testing.T, n *node) {
 				n.copy(t, filepath.Join(n.store, "authorities/client-root/ca.key"), n.pkiDir+"/old.pem")
