@@ -9,11 +9,13 @@
 #   make demo ARGS="--keep"         flags of etcdsec-demo
 #   make test PACKAGES=./pki/...    only some packages
 #   make fuzz FUZZTIME=5m           how long each fuzz target runs
+#   make test-e2e E2E=manifests     only the suites below a folder
 #   make build VERSION=v1.2.3       the version that the binary reports
 
 GO       ?= go
 PACKAGES ?= ./...
 FUZZTIME ?= 20s
+E2E      ?= .
 ARGS     ?=
 VERSION  ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo devel)
 
@@ -122,8 +124,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s) each
 
 # Suites that need more than loopback and a cache folder have the build tag e2e, in our own
 # module or in a test module below test/; each runs in its folder, and so in its module.
-test-e2e: ## Run the suites behind the build tag e2e
-	files=$$(grep -rlE '^//go:build .*\be2e\b' --include='*_test.go' . || true); \
+test-e2e: etcd-servers ## Run the suites behind the build tag e2e, below E2E (everywhere)
+	files=$$(grep -rlE '^//go:build .*\be2e\b' --include='*_test.go' $(E2E) || true); \
 	if [ -z "$$files" ]; then echo 'there is no test with the build tag e2e'; exit 0; fi; \
 	for dir in $$(dirname $$files | sort -u); do \
 	  echo "go test -tags e2e in $$dir" >&2; \
