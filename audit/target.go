@@ -20,6 +20,8 @@ const (
 
 	Cluster Kind = "cluster" // what its listeners say when they are put side by side
 	Config  Kind = "config"  // the settings of one etcd, and of the API server beside it, on a host
+
+	Encryption Kind = "encryption" // a file that says how kube-apiserver encrypts what it stores
 )
 
 // Listeners are the kinds of target that are one of etcd's ports.

@@ -133,10 +133,16 @@ func TestFaults(t *testing.T) {
 		"default as member": {strings.Replace(minimal, "name: etcd-0", "name: auditor", 1), []string{"is the name of a default client"}},
 		"encryption":        {minimal + "  encryption: {provider: rot13, resources: [\"\"]}\n", []string{"want one of secretbox", "spec.encryption.resources[0]: is empty"}},
 		"kms socket":        {minimal + "  encryption: {provider: kms, socket: /run/kms}\n", []string{"wants unix:///path"}},
-		"isolation":         {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "IPv6 clothes"}},
-		"rotation":          {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
-		"tls":               {minimal + "    tlsMinVersion: TLS1.1\n", []string{"want TLS1.3 or TLS1.2"}},
-		"permittedNames":    {minimal + "  pki: {permittedNames: [10.0.0.1/8, \"*.x\"]}\n", []string{"did you mean 10.0.0.0/8?", "neither an IP address nor a DNS name"}},
+		"kms socket at /":   {minimal + "  encryption: {provider: kms, socket: \"unix:///kms.sock\"}\n", []string{"wants unix:///path"}},
+		"socket of none":    {minimal + "  encryption: {socket: \"unix:///run/kms/kms.sock\"}\n", []string{"only provider kms has a socket"}},
+		"phase":             {minimal + "  encryption: {phase: half}\n", []string{"want one of encrypted, enabling, disabling"}},
+		"resources": {minimal + "  encryption: {resources: [Secrets, \"*\", \"secrets.*\", pods, pods., x.events.k8s.io, ingresses.extensions, serviceipallocations], exclude: [events]}\n", []string{
+			"resources[0]: \"Secrets\" has capital", "resources[1]: want *.", "resources[2]:", "resources[4]: \"pods.\" is listed twice", "want events", "group extensions is gone", "not of the REST API", "exclude[0]: no wildcard",
+		}},
+		"isolation":      {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "IPv6 clothes"}},
+		"rotation":       {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
+		"tls":            {minimal + "    tlsMinVersion: TLS1.1\n", []string{"want TLS1.3 or TLS1.2"}},
+		"permittedNames": {minimal + "  pki: {permittedNames: [10.0.0.1/8, \"*.x\"]}\n", []string{"did you mean 10.0.0.0/8?", "neither an IP address nor a DNS name"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

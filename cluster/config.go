@@ -107,6 +107,10 @@ type EncryptionConfig struct {
 	Provider  string   `yaml:"provider"`
 	Socket    string   `yaml:"socket"`
 	Resources []string `yaml:"resources"`
+	// Exclude names what stays in plaintext although a wildcard of Resources covers it.
+	Exclude []string `yaml:"exclude"`
+	// Phase is encrypted, enabling or disabling.
+	Phase string `yaml:"phase"`
 }
 
 // IsolationConfig says who may reach etcd over the network, and what enforces it.

@@ -249,25 +249,6 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 	return clients
 }
 
-func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
-	config.Provider = oneOf(v, "spec.encryption.provider", config.Provider, "secretbox", []string{"secretbox", "aesgcm", "aescbc", "kms"})
-	switch {
-	case config.Provider == "kms" && !strings.HasPrefix(config.Socket, "unix:///"):
-		v.fault("spec.encryption.socket", "provider kms wants unix:///path/to.sock, got %q", config.Socket)
-	case config.Provider != "kms" && config.Socket != "":
-		v.fault("spec.encryption.socket", "only provider kms has a socket")
-	}
-	if len(config.Resources) == 0 {
-		config.Resources = []string{"secrets", "configmaps"}
-	}
-	for i, r := range config.Resources {
-		if r == "" {
-			v.fault(fmt.Sprintf("spec.encryption.resources[%d]", i), "is empty")
-		}
-	}
-	return config
-}
-
 // Backends are what can enforce the isolation, in the order in which help names them.
 func Backends() []string {
 	return []string{"networkpolicy", "calico", "cilium", "clusternetworkpolicy", "nftables", "systemd"}

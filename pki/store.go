@@ -92,13 +92,16 @@ func (s *Store) checkOwnership(c *cluster.Cluster) error {
 	return nil
 }
 
+// KubernetesDir is the store's folder for what Kubernetes gets. It may be there before the rest.
+const KubernetesDir = "kubernetes"
+
 // checkEmpty allows a new store only where there is nothing yet.
 func (s *Store) checkEmpty() error {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil {
 		return err
 	}
-	if at := slices.IndexFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }); at >= 0 {
+	if at := slices.IndexFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") && e.Name() != KubernetesDir }); at >= 0 {
 		return fmt.Errorf("%s: %w: it has no %s but holds %s", s.Dir, ErrForeignStore, SpecName, entries[at].Name())
 	}
 	return nil

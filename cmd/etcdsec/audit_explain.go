@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 )
 
 func newAuditExplainCommand(a *app) *cobra.Command {
@@ -20,7 +19,7 @@ func newAuditExplainCommand(a *app) *cobra.Command {
   etcdsec audit explain peer-accepts-client-cert -o json`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			c, found := catalog.Find(given[0])
+			c, found := findCheck(given[0])
 			if !found {
 				return unknownCheck(given[0])
 			}
@@ -38,7 +37,7 @@ func newAuditExplainCommand(a *app) *cobra.Command {
 
 func unknownCheck(id string) error {
 	err := fmt.Errorf("no check has the ID %q", id)
-	near := catalog.Near(id)
+	near := nearChecks(id)
 	if len(near) == 0 {
 		return usageError(err, "etcdsec audit list")
 	}

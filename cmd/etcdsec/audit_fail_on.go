@@ -10,12 +10,12 @@ import (
 )
 
 // failOnFlag adds --fail-on to a verb.
-func failOnFlag(cmd *cobra.Command, severity *string) {
+func failOnFlag(cmd *cobra.Command, severity *string, otherwise audit.Severity) {
 	var known []string
 	for _, s := range audit.Severities() {
 		known = append(known, string(s))
 	}
-	cmd.Flags().StringVar(severity, "fail-on", string(audit.Low), "lowest `severity` of a finding that makes status 3: "+strings.Join(known, ", "))
+	cmd.Flags().StringVar(severity, "fail-on", string(otherwise), "lowest `severity` of a finding that makes status 3: "+strings.Join(known, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 )
 
 // auditCheck is a check in the JSON of list and explain. Fields are only ever added.
@@ -45,7 +44,7 @@ func newAuditListCommand(a *app) *cobra.Command {
   etcdsec audit list -o json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			selected, err := selection.of(catalog.All())
+			selected, err := selection.of(everyCheck())
 			if err != nil {
 				return err
 			}

@@ -46,7 +46,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, or a report or shard
 		},
 	}
 	waiversFlag(cmd, &flags.waivers)
-	failOnFlag(cmd, &flags.failOn)
+	failOnFlag(cmd, &flags.failOn, audit.Low)
 	flags.outputs.addFlags(cmd)
 	return cmd
 }

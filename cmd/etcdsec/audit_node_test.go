@@ -421,8 +421,10 @@ func TestAuditFaultyHost(t *testing.T) {
 			want: map[string]string{"medium config-quota HOST": "there is no quota: --quota-backend-bytes=-1"},
 		},
 		"a log of everything": {
-			before: flags(func(_ *node, flags []string) []string { return append(without(flags, "log-level"), "--log-level=debug") }),
-			want:   map[string]string{"medium config-log-level HOST": "--log-level=debug", "high intent-vs-reality CLIENT": "debug logs switch profiling pages and request traces on"},
+			before: flags(func(_ *node, flags []string) []string {
+				return append(without(flags, "log-level"), "--log-level=debug")
+			}),
+			want: map[string]string{"medium config-log-level HOST": "--log-level=debug", "high intent-vs-reality CLIENT": "debug logs switch profiling pages and request traces on"},
 		},
 		"the key of a CA": {
 			after: func(t *testing.T, n *node) {

@@ -140,7 +140,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.IntVar(&flags.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at a time, each over at most 4 connections")
 	flags.selection.addFlags(cmd)
 	waiversFlag(cmd, &flags.waivers)
-	failOnFlag(cmd, &flags.failOn)
+	failOnFlag(cmd, &flags.failOn, audit.Low)
 	flags.members.addFlags(cmd)
 	flags.hosts.addFlags(cmd)
 	flags.kube.addFlags(cmd)

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 )
 
 // checkSelection says which checks of the catalog are meant.
@@ -28,7 +27,7 @@ func (s *checkSelection) addFlags(cmd *cobra.Command) {
 
 func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var ids []string
-	for _, c := range catalog.All() {
+	for _, c := range everyCheck() {
 		ids = append(ids, c.ID+"\t"+c.Title)
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
@@ -68,7 +67,7 @@ func matchesAny(globs []string, id string) bool {
 }
 
 func noSuchCheck(glob string) error {
-	near := catalog.Near(strings.Trim(glob, "*?-"))
+	near := nearChecks(strings.Trim(glob, "*?-"))
 	if len(near) == 0 {
 		return errors.New("matches no check")
 	}

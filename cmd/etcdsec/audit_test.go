@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -349,12 +348,12 @@ func TestAuditList(t *testing.T) {
 	if status != statusDone || stderr != "" {
 		t.Fatalf("exit %d: %s", status, stderr)
 	}
-	if want := len(catalog.All()) + 1; strings.Count(stdout, "\n") != want {
+	if want := len(everyCheck()) + 1; strings.Count(stdout, "\n") != want {
 		t.Errorf("%d lines, want %d: %s", strings.Count(stdout, "\n"), want, stdout)
 	}
 	status, stdout, _ = etcdsec(t, "audit", "list", "-o", "json")
 	var checks []map[string]any
-	if err := json.Unmarshal([]byte(stdout), &checks); err != nil || status != statusDone || len(checks) != len(catalog.All()) {
+	if err := json.Unmarshal([]byte(stdout), &checks); err != nil || status != statusDone || len(checks) != len(everyCheck()) {
 		t.Errorf("exit %d, %v: %s", status, err, stdout)
 	}
 	if status, _, _ = etcdsec(t, "audit", "list", "extra"); status != statusUsage {
@@ -363,7 +362,7 @@ func TestAuditList(t *testing.T) {
 }
 
 func TestAuditExplain(t *testing.T) {
-	checks := catalog.All()
+	checks := everyCheck()
 	if len(checks) == 0 {
 		t.Fatal("no checks")
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/waivers"
 )
 
@@ -28,8 +27,8 @@ func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
 		return nil, usageError(fmt.Errorf("reading the waivers: %w", err), "")
 	}
 	defer f.Close()
-	checks := waivers.Checks{Near: catalog.Near}
-	for _, c := range catalog.All() {
+	checks := waivers.Checks{Near: nearChecks}
+	for _, c := range everyCheck() {
 		checks.IDs = append(checks.IDs, c.ID)
 	}
 	rules, err := waivers.Read(path, f, checks, now)

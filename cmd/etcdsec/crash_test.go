@@ -69,6 +69,10 @@ func TestKilledAtEveryChange(t *testing.T) {
 			prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}},
 			verb:    []string{"pki", "renew", "store", "--root-key-recipient", "age1pw2s48774dmj7lg36p5r54s0rqxc4t9qvrn5lglvn26gt2pgdfrs3ltfv9"}, least: 20, hidden: true,
 		},
+		"encrypt": {
+			prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}},
+			verb:    []string{"encryption", "generate", "store"}, least: 15,
+		},
 		"import": {verb: []string{"pki", "import", "store", "m0=" + foreign + "/m0", "m1=" + foreign + "/m1", "m2=" + foreign + "/m2", "--name", "found", "--etcd-version", "3.6.16"}, least: 60},
 	}
 	for name, tc := range cases {
@@ -141,6 +145,7 @@ func (c crash) killedAt(point int) bool {
 		t.Fatalf("point %d: status %d\n%s", point, status, out)
 	}
 	c.checkKeys(dir, point)
+	encryption := c.encryption(dir, point)
 	if !bytes.HasPrefix(c.ledger(dir), ledgerBefore) {
 		t.Errorf("point %d: a line of the ledger is gone", point)
 	}
@@ -153,6 +158,9 @@ func (c crash) killedAt(point int) bool {
 		t.Errorf("point %d: the next run lost a line of the ledger", point)
 	}
 	c.checkKeys(dir, point)
+	if after := c.encryption(dir, point); encryption != nil && !bytes.Equal(after, encryption) {
+		t.Errorf("point %d: the next run changed the key of what is stored", point)
+	}
 	c.checkLeftovers(dir, point)
 	if _, err := os.Stat(filepath.Join(dir, "store")); err == nil {
 		// The roots' keys are there, and imported certificates are not as planned.
@@ -171,6 +179,22 @@ func (c crash) ledger(dir string) []byte {
 	data, err := os.ReadFile(filepath.Join(dir, "store", "ledger.jsonl"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.t.Fatal(err)
+	}
+	return data
+}
+
+// encryption is the file with the key of what kube-apiserver stores, which is whole and closed
+// to others; nil if it is not there.
+func (c crash) encryption(dir string, point int) []byte {
+	c.t.Helper()
+	path := filepath.Join(dir, "store", filepath.FromSlash(encryptionConfigFile))
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	data, readErr := os.ReadFile(path)
+	if err != nil || readErr != nil || info.Mode().Perm() != 0o600 || !bytes.HasSuffix(data, []byte("=\"\n")) {
+		c.t.Errorf("point %d: %s: %v %v, mode %v, %d bytes", point, path, err, readErr, info.Mode(), len(data))
 	}
 	return data
 }

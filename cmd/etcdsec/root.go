@@ -31,6 +31,7 @@ and rotates what they trust.`,
 		newBootstrapCommand(a),
 		newPKICommand(a),
 		newAuditCommand(a),
+		newEncryptionCommand(a),
 		newVersionCommand(a),
 	)
 	return root

@@ -49,7 +49,9 @@ var ours = []rule{
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},
-	{[]string{"manifests/encryption/rotation"}, []string{"manifests/encryption", "internal/durable", "internal/kubeapi"}},
+	{[]string{"manifests/encryption/rotation"}, []string{"cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
+	{[]string{"manifests/encryption"}, []string{"cluster", "internal/strictyaml"}},
+	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }
@@ -228,6 +230,9 @@ func TestViolations(t *testing.T) {
 		{"rotation asks the cluster", "pki/rotation", client, false},
 		{"manifests issue nothing", "manifests", own("pki"), true},
 		{"manifests read the spec", "manifests/encryption", own("cluster"), false},
+		{"an encryption configuration knows no checks", "manifests/encryption", own("audit"), true},
+		{"lint makes results of the audit", "manifests/encryption/lint", own("audit"), false},
+		{"lint reads no YAML itself", "manifests/encryption/lint", own("internal/strictyaml"), true},
 		{"policies render no manifests", "policies", own("manifests"), true},
 		{"policies dial nothing", "policies", client, true},
 		{"rbac dials", "policies/rbac", client, false},

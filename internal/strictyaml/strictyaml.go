@@ -246,3 +246,53 @@ func quoteIt(n *yaml.Node) string {
 	}
 	return ""
 }
+
+// Locate remembers where the fields of a document were written, for a reader that decodes it
+// by other means. It takes whatever is there: of what is no YAML to this package it knows
+// nothing. next is the line on which a second document begins; 0 if none does.
+func Locate(file string, data []byte) (source Source, next int) {
+	source = Source{file: file, lines: map[string]int{}}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document yaml.Node
+	if err := decoder.Decode(&document); err != nil || len(document.Content) != 1 {
+		return source, 0
+	}
+	source.locate(document.Content[0], "", maxDepth)
+	for {
+		var more yaml.Node
+		err := decoder.Decode(&more)
+		switch {
+		case errors.Is(err, io.EOF):
+			return source, 0
+		case err != nil: // whatever it is, it is not the first document
+			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+				next, _ = strconv.Atoi(m[1])
+			}
+			return source, max(next, 1)
+		case len(more.Content) == 1 && more.Content[0].Tag != "!!null":
+			return source, more.Line
+		}
+	}
+}
+
+// maxDepth bounds the paths of fields, which grow with it. No document has so much.
+const maxDepth = 32
+
+// locate does not follow aliases, which may lead back.
+func (s Source) locate(n *yaml.Node, field string, depth int) {
+	s.lines[field] = n.Line
+	if depth == 0 {
+		return
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			s.locate(n.Content[i+1], strings.TrimPrefix(field+"."+n.Content[i].Value, "."), depth-1)
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			s.locate(item, fmt.Sprintf("%s[%d]", field, i), depth-1)
+		}
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
+	}
+}

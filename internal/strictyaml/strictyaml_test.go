@@ -86,3 +86,27 @@ func TestDecodeRefuses(t *testing.T) {
 		})
 	}
 }
+
+// Locate knows the lines of whatever is YAML, and says where a second document begins.
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	source, next := strictyaml.Locate("a.yaml", []byte("a:\n  b:\n  - c: 1\n  - {d: 2}\ne: &x f\ng: *x\n---\nh: i\n"))
+	for field, line := range map[string]int{"a.b": 3, "a.b[1].d": 4, "a.b[1].z": 4, "e": 5, "g": 6, "nowhere": 0} {
+		if got := source.Line(field); got != line {
+			t.Errorf("%s: line %d, want %d", field, got, line)
+		}
+	}
+	if next != 7 {
+		t.Errorf("the second document is on line %d", next)
+	}
+	for text, want := range map[string]int{"": 0, "a: [": 0, "a: b\n---\n": 0, "a: b\n---\n# c\n": 0, "a: b\n---\nc: [\n": 4, "a: b\n...\nc: d\n": 3, "a: b\n---\n---\nc: d\n": 3} {
+		if _, got := strictyaml.Locate("a.yaml", []byte(text)); (got == 0) != (want == 0) {
+			t.Errorf("%q: a second document on line %d, want %d", text, got, want)
+		}
+	}
+	// However deep a document is, it is read.
+	deep, _ := strictyaml.Locate("a.yaml", []byte(strings.Repeat("[", 5000)+strings.Repeat("]", 5000)))
+	if got := deep.Line("[0][0]"); got != 1 {
+		t.Errorf("a deep document begins on line %d", got)
+	}
+}

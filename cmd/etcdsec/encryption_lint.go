@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
+)
+
+// encryptionLintFlags are what the operator wrote.
+type encryptionLintFlags struct {
+	phase     string
+	crds      []string
+	writes    int64
+	fix       bool
+	selection checkSelection
+	waivers   string
+	failOn    string
+	outputs   auditOutputs
+}
+
+func newEncryptionLintCommand(a *app) *cobra.Command {
+	var flags encryptionLintFlags
+	cmd := &cobra.Command{
+		Use:   "lint FILE...",
+		Short: "Find what an EncryptionConfiguration gets wrong",
+		Long: `Judge EncryptionConfigurations: whether kube-apiserver loads them, and what it loads without
+an error although it hurts: plaintext that is still written, resources that do not exist,
+keys that can be guessed or not told apart, providers that authenticate nothing. "-" is
+standard input.
+
+Some answers are not in the file. --phase says what is stored: with "encrypted", nothing is
+in plaintext and identity must be gone; with "enabling", some is and identity has to be last;
+"disabling" wants it first. --crd names custom resources that exist; without it they are
+unknown. --writes says how many values an aesgcm key has encrypted.
+
+--fix writes the corrected file beside FILE, as NAME.fixed.yaml with mode 0600, where there is
+one certain correction: a resource that can only be meant, identity behind what encrypts, a
+key that is there twice. It is never put in place. Comments are not kept.
+
+Reads the files; writes the report, to stdout and with -o FORMAT=FILE to files, and with
+--fix what is said above; uses no network. Keys are never printed, whatever is wrong with them.
+
+Exit status: 0 no findings, 1 a check could not tell, 2 bad command line, 3 findings of the
+severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the checks.`,
+		Example: `  etcdsec encryption lint /etc/kubernetes/encryption/encryption-config.yaml
+  etcdsec encryption lint --phase encrypted --crd '*.example.com' encryption-config.yaml
+  etcdsec encryption lint --fix encryption-config.yaml
+  etcdsec encryption lint a.yaml b.yaml -o text -o sarif=encryption.sarif
+  ssh root@10.0.0.11 cat /etc/kubernetes/encryption/encryption-config.yaml | etcdsec encryption lint -`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
+			return a.lintEncryption(flags, given)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: not known)")
+	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{"encrypted", "enabling", "disabling"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	f.StringSliceVar(&flags.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
+	f.Int64Var(&flags.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
+	f.BoolVar(&flags.fix, "fix", false, "write the corrected file beside each FILE")
+	flags.selection.addFlags(cmd)
+	waiversFlag(cmd, &flags.waivers)
+	// The provider that is made by default has a finding of low severity, which is true of it.
+	failOnFlag(cmd, &flags.failOn, audit.Medium)
+	flags.outputs.addFlags(cmd)
+	return cmd
+}
+
+func (a *app) lintEncryption(flags encryptionLintFlags, paths []string) error {
+	if flags.phase != "" && !slices.Contains(cluster.Phases(), cluster.Phase(flags.phase)) {
+		return usageError(fmt.Errorf("--phase %q: want encrypted, enabling or disabling", flags.phase), "")
+	}
+	if flags.fix && slices.Contains(paths, "-") {
+		return usageError(errors.New("--fix: standard input has no folder to write the corrected file into; name the file"), "")
+	}
+	failOn, err := parseFailOn(flags.failOn)
+	if err != nil {
+		return err
+	}
+	checks, err := flags.selection.of(lint.Catalog())
+	if err != nil {
+		return err
+	}
+	started := a.now()
+	rules, err := loadWaivers(flags.waivers, started)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, c := range checks {
+		ids = append(ids, c.ID)
+	}
+	var subjects []*lint.Subject
+	for _, path := range paths {
+		s := a.readEncryption(path)
+		s.Phase, s.CRDs, s.Writes = cluster.Phase(flags.phase), flags.crds, flags.writes
+		subjects = append(subjects, s)
+	}
+	result := lint.Run(ids, subjects)
+	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
+	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
+	a.applyWaivers(&result, rules, started)
+	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+		return err
+	}
+	if flags.fix {
+		if err := a.fixEncryption(subjects); err != nil {
+			return err
+		}
+	}
+	return auditStatus(result, failOn)
+}
+
+// readEncryption reads one file; what keeps it from being read becomes part of the subject.
+func (a *app) readEncryption(path string) *lint.Subject {
+	if path == "-" {
+		data, err := io.ReadAll(io.LimitReader(a.stdin, encryption.MaxSize+1))
+		if err != nil {
+			return &lint.Subject{Path: "stdin", Unread: err}
+		}
+		return lint.Read("stdin", data)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return &lint.Subject{Path: path, Unread: err}
+	}
+	data, err := durable.ReadFile(path, encryption.MaxSize)
+	s := &lint.Subject{Path: path, Unread: err}
+	if err == nil {
+		s = lint.Read(path, data)
+	}
+	s.Mode, s.HasMode = info.Mode(), true
+	return s
+}
+
+// fixEncryption writes the corrected files. A file of that name that says something else is
+// kept, because it may hold a key that is nowhere else.
+func (a *app) fixEncryption(subjects []*lint.Subject) error {
+	var faults []error
+	for _, s := range subjects {
+		fixed, changes := lint.Fix(s)
+		if len(changes) == 0 {
+			a.narrate("%s: nothing has one certain correction", s.Path)
+			continue
+		}
+		path := filepath.Join(filepath.Dir(s.Path), lint.FixedName(filepath.Base(s.Path)))
+		if err := writeFixedEncryption(path, fixed); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		a.narrate("wrote %s:", path)
+		for _, c := range changes {
+			a.narrate("  %s", c)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return failure(err, "")
+	}
+	return nil
+}
+
+func writeFixedEncryption(path string, c *encryption.Configuration) error {
+	text, err := c.Render("Corrected by etcdsec encryption lint --fix.")
+	if err != nil {
+		return err
+	}
+	there, err := durable.ReadFile(path, encryption.MaxSize)
+	switch {
+	case err == nil && string(there) == string(text):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s is there and says something else: move it away", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: 0o600, Data: text}, nil)
+}

@@ -1,0 +1,165 @@
+package encryption
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The steps of a rotation, each a function from a configuration to the next. A rule that only
+// writes plaintext, such as one that exempts events, is left as it is by all of them.
+
+// ErrWrites is in the error of Drop for what still encrypts.
+var ErrWrites = errors.New("it is what new values are encrypted with")
+
+// AddSecond adds a key, or a KMS plugin, that every API server can then read with and none
+// writes with: behind the writing key where the provider is of its type, or else as a provider
+// of its own. added has exactly one key or a plugin.
+func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
+	refs := added.Refs()
+	if added.Type == Identity || len(refs) != 1 {
+		return nil, fmt.Errorf("adding %s: want one key or one KMS plugin", added.Type)
+	}
+	for _, rule := range c.Rules {
+		for _, p := range rule.Providers {
+			if err := p.collides(added); err != nil {
+				return nil, fmt.Errorf("adding %s: %w", refs[0], err)
+			}
+		}
+	}
+	return c.each(func(providers []Provider) ([]Provider, error) {
+		first := providers[0]
+		if first.Type == added.Type && added.Type != KMS {
+			first.Keys = slices.Insert(first.Keys, 1, added.Keys...)
+			providers[0] = first
+			return providers, nil
+		}
+		return slices.Insert(providers, 1, added), nil
+	})
+}
+
+// collides says why two providers cannot both be there: what is stored could not be told apart,
+// or nothing would be rotated.
+func (p Provider) collides(added Provider) error {
+	for _, k := range p.Keys {
+		for _, other := range added.Keys {
+			switch {
+			case k.Name == other.Name:
+				return errors.New("there is a key of this name")
+			case k.Same(other):
+				return fmt.Errorf("it is the same secret as that of %s", Shown(k.Name))
+			}
+		}
+	}
+	if p.Type == KMS && added.Type == KMS && p.Plugin.Name == added.Plugin.Name {
+		return errors.New("there is a plugin of this name")
+	}
+	return nil
+}
+
+// Promote makes a key or plugin the one that writes. Every API server must be able to read
+// with it already: AddSecond comes first. It makes identity write too, which is how encryption
+// is turned off.
+func (c *Configuration) Promote(ref Ref) (*Configuration, error) {
+	return c.each(func(providers []Provider) ([]Provider, error) {
+		at := slices.IndexFunc(providers, func(p Provider) bool { return slices.Contains(p.Refs(), ref) })
+		if at < 0 {
+			return nil, fmt.Errorf("promoting %s: a rule does not have it", ref)
+		}
+		p := providers[at]
+		if len(p.Keys) > 0 {
+			i := slices.Index(p.Refs(), ref)
+			key := p.Keys[i]
+			p.Keys = slices.Insert(slices.Delete(p.Keys, i, i+1), 0, key)
+		}
+		return slices.Insert(slices.Delete(providers, at, at+1), 0, p), nil
+	})
+}
+
+// Drop takes a key or plugin away, with which nothing that is stored may be encrypted any
+// more, and no snapshot that is to be restored. What writes is not dropped: ErrWrites. With
+// identity it forbids plaintext.
+func (c *Configuration) Drop(ref Ref) (*Configuration, error) {
+	found := false
+	next, err := c.each(func(providers []Provider) ([]Provider, error) {
+		if providers[0].Refs()[0] == ref {
+			return nil, fmt.Errorf("dropping %s: %w", ref, ErrWrites)
+		}
+		var kept []Provider
+		for _, p := range providers {
+			refs := p.Refs()
+			if !slices.Contains(refs, ref) {
+				kept = append(kept, p)
+				continue
+			}
+			found = true
+			p.Keys = slices.DeleteFunc(p.Keys, func(k Key) bool { return k.Name == ref.Name })
+			if len(p.Keys) > 0 {
+				kept = append(kept, p)
+			}
+		}
+		return kept, nil
+	})
+	if err == nil && !found {
+		return nil, fmt.Errorf("dropping %s: no rule has it", ref)
+	}
+	return next, err
+}
+
+// WithIdentity lets every rule read plaintext, as its last choice.
+func (c *Configuration) WithIdentity() (*Configuration, error) {
+	return c.each(func(providers []Provider) ([]Provider, error) {
+		if slices.ContainsFunc(providers, Provider.plaintext) {
+			return providers, nil
+		}
+		return append(providers, Provider{Type: Identity}), nil
+	})
+}
+
+func (p Provider) plaintext() bool { return p.Type == Identity }
+
+// Encrypts says whether a rule has anything but identity.
+func (r Rule) Encrypts() bool {
+	return slices.ContainsFunc(r.Providers, func(p Provider) bool { return !p.plaintext() })
+}
+
+// Writers are what new values are encrypted with, in the rules' order, each once.
+func (c *Configuration) Writers() []Ref {
+	var refs []Ref
+	for _, rule := range c.Rules {
+		if ref := rule.Providers[0].Refs()[0]; rule.Encrypts() && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// each changes the providers of every rule that encrypts, on copies.
+func (c *Configuration) each(change func([]Provider) ([]Provider, error)) (*Configuration, error) {
+	next := &Configuration{}
+	changed := false
+	for _, rule := range c.Rules {
+		rule = rule.clone()
+		if rule.Encrypts() {
+			changed = true
+			var err error
+			if rule.Providers, err = change(rule.Providers); err != nil {
+				return nil, err
+			}
+		}
+		next.Rules = append(next.Rules, rule)
+	}
+	if !changed {
+		return nil, errors.New("changing the EncryptionConfiguration: no rule of it encrypts")
+	}
+	return next, nil
+}
+
+func (r Rule) clone() Rule {
+	r.Resources = slices.Clone(r.Resources)
+	r.Providers = slices.Clone(r.Providers)
+	for i := range r.Providers {
+		r.Providers[i].Keys = slices.Clone(r.Providers[i].Keys)
+	}
+	return r
+}

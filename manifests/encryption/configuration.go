@@ -1,0 +1,172 @@
+// Package encryption makes, reads and changes the EncryptionConfiguration of kube-apiserver,
+// by which it encrypts what it stores in etcd. It accepts the files that kube-apiserver
+// accepts and refuses the ones that it refuses. No key leaves it but in what Render returns.
+package encryption
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
+)
+
+// The apiVersion and kind that are written, and those that kube-apiserver also takes, because
+// its documentation once had them (k8s.io/apiserver pkg/apis/apiserver/v1, register.go).
+const (
+	APIVersion       = "apiserver.config.k8s.io/v1"
+	Kind             = "EncryptionConfiguration"
+	legacyAPIVersion = "v1"
+	legacyKind       = "EncryptionConfig"
+)
+
+// Configuration is an EncryptionConfiguration that kube-apiserver loads. Treat one as a value
+// that never changes: the functions that change one return another.
+type Configuration struct {
+	Rules []Rule
+
+	// Legacy is set when it was read from the old kind EncryptionConfig.
+	Legacy bool
+	// IgnoredLine is where a further YAML document begins, which kube-apiserver never reads; 0 if none does.
+	IgnoredLine int
+
+	source strictyaml.Source
+}
+
+// Rule says how some resources are stored. The first rule of a resource decides how it is
+// written; all of its rules are tried to read it.
+type Rule struct {
+	Resources []string // such as secrets, deployments.apps, *.apps, *. or *.*
+	Providers []Provider
+}
+
+// ProviderType is how a provider encrypts.
+type ProviderType string
+
+// The provider types, in the spelling of the file.
+const (
+	Secretbox ProviderType = "secretbox"
+	AESGCM    ProviderType = "aesgcm"
+	AESCBC    ProviderType = "aescbc"
+	KMS       ProviderType = "kms"
+	Identity  ProviderType = "identity" // plaintext
+)
+
+// Provider is one element of a rule's providers.
+type Provider struct {
+	Type   ProviderType
+	Keys   []Key      // of secretbox, aesgcm and aescbc: the first one writes
+	Plugin *KMSPlugin // of kms
+}
+
+// KMSPlugin is where kube-apiserver reaches a KMS plugin.
+type KMSPlugin struct {
+	APIVersion  string // v1 or v2
+	Unversioned bool   // no apiVersion was written, which is v1
+	Name        string
+	Endpoint    string
+	Timeout     time.Duration
+	CacheSize   int32 // of v1; negative is none
+}
+
+// The APIs of KMS plugins. The first one is deprecated, and off by default.
+const (
+	KMSVersion1 = "v1"
+	KMSVersion2 = "v2"
+)
+
+// Ref names what encrypts: a key of a provider type, or a KMS plugin. In etcd it is part of
+// what stands before each value.
+type Ref struct {
+	Type ProviderType
+	Name string // empty for identity
+}
+
+func (r Ref) String() string {
+	if r.Name == "" {
+		return string(r.Type)
+	}
+	return string(r.Type) + " " + Shown(r.Name)
+}
+
+// Refs are what a provider encrypts and decrypts with; the first one writes.
+func (p Provider) Refs() []Ref {
+	switch p.Type {
+	case KMS:
+		return []Ref{{KMS, p.Plugin.Name}}
+	case Identity:
+		return []Ref{{Type: Identity}}
+	case Secretbox, AESGCM, AESCBC:
+	}
+	refs := make([]Ref, 0, len(p.Keys))
+	for _, k := range p.Keys {
+		refs = append(refs, Ref{p.Type, k.Name})
+	}
+	return refs
+}
+
+// Prefix is what stands before a value in etcd that a ref has encrypted. Plaintext has none.
+func (p Provider) Prefix(name string) string {
+	switch p.Type {
+	case Identity:
+		return ""
+	case KMS:
+		return "k8s:enc:kms:" + p.Plugin.APIVersion + ":" + name + ":"
+	case Secretbox, AESGCM, AESCBC:
+	}
+	return "k8s:enc:" + string(p.Type) + ":v1:" + name + ":"
+}
+
+// GroupResource is a resource with its API group; the core group is empty.
+type GroupResource struct{ Resource, Group string }
+
+// ParseGroupResource splits at the first dot, as kube-apiserver does.
+func ParseGroupResource(s string) GroupResource {
+	resource, group, _ := strings.Cut(s, ".")
+	return GroupResource{Resource: resource, Group: group}
+}
+
+func (gr GroupResource) String() string {
+	if gr.Group == "" && gr.Resource != "*" {
+		return gr.Resource
+	}
+	return gr.Resource + "." + gr.Group
+}
+
+// Everything is *.*, every resource that no other rule names.
+func Everything() GroupResource { return GroupResource{"*", "*"} }
+
+// RulesOf are the rules by which a resource is stored: those that name it, or else those of
+// its group, or else those of everything. Indices into Rules; none means plaintext.
+func (c *Configuration) RulesOf(gr GroupResource) []int {
+	for _, name := range []GroupResource{gr, {"*", gr.Group}, Everything()} {
+		var rules []int
+		for i, rule := range c.Rules {
+			if slices.ContainsFunc(rule.Resources, func(s string) bool { return ParseGroupResource(s) == name }) {
+				rules = append(rules, i)
+			}
+		}
+		if rules != nil {
+			return rules
+		}
+	}
+	return nil
+}
+
+// ProvidersOf are the providers by which a resource is stored; the first one writes.
+func (c *Configuration) ProvidersOf(gr GroupResource) []Provider {
+	var providers []Provider
+	for _, i := range c.RulesOf(gr) {
+		providers = append(providers, c.Rules[i].Providers...)
+	}
+	return providers
+}
+
+// Line is where a field was read, such as resources[0].providers[0]; 0 if it was not read.
+func (c *Configuration) Line(field string) int { return c.source.Line(field) }
+
+// Hash is how kube-apiserver's metric
+// apiserver_encryption_config_controller_last_config_info names the bytes of a file.
+func Hash(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }

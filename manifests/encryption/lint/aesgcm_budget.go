@@ -1,0 +1,47 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// aesgcmBudget's number is that of Kubernetes' documentation: with nonces of 96 random bits, two
+// are equal after so many writes with a chance of 2^-61, and NIST allows 2^32 writes in all.
+const aesgcmWrites = 200_000
+
+func aesgcmBudget() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-aesgcm-budget",
+			Title:    "An aesgcm key is used for more writes than it is good for",
+			Severity: audit.Medium,
+			Rationale: "aesgcm draws a random nonce of 12 bytes for each write. Two equal ones give away what was written, and " +
+				"the key that authenticates. Kubernetes asks for another key before 200,000 writes, and nothing counts them.",
+			Method: "Looks for aesgcm as the provider that writes. --writes says how many values its key has encrypted; without " +
+				"it, nothing shows that the key is replaced in time.",
+			Remediation: "Count them on every API server, and say the sum; rotate the key before 200,000, or go over to secretbox or KMS v2:\n" +
+				"kubectl get --raw /metrics | grep apiserver_storage_transformation_operations_total\netcdsec encryption lint --writes 150000 FILE",
+			References: references("NIST SP 800-38D 8.3", "kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.writers() {
+				if p.p.Type != encryption.AESGCM {
+					continue
+				}
+				key := place{p.rule, p.provider, 0, p.field, p.p}.named()
+				switch {
+				case s.Writes < 0:
+					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.at(p.field), key, list(s.Configuration.Rules[p.rule].Resources))
+				case s.Writes >= aesgcmWrites:
+					f.add("spent", "%s: the %s has written %d values", s.at(p.field), key, s.Writes)
+				}
+			}
+			o := f.or("no aesgcm key writes, or --writes is below 200,000")
+			if len(f) > 0 && s.Writes >= aesgcmWrites {
+				o.Severity = audit.High
+			}
+			return o
+		},
+	}
+}

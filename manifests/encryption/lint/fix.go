@@ -1,0 +1,154 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// Fix corrects what has one certain correction, and says what it did. What it changes never
+// leaves a stored value unreadable that was readable: a resource that is encrypted from now on
+// can also be read in plaintext, and no key is taken away.
+func Fix(s *Subject) (*encryption.Configuration, []string) {
+	if s.Configuration == nil {
+		return nil, nil
+	}
+	f := fixer{s: s, fixed: &encryption.Configuration{}}
+	if s.Configuration.Legacy {
+		f.did("kind EncryptionConfiguration in place of EncryptionConfig")
+	}
+	if s.Configuration.IgnoredLine > 0 {
+		f.did("line %d and what follows, which is not read, is left out", s.Configuration.IgnoredLine)
+	}
+	for i, rule := range s.Configuration.Rules {
+		rule = encryption.Rule{Resources: slices.Clone(rule.Resources), Providers: slices.Clone(rule.Providers)}
+		f.identity(i, &rule, f.resources(i, &rule))
+		f.repeated(i, &rule)
+		f.fixed.Rules = append(f.fixed.Rules, rule)
+	}
+	return f.fixed, f.done
+}
+
+type fixer struct {
+	s     *Subject
+	fixed *encryption.Configuration
+	done  []string
+	put   []string // resources that were not in the file
+}
+
+func (f *fixer) did(format string, a ...any) { f.done = append(f.done, fmt.Sprintf(format, a...)) }
+
+// resources puts the right name in place of one that does not exist, where only one can be
+// meant, and says whether a resource is in the rule now that was not.
+func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
+	var kept []string
+	for j, r := range rule.Resources {
+		n := f.s.known(r)
+		at := fmt.Sprintf("%s.resources[%d]", f.s.ruleField(i), j)
+		switch {
+		case n.code == "empty" && len(rule.Resources) > 1:
+			f.did("%s: the empty name is left out", at)
+			continue
+		case n.meant == "":
+		case f.named(n.meant):
+			if len(rule.Resources) > 1 {
+				f.did("%s: %q is left out; %q is there", at, r, n.meant)
+				continue
+			}
+		case f.s.masks(i, n.meant):
+		default:
+			f.did("%s: %q in place of %q", at, n.meant, r)
+			r, added = n.meant, true
+			f.put = append(f.put, r)
+			if rule.Encrypts() && !slices.ContainsFunc(rule.Providers, isIdentity) {
+				rule.Providers = append(rule.Providers, encryption.Provider{Type: encryption.Identity})
+				f.did("%s: identity is added last, because %s are stored in plaintext; take it away when they are rewritten", f.s.ruleField(i), n.meant)
+			}
+		}
+		kept = append(kept, r)
+	}
+	rule.Resources = kept
+	return added
+}
+
+// named says whether a resource is in the file, or was put there.
+func (f *fixer) named(resource string) bool {
+	return slices.ContainsFunc(slices.Concat(f.s.resources(), f.put), func(r string) bool {
+		return encryption.ParseGroupResource(r) == encryption.ParseGroupResource(resource)
+	})
+}
+
+// masks says whether kube-apiserver would refuse a resource in a rule, for a wildcard in the
+// same rule or in one before it.
+func (s *Subject) masks(rule int, resource string) bool {
+	gr := encryption.ParseGroupResource(resource)
+	for _, r := range s.Configuration.Rules[:rule+1] {
+		for _, other := range r.Resources {
+			if wildcard := encryption.ParseGroupResource(other); wildcard == encryption.Everything() || wildcard == (encryption.GroupResource{Resource: "*", Group: gr.Group}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isIdentity(p encryption.Provider) bool { return p.Type == encryption.Identity }
+
+// identity puts plaintext where the phase wants it. What a rule has only now is stored in
+// plaintext, whatever the phase.
+func (f *fixer) identity(i int, rule *encryption.Rule, added bool) {
+	if !rule.Encrypts() || f.s.Phase == cluster.Disabling {
+		return
+	}
+	at := slices.IndexFunc(rule.Providers, isIdentity)
+	last := encryption.Provider{Type: encryption.Identity}
+	switch {
+	case at == 0:
+		rule.Providers = append(slices.DeleteFunc(rule.Providers, isIdentity), last)
+		f.did("%s: identity is last", f.s.ruleField(i))
+	case at > 0 && f.s.Phase == cluster.Encrypted && !added:
+		rule.Providers = slices.DeleteFunc(rule.Providers, isIdentity)
+		f.did("%s: identity is taken away", f.s.ruleField(i))
+	case at < 0 && f.s.Phase == cluster.Enabling:
+		rule.Providers = append(rule.Providers, last)
+		f.did("%s: identity is added last", f.s.ruleField(i))
+	}
+}
+
+// repeated takes a key away that the same rule has before, by name and secret.
+func (f *fixer) repeated(i int, rule *encryption.Rule) {
+	var seen []encryption.Provider
+	var kept []encryption.Provider
+	for _, p := range rule.Providers {
+		var keys []encryption.Key
+		for _, k := range p.Keys {
+			if slices.ContainsFunc(seen, func(q encryption.Provider) bool {
+				return q.Type == p.Type && q.Keys[0].Name == k.Name && q.Keys[0].Same(k)
+			}) {
+				f.did("%s: the second %s key %s is left out", f.s.ruleField(i), p.Type, encryption.Shown(k.Name))
+				continue
+			}
+			seen = append(seen, encryption.Provider{Type: p.Type, Keys: []encryption.Key{k}})
+			keys = append(keys, k)
+		}
+		if len(p.Keys) > 0 && len(keys) == 0 {
+			continue
+		}
+		p.Keys = keys
+		kept = append(kept, p)
+	}
+	rule.Providers = kept
+}
+
+// FixedName is what the corrected file beside a file is called.
+func FixedName(name string) string {
+	for _, extension := range []string{".yaml", ".yml", ".json"} {
+		if base, ok := strings.CutSuffix(name, extension); ok {
+			return base + ".fixed.yaml"
+		}
+	}
+	return name + ".fixed.yaml"
+}

@@ -1,0 +1,38 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func identityLingering() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-identity-lingering",
+			Title:    "Plaintext that somebody puts into etcd would be read",
+			Severity: audit.Medium,
+			Rationale: "Behind what encrypts, identity reads plaintext. That is needed until every object is rewritten. From " +
+				"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
+			Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
+			Remediation: "Prove that no plaintext is stored, then take identity away:\n" +
+				"etcdsec encryption lint --fix --phase encrypted FILE\nWhile plaintext is stored:\netcdsec encryption lint --phase enabling FILE",
+			References: references("kubernetes/website#44532"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if s.Phase == cluster.Enabling || s.Phase == cluster.Disabling {
+				return audit.Skipped("plaintext has to be read, by --phase " + string(s.Phase))
+			}
+			var f findings
+			for i, rule := range s.Configuration.Rules {
+				at := slices.IndexFunc(rule.Providers, func(p encryption.Provider) bool { return p.Type == encryption.Identity })
+				if at > 0 && rule.Encrypts() {
+					f.add("lingering", "%s: identity reads plaintext of %s", s.at(providerField(i, at)), list(rule.Resources))
+				}
+			}
+			return f.or("no rule that encrypts reads plaintext as its last choice")
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package lint
+
+import (
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func keyNameColon() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-key-name-colon",
+			Title:    "The name of a key has a colon in it",
+			Severity: audit.Medium,
+			Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares the beginning. A key " +
+				"\"a\" then also takes what \"a:b\" has encrypted, and who reads etcd cannot tell the two apart.",
+			Method:      "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
+			Remediation: "Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:\nhead -c 32 /dev/urandom | base64",
+			References:  references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.places(true) {
+				if strings.Contains(p.secret().Name, ":") {
+					f.add("colon", "%s: the %s", s.at(p.field), p.named())
+				}
+			}
+			for _, p := range s.places(false) {
+				if p.p.Type == encryption.KMS && strings.Contains(p.p.Plugin.Name, ":") {
+					f.add("colon", "%s: the KMS plugin %s", s.at(p.field+".kms"), encryption.Shown(p.p.Plugin.Name))
+				}
+			}
+			return f.or("no name has a colon")
+		},
+	}
+}

@@ -1,0 +1,43 @@
+package lint
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func kmsSocket() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-kms-socket",
+			Title:    "A KMS plugin's socket is nobody's or anybody's",
+			Severity: audit.Medium,
+			Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
+				"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
+				"kube-apiserver starts all the same and encrypts nothing.",
+			Method:      "Reads the endpoint of every KMS provider.",
+			Remediation: "Give it a path in a folder that root alone writes to:\n  endpoint: unix:///run/kms/kms.sock\netcdsec encryption lint FILE",
+			References:  references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.places(false) {
+				if p.p.Type != encryption.KMS {
+					continue
+				}
+				u, err := url.Parse(p.p.Plugin.Endpoint)
+				switch {
+				case err != nil || strings.Trim(u.Path, "/") == "":
+					f.add("no-path", "%s: the endpoint %q has no path", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+				case strings.HasPrefix(u.Path, "/@"):
+					f.add("abstract", "%s: the endpoint %q is an abstract socket", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+				case u.Host != "":
+					f.add("host", "%s: the endpoint %q names a host, which is not looked at; three slashes begin a path", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+				}
+			}
+			return f.or("every KMS plugin has a socket with a path")
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func kmsV1() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-kms-v1",
+			Title:    "A KMS plugin is used by the API that is off by default",
+			Severity: audit.High,
+			Rationale: "A KMS provider without apiVersion is v1, which is deprecated and off since Kubernetes 1.29: kube-apiserver " +
+				"does not start with it. With the feature gate, each write makes a call to the plugin.",
+			Method: "Reads the apiVersion of every KMS provider; none is v1.",
+			Remediation: "Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then take v1 away. Until then:\n" +
+				"--feature-gates=KMSv1=true",
+			References: references("kubernetes/kubernetes#119007", "KEP-3299"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.places(false) {
+				if p.p.Type != encryption.KMS || p.p.Plugin.APIVersion != encryption.KMSVersion1 {
+					continue
+				}
+				written := "has apiVersion v1"
+				code := "v1"
+				if p.p.Plugin.Unversioned {
+					written, code = "has no apiVersion, which is v1", "unversioned"
+				}
+				f.add(code, "%s: the plugin %s %s", s.at(p.field+".kms"), encryption.Shown(p.p.Plugin.Name), written)
+			}
+			return f.or("no KMS provider is of v1")
+		},
+	}
+}

@@ -1,0 +1,25 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func legacyKind() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-legacy-kind",
+			Title:    "The file has a kind that never was one",
+			Severity: audit.Low,
+			Rationale: "kube-apiserver takes apiVersion v1, kind EncryptionConfig, because its documentation once said so. It is " +
+				"in no API, other tools do not know it, and a release may stop taking it.",
+			Method:      "Reads apiVersion and kind, of which kube-apiserver takes two pairs.",
+			Remediation: "Write what it is called:\n  apiVersion: apiserver.config.k8s.io/v1\n  kind: EncryptionConfiguration\netcdsec encryption lint --fix FILE",
+			References:  references("k8s.io/apiserver pkg/apis/apiserver/v1, register.go"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			if s.Configuration.Legacy {
+				f.add("legacy", "line %d: kind EncryptionConfig", s.Configuration.Line("kind"))
+			}
+			return f.or("kind EncryptionConfiguration")
+		},
+	}
+}

@@ -1,0 +1,190 @@
+// Package lint judges encryption configurations that kube-apiserver loads: what they leave in
+// plaintext, what can be guessed, moved or no longer told apart. A check is a pure function of
+// what was read; nothing that it says has a key in it.
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// Subject is one file, and what is known of the cluster that uses it.
+type Subject struct {
+	Path          string
+	Configuration *encryption.Configuration // nil if there is none
+	Unread        error                     // why the file could not be read; nil if it was
+	Refused       error                     // why kube-apiserver refuses it; nil if it does not
+	Mode          fs.FileMode               // the file's permissions, if HasMode
+	HasMode       bool
+
+	Phase  cluster.Phase // empty if nobody said
+	CRDs   []string      // globs over resources that are custom ones, such as *.example.com
+	Writes int64         // how many values an aesgcm key has encrypted; negative if nobody said
+}
+
+// Read makes the subject of a file's bytes. The API server is taken to reload it, which asks for more.
+func Read(path string, data []byte) *Subject {
+	s := &Subject{Path: path, Writes: -1}
+	s.Configuration, s.Refused = encryption.Parse(path, data, encryption.Server{KMSv1: true, Reload: true})
+	return s
+}
+
+// Check is one question that is asked of a file.
+type Check struct {
+	audit.Check // whose Applies and Run are not set
+	judge       func(*Subject) audit.Outcome
+}
+
+// Checks are all of them, in the order in which reports list them.
+func Checks() []Check {
+	return []Check{
+		refused(), kmsV1(), identityFirst(), identityMissing(), identityLingering(), secretsUncovered(), noSuchResource(),
+		maskedRule(), ignoredDocument(), weakKey(), shortKey(), sharedSecret(), duplicateKeyName(), keyNameColon(), manyKeys(),
+		aescbc(), aesgcmBudget(), relocatable(), kmsSocket(), fileMode(), legacyKind(),
+	}
+}
+
+// Catalog is the checks as `audit explain` and waivers know them.
+func Catalog() []audit.Check {
+	var checks []audit.Check
+	for _, c := range Checks() {
+		c.Applies, c.Run = audit.On(audit.Encryption), func(*audit.Target) audit.Outcome { return audit.Outcome{} }
+		checks = append(checks, c.Check)
+	}
+	return checks
+}
+
+// Run judges the files by the checks of some IDs. Results are in the order of the files, then
+// of the checks. The caller adds the tool and the times.
+func Run(ids []string, subjects []*Subject) audit.Report {
+	var bound []audit.Check
+	var targets []*audit.Target
+	for _, s := range subjects {
+		target := &audit.Target{Address: s.Path, Kind: audit.Encryption}
+		targets = append(targets, target)
+		for _, c := range Checks() {
+			if !slices.Contains(ids, c.ID) {
+				continue
+			}
+			check := c.Check
+			check.Applies = func(t *audit.Target) bool { return t == target }
+			check.Run = func(*audit.Target) audit.Outcome { return c.ask(s) }
+			bound = append(bound, check)
+		}
+	}
+	return audit.Run(bound, targets)
+}
+
+// refusedID is the check that says why a file is not loaded; all others then have nothing to look at.
+const refusedID = "encryption-refused"
+
+func (c Check) ask(s *Subject) audit.Outcome {
+	if c.ID != refusedID && c.ID != fileModeID && s.Configuration == nil {
+		return audit.Skipped("the file is not loaded, see " + refusedID)
+	}
+	o := c.judge(s)
+	if o.Remediation == "" {
+		o.Remediation = c.Remediation
+	}
+	o.Remediation = strings.ReplaceAll(o.Remediation, "FILE", shellWord(s.Path))
+	return o
+}
+
+// shellWord is a path as a shell takes it for one word.
+func shellWord(path string) string {
+	if path != "" && strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// place is one provider, or one key of one, of a file.
+type place struct {
+	rule, provider, key int // key is -1 for the provider
+	field               string
+	p                   encryption.Provider
+}
+
+// places are the providers in the order of the file, or with keys set, their keys.
+func (s *Subject) places(keys bool) []place {
+	var list []place
+	for i, rule := range s.Configuration.Rules {
+		for j, p := range rule.Providers {
+			field := fmt.Sprintf("resources[%d].providers[%d]", i, j)
+			if !keys {
+				list = append(list, place{i, j, -1, field, p})
+				continue
+			}
+			for k := range p.Keys {
+				list = append(list, place{i, j, k, fmt.Sprintf("%s.%s.keys[%d]", field, p.Type, k), p})
+			}
+		}
+	}
+	return list
+}
+
+// named is the key of a place by its name.
+func (p place) named() string {
+	return fmt.Sprintf("%s key %s", p.p.Type, encryption.Shown(p.p.Keys[p.key].Name))
+}
+
+func (p place) secret() encryption.Key { return p.p.Keys[p.key] }
+
+// at says where a field is.
+func (s *Subject) at(field string) string {
+	if line := s.Configuration.Line(field); line > 0 {
+		return fmt.Sprintf("line %d, %s", line, field)
+	}
+	return field
+}
+
+// findings collects what is wrong, and gives the outcome.
+type findings []audit.Finding
+
+func (f *findings) add(code, format string, a ...any) {
+	*f = append(*f, audit.Finding{Code: code, Text: fmt.Sprintf(format, a...)})
+}
+
+func (f findings) or(evidence string) audit.Outcome {
+	if len(f) == 0 {
+		return audit.Passed(evidence)
+	}
+	return audit.Failed(f...)
+}
+
+// said joins what is wrong with a file in one line.
+func said(err error) []string {
+	var texts []string
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			texts = append(texts, e.Error())
+		}
+		return texts
+	}
+	return []string{err.Error()}
+}
+
+// list names resources.
+func list(resources []string) string {
+	quoted := make([]string, 0, len(resources))
+	for _, r := range resources {
+		if shown := encryption.Shown(r); r == "" || shown != strconv.Quote(r) {
+			r = shown // a key in the wrong place
+		}
+		quoted = append(quoted, r)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func references(more ...string) []string {
+	return append([]string{"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)"}, more...)
+}

@@ -1,0 +1,42 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func manyKeys() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-many-keys",
+			Title:    "Old keys were never taken away",
+			Severity: audit.Low,
+			Rationale: "A rotation needs two keys, and ends with one. As long as an old one is in the file it decrypts, and what " +
+				"it was rotated away for has not been reached.",
+			Method: "Counts the keys and KMS plugins of each rule, the same one once. More than 3 are findings.",
+			Remediation: "Find out which ones nothing in etcd and in no backup needs, and take those away:\n" +
+				"etcdsec encryption lint FILE",
+			References: references("NIST 800-53 SC-12"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			const most = 3
+			var f findings
+			for i, rule := range s.Configuration.Rules {
+				var refs []encryption.Ref
+				for _, p := range rule.Providers {
+					for _, ref := range p.Refs() {
+						if ref.Type != encryption.Identity && !slices.Contains(refs, ref) {
+							refs = append(refs, ref)
+						}
+					}
+				}
+				if len(refs) > most {
+					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(refs), list(rule.Resources))
+				}
+			}
+			return f.or("no rule has more than 3 keys")
+		},
+	}
+}

@@ -1,0 +1,41 @@
+package lint
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func maskedRule() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-masked-rule",
+			Title:    "A rule never writes, because an earlier one has its resource",
+			Severity: audit.Medium,
+			Rationale: "Where two rules name a resource, the first writes it and the second is only read from. Who puts a new " +
+				"key into the second believes that it is in use.",
+			Method:      "Looks for a resource that is in more than one rule.",
+			Remediation: "Keep one rule of each resource, with the providers of both, the one that is to write first, and ask again:\netcdsec encryption lint FILE",
+			References:  references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for i, rule := range s.Configuration.Rules {
+				for j, r := range rule.Resources {
+					if first := s.Configuration.RulesOf(encryption.ParseGroupResource(r))[0]; first != i {
+						f.add("masked", "%s: %s is written by %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), list([]string{r}), s.at(s.ruleField(first)))
+					}
+				}
+			}
+			return f.or("no resource is in two rules")
+		},
+	}
+}
+
+// ruleField is the path of a rule in the file.
+func (s *Subject) ruleField(i int) string { return fmt.Sprintf("resources[%d]", i) }
+
+func providerField(rule, provider int) string {
+	return fmt.Sprintf("resources[%d].providers[%d]", rule, provider)
+}

@@ -1,0 +1,105 @@
+package lint
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func noSuchResource() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-no-such-resource",
+			Title:    "A rule is about a resource that does not exist",
+			Severity: audit.High,
+			Rationale: "kube-apiserver takes any name. One that is misspelt, that lacks its group or has a version in it " +
+				"encrypts nothing, and what was meant is stored in plaintext without an error.",
+			Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
+				"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
+			Remediation: "Write the resource with its group, as `kubectl api-resources -o name` does:\n" +
+				"etcdsec encryption lint --fix FILE\nIf it is a custom resource:\netcdsec encryption lint --crd '*.GROUP' FILE",
+			References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			var custom []string
+			for i, rule := range s.Configuration.Rules {
+				for j, r := range rule.Resources {
+					v := s.known(r)
+					switch v.code {
+					case "":
+					case customCode:
+						custom = append(custom, r)
+					default:
+						f.add(v.code, "%s: %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), v.text)
+					}
+				}
+			}
+			if len(f) == 0 && custom != nil {
+				return audit.CouldNotTell("custom resources, which are not known here: " + list(custom) + "; --crd names those that exist")
+			}
+			return f.or("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
+		},
+	}
+}
+
+// name is what is known of a resource's name.
+type name struct {
+	code string // empty if it exists
+	text string
+	// meant is the only resource that can have been meant; empty if there are several or none.
+	meant string
+}
+
+// customCode is that of a name which may be a custom resource.
+const customCode = "custom"
+
+var version = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
+
+func (s *Subject) known(written string) name {
+	gr := encryption.ParseGroupResource(written)
+	for _, glob := range s.CRDs {
+		if audit.MatchGlob(glob, strings.TrimSuffix(written, ".")) {
+			return name{}
+		}
+	}
+	if gr == encryption.Everything() {
+		return name{}
+	}
+	groups := builtin()
+	of, isBuiltin := findGroup(groups, gr.Group)
+	first, rest, _ := strings.Cut(gr.Group, ".")
+	switch {
+	case written == "":
+		return name{code: "empty", text: "an empty name is no resource"}
+	case isBuiltin && (gr.Resource == "*" || of.has(gr.Resource)):
+		return name{}
+	case isBuiltin && of.isVirtual(gr.Resource):
+		return name{code: "virtual", text: fmt.Sprintf("%s are never stored", written)}
+	case version.MatchString(first):
+		// resource.version.group is how discovery writes it, and no group.
+		meant := strings.TrimSuffix(gr.Resource+"."+rest, ".")
+		if v := s.known(meant); v.code != "" && v.code != customCode {
+			meant = v.meant
+		}
+		return name{"version", fmt.Sprintf("%s has a version in it%s", encryption.Shown(written), suggest(meant)), meant}
+	case isBuiltin, !strings.Contains(gr.Group, "."):
+		meant := nearest(groups, gr)
+		code := "misspelt"
+		if in, _ := findGroup(groups, encryption.ParseGroupResource(meant).Group); meant != "" && in.has(gr.Resource) {
+			code = "group"
+		}
+		return name{code, fmt.Sprintf("Kubernetes %s has no %s%s", builtinRelease, encryption.Shown(written), suggest(meant)), meant}
+	}
+	return name{code: customCode}
+}
+
+func suggest(meant string) string {
+	if meant == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %q does exist", meant)
+}

@@ -1,0 +1,31 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func refused() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       refusedID,
+			Title:    "kube-apiserver refuses the encryption configuration",
+			Severity: audit.High,
+			Rationale: "An API server that starts with such a file ends at once. One that reloads it goes on with the file " +
+				"before, says so in its log alone, and fails at its next start.",
+			Method: "Decodes and validates the file as the kube-apiserver of Kubernetes 1.37 does.",
+			Remediation: "Correct what is named, at its line, and ask again before the file is put in place:\n" +
+				"etcdsec encryption lint FILE",
+			References: references("k8s.io/apiserver pkg/apis/apiserver/validation"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if s.Unread != nil {
+				return audit.CouldNotTell(s.Unread.Error())
+			}
+			var f findings
+			if s.Refused != nil {
+				for _, text := range said(s.Refused) {
+					f.add("refused", "%s", text)
+				}
+			}
+			return f.or("kube-apiserver loads it")
+		},
+	}
+}

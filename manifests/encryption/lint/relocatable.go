@@ -1,0 +1,31 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func relocatable() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-relocatable",
+			Title:    "Encrypted values can be moved to another name",
+			Severity: audit.Low,
+			Rationale: "secretbox and aescbc do not bind a value to its key in etcd. Whoever writes to etcd, and has no key, can " +
+				"put the Secret of one namespace into another, where somebody else may read it.",
+			Method: "Looks for secretbox and aescbc as the providers that write. aesgcm and KMS v2 bind a value to its place.",
+			Remediation: "Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:\n" +
+				"etcdsec audit run -f cluster.yaml --pki DIR\n  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}",
+			References: references("NIST 800-53 SI-7", "k8s.io/apiserver pkg/storage/value/encrypt/secretbox"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.writers() {
+				if p.p.Type == encryption.AESCBC || p.p.Type == encryption.Secretbox {
+					f.add(string(p.p.Type), "%s: %s writes %s", s.at(p.field), p.p.Type, list(s.Configuration.Rules[p.rule].Resources))
+				}
+			}
+			return f.or("what writes binds each value to its key in etcd")
+		},
+	}
+}

@@ -1,0 +1,36 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+func secretsUncovered() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-secrets-uncovered",
+			Title:    "No rule is about Secrets",
+			Severity: audit.High,
+			Rationale: "What no rule names is stored in plaintext, without an error. Secrets are what encryption at rest is " +
+				"for: tokens, certificates' keys, passwords.",
+			Method:      "Looks for secrets, *. or *.* among the resources of all rules.",
+			Remediation: "Name them in the first rule:\n  - resources: [secrets]\nand ask again, with what is stored still in plaintext:\netcdsec encryption lint --phase enabling FILE",
+			References:  references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			if s.Configuration.RulesOf(encryption.GroupResource{Resource: "secrets"}) == nil {
+				f.add("uncovered", "Secrets are stored in plaintext: the rules are about %s", list(s.resources()))
+			}
+			return f.or("a rule is about Secrets")
+		},
+	}
+}
+
+func (s *Subject) resources() []string {
+	var all []string
+	for _, rule := range s.Configuration.Rules {
+		all = append(all, rule.Resources...)
+	}
+	return all
+}

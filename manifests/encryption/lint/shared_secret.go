@@ -1,0 +1,39 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func sharedSecret() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-shared-secret",
+			Title:    "Two keys are the same secret",
+			Severity: audit.Medium,
+			Rationale: "A rotation to the same secret under another name rotates nothing: who had the old key has the new one. " +
+				"One secret in two ciphers lets a fault of the weaker one reach what the other has encrypted.",
+			Method:      "Compares every key with every other, over all rules and providers, in memory.",
+			Remediation: "Make a random key in place of one of them, and rotate to it:\nhead -c 32 /dev/urandom | base64",
+			References:  references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			keys := s.places(true)
+			for i, p := range keys {
+				for _, first := range keys[:i] {
+					if !p.secret().Same(first.secret()) {
+						continue
+					}
+					switch {
+					case p.p.Type != first.p.Type:
+						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.at(p.field), p.named(), first.named())
+					case p.secret().Name != first.secret().Name:
+						f.add("two-names", "%s: the %s is the same secret as the %s", s.at(p.field), p.named(), first.named())
+					default:
+						continue // one key in two rules
+					}
+					break
+				}
+			}
+			return f.or("no two keys are the same secret")
+		},
+	}
+}

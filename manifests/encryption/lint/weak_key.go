@@ -1,0 +1,154 @@
+package lint
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// The traits of a weak key, as codes of findings.
+const (
+	published encryption.Trait = "published"
+	constant  encryption.Trait = "constant"
+	sequence  encryption.Trait = "sequence"
+	repeated  encryption.Trait = "repeated"
+	fewValues encryption.Trait = "few-values"
+	shortText encryption.Trait = "short-text"
+	text      encryption.Trait = "text"
+)
+
+func weakKey() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "encryption-weak-key",
+			Title:    "A key can be guessed",
+			Severity: audit.High,
+			Rationale: "Whoever guesses the key reads everything in etcd and its backups. Keys out of documentation, of zeros, " +
+				"of a pattern or typed on a keyboard are the first ones to be tried.",
+			Method: "Compares each key with those of published examples, and looks for patterns and for bytes that are all " +
+				"characters, which give a key far fewer values than its length says.",
+			Remediation: "Make a random key, and rotate to it:\nhead -c 32 /dev/urandom | base64\netcdsec encryption generate -f cluster.yaml DIR",
+			References:  references("NIST 800-53 SC-12", "NIST SP 800-133"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			worst := audit.Low
+			for _, p := range s.places(true) {
+				switch t := p.secret().Judge(traitOf); t {
+				case "":
+				case text:
+					f.add(string(t), "%s: the %s is made of characters alone; if they are random, it has at most %d bits", s.at(p.field), p.named(), p.bits())
+				default:
+					worst = audit.High
+					f.add(string(t), "%s: the %s %s", s.at(p.field), p.named(), explained(t, p.bits()))
+				}
+			}
+			o := f.or("no key is a published one, a pattern or text")
+			if len(f) > 0 {
+				o.Severity = worst
+			}
+			return o
+		},
+	}
+}
+
+func explained(t encryption.Trait, bits int) string {
+	switch t {
+	case published:
+		return "is printed in documentation"
+	case constant:
+		return "is one byte over and over"
+	case sequence:
+		return "counts up or down"
+	case repeated:
+		return "is a shorter one repeated"
+	case fewValues:
+		return "has so few different bytes that it is not random"
+	case shortText:
+		return fmt.Sprintf("is text, of which there are at most 2^%d of this length and alphabet", bits)
+	}
+	return string(t)
+}
+
+// publishedKeys are those that documentation and examples have had, as text.
+func publishedKeys() []string {
+	return []string{
+		"secret is secure", "this is password", "secret is secure, or is it?\n", "secret is secure, I think",
+		"abcdefghijklmnopqrstuvwxyz123456", "12345678901234567890123456789012", "1234567890123456", "0123456789abcdef0123456789abcdef",
+	}
+}
+
+// enoughBits is the strength below which the text of a key is worth a search.
+const enoughBits = 112 // NIST SP 800-131A
+
+func traitOf(secret []byte) encryption.Trait {
+	distinct := map[byte]bool{}
+	step, steady := byte(0), true
+	for i, b := range secret {
+		distinct[b] = true
+		if i == 1 {
+			step = b - secret[0]
+		} else if i > 1 {
+			steady = steady && b-secret[i-1] == step
+		}
+	}
+	switch {
+	case slices.ContainsFunc(publishedKeys(), func(k string) bool { return bytes.HasPrefix([]byte(k), secret) }):
+		return published
+	case len(distinct) == 1:
+		return constant
+	case steady:
+		return sequence
+	case periodic(secret):
+		return repeated
+	// 16 random bytes have 8 different ones or fewer once in 10^9, 32 never 16.
+	case len(distinct) <= len(secret)/2 && textBits(secret) == 0:
+		return fewValues
+	}
+	switch bits := textBits(secret); {
+	case bits == 0:
+		return ""
+	case bits < enoughBits:
+		return shortText
+	}
+	return text
+}
+
+func periodic(secret []byte) bool {
+	for period := 1; period <= len(secret)/2; period++ {
+		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
+			return true
+		}
+	}
+	return false
+}
+
+// textBits is how many bits a text of this length and alphabet can have; 0 if it is no text.
+func textBits(secret []byte) int {
+	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for _, alphabet := range []string{digits, digits + "abcdef", digits + "ABCDEF", lower, upper, digits + lower, digits + upper, digits + lower + upper, digits + lower + upper + "+/=-_"} {
+		if strings.Trim(string(secret), alphabet) == "" {
+			return int(float64(len(secret)) * math.Log2(float64(len(alphabet))))
+		}
+	}
+	if slices.ContainsFunc(secret, func(b byte) bool { return (b < ' ' || b > '~') && b != '\n' }) {
+		return 0
+	}
+	const printable = 96
+	return int(float64(len(secret)) * math.Log2(printable))
+}
+
+// bits is textBits of a place's key.
+func (p place) bits() int {
+	var bits int
+	p.secret().Judge(func(secret []byte) encryption.Trait {
+		bits = textBits(secret)
+		return ""
+	})
+	return bits
+}

@@ -1,0 +1,26 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/manifests/encryption"
+
+// writers are the providers that encrypt new values of a rule's resources.
+func (s *Subject) writers() []place {
+	var list []place
+	for _, p := range s.places(false) {
+		if p.p.Type != encryption.Identity && s.writes(p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func (s *Subject) writes(p place) bool {
+	if p.provider > 0 {
+		return false
+	}
+	for _, r := range s.Configuration.Rules[p.rule].Resources {
+		if s.Configuration.RulesOf(encryption.ParseGroupResource(r))[0] == p.rule {
+			return true
+		}
+	}
+	return false
+}
