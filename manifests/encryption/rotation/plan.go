@@ -12,8 +12,6 @@
 package rotation
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +22,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
 // Stage is a configuration of a rotation.
@@ -48,10 +47,14 @@ type Writer struct {
 }
 
 func (w Writer) String() string {
-	if w.Key == "" {
+	switch {
+	case w.Key == "":
 		return w.Provider
+	case w.Provider == string(encryption.KMS):
+		return "KMS plugin " + w.Key
+	default:
+		return w.Provider + " key " + w.Key
 	}
-	return w.Provider + " key " + w.Key
 }
 
 // Plan is a rotation, whole before its first step.
@@ -60,22 +63,11 @@ type Plan struct {
 	Created       time.Time `json:"created"`
 	To            Writer    `json:"to"`
 	From          []Writer  `json:"from"` // what the configuration before reads, the one that encrypts first; all are dropped
-	// Resources are those whose writer changes, as the configuration names them: "secrets",
-	// "deployments.apps", "*.apps", "*.*". Except are those that earlier rules take out.
-	Resources []string `json:"resources"`
-	Except    []string `json:"except"`
 	// Hashes are those of the files, "sha256:HEX", as an API server reports them.
 	Hashes map[Stage]string `json:"hashes"`
 
 	// Files are the configurations. That of Before is nil where there was none.
 	Files map[Stage][]byte `json:"-"`
-}
-
-// Hash is what an API server reports of a file (k8s.io/apiserver
-// pkg/server/options/encryptionconfig/config.go, GetEncryptionConfigHash).
-func Hash(file []byte) string {
-	sum := sha256.Sum256(file)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // stageOf is the stage of a hash; empty if it is of none.
@@ -122,7 +114,7 @@ func Begin(dir string, plan Plan) error {
 	plan.SchemaVersion, plan.Hashes = 1, map[Stage]string{}
 	for _, stage := range stages() {
 		file := plan.Files[stage]
-		plan.Hashes[stage] = Hash(file)
+		plan.Hashes[stage] = encryption.Hash(file)
 		if stage == Before && file == nil {
 			plan.Hashes[stage] = ""
 			continue
@@ -162,8 +154,11 @@ func load(dir string) (*Plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading a configuration of the rotation: %w", err)
 		}
-		if Hash(file) != p.Hashes[stage] {
+		if encryption.Hash(file) != p.Hashes[stage] {
 			return nil, fmt.Errorf("%s was changed since the rotation began: put it back as it was", name)
+		}
+		if _, err := encryption.Parse(name, file, encryption.Server{KMSv1: true}); err != nil {
+			return nil, err
 		}
 		p.Files[stage] = file
 	}
@@ -180,7 +175,7 @@ func (p *Plan) current(dir string) (Stage, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the configuration in force: %w", err)
 	}
-	stage := p.stageOf(Hash(file))
+	stage := p.stageOf(encryption.Hash(file))
 	if stage == "" {
 		return "", fmt.Errorf("%s is none of the rotation's configurations: it was changed since; put back one of %s", name, filepath.Join(dir, folder, "*.yaml"))
 	}

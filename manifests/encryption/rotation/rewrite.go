@@ -178,28 +178,6 @@ func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit
 	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
 }
 
-// Covers says whether the rotation changes what encrypts a resource, such as "secrets" or
-// "deployments.apps".
-func (p *Plan) Covers(resource string) bool {
-	matches := func(rule string) bool { return ruleCovers(rule, resource) }
-	return slices.ContainsFunc(p.Resources, matches) && !slices.ContainsFunc(p.Except, matches)
-}
-
-// ruleCovers knows the wildcards of an encryption configuration: "*.*" is everything, "*.apps"
-// a group, "*." the group without a name.
-func ruleCovers(rule, resource string) bool {
-	_, group, _ := strings.Cut(resource, ".")
-	of, isWildcard := strings.CutPrefix(rule, "*.")
-	switch {
-	case rule == "*.*":
-		return true
-	case isWildcard:
-		return of == group
-	default:
-		return strings.TrimSuffix(rule, ".") == resource
-	}
-}
-
 // discover lists what can be listed and patched, each resource once, in the version that its
 // group prefers. What aggregated API servers serve is stored elsewhere, and is left out.
 func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error) {

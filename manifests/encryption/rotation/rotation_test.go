@@ -49,7 +49,7 @@ func writerOf(provider string) rotation.Writer {
 // planOf changes from one provider to another.
 func planOf(from, to string, now time.Time) rotation.Plan {
 	p := rotation.Plan{
-		Created: now, To: writerOf(to), From: []rotation.Writer{writerOf(from)}, Resources: []string{"secrets"},
+		Created: now, To: writerOf(to), From: []rotation.Writer{writerOf(from)},
 		Files: map[rotation.Stage][]byte{
 			rotation.Before: conf(from), rotation.Added: conf(from, to), rotation.Promoted: conf(to, from), rotation.Dropped: conf(to),
 		},
