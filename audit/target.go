@@ -20,6 +20,7 @@ const (
 
 	Cluster Kind = "cluster" // what its listeners say when they are put side by side
 	Config  Kind = "config"  // the settings of one etcd, and of the API server beside it, on a host
+	Data    Kind = "data"    // what a store holds
 
 	Encryption Kind = "encryption" // a file that says how kube-apiserver encrypts what it stores
 )
@@ -70,6 +71,8 @@ type Target struct {
 
 	Cluster   []*Target  // the listeners of a Cluster, in the order in which they were asked for
 	Snapshots *Snapshots // of a Cluster; nil if nobody said where they are
+
+	Census *Census // of Data; nil if the store was not read
 
 	verification *verification // of Verify
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/access"
 	"github.com/etcdsec/etcdsec/audit/certificates"
 	"github.com/etcdsec/etcdsec/audit/config"
+	"github.com/etcdsec/etcdsec/audit/data"
 	"github.com/etcdsec/etcdsec/audit/files"
 	"github.com/etcdsec/etcdsec/audit/listeners"
 	"github.com/etcdsec/etcdsec/audit/members"
@@ -102,6 +103,11 @@ func With(advisories members.Advisories) []audit.Check {
 		files.FileOwner(),
 		files.CAKeyOnNode(),
 		files.KeyWorldReadable(),
+		data.Plaintext(),
+		data.StaleKey(),
+		data.UnknownKey(),
+		data.WeakProvider(),
+		data.Relocatable(),
 	}
 }
 

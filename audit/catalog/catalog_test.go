@@ -11,7 +11,7 @@ import (
 )
 
 func kinds() []audit.Kind {
-	return append(audit.Listeners(), audit.APIServer, audit.Kubelet, audit.Cluster, audit.Config)
+	return append(audit.Listeners(), audit.APIServer, audit.Kubelet, audit.Cluster, audit.Config, audit.Data)
 }
 
 // Every check is complete: who reads its finding can act on it without this source.

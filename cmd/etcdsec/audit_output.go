@@ -21,6 +21,7 @@ import (
 type auditOutputs struct {
 	written []string // FORMAT or FORMAT=FILE, as the operator wrote it
 	parsed  []auditOutput
+	census  *audit.Census // that the report is of; nil of any other
 }
 
 type auditOutput struct {
@@ -109,7 +110,7 @@ func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
 		if output.path == "" {
 			continue
 		}
-		if err := writeAuditFile(output, r); err != nil {
+		if err := o.writeFile(output, r); err != nil {
 			faults = append(faults, fmt.Errorf("-o %s=%s: %w", output.format, output.path, err))
 		}
 	}
@@ -117,7 +118,7 @@ func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
 		if output.path != "" {
 			continue
 		}
-		if err := rendererOf(output.format, a.wantsColour()).Render(a.stdout, r); err != nil {
+		if err := o.renderer(output.format, a.wantsColour()).Render(a.stdout, r); err != nil {
 			faults = append(faults, fmt.Errorf("writing the report: %w", err))
 		}
 	}
@@ -127,17 +128,27 @@ func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
 	return nil
 }
 
-func rendererOf(format string, colour bool) render.Renderer {
+// renderer writes the reports of a format. That of a census has the census too where there is
+// a place for it.
+func (o auditOutputs) renderer(format string, colour bool) render.Renderer {
+	if o.census != nil {
+		switch format {
+		case "text":
+			return render.CensusText{Census: *o.census, Text: render.Text{Colour: colour}}
+		case "json":
+			return render.CensusJSON{Census: *o.census}
+		}
+	}
 	formats := render.Formats(colour)
 	return formats[slices.IndexFunc(formats, func(f render.Format) bool { return f.Name == format })].Renderer
 }
 
-// writeAuditFile replaces a file as a whole. A new one is 0600, because a report names weak
+// writeFile replaces a file as a whole. A new one is 0600, because a report names weak
 // spots; one that is there keeps its mode, and its owner too if that takes root, so that
 // whoever was allowed to read it still is.
-func writeAuditFile(output auditOutput, r audit.Report) error {
+func (o auditOutputs) writeFile(output auditOutput, r audit.Report) error {
 	var b bytes.Buffer
-	if err := rendererOf(output.format, false).Render(&b, r); err != nil {
+	if err := o.renderer(output.format, false).Render(&b, r); err != nil {
 		return err
 	}
 	path, mode := output.path, fs.FileMode(0o600)

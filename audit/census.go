@@ -1,0 +1,169 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+)
+
+// Census is which key encrypted every object of a store, as far as it was read. It names
+// objects and keys, and holds no value.
+type Census struct {
+	Source   string   `json:"source"`   // the endpoints or the file that was read
+	Revision int64    `json:"revision"` // of the store, at which the objects were read
+	Complete bool     `json:"complete"` // every object was read
+	Reason   string   `json:"reason,omitempty"`
+	Notes    []string `json:"notes,omitempty"` // what else to know about the reading
+	Objects  int64    `json:"objects"`         // of all resources together
+	Outside  int64    `json:"outside"`         // keys that are no object of an API server
+
+	Resources []ResourceCensus `json:"resources"` // in the order of their names
+	// Copies is ciphertext that lies under more than one key. No API server writes the same twice.
+	Copies Copies `json:"copies"`
+	// Residue is what was found outside of the revision, in a file; nil of a server that was asked.
+	Residue *Residue `json:"residue,omitempty"`
+	// Snapshot is the file itself, if it is one; nil of a server that was asked.
+	Snapshot *SnapshotFile `json:"snapshot,omitempty"`
+
+	// Expected is which keys are right; empty if nobody said so.
+	Expected []EncryptionRule `json:"-"`
+}
+
+// ResourceCensus is the census of one resource.
+type ResourceCensus struct {
+	Resource string `json:"resource"` // as an EncryptionConfiguration spells it: "secrets", "deployments.apps"
+	Objects  int64  `json:"objects"`
+	// Bookkeeping is kube-apiserver's own, which it never encrypts, whatever it was told.
+	Bookkeeping bool          `json:"bookkeeping,omitempty"`
+	Writers     []WriterCount `json:"writers"`
+	Plaintext   int64         `json:"plaintext"`
+	Broken      int64         `json:"broken"` // values that no API server can read
+
+	// Encodings are those of the plaintext.
+	Encodings        []EncodingCount `json:"encodings,omitempty"`
+	PlaintextObjects []string        `json:"plaintext_objects,omitempty"` // "namespace/name"; the first of them
+	BrokenObjects    []string        `json:"broken_objects,omitempty"`
+
+	Namespaces []NamespaceCensus `json:"namespaces,omitempty"` // of a resource that has any
+	// NamespacesLeftOut is how many objects are in namespaces beyond as many as are told apart.
+	NamespacesLeftOut int64 `json:"namespaces_left_out,omitempty"`
+}
+
+// NamespaceCensus is the census of one resource in one namespace.
+type NamespaceCensus struct {
+	Namespace string        `json:"namespace"`
+	Objects   int64         `json:"objects"`
+	Writers   []WriterCount `json:"writers,omitempty"`
+	Plaintext int64         `json:"plaintext,omitempty"`
+	Broken    int64         `json:"broken,omitempty"`
+}
+
+// Writer is who encrypted a value, as far as its prefix tells.
+type Writer struct {
+	Provider string `json:"provider"` // "aescbc", "aesgcm", "secretbox", "kms v1" or "kms v2"; "identity" only in a rule
+	Key      string `json:"key"`      // the name of the key, or of the KMS provider
+	KeyID    string `json:"key_id,omitempty"`
+}
+
+// String is the writer for people.
+func (w Writer) String() string {
+	s := w.Provider
+	if w.Key != "" {
+		s += " " + w.Key
+	}
+	if w.KeyID != "" {
+		s += " (key ID " + w.KeyID + ")"
+	}
+	return s
+}
+
+// WriterCount is how many objects a writer has encrypted.
+type WriterCount struct {
+	Writer
+	Objects int64    `json:"objects"`
+	Sample  []string `json:"sample,omitempty"` // some of them, "namespace/name"; of a resource only
+}
+
+// EncodingCount is how many objects of plaintext are encoded in some way.
+type EncodingCount struct {
+	Encoding string `json:"encoding"` // "protobuf", "json", "cbor" or "other"
+	Objects  int64  `json:"objects"`
+}
+
+// Copies are the objects whose ciphertext was seen before under another key.
+type Copies struct {
+	Objects int64    `json:"objects"`
+	Named   []string `json:"named,omitempty"` // "resource namespace/name"; the first of them
+	// Uncompared is how many objects were not compared, because the table was full.
+	Uncompared int64 `json:"uncompared,omitempty"`
+}
+
+// UnlistedProvider is the provider of the writers beyond as many as are told apart.
+const UnlistedProvider = "unlisted"
+
+// IdentityProvider is the provider of an EncryptionRule that encrypts nothing.
+const IdentityProvider = "identity"
+
+// EncryptionRule is which keys are right for some resources.
+type EncryptionRule struct {
+	// Resources are written as in an EncryptionConfiguration: "secrets", "*.apps", "*.",
+	// "*.*". None at all are Secrets and every resource of which an object is encrypted.
+	Resources []string
+	// Writers are those that may be found, without key IDs. What is written now is written by the first.
+	Writers []Writer
+}
+
+// Rule finds the rule for a resource, as kube-apiserver finds its transformer: by name, then
+// by group, then the one for all (transformerFromOverrides in
+// pkg/server/options/encryptionconfig/config.go). The providers of several entries that name
+// the same are one list.
+func (c *Census) Rule(r ResourceCensus) (EncryptionRule, bool) {
+	if r.Bookkeeping {
+		return EncryptionRule{}, false
+	}
+	_, group, _ := strings.Cut(r.Resource, ".")
+	for _, name := range []string{r.Resource, "*." + group, "*.*"} {
+		var found EncryptionRule
+		for _, rule := range c.Expected {
+			if slices.Contains(rule.Resources, name) {
+				found.Resources = []string{name}
+				found.Writers = append(found.Writers, rule.Writers...)
+			}
+		}
+		if len(found.Writers) > 0 {
+			return found, true
+		}
+	}
+	for _, rule := range c.Expected {
+		if len(rule.Resources) == 0 && (r.Resource == "secrets" || len(r.Writers) > 0) {
+			return rule, true
+		}
+	}
+	return EncryptionRule{}, false
+}
+
+// Residue is what a file holds beside its current revision: what compaction, or then
+// defragmentation, would remove. The scan of a file fills it.
+type Residue struct {
+	Reason string `json:"reason,omitempty"` // why it was not all looked at
+
+	Revisions ResidueCount `json:"revisions"`  // older revisions that are not compacted yet
+	FreePages ResidueCount `json:"free_pages"` // pages that are free and not overwritten
+	WAL       ResidueCount `json:"wal"`        // the write-ahead log
+}
+
+// ResidueCount is what was found in one place.
+type ResidueCount struct {
+	Scanned   int64         `json:"scanned"` // bytes that were looked at
+	Plaintext int64         `json:"plaintext"`
+	Writers   []WriterCount `json:"writers"`
+	// PlaintextObjects are the first objects whose plaintext was seen.
+	PlaintextObjects []string `json:"plaintext_objects,omitempty"`
+}
+
+// SnapshotFile is what a file says of itself.
+type SnapshotFile struct {
+	Size int64 `json:"size"` // in bytes
+	// Digest is "matches", "differs" or "absent": a copy of a member's database has none.
+	Digest string   `json:"digest"`
+	Faults []string `json:"faults,omitempty"` // of its structure
+}

@@ -1,0 +1,181 @@
+package census
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+const (
+	// DefaultTimeout of one page, of about a MiB.
+	DefaultTimeout = 15 * time.Second
+	// DefaultRate leaves a member's time to others: without a limit, a census keeps one core
+	// of it busy. BenchmarkWriter measures what a writer sees of it.
+	DefaultRate = 5000
+)
+
+// Live is a census of the running members of one cluster. It makes serializable Ranges and
+// nothing else: no raft entry, no lock, no lease.
+type Live struct {
+	Endpoints []string // URLs of client ports of the cluster; the next takes over where one fails
+	TLS       *tls.Config
+	Layout    Layout
+	Rate      int           // objects for each second, one of more than 4 KiB being more than one; 0 is no limit
+	Timeout   time.Duration // of one page; 0 is DefaultTimeout
+
+	Now      func() time.Time                 // required
+	Progress func(done, total int64)          // nil: nobody asks
+	Warn     func(format string, args ...any) // what the operator may want to know at once; nil: nobody does
+}
+
+// Census reads every object of the cluster at one revision, in pages, in bounded memory.
+// What keeps it from the end is in the census, with what was seen until then. The error is
+// of the configuration alone.
+func (l Live) Census(ctx context.Context) (audit.Census, error) {
+	if l.Timeout <= 0 {
+		l.Timeout = DefaultTimeout
+	}
+	if l.TLS == nil {
+		l.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	s := scan{live: l, tally: NewTally(l.Layout), limit: firstLimit, started: l.Now()}
+	var faults []error
+	for _, written := range l.Endpoints {
+		e, err := newEndpoint(written, l.TLS, l.Timeout)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		defer e.transport.CloseIdleConnections()
+		s.endpoints = append(s.endpoints, e)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return audit.Census{}, err
+	}
+	if len(s.endpoints) == 0 {
+		return audit.Census{}, errors.New("no endpoint to ask")
+	}
+	err := s.all(ctx)
+	c := s.tally.Census()
+	c.Source = s.source()
+	c.Revision, c.Notes, c.Complete = s.revision, s.notes, err == nil
+	c.Outside += s.outside
+	if err != nil {
+		c.Reason = err.Error()
+	}
+	return c, nil
+}
+
+func (s *scan) source() string {
+	var addresses []string
+	for _, e := range s.endpoints {
+		addresses = append(addresses, e.address())
+	}
+	return strings.Join(addresses, ",")
+}
+
+// errInterrupted is of a context that ended.
+var errInterrupted = errors.New("the census was interrupted")
+
+// all reads what lies below every prefix, and counts what lies elsewhere.
+func (s *scan) all(ctx context.Context) error {
+	var denied []error
+	for _, prefix := range s.live.Layout.Prefixes() {
+		err := s.prefix(ctx, prefix)
+		if isDenied(err) {
+			denied = append(denied, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(denied) > 0 && s.tally.Objects() == 0 {
+		return denied[len(denied)-1]
+	}
+	for _, err := range denied {
+		// A user for the auditor is made for the prefix of the cluster; the other prefixes
+		// are looked below in case that the cluster is another distribution's.
+		s.note("%v", err)
+	}
+	return s.countOutside(ctx)
+}
+
+// prefix reads what lies below a prefix: as a whole or, for a user who may not read all of
+// it, resource by resource.
+func (s *scan) prefix(ctx context.Context, prefix string) error {
+	err := s.below(ctx, prefix)
+	if !isDenied(err) {
+		return err
+	}
+	var read, refused []string
+	for _, place := range places() {
+		switch err := s.below(ctx, prefix+place+"/"); {
+		case err == nil:
+			read = append(read, place)
+		case isDenied(err):
+			refused = append(refused, place)
+		default:
+			return err
+		}
+	}
+	if len(read) == 0 {
+		return err
+	}
+	return fmt.Errorf("the user may not read all of %s: %s were read, and %d other built-in resources and all custom ones were not", prefix, listed(read), len(refused))
+}
+
+// listed joins the first items of a list.
+func listed(items []string) string {
+	const most = 5
+	if len(items) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
+	}
+	return strings.Join(items, ", ")
+}
+
+// deniedError is of a user who may not read a range.
+type deniedError struct {
+	prefix, address string
+	cause           *callError
+}
+
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("reading below %s from %s: %v", e.prefix, e.address, e.cause)
+}
+
+func isDenied(err error) bool {
+	_, denied := errors.AsType[*deniedError](err)
+	return denied
+}
+
+// countOutside counts the keys of the whole store.
+func (s *scan) countOutside(ctx context.Context) error {
+	all := rangeRequest{from: []byte{0}, end: []byte{0}, revision: s.revision, countOnly: true}
+	p, err := s.endpoints[s.at].call(ctx, all, s.live.Timeout, &s.decoder, func(*page, []byte, []byte) error { return errMessage })
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		s.note("keys outside of the prefixes were not counted: %v", err)
+		return nil
+	}
+	s.outside = max(0, p.count-s.tally.Objects()-s.tally.outside)
+	return nil
+}
+
+func (s *scan) note(format string, args ...any) {
+	const most = 100 // a store that is compacted every second has more to say
+	if len(s.notes) >= most {
+		return
+	}
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+	if s.live.Warn != nil {
+		s.live.Warn(format, args...)
+	}
+}

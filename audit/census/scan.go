@@ -1,0 +1,262 @@
+package census
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// A page is to have about a MiB, which a member reads in milliseconds. Until the size of
+	// the values is known it has few keys: each may be of 1.5 MiB.
+	pageBytes  = 1 << 20
+	firstLimit = 16
+	mostKeys   = 2000
+	leastKeys  = 4
+	// pagesPerSecond is how evenly the work is spread where there is a rate: the pages are
+	// small, and too few for more than one in a hundred writes to meet one.
+	pagesPerSecond = 25
+
+	// rounds is how often all members are asked in turn before the census gives up.
+	rounds = 4
+	pause  = 250 * time.Millisecond
+)
+
+// scan is a census under way.
+type scan struct {
+	live      Live
+	endpoints []*endpoint
+	at        int // the endpoint that is asked
+	tally     *Tally
+	decoder   decoder
+	notes     []string
+	started   time.Time
+	outside   int64
+
+	clusterID uint64
+	revision  int64 // 0 until the first answer, and again when it was compacted
+	limit     int64
+	failures  int // in a row
+	due       time.Duration
+	done      int64
+}
+
+// span is the keys of one prefix that are still to be read.
+type span struct {
+	prefix    string
+	from, end []byte
+	left      int64 // as the member counted them; negative if it did not yet
+
+	window      window
+	first, last []byte // of the last page that had any keys
+	keys        int64  // of the page that is read
+}
+
+// below reads every key that has a prefix.
+func (s *scan) below(ctx context.Context, prefix string) error {
+	r := &span{prefix: prefix, from: []byte(prefix), end: prefixEnd([]byte(prefix)), left: -1}
+	if len(r.end) == 0 {
+		r.end = []byte{0} // to the last key of all
+	}
+	r.window.end = r.end
+	for {
+		more, err := s.page(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return errInterrupted
+		case err != nil:
+			if err := s.recover(ctx, r, err); err != nil {
+				return err
+			}
+		case !more:
+			return nil
+		}
+	}
+}
+
+// page reads the next keys of a span, and says whether there are more.
+func (s *scan) page(ctx context.Context, r *span) (more bool, err error) {
+	limit := s.limit
+	r.keys = 0
+	request := rangeRequest{from: r.from, end: r.window.end, limit: limit, revision: s.revision}
+	p, err := s.endpoints[s.at].call(ctx, request, s.live.Timeout, &s.decoder, func(p *page, key, value []byte) error {
+		if r.keys == 0 {
+			if err := s.identify(p); err != nil {
+				return err
+			}
+			r.first = append(r.first[:0], key...)
+		}
+		inOrder := bytes.Compare(key, r.from) >= 0 && (r.keys == 0 || bytes.Compare(key, r.last) > 0) && before(key, request.end)
+		if !inOrder || r.keys == limit {
+			return errors.New("the answer has keys that were not asked for")
+		}
+		r.keys++
+		r.last = append(r.last[:0], key...)
+		s.tally.Add(key, value)
+		return nil
+	})
+	if r.keys > 0 {
+		r.from = append(append(r.from[:0:0], r.last...), 0)
+		s.done += r.keys
+		r.window.pages++
+		s.failures = 0
+	}
+	if err == nil {
+		err = s.identify(&p)
+	}
+	if err != nil {
+		if r.left >= 0 {
+			r.left -= r.keys
+		}
+		return false, err
+	}
+	if err := r.checkCounts(p); err != nil {
+		return false, err
+	}
+	s.failures = 0
+	s.resize(p.bytes, r.keys)
+	if s.live.Progress != nil {
+		s.live.Progress(s.done, s.done+max(r.left, 0))
+	}
+	if err := s.pace(ctx, r.keys, p.bytes); err != nil {
+		return false, err
+	}
+	return r.advance(p, limit), nil
+}
+
+// identify keeps to one cluster and, from the first answer on, to one revision.
+func (s *scan) identify(p *page) error {
+	switch {
+	case p.clusterID == 0 || p.revision <= 0:
+		return errMessage
+	case s.clusterID == 0:
+		s.clusterID = p.clusterID
+	case s.clusterID != p.clusterID:
+		return fmt.Errorf("this is a member of another cluster, %x and not %x", p.clusterID, s.clusterID)
+	}
+	if s.revision == 0 {
+		s.revision = p.revision
+	}
+	return nil
+}
+
+// checkCounts finds an answer that leaves out keys, or has more than there are.
+func (r *span) checkCounts(p page) error {
+	faulty := errors.New("the answer has other keys than it counts")
+	if p.more && (r.keys == 0 || p.count <= r.keys) || !p.more && p.count != r.keys {
+		return faulty
+	}
+	if r.window.depth == 0 {
+		if r.left >= 0 && r.left != p.count {
+			return faulty
+		}
+		r.left = p.count
+	}
+	if r.left >= 0 {
+		r.left -= r.keys
+	}
+	if r.left < 0 {
+		return faulty
+	}
+	return nil
+}
+
+// advance goes on behind a page, and says whether there is anything left.
+func (r *span) advance(p page, limit int64) bool {
+	switch {
+	case r.left == 0:
+		return false
+	case p.more && p.count > windowPages*limit:
+		r.window.narrow(r.first, r.last, r.from, len(r.prefix))
+	case !p.more:
+		r.from = r.window.end
+		r.window.next(r.end, len(r.prefix))
+	}
+	return true
+}
+
+// before says whether a key is in a range that ends there.
+func before(key, end []byte) bool {
+	return bytes.Equal(end, []byte{0}) || bytes.Compare(key, end) < 0
+}
+
+// resize fits the next page to the values of this one.
+func (s *scan) resize(size, keys int64) {
+	if keys == 0 {
+		return
+	}
+	const growth = 4
+	s.limit = min(s.limit*growth, pageBytes/max(size/keys, 1), mostKeys)
+	if s.live.Rate > 0 {
+		s.limit = min(s.limit, int64(s.live.Rate)/pagesPerSecond)
+	}
+	s.limit = max(s.limit, leastKeys)
+}
+
+// pace waits until the rate allows the next page.
+func (s *scan) pace(ctx context.Context, keys, size int64) error {
+	if s.live.Rate <= 0 {
+		return nil
+	}
+	const unit = 4 << 10
+	s.due += time.Duration(max(keys, size/unit)) * time.Second / time.Duration(s.live.Rate)
+	elapsed := s.live.Now().Sub(s.started)
+	// What was not used is not made up for: a burst is what the rate is against.
+	s.due = max(s.due, elapsed)
+	return wait(ctx, s.due-elapsed)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return errInterrupted
+	}
+}
+
+// recover prepares for the next attempt after a page that was not read to its end, or says
+// why there is none.
+func (s *scan) recover(ctx context.Context, r *span, fault error) error {
+	if answer, ok := errors.AsType[*callError](fault); ok {
+		switch {
+		case answer.compacted():
+			s.note("revision %d was compacted while it was read; from %s on, the objects are those of the newest revision", s.revision, s.position(r))
+			s.revision, r.left, r.window = 0, -1, window{end: r.end}
+			return nil
+		case answer.code == permissionDenied:
+			return &deniedError{prefix: r.prefix, address: s.endpoints[s.at].address(), cause: answer}
+		case answer.final():
+			return fmt.Errorf("reading below %s from %s: %w", r.prefix, s.endpoints[s.at].address(), answer)
+		}
+	}
+	s.failures++
+	s.limit = max(s.limit/2, leastKeys) // it may have been too much for the time
+	from := s.endpoints[s.at].address()
+	if s.failures >= rounds*len(s.endpoints) {
+		return fmt.Errorf("reading below %s from %s: %w", r.prefix, from, fault)
+	}
+	s.at = (s.at + 1) % len(s.endpoints)
+	if next := s.endpoints[s.at].address(); next != from {
+		s.note("%s: %v; %s goes on", from, fault, next)
+	}
+	if s.failures%len(s.endpoints) == 0 {
+		return wait(ctx, pause*time.Duration(s.failures/len(s.endpoints)))
+	}
+	return nil
+}
+
+// position is where a span goes on, for people.
+func (s *scan) position(r *span) string {
+	if o, ok := s.live.Layout.Object(r.last); ok {
+		return s.live.Layout.Resource(o) + " " + objectName(o)
+	}
+	return r.prefix
+}

@@ -1,0 +1,343 @@
+// Package census says which key encrypted every object that is stored in an etcd: from a
+// running server, or from the bytes of a file. It needs no key, decrypts nothing, and keeps
+// no value.
+package census
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// The limits of what is told apart, which bound the memory of a tally whatever is in the
+// store. What is beyond them is counted all the same, in the next larger total.
+const (
+	maxResources  = 4096
+	maxNamespaces = 16384 // of all resources together
+	maxWriters    = 1024
+	maxCounts     = 65536 // of a writer in a resource or a namespace
+	maxNamed      = 100   // objects of one kind in one resource
+	maxNamedInAll = 8192
+	maxName       = 320 // bytes; a namespace and a name of Kubernetes have 63 and 253
+	maxSample     = 5
+)
+
+// Tally counts the objects of a store by who encrypted them, in bounded memory. Copies of
+// it made by Fork may count at the same time.
+type Tally struct {
+	layout  Layout
+	objects int64
+	outside int64
+	named   int // names that are kept
+	counts  int // of writers in resources and namespaces
+	spaces  int // namespaces of all resources
+
+	stored    []map[string]*resource // by the layout's root, and then by where they are stored
+	resources map[string]*resource   // by their names
+	rest      *resource              // of those beyond maxResources; nil if there are none
+
+	writers   []writer
+	writerIDs map[string]int // by the writer's key in the map
+	scratch   []byte
+
+	copies copies
+
+	lastResource  *resource
+	lastStored    string
+	lastRoot      int
+	lastNamespace string
+	lastCell      *cell
+}
+
+// writer is what a seal names.
+type writer struct {
+	provider   Provider
+	key, keyID string
+}
+
+// resource is what is counted of one resource.
+type resource struct {
+	name  string
+	total cell
+
+	encodings  [4]int64 // in the order of encodings()
+	plaintext  []string
+	broken     []string
+	samples    map[int][]string // by writer
+	namespaces map[string]*cell
+	leftOut    int64 // objects in namespaces beyond maxNamespaces
+}
+
+// cell is what is counted of one resource, or of one resource in one namespace.
+type cell struct {
+	objects, plaintext, broken int64
+	sealed                     []sealedCount
+	unlisted                   int64 // by writers beyond the limits
+}
+
+type sealedCount struct {
+	writer int
+	n      int64
+}
+
+// NewTally returns an empty tally of the objects of a layout.
+func NewTally(layout Layout) *Tally {
+	return newTally(layout, newCopies(copiesTable))
+}
+
+func newTally(layout Layout, c copies) *Tally {
+	t := &Tally{layout: layout, resources: map[string]*resource{}, writerIDs: map[string]int{}, copies: c}
+	for range layout.roots {
+		t.stored = append(t.stored, map[string]*resource{})
+	}
+	return t
+}
+
+// WithoutCopies leaves out the comparison of ciphertext, for who adds more than one revision
+// of an object. To be called before Add and Fork.
+func (t *Tally) WithoutCopies() *Tally {
+	t.copies = copies{}
+	return t
+}
+
+// Fork returns an empty tally that may count in another goroutine and be merged into this
+// one. Ciphertext is compared across both.
+func (t *Tally) Fork() *Tally {
+	return newTally(t.layout, copies{seed: t.copies.seed, table: t.copies.table})
+}
+
+// Add counts the value of a key. It keeps neither.
+func (t *Tally) Add(key, value []byte) { t.AddSeal(key, Classify(value)) }
+
+// AddSeal is Add for a value that was classified already.
+func (t *Tally) AddSeal(key []byte, s Seal) {
+	o, ok := t.layout.Object(key)
+	if !ok {
+		t.outside++
+		return
+	}
+	t.objects++
+	r := t.resource(o)
+	in := t.namespace(r, o.Namespace)
+	id := -1
+	if s.Form == Encrypted {
+		id = t.writer(s)
+	}
+	t.count(&r.total, s, id)
+	if in != nil {
+		t.count(in, s, id)
+	}
+	switch s.Form {
+	case Plaintext:
+		r.encodings[encodingIndex(s.Encoding)]++
+		r.plaintext = t.name(r.plaintext, maxNamed, o)
+	case Broken:
+		r.broken = t.name(r.broken, maxNamed, o)
+	case Encrypted:
+		if sample := r.samples[id]; len(sample) < maxSample {
+			if r.samples == nil {
+				r.samples = map[int][]string{}
+			}
+			r.samples[id] = t.name(sample, maxSample, o)
+		}
+		if t.copies.seen(s.Sealed) {
+			t.copies.objects++
+			if len(t.copies.named) < maxNamed {
+				t.copies.named = append(t.copies.named, r.name+" "+objectName(o))
+			}
+		}
+	}
+}
+
+// resource finds what is counted of an object's resource. Keys come in order, so that it is
+// nearly always the last one.
+func (t *Tally) resource(o Object) *resource {
+	if t.lastResource != nil && t.lastRoot == o.root && t.lastStored == string(o.stored) {
+		return t.lastResource
+	}
+	t.lastCell = nil
+	r, ok := t.stored[o.root][string(o.stored)]
+	if !ok {
+		r = t.rest
+		if len(o.stored) <= maxName {
+			r = t.resourceNamed(clean(t.layout.Resource(o)))
+		}
+		if r == t.rest {
+			t.lastResource = nil
+			return t.others()
+		}
+		t.stored[o.root][string(o.stored)] = r
+	}
+	t.lastResource, t.lastRoot, t.lastStored = r, o.root, string(o.stored)
+	return r
+}
+
+// resourceNamed finds a resource by its name, and rest for one that is not told apart.
+func (t *Tally) resourceNamed(name string) *resource {
+	r, ok := t.resources[name]
+	if ok {
+		return r
+	}
+	if len(t.resources) >= maxResources {
+		return t.rest
+	}
+	r = &resource{name: name}
+	t.resources[name] = r
+	return r
+}
+
+// others is the resource of all that are not told apart.
+func (t *Tally) others() *resource {
+	if t.rest == nil {
+		t.rest = &resource{name: "(other resources)"}
+	}
+	return t.rest
+}
+
+// namespace finds what is counted of a namespace of a resource; nil if it is not told apart.
+func (t *Tally) namespace(r *resource, namespace []byte) *cell {
+	if namespace == nil {
+		return nil
+	}
+	if t.lastCell != nil && t.lastNamespace == string(namespace) {
+		return t.lastCell
+	}
+	c, ok := r.namespaces[string(namespace)]
+	if !ok {
+		if t.spaces >= maxNamespaces || len(namespace) > maxName || r == t.rest {
+			r.leftOut++
+			return nil
+		}
+		if r.namespaces == nil {
+			r.namespaces = map[string]*cell{}
+		}
+		c = &cell{}
+		r.namespaces[string(namespace)] = c
+		t.spaces++
+	}
+	if r != t.rest {
+		t.lastNamespace, t.lastCell = string(namespace), c
+	}
+	return c
+}
+
+// writer is the number of a seal's writer; -1 of one beyond maxWriters.
+func (t *Tally) writer(s Seal) int {
+	t.scratch = append(t.scratch[:0], s.Provider...)
+	t.scratch = append(append(t.scratch, 0), s.Key...)
+	t.scratch = append(append(t.scratch, 0), s.KeyID...)
+	id, ok := t.writerIDs[string(t.scratch)]
+	if ok {
+		return id
+	}
+	return t.newWriter(string(t.scratch), writer{provider: s.Provider, key: string(s.Key), keyID: string(s.KeyID)})
+}
+
+func (t *Tally) newWriter(key string, w writer) int {
+	if len(t.writers) >= maxWriters {
+		return -1
+	}
+	id := len(t.writers)
+	t.writers = append(t.writers, w)
+	t.writerIDs[key] = id
+	return id
+}
+
+func (t *Tally) count(c *cell, s Seal, id int) {
+	c.objects++
+	switch s.Form {
+	case Plaintext:
+		c.plaintext++
+	case Broken:
+		c.broken++
+	case Encrypted:
+		t.sealed(c, id, 1)
+	}
+}
+
+func (t *Tally) sealed(c *cell, id int, n int64) {
+	for i := range c.sealed {
+		if c.sealed[i].writer == id {
+			c.sealed[i].n += n
+			return
+		}
+	}
+	if id < 0 || t.counts >= maxCounts {
+		c.unlisted += n
+		return
+	}
+	t.counts++
+	c.sealed = append(c.sealed, sealedCount{writer: id, n: n})
+}
+
+// name adds an object to a list of names, if there is room.
+func (t *Tally) name(list []string, most int, o Object) []string {
+	if len(list) >= most || t.named >= maxNamedInAll {
+		return list
+	}
+	t.named++
+	return append(list, objectName(o))
+}
+
+func objectName(o Object) string {
+	if o.Namespace == nil {
+		return clean(string(o.Name[:min(len(o.Name), maxName)]))
+	}
+	both := string(o.Namespace[:min(len(o.Namespace), maxName)]) + "/" + string(o.Name[:min(len(o.Name), maxName)])
+	return clean(both)
+}
+
+// clean makes a name of a store fit for a terminal: on one line, without what acts on it.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+func encodings() [4]Encoding { return [4]Encoding{Protobuf, JSON, CBOR, Other} }
+
+func encodingIndex(e Encoding) int {
+	known := encodings()
+	at := slices.Index(known[:], e)
+	if at < 0 {
+		return len(known) - 1
+	}
+	return at
+}
+
+// Objects is how many objects were counted.
+func (t *Tally) Objects() int64 { return t.objects }
+
+// copies finds ciphertext that was seen before, by a hash. Its table is shared by the forks
+// of a tally.
+type copies struct {
+	seed  maphash.Seed
+	table *hashTable
+
+	objects    int64
+	named      []string
+	uncompared int64
+}
+
+// copiesTable is how many values can be compared: 16 MiB of 64-bit hashes.
+const copiesTable = 1 << 21
+
+func newCopies(slots int) copies {
+	return copies{seed: maphash.MakeSeed(), table: newHashTable(slots)}
+}
+
+// seen says whether the same bytes were given before.
+func (c *copies) seen(sealed []byte) bool {
+	if c.table == nil {
+		return false
+	}
+	found, full := c.table.add(maphash.Bytes(c.seed, sealed))
+	if full {
+		c.uncompared++
+	}
+	return found
+}

@@ -1,0 +1,52 @@
+package data
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// UnknownKey finds objects that no API server can read.
+func UnknownKey() audit.Check {
+	return audit.Check{
+		ID:       "data-unknown-key",
+		Title:    "Objects are encrypted with a key that nobody has",
+		Severity: audit.High,
+		Rationale: "An API server that lacks the key of one object fails to list all objects of its resource, does not start " +
+			"its caches, and cannot delete the object either. It is what is left of a key that was taken out too early, of a " +
+			"restored backup, or of another hand on the store.",
+		Method: "Looks for the writer of every stored value among the providers and keys of --config for its resource, or " +
+			"among the --key-name; and for values that begin as encrypted ones and make no sense.",
+		Remediation: "Put the key back at the end of the list, from wherever the configuration is kept, and rewrite the objects:\n" +
+			rewrite + "\n" +
+			"etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost, and so is the object",
+		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
+		Applies:    audit.On(audit.Data),
+		Run:        of(unknownKey),
+	}
+}
+
+func unknownKey(r *reading) {
+	var known int64
+	for _, resource := range r.census.Resources {
+		if resource.Broken > 0 {
+			r.found(resource.Resource+"-broken", "%s of %s that no key can open%s", count(resource.Broken, "value"), resource.Resource,
+				named(resource.BrokenObjects, resource.Broken))
+		}
+		if len(r.census.Expected) == 0 {
+			continue
+		}
+		rule, _ := r.census.Rule(resource)
+		for _, w := range resource.Writers {
+			r.asked = true
+			if place(rule, w.Writer) >= 0 {
+				known += w.Objects
+				continue
+			}
+			r.found(resource.Resource, "%s of %s with %s, which the configuration does not have for them%s", count(w.Objects, "object"), resource.Resource,
+				w.Writer, named(w.Sample, w.Objects))
+		}
+	}
+	r.passed = fmt.Sprintf("%s, each with a key that the configuration has", count(known, "encrypted object"))
+	r.skipped = noKeys(r.census)
+}

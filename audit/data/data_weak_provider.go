@@ -1,0 +1,62 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// WeakProvider finds objects that are encrypted, and not well.
+func WeakProvider() audit.Check {
+	return audit.Check{
+		ID:       "data-weak-provider",
+		Title:    "Objects are encrypted by a provider that is weak",
+		Severity: audit.Medium,
+		Rationale: "aescbc authenticates nothing: who writes to etcd changes an object that is then read as good, and learns " +
+			"of its contents from the errors. aesgcm has a random nonce of 12 bytes, so its key must be replaced before " +
+			"200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
+		Method: "Reads who encrypted every stored value from its first bytes.",
+		Remediation: "Put a strong provider first, secretbox or KMS v2, and rewrite the objects:\n" +
+			"etcdsec encryption generate -f cluster.yaml\n" +
+			rewrite,
+		References: []string{
+			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",
+			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",
+		},
+		Applies: audit.On(audit.Data),
+		Run:     of(weakProvider),
+	}
+}
+
+func weakProvider(r *reading) {
+	weak := []struct{ name, code, fault string }{
+		{"aescbc", "aescbc", "which authenticates nothing"},
+		{"aesgcm", "aesgcm", "whose key must be replaced before 200,000 writes"},
+		{"kms v1", "kms-v1", "which is deprecated"},
+	}
+	objects := make([]int64, len(weak))
+	samples := make([][]string, len(weak))
+	var strong int64
+	for _, resource := range r.census.Resources {
+		for _, w := range resource.Writers {
+			r.asked = true
+			at := slices.IndexFunc(weak, func(p struct{ name, code, fault string }) bool { return p.name == w.Provider })
+			if at < 0 {
+				strong += w.Objects
+				continue
+			}
+			objects[at] += w.Objects
+			for _, name := range w.Sample {
+				samples[at] = append(samples[at], resource.Resource+" "+name)
+			}
+		}
+	}
+	for i, p := range weak {
+		if objects[i] > 0 {
+			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.name, p.fault, named(samples[i], objects[i]))
+		}
+	}
+	r.passed = fmt.Sprintf("%s, all by secretbox or KMS v2", count(strong, "encrypted object"))
+	r.skipped = "no object is encrypted"
+}

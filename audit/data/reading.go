@@ -1,0 +1,90 @@
+// Package data holds the checks of what a store holds: which key encrypted every object.
+package data
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// reading is what one check saw in a census.
+type reading struct {
+	census   *audit.Census
+	findings []audit.Finding
+	severity audit.Severity // of the findings, if it is not the check's
+	asked    bool           // the question arose
+	passed   string         // what is said where nothing was found
+	skipped  string         // what is said where the question did not arise
+}
+
+func (r *reading) found(code, format string, args ...any) {
+	r.asked = true
+	r.findings = append(r.findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
+}
+
+// of runs a check on what is known of a store. What was found counts although the rest of the
+// store was not read; that nothing was found does not.
+func of(look func(*reading)) func(*audit.Target) audit.Outcome {
+	return func(t *audit.Target) audit.Outcome {
+		c := t.Census
+		if c == nil {
+			return audit.CouldNotTell("the store was not read")
+		}
+		r := &reading{census: c}
+		look(r)
+		switch {
+		case len(r.findings) > 0:
+			o := audit.Failed(r.findings...)
+			o.Severity = r.severity
+			return o
+		case !c.Complete:
+			return audit.CouldNotTell("the store was not read to its end: " + c.Reason)
+		case c.Objects == 0 && c.Outside > 0:
+			return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; --etcd-prefix says where they are", count(c.Outside, "key")))
+		case c.Objects == 0:
+			return audit.Skipped("the store is empty")
+		case !r.asked:
+			return audit.Skipped(r.skipped)
+		default:
+			return audit.Passed(r.passed)
+		}
+	}
+}
+
+// count is a number with what it counts.
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// named lists some objects of many.
+func named(names []string, all int64) string {
+	const most = 5
+	if len(names) == 0 {
+		return ""
+	}
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if more := all - int64(min(len(names), most)); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return " (" + text + ")"
+}
+
+// place is the position of a writer among those of a rule: 0 is the one that writes, -1 none of them.
+func place(rule audit.EncryptionRule, w audit.Writer) int {
+	return slices.IndexFunc(rule.Writers, func(known audit.Writer) bool {
+		return (known.Provider == "" || known.Provider == w.Provider) && known.Key == w.Key
+	})
+}
+
+// encrypts says whether objects that are written under a rule are encrypted.
+func encrypts(rule audit.EncryptionRule) bool {
+	return rule.Writers[0].Provider != audit.IdentityProvider
+}
+
+// rewrite are the lines that let the API server write objects anew.
+const rewrite = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"

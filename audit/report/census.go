@@ -1,0 +1,95 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// CensusJSON writes a census with the report of its checks, as one object: whoever reads the
+// reports of the audit reads this one too.
+type CensusJSON struct{ Census audit.Census }
+
+// Render implements Renderer.
+func (c CensusJSON) Render(w io.Writer, r audit.Report) error {
+	encoded, err := encoded(struct {
+		SchemaVersion int `json:"schema_version"`
+		audit.Census
+		audit.Report
+	}{r.SchemaVersion, c.Census, r}, "")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(encoded, '\n'))
+	return err
+}
+
+// CensusText writes a census as a table for people, and then the report of its checks.
+type CensusText struct {
+	Census audit.Census
+	Text   Text
+}
+
+// Render implements Renderer.
+func (c CensusText) Render(w io.Writer, r audit.Report) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at revision %d: %s", c.Census.Source, c.Census.Revision, counted(int(c.Census.Objects), "object"))
+	if c.Census.Outside > 0 {
+		fmt.Fprintf(&b, ", and %s that no API server uses", counted(int(c.Census.Outside), "key"))
+	}
+	b.WriteString("\n")
+	if !c.Census.Complete {
+		fmt.Fprintf(&b, "%s %s\n", c.Text.paint(red, "not complete:"), c.Census.Reason)
+	}
+	for _, note := range c.Census.Notes {
+		fmt.Fprintf(&b, "note: %s\n", note)
+	}
+	if n := c.Census.Copies.Uncompared; n > 0 {
+		fmt.Fprintf(&b, "note: the ciphertext of %s was not compared with the others: there are too many\n", counted(int(n), "object"))
+	}
+	b.WriteString("\n")
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "RESOURCE\tOBJECTS\tWRITTEN BY")
+	for _, resource := range c.Census.Resources {
+		name, objects := resource.Resource, fmt.Sprint(resource.Objects)
+		for _, line := range writtenBy(resource) {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, objects, line)
+			name, objects = "", ""
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	b.WriteString("\n")
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return c.Text.Render(w, r)
+}
+
+// writtenBy is a line for each writer of a resource: with how many objects, if there are several.
+func writtenBy(r audit.ResourceCensus) []string {
+	var lines []string
+	add := func(n int64, what string) {
+		switch n {
+		case 0:
+		case r.Objects:
+			lines = append(lines, what)
+		default:
+			lines = append(lines, fmt.Sprintf("%s: %d", what, n))
+		}
+	}
+	for _, w := range r.Writers {
+		add(w.Objects, w.String())
+	}
+	add(r.Broken, "broken")
+	plaintext := "plaintext"
+	if r.Bookkeeping {
+		plaintext += ", as always"
+	}
+	add(r.Plaintext, plaintext)
+	return lines
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/catalog"
+	"github.com/etcdsec/etcdsec/audit/census"
+)
+
+// auditCensusFlags are what the operator wrote.
+type auditCensusFlags struct {
+	endpoints []string
+	prefix    string
+	config    string
+	keyNames  []string
+	maxRate   int
+	timeout   time.Duration
+	store     string
+	caPath    string
+	certPath  string
+	keyPath   string
+	waivers   string
+	failOn    string
+	outputs   auditOutputs
+}
+
+func newAuditCensusCommand(a *app) *cobra.Command {
+	var flags auditCensusFlags
+	cmd := &cobra.Command{
+		Use:   "census --endpoints URL,...",
+		Short: "Say which key encrypted every stored object",
+		Long: `Read the first bytes of every object in etcd, and say who encrypted it: the provider, the
+name of the key, the key ID of a KMS; for each resource and namespace. It decrypts nothing and
+needs no key. Objects in plaintext are named; values are never shown.
+
+With --config, the EncryptionConfiguration of the API servers, the verdicts say which objects
+are on a key that was replaced, and which on one that nobody has. Only the names in it are
+read. Without it, --key-name says the same: first the name of the key that encrypts, then those
+that may still be found, each as NAME or PROVIDER:NAME. They are about Secrets, and about each
+resource of which any object is encrypted.
+
+The objects are those of one revision. When that is compacted meanwhile, the census goes on at
+the newest one and says so; when an endpoint fails, the next takes over. All must be of one
+cluster, and are https unless written with http://. The certificate must be one that may read
+the prefix; the auditor's of a store may.
+
+Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, by
+serializable Ranges of about a MiB, as fast as --max-rate allows. Writes only the report: to
+stdout, and with -o FORMAT=FILE to files with mode 0600. It never writes to etcd, and adds no
+raft entry. When it is interrupted, it writes what was seen until then.
+
+Exit status: 0 all checks passed, 1 the store was not read to its end or a check could not
+tell, 2 bad command line, 3 findings of --fail-on or worse: with secretbox, which is a good
+choice, there is always one of low severity. 1 beats 3.`,
+		Example: `  etcdsec audit census --endpoints https://10.0.0.11:2379,https://10.0.0.12:2379 --pki ./store
+  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --config encryption-config.yaml
+  etcdsec audit census --endpoints https://127.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key -o json
+  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --key-name k-20261120-0f6d1a2b --max-rate 0`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.takeCensus(cmd.Context(), flags)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&flags.endpoints, "endpoints", nil, "`URLs` of client ports of one cluster, separated by commas")
+	f.StringVar(&flags.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
+	f.StringVar(&flags.config, "config", "", "`file` of kube-apiserver's --encryption-provider-config; its keys are not read")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only completion; fails for unknown flags
+	f.StringArrayVar(&flags.keyNames, "key-name", nil, "`[PROVIDER:]NAME` of the key that encrypts, then of one that may still be found; may be repeated")
+	f.IntVar(&flags.maxRate, "max-rate", census.DefaultRate, "`objects` to read for each second, one of more than 4 KiB counting as several; 0 is no limit")
+	f.DurationVar(&flags.timeout, "timeout", census.DefaultTimeout, "`time` for one page of about a MiB")
+	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
+	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
+	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
+	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	waiversFlag(cmd, &flags.waivers)
+	failOnFlag(cmd, &flags.failOn, audit.Medium)
+	flags.outputs.addFlags(cmd)
+	return cmd
+}
+
+func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
+	if err := flags.validate(); err != nil {
+		return err
+	}
+	failOn, err := parseFailOn(flags.failOn)
+	if err != nil {
+		return err
+	}
+	expected, err := expectedWriters(flags.config, flags.keyNames)
+	if err != nil {
+		return err
+	}
+	started := a.now()
+	rules, err := loadWaivers(flags.waivers, started)
+	if err != nil {
+		return err
+	}
+	live, err := a.liveCensus(flags, started)
+	if err != nil {
+		return err
+	}
+	found, err := live.Census(ctx)
+	if err != nil {
+		return usageError(err, "--endpoints https://10.0.0.11:2379")
+	}
+	found.Expected = expected
+	result := audit.Run(catalog.All(), []*audit.Target{{Address: found.Source, Kind: audit.Data, Now: started, Census: &found}})
+	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
+	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
+	a.applyWaivers(&result, rules, started)
+	flags.outputs.census = &found
+	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+		return err
+	}
+	if !found.Complete {
+		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Reason, flags))
+	}
+	return auditStatus(result, failOn)
+}
+
+func (f auditCensusFlags) validate() error {
+	const longest = 24 * time.Hour
+	switch {
+	case len(f.endpoints) == 0:
+		return usageError(errors.New("no endpoint to ask: give --endpoints"), "etcdsec audit census --endpoints https://10.0.0.11:2379 --pki DIR")
+	case f.maxRate < 0:
+		return usageError(fmt.Errorf("--max-rate %d: want 0, which is no limit, or more", f.maxRate), "")
+	case f.timeout <= 0 || f.timeout > longest:
+		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 15s", f.timeout), "")
+	case f.config != "" && len(f.keyNames) > 0:
+		return usageError(errors.New("--config names the keys already: leave --key-name out"), "")
+	}
+	return nil
+}
+
+// liveCensus is the census of running members that the flags are about.
+func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, error) {
+	credentials, err := auditCredentials(auditRunFlags{store: flags.store, caPath: flags.caPath, certPath: flags.certPath, keyPath: flags.keyPath}, now)
+	if err != nil {
+		return census.Live{}, err
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: credentials.Roots}
+	if credentials.Certificate != nil {
+		config.Certificates = []tls.Certificate{*credentials.Certificate}
+	}
+	layout := census.DefaultLayout()
+	if flags.prefix != "" {
+		layout = census.NewLayout(flags.prefix)
+	}
+	return census.Live{
+		Endpoints: flags.endpoints,
+		TLS:       config,
+		Layout:    layout,
+		Rate:      flags.maxRate,
+		Timeout:   flags.timeout,
+		Now:       a.now,
+		Progress:  a.censusProgress(),
+		Warn:      a.narrate,
+	}, nil
+}
+
+// censusProgress counts objects on a terminal, once the census is slow enough to be waited for.
+func (a *app) censusProgress() func(done, total int64) {
+	if !isTerminal(a.stderr) {
+		return nil
+	}
+	started, last := a.now(), a.now()
+	shown := false
+	return func(done, total int64) {
+		const patience, step = 2 * time.Second, 200 * time.Millisecond
+		now := a.now()
+		if now.Sub(started) < patience || now.Sub(last) < step && done < total {
+			return
+		}
+		last, shown = now, true
+		_, _ = fmt.Fprintf(a.stderr, "\rread %d of %d objects", done, total)
+		if done >= total && shown {
+			_, _ = fmt.Fprintln(a.stderr)
+		}
+	}
+}
+
+// censusHint is the way out of a census that came to no end.
+func censusHint(reason string, flags auditCensusFlags) string {
+	says := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(reason, text) })
+	}
+	switch {
+	case says("permission denied"):
+		return "etcdctl role grant-permission ROLE read --prefix " + strings.Join(prefixes(flags), " ") + "   # of the user that the certificate's common name is"
+	case says("user name is empty", "authentication failed"):
+		return "--cert and --key of a user of etcd: its authentication is on, and takes the user from the certificate's common name"
+	// The alert of TLS 1.3 that a certificate is wanted may be lost: the connection is reset behind it.
+	case says("certificate required", "bad certificate"), flags.certPath == "" && flags.store == "" && says("connection reset", "broken pipe", "connection was closed"):
+		return "--cert client.crt --key client.key   # or --pki DIR: the member wants a certificate of a client"
+	case says("--cacert"):
+		return "--cacert /etc/kubernetes/pki/etcd/ca.crt"
+	default:
+		return ""
+	}
+}
+
+func prefixes(flags auditCensusFlags) []string {
+	if flags.prefix != "" {
+		return census.NewLayout(flags.prefix).Prefixes()
+	}
+	return []string{"/registry/"}
+}

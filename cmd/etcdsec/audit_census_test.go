@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// secretText is in every value that is stored and in every key of the configuration, and in
+// no output.
+const secretText = "c2VjcmV0IGlzIHNlY3VyZQ"
+
+// censusConfig has the key k-2 first and k-1 second for Secrets.
+const censusConfig = `apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets]
+    providers:
+      - secretbox:
+          keys:
+            - {name: k-2, secret: ` + secretText + `}
+            - {name: k-1, secret: ` + secretText + `}
+      - identity: {}
+`
+
+// censusStore is a member with TLS, and with authentication if there are users.
+type censusStore struct {
+	id       identity
+	endpoint string
+	client   *clientv3.Client
+}
+
+func startCensusStore(t *testing.T) *censusStore {
+	t.Helper()
+	id := writeIdentity(t, time.Time{})
+	ports := etcdtest.FreePorts(t, 3)
+	client, peer := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("http://127.0.0.1:%d", ports[1])
+	metrics := fmt.Sprintf("http://127.0.0.1:%d", ports[2])
+	etcdtest.Run(t, etcdtest.Config{
+		Name: "tls", HealthURL: metrics + "/health",
+		Args: []string{
+			"--name=tls", "--data-dir=" + t.TempDir(), "--initial-cluster=tls=" + peer,
+			"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client, "--listen-metrics-urls=" + metrics,
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
+			"--cert-file=" + id.cert, "--key-file=" + id.key, "--trusted-ca-file=" + id.caPath, "--client-cert-auth",
+		},
+	})
+	root := id.named(t, "root")
+	pair, err := tls.LoadX509KeyPair(root.cert, root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{client}, Logger: zap.NewNop(),
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: id.ca.Pool(), Certificates: []tls.Certificate{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &censusStore{id: id, endpoint: "https://" + client, client: c}
+}
+
+// named is an identity of the same CA with a common name.
+func (id identity) named(t *testing.T, name string) identity {
+	t.Helper()
+	leaf, err := id.ca.Leaf(pki.LeafTemplate{CommonName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	next := identity{ca: id.ca, dir: dir, caPath: id.caPath, cert: filepath.Join(dir, "client.crt"), key: filepath.Join(dir, "client.key")}
+	writeLeaf(t, next, leaf)
+	return next
+}
+
+// must runs steps of etcd's client.
+func must(t *testing.T, steps ...func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *censusStore) put(key, value string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := s.client.Put(ctx, key, value)
+		return err
+	}
+}
+
+// census runs the verb as an identity.
+func (s *censusStore) census(t *testing.T, id identity, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	status, stdout, stderr = etcdsec(t, append([]string{"audit", "census", "--endpoints", s.endpoint,
+		"--cacert", id.caPath, "--cert", id.cert, "--key", id.key}, args...)...)
+	if strings.Contains(stdout+stderr, secretText) {
+		t.Errorf("%q shows a value or a key", args)
+	}
+	return status, stdout, stderr
+}
+
+// The verb on a real member, through a rotation: what it says, and its exit status.
+func TestAuditCensus(t *testing.T) {
+	t.Parallel()
+	s := startCensusStore(t)
+	sealedWith := func(key string) string { return "k8s:enc:secretbox:v1:" + key + ":" + strings.Repeat(secretText, 3) }
+	config := filepath.Join(t.TempDir(), "encryption-config.yaml")
+	writeTestFile(t, config, []byte(censusConfig))
+	withConfig := []string{"--config", config}
+
+	status, stdout, stderr := s.census(t, s.id, withConfig...)
+	if status != statusDone || !strings.Contains(stdout, "0 objects") {
+		t.Errorf("empty store: %d\n%s%s", status, stdout, stderr)
+	}
+
+	must(t, s.put("/registry/secrets/a/one", sealedWith("k-1")), s.put("/registry/secrets/a/two", "k8s\x00"+secretText),
+		s.put("/registry/configmaps/a/c", "k8s\x00"+secretText))
+	status, stdout, stderr = s.census(t, s.id, withConfig...)
+	for _, want := range []string{
+		"secretbox k-1: 1", "plaintext: 1", "1 of the 2 objects of secrets in plaintext (a/two)",
+		"1 object of secrets with secretbox k-1, and not with secretbox k-2 (a/one)", "kubectl replace",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("mid-way: no %q in\n%s", want, stdout)
+		}
+	}
+	if status != statusFindings || stderr != "" {
+		t.Errorf("mid-way: %d %s", status, stderr)
+	}
+
+	must(t, s.put("/registry/secrets/a/one", sealedWith("k-2")), s.put("/registry/secrets/a/two", sealedWith("k-2")+"2"))
+	if status, stdout, stderr = s.census(t, s.id, withConfig...); status != statusDone {
+		t.Errorf("rotated: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr = s.census(t, s.id, "--key-name", "secretbox:k-2"); status != statusDone {
+		t.Errorf("with --key-name: %d\n%s%s", status, stdout, stderr)
+	}
+	status, stdout, _ = s.census(t, s.id, "--key-name", "k-1")
+	if status != statusFindings || !strings.Contains(stdout, "data-unknown-key") {
+		t.Errorf("with another --key-name: %d\n%s", status, stdout)
+	}
+
+	reports := t.TempDir()
+	status, stdout, stderr = s.census(t, s.id, "--config", config, "--fail-on", "low", "-o", "json", "-o", "sarif="+filepath.Join(reports, "x.sarif"), "-o", "text="+filepath.Join(reports, "x.txt"))
+	var document struct {
+		SchemaVersion int `json:"schema_version"`
+		Revision      int64
+		Complete      bool
+		Resources     []audit.ResourceCensus
+		Results       []audit.Result
+	}
+	if err := json.Unmarshal([]byte(stdout), &document); err != nil {
+		t.Fatalf("%v\n%s%s", err, stdout, stderr)
+	}
+	if status != statusFindings || document.SchemaVersion != 1 || document.Revision != 6 || !document.Complete || len(document.Resources) != 2 || len(document.Results) != 5 {
+		t.Errorf("%d %+v", status, document)
+	}
+	if r := document.Resources[1]; r.Resource != "secrets" || r.Objects != 2 || r.Plaintext != 0 || len(r.Writers) != 1 || r.Writers[0].Key != "k-2" || r.Writers[0].Objects != 2 {
+		t.Errorf("secrets: %+v", r)
+	}
+	for _, name := range []string{"x.sarif", "x.txt"} {
+		info, err := os.Stat(filepath.Join(reports, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", name, info, err)
+		}
+	}
+	// The audit's own verbs read it.
+	path := filepath.Join(reports, "x.json")
+	writeTestFile(t, path, []byte(stdout))
+	if status, stdout, stderr := etcdsec(t, "audit", "diff", path, path); status != statusDone {
+		t.Errorf("diff: %d\n%s%s", status, stdout, stderr)
+	}
+}
+
+// With authentication, a certificate is a user: root, one of the prefix, one of a part of it,
+// and one that is none.
+func TestAuditCensusAuthenticated(t *testing.T) {
+	t.Parallel()
+	s := startCensusStore(t)
+	user := func(name, from, to string) []func(context.Context) error {
+		return []func(context.Context) error{
+			func(ctx context.Context) error { _, err := s.client.RoleAdd(ctx, name); return err },
+			func(ctx context.Context) error {
+				if from == "" {
+					return nil
+				}
+				_, err := s.client.RoleGrantPermission(ctx, name, from, to, clientv3.PermissionType(clientv3.PermRead))
+				return err
+			},
+			func(ctx context.Context) error {
+				_, err := s.client.UserAddWithOptions(ctx, name, "", &clientv3.UserAddOptions{NoPassword: true})
+				return err
+			},
+			func(ctx context.Context) error { _, err := s.client.UserGrantRole(ctx, name, name); return err },
+		}
+	}
+	for _, steps := range [][]func(context.Context) error{
+		{s.put("/registry/secrets/a/x", "k8s\x00"), s.put("/registry/minions/n", "k8s\x00"), s.put("other", "1")},
+		user("root", "", ""), user("reader", "/registry/", "/registry0"), user("narrow", "/registry/secrets/", "/registry/secrets0"), user("barred", "", ""),
+		{func(ctx context.Context) error { _, err := s.client.AuthEnable(ctx); return err }},
+	} {
+		must(t, steps...)
+	}
+	for _, c := range []struct {
+		name   string
+		status int
+		stdout []string
+		stderr []string
+	}{
+		{"root", statusFindings, []string{"2 objects, and 1 key that no API server uses", "data-plaintext"}, nil},
+		{"reader", statusFindings, []string{"2 objects\n", "reading below /kubernetes.io/", "keys outside of the prefixes were not counted: etcdserver: permission denied"}, nil},
+		{"narrow", statusFailed, []string{"1 object\n", "not complete: the user may not read all of /registry/: secrets were read", "(a/x)"}, []string{"the census is not complete", "not read"}},
+		{"barred", statusFailed, []string{"0 objects", "data-plaintext"}, []string{"permission denied", "hint: etcdctl role grant-permission ROLE read --prefix /registry/"}},
+		{"stranger", statusFailed, []string{"0 objects"}, []string{"not complete: reading below"}},
+		{"", statusFailed, []string{"0 objects"}, []string{"permission denied", "hint: etcdctl role grant-permission"}},
+	} {
+		id := s.id.named(t, c.name)
+		status, stdout, stderr := s.census(t, id)
+		if status != c.status {
+			t.Errorf("%s: status %d, want %d", c.name, status, c.status)
+		}
+		for _, want := range c.stdout {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s: no %q in\n%s", c.name, want, stdout)
+			}
+		}
+		for _, want := range c.stderr {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: no %q in\n%s", c.name, want, stderr)
+			}
+		}
+	}
+
+	// TLS that does not agree.
+	other := writeIdentity(t, time.Time{})
+	id := s.id
+	id.caPath = other.caPath
+	if status, _, stderr := s.census(t, id); status != statusFailed || !strings.Contains(stderr, "hint: --cacert") {
+		t.Errorf("foreign CA: %d %s", status, stderr)
+	}
+	status, _, stderr := etcdsec(t, "audit", "census", "--endpoints", s.endpoint, "--cacert", s.id.caPath)
+	if status != statusFailed || !strings.Contains(stderr, "hint: --cert client.crt") {
+		t.Errorf("no certificate: %d %s", status, stderr)
+	}
+}
+
+func TestEncryptionRules(t *testing.T) {
+	rules, err := encryptionRules([]byte(censusConfig))
+	if err != nil || len(rules) != 1 || fmt.Sprint(rules[0].Writers) != "[secretbox k-2 secretbox k-1 identity]" {
+		t.Errorf("%v %v", rules, err)
+	}
+	entry := func(provider string) string {
+		return "kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [" + provider + "]}]"
+	}
+	for provider, want := range map[string]string{
+		"{kms: {name: a, apiVersion: v2}}":                    "[kms v2 a]",
+		"{kms: {name: a}}":                                    "[kms v1 a]",
+		"{aescbc: {keys: [{name: 'a:b', secret: x}]}}":        "[aescbc a]",
+		"{aesgcm: {keys: [{name: a}]}}, {identity: }":         "[aesgcm a identity]",
+		"{kms: {name: a, apiVersion: v3}}":                    "unknown version of KMS",
+		"{rot13: {}}":                                         "unknown provider",
+		"{secretbox: {}}":                                     "it has no keys",
+		"{secretbox: {keys: [{secret: " + secretText + "}]}}": "a key without a name",
+		"{secretbox: {keys: " + secretText + "}}":             "not the YAML",
+		"{secretbox: {keys: [{name: a}]}, identity: {}}":      "want one provider, got 2",
+		"": "names no resource or no provider",
+	} {
+		rules, err := encryptionRules([]byte(entry(provider)))
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprint(rules[0].Writers)
+		}
+		if !strings.Contains(got, want) || strings.Contains(got, secretText) {
+			t.Errorf("%s: %s, want %s", provider, got, want)
+		}
+	}
+}
