@@ -140,30 +140,3 @@ func (c *Census) Rule(r ResourceCensus) (EncryptionRule, bool) {
 	}
 	return EncryptionRule{}, false
 }
-
-// Residue is what a file holds beside its current revision: what compaction, or then
-// defragmentation, would remove. The scan of a file fills it.
-type Residue struct {
-	Reason string `json:"reason,omitempty"` // why it was not all looked at
-
-	Revisions ResidueCount `json:"revisions"`  // older revisions that are not compacted yet
-	FreePages ResidueCount `json:"free_pages"` // pages that are free and not overwritten
-	WAL       ResidueCount `json:"wal"`        // the write-ahead log
-}
-
-// ResidueCount is what was found in one place.
-type ResidueCount struct {
-	Scanned   int64         `json:"scanned"` // bytes that were looked at
-	Plaintext int64         `json:"plaintext"`
-	Writers   []WriterCount `json:"writers"`
-	// PlaintextObjects are the first objects whose plaintext was seen.
-	PlaintextObjects []string `json:"plaintext_objects,omitempty"`
-}
-
-// SnapshotFile is what a file says of itself.
-type SnapshotFile struct {
-	Size int64 `json:"size"` // in bytes
-	// Digest is "matches", "differs" or "absent": a copy of a member's database has none.
-	Digest string   `json:"digest"`
-	Faults []string `json:"faults,omitempty"` // of its structure
-}

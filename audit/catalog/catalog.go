@@ -108,6 +108,9 @@ func With(advisories members.Advisories) []audit.Check {
 		data.UnknownKey(),
 		data.WeakProvider(),
 		data.Relocatable(),
+		data.Residue(),
+		data.SnapshotPlaintext(),
+		data.SnapshotIntegrity(),
 	}
 }
 

@@ -31,7 +31,7 @@ func fixtures(t *testing.T) []fixture {
 	t.Helper()
 	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), chainFixtures(t), authorityFixtures(t), memberFixtures(t),
 		clusterFixtures(t), driftFixtures(t), sizeFixtures(t), accessFixtures(t),
-		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t), dataFixtures())
+		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t), dataFixtures(), snapshotFixtures())
 }
 
 // chain is a leaf for 192.0.2.1 and etcd-0.example.internal with a CA as issuer, so long before and after fixtureTime.

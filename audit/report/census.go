@@ -41,6 +41,9 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 		fmt.Fprintf(&b, ", and %s that no API server uses", counted(int(c.Census.Outside), "key"))
 	}
 	b.WriteString("\n")
+	if c.Census.Snapshot != nil {
+		fmt.Fprintf(&b, "%s\n", fileText(c.Census.Snapshot))
+	}
 	if !c.Census.Complete {
 		fmt.Fprintf(&b, "%s %s\n", c.Text.paint(red, "not complete:"), c.Census.Reason)
 	}
@@ -64,6 +67,12 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 		return err
 	}
 	b.WriteString("\n")
+	if c.Census.Residue != nil {
+		if err := residueText(&b, c.Census.Residue); err != nil {
+			return err
+		}
+		b.WriteString("\n")
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}

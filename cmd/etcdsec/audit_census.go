@@ -19,6 +19,7 @@ import (
 // auditCensusFlags are what the operator wrote.
 type auditCensusFlags struct {
 	endpoints []string
+	snapshot  string
 	prefix    string
 	config    string
 	keyNames  []string
@@ -36,7 +37,7 @@ type auditCensusFlags struct {
 func newAuditCensusCommand(a *app) *cobra.Command {
 	var flags auditCensusFlags
 	cmd := &cobra.Command{
-		Use:   "census --endpoints URL,...",
+		Use:   "census (--endpoints URL,... | --snapshot FILE)",
 		Short: "Say which key encrypted every stored object",
 		Long: `Read the first bytes of every object in etcd, and say who encrypted it: the provider, the
 name of the key, the key ID of a KMS; for each resource and namespace. It decrypts nothing and
@@ -48,7 +49,13 @@ read. Without it, --key-name says the same: first the name of the key that encry
 that may still be found, each as NAME or PROVIDER:NAME. They are about Secrets, and about each
 resource of which any object is encrypted.
 
-The objects are those of one revision. When that is compacted meanwhile, the census goes on at
+With --snapshot, it reads a file in place of a server: a snapshot, a copy of a member's database,
+or a copy of its data dir. It then verifies the SHA-256 that etcd appends and every page, and
+looks beside the current revision too: at older revisions, free pages, and of a data dir the
+write-ahead log. A file that is damaged is read as far as it goes. It opens no file for writing
+and takes no lock; the data dir of a running member is refused.
+
+With --endpoints, the objects are those of one revision. When that is compacted meanwhile, the census goes on at
 the newest one and says so; when an endpoint fails, the next takes over. All must be of one
 cluster, and are https unless written with http://. The certificate must be one that may read
 the prefix; the auditor's of a store may.
@@ -63,6 +70,7 @@ tell, 2 bad command line, 3 findings of --fail-on or worse: with secretbox, whic
 choice, there is always one of low severity. 1 beats 3.`,
 		Example: `  etcdsec audit census --endpoints https://10.0.0.11:2379,https://10.0.0.12:2379 --pki ./store
   etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --config encryption-config.yaml
+  etcdsec audit census --snapshot snapshot.db --config encryption-config.yaml
   etcdsec audit census --endpoints https://127.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key -o json
   etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --key-name k-20261120-0f6d1a2b --max-rate 0`,
 		Args: args(cobra.NoArgs),
@@ -72,6 +80,8 @@ choice, there is always one of low severity. 1 beats 3.`,
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&flags.endpoints, "endpoints", nil, "`URLs` of client ports of one cluster, separated by commas")
+	f.StringVar(&flags.snapshot, "snapshot", "", "`file` of a snapshot or a member's database, or a copy of its data dir")
+	_ = cmd.MarkFlagFilename("snapshot", "db") // only completion; fails for unknown flags
 	f.StringVar(&flags.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
 	f.StringVar(&flags.config, "config", "", "`file` of kube-apiserver's --encryption-provider-config; its keys are not read")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only completion; fails for unknown flags
@@ -105,13 +115,9 @@ func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
 	if err != nil {
 		return err
 	}
-	live, err := a.liveCensus(flags, started)
+	found, err := a.readStore(ctx, flags, started)
 	if err != nil {
 		return err
-	}
-	found, err := live.Census(ctx)
-	if err != nil {
-		return usageError(err, "--endpoints https://10.0.0.11:2379")
 	}
 	found.Expected = expected
 	result := audit.Run(catalog.All(), []*audit.Target{{Address: found.Source, Kind: audit.Data, Now: started, Census: &found}})
@@ -130,9 +136,10 @@ func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
 
 func (f auditCensusFlags) validate() error {
 	const longest = 24 * time.Hour
+	if err := f.validateSource(); err != nil {
+		return err
+	}
 	switch {
-	case len(f.endpoints) == 0:
-		return usageError(errors.New("no endpoint to ask: give --endpoints"), "etcdsec audit census --endpoints https://10.0.0.11:2379 --pki DIR")
 	case f.maxRate < 0:
 		return usageError(fmt.Errorf("--max-rate %d: want 0, which is no limit, or more", f.maxRate), "")
 	case f.timeout <= 0 || f.timeout > longest:
@@ -153,14 +160,10 @@ func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, er
 	if credentials.Certificate != nil {
 		config.Certificates = []tls.Certificate{*credentials.Certificate}
 	}
-	layout := census.DefaultLayout()
-	if flags.prefix != "" {
-		layout = census.NewLayout(flags.prefix)
-	}
 	return census.Live{
 		Endpoints: flags.endpoints,
 		TLS:       config,
-		Layout:    layout,
+		Layout:    flags.layout(),
 		Rate:      flags.maxRate,
 		Timeout:   flags.timeout,
 		Now:       a.now,

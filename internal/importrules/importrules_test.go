@@ -45,6 +45,7 @@ var ours = []rule{
 	{[]string{"audit/report"}, []string{"audit"}},
 	{[]string{"audit/collect/host"}, []string{"audit"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
+	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
 	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
 

@@ -1,0 +1,190 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+)
+
+// The format of a bbolt file (go.etcd.io/bbolt internal/common: page.go, meta.go, bucket.go).
+// Numbers are in the byte order of the machine that wrote it, which is little-endian
+// wherever etcd runs.
+const (
+	pageHeaderSize = 16 // id 8, flags 2, count 2, overflow 4
+	elementSize    = 16 // of a leaf: flags 4, position 4, key size 4, value size 4; of a branch: position 4, key size 4, page 8
+	metaSize       = 64 // with its checksum, the last 8 bytes
+	bucketSize     = 16 // root page 8, sequence 8
+
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+
+	bucketElement = 0x01 // of a leaf element whose value is a bucket
+
+	boltMagic   = 0xED0CDAED
+	boltVersion = 2
+	minPageSize = 512 // bbolt takes any; no system has had smaller ones
+	maxPageSize = 64 << 10
+
+	// noFreelist is the freelist's page of a database that does not store it. etcd does not.
+	noFreelist = math.MaxUint64
+)
+
+// meta is one of the two pages of which the newer valid one is the database.
+type meta struct {
+	pageSize  int
+	root      uint64 // of the bucket that holds the buckets
+	freelist  uint64
+	highWater uint64 // the first page that was never used
+	txid      uint64
+}
+
+// parseMeta reads what follows the header of a meta page.
+func parseMeta(data []byte) (meta, error) {
+	if len(data) < metaSize {
+		return meta{}, fmt.Errorf("%d bytes where a meta page has %d", len(data), metaSize)
+	}
+	number := func(at int) uint64 { return binary.LittleEndian.Uint64(data[at:]) }
+	if magic := binary.LittleEndian.Uint32(data); magic != boltMagic {
+		return meta{}, fmt.Errorf("no bbolt database: magic number %#x", magic)
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(data[:metaSize-8]) // a hash takes everything
+	if sum.Sum64() != number(metaSize-8) {
+		return meta{}, fmt.Errorf("its checksum does not match")
+	}
+	if version := binary.LittleEndian.Uint32(data[4:]); version != boltVersion {
+		return meta{}, fmt.Errorf("version %d of the format; this program reads %d", version, boltVersion)
+	}
+	size := binary.LittleEndian.Uint32(data[8:])
+	if size < minPageSize || size > maxPageSize || size&(size-1) != 0 {
+		return meta{}, fmt.Errorf("a page size of %d", size)
+	}
+	return meta{pageSize: int(size), root: number(16), freelist: number(32), highWater: number(40), txid: number(48)}, nil
+}
+
+// A page is one with the pages that it overflows into.
+type page struct {
+	id    uint64
+	flags uint16
+	count int
+	data  []byte // all of it, with the header
+}
+
+// parsePage reads a page whose bytes are at the beginning of data. Its table of elements is
+// known to be inside afterwards.
+func parsePage(data []byte, pageSize int) (page, error) {
+	if len(data) < pageHeaderSize {
+		return page{}, fmt.Errorf("cut off")
+	}
+	p := page{
+		id:    binary.LittleEndian.Uint64(data),
+		flags: binary.LittleEndian.Uint16(data[8:]),
+		count: int(binary.LittleEndian.Uint16(data[10:])),
+	}
+	size := (uint64(binary.LittleEndian.Uint32(data[12:])) + 1) * uint64(pageSize) //nolint:gosec // a page size is small
+	if size > uint64(len(data)) {
+		return page{}, fmt.Errorf("%d bytes of %d are there", len(data), size)
+	}
+	p.data = data[:size]
+	return p, p.checkTable()
+}
+
+// parseInline reads the page of a bucket so small that it is inside its parent's element.
+func parseInline(data []byte) (page, error) {
+	if len(data) < pageHeaderSize {
+		return page{}, fmt.Errorf("cut off")
+	}
+	p := page{
+		flags: binary.LittleEndian.Uint16(data[8:]),
+		count: int(binary.LittleEndian.Uint16(data[10:])),
+		data:  data,
+	}
+	if p.flags != leafPage {
+		return page{}, fmt.Errorf("flags %#x where a leaf has %#x", p.flags, leafPage)
+	}
+	return p, p.checkTable()
+}
+
+func (p page) checkTable() error {
+	if p.flags != leafPage && p.flags != branchPage {
+		return nil
+	}
+	if table := pageHeaderSize + p.count*elementSize; table > len(p.data) {
+		return fmt.Errorf("%d elements do not fit", p.count)
+	}
+	if p.count == 0 {
+		return nil
+	}
+	// bbolt writes the first element right behind the table (node.go, write), so that a wrong
+	// count is seen although everything is inside of the page.
+	first := uint64(pageHeaderSize)
+	if p.flags == leafPage {
+		first, _, _, _ = p.leafSpan(0)
+	} else {
+		first += uint64(binary.LittleEndian.Uint32(p.data[pageHeaderSize:]))
+	}
+	if first != p.tableEnd() {
+		return fmt.Errorf("%d elements, of which the first is not behind the table", p.count)
+	}
+	return nil
+}
+
+// leafSpan says where the key and the value of an element of a leaf page are.
+func (p page) leafSpan(i int) (start, mid, end uint64, ok bool) {
+	at := pageHeaderSize + i*elementSize
+	e := p.data[at : at+elementSize]
+	start = uint64(at) + uint64(binary.LittleEndian.Uint32(e[4:])) //nolint:gosec // an index is not negative
+	mid = start + uint64(binary.LittleEndian.Uint32(e[8:]))
+	end = mid + uint64(binary.LittleEndian.Uint32(e[12:]))
+	return start, mid, end, start >= p.tableEnd() && end <= uint64(len(p.data))
+}
+
+// leaf returns an element of a leaf page; ok is false when it points outside of the page.
+func (p page) leaf(i int) (key, value []byte, ok bool) {
+	start, mid, end, ok := p.leafSpan(i)
+	if !ok {
+		return nil, nil, false
+	}
+	return p.data[start:mid], p.data[mid:end], true
+}
+
+// isBucket says whether the value of an element of a leaf page is a bucket.
+func (p page) isBucket(i int) bool {
+	return binary.LittleEndian.Uint32(p.data[pageHeaderSize+i*elementSize:])&bucketElement != 0
+}
+
+// child returns the page that an element of a branch page points at, and where its key ends.
+func (p page) child(i int) (id, keyEnd uint64, ok bool) {
+	at := pageHeaderSize + i*elementSize
+	e := p.data[at : at+elementSize]
+	start := uint64(at) + uint64(binary.LittleEndian.Uint32(e)) //nolint:gosec // an index is not negative
+	keyEnd = start + uint64(binary.LittleEndian.Uint32(e[4:]))
+	return binary.LittleEndian.Uint64(e[8:]), keyEnd, start >= p.tableEnd() && keyEnd <= uint64(len(p.data))
+}
+
+func (p page) tableEnd() uint64 {
+	return uint64(pageHeaderSize + p.count*elementSize) //nolint:gosec // neither is negative
+}
+
+// used is where the content of the page ends. What follows is what its writer's memory held.
+func (p page) used() int {
+	if p.flags != leafPage && p.flags != branchPage {
+		return len(p.data)
+	}
+	last := p.tableEnd()
+	for i := range p.count {
+		var end uint64
+		var ok bool
+		if p.flags == leafPage {
+			_, _, end, ok = p.leafSpan(i)
+		} else {
+			_, end, ok = p.child(i)
+		}
+		if ok {
+			last = max(last, end)
+		}
+	}
+	return int(last) //nolint:gosec // it is inside of data
+}

@@ -1,0 +1,105 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A source is what there is to read: a database, and of a data dir what lies beside it.
+type source struct {
+	db   *mapping
+	wal  []string // the paths of its segments
+	left []string // of what else can hold values
+}
+
+// maxFiles is far above the files of any member.
+const maxFiles = 10000
+
+// openSource opens a snapshot, a copy of a member's database, or a copy of its data dir.
+func openSource(path string) (*source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
+	}
+	s := &source{}
+	dbPath := path
+	if info.IsDir() {
+		if dbPath, err = s.list(path); err != nil {
+			return nil, err
+		}
+	}
+	if s.db, err = openMapping(dbPath); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(s.db.data) == 0:
+		err = errors.New("the file is empty")
+	case s.db.inUse():
+		err = ErrInUse
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("reading %s: %w", dbPath, err)
+	}
+	return s, nil
+}
+
+func (s *source) close() { s.db.close() }
+
+// list finds the files of a data dir and returns the path of its database.
+func (s *source) list(dir string) (dbPath string, err error) {
+	member := filepath.Join(dir, "member")
+	if _, err := os.Stat(member); errors.Is(err, fs.ErrNotExist) && filepath.Base(dir) == "member" {
+		member = dir
+	}
+	snapDir := filepath.Join(member, "snap")
+	dbPath = filepath.Join(snapDir, "db")
+	if _, err := os.Stat(dbPath); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("reading %s: no data dir of etcd: there is no member/snap/db in it", dir)
+		}
+		return "", fmt.Errorf("reading %s: %w", dbPath, cause(err))
+	}
+	inSnap, err := files(snapDir)
+	if err != nil {
+		return "", err
+	}
+	s.left = slices.DeleteFunc(inSnap, func(path string) bool { return path == dbPath })
+	inWAL, err := files(filepath.Join(member, "wal"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // --wal-dir may be elsewhere
+		return "", err
+	}
+	for _, path := range inWAL {
+		// A segment that etcd could not repair is kept as *.wal.broken, one to come is *.tmp.
+		if strings.Contains(filepath.Base(path), ".wal") || strings.HasSuffix(path, ".tmp") {
+			s.wal = append(s.wal, path)
+		} else {
+			s.left = append(s.left, path)
+		}
+	}
+	return dbPath, nil
+}
+
+// files are the regular files of a folder, in the order of their names.
+func files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", dir, cause(err))
+	}
+	if len(entries) > maxFiles {
+		return nil, fmt.Errorf("reading %s: more than %d files", dir, maxFiles)
+	}
+	var paths []string
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}

@@ -1,0 +1,78 @@
+package data
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// Residue finds what compaction and defragmentation would have removed from a file.
+func Residue() audit.Check {
+	return audit.Check{
+		ID:       "data-residue",
+		Title:    "Free pages or old files hold plaintext, or what an old key encrypted",
+		Severity: audit.Medium,
+		Rationale: "What is overwritten or deleted stays in the file: as an older revision until compaction, on free pages until " +
+			"defragmentation, in the write-ahead log until enough was written after it. Who has the disk, or any snapshot of it, " +
+			"reads the plaintext from before encryption, and decrypts with a key that was thrown away for a reason.",
+		Method: "Searches every page that the current state does not use, the unused ends of those that it does, and the write-ahead " +
+			"log and old databases of a data dir, for the beginnings of values as kube-apiserver writes them, with the etcd key " +
+			"beside them. A key is old if --config or --key-name has it behind another, or not at all.",
+		Remediation: "In this order, once every object is written anew: compact, defragment one member after another, and let the " +
+			"write-ahead log pass, which takes --snapshot-count writes several times over. Then take new snapshots and destroy the old ones:\n" +
+			"etcdctl compact REVISION --physical --endpoints=https://10.0.0.11:2379\n" +
+			"etcdctl defrag --endpoints=https://10.0.0.11:2379",
+		References: []string{"NIST 800-53 SC-4", "NIST 800-53 MP-6", "NIST 800-53 SC-12", "PCI DSS 4.0.1 3.2.1", "canonical/microk8s#2532"},
+		Applies:    audit.On(audit.Data),
+		Run:        runResidue,
+	}
+}
+
+func runResidue(t *audit.Target) audit.Outcome {
+	f, why := fileOf(t)
+	if f == nil {
+		return why
+	}
+	residue := t.Census.Residue
+	if residue == nil {
+		return audit.CouldNotTell("only the current revision was read")
+	}
+	r := &reading{census: t.Census}
+	var unplaced, scanned int64
+	for _, in := range residue.Places() {
+		scanned += in.Count.Scanned
+		unplaced += in.Count.Unplaced.Values
+		for _, resource := range in.Count.Resources {
+			if in.Count != &residue.Revisions { // those are in snapshot-plaintext
+				r.plaintextOf(in.Code, in.Name, resource)
+			}
+			r.oldKeys(in, resource)
+		}
+	}
+	switch {
+	case len(r.findings) > 0:
+		return audit.Failed(r.findings...)
+	case residue.Reason != "":
+		return audit.CouldNotTell(residue.Reason)
+	case t.Census.Objects == 0 && t.Census.Outside > 0:
+		return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; --etcd-prefix says where they are", count(t.Census.Outside, "key")))
+	case unplaced > 0:
+		return audit.CouldNotTell(fmt.Sprintf("of %s it is not known what they are: their keys are overwritten, or not below --etcd-prefix", count(unplaced, "value")))
+	default:
+		return audit.Passed(fmt.Sprintf("nothing in %d bytes beside the current revision", scanned))
+	}
+}
+
+// oldKeys is a finding for each writer that is not, or no longer, to write a resource.
+func (r *reading) oldKeys(in audit.ResiduePlace, resource audit.ResourceCensus) {
+	rule, found := r.census.Rule(resource)
+	if !found {
+		return
+	}
+	for _, w := range resource.Writers {
+		if place(rule, w.Writer) != 0 {
+			r.found(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
+				count(w.Objects, "value"), resource.Resource, w.Writer, in.Name)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// fileText is what is known of the file of a census, on one line.
+func fileText(f *audit.SnapshotFile) string {
+	text := fmt.Sprintf("%s, %s of which %d are free, %s", counted(int(f.Size), "byte"), counted(int(f.Pages), "page"), f.FreePages, counted(int(f.Revisions), "revision"))
+	if f.CompactRevision > 0 {
+		text += fmt.Sprintf(", compacted at %d", f.CompactRevision)
+	}
+	if f.ClusterVersion != "" {
+		text += ", of etcd " + strings.TrimSuffix(f.ClusterVersion, ".0")
+	}
+	switch f.Digest {
+	case audit.DigestMatches:
+		return text + "; its SHA-256 matches"
+	case audit.DigestDiffers:
+		return text + "; its SHA-256 does not match"
+	default:
+		return text + "; it has no SHA-256"
+	}
+}
+
+// residueText is a table of what was found beside the current revision.
+func residueText(w io.Writer, r *audit.Residue) error {
+	var rows strings.Builder
+	rows.WriteString("BESIDE IT\tVALUES\tWRITTEN BY\n")
+	for _, place := range r.Places() {
+		name, values := place.Name, fmt.Sprint(place.Count.Values)
+		lines := residueLines(place.Count)
+		if len(lines) == 0 {
+			lines = []string{"-"}
+		}
+		for _, line := range lines {
+			fmt.Fprintf(&rows, "%s\t%s\t%s\n", name, values, line)
+			name, values = "", ""
+		}
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = io.WriteString(table, rows.String()) // Flush returns its error
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if r.Reason != "" {
+		_, err := fmt.Fprintf(w, "note: %s\n", r.Reason)
+		return err
+	}
+	return nil
+}
+
+// residueLines is a line for each writer of each resource in a place.
+func residueLines(c *audit.ResidueCount) []string {
+	var lines []string
+	for _, resource := range c.Resources {
+		for _, written := range writtenBy(resource) {
+			lines = append(lines, resource.Resource+", "+written)
+		}
+	}
+	if c.Unplaced.Values > 0 {
+		unplaced := audit.ResourceCensus{Objects: c.Unplaced.Values, Plaintext: c.Unplaced.Plaintext, Writers: c.Unplaced.Writers}
+		for _, written := range writtenBy(unplaced) {
+			lines = append(lines, "of an unknown resource, "+written)
+		}
+	}
+	return lines
+}
