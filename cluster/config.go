@@ -111,6 +111,10 @@ type EncryptionConfig struct {
 	Exclude []string `yaml:"exclude"`
 	// Phase is encrypted, enabling or disabling.
 	Phase string `yaml:"phase"`
+	// Push is an argument vector that brings {{.File}} to where the API server {{.Name}} at
+	// {{.Address}} reads its encryption configuration. It is never given to a shell, and must
+	// replace the file as a whole.
+	Push []string `yaml:"push"`
 }
 
 // IsolationConfig says who may reach etcd over the network, and what enforces it.

@@ -63,6 +63,7 @@ func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
 	case config.Provider == "kms" && (!isSocket || !plainPath.MatchString(socket) || path.Clean(socket) != socket || path.Dir(socket) == "/"):
 		v.fault(field+".socket", "provider kms wants unix:///path/to.sock, got %q", config.Socket)
 	}
+	v.argv(field+".push", config.Push, struct{ File, Address, Name string }{}, "{{.Name}}, {{.Address}} and {{.File}}")
 	if len(config.Resources) == 0 {
 		config.Resources = []string{"secrets", "configmaps"}
 	}

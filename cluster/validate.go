@@ -288,20 +288,40 @@ func (v *validator) prefixes(field string, given []string) []netip.Prefix {
 
 // rotation renders each argument once, so that a misspelt placeholder shows here and not half-way through a rotation.
 func (v *validator) rotation(config RotationConfig) RotationConfig {
-	check := func(field string, argv []string) {
-		for i, arg := range argv {
-			t, err := template.New("").Parse(arg)
-			if err == nil {
-				err = t.Execute(io.Discard, struct{ Bundle, Address, Name string }{})
-			}
-			if err != nil {
-				v.fault(fmt.Sprintf("%s[%d]", field, i), "%q: want only {{.Name}}, {{.Address}} and {{.Bundle}} as placeholders", arg)
-			}
+	placeholders := struct{ Bundle, Address, Name string }{}
+	v.argv("spec.rotation.push", config.Push, placeholders, "{{.Name}}, {{.Address}} and {{.Bundle}}")
+	v.argv("spec.rotation.restart", config.Restart, placeholders, "{{.Name}}, {{.Address}} and {{.Bundle}}")
+	return config
+}
+
+// argv refuses placeholders that are none.
+func (v *validator) argv(field string, argv []string, placeholders any, known string) {
+	for i, arg := range argv {
+		t, err := template.New("").Parse(arg)
+		if err == nil {
+			err = t.Execute(io.Discard, placeholders)
+		}
+		if err != nil {
+			v.fault(fmt.Sprintf("%s[%d]", field, i), "%q: want only %s as placeholders", arg, known)
 		}
 	}
-	check("spec.rotation.push", config.Push)
-	check("spec.rotation.restart", config.Restart)
-	return config
+}
+
+// Expand puts values into the placeholders of an argument vector that was validated.
+func Expand(argv []string, values any) ([]string, error) {
+	expanded := make([]string, len(argv))
+	for i, arg := range argv {
+		t, err := template.New("").Parse(arg)
+		if err != nil {
+			return nil, err
+		}
+		var b strings.Builder
+		if err := t.Execute(&b, values); err != nil {
+			return nil, err
+		}
+		expanded[i] = b.String()
+	}
+	return expanded, nil
 }
 
 // oneOf takes a value out of a closed list.

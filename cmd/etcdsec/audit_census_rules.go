@@ -1,32 +1,29 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
 // expectedWriters says which key is right for which resource, from a configuration or from
 // the names of keys; nil if there are neither.
 func expectedWriters(configPath string, keyNames []string) ([]audit.EncryptionRule, error) {
 	if configPath != "" {
-		// As much as kube-apiserver needs for any number of resources.
-		const most = 1 << 20
-		data, err := durable.ReadFile(configPath, most)
+		data, err := durable.ReadFile(configPath, encryption.MaxSize)
 		if err != nil {
 			return nil, usageError(fmt.Errorf("reading the encryption configuration: %w", err), "")
 		}
-		rules, err := encryptionRules(data)
+		// The census is of what is stored, so an API server of either setting may have it.
+		configuration, err := encryption.Parse(configPath, data, encryption.Server{KMSv1: true})
 		if err != nil {
-			return nil, usageError(fmt.Errorf("reading the encryption configuration: %s: %w", configPath, err), "")
+			return nil, usageError(err, "etcdsec encryption lint "+configPath)
 		}
-		return rules, nil
+		return encryptionRules(configuration), nil
 	}
 	if len(keyNames) == 0 {
 		return nil, nil
@@ -46,91 +43,33 @@ func expectedWriters(configPath string, keyNames []string) ([]audit.EncryptionRu
 	return []audit.EncryptionRule{rule}, nil
 }
 
-// namedProvider is a provider of an EncryptionConfiguration without the secrets of its keys.
-type namedProvider struct {
-	Keys []struct {
-		Name string `json:"name"`
-	} `json:"keys"`
-	Name       string `json:"name"`       // of a KMS
-	APIVersion string `json:"apiVersion"` // of a KMS
-}
-
-// encryptionRules reads the names in an EncryptionConfiguration, in their order. An error
-// never quotes the file, because that holds keys.
-func encryptionRules(data []byte) ([]audit.EncryptionRule, error) {
-	var config struct {
-		Kind      string `json:"kind"`
-		Resources []struct {
-			Resources []string                    `json:"resources"`
-			Providers []map[string]*namedProvider `json:"providers"`
-		} `json:"resources"`
-	}
-	if yaml.Unmarshal(data, &config) != nil || config.Kind != "EncryptionConfiguration" {
-		return nil, errors.New("not the YAML of an EncryptionConfiguration")
-	}
+// encryptionRules are the names in a configuration, in their order.
+func encryptionRules(c *encryption.Configuration) []audit.EncryptionRule {
 	var rules []audit.EncryptionRule
-	for i, entry := range config.Resources {
-		rule := audit.EncryptionRule{Resources: entry.Resources}
-		for j, provider := range entry.Providers {
-			if len(provider) != 1 {
-				return nil, fmt.Errorf("resources[%d].providers[%d]: want one provider, got %d", i, j, len(provider))
-			}
-			for kind, p := range provider {
-				writers, err := writersOf(kind, p)
-				if err != nil {
-					return nil, fmt.Errorf("resources[%d].providers[%d]: %w", i, j, err)
-				}
-				rule.Writers = append(rule.Writers, writers...)
-			}
+	for _, rule := range c.Rules {
+		var expected audit.EncryptionRule
+		for _, r := range rule.Resources {
+			expected.Resources = append(expected.Resources, encryption.ParseGroupResource(r).String())
 		}
-		if len(rule.Resources) == 0 || len(rule.Writers) == 0 {
-			return nil, fmt.Errorf("resources[%d]: it names no resource or no provider", i)
+		for _, p := range rule.Providers {
+			expected.Writers = append(expected.Writers, censusWriters(p)...)
 		}
-		rules = append(rules, rule)
+		rules = append(rules, expected)
 	}
-	if len(rules) == 0 {
-		return nil, errors.New("it has no resources")
-	}
-	return rules, nil
+	return rules
 }
 
-// writersOf are the keys of one provider, as the prefixes of stored values name them: up to
-// the first colon, of a name that holds one.
-func writersOf(kind string, p *namedProvider) ([]audit.Writer, error) {
-	if p == nil {
-		p = &namedProvider{}
-	}
-	var names []string
-	switch kind {
-	case audit.IdentityProvider:
-		return []audit.Writer{{Provider: kind}}, nil
-	case "kms":
-		names = []string{p.Name}
-		switch p.APIVersion {
-		case "v2":
-			kind = "kms v2"
-		case "v1", "": // its default
-			kind = "kms v1"
-		default:
-			return nil, errors.New("unknown version of KMS")
-		}
-	case "aescbc", "aesgcm", "secretbox":
-		for _, key := range p.Keys {
-			names = append(names, key.Name)
-		}
-	default:
-		return nil, errors.New("unknown provider")
+// censusWriters are the keys of one provider, as the prefixes of stored values name them: up
+// to the first colon, of a name that holds one.
+func censusWriters(p encryption.Provider) []audit.Writer {
+	kind := string(p.Type)
+	if p.Type == encryption.KMS {
+		kind += " " + p.Plugin.APIVersion
 	}
 	var writers []audit.Writer
-	for _, name := range names {
-		cut, _, _ := strings.Cut(name, ":")
-		if cut == "" {
-			return nil, errors.New("a key without a name")
-		}
-		writers = append(writers, audit.Writer{Provider: kind, Key: cut})
+	for _, ref := range p.Refs() {
+		name, _, _ := strings.Cut(ref.Name, ":")
+		writers = append(writers, audit.Writer{Provider: kind, Key: name})
 	}
-	if len(writers) == 0 {
-		return nil, errors.New("it has no keys")
-	}
-	return writers, nil
+	return writers
 }

@@ -16,12 +16,13 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
 // secretText is in every value that is stored and in every key of the configuration, and in
 // no output.
-const secretText = "c2VjcmV0IGlzIHNlY3VyZQ"
+const secretText = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 // censusConfig has the key k-2 first and k-1 second for Secrets.
 const censusConfig = `apiVersion: apiserver.config.k8s.io/v1
@@ -262,34 +263,30 @@ func TestAuditCensusAuthenticated(t *testing.T) {
 	}
 }
 
+// What a configuration says becomes what the census expects, by the names that etcd has.
 func TestEncryptionRules(t *testing.T) {
-	rules, err := encryptionRules([]byte(censusConfig))
-	if err != nil || len(rules) != 1 || fmt.Sprint(rules[0].Writers) != "[secretbox k-2 secretbox k-1 identity]" {
-		t.Errorf("%v %v", rules, err)
-	}
-	entry := func(provider string) string {
-		return "kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [" + provider + "]}]"
-	}
-	for provider, want := range map[string]string{
-		"{kms: {name: a, apiVersion: v2}}":                    "[kms v2 a]",
-		"{kms: {name: a}}":                                    "[kms v1 a]",
-		"{aescbc: {keys: [{name: 'a:b', secret: x}]}}":        "[aescbc a]",
-		"{aesgcm: {keys: [{name: a}]}}, {identity: }":         "[aesgcm a identity]",
-		"{kms: {name: a, apiVersion: v3}}":                    "unknown version of KMS",
-		"{rot13: {}}":                                         "unknown provider",
-		"{secretbox: {}}":                                     "it has no keys",
-		"{secretbox: {keys: [{secret: " + secretText + "}]}}": "a key without a name",
-		"{secretbox: {keys: " + secretText + "}}":             "not the YAML",
-		"{secretbox: {keys: [{name: a}]}, identity: {}}":      "want one provider, got 2",
-		"": "names no resource or no provider",
-	} {
-		rules, err := encryptionRules([]byte(entry(provider)))
-		got := fmt.Sprint(err)
-		if err == nil {
-			got = fmt.Sprint(rules[0].Writers)
+	rulesOf := func(text string) []audit.EncryptionRule {
+		t.Helper()
+		c, err := encryption.Parse("c.yaml", []byte(text), encryption.Server{KMSv1: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !strings.Contains(got, want) || strings.Contains(got, secretText) {
-			t.Errorf("%s: %s, want %s", provider, got, want)
+		return encryptionRules(c)
+	}
+	rules := rulesOf(censusConfig)
+	if len(rules) != 1 || fmt.Sprint(rules[0].Writers) != "[secretbox k-2 secretbox k-1 identity]" {
+		t.Errorf("got %v", rules)
+	}
+	const key = "{name: 'a:b', secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=}"
+	for provider, want := range map[string]string{
+		"{kms: {name: a, apiVersion: v2, endpoint: 'unix:///x'}}": "[kms v2 a]",
+		"{kms: {name: a, endpoint: 'unix:///x'}}":                 "[kms v1 a]",
+		"{aescbc: {keys: [" + key + "]}}":                         "[aescbc a]",
+		"{aesgcm: {keys: [" + key + "]}}, {identity: {}}":         "[aesgcm a identity]",
+	} {
+		rules := rulesOf("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets.], providers: [" + provider + "]}]")
+		if got := fmt.Sprint(rules[0].Writers); got != want || rules[0].Resources[0] != "secrets" {
+			t.Errorf("%s: %s of %v, want %s", provider, got, rules[0].Resources, want)
 		}
 	}
 }

@@ -37,9 +37,9 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 		}
 	case encrypts:
 		next := writing(spec, provider, key, cluster.Encrypted).Rules
-		new := next[len(next)-1].Providers[0]
-		to = new.Refs()[0]
-		if added, err = before.AddSecond(new); err != nil {
+		second := next[len(next)-1].Providers[0]
+		to = second.Refs()[0]
+		if added, err = before.AddSecond(second); err != nil {
 			return Plan{}, err
 		}
 	default:
