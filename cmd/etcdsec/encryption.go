@@ -9,5 +9,6 @@ other objects are encrypted before they reach etcd. Files are taken and refused 
 kube-apiserver takes and refuses them. No key is ever printed.`,
 		newEncryptionGenerateCommand(a),
 		newEncryptionLintCommand(a),
+		newEncryptionRotateCommand(a),
 	)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -120,7 +121,7 @@ func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
 			}
 			lagging = append(lagging, s.lag())
 			if !brought[s.Name] && p.Files[stage] != nil {
-				if err := r.Deliver(within, r.Servers[i], p.Files[stage]); err != nil {
+				if err := r.Deliver(within, r.Servers[i], filepath.Join(r.Dir, ConfigName)); err != nil {
 					return fmt.Errorf("bringing the configuration %q to %s: %w", stage, s.Name, err)
 				}
 				brought[s.Name] = true

@@ -84,12 +84,14 @@ func (p *Plan) stageOf(hash string) Stage {
 const ConfigName = "encryption-config.yaml"
 
 const (
-	folder     = "encryption-rotation" // of a rotation that is under way
-	planName   = "plan.json"           // written last and removed first: without it there is no rotation
-	abortName  = "abort"
-	retired    = "encryption-retired" // the configurations that old snapshots need
-	maxConfig  = 1 << 20
-	secretMode = 0o600
+	folder    = "encryption-rotation" // of a rotation that is under way
+	planName  = "plan.json"           // written last and removed first: without it there is no rotation
+	abortName = "abort"
+	retired   = "encryption-retired" // the configurations that old snapshots need
+	// retiredName is the layout of their names, of the time when the rotation was begun.
+	retiredName = "20060102T150405Z.yaml"
+	maxConfig   = 1 << 20
+	secretMode  = 0o600
 )
 
 // ErrNone means that no rotation is under way.
@@ -165,15 +167,43 @@ func load(dir string) (*Plan, error) {
 	return &p, nil
 }
 
+// InForce is the configuration in force; nil if there is none.
+func InForce(dir string) ([]byte, error) {
+	file, err := durable.ReadFile(filepath.Join(dir, ConfigName), maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration in force: %w", err)
+	}
+	return file, nil
+}
+
+// Last is when the last rotation that has ended was begun; zero if there was none.
+func Last(dir string) (time.Time, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, retired))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, fmt.Errorf("looking for the last rotation: %w", err)
+	}
+	var last time.Time
+	for _, e := range entries {
+		begun, err := time.Parse(retiredName, e.Name())
+		if err == nil && begun.After(last) {
+			last = begun
+		}
+	}
+	return last, nil
+}
+
 // current is the stage whose file is in force.
 func (p *Plan) current(dir string) (Stage, error) {
 	name := filepath.Join(dir, ConfigName)
-	file, err := durable.ReadFile(name, maxConfig)
-	if errors.Is(err, fs.ErrNotExist) && p.Files[Before] == nil {
-		return Before, nil
-	}
+	file, err := InForce(dir)
 	if err != nil {
-		return "", fmt.Errorf("reading the configuration in force: %w", err)
+		return "", err
+	}
+	if file == nil && p.Files[Before] == nil {
+		return Before, nil
 	}
 	stage := p.stageOf(encryption.Hash(file))
 	if stage == "" {
@@ -218,7 +248,7 @@ func (p *Plan) end(dir string) error {
 	if err := durable.MakeDir(kept, nil); err != nil {
 		return err
 	}
-	name := p.Created.UTC().Format("20060102T150405Z") + ".yaml"
+	name := p.Created.UTC().Format(retiredName)
 	if err := durable.WriteFile(kept, durable.File{Name: name, Mode: secretMode, Data: p.Files[Promoted]}, nil); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 type Rotation struct {
 	Dir     string // DIR/kubernetes
 	Servers []Server
-	// Deliver brings a configuration to where the server reads it. It replaces the file as a whole.
-	Deliver func(ctx context.Context, s Server, file []byte) error
+	// Deliver brings a file to where the server reads its configuration, in place of the one
+	// that is there, as a whole.
+	Deliver func(ctx context.Context, s Server, file string) error
 	// Census counts the stored objects of the plan's resources by what encrypts them.
 	Census func(ctx context.Context, p *Plan) ([]Count, error)
 	// Snapshots names the snapshots that still need one of the writers; nil if nobody said
@@ -36,9 +38,23 @@ type Count struct {
 	Objects  int64  `json:"objects"`
 }
 
+// journalName is the file of what was done when, for an auditor. No step reads it.
+const journalName = "encryption-journal.jsonl"
+
+// narrate says what happens, and keeps it.
 func (r *Rotation) narrate(format string, args ...any) {
 	if r.Narrate != nil {
 		r.Narrate(format, args...)
+	}
+	line, err := json.Marshal(struct {
+		Time time.Time `json:"time"`
+		Text string    `json:"text"`
+	}{r.Now().UTC(), fmt.Sprintf(format, args...)})
+	if err == nil {
+		err = durable.Append(filepath.Join(r.Dir, journalName), append(line, '\n'))
+	}
+	if err != nil && r.Narrate != nil {
+		r.Narrate("warning: the journal is not written: %v", err)
 	}
 }
 
@@ -46,6 +62,9 @@ func (r *Rotation) narrate(format string, args ...any) {
 func (r *Rotation) file(stage Stage) string {
 	return filepath.Join(r.Dir, folder, string(stage)+".yaml")
 }
+
+// Loaded says what each API server has loaded. It changes nothing.
+func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.servers(ctx, p) }
 
 // State is how far a rotation is.
 type State struct {

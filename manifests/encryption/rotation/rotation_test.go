@@ -101,7 +101,11 @@ func (s *site) rotation(t *testing.T) *rotation.Rotation {
 }
 
 // deliver replaces the file that an API server watches.
-func (s *site) deliver(_ context.Context, to rotation.Server, file []byte) error {
+func (s *site) deliver(_ context.Context, to rotation.Server, path string) error {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
 	for _, server := range s.Servers {
 		if server.Address == to.Name {
 			if err := os.WriteFile(server.EncryptionConfig+".new", file, 0o600); err != nil {
@@ -324,7 +328,7 @@ func TestRefuses(t *testing.T) {
 	}
 
 	// A file that is not of the rotation is on an API server.
-	if err := s.deliver(t.Context(), r.Servers[0], conf("secretbox:a", "aescbc:z")); err != nil {
+	if err := os.WriteFile(s.Servers[0].EncryptionConfig, conf("secretbox:a", "aescbc:z"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(20 * time.Second)

@@ -1,0 +1,426 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// encryptionRotateFlags are what the operator wrote.
+type encryptionRotateFlags struct {
+	spec       string
+	kubeconfig string
+	context    string
+	apiServers []string
+	install    []string
+	to         string
+	minAge     time.Duration
+	step       bool
+	dryRun     bool
+	wait       time.Duration
+	rate       float64
+	census     rotationCensusFlags
+	output     string
+}
+
+func newEncryptionRotateCommand(a *app) *cobra.Command {
+	var flags encryptionRotateFlags
+	cmd := &cobra.Command{
+		Use:   "rotate [-f cluster.yaml] DIR --kubeconfig FILE",
+		Short: "Encrypt what is stored with a new key, and lose nothing",
+		Long: `Change what encrypts the objects in etcd: to a new key, to another provider (--to), from
+plaintext, or back to it (--to identity), while every API server writes.
+
+  1  the new key is added as the second: every API server can read with it
+  2  it is made the first: every API server writes with it
+  3  every object is rewritten, and a census of etcd proves that none is left of the old key;
+     then the old key is dropped
+
+Between two stages every API server is asked, each at its own address, and must report that it
+has loaded exactly the file that was brought to it (they need
+--encryption-provider-config-automatic-reload=true, or a restart by you). An API server that is
+down, that nobody named, or that lags holds the rotation where it is; nothing is lost by that.
+Stopped at any moment, even by kill -9, it goes on where it was when it is run again: what comes
+next is worked out from the file in force and from what the API servers report.
+
+Objects are rewritten by a StorageVersionMigration where Kubernetes works on one, and otherwise
+by a patch that changes nothing; their values are not read. The key is not dropped while a
+snapshot in --snapshot-dir needs it that is younger than --snapshot-expiry. It stays in
+DIR/kubernetes/encryption-retired in any case, for what is restored.
+
+The file comes to an API server by spec.encryption.push, or with --install NAME=FILE to a file of
+this machine. The API servers are those of the spec, on port 6443, or of --apiserver.
+
+Reads the spec, of DIR unless -f is given, DIR, and the stored bytes of etcd with the certificate of
+DIR's client "auditor" unless --cert is given. Writes DIR/kubernetes, brings files to the API
+servers, and rewrites objects through them. Keys are never printed.
+
+Exit status: 0 rotated, or not due, 1 it could not go on, 2 bad command line or spec.`,
+		Example: `  etcdsec encryption rotate ./store --kubeconfig admin.conf --dry-run
+  etcdsec encryption rotate ./store --kubeconfig admin.conf
+  etcdsec encryption rotate ./store --kubeconfig admin.conf --step
+  etcdsec encryption rotate ./store --kubeconfig admin.conf --min-age 720h --snapshot-dir /var/backups/etcd --snapshot-expiry 168h
+  etcdsec encryption rotate ./store --kubeconfig admin.conf --install cp-0=/etc/kubernetes/encryption/encryption-config.yaml
+  etcdsec encryption rotate status ./store --kubeconfig admin.conf
+  etcdsec encryption rotate abort ./store`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.rotateEncryption(cmd.Context(), flags, given[0])
+		},
+	}
+	flags.addFlags(cmd)
+	f := cmd.Flags()
+	f.StringArrayVar(&flags.install, "install", nil, "`NAME=FILE` of this machine that the API server reads; may be repeated")
+	f.StringVar(&flags.to, "to", "", "`provider` to encrypt with: secretbox, aesgcm, aescbc, kms, or identity to end it (default the spec's)")
+	f.DurationVar(&flags.minAge, "min-age", time.Hour, "do nothing if the last rotation ended less than this `time` ago")
+	f.BoolVar(&flags.step, "step", false, "go to the next stage and no further")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "print what would be done and change nothing")
+	f.DurationVar(&flags.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they look once a minute")
+	f.Float64Var(&flags.rate, "rate", 200, "`objects` to rewrite in a second; 0 is no limit")
+	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(append(cluster.EncryptionProviders(), "identity"), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.AddCommand(newEncryptionRotateStatusCommand(a), newEncryptionRotateAbortCommand(a))
+	return cmd
+}
+
+func (flags *encryptionRotateFlags) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	specFlag(cmd, &flags.spec)
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of an administrator of the cluster")
+	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
+	f.StringArrayVar(&flags.apiServers, "apiserver", nil, "`NAME=HOST:PORT` of an API server, in place of the spec's; may be repeated")
+	flags.census.addFlags(cmd)
+	outputFlag(cmd, &flags.output, "text", "json")
+}
+
+func newEncryptionRotateStatusCommand(a *app) *cobra.Command {
+	var flags encryptionRotateFlags
+	cmd := &cobra.Command{
+		Use:   "status DIR --kubeconfig FILE",
+		Short: "Say how far a rotation is",
+		Long: `Say which stage of a rotation is in force, what each API server has loaded, and what the next
+step does. Changes nothing.
+
+Exit status: 0 no rotation is under way, 1 it cannot be told, 2 bad command line, 3 one is.`,
+		Example: `  etcdsec encryption rotate status ./store --kubeconfig admin.conf
+  etcdsec encryption rotate status ./store --kubeconfig admin.conf -o json`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.rotationStatus(cmd.Context(), flags, given[0])
+		},
+	}
+	flags.addFlags(cmd)
+	return cmd
+}
+
+func newEncryptionRotateAbortCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "abort DIR",
+		Short: "Take a rotation back",
+		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes the other way,
+as carefully: the old key encrypts again, what the new one encrypted is rewritten, a census
+proves it, and the file is as it was. Once the old key is dropped it cannot be taken back: let
+it end, and rotate again. Writes one file in DIR; uses no network.`,
+		Example: `  etcdsec encryption rotate abort ./store
+  etcdsec encryption rotate ./store --kubeconfig admin.conf`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
+			err := rotation.Abort(filepath.Join(given[0], pki.KubernetesDir))
+			if errors.Is(err, rotation.ErrNone) {
+				return usageError(err, "")
+			}
+			if err != nil {
+				return failure(err, "")
+			}
+			a.narrate("the rotation is to be taken back")
+			a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", given[0])
+			return nil
+		},
+	}
+}
+
+// rotationOf is a rotation of the store in dir, with all that its steps need.
+func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rotation, *cluster.Cluster, error) {
+	var err error
+	if flags.spec, err = storeSpec(flags.spec, dir); err != nil {
+		return nil, nil, err
+	}
+	c, err := a.loadSpec(flags.spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	if flags.kubeconfig == "" {
+		return nil, nil, usageError(errors.New("--kubeconfig is missing: every API server has to be asked"), "")
+	}
+	const patience = 30 * time.Second
+	client, err := kubeapi.Open(flags.kubeconfig, flags.context, patience)
+	if err != nil {
+		return nil, nil, usageError(err, "")
+	}
+	servers, err := rotationServers(flags.apiServers, c, client)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &rotation.Rotation{
+		Dir: filepath.Join(dir, pki.KubernetesDir), Servers: servers,
+		Wait: flags.wait, Rate: flags.rate, Now: a.now, Narrate: a.narrate,
+	}
+	if r.Census, err = a.rotationCensus(flags.census, c, dir); err != nil {
+		return nil, nil, err
+	}
+	if flags.census.snapshots != "" {
+		r.Snapshots = flags.census.needing(a.now)
+	}
+	r.Deliver, err = a.deliverer(flags.install, c, servers)
+	return r, c, err
+}
+
+// rotationServers are the API servers, each at an address of its own.
+func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Client) ([]rotation.Server, error) {
+	var servers []rotation.Server
+	add := func(name, address string) {
+		servers = append(servers, rotation.Server{Name: name, Client: client.At(address)})
+	}
+	for _, w := range written {
+		name, address, found := strings.Cut(w, "=")
+		if _, _, err := net.SplitHostPort(address); !found || name == "" || err != nil {
+			return nil, usageError(fmt.Errorf("--apiserver %q: want NAME=HOST:PORT", w), "--apiserver cp-0=10.0.0.11:6443")
+		}
+		if slices.ContainsFunc(servers, func(s rotation.Server) bool { return s.Name == name || s.Client.Host() == address }) {
+			return nil, usageError(fmt.Errorf("--apiserver %q: its name or address is listed twice", w), "")
+		}
+		add(name, address)
+	}
+	if len(written) == 0 {
+		for _, host := range c.APIServers {
+			add(host.Name, net.JoinHostPort(host.Addresses[0].String(), fmt.Sprint(secureAPIPort)))
+		}
+	}
+	if len(servers) == 0 {
+		return nil, usageError(errors.New("spec.apiServers: there is none, and every API server has to be asked"), "--apiserver cp-0=10.0.0.11:6443")
+	}
+	return servers, nil
+}
+
+func (a *app) rotateEncryption(ctx context.Context, flags encryptionRotateFlags, dir string) error {
+	r, c, err := a.rotationOf(flags, dir)
+	if err != nil {
+		return err
+	}
+	_, err = r.Status(ctx)
+	if errors.Is(err, rotation.ErrNone) {
+		begun, err := a.beginRotation(ctx, flags, r, c)
+		if err != nil || !begun {
+			return err
+		}
+	} else if err != nil {
+		return failure(err, "")
+	}
+	if flags.dryRun {
+		return a.rotationStatusOf(ctx, flags.output, r)
+	}
+	for {
+		done, err := r.Step(ctx)
+		switch {
+		case errors.Is(err, durable.ErrLocked):
+			return failure(err, "wait for it to end; nothing was changed by this run")
+		case err != nil:
+			return failure(err, "etcdsec encryption rotate status "+dir+" --kubeconfig "+flags.kubeconfig)
+		case done:
+			a.narrate("the rotation has ended")
+			a.narrate("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
+			a.narrate("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", filepath.Join(r.Dir, rotation.ConfigName))
+			return nil
+		case flags.step:
+			return a.rotationStatusOf(ctx, flags.output, r)
+		}
+	}
+}
+
+// beginRotation makes the plan of a new rotation, unless the last one is young. With --dry-run
+// it prints it and keeps nothing.
+func (a *app) beginRotation(ctx context.Context, flags encryptionRotateFlags, r *rotation.Rotation, c *cluster.Cluster) (begun bool, err error) {
+	last, err := rotation.Last(r.Dir)
+	if err != nil {
+		return false, failure(err, "")
+	}
+	if age := a.now().Sub(last); !last.IsZero() && age < flags.minAge {
+		a.narrate("nothing to do: the last rotation was begun %s ago, and --min-age is %s", age.Round(time.Second), flags.minAge)
+		return false, nil
+	}
+	provider := encryption.ProviderType(flags.to)
+	switch {
+	case flags.to == "":
+		provider = encryption.ProviderType(c.Encryption.Provider)
+	case !slices.Contains(append(cluster.EncryptionProviders(), "identity"), flags.to):
+		return false, usageError(fmt.Errorf("--to %q: want one of %s or identity", flags.to, strings.Join(cluster.EncryptionProviders(), ", ")), "")
+	case flags.to == "kms" && c.Encryption.Socket == "":
+		return false, usageError(errors.New("--to kms: spec.encryption has provider kms and a socket, or there is no plugin to name"), "")
+	}
+	var key encryption.Key
+	if provider != encryption.KMS && provider != encryption.Identity {
+		if key, err = encryption.GenerateKey(rand.Reader, a.now()); err != nil {
+			return false, failure(err, "")
+		}
+	}
+	current, err := rotation.InForce(r.Dir)
+	if err != nil {
+		return false, failure(err, "")
+	}
+	plan, err := rotation.Make(current, c, provider, key, a.now())
+	if err != nil {
+		return false, failure(err, "")
+	}
+	if flags.dryRun {
+		return false, a.printPlan(ctx, flags.output, r, plan)
+	}
+	if cost := provider.Cost(); cost != "" {
+		a.narrate("warning: %s", cost)
+	}
+	if err := durable.MakeDirs(r.Dir, nil); err != nil {
+		return false, failure(err, "")
+	}
+	if err := rotation.Begin(r.Dir, plan); err != nil {
+		return false, failure(err, "")
+	}
+	a.narrate("a rotation begins: from %s to %s", joined(plan.From), plan.To)
+	return true, nil
+}
+
+func joined(writers []rotation.Writer) string {
+	var names []string
+	for _, w := range writers {
+		names = append(names, w.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// rotationPlan is the JSON of rotate --dry-run where no rotation is under way. Fields are only ever added.
+type rotationPlan struct {
+	SchemaVersion int                    `json:"schema_version"`
+	From          []rotation.Writer      `json:"from"`
+	To            rotation.Writer        `json:"to"`
+	Counts        []rotation.Count       `json:"counts"` // of the resources that are rewritten
+	Servers       []rotation.ServerState `json:"servers"`
+}
+
+// printPlan says what a rotation would do, and what it would find.
+func (a *app) printPlan(ctx context.Context, format string, r *rotation.Rotation, plan rotation.Plan) error {
+	counts, err := r.Census(ctx, &plan)
+	if err != nil {
+		return failure(fmt.Errorf("taking the census: %w", err), "")
+	}
+	p := rotationPlan{SchemaVersion: 1, From: plan.From, To: plan.To, Counts: counts, Servers: r.Loaded(ctx, &plan)}
+	p.To.Key = "" // the key is made by the run that keeps it
+	if format == "json" {
+		return a.printJSON(p)
+	}
+	if _, err := fmt.Fprintf(a.stdout, "from %s\nto a new %s\n\n", joined(p.From), p.To); err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "RESOURCE\tENCRYPTED BY\tOBJECTS") // Flush gives the error
+	for _, count := range p.Counts {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", count.Resource, count.Writer, count.Objects)
+	}
+	_, _ = fmt.Fprintln(table)
+	writeServers(table, p.Servers)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return faultyServers(p.Servers)
+}
+
+func writeServers(table *tabwriter.Writer, servers []rotation.ServerState) {
+	_, _ = fmt.Fprintln(table, "API SERVER\tHAS LOADED")
+	for _, s := range servers {
+		has := s.Hash
+		switch {
+		case s.Fault != "":
+			has = "unknown: " + s.Fault
+		case s.Stage != "":
+			has = string(s.Stage)
+		case has == "":
+			has = "no encryption configuration"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", s.Name, has)
+	}
+}
+
+func faultyServers(servers []rotation.ServerState) error {
+	if slices.ContainsFunc(servers, func(s rotation.ServerState) bool { return s.Fault != "" }) {
+		return failure(errors.New("not every API server can be asked"), "")
+	}
+	return nil
+}
+
+func (a *app) rotationStatus(ctx context.Context, flags encryptionRotateFlags, dir string) error {
+	r, _, err := a.rotationOf(flags, dir)
+	if err != nil {
+		return err
+	}
+	err = a.rotationStatusOf(ctx, flags.output, r)
+	if errors.Is(err, rotation.ErrNone) {
+		if flags.output == "json" {
+			return a.printJSON(struct {
+				SchemaVersion int  `json:"schema_version"`
+				UnderWay      bool `json:"under_way"`
+			}{1, false})
+		}
+		_, err := fmt.Fprintln(a.stdout, "no rotation is under way")
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return statusError{status: statusFindings}
+}
+
+// rotationStatusOf prints how far the rotation is.
+func (a *app) rotationStatusOf(ctx context.Context, format string, r *rotation.Rotation) error {
+	s, err := r.Status(ctx)
+	if errors.Is(err, rotation.ErrNone) {
+		return err
+	}
+	if err != nil {
+		return failure(err, "")
+	}
+	if format == "json" {
+		if err := a.printJSON(struct {
+			SchemaVersion int  `json:"schema_version"`
+			UnderWay      bool `json:"under_way"`
+			rotation.State
+		}{1, true, s}); err != nil {
+			return err
+		}
+		return faultyServers(s.Servers)
+	}
+	direction := ""
+	if s.Aborting {
+		direction = ", and is taken back"
+	}
+	if _, err := fmt.Fprintf(a.stdout, "from %s to %s\nin force is %q%s\nnext: %s\n\n", joined(s.Plan.From), s.Plan.To, s.Stage, direction, s.Next); err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	writeServers(table, s.Servers)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return faultyServers(s.Servers)
+}
