@@ -67,6 +67,7 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 			return Plan{}, err
 		}
 	}
+	p.Hashes = p.hashes()
 	return p, nil
 }
 

@@ -113,12 +113,10 @@ func Begin(dir string, plan Plan) error {
 	if err := durable.MakeDir(at, nil); err != nil {
 		return err
 	}
-	plan.SchemaVersion, plan.Hashes = 1, map[Stage]string{}
+	plan.SchemaVersion, plan.Hashes = 1, plan.hashes()
 	for _, stage := range stages() {
 		file := plan.Files[stage]
-		plan.Hashes[stage] = encryption.Hash(file)
-		if stage == Before && file == nil {
-			plan.Hashes[stage] = ""
+		if file == nil && stage == Before {
 			continue
 		}
 		if err := durable.WriteFile(at, durable.File{Name: string(stage) + ".yaml", Mode: secretMode, Data: file}, nil); err != nil {
@@ -130,6 +128,19 @@ func Begin(dir string, plan Plan) error {
 		return err
 	}
 	return durable.WriteFile(at, durable.File{Name: planName, Mode: secretMode, Data: append(data, '\n')}, nil)
+}
+
+// hashes are those of the files; empty of Before where there was none.
+func (p *Plan) hashes() map[Stage]string {
+	hashes := map[Stage]string{}
+	for _, stage := range stages() {
+		if file := p.Files[stage]; file != nil || stage != Before {
+			hashes[stage] = encryption.Hash(file)
+		} else {
+			hashes[stage] = ""
+		}
+	}
+	return hashes
 }
 
 // load reads the rotation that is under way, and verifies its files.
