@@ -298,7 +298,7 @@ func (a *app) beginRotation(ctx context.Context, flags encryptionRotateFlags, r 
 	if err := rotation.Begin(r.Dir, plan); err != nil {
 		return false, failure(err, "")
 	}
-	a.narrate("a rotation begins: from %s to %s", joined(plan.From), plan.To)
+	a.narrate("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", joined(plan.From), plan.To)
 	return true, nil
 }
 

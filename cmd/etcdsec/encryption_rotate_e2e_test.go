@@ -20,6 +20,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/etcdsec/etcdsec/internal/kubetest"
 )
 
 // failpointsBinary is etcdsec with a place to be killed at before each change of the disk.
@@ -192,4 +194,62 @@ func (s *rotationSite) snapshot(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	writeTestFile(t, path, data)
+}
+
+// A file comes to the API servers by the program of the spec, and a program that fails, or
+// brings it to another place than where the server looks, holds the rotation.
+func TestRotateByPush(t *testing.T) {
+	s := newRotationSite(t, 2)
+	s.store(t, 0, "one")
+	args := append(s.args(), "--wait", "5s", "--min-age", "0")
+	status, _, stderr := etcdsec(t, args...)
+	if status != statusFailed || !strings.Contains(stderr, "not every API server has loaded") {
+		t.Fatalf("brought elsewhere: exit %d: %s", status, stderr)
+	}
+	for i, server := range s.Servers {
+		if err := os.Remove(filepath.Join(s.files, fmt.Sprintf("cp-%d.yaml", i))); err != nil {
+			t.Error(err)
+		}
+		if err := os.Symlink(server.EncryptionConfig, filepath.Join(s.files, fmt.Sprintf("cp-%d.yaml", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, _, stderr = etcdsec(t, append(args, "--wait", "60s")...); status != statusDone {
+		t.Fatalf("exit %d: %s", status, stderr)
+	}
+	s.read(t)
+	spec, err := os.ReadFile(s.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTestFile(t, s.spec, []byte(strings.Replace(string(spec), "[cp,", "[/bin/false,", 1)))
+	if status, _, stderr = etcdsec(t, args...); status != statusFailed || !strings.Contains(stderr, "bringing the configuration") {
+		t.Errorf("a program that fails: exit %d: %s", status, stderr)
+	}
+}
+
+// What kube-apiserver accepts and that encrypts nothing is found in the file, and in the
+// stored bytes.
+func TestEncryptsNothing(t *testing.T) {
+	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	for name, c := range map[string]struct{ resource, providers, check string }{
+		"identity first": {"secrets", "{identity: {}}, {secretbox: {keys: [{name: k, secret: " + key + "}]}}", "encryption-identity-first"},
+		"misspelt":       {"secret", "{secretbox: {keys: [{name: k, secret: " + key + "}]}}", "encryption-no-such-resource"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := []byte("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [" + c.resource + "], providers: [" + c.providers + "]}]\n")
+			s := &rotationSite{Cluster: kubetest.Start(t, kubetest.Config{Servers: 1, Encryption: file}), secrets: map[string]string{}}
+			s.store(t, 0, "open")
+			path := s.Servers[0].EncryptionConfig
+			status, stdout, stderr := etcdsec(t, "encryption", "lint", path, "-o", "json")
+			if r := resultOf(t, stdout, c.check); status != statusFindings || r.Verdict != "fail" {
+				t.Errorf("exit %d: %s %s%s", status, r.Verdict, r.Evidence, stderr)
+			}
+			_, stdout, _ = etcdsec(t, "audit", "census", "--endpoints", "https://"+s.Etcd, "--cacert", s.EtcdFiles.CA, "--cert", s.EtcdFiles.Cert, "--key", s.EtcdFiles.Key,
+				"--key-name", "secretbox:k", "--max-rate", "0", "-o", "json")
+			if r := resultOf(t, stdout, "data-plaintext"); r.Verdict != "fail" || !strings.Contains(r.Evidence, "default/open") {
+				t.Errorf("%s: %s", r.Verdict, r.Evidence)
+			}
+		})
+	}
 }

@@ -19,13 +19,17 @@ import (
 type rotationSite struct {
 	*kubetest.Cluster
 	spec, dir string
+	files     string            // the folder to which spec.encryption.push brings the files
 	secrets   map[string]string // that were written, by name
 }
 
 func newRotationSite(t *testing.T, servers int) *rotationSite {
 	t.Helper()
 	base := t.TempDir()
-	s := &rotationSite{spec: filepath.Join(base, "cluster.yaml"), dir: filepath.Join(base, "store"), secrets: map[string]string{}}
+	s := &rotationSite{spec: filepath.Join(base, "cluster.yaml"), dir: filepath.Join(base, "store"), files: filepath.Join(base, "brought"), secrets: map[string]string{}}
+	if err := os.Mkdir(s.files, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	writeTestFile(t, s.spec, []byte(`apiVersion: etcdsec.dev/v1alpha1
 kind: Cluster
 metadata: {name: test}
@@ -33,7 +37,7 @@ spec:
   etcd:
     version: "3.6.16"
     members: [{name: etcd-0, addresses: [127.0.0.1]}]
-  encryption: {resources: [secrets, configmaps]}
+  encryption: {resources: [secrets, configmaps], push: [cp, "{{.File}}", "`+s.files+`/{{.Name}}.yaml"]}
 `))
 	if status, _, stderr := etcdsec(t, "encryption", "generate", "-f", s.spec, s.dir); status != statusDone {
 		t.Fatal(stderr)

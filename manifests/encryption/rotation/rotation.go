@@ -153,6 +153,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		if err := r.rewritten(ctx, p, Promoted, p.To); err != nil {
 			return false, err
 		}
+		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", p.To, p.old())
 		if err := r.noSnapshotNeeds(ctx, p.From); err != nil {
 			return false, err
 		}
