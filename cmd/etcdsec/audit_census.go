@@ -204,7 +204,7 @@ func censusHint(reason string, flags auditCensusFlags) string {
 	case says("user name is empty", "authentication failed"):
 		return "--cert and --key of a user of etcd: its authentication is on, and takes the user from the certificate's common name"
 	// The alert of TLS 1.3 that a certificate is wanted may be lost: the connection is reset behind it.
-	case says("certificate required", "bad certificate"), flags.certPath == "" && flags.store == "" && says("connection reset", "broken pipe", "connection was closed"):
+	case says("certificate required", "bad certificate"), flags.certPath == "" && flags.store == "" && says("connection reset", "broken pipe", "connection was closed", "conn could not be established"):
 		return "--cert client.crt --key client.key   # or --pki DIR: the member wants a certificate of a client"
 	case says("--cacert"):
 		return "--cacert /etc/kubernetes/pki/etcd/ca.crt"
