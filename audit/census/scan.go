@@ -17,7 +17,7 @@ const (
 	leastKeys  = 4
 	// pagesPerSecond is how evenly the work is spread where there is a rate: the pages are
 	// small, and too few for more than one in a hundred writes to meet one.
-	pagesPerSecond = 25
+	pagesPerSecond = 2
 
 	// rounds is how often all members are asked in turn before the census gives up.
 	rounds = 4

@@ -32,6 +32,7 @@ type rotationCensusFlags struct {
 	caPath    string
 	certPath  string
 	keyPath   string
+	maxRate   int
 	snapshots string
 	expiry    time.Duration
 }
@@ -43,6 +44,8 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed etcd's certificates")
 	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate for etcd")
 	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	const quick = 5000 // a rotation is waited for
+	f.IntVar(&flags.maxRate, "max-rate", quick, "`objects` of etcd to read in a second; 0 is no limit")
 	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots, as files *.db, that may be restored")
 	f.DurationVar(&flags.expiry, "snapshot-expiry", 0, "`time` after which a snapshot is not restored any more (default never)")
 	_ = cmd.MarkFlagDirname("snapshot-dir") // only completion; fails for unknown flags
@@ -51,7 +54,7 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 // rotationCensus counts what is stored of the resources of a plan.
 func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir string) (func(context.Context, *rotation.Plan) ([]rotation.Count, error), error) {
 	own := auditCensusFlags{
-		endpoints: flags.endpoints, prefix: flags.prefix, timeout: census.DefaultTimeout, maxRate: census.DefaultRate,
+		endpoints: flags.endpoints, prefix: flags.prefix, timeout: census.DefaultTimeout, maxRate: flags.maxRate,
 		caPath: flags.caPath, certPath: flags.certPath, keyPath: flags.keyPath,
 	}
 	if len(own.endpoints) == 0 {
