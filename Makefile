@@ -128,8 +128,9 @@ test-e2e: etcd-servers ## Run the suites behind the build tag e2e, below E2E (ev
 	files=$$(grep -rlE '^//go:build .*\be2e\b' --include='*_test.go' $(E2E) || true); \
 	if [ -z "$$files" ]; then echo 'there is no test with the build tag e2e'; exit 0; fi; \
 	for dir in $$(dirname $$files | sort -u); do \
+	  names=$$(grep -lE '^//go:build .*\be2e\b' "$$dir"/*_test.go | xargs grep -hoE '^func Test\w+' | sed 's/^func //' | paste -sd'|'); \
 	  echo "go test -tags e2e in $$dir" >&2; \
-	  (cd "$$dir" && $(GO) test -tags e2e -count=1 -timeout 30m .); \
+	  (cd "$$dir" && $(GO) test -tags e2e -count=1 -timeout 30m -run "^($$names)$$" .); \
 	done
 
 # The demo marks the folder it made; a folder demo/ without the mark is somebody else's.

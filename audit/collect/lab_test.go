@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func (s *scores) add(check, wanted, got string) {
 func TestLaboratory(t *testing.T) {
 	programs := map[string]string{}
 	versions := etcdtest.Versions()
-	if path, version := packagedEtcd(t); path != "" {
+	if path, version := etcdtest.Packaged(t, "3.4"); path != "" {
 		programs[version] = path
 		versions = append(versions, version)
 	} else if *labWhole {
@@ -118,27 +117,6 @@ func (s setup) wholeOnly() bool {
 // differsByVersion are the setups in which releases are known to behave differently.
 func (s setup) differsByVersion() bool {
 	return s == (setup{version: s.version}) || s.version == etcdtest.Vulnerable || s.crl == "pem" || s.v2 || s.peer == "skip-san" || s.client == "both"
-}
-
-// packagedEtcd is the etcd 3.4 of the distribution, if there is one.
-func packagedEtcd(t *testing.T) (path, version string) {
-	t.Helper()
-	path, err := exec.LookPath("etcd")
-	if err != nil {
-		return "", ""
-	}
-	out, err := exec.CommandContext(t.Context(), path, "--version").Output()
-	if err != nil {
-		t.Logf("%s --version: %v", path, err)
-		return "", ""
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	version = strings.TrimPrefix(first, "etcd Version: ")
-	if !strings.HasPrefix(version, "3.4.") {
-		t.Logf("%s is etcd %s, not 3.4", path, version)
-		return "", ""
-	}
-	return path, version
 }
 
 // judge audits the member and compares every verdict with the expected one.

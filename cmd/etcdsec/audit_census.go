@@ -18,6 +18,8 @@ import (
 
 // auditCensusFlags are what the operator wrote.
 type auditCensusFlags struct {
+	etcdCredentialFlags
+
 	endpoints []string
 	snapshot  string
 	prefix    string
@@ -25,10 +27,6 @@ type auditCensusFlags struct {
 	keyNames  []string
 	maxRate   int
 	timeout   time.Duration
-	store     string
-	caPath    string
-	certPath  string
-	keyPath   string
 	waivers   string
 	failOn    string
 	outputs   auditOutputs
@@ -88,10 +86,7 @@ choice, there is always one of low severity. 1 beats 3.`,
 	f.StringArrayVar(&flags.keyNames, "key-name", nil, "`[PROVIDER:]NAME` of the key that encrypts, then of one that may still be found; may be repeated")
 	f.IntVar(&flags.maxRate, "max-rate", census.DefaultRate, "`objects` to read for each second, one of more than 4 KiB counting as several; 0 is no limit")
 	f.DurationVar(&flags.timeout, "timeout", census.DefaultTimeout, "`time` for one page of about a MiB")
-	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
-	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
-	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
-	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	flags.addFlags(cmd)
 	waiversFlag(cmd, &flags.waivers)
 	failOnFlag(cmd, &flags.failOn, audit.Medium)
 	flags.outputs.addFlags(cmd)
@@ -152,7 +147,7 @@ func (f auditCensusFlags) validate() error {
 
 // liveCensus is the census of running members that the flags are about.
 func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, error) {
-	credentials, err := auditCredentials(auditRunFlags{store: flags.store, caPath: flags.caPath, certPath: flags.certPath, keyPath: flags.keyPath}, now)
+	credentials, err := auditCredentials(flags.etcdCredentialFlags, now)
 	if err != nil {
 		return census.Live{}, err
 	}

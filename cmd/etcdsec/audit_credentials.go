@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/cluster"
@@ -23,9 +25,25 @@ import (
 // maxPEM is far above a trust bundle of hundreds of CAs.
 const maxPEM = 1 << 20
 
+// etcdCredentialFlags say what is presented to etcd.
+type etcdCredentialFlags struct {
+	store    string
+	caPath   string
+	certPath string
+	keyPath  string
+}
+
+func (flags *etcdCredentialFlags) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
+	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
+	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
+	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+}
+
 // auditCredentials loads what the audit presents. Everything that can be wrong with it is
 // said here, before a server is asked: its refusal would look like a finding or its absence.
-func auditCredentials(flags auditRunFlags, now time.Time) (collect.Credentials, error) {
+func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credentials, error) {
 	if flags.store != "" {
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
 			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave --cacert, --cert and --key out"), "")

@@ -125,10 +125,10 @@ func nothingFound(found *host.Host) error {
 // credentials are the given ones, or else the first of the host's that can be loaded.
 func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Time) (collect.Credentials, error) {
 	if found == nil || flags.store+flags.certPath+flags.keyPath != "" {
-		return auditCredentials(flags, now)
+		return auditCredentials(flags.etcdCredentialFlags, now)
 	}
 	for _, c := range found.Credentials {
-		own := flags
+		own := flags.etcdCredentialFlags
 		own.certPath, own.keyPath = c.Cert, c.Key
 		if own.caPath == "" {
 			own.caPath = c.Bundle
@@ -141,5 +141,5 @@ func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Ti
 		a.narrate("presenting %s: %s", c.From, c.Cert)
 		return credentials, nil
 	}
-	return auditCredentials(flags, now)
+	return auditCredentials(flags.etcdCredentialFlags, now)
 }

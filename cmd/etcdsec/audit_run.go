@@ -17,6 +17,8 @@ import (
 
 // auditRunFlags are what the operator wrote.
 type auditRunFlags struct {
+	etcdCredentialFlags
+
 	spec       string
 	endpoints  []string
 	peers      []string
@@ -27,10 +29,6 @@ type auditRunFlags struct {
 	shard      shardFlags
 	parallel   int
 	selection  checkSelection
-	store      string
-	caPath     string
-	certPath   string
-	keyPath    string
 	mint       bool
 	present    []string
 	minTLS     string
@@ -127,10 +125,7 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
 	f.StringArrayVar(&flags.metrics, "metrics", nil, "`host:port` of a metrics port; may be repeated")
 	f.StringArrayVar(&flags.apiServers, "apiserver", nil, "`host:port` of a kube-apiserver of the cluster; may be repeated")
 	f.StringArrayVar(&flags.kubelets, "kubelet", nil, "`host:port` of a kubelet of the cluster; may be repeated")
-	f.StringVar(&flags.store, "pki", "", "`dir` of the store; its client \"auditor\" is presented")
-	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates")
-	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate to present")
-	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	flags.addFlags(cmd)
 	f.BoolVar(&flags.mint, "mint", false, "make certificates that must be refused (expired, for servers only, revoked, elsewhere) in memory, with the keys of --pki")
 	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")

@@ -27,11 +27,10 @@ import (
 
 // rotationCensusFlags say where a rotation looks at what is stored.
 type rotationCensusFlags struct {
+	etcdCredentialFlags
+
 	endpoints []string
 	prefix    string
-	caPath    string
-	certPath  string
-	keyPath   string
 	maxRate   int
 	snapshots string
 	expiry    time.Duration
@@ -41,9 +40,7 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&flags.endpoints, "endpoints", nil, "`URLs` of client ports of etcd (default the spec's members)")
 	f.StringVar(&flags.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
-	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed etcd's certificates")
-	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of a client certificate for etcd")
-	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
+	flags.etcdCredentialFlags.addFlags(cmd)
 	const quick = 5000 // a rotation is waited for
 	f.IntVar(&flags.maxRate, "max-rate", quick, "`objects` of etcd to read in a second; 0 is no limit")
 	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots, as files *.db, that may be restored")
@@ -54,16 +51,16 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 // rotationCensus counts what is stored of the resources of a plan.
 func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir string) (func(context.Context, *rotation.Plan) ([]rotation.Count, error), error) {
 	own := auditCensusFlags{
-		endpoints: flags.endpoints, prefix: flags.prefix, timeout: census.DefaultTimeout, maxRate: flags.maxRate,
-		caPath: flags.caPath, certPath: flags.certPath, keyPath: flags.keyPath,
+		etcdCredentialFlags: flags.etcdCredentialFlags,
+		endpoints:           flags.endpoints, prefix: flags.prefix, timeout: census.DefaultTimeout, maxRate: flags.maxRate,
 	}
 	if len(own.endpoints) == 0 {
 		for _, m := range c.Etcd.Members {
 			own.endpoints = append(own.endpoints, "https://"+net.JoinHostPort(m.Advertised().String(), strconv.Itoa(int(c.Etcd.ClientPort))))
 		}
 	}
-	if flags.certPath+flags.keyPath == "" {
-		own.store = dir
+	if flags.store+flags.certPath+flags.keyPath == "" {
+		own.store, own.caPath = dir, ""
 	}
 	live, err := a.liveCensus(own, a.now())
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,7 +34,7 @@ type release struct{ version, program string }
 func releases(t *testing.T) []release {
 	t.Helper()
 	var all []release
-	if path, version := packagedEtcd(t); path != "" {
+	if path, version := etcdtest.Packaged(t, "3.4"); path != "" {
 		all = append(all, release{version, path})
 	} else {
 		t.Log("no etcd 3.4 is installed (apt-get install etcd-server); the three later releases are tested")
@@ -44,26 +43,6 @@ func releases(t *testing.T) []release {
 		all = append(all, release{version: version})
 	}
 	return all
-}
-
-func packagedEtcd(t *testing.T) (path, version string) {
-	t.Helper()
-	path, err := exec.LookPath("etcd")
-	if err != nil {
-		return "", ""
-	}
-	out, err := exec.CommandContext(t.Context(), path, "--version").Output()
-	if err != nil {
-		t.Logf("%s --version: %v", path, err)
-		return "", ""
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	version = strings.TrimPrefix(first, "etcd Version: ")
-	if !strings.HasPrefix(version, "3.4.") {
-		t.Logf("%s is etcd %s, not 3.4", path, version)
-		return "", ""
-	}
-	return path, version
 }
 
 // server is one real member.

@@ -1,0 +1,29 @@
+package etcdtest
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Packaged is the etcd of the distribution, if it is on PATH and of a branch such as "3.4";
+// both are empty otherwise, and the test's log says why.
+func Packaged(t testing.TB, branch string) (path, version string) {
+	t.Helper()
+	path, err := exec.LookPath("etcd")
+	if err != nil {
+		return "", ""
+	}
+	out, err := exec.CommandContext(t.Context(), path, "--version").Output()
+	if err != nil {
+		t.Logf("%s --version: %v", path, err)
+		return "", ""
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	version = strings.TrimPrefix(first, "etcd Version: ")
+	if !strings.HasPrefix(version, branch+".") {
+		t.Logf("%s is etcd %s, not %s", path, version, branch)
+		return "", ""
+	}
+	return path, version
+}
