@@ -43,11 +43,10 @@ type Tally struct {
 
 	copies copies
 
-	lastResource  *resource
-	lastStored    string
-	lastRoot      int
-	lastNamespace string
-	lastCell      *cell
+	lastResource *resource
+	lastStored   string
+	lastRoot     int
+	lastCell     *cell
 }
 
 // writer is what a seal names.
@@ -71,6 +70,7 @@ type resource struct {
 
 // cell is what is counted of one resource, or of one resource in one namespace.
 type cell struct {
+	name                       string
 	objects, plaintext, broken int64
 	sealed                     []sealedCount
 	unlisted                   int64 // by writers beyond the limits
@@ -200,7 +200,7 @@ func (t *Tally) namespace(r *resource, namespace []byte) *cell {
 	if namespace == nil {
 		return nil
 	}
-	if t.lastCell != nil && t.lastNamespace == string(namespace) {
+	if t.lastCell != nil && t.lastCell.name == string(namespace) {
 		return t.lastCell
 	}
 	c, ok := r.namespaces[string(namespace)]
@@ -212,12 +212,12 @@ func (t *Tally) namespace(r *resource, namespace []byte) *cell {
 		if r.namespaces == nil {
 			r.namespaces = map[string]*cell{}
 		}
-		c = &cell{}
-		r.namespaces[string(namespace)] = c
+		c = &cell{name: string(namespace)}
+		r.namespaces[c.name] = c
 		t.spaces++
 	}
 	if r != t.rest {
-		t.lastNamespace, t.lastCell = string(namespace), c
+		t.lastCell = c
 	}
 	return c
 }

@@ -149,6 +149,9 @@ func (s ServerState) lag() string {
 	if s.Fault != "" {
 		return s.Fault
 	}
+	if s.Hash == "" {
+		return fmt.Sprintf("%s runs without --encryption-provider-config (etcdsec encryption generate prints the flags)", s.Name)
+	}
 	return fmt.Sprintf("%s has the configuration %s", s.Name, stageName(s.Stage))
 }
 

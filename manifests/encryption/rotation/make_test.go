@@ -3,7 +3,11 @@ package rotation_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,5 +127,35 @@ resources:
 				t.Errorf("covers secrets: %t, events: %t", p.Covers("secrets"), p.Covers("events"))
 			}
 		})
+	}
+}
+
+// Of several that begin at once, one begins, and its plan is whole; a plan that was made from
+// another file than the one in force is not begun.
+func TestBeginOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, rotation.ConfigName), conf("secretbox:a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := rotation.Begin(dir, planOf("secretbox:z", "secretbox:b", time.Now())); err == nil || !strings.Contains(err.Error(), "planned from") {
+		t.Errorf("from another file: %v", err)
+	}
+	var began atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if rotation.Begin(dir, planOf("secretbox:a", fmt.Sprintf("secretbox:%c", 'b'+i), time.Now())) == nil {
+				began.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if began.Load() != 1 {
+		t.Errorf("%d have begun", began.Load())
+	}
+	r := &rotation.Rotation{Dir: dir, Now: time.Now}
+	if s, err := r.Status(t.Context()); err != nil || s.Stage != rotation.Before {
+		t.Errorf("%+v: %v", s, err)
 	}
 }

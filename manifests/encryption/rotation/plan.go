@@ -12,6 +12,7 @@
 package rotation
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,8 +98,16 @@ const (
 // ErrNone means that no rotation is under way.
 var ErrNone = errors.New("no rotation is under way")
 
-// Begin writes a plan below DIR/kubernetes. Nothing is in force yet.
+// Begin writes a plan below DIR/kubernetes. Nothing of it is in force yet.
 func Begin(dir string, plan Plan) error {
+	release, err := durable.Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if current, err := InForce(dir); err != nil || !bytes.Equal(current, plan.Files[Before]) {
+		return errors.Join(err, errors.New("the configuration in force is not the one that the rotation was planned from"))
+	}
 	if _, err := load(dir); !errors.Is(err, ErrNone) {
 		if err == nil {
 			err = errors.New("a rotation is under way already")

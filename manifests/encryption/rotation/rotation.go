@@ -159,7 +159,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		}
 	case Dropped:
 		if err := r.prove(ctx, p, p.To); err != nil {
-			return false, err
+			return false, fmt.Errorf("%w; to read them, copy %s over %s and run this again", err, r.file(Promoted), filepath.Join(r.Dir, ConfigName))
 		}
 		return true, p.end(r.Dir)
 	}
@@ -209,7 +209,7 @@ func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers 
 		}
 	}
 	if err := r.prove(ctx, p, writers...); err != nil {
-		return err
+		return fmt.Errorf("%w; nothing is dropped: run this again", err)
 	}
 	for _, s := range r.servers(ctx, p) {
 		if s.Fault != "" {
@@ -257,7 +257,7 @@ func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...Writer) error 
 	for _, c := range left {
 		objects += c.Objects
 	}
-	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s: nothing is dropped; run this again", objects, left[0].Objects, left[0].Resource, left[0].Writer)
+	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s", objects, left[0].Objects, left[0].Resource, left[0].Writer)
 }
 
 func (r *Rotation) noSnapshotNeeds(ctx context.Context, writers []Writer) error {
