@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+func newEncryptionRotateAbortCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "abort DIR",
+		Short: "Take a rotation back",
+		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes the other way,
+as carefully: the old key encrypts again, what the new one encrypted is rewritten, a census
+proves it, and the file is as it was. Once the old key is dropped it cannot be taken back: let
+it end, and rotate again. Writes one file in DIR; uses no network.`,
+		Example: `  etcdsec encryption rotate abort ./store
+  etcdsec encryption rotate ./store --kubeconfig admin.conf`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
+			err := rotation.Abort(filepath.Join(given[0], pki.KubernetesDir))
+			if errors.Is(err, rotation.ErrNone) {
+				return usageError(err, "")
+			}
+			if err != nil {
+				return failure(err, "")
+			}
+			a.narrate("the rotation is to be taken back")
+			a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", given[0])
+			return nil
+		},
+	}
+}
