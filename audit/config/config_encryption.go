@@ -20,8 +20,9 @@ func Encryption() audit.Check {
 		Method: "Reads the resources and providers of the file of --encryption-provider-config, never its keys, and finds " +
 			"the provider that encrypts a Secret that is written now.",
 		Remediation: "Encrypt Secrets with KMS v2, or with secretbox, and rewrite the ones that are stored:\n" +
-			"--encryption-provider-config=/etc/kubernetes/encryption/config.yaml\n" +
-			"kubectl get secrets --all-namespaces -o json | kubectl replace -f -",
+			"--encryption-provider-config=/etc/kubernetes/encryption/encryption-config.yaml\n" +
+			"etcdsec encryption generate -f cluster.yaml DIR\n" +
+			"etcdsec encryption rotate DIR --kubeconfig admin.conf",
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "STIG V-274882",
 			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",

@@ -18,6 +18,7 @@ func StaleKey() audit.Check {
 			"first key of that; or with the first --key-name.",
 		Remediation: "Let the API server write them anew, and look again before the old key is taken out:\n" +
 			rewrite + "\n" +
+			"etcdsec encryption rotate DIR --kubeconfig admin.conf\n" +
 			"etcdsec audit census --endpoints https://10.0.0.11:2379 --config encryption-config.yaml",
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.7.4", "kubernetes/kubernetes#49565"},
 		Applies:    audit.On(audit.Data),

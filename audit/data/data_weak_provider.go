@@ -18,7 +18,7 @@ func WeakProvider() audit.Check {
 			"200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
 		Method: "Reads who encrypted every stored value from its first bytes.",
 		Remediation: "Put a strong provider first, secretbox or KMS v2, and rewrite the objects:\n" +
-			"etcdsec encryption generate -f cluster.yaml\n" +
+			"etcdsec encryption rotate DIR --kubeconfig admin.conf --to secretbox\n" +
 			rewrite,
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",

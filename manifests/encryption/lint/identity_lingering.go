@@ -18,6 +18,7 @@ func identityLingering() Check {
 				"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
 			Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
 			Remediation: "Prove that no plaintext is stored, then take identity away:\n" +
+				"etcdsec audit census --endpoints https://10.0.0.11:2379 --config FILE\n" +
 				"etcdsec encryption lint --fix --phase encrypted FILE\nWhile plaintext is stored:\netcdsec encryption lint --phase enabling FILE",
 			References: references("kubernetes/website#44532"),
 		},

@@ -17,7 +17,9 @@ func manyKeys() Check {
 				"it was rotated away for has not been reached.",
 			Method: "Counts the keys and KMS plugins of each rule, the same one once. More than 3 are findings.",
 			Remediation: "Find out which ones nothing in etcd and in no backup needs, and take those away:\n" +
-				"etcdsec encryption lint FILE",
+				"etcdsec audit census --endpoints https://10.0.0.11:2379 --config FILE\n" +
+				"etcdsec audit census --snapshot SNAPSHOT --config FILE\n" +
+				"etcdsec encryption rotate DIR --kubeconfig admin.conf",
 			References: references("NIST 800-53 SC-12"),
 		},
 		judge: func(s *Subject) audit.Outcome {
