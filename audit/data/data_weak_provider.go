@@ -17,9 +17,8 @@ func WeakProvider() audit.Check {
 			"of its contents from the errors. aesgcm has a random nonce of 12 bytes, so its key must be replaced before " +
 			"200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
 		Method: "Reads who encrypted every stored value from its first bytes.",
-		Remediation: "Put a strong provider first, secretbox or KMS v2, and rewrite the objects:\n" +
-			"etcdsec encryption rotate DIR --kubeconfig admin.conf --to secretbox\n" +
-			rewrite,
+		Remediation: "Rotate to a strong provider, secretbox or KMS v2, by which every object is rewritten:\n" +
+			"etcdsec encryption rotate DIR --kubeconfig admin.conf --to secretbox",
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",
 			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",
