@@ -16,7 +16,7 @@ const (
 	DefaultTimeout = 15 * time.Second
 	// DefaultRate leaves a member's time to others: without a limit, a census keeps one core
 	// of it busy. BenchmarkWriter measures what a writer sees of it.
-	DefaultRate = 1000
+	DefaultRate = 500
 )
 
 // Live is a census of the running members of one cluster. It makes serializable Ranges and
