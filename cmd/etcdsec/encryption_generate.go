@@ -16,6 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
+	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -102,6 +103,9 @@ func (a *app) generateEncryption(flags encryptionGenerateFlags, dir string) erro
 	}
 	defer store.Close()
 
+	if rotation.UnderWay(filepath.Join(dir, pki.KubernetesDir)) {
+		return failure(errors.New("a rotation of the key is under way, and the file is its own until it has ended"), "etcdsec encryption rotate "+dir+" --kubeconfig admin.conf")
+	}
 	text, configuration, action, err := a.nextEncryption(c, filepath.Join(dir, filepath.FromSlash(encryptionConfigFile)))
 	if err != nil {
 		return err

@@ -173,6 +173,7 @@ func TestEncryptionRotate(t *testing.T) {
 	has(verb(statusDone, s.rotate("--step")...), `in force is "added"`, "next: let secretbox key k-")
 	has(verb(statusFindings, s.args("status")...), `in force is "added"`, "cp-1        added")
 	has(verb(statusFindings, s.args("status", "-o", "json")...), `"stage": "added"`, `"under_way": true`)
+	has(verb(statusFailed, "encryption", "generate", "-f", s.spec, s.dir), "a rotation of the key is under way")
 	s.store(t, 1, "meanwhile")
 	has(verb(statusDone, s.rotate("--step")...), `in force is "promoted"`)
 	s.store(t, 0, "later")

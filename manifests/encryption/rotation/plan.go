@@ -90,7 +90,7 @@ const (
 	abortName = "abort"
 	retired   = "encryption-retired" // the configurations that old snapshots need
 	// retiredName is the layout of their names, of the time when the rotation was begun.
-	retiredName = "20060102T150405Z.yaml"
+	retiredName = "20060102T150405.000000000Z.yaml" // no two of which are the same: each holds keys
 	maxConfig   = 1 << 20
 	secretMode  = 0o600
 )
@@ -213,6 +213,13 @@ func Last(dir string) (time.Time, error) {
 		}
 	}
 	return last, nil
+}
+
+// UnderWay says whether the file in force belongs to a rotation, and is not to be changed by
+// anybody else.
+func UnderWay(dir string) bool {
+	_, err := load(dir)
+	return !errors.Is(err, ErrNone)
 }
 
 // current is the stage whose file is in force.
