@@ -153,6 +153,7 @@ func (h Host) DNSNames() []string {
 type Member struct {
 	Host
 	Joining bool
+	Node    string // of Kubernetes; the API server's name with the same address where the spec has none, or the member's
 }
 
 // Advertised is the address that peers and clients use.
@@ -192,15 +193,6 @@ type ExternalKey struct {
 	Exec      []string
 	Key       string // by which the program knows it
 	Env       []string
-}
-
-// Isolation says who may reach etcd, and what enforces it.
-type Isolation struct {
-	Backends  []string
-	Scrapers  []netip.Prefix
-	Backups   []netip.Prefix
-	PodCIDRs  []netip.Prefix
-	NodeCIDRs []netip.Prefix
 }
 
 // Member finds a member by name.

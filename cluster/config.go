@@ -59,6 +59,8 @@ type MemberConfig struct {
 	// Joining is set on a member that is added to a cluster which already runs:
 	// etcd must then be told not to bootstrap a new one.
 	Joining bool `yaml:"joining"`
+	// Node is the name of the Kubernetes node that the member runs on.
+	Node string `yaml:"node"`
 }
 
 // HostConfig is an API server's host.
@@ -124,6 +126,27 @@ type IsolationConfig struct {
 	Backups   []string `yaml:"backups"`
 	PodCIDRs  []string `yaml:"podCIDRs"`
 	NodeCIDRs []string `yaml:"nodeCIDRs"`
+	// PodAddresses is masqueraded where a Pod reaches nodes with the address of its own node,
+	// and routed where it keeps its own.
+	PodAddresses string `yaml:"podAddresses"`
+	// MemberNodes are the labels, KEY=VALUE, that the members' nodes have and no others.
+	MemberNodes []string   `yaml:"memberNodes"`
+	Pods        PodsConfig `yaml:"pods"`
+}
+
+// PodsConfig says which Pods are the members and who reaches them, where etcd is on the Pod
+// network. Who is not named here is known by address.
+type PodsConfig struct {
+	Etcd      PodSelectorConfig `yaml:"etcd"`
+	APIServer PodSelectorConfig `yaml:"apiServer"`
+	Scraper   PodSelectorConfig `yaml:"scraper"`
+	Backup    PodSelectorConfig `yaml:"backup"`
+}
+
+// PodSelectorConfig selects Pods of one namespace by their labels, KEY=VALUE.
+type PodSelectorConfig struct {
+	Namespace string   `yaml:"namespace"`
+	Labels    []string `yaml:"labels"`
 }
 
 // RotationConfig gives the argument vectors, one per member, that bring a bundle to

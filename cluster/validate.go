@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -45,6 +44,7 @@ func New(config Config) (*Cluster, error) {
 		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so %s cannot be in them", namePlaceholder)
 	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
+	c.nameNodes()
 	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
 	if err := errors.Join(v.faults...); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 		hosts = append(hosts, HostConfig{Name: m.Name, Addresses: m.Addresses})
 	}
 	for i, h := range v.hosts("spec.etcd.members", hosts) {
-		e.Members = append(e.Members, Member{Host: h, Joining: config.Members[i].Joining})
+		e.Members = append(e.Members, Member{Host: h, Joining: config.Members[i].Joining, Node: v.node(fmt.Sprintf("spec.etcd.members[%d].node", i), config.Members[i].Node)})
 	}
 	return e
 }
@@ -247,43 +247,6 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 		}
 	}
 	return clients
-}
-
-// Backends are what can enforce the isolation, in the order in which help names them.
-func Backends() []string {
-	return []string{"networkpolicy", "calico", "cilium", "clusternetworkpolicy", "nftables", "systemd"}
-}
-
-func (v *validator) isolation(config IsolationConfig, runtime Runtime) Isolation {
-	i := Isolation{Backends: config.Backends}
-	for n, b := range config.Backends {
-		oneOf(v, fmt.Sprintf("spec.isolation.backends[%d]", n), b, "", Backends())
-	}
-	if len(i.Backends) == 0 {
-		// A NetworkPolicy never selects a Pod on the host network, so it is only for hosted etcd.
-		i.Backends = []string{"nftables"}
-		if runtime == Hosted {
-			i.Backends = []string{"networkpolicy"}
-		}
-	}
-	i.Scrapers = v.prefixes("spec.isolation.scrapers", config.Scrapers)
-	i.Backups = v.prefixes("spec.isolation.backups", config.Backups)
-	i.PodCIDRs = v.prefixes("spec.isolation.podCIDRs", config.PodCIDRs)
-	i.NodeCIDRs = v.prefixes("spec.isolation.nodeCIDRs", config.NodeCIDRs)
-	return i
-}
-
-func (v *validator) prefixes(field string, given []string) []netip.Prefix {
-	prefixes := make([]netip.Prefix, 0, len(given))
-	for i, s := range given {
-		p, err := ParsePrefix(s)
-		if err != nil {
-			v.fault(fmt.Sprintf("%s[%d]", field, i), "%v", err)
-			continue
-		}
-		prefixes = append(prefixes, p)
-	}
-	return prefixes
 }
 
 // rotation renders each argument once, so that a misspelt placeholder shows here and not half-way through a rotation.

@@ -54,6 +54,7 @@ var ours = []rule{
 	{[]string{"manifests/encryption"}, []string{"cluster", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
+	{[]string{"policies/kube", "policies/nft"}, nil},
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }
 

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Isolation says who may reach etcd, and what enforces it.
+type Isolation struct {
+	Backends     []string
+	Scrapers     []netip.Prefix
+	Backups      []netip.Prefix
+	PodCIDRs     []netip.Prefix
+	NodeCIDRs    []netip.Prefix
+	PodAddresses PodAddresses
+	MemberNodes  []Label
+	Pods         Pods
+}
+
+// PodAddresses says with which address a Pod reaches a node.
+type PodAddresses string
+
+// What a node sees as the source of what a Pod of another node sends.
+const (
+	// Masqueraded is the address of the Pod's own node, so that a rule which lets a node in
+	// lets its Pods in too. Most networks of Kubernetes do it.
+	Masqueraded PodAddresses = "masqueraded"
+	// Routed is the Pod's own address.
+	Routed PodAddresses = "routed"
+)
+
+// Label is a label of Kubernetes. The value may be empty.
+type Label struct{ Key, Value string }
+
+func (l Label) String() string { return l.Key + "=" + l.Value }
+
+// Pods are the members and who reaches them, where etcd is on the Pod network.
+type Pods struct {
+	Etcd                       PodSelector
+	APIServer, Scraper, Backup PodSelector // of zero value where they are known by address
+}
+
+// PodSelector selects Pods of one namespace by labels.
+type PodSelector struct {
+	Namespace string
+	Labels    []Label
+}
+
+// IsZero says whether nothing was given.
+func (s PodSelector) IsZero() bool { return s.Namespace == "" && len(s.Labels) == 0 }
+
+// Backends are what can enforce the isolation, in the order in which help names them.
+func Backends() []string {
+	return []string{"networkpolicy", "calico", "cilium", "clusternetworkpolicy", "nftables", "systemd"}
+}
+
+// A node's name is that of an API object: labels with dots between.
+func (v *validator) node(field, given string) string {
+	if given != "" && checkDNSName(given) != nil {
+		v.fault(field, "%q is not the name of a node", given)
+	}
+	return given
+}
+
+// nameNodes fills in the nodes that the spec leaves open. A member that shares an address with
+// an API server runs on its host, and kubeadm names both after the node.
+func (c *Cluster) nameNodes() {
+	for i := range c.Etcd.Members {
+		m := &c.Etcd.Members[i]
+		if m.Node != "" {
+			continue
+		}
+		m.Node = m.Name
+		for _, h := range c.APIServers {
+			if slices.ContainsFunc(h.Addresses, func(a Address) bool { return slices.Contains(m.Addresses, a) }) {
+				m.Node = h.Name
+				break
+			}
+		}
+	}
+}
+
+func (v *validator) isolation(config IsolationConfig, runtime Runtime) Isolation {
+	i := Isolation{Backends: config.Backends}
+	for n, b := range config.Backends {
+		field := fmt.Sprintf("spec.isolation.backends[%d]", n)
+		oneOf(v, field, b, "", Backends())
+		if slices.Contains(config.Backends[:n], b) {
+			v.fault(field, "%q is there twice", b)
+		}
+	}
+	if len(i.Backends) == 0 {
+		// A NetworkPolicy never selects a Pod on the host network, so it is only for hosted etcd.
+		i.Backends = []string{"nftables"}
+		if runtime == Hosted {
+			i.Backends = []string{"networkpolicy"}
+		}
+	}
+	i.Scrapers = v.prefixes("spec.isolation.scrapers", config.Scrapers)
+	i.Backups = v.prefixes("spec.isolation.backups", config.Backups)
+	i.PodCIDRs = v.prefixes("spec.isolation.podCIDRs", config.PodCIDRs)
+	i.NodeCIDRs = v.prefixes("spec.isolation.nodeCIDRs", config.NodeCIDRs)
+	i.PodAddresses = oneOf(v, "spec.isolation.podAddresses", config.PodAddresses, Masqueraded, []PodAddresses{Masqueraded, Routed})
+	i.MemberNodes = v.labels("spec.isolation.memberNodes", config.MemberNodes)
+	if len(i.MemberNodes) == 0 {
+		i.MemberNodes = []Label{{Key: "node-role.kubernetes.io/control-plane"}}
+	}
+	i.Pods = v.pods(config.Pods, runtime)
+	return i
+}
+
+func (v *validator) pods(config PodsConfig, runtime Runtime) Pods {
+	const at = "spec.isolation.pods"
+	p := Pods{
+		Etcd:      v.podSelector(at+".etcd", config.Etcd),
+		APIServer: v.podSelector(at+".apiServer", config.APIServer),
+		Scraper:   v.podSelector(at+".scraper", config.Scraper),
+		Backup:    v.podSelector(at+".backup", config.Backup),
+	}
+	if runtime != Hosted {
+		if !p.Etcd.IsZero() || !p.APIServer.IsZero() || !p.Scraper.IsZero() || !p.Backup.IsZero() {
+			v.fault(at, "only hosted etcd is made of Pods that a policy can select; members and their clients here are known by address")
+		}
+		return Pods{}
+	}
+	if p.Etcd.IsZero() {
+		p.Etcd = PodSelector{Namespace: "kube-system", Labels: []Label{{"component", "etcd"}}}
+	}
+	return p
+}
+
+func (v *validator) podSelector(field string, config PodSelectorConfig) PodSelector {
+	s := PodSelector{Namespace: config.Namespace, Labels: v.labels(field+".labels", config.Labels)}
+	if s.IsZero() {
+		return s
+	}
+	// Without labels every Pod of the namespace would be let in.
+	if len(s.Labels) == 0 {
+		v.fault(field+".labels", "is empty; which Pods of the namespace?")
+	}
+	if !dnsLabel.MatchString(s.Namespace) {
+		v.fault(field+".namespace", "%q is not the name of a namespace", s.Namespace)
+	}
+	return s
+}
+
+var (
+	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+)
+
+func (v *validator) labels(field string, given []string) []Label {
+	var labels []Label
+	for i, s := range given {
+		here := fmt.Sprintf("%s[%d]", field, i)
+		key, value, ok := strings.Cut(s, "=")
+		switch {
+		case !ok || !labelKey.MatchString(key) || !labelValue.MatchString(value):
+			v.fault(here, "%q is not a label KEY=VALUE", s)
+		case slices.ContainsFunc(labels, func(l Label) bool { return l.Key == key }):
+			v.fault(here, "%q is there twice", key)
+		default:
+			labels = append(labels, Label{key, value})
+		}
+	}
+	return labels
+}
+
+func (v *validator) prefixes(field string, given []string) []netip.Prefix {
+	prefixes := make([]netip.Prefix, 0, len(given))
+	for i, s := range given {
+		p, err := ParsePrefix(s)
+		if err != nil {
+			v.fault(fmt.Sprintf("%s[%d]", field, i), "%v", err)
+			continue
+		}
+		prefixes = append(prefixes, p)
+	}
+	return prefixes
+}

@@ -1,0 +1,196 @@
+// Package policies turns one intent, who may reach etcd over the network, into what enforces
+// it: NetworkPolicies, Calico, Cilium, ClusterNetworkPolicies, nftables and systemd. It uses no
+// network and says nothing to the user.
+package policies
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// Intent is who may reach the members of a cluster. Make one with NewIntent.
+type Intent struct {
+	Cluster string
+	Runtime cluster.Runtime
+	Ports   Ports
+
+	Members, APIServers []Host
+	Scrapers, Backups   []netip.Prefix // sorted, none within another
+	PodCIDRs, NodeCIDRs []netip.Prefix // the same
+	PodAddresses        cluster.PodAddresses
+	MemberNodes         []cluster.Label
+	Pods                cluster.Pods
+	Backends            []string
+	// Warnings are things that are allowed and unwise.
+	Warnings []string
+}
+
+// Ports are those of every member, TCP.
+type Ports struct{ Client, Peer, Metrics uint16 }
+
+// All are the three, in the order in which tables show them.
+func (p Ports) All() []uint16 { return []uint16{p.Client, p.Peer, p.Metrics} }
+
+// Host is a member or an API server as a packet filter knows it.
+type Host struct {
+	Name    string
+	Node    string       // of Kubernetes
+	Addrs   []netip.Addr // none of hosted members, whose Pods have others each time
+	Joining bool         // a member that is about to be added
+}
+
+// Role is why a source may reach a port.
+type Role string
+
+// The roles. What has none of them reaches nothing.
+const (
+	Member    Role = "member"
+	APIServer Role = "api-server"
+	Scraper   Role = "scraper"
+	Backup    Role = "backup"
+)
+
+// Reaches says whether a role is wanted at a port of a member. Members reach each other's
+// client port as well: that is where etcdctl on a member's host asks about the others.
+func (i *Intent) Reaches(r Role, port uint16) bool {
+	switch r {
+	case Member:
+		return port == i.Ports.Client || port == i.Ports.Peer
+	case APIServer, Backup:
+		return port == i.Ports.Client
+	case Scraper:
+		return port == i.Ports.Metrics
+	}
+	return false
+}
+
+// Roles are those of whoever sends with an address.
+func (i *Intent) Roles(a netip.Addr) []Role {
+	a = a.Unmap()
+	var roles []Role
+	holds := func(h Host) bool { return slices.Contains(h.Addrs, a) }
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	if slices.ContainsFunc(i.Members, holds) {
+		roles = append(roles, Member)
+	}
+	if slices.ContainsFunc(i.APIServers, holds) {
+		roles = append(roles, APIServer)
+	}
+	if slices.ContainsFunc(i.Scrapers, within) {
+		roles = append(roles, Scraper)
+	}
+	if slices.ContainsFunc(i.Backups, within) {
+		roles = append(roles, Backup)
+	}
+	return roles
+}
+
+// Wanted says whether whoever sends with an address is wanted at a port of a member.
+func (i *Intent) Wanted(a netip.Addr, port uint16) bool {
+	return slices.ContainsFunc(i.Roles(a), func(r Role) bool { return i.Reaches(r, port) })
+}
+
+// MemberAddrs are the addresses of all members, sorted.
+func (i *Intent) MemberAddrs() []netip.Addr { return addresses(i.Members) }
+
+// APIServerAddrs are the addresses of all API servers, sorted.
+func (i *Intent) APIServerAddrs() []netip.Addr { return addresses(i.APIServers) }
+
+func addresses(hosts []Host) []netip.Addr {
+	var all []netip.Addr
+	for _, h := range hosts {
+		all = append(all, h.Addrs...)
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// NewIntent is the intent of a spec. The error joins every fault: who has only a DNS name
+// cannot be let in by a packet filter.
+func NewIntent(c *cluster.Cluster) (*Intent, error) {
+	i := &Intent{
+		Cluster: c.Name, Runtime: c.Etcd.Runtime,
+		Ports:        Ports{c.Etcd.ClientPort, c.Etcd.PeerPort, c.Etcd.MetricsPort},
+		Scrapers:     merge(c.Isolation.Scrapers),
+		Backups:      merge(c.Isolation.Backups),
+		PodCIDRs:     merge(c.Isolation.PodCIDRs),
+		NodeCIDRs:    merge(c.Isolation.NodeCIDRs),
+		PodAddresses: c.Isolation.PodAddresses,
+		MemberNodes:  c.Isolation.MemberNodes,
+		Pods:         c.Isolation.Pods,
+		Backends:     c.Isolation.Backends,
+	}
+	var faults []error
+	for n, m := range c.Etcd.Members {
+		h := Host{Name: m.Name, Node: m.Node, Addrs: m.IPs(), Joining: m.Joining}
+		if i.Runtime == cluster.Hosted {
+			h.Addrs = nil
+		} else if len(h.Addrs) == 0 {
+			faults = append(faults, fmt.Errorf("spec.etcd.members[%d].addresses: %s has no IP address, and packet filters know no names: add it", n, m.Name))
+		}
+		i.Members = append(i.Members, h)
+	}
+	for n, s := range c.APIServers {
+		h := Host{Name: s.Name, Node: s.Name, Addrs: s.IPs()}
+		if len(h.Addrs) == 0 && i.Pods.APIServer.IsZero() {
+			faults = append(faults, fmt.Errorf("spec.apiServers[%d].addresses: %s has no IP address, and packet filters know no names: add it", n, s.Name))
+		}
+		i.APIServers = append(i.APIServers, h)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	i.warn()
+	return i, nil
+}
+
+// warn says which lines of the spec mean something else than they seem to.
+func (i *Intent) warn() {
+	add := func(format string, a ...any) { i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...)) }
+	for _, pod := range i.PodCIDRs {
+		for _, of := range []struct {
+			name     string
+			networks []netip.Prefix
+		}{{"scrapers", i.Scrapers}, {"backups", i.Backups}} {
+			for _, p := range of.networks {
+				if pod.Overlaps(p) && i.Runtime != cluster.Hosted && i.PodAddresses == cluster.Masqueraded {
+					add("spec.isolation.%s: %s is of Pods, which reach the members of other nodes with the address of their own node; "+
+						"let them run on the host network, or say podAddresses: routed where that is so", of.name, p)
+				}
+			}
+		}
+		for _, h := range slices.Concat(i.Members, i.APIServers) {
+			for _, a := range h.Addrs {
+				if pod.Contains(a) {
+					add("spec.isolation.podCIDRs: %s holds %s of %s, which is no Pod", pod, a, h.Name)
+				}
+			}
+		}
+	}
+	if len(i.PodCIDRs) == 0 && i.Runtime != cluster.Hosted {
+		add("spec.isolation.podCIDRs is empty: what is known of Pods is only that they are none of the hosts")
+	}
+}
+
+// merge sorts networks and leaves out those within another.
+func merge(networks []netip.Prefix) []netip.Prefix {
+	sorted := slices.Clone(networks)
+	slices.SortFunc(sorted, func(a, b netip.Prefix) int {
+		if c := a.Addr().Compare(b.Addr()); c != 0 {
+			return c
+		}
+		return a.Bits() - b.Bits()
+	})
+	var merged []netip.Prefix
+	for _, p := range sorted {
+		if n := len(merged); n > 0 && merged[n-1].Overlaps(p) {
+			continue // the wider comes first
+		}
+		merged = append(merged, p)
+	}
+	return merged
+}

@@ -1,0 +1,91 @@
+package kube
+
+// CalicoAPIVersion is that of all of Calico's objects (github.com/projectcalico/api, pkg/apis/projectcalico/v3).
+const CalicoAPIVersion = "projectcalico.org/v3"
+
+// HostEndpoint is a node's interfaces as something that policies apply to. What has one and no
+// profile or policy that lets it in is cut off, but for the failsafe ports.
+type HostEndpoint struct {
+	TypeMeta
+	Metadata ObjectMeta       `json:"metadata"`
+	Spec     HostEndpointSpec `json:"spec"`
+}
+
+// HostEndpointSpec names the node and the interface: "*" is all of them.
+type HostEndpointSpec struct {
+	Node          string   `json:"node,omitempty"`
+	InterfaceName string   `json:"interfaceName,omitempty"`
+	ExpectedIPs   []string `json:"expectedIPs,omitempty"`
+	Profiles      []string `json:"profiles,omitempty"`
+}
+
+// CalicoPolicy is a GlobalNetworkPolicy, or a NetworkPolicy of Calico's own, which has a
+// namespace and selects only Pods of it.
+type CalicoPolicy struct {
+	TypeMeta
+	Metadata ObjectMeta       `json:"metadata"`
+	Spec     CalicoPolicySpec `json:"spec"`
+}
+
+// CalicoPolicySpec applies to the endpoints that the selectors select, host endpoints and Pods;
+// by rising order, and the first rule that matches decides. What no rule matches is denied, if
+// any policy of the tier applies.
+type CalicoPolicySpec struct {
+	Tier                   string       `json:"tier,omitempty"`
+	Order                  *float64     `json:"order,omitempty"`
+	Selector               string       `json:"selector,omitempty"`
+	NamespaceSelector      string       `json:"namespaceSelector,omitempty"`
+	ServiceAccountSelector string       `json:"serviceAccountSelector,omitempty"`
+	Types                  []string     `json:"types,omitempty"`
+	Ingress                []CalicoRule `json:"ingress,omitempty"`
+	Egress                 []CalicoRule `json:"egress,omitempty"`
+	ApplyOnForward         bool         `json:"applyOnForward,omitempty"`
+	PreDNAT                bool         `json:"preDNAT,omitempty"`
+	DoNotTrack             bool         `json:"doNotTrack,omitempty"`
+}
+
+// CalicoRule allows, denies, logs or passes on to the next tier.
+type CalicoRule struct {
+	Action      string        `json:"action"`
+	IPVersion   *int          `json:"ipVersion,omitempty"`
+	Protocol    *IntOrString  `json:"protocol,omitempty"`
+	NotProtocol *IntOrString  `json:"notProtocol,omitempty"`
+	Source      *CalicoEntity `json:"source,omitempty"`
+	Destination *CalicoEntity `json:"destination,omitempty"`
+}
+
+// CalicoEntity is one end of a packet; every condition that is given must hold.
+type CalicoEntity struct {
+	Nets              []string          `json:"nets,omitempty"`
+	NotNets           []string          `json:"notNets,omitempty"`
+	Selector          string            `json:"selector,omitempty"`
+	NotSelector       string            `json:"notSelector,omitempty"`
+	NamespaceSelector string            `json:"namespaceSelector,omitempty"`
+	Ports             []CalicoPortRange `json:"ports,omitempty"`
+	NotPorts          []CalicoPortRange `json:"notPorts,omitempty"`
+}
+
+// CalicoPortRange is a number, "FIRST:LAST" or a name, as it was written.
+type CalicoPortRange = IntOrString
+
+// FelixConfiguration is that of all nodes if its name is default, and of one if it is node.NAME.
+type FelixConfiguration struct {
+	TypeMeta
+	Metadata ObjectMeta             `json:"metadata"`
+	Spec     FelixConfigurationSpec `json:"spec"`
+}
+
+// FelixConfigurationSpec has the ports that host endpoints leave open whatever policies say. Without
+// the list they are tcp 22, udp 68, tcp 179, 2379, 2380, 5473, 6443, 6666 and 6667 from anywhere
+// (projectcalico/calico felix/config/config_params.go).
+type FelixConfigurationSpec struct {
+	FailsafeInboundHostPorts  *[]FailsafePort `json:"failsafeInboundHostPorts,omitempty"`
+	FailsafeOutboundHostPorts *[]FailsafePort `json:"failsafeOutboundHostPorts,omitempty"`
+}
+
+// FailsafePort is a port from one network, or from anywhere.
+type FailsafePort struct {
+	Protocol string `json:"protocol"`
+	Port     uint16 `json:"port"`
+	Net      string `json:"net,omitempty"`
+}

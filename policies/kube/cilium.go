@@ -1,0 +1,67 @@
+package kube
+
+// CiliumPolicy is a CiliumClusterwideNetworkPolicy, or a CiliumNetworkPolicy, which has a
+// namespace (cilium.io/v2; github.com/cilium/cilium pkg/policy/api v1.20).
+type CiliumPolicy struct {
+	TypeMeta
+	Metadata ObjectMeta   `json:"metadata"`
+	Spec     *CiliumRule  `json:"spec,omitempty"`
+	Specs    []CiliumRule `json:"specs,omitempty"`
+}
+
+// CiliumRule applies to Pods or, with NodeSelector, to nodes. A rule of a direction puts what it
+// selects into default deny of it, unless EnableDefaultDeny says otherwise. A deny wins.
+type CiliumRule struct {
+	EndpointSelector  *LabelSelector     `json:"endpointSelector,omitempty"`
+	NodeSelector      *LabelSelector     `json:"nodeSelector,omitempty"`
+	Ingress           []CiliumIngress    `json:"ingress,omitempty"`
+	IngressDeny       []CiliumIngress    `json:"ingressDeny,omitempty"`
+	Egress            []CiliumEgress     `json:"egress,omitempty"`
+	EgressDeny        []CiliumEgress     `json:"egressDeny,omitempty"`
+	EnableDefaultDeny *CiliumDefaultDeny `json:"enableDefaultDeny,omitempty"`
+	Description       string             `json:"description,omitempty"`
+}
+
+// CiliumDefaultDeny is true in the directions that have rules where it says nothing.
+type CiliumDefaultDeny struct {
+	Ingress *bool `json:"ingress,omitempty"`
+	Egress  *bool `json:"egress,omitempty"`
+}
+
+// CiliumIngress is one of the From lists, or none of them, which is anybody; and ToPorts.
+type CiliumIngress struct {
+	FromEndpoints []LabelSelector  `json:"fromEndpoints,omitempty"`
+	FromEntities  []string         `json:"fromEntities,omitempty"`
+	FromNodes     []LabelSelector  `json:"fromNodes,omitempty"`
+	FromCIDR      []string         `json:"fromCIDR,omitempty"`
+	FromCIDRSet   []CiliumCIDR     `json:"fromCIDRSet,omitempty"`
+	ToPorts       []CiliumPortRule `json:"toPorts,omitempty"`
+}
+
+// CiliumEgress is CiliumIngress the other way.
+type CiliumEgress struct {
+	ToEndpoints []LabelSelector  `json:"toEndpoints,omitempty"`
+	ToEntities  []string         `json:"toEntities,omitempty"`
+	ToNodes     []LabelSelector  `json:"toNodes,omitempty"`
+	ToCIDR      []string         `json:"toCIDR,omitempty"`
+	ToCIDRSet   []CiliumCIDR     `json:"toCIDRSet,omitempty"`
+	ToPorts     []CiliumPortRule `json:"toPorts,omitempty"`
+}
+
+// CiliumCIDR is a network without some networks in it.
+type CiliumCIDR struct {
+	CIDR   string   `json:"cidr"`
+	Except []string `json:"except,omitempty"`
+}
+
+// CiliumPortRule has ports.
+type CiliumPortRule struct {
+	Ports []CiliumPort `json:"ports,omitempty"`
+}
+
+// CiliumPort is a port, by number or name, or a range of them up to EndPort.
+type CiliumPort struct {
+	Port     string `json:"port"`
+	EndPort  int32  `json:"endPort,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+}

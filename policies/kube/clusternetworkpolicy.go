@@ -1,0 +1,88 @@
+package kube
+
+// ClusterNetworkPolicy is that of policy.networking.k8s.io/v1alpha2
+// (sigs.k8s.io/network-policy-api v0.2.0, apis/v1alpha2). Its subjects are Pods of the Pod
+// network; those on the host network are never among them.
+type ClusterNetworkPolicy struct {
+	TypeMeta
+	Metadata ObjectMeta               `json:"metadata"`
+	Spec     ClusterNetworkPolicySpec `json:"spec"`
+}
+
+// ClusterNetworkPolicySpec is judged before NetworkPolicies in tier Admin and after them in
+// tier Baseline, by rising priority; the first rule that matches decides.
+type ClusterNetworkPolicySpec struct {
+	Tier     string               `json:"tier"`
+	Priority int32                `json:"priority"`
+	Subject  ClusterPolicySubject `json:"subject"`
+	Ingress  []ClusterIngressRule `json:"ingress,omitempty"`
+	Egress   []ClusterEgressRule  `json:"egress,omitempty"`
+}
+
+// ClusterPolicySubject is one of the two.
+type ClusterPolicySubject struct {
+	Namespaces *LabelSelector `json:"namespaces,omitempty"`
+	Pods       *NamespacedPod `json:"pods,omitempty"`
+}
+
+// NamespacedPod selects Pods of namespaces.
+type NamespacedPod struct {
+	NamespaceSelector LabelSelector `json:"namespaceSelector"`
+	PodSelector       LabelSelector `json:"podSelector"`
+}
+
+// ClusterIngressRule accepts, denies or passes on to the next tier.
+type ClusterIngressRule struct {
+	Name      string                  `json:"name,omitempty"`
+	Action    string                  `json:"action"` // Accept, Deny, Pass
+	From      []ClusterIngressPeer    `json:"from"`
+	Protocols []ClusterPolicyProtocol `json:"protocols,omitempty"`
+}
+
+// ClusterIngressPeer is one of the two.
+type ClusterIngressPeer struct {
+	Namespaces *LabelSelector `json:"namespaces,omitempty"`
+	Pods       *NamespacedPod `json:"pods,omitempty"`
+}
+
+// ClusterEgressRule accepts, denies or passes on to the next tier.
+type ClusterEgressRule struct {
+	Name      string                  `json:"name,omitempty"`
+	Action    string                  `json:"action"`
+	To        []ClusterEgressPeer     `json:"to"`
+	Protocols []ClusterPolicyProtocol `json:"protocols,omitempty"`
+}
+
+// ClusterEgressPeer is one of them.
+type ClusterEgressPeer struct {
+	Namespaces  *LabelSelector `json:"namespaces,omitempty"`
+	Pods        *NamespacedPod `json:"pods,omitempty"`
+	Nodes       *LabelSelector `json:"nodes,omitempty"`
+	Networks    []string       `json:"networks,omitempty"`
+	DomainNames []string       `json:"domainNames,omitempty"`
+}
+
+// ClusterPolicyProtocol is one of them.
+type ClusterPolicyProtocol struct {
+	TCP                  *ClusterPolicyTransport `json:"tcp,omitempty"`
+	UDP                  *ClusterPolicyTransport `json:"udp,omitempty"`
+	SCTP                 *ClusterPolicyTransport `json:"sctp,omitempty"`
+	DestinationNamedPort string                  `json:"destinationNamedPort,omitempty"`
+}
+
+// ClusterPolicyTransport is about destination ports.
+type ClusterPolicyTransport struct {
+	DestinationPort *ClusterPolicyPort `json:"destinationPort,omitempty"`
+}
+
+// ClusterPolicyPort is one of the two.
+type ClusterPolicyPort struct {
+	Number int32      `json:"number,omitempty"`
+	Range  *PortRange `json:"range,omitempty"`
+}
+
+// PortRange has both ends in it.
+type PortRange struct {
+	Start int32 `json:"start"`
+	End   int32 `json:"end"`
+}
