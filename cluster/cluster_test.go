@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +140,11 @@ func TestFaults(t *testing.T) {
 		"resources": {minimal + "  encryption: {resources: [Secrets, \"*\", \"secrets.*\", pods, pods., x.events.k8s.io, ingresses.extensions, serviceipallocations], exclude: [events]}\n", []string{
 			"resources[0]: \"Secrets\" has capital", "resources[1]: want *.", "resources[2]:", "resources[4]: \"pods.\" is listed twice", "want events", "group extensions is gone", "not of the REST API", "exclude[0]: no wildcard",
 		}},
-		"isolation":      {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "IPv6 clothes"}},
+		"isolation": {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "IPv6 clothes"}},
+		"isolation labels": {minimal + "  isolation: {backends: [calico, calico], podAddresses: natted, memberNodes: [a, \"b=c d\", x=1, x=2], pods: {etcd: {namespace: Kube, labels: []}}}\n", []string{
+			`backends[1]: "calico" is there twice`, "want one of masqueraded, routed", `"a" is not a label KEY=VALUE`, `"b=c d" is not a label`, `"x" is there twice`, "pods.etcd.labels: is empty", `"Kube" is not the name of a namespace`, "only hosted etcd is made of Pods",
+		}},
+		"node name":      {strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: Node_1,", 1), []string{`"Node_1" is not the name of a node`}},
 		"rotation":       {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
 		"tls":            {minimal + "    tlsMinVersion: TLS1.1\n", []string{"want TLS1.3 or TLS1.2"}},
 		"permittedNames": {minimal + "  pki: {permittedNames: [10.0.0.1/8, \"*.x\"]}\n", []string{"did you mean 10.0.0.0/8?", "neither an IP address nor a DNS name"}},
@@ -160,6 +165,39 @@ func TestFaults(t *testing.T) {
 				t.Errorf("no located fault in %v", err)
 			}
 		})
+	}
+}
+
+// A member is named after the node it shares with an API server, as kubeadm does it.
+func TestNodes(t *testing.T) {
+	c, err := read(t, strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: worker.example.internal,", 1)+"  apiServers: [{name: cp-0, addresses: [10.0.0.11]}, {name: cp-1, addresses: [\"fd00::12\"]}]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes []string
+	for _, m := range c.Etcd.Members {
+		nodes = append(nodes, m.Node)
+	}
+	if diff := cmp.Diff([]string{"cp-0", "worker.example.internal", "etcd-2"}, nodes); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+}
+
+// Hosted members are Pods, and without a word on which they are kubeadm's labels hold.
+func TestHostedPods(t *testing.T) {
+	c, err := read(t, minimal+"    runtime: hosted\n  isolation: {pods: {scraper: {namespace: monitoring, labels: [app.kubernetes.io/name=prometheus]}}}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Pods{
+		Etcd:    PodSelector{"kube-system", []Label{{"component", "etcd"}}},
+		Scraper: PodSelector{"monitoring", []Label{{"app.kubernetes.io/name", "prometheus"}}},
+	}
+	if diff := cmp.Diff(want, c.Isolation.Pods); diff != "" {
+		t.Errorf("pods (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(c.Isolation.Backends, []string{"networkpolicy"}) || c.Isolation.PodAddresses != Masqueraded {
+		t.Errorf("%+v", c.Isolation)
 	}
 }
 

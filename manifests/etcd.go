@@ -83,7 +83,7 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 		AdvertiseClientURLs:      httpsURL(m.Advertised().String(), e.ClientPort),
 		ListenPeerURLs:           listenURLs(e, m, e.PeerPort, false),
 		InitialAdvertisePeerURLs: httpsURL(m.Advertised().String(), e.PeerPort),
-		ListenMetricsURLs:        "http://" + hostPort(metricsHost(m), e.MetricsPort),
+		ListenMetricsURLs:        metricsURLs(c, m),
 		InitialCluster:           initialCluster(e),
 		InitialClusterState:      "new",
 		InitialClusterToken:      c.Name,
@@ -166,6 +166,25 @@ func metricsHost(m cluster.Member) string {
 		}
 	}
 	return "127.0.0.1"
+}
+
+// metricsURLs are loopback and, where somebody is to scrape, the advertised address: there
+// /metrics is the client port's TLS, which wants a client certificate of its CA. Of a wildcard
+// and a loopback address on one port only one can be bound, so hosted members have no loopback.
+func metricsURLs(c *cluster.Cluster, m cluster.Member) string {
+	port := c.Etcd.MetricsPort
+	loopback := "http://" + hostPort(metricsHost(m), port)
+	if len(c.Isolation.Scrapers) == 0 && c.Isolation.Pods.Scraper.IsZero() {
+		return loopback
+	}
+	if c.Etcd.Runtime == cluster.Hosted {
+		return httpsURL("0.0.0.0", port)
+	}
+	ips := m.IPs()
+	if len(ips) == 0 || ips[0].IsLoopback() {
+		return loopback
+	}
+	return loopback + "," + httpsURL(ips[0].String(), port)
 }
 
 func initialCluster(e cluster.Etcd) string {
