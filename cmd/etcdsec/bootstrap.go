@@ -15,6 +15,9 @@ func newBootstrapCommand(a *app) *cobra.Command {
 		Long: `Turn a cluster spec into everything its members need: the certificates of
 "etcdsec pki issue", and for each member a hardened etcd configuration with its
 systemd unit or static Pod. Folder nodes/MEMBER is ready to be copied to its node.
+What isolates etcd on the network is there too, for each backend of spec.isolation:
+in kubernetes/ what an API server takes, in nodes/MEMBER/ what a node does. It is not
+applied. See etcdsec policies --help.
 
 Keys and certificates that are there are verified and never replaced; configurations
 are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
@@ -23,11 +26,24 @@ are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no net
   etcdsec bootstrap -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.sign(cmd.Context(), o, given[0], signing{render: memberFiles})
+			return a.sign(cmd.Context(), o, given[0], signing{render: a.bootstrapFiles})
 		},
 	}
 	o.flags(cmd)
 	return cmd
+}
+
+// bootstrapFiles are the files beside the certificates.
+func (a *app) bootstrapFiles(c *cluster.Cluster) ([]manifests.File, error) {
+	files, err := memberFiles(c)
+	if err != nil {
+		return nil, err
+	}
+	isolation, warnings, err := isolationFiles(c)
+	for _, w := range warnings {
+		a.narrate("warning: %s", w)
+	}
+	return append(files, isolation...), err
 }
 
 func memberFiles(c *cluster.Cluster) ([]manifests.File, error) {

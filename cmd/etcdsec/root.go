@@ -32,6 +32,7 @@ and rotates what they trust.`,
 		newPKICommand(a),
 		newAuditCommand(a),
 		newEncryptionCommand(a),
+		newPoliciesCommand(a),
 		newVersionCommand(a),
 	)
 	return root

@@ -237,6 +237,8 @@ func TestViolations(t *testing.T) {
 		{"lint reads no YAML itself", "manifests/encryption/lint", own("internal/strictyaml"), true},
 		{"policies render no manifests", "policies", own("manifests"), true},
 		{"policies dial nothing", "policies", client, true},
+		{"policies make objects", "policies", own("policies/kube"), false},
+		{"objects know no spec", "policies/kube", own("cluster"), true},
 		{"rbac dials", "policies/rbac", client, false},
 		{"a package takes no flags", "policies", cobra, true},
 		{"nothing of ours imports the command", "pki", own("cmd/etcdsec/internal/x"), true},

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
+)
+
+// policiesRenderFlags are what the operator wrote.
+type policiesRenderFlags struct {
+	spec    string
+	backend string
+	strict  bool
+}
+
+func newPoliciesRenderCommand(a *app) *cobra.Command {
+	var flags policiesRenderFlags
+	cmd := &cobra.Command{
+		Use:   "render -f cluster.yaml",
+		Short: "Print what isolates etcd, for one backend",
+		Long: `Print what isolates the etcd of a spec on the network: objects to give to kubectl, rules for
+nft, a drop-in for systemd. Its comments say why each rule is there, what it needs and in which
+order to apply it. Members that are about to join are in it before they are added. Without
+--backend, it is that of every one of spec.isolation.backends, in their order.
+
+A backend that would not isolate this etcd is refused, with the reason and those that would. A
+NetworkPolicy for members on the host network is taken by every API server, and does nothing.
+
+SSH and the API server's port are in no rule. The cilium form leaves etcd's ports to the hosts of
+all nodes; --strict shuts out those of other nodes by their labels, which spec.isolation.memberNodes
+names and which Cilium has to be told to know.
+
+Reads the spec; writes to stdout only; uses no network and applies nothing.`,
+		Example: `  etcdsec policies render --backend calico -f cluster.yaml > etcd-calico.yaml
+  etcdsec policies render --backend cilium --strict -f cluster.yaml | kubectl apply --dry-run=server -f -
+  etcdsec policies render -f cluster.yaml`,
+		Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error { return a.renderPolicies(flags) },
+	}
+	specFlag(cmd, &flags.spec)
+	cmd.Flags().StringVar(&flags.backend, "backend", "", "`name` of what enforces: "+strings.Join(cluster.Backends(), ", ")+" (default: those of the spec)")
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(cluster.Backends(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
+	return cmd
+}
+
+func (a *app) renderPolicies(flags policiesRenderFlags) error {
+	if flags.backend != "" && !slices.Contains(cluster.Backends(), flags.backend) {
+		return usageError(fmt.Errorf("--backend %s: want one of %s", flags.backend, strings.Join(cluster.Backends(), ", ")), "")
+	}
+	c, err := a.loadSpec(flags.spec)
+	if err != nil {
+		return err
+	}
+	intent, err := policies.NewIntent(c)
+	if err != nil {
+		return usageError(err, "")
+	}
+	backends := intent.Backends
+	if flags.backend != "" {
+		backends = []string{flags.backend}
+	}
+	if flags.strict && !slices.Contains(backends, "cilium") {
+		return usageError(errors.New("--strict is a form of cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+flags.spec)
+	}
+	for _, w := range intent.Warnings {
+		a.narrate("warning: %s", w)
+	}
+	// All or nothing: half of an isolation must not look like one.
+	var out bytes.Buffer
+	for _, backend := range backends {
+		rendered, err := policies.Render(intent, backend, policies.RenderOptions{CiliumStrict: flags.strict})
+		if refusal, ok := errors.AsType[policies.Refusal](err); ok {
+			return usageError(refusal, insteadOf(refusal, flags.spec))
+		}
+		if err != nil {
+			return failure(err, "")
+		}
+		out.Write(rendered.Text)
+	}
+	if len(backends) > 1 {
+		a.narrate("%d backends, one behind the other; --backend prints one", len(backends))
+	}
+	_, err = a.stdout.Write(out.Bytes())
+	return err
+}
+
+// insteadOf is the command for a backend that would do.
+func insteadOf(r policies.Refusal, spec string) string {
+	if len(r.Instead) == 0 {
+		return ""
+	}
+	return "etcdsec policies render --backend " + r.Instead[0] + " -f " + spec
+}

@@ -1,0 +1,247 @@
+package policies
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// hostRole is the label of host endpoints by which the policies select them.
+const (
+	hostRole      = "etcdsec.dev/etcd"
+	memberRole    = "member"
+	apiServerRole = "api-server"
+)
+
+// calico is for members on the host network of nodes that Calico runs on. The documents are in
+// the order in which they must be applied: a host endpoint without a policy cuts its host off.
+func calico(i *Intent) []document {
+	documents := []document{felix(i), calicoMembers(i), calicoOwnPods(i), calicoBorrowers(i), calicoRest(i)}
+	return append(documents, hostEndpoints(i)...)
+}
+
+func calicoMeta(kind string) kube.TypeMeta {
+	return kube.TypeMeta{APIVersion: kube.CalicoAPIVersion, Kind: kind}
+}
+
+// failsafes are what Calico lets in by default but for etcd's ports
+// (projectcalico/calico felix/config/config_params.go).
+func failsafes() []kube.FailsafePort {
+	return []kube.FailsafePort{
+		{Protocol: "tcp", Port: 22},
+		{Protocol: "udp", Port: 68},
+		{Protocol: "tcp", Port: 179},
+		{Protocol: "tcp", Port: 5473},
+		{Protocol: "tcp", Port: 6443},
+		{Protocol: "tcp", Port: 6666},
+		{Protocol: "tcp", Port: 6667},
+	}
+}
+
+func felix(i *Intent) document {
+	ports := failsafes()
+	open := func(port uint16, to ...[]netip.Prefix) {
+		for _, n := range texts(to...) {
+			ports = append(ports, kube.FailsafePort{Protocol: "tcp", Port: port, Net: n})
+		}
+	}
+	members := hosts(i.MemberAddrs())
+	open(i.Ports.Client, members, hosts(i.APIServerAddrs()), i.Backups)
+	open(i.Ports.Peer, members)
+	return document{
+		why: `Apply these in this order; the host endpoints last.
+
+Calico lets anybody reach 2379 and 2380 of a host before it asks a policy, so that a mistake does
+not cut it off from its data. This list takes the place of that one, as a whole: the other ports
+are as they are by default, and etcd's are open to whom it needs. Where the object is there
+already, patch it with this document alone, since calicoctl apply takes away every setting of yours:
+  kubectl patch felixconfiguration default --type merge --patch-file FILE
+Where Calico keeps its own data in this etcd, all nodes are its clients: spec.isolation.backups.`,
+		object: kube.FelixConfiguration{
+			TypeMeta: calicoMeta("FelixConfiguration"),
+			Metadata: kube.ObjectMeta{Name: "default"}, // the one of all nodes, which is not ours alone
+			Spec:     kube.FelixConfigurationSpec{FailsafeInboundHostPorts: &ports},
+		},
+	}
+}
+
+// calicoRules are those of one direction. A rule has networks of one family: Calico refuses others
+// (projectcalico/calico libcalico-go/lib/validator/v3).
+type calicoRules struct {
+	field string
+	rules []kube.CalicoRule
+	notes []note
+}
+
+func (c *calicoRules) add(why string, rules ...kube.CalicoRule) {
+	if len(rules) == 0 {
+		return
+	}
+	c.notes = append(c.notes, note{fieldOf(c.field, len(c.rules)), why})
+	c.rules = append(c.rules, rules...)
+}
+
+func calicoTCP(action string, source, destination *kube.CalicoEntity) kube.CalicoRule {
+	return kube.CalicoRule{Action: action, Protocol: &kube.IntOrString{String: "TCP"}, Source: source, Destination: destination}
+}
+
+func calicoPorts(ports ...uint16) []kube.CalicoPortRange {
+	list := make([]kube.CalicoPortRange, 0, len(ports))
+	for _, p := range ports {
+		list = append(list, kube.CalicoPortRange{Int: int32(p)})
+	}
+	return list
+}
+
+// allowFrom lets networks reach ports.
+func allowFrom(ports []kube.CalicoPortRange, networks ...[]netip.Prefix) []kube.CalicoRule {
+	var rules []kube.CalicoRule
+	four, six := families(networks...)
+	for _, nets := range [][]string{four, six} {
+		if len(nets) > 0 {
+			rules = append(rules, calicoTCP("Allow", &kube.CalicoEntity{Nets: nets}, &kube.CalicoEntity{Ports: ports}))
+		}
+	}
+	return rules
+}
+
+func (i *Intent) calicoPolicy(name string, order float64, on string) kube.CalicoPolicy {
+	return kube.CalicoPolicy{
+		TypeMeta: calicoMeta("GlobalNetworkPolicy"),
+		Metadata: i.managed(i.Cluster + name),
+		Spec:     kube.CalicoPolicySpec{Order: &order, Selector: on},
+	}
+}
+
+func calicoMembers(i *Intent) document {
+	c := calicoRules{field: "spec.ingress"}
+	c.add("Members, without whose peer port there is no quorum; those that are about to join too.",
+		allowFrom(calicoPorts(i.Ports.Client, i.Ports.Peer), hosts(i.MemberAddrs()))...)
+	c.add("API servers.", allowFrom(calicoPorts(i.Ports.Client), hosts(i.APIServerAddrs()))...)
+	c.add("Backups.", allowFrom(calicoPorts(i.Ports.Client), i.Backups)...)
+	c.add("Scrapers of metrics.", allowFrom(calicoPorts(i.Ports.Metrics), i.Scrapers)...)
+	c.add("Nobody else.", calicoTCP("Deny", nil, &kube.CalicoEntity{Ports: calicoPorts(i.Ports.All()...)}))
+	p := i.calicoPolicy("-etcd", 10, fmt.Sprintf("%s == '%s'", hostRole, memberRole))
+	p.Spec.Types, p.Spec.Ingress = []string{"Ingress"}, c.rules
+	return document{why: "Who reaches the members. It says nothing of any other port.", object: p, notes: c.notes}
+}
+
+// denyAllBut keeps from the members who has none of some addresses.
+func (i *Intent) denyAllBut(networks ...[]netip.Prefix) []kube.CalicoRule {
+	four, six := families(networks...)
+	memberFour, memberSix := families(hosts(i.MemberAddrs()))
+	var rules []kube.CalicoRule
+	for _, f := range []struct{ not, to []string }{{four, memberFour}, {six, memberSix}} {
+		if len(f.to) > 0 {
+			rules = append(rules, calicoTCP("Deny", &kube.CalicoEntity{NotNets: f.not}, &kube.CalicoEntity{Nets: f.to, Ports: calicoPorts(i.Ports.All()...)}))
+		}
+	}
+	return rules
+}
+
+// calicoOwnPods is asked in PREROUTING, of packets from every interface, and denies nothing at its
+// end (projectcalico/calico felix/rules/static.go, StaticManglePreroutingChain).
+func calicoOwnPods(i *Intent) document {
+	p := i.calicoPolicy("-etcd-own-pods", 10, fmt.Sprintf("%s == '%s'", hostRole, memberRole))
+	p.Spec.Types, p.Spec.PreDNAT, p.Spec.ApplyOnForward = []string{"Ingress"}, true, true
+	p.Spec.Ingress = i.denyAllBut(hosts(i.MemberAddrs()), hosts(i.APIServerAddrs()), i.Backups, i.Scrapers)
+	return document{
+		why: `Pods on a member's own host. Calico asks no policy of a host about its own Pods where
+defaultEndpointToHostAction is Accept, as its manifests set it; but it asks those before DNAT.
+Left open there: a Service whose endpoint is that member. clusternetworkpolicy closes it.`,
+		object: p,
+	}
+}
+
+func calicoBorrowers(i *Intent) document {
+	c := calicoRules{field: "spec.egress"}
+	members, own := hosts(i.MemberAddrs()), hosts(slices.Concat(i.MemberAddrs(), i.APIServerAddrs()))
+	memberFour, memberSix := families(members)
+	for _, of := range []struct {
+		why  string
+		from []netip.Prefix
+		port uint16
+	}{
+		{"Backups that are Pods.", i.inPods(i.Backups), i.Ports.Client},
+		{"Scrapers that are Pods.", i.inPods(i.Scrapers), i.Ports.Metrics},
+	} {
+		four, six := families(of.from)
+		var rules []kube.CalicoRule
+		for _, f := range []struct{ from, to []string }{{four, memberFour}, {six, memberSix}} {
+			if len(f.from) > 0 && len(f.to) > 0 {
+				rules = append(rules, calicoTCP("Allow", &kube.CalicoEntity{Nets: f.from}, &kube.CalicoEntity{Nets: f.to, Ports: calicoPorts(of.port)}))
+			}
+		}
+		c.add(of.why, rules...)
+	}
+	c.add("Whatever leaves such a host with a source that is not the host's own.", i.denyAllBut(own)...)
+	p := i.calicoPolicy("-etcd-pods", 10, fmt.Sprintf("has(%s)", hostRole))
+	p.Spec.Types, p.Spec.Egress, p.Spec.ApplyOnForward = []string{"Egress"}, c.rules, true
+	return document{
+		why: `Pods on the hosts that are let in. They leave with the host's address where it masquerades them,
+and the members would let them in. applyOnForward judges them while they still have their own;
+failsafe ports are not asked about what is forwarded.`,
+		object: p, notes: c.notes,
+	}
+}
+
+func calicoRest(i *Intent) document {
+	p := i.calicoPolicy("-etcd-rest", 1_000_000, fmt.Sprintf("has(%s)", hostRole))
+	allow := []kube.CalicoRule{{Action: "Allow"}}
+	p.Spec.Types, p.Spec.Ingress, p.Spec.Egress, p.Spec.ApplyOnForward = []string{"Ingress", "Egress"}, allow, allow, true
+	return document{
+		why: `All else on these hosts is as it was: without this, what the policies above do not mention would be
+denied. It comes after every other, so that yours decide first. Leave it out where yours end
+with a rule about all that is left.`,
+		object: p,
+	}
+}
+
+func hostEndpoints(i *Intent) []document {
+	type endpoint struct {
+		role  string
+		addrs []netip.Addr
+	}
+	var nodes []string
+	of := map[string]*endpoint{}
+	add := func(h Host, role string) {
+		e := of[h.Node]
+		if e == nil {
+			e = &endpoint{role: role}
+			of[h.Node], nodes = e, append(nodes, h.Node)
+		}
+		e.addrs = append(e.addrs, h.Addrs...)
+	}
+	for _, h := range i.Members {
+		add(h, memberRole)
+	}
+	for _, h := range i.APIServers {
+		add(h, apiServerRole)
+	}
+	documents := make([]document, 0, len(nodes))
+	for n, node := range nodes {
+		e := of[node]
+		slices.SortFunc(e.addrs, netip.Addr.Compare)
+		var ips []string
+		for _, a := range slices.Compact(e.addrs) {
+			ips = append(ips, a.String())
+		}
+		h := kube.HostEndpoint{
+			TypeMeta: calicoMeta("HostEndpoint"), Metadata: i.managed(node + "-etcd"),
+			Spec: kube.HostEndpointSpec{Node: node, InterfaceName: "*", ExpectedIPs: ips, Profiles: []string{"projectcalico-default-allow"}},
+		}
+		h.Metadata.Labels[hostRole] = e.role
+		d := document{object: h}
+		if n == 0 {
+			d.why = `The hosts, last: from here on the policies apply. Where Calico makes host endpoints by itself
+(KubeControllersConfiguration, autoCreate), a node would have two; give these labels to the nodes then,
+` + "whose endpoints have them too: kubectl label node NODE " + hostRole + "=" + memberRole
+		}
+		documents = append(documents, d)
+	}
+	return documents
+}
+
+func fieldOf(list string, n int) string { return fmt.Sprintf("%s[%d]", list, n) }

@@ -1,0 +1,45 @@
+package policies
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// mostNetworks is how many a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
+const mostNetworks = 25
+
+// clusterNetworkPolicy keeps Pods from members that are on the host network. It is about Pods
+// alone, so it goes with a backend that filters on the members' hosts.
+func clusterNetworkPolicy(i *Intent) ([]document, error) {
+	if err := i.refusePodClients("clusternetworkpolicy", "its subjects are Pods by label and never by address"); err != nil {
+		return nil, err
+	}
+	var peers []kube.ClusterEgressPeer
+	for networks := range slices.Chunk(texts(hosts(i.MemberAddrs())), mostNetworks) {
+		peers = append(peers, kube.ClusterEgressPeer{Networks: networks})
+	}
+	var protocols []kube.ClusterPolicyProtocol
+	for _, p := range i.Ports.All() {
+		port := &kube.ClusterPolicyPort{Number: int32(p)}
+		protocols = append(protocols, kube.ClusterPolicyProtocol{TCP: &kube.ClusterPolicyTransport{DestinationPort: port}})
+	}
+	return []document{{
+		why: `No Pod reaches the members, whatever address its node gives it. It is no isolation by itself: hosts,
+Pods on the host network and what is outside of the cluster are not its subjects. Add nftables,
+calico or cilium, or drop-ins of systemd. It needs a network that has this API.
+
+Pods that are to reach etcd all the same: a policy of your own with a lower priority, their labels
+as its subject and action Accept.`,
+		object: kube.ClusterNetworkPolicy{
+			TypeMeta: kube.TypeMeta{APIVersion: "policy.networking.k8s.io/v1alpha2", Kind: "ClusterNetworkPolicy"},
+			Metadata: i.managed(i.Cluster + "-no-pod-to-etcd"),
+			Spec: kube.ClusterNetworkPolicySpec{
+				Tier: "Admin", Priority: 10,
+				Subject: kube.ClusterPolicySubject{Namespaces: &kube.LabelSelector{}},
+				Egress:  []kube.ClusterEgressRule{{Name: "no-pod-to-etcd", Action: "Deny", To: peers, Protocols: protocols}},
+			},
+		},
+		notes: []note{{"spec.subject", "Every Pod of the Pod network."}},
+	}}, nil
+}

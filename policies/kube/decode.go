@@ -1,0 +1,307 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// MaxSize bounds a file. Ten thousand Pods with all that kubectl prints of them are 60 MB.
+const MaxSize = 256 << 20
+
+// maxObjects bounds what a file has, which may be small each.
+const maxObjects = 1_000_000
+
+var errMany = fmt.Errorf("more than %d objects", maxObjects)
+
+// maxNesting bounds Lists of Lists, which kubectl never prints.
+const maxNesting = 4
+
+// Decode reads a file of YAML or JSON: several documents, and Lists of any kind. What decides
+// about packets is read strictly: an object with a field that is unknown here, or there twice,
+// is skipped with a word on it, since to judge the rest of it would be to guess. Of Pods, nodes
+// and namespaces only what concerns packets is read. An error is a file that cannot be read as
+// a whole. file is only named.
+func Decode(file string, data []byte) (Objects, error) {
+	if len(data) > MaxSize {
+		return Objects{}, fmt.Errorf("decoding %s: larger than %d MiB", file, MaxSize>>20)
+	}
+	d := decoder{file: file}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if at := skipSpace(data, 0); at < len(data) && data[at] == '{' {
+		// A mapping of YAML may begin so too.
+		err := d.json(data)
+		if err == nil {
+			return d.objects, nil
+		}
+		if !errors.Is(err, errNotJSON) {
+			return Objects{}, fmt.Errorf("decoding %s: %w", file, err)
+		}
+		d = decoder{file: file}
+	}
+	if err := d.yaml(data); err != nil {
+		return Objects{}, fmt.Errorf("decoding %s: %w", file, err)
+	}
+	return d.objects, nil
+}
+
+type decoder struct {
+	file    string
+	objects Objects
+	buffer  []byte
+}
+
+// json reads one value of JSON after another.
+func (d *decoder) json(data []byte) error {
+	for at := skipSpace(data, 0); at < len(data); at = skipSpace(data, at) {
+		end, err := valueEnd(data, at)
+		if err != nil {
+			return err
+		}
+		if !validOutline(data[at:end]) {
+			return errNotJSON
+		}
+		if err := d.value(data[at:end], inherited{}, 0); err != nil {
+			return err
+		}
+		at = end
+	}
+	return nil
+}
+
+// validOutline says whether a value is JSON, as far as that is cheap: all of a small one.
+func validOutline(data []byte) bool {
+	const small = 1 << 20
+	return len(data) > small || json.Valid(data)
+}
+
+// inherited is what an object has from where it is.
+type inherited struct {
+	meta  TypeMeta // of the elements of a typed list
+	fault string   // of its document, if it cannot be judged
+}
+
+// header is what says what an object is.
+type header struct {
+	TypeMeta
+	Metadata ObjectMeta
+	items    []byte
+}
+
+func readHeader(data []byte) (header, error) {
+	var h header
+	err := fields(data, func(name string, value []byte) error {
+		switch name {
+		case "apiVersion":
+			_ = json.Unmarshal(value, &h.APIVersion) // what is no string says nothing
+		case "kind":
+			_ = json.Unmarshal(value, &h.Kind)
+		case "items":
+			if h.items != nil {
+				return errors.New("items is there twice")
+			}
+			h.items = value
+		case "metadata":
+			if len(value) == 0 || value[0] != '{' {
+				return nil
+			}
+			pruned, err := prune(nil, value, keep{"name": nil, "namespace": nil})
+			if err == nil {
+				_ = json.Unmarshal(pruned, &h.Metadata)
+			}
+			return err
+		}
+		return nil
+	})
+	return h, err
+}
+
+// value reads an object or a list of them.
+func (d *decoder) value(data []byte, from inherited, depth int) error {
+	if string(data) == "null" {
+		return nil
+	}
+	h, err := readHeader(data)
+	if err != nil {
+		return err
+	}
+	if h.Kind == "" && from.meta.Kind != "" {
+		h.TypeMeta, data = from.meta, named(from.meta, data)
+	}
+	if len(h.items) > 0 && h.items[0] == '[' && (strings.HasSuffix(h.Kind, "List")) {
+		if depth == maxNesting {
+			return fmt.Errorf("lists of lists, %d deep", maxNesting)
+		}
+		below := inherited{fault: from.fault}
+		if h.Kind != "List" {
+			below.meta = TypeMeta{h.APIVersion, strings.TrimSuffix(h.Kind, "List")}
+		}
+		return d.list(h.items, below, depth+1)
+	}
+	return d.object(h, data, from)
+}
+
+// list reads the elements of an array, a long one on all processors.
+func (d *decoder) list(array []byte, from inherited, depth int) error {
+	var items [][]byte
+	err := elements(array, func(item []byte) error {
+		items = append(items, item)
+		if len(items) > maxObjects {
+			return errMany
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	const few = 256
+	parts := 1
+	if len(items) > few {
+		parts = runtime.GOMAXPROCS(0)
+	}
+	readers := make([]decoder, parts)
+	faults := make([]error, parts)
+	var group sync.WaitGroup
+	for n := range parts {
+		readers[n].file = d.file
+		part := items[len(items)*n/parts : len(items)*(n+1)/parts]
+		group.Go(func() {
+			for _, item := range part {
+				if faults[n] = readers[n].value(item, from, depth); faults[n] != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	for n := range parts {
+		if faults[n] != nil {
+			return faults[n]
+		}
+		d.objects.Add(readers[n].objects)
+	}
+	return nil
+}
+
+// named is an object that says its own kind. data is one that says none, and of JSON.
+func named(t TypeMeta, data []byte) []byte {
+	kind, err := json.Marshal(t)
+	rest := data[skipSpace(data, 0)+1:]
+	if err != nil || rest[skipSpace(rest, 0)] == '}' {
+		return data
+	}
+	return slices.Concat(bytes.TrimSuffix(kind, []byte("}")), []byte(","), rest)
+}
+
+// object reads one object of a kind that is known here, and skips every other.
+func (d *decoder) object(h header, data []byte, from inherited) error {
+	group, version, _ := strings.Cut(h.APIVersion, "/")
+	if version == "" {
+		group, version = "", group
+	}
+	o := &d.objects
+	if group == "" && version == "v1" {
+		switch h.Kind {
+		case "Pod":
+			return lenient(d, data, podFields(), &o.Pods)
+		case "Node":
+			return lenient(d, data, nodeFields(), &o.Nodes)
+		case "Namespace":
+			return lenient(d, data, namespaceFields(), &o.Namespaces)
+		}
+	}
+	skip := func(decides bool, why string) {
+		o.Skipped = append(o.Skipped, Skipped{d.file, qualified(h.Kind, group), full(h.Metadata), why, decides})
+	}
+	if h.Kind == "" {
+		skip(false, "it says no kind")
+		return nil
+	}
+	read, known := d.reader(h.TypeMeta)
+	switch {
+	case !known:
+		decides, why := unread(group, version, h.Kind)
+		skip(decides, why)
+	case from.fault != "":
+		skip(true, from.fault)
+	default:
+		if err := read(data); err != nil {
+			skip(true, err.Error())
+		}
+	}
+	return nil
+}
+
+// reader is what reads a kind strictly.
+func (d *decoder) reader(t TypeMeta) (read func(data []byte) error, known bool) {
+	o := &d.objects
+	switch t.APIVersion + " " + t.Kind {
+	case "networking.k8s.io/v1 NetworkPolicy":
+		return strictInto(&o.NetworkPolicies, nil), true
+	case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy":
+		return strictInto(&o.ClusterNetworkPolicies, nil), true
+	case "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy":
+		return func(data []byte) error {
+			policy, err := decodeAdmin(data)
+			if err == nil {
+				o.ClusterNetworkPolicies = append(o.ClusterNetworkPolicies, policy)
+			}
+			return err
+		}, true
+	case "cilium.io/v2 CiliumNetworkPolicy", "cilium.io/v2 CiliumClusterwideNetworkPolicy":
+		return strictInto(&o.CiliumPolicies, nil), true
+	}
+	// kubectl shows Calico's objects under the second name where Calico's own API server is not
+	// there. They have the same shape.
+	switch t.APIVersion {
+	case CalicoAPIVersion, "crd.projectcalico.org/v1":
+	default:
+		return nil, false
+	}
+	switch t.Kind {
+	case "GlobalNetworkPolicy", "NetworkPolicy":
+		return strictInto(&o.CalicoPolicies, func(p *CalicoPolicy) { p.Metadata = calicoMeta(p.Metadata) }), true
+	case "HostEndpoint":
+		return strictInto(&o.HostEndpoints, func(e *HostEndpoint) { e.Metadata = calicoMeta(e.Metadata) }), true
+	case "FelixConfiguration":
+		return func(data []byte) error { return decodeFelix(data, &o.FelixConfigurations) }, true
+	}
+	return nil, false
+}
+
+// unread says why a kind is not read, and whether it might decide about packets.
+func unread(group, version, kind string) (decides bool, why string) {
+	switch {
+	case group == "extensions" && kind == "NetworkPolicy":
+		return false, "extensions/" + version + " was removed in Kubernetes 1.16, so it does nothing; write networking.k8s.io/v1"
+	case strings.HasPrefix(kind, "Staged"):
+		return false, "it is staged: Calico shows what it would do, and enforces nothing"
+	case group == "networking.k8s.io" && kind == "NetworkPolicy", group == "policy.networking.k8s.io":
+		return true, group + "/" + version + " is not known here"
+	case (group == "projectcalico.org" || group == "crd.projectcalico.org") &&
+		(kind == "Tier" || strings.HasSuffix(kind, "NetworkSet") || kind == "Profile" || strings.HasSuffix(kind, "NetworkPolicy")):
+		return true, "what it decides is not known here"
+	case group == "cilium.io" && (strings.HasSuffix(kind, "NetworkPolicy") || kind == "CiliumCIDRGroup"):
+		return true, "what it decides is not known here"
+	}
+	return false, "it does not say who reaches whom"
+}
+
+func qualified(kind, group string) string {
+	if kind == "" || group == "" {
+		return kind
+	}
+	return kind + "." + group
+}
+
+func full(m ObjectMeta) string {
+	if m.Namespace == "" {
+		return m.Name
+	}
+	return m.Namespace + "/" + m.Name
+}

@@ -1,0 +1,42 @@
+package kube
+
+// Objects are what a set of files says, in the files' order.
+type Objects struct {
+	NetworkPolicies        []NetworkPolicy
+	ClusterNetworkPolicies []ClusterNetworkPolicy
+	HostEndpoints          []HostEndpoint
+	CalicoPolicies         []CalicoPolicy
+	FelixConfigurations    []FelixConfiguration
+	CiliumPolicies         []CiliumPolicy
+
+	Pods       []Pod
+	Nodes      []Node
+	Namespaces []Namespace
+
+	// Skipped is what is there and not judged.
+	Skipped []Skipped
+}
+
+// Skipped is an object that says nothing here, or something that is not understood. What the
+// Decides of is true might decide about packets, so that whoever judges the rest cannot tell.
+type Skipped struct {
+	File    string
+	Kind    string // with its group, such as NetworkPolicy.extensions
+	Name    string // with its namespace before a slash, where it has one
+	Why     string
+	Decides bool
+}
+
+// Add puts the objects of another set behind those of this one.
+func (o *Objects) Add(other Objects) {
+	o.NetworkPolicies = append(o.NetworkPolicies, other.NetworkPolicies...)
+	o.ClusterNetworkPolicies = append(o.ClusterNetworkPolicies, other.ClusterNetworkPolicies...)
+	o.HostEndpoints = append(o.HostEndpoints, other.HostEndpoints...)
+	o.CalicoPolicies = append(o.CalicoPolicies, other.CalicoPolicies...)
+	o.FelixConfigurations = append(o.FelixConfigurations, other.FelixConfigurations...)
+	o.CiliumPolicies = append(o.CiliumPolicies, other.CiliumPolicies...)
+	o.Pods = append(o.Pods, other.Pods...)
+	o.Nodes = append(o.Nodes, other.Nodes...)
+	o.Namespaces = append(o.Namespaces, other.Namespaces...)
+	o.Skipped = append(o.Skipped, other.Skipped...)
+}

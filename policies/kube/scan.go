@@ -1,0 +1,214 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+)
+
+// A dump of ten thousand Pods is some 60 MB of JSON, of which a hundredth concerns packets. The
+// functions here find that part by counting brackets and quotes, ten times as fast as a decoder
+// that reads every value; what they find is then decoded, and by that checked.
+
+var errNotJSON = errors.New("not JSON")
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// skipSpace is where the next token begins.
+func skipSpace(data []byte, at int) int {
+	for at < len(data) && isSpace(data[at]) {
+		at++
+	}
+	return at
+}
+
+// valueEnd is where the value that begins at a place ends.
+func valueEnd(data []byte, at int) (int, error) {
+	depth := 0
+	for i := at; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			end, err := stringEnd(data, i)
+			if err != nil {
+				return 0, err
+			}
+			if depth == 0 {
+				return end, nil
+			}
+			i = end - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+			if depth == 0 {
+				return i + 1, nil
+			}
+			if depth < 0 {
+				return i, nil // behind a number or a word
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i, nil
+			}
+		}
+	}
+	if depth == 0 && at < len(data) {
+		return len(data), nil
+	}
+	return 0, errNotJSON
+}
+
+func stringEnd(data []byte, at int) (int, error) {
+	for from := at + 1; from < len(data); {
+		next := bytes.IndexByte(data[from:], '"')
+		if next < 0 {
+			break
+		}
+		quote := from + next
+		first := quote // of the backslashes before it
+		for first > at+1 && data[first-1] == '\\' {
+			first--
+		}
+		if (quote-first)%2 == 0 {
+			return quote + 1, nil
+		}
+		from = quote + 1
+	}
+	return 0, errNotJSON
+}
+
+// fields calls a function with each field of an object, until it returns an error.
+func fields(data []byte, visit func(name string, value []byte) error) error {
+	return walk(data, '{', '}', func(at int) (end int, err error) {
+		name, at, err := fieldName(data, at)
+		if err != nil {
+			return 0, err
+		}
+		if end, err = valueEnd(data, at); err != nil || end == at {
+			return 0, errNotJSON
+		}
+		return end, visit(name, data[at:end])
+	})
+}
+
+// fieldName is the name that begins at a place, and where its value begins.
+func fieldName(data []byte, at int) (name string, value int, err error) {
+	if at >= len(data) || data[at] != '"' {
+		return "", 0, errNotJSON
+	}
+	end, err := stringEnd(data, at)
+	if err != nil {
+		return "", 0, err
+	}
+	name = string(data[at+1 : end-1])
+	if bytes.IndexByte(data[at:end], '\\') >= 0 {
+		if err := json.Unmarshal(data[at:end], &name); err != nil {
+			return "", 0, errNotJSON
+		}
+	}
+	colon := skipSpace(data, end)
+	if colon >= len(data) || data[colon] != ':' {
+		return "", 0, errNotJSON
+	}
+	return name, skipSpace(data, colon+1), nil
+}
+
+// elements calls a function with each element of an array, until it returns an error.
+func elements(data []byte, visit func(value []byte) error) error {
+	return walk(data, '[', ']', func(at int) (end int, err error) {
+		if end, err = valueEnd(data, at); err != nil || end == at {
+			return 0, errNotJSON
+		}
+		return end, visit(data[at:end])
+	})
+}
+
+// walk calls a function with where each member of an array or an object begins. It returns where
+// the member ends.
+func walk(data []byte, open, closing byte, member func(at int) (end int, err error)) error {
+	at := skipSpace(data, 0)
+	if at >= len(data) || data[at] != open {
+		return errNotJSON
+	}
+	if at = skipSpace(data, at+1); at < len(data) && data[at] == closing {
+		return nil
+	}
+	for {
+		end, err := member(at)
+		if err != nil {
+			return err
+		}
+		at = skipSpace(data, end)
+		switch {
+		case at < len(data) && data[at] == closing:
+			return nil
+		case at < len(data) && data[at] == ',':
+			at = skipSpace(data, at+1)
+		default:
+			return errNotJSON
+		}
+	}
+}
+
+// keep names the fields of an object that are worth decoding; nil is all of the value. Of an
+// array, it is about each element.
+type keep map[string]keep
+
+// prune appends a value to a buffer without the fields that are not kept.
+func prune(to, data []byte, kept keep) ([]byte, error) {
+	if kept == nil || len(data) == 0 || (data[0] != '{' && data[0] != '[') {
+		return append(to, data...), nil
+	}
+	first, open, closing := true, data[0], byte('}')
+	to = append(to, open)
+	var err error
+	if open == '[' {
+		closing = ']'
+		err = elements(data, func(value []byte) error {
+			if !first {
+				to = append(to, ',')
+			}
+			first = false
+			to, err = prune(to, value, kept)
+			return err
+		})
+		return append(to, closing), err
+	}
+	err = fields(data, func(name string, value []byte) error {
+		below, ok := kept[name]
+		if !ok {
+			return nil
+		}
+		if !first {
+			to = append(to, ',')
+		}
+		first = false
+		to = append(append(append(to, '"'), name...), '"', ':') // a name that is kept needs no escapes
+		to, err = prune(to, value, below)
+		return err
+	})
+	return append(to, closing), err
+}
+
+func podFields() keep {
+	container := keep{"ports": {"name": nil, "containerPort": nil, "protocol": nil}}
+	return keep{
+		"apiVersion": nil, "kind": nil,
+		"metadata": {"name": nil, "namespace": nil, "labels": nil},
+		"spec":     {"nodeName": nil, "hostNetwork": nil, "initContainers": container, "containers": container},
+		"status":   {"phase": nil, "podIP": nil, "podIPs": {"ip": nil}},
+	}
+}
+
+func nodeFields() keep {
+	return keep{
+		"apiVersion": nil, "kind": nil,
+		"metadata": {"name": nil, "labels": nil},
+		"spec":     {"podCIDR": nil, "podCIDRs": nil},
+		"status":   {"addresses": {"type": nil, "address": nil}},
+	}
+}
+
+func namespaceFields() keep {
+	return keep{"apiVersion": nil, "kind": nil, "metadata": {"name": nil, "labels": nil}}
+}
