@@ -75,6 +75,24 @@ const (
 // Hierarchies are all of them.
 func Hierarchies() []Hierarchy { return []Hierarchy{Issuing, Single, Shared} }
 
+// Compaction is who compacts etcd. Only role root may since etcd 3.5.28 and 3.6.9, which is
+// more than kube-apiserver needs otherwise.
+type Compaction string
+
+// The compactions. Empty is a cluster whose spec does not speak of RBAC: its API servers
+// compact, as they do by default.
+const (
+	CompactionByEtcd      Compaction = "etcd"
+	CompactionByAPIServer Compaction = "apiserver"
+)
+
+// AutoCompactionRetention is how much history etcd keeps where it compacts itself: as much as
+// kube-apiserver keeps by default.
+const AutoCompactionRetention = "5m"
+
+// RBAC says how the cluster lives with etcd's users and roles.
+type RBAC struct{ Compaction Compaction }
+
 // Cluster is a spec that was found valid, with every default filled in. Make one with New or Load.
 type Cluster struct {
 	Name       string
@@ -85,6 +103,7 @@ type Cluster struct {
 	Encryption EncryptionConfig
 	Isolation  Isolation
 	Rotation   RotationConfig
+	RBAC       RBAC
 
 	// Warnings are things that are allowed and unwise.
 	Warnings []string

@@ -108,6 +108,8 @@ func TestFaults(t *testing.T) {
 		"no name":          {strings.Replace(minimal, "{name: prod}", "{}", 1), []string{"cluster.yaml:3: metadata.name: is missing"}},
 		"bad names":        {strings.Replace(minimal, "name: etcd-0", "name: ../etcd", 1), []string{`cluster.yaml:8: spec.etcd.members[0].name: "../etcd" is not a name`}},
 		"old etcd":         {strings.Replace(minimal, "3.6.16", "3.4.23", 1), []string{"want 3.5.8 or newer"}},
+		"rbac":             {minimal + "  rbac: {compaction: kube-apiserver, user: x}\n", []string{"spec.rbac.user: unknown key; known here: compaction"}},
+		"who compacts":     {minimal + "  rbac: {compaction: kube-apiserver}\n", []string{`spec.rbac.compaction: want one of etcd, apiserver, got "kube-apiserver"`}},
 		"runtime":          {minimal + "    runtime: docker\n", []string{`spec.etcd.runtime: want one of static-pod, systemd, hosted, got "docker"`}},
 		"ports":            {minimal + "    clientPort: 70000\n    peerPort: 2381\n", []string{"70000 is not a port", "must differ"}},
 		"dirs":             {minimal + "    pkiDir: ../pki\n    dataDir: \"/x/{{.Nmae}}\"\n", []string{"not a clean absolute path", "the only placeholder here is {{.Name}}"}},

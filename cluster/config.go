@@ -36,6 +36,7 @@ type Spec struct {
 	Encryption EncryptionConfig `yaml:"encryption"`
 	Isolation  IsolationConfig  `yaml:"isolation"`
 	Rotation   RotationConfig   `yaml:"rotation"`
+	RBAC       RBACConfig       `yaml:"rbac"`
 }
 
 // EtcdConfig describes the etcd members and what all of them share.
@@ -154,4 +155,11 @@ type PodSelectorConfig struct {
 type RotationConfig struct {
 	Push    []string `yaml:"push"`
 	Restart []string `yaml:"restart"`
+}
+
+// RBACConfig says how a cluster lives with etcd's users and roles. Without it nothing is
+// prepared for them.
+type RBACConfig struct {
+	// Compaction is who compacts etcd: etcd or apiserver.
+	Compaction string `yaml:"compaction"`
 }

@@ -34,6 +34,9 @@ func New(config Config) (*Cluster, error) {
 		Encryption: v.encryption(spec.Encryption),
 		Rotation:   v.rotation(spec.Rotation),
 	}
+	if spec.RBAC.Compaction != "" {
+		c.RBAC.Compaction = oneOf(&v, "spec.rbac.compaction", spec.RBAC.Compaction, "", []Compaction{CompactionByEtcd, CompactionByAPIServer})
+	}
 	c.Clients = v.clients(spec.Clients, c.Etcd.Members, c.PKI.Layout)
 	if c.PKI.CRL && c.Etcd.Runtime == Hosted {
 		// Hosted members get a configuration file, and its format has no key for a CRL
@@ -112,17 +115,25 @@ var oldestEtcd = Version{3, 5, 8}
 
 var versionForm = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})$`)
 
-func (v *validator) version(s string) Version {
+// ParseVersion takes a release such as "3.6.16", as members and specs name theirs.
+func ParseVersion(s string) (Version, error) {
 	m := versionForm.FindStringSubmatch(s)
 	if m == nil {
-		v.fault("spec.etcd.version", `want an etcd release such as "3.6.16", got %q`, s)
-		return Version{}
+		return Version{}, fmt.Errorf(`want an etcd release such as "3.6.16", got %q`, s)
 	}
 	var n [3]int
 	for i := range n {
 		n[i], _ = strconv.Atoi(m[i+1]) // at most four digits
 	}
-	version := Version{n[0], n[1], n[2]}
+	return Version{n[0], n[1], n[2]}, nil
+}
+
+func (v *validator) version(s string) Version {
+	version, err := ParseVersion(s)
+	if err != nil {
+		v.fault("spec.etcd.version", "%v", err)
+		return Version{}
+	}
 	if version.Compare(oldestEtcd) < 0 {
 		v.fault("spec.etcd.version", "etcd %s cannot be told its lowest TLS version; want %s or newer", version, oldestEtcd)
 	}

@@ -44,6 +44,8 @@ type etcdConfig struct {
 	LogLevel                 string   `json:"log-level"`
 	LogOutputs               []string `json:"log-outputs"`
 	QuotaBackendBytes        int64    `json:"quota-backend-bytes"`
+	AutoCompactionMode       string   `json:"auto-compaction-mode,omitempty"`
+	AutoCompactionRetention  string   `json:"auto-compaction-retention,omitempty"`
 
 	// The same settings under the names of etcd 3.5 and of 3.6 and later.
 	ExperimentalInitialCorruptCheck bool   `json:"experimental-initial-corrupt-check,omitempty"`
@@ -108,6 +110,9 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 	if e.EnableGRPCGateway && c.OwnFlags() {
 		config.ClientTLS.ClientCertFile = at(files.GatewayClient.Cert)
 		config.ClientTLS.ClientKeyFile = at(files.GatewayClient.Key)
+	}
+	if c.RBAC.Compaction == cluster.CompactionByEtcd {
+		config.AutoCompactionMode, config.AutoCompactionRetention = "periodic", cluster.AutoCompactionRetention
 	}
 	if c.PKI.CRL {
 		config.ClientTLS.CRLFile, config.PeerTLS.CRLFile = at(files.ClientCRL), at(files.PeerCRL)
@@ -272,6 +277,9 @@ func (config etcdConfig) flags() []string {
 	}
 	if config.ClientTLS.CRLFile != "" {
 		flags = append(flags, "--client-crl-file="+config.ClientTLS.CRLFile, "--peer-crl-file="+config.PeerTLS.CRLFile)
+	}
+	if config.AutoCompactionMode != "" {
+		flags = append(flags, "--auto-compaction-mode="+config.AutoCompactionMode, "--auto-compaction-retention="+config.AutoCompactionRetention)
 	}
 	if len(config.CipherSuites) > 0 {
 		flags = append(flags, "--cipher-suites="+strings.Join(config.CipherSuites, ","))

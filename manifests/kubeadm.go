@@ -13,10 +13,14 @@ import (
 // The parts of kubeadm's ClusterConfiguration (kubeadm.k8s.io/v1beta4) that concern etcd.
 type (
 	kubeadmConfig struct {
-		APIVersion      string      `json:"apiVersion"`
-		Kind            string      `json:"kind"`
-		CertificatesDir string      `json:"certificatesDir"`
-		Etcd            kubeadmEtcd `json:"etcd"`
+		APIVersion      string            `json:"apiVersion"`
+		Kind            string            `json:"kind"`
+		CertificatesDir string            `json:"certificatesDir"`
+		APIServer       *kubeadmAPIServer `json:"apiServer,omitempty"`
+		Etcd            kubeadmEtcd       `json:"etcd"`
+	}
+	kubeadmAPIServer struct {
+		ExtraArgs []kubeadmArg `json:"extraArgs"`
 	}
 	kubeadmEtcd struct {
 		Local kubeadmLocalEtcd `json:"local"`
@@ -55,9 +59,14 @@ func kubeadmFile(c *cluster.Cluster) (File, error) {
 	if len(config.CipherSuites) > 0 {
 		args = append(args, kubeadmArg{"cipher-suites", strings.Join(config.CipherSuites, ",")})
 	}
+	var apiServer *kubeadmAPIServer
+	if c.RBAC.Compaction == cluster.CompactionByEtcd {
+		args = append(args, kubeadmArg{"auto-compaction-mode", config.AutoCompactionMode}, kubeadmArg{"auto-compaction-retention", config.AutoCompactionRetention})
+		apiServer = &kubeadmAPIServer{[]kubeadmArg{{"etcd-compaction-interval", "0"}}}
+	}
 	body, err := yaml.Marshal(kubeadmConfig{
 		APIVersion: "kubeadm.k8s.io/v1beta4", Kind: "ClusterConfiguration",
-		CertificatesDir: c.Etcd.PKIDir(m),
+		CertificatesDir: c.Etcd.PKIDir(m), APIServer: apiServer,
 		Etcd: kubeadmEtcd{kubeadmLocalEtcd{
 			ImageTag: c.Etcd.Version.String() + "-0", DataDir: config.DataDir, ExtraArgs: args,
 		}},

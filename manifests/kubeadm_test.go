@@ -68,7 +68,7 @@ func TestKubeadmTakesTheLayoutAsGiven(t *testing.T) {
 			host, ports := "10.99.0.1", etcdtest.FreePorts(t, 3) // kubeadm takes no loopback address
 			pkiDir := filepath.Join(dir, "store", "nodes", "cp-0", "pki")
 			settings := fmt.Sprintf("clientPort: %d\n    peerPort: %d\n    metricsPort: %d\n    pkiDir: %s\n    dataDir: %s/data", ports[0], ports[1], ports[2], pkiDir, dir)
-			c := load(t, "\n      - {name: cp-0, addresses: ["+host+"]}\n  pki: {layout: kubeadm, crl: true, hierarchy: "+hierarchy+"}", etcdtest.V3_6, settings)
+			c := load(t, "\n      - {name: cp-0, addresses: ["+host+"]}\n  pki: {layout: kubeadm, crl: true, hierarchy: "+hierarchy+"}\n  rbac: {compaction: etcd}", etcdtest.V3_6, settings)
 			issue(t, c, filepath.Join(dir, "store"))
 			files, err := Cluster(c)
 			if err != nil || len(files) != 1 || files[0].Path != "kubernetes/kubeadm-config.yaml" {
@@ -106,6 +106,9 @@ func TestKubeadmTakesTheLayoutAsGiven(t *testing.T) {
 			if diff := cmp.Diff(before, fileTree(t, pkiDir)); diff != "" {
 				t.Errorf("kubeadm changed:\n%s", diff)
 			}
+			if pod := kubeadmAPIServerPod(t, dir, config); !strings.Contains(pod, "- --etcd-compaction-interval=0\n") {
+				t.Errorf("kubeadm would run an API server that compacts:\n%s", pod)
+			}
 			runKubeadmEtcd(t, dir, config, ports)
 			client, peer := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 			apiServer := []string{filepath.Join(pkiDir, "apiserver-etcd-client")}
@@ -120,6 +123,21 @@ func TestKubeadmTakesTheLayoutAsGiven(t *testing.T) {
 			}
 		})
 	}
+}
+
+// kubeadmAPIServerPod is the static Pod that kubeadm writes for kube-apiserver.
+func kubeadmAPIServerPod(t *testing.T, dir, config string) string {
+	t.Helper()
+	out := filepath.Join(dir, "api-server")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kubeadm(t, []string{"KUBEADM_INIT_DRYRUN_DIR=" + out}, "init", "phase", "control-plane", "apiserver", "--config", config, "--dry-run")
+	manifest, err := os.ReadFile(filepath.Join(out, "kube-apiserver.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(manifest)
 }
 
 // runKubeadmEtcd starts etcd from the static Pod that kubeadm writes, on ports of the test's own.
@@ -146,6 +164,11 @@ func runKubeadmEtcd(t *testing.T, dir, config string, ports []int) {
 	}
 	if !bytes.Contains(manifest, []byte("etcd:"+etcdtest.V3_6+"-0")) {
 		t.Errorf("kubeadm would run another release:\n%s", manifest)
+	}
+	for _, want := range []string{"--auto-compaction-mode=periodic", "--auto-compaction-retention=5m"} {
+		if !slices.Contains(p.Spec.Containers[0].Command, want) {
+			t.Errorf("kubeadm would run etcd without %s:\n%s", want, manifest)
+		}
 	}
 	// kubeadm's ports are constants, and other tests have theirs on this machine.
 	ours := strings.NewReplacer("https://127.0.0.1:2379,https://10.99.0.1:2379", fmt.Sprintf("https://127.0.0.1:%d", ports[0]), "10.99.0.1", "127.0.0.1", ":2379", fmt.Sprintf(":%d", ports[0]), ":2380", fmt.Sprintf(":%d", ports[1]), ":2381", fmt.Sprintf(":%d", ports[2]))

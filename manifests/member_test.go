@@ -28,9 +28,10 @@ func TestGolden(t *testing.T) {
 		"hosted":     "runtime: hosted",
 		"tls12":      "runtime: systemd\n    tlsMinVersion: TLS1.2",
 		"crl":        "runtime: systemd\n    pkiDir: /etc/etcd/pki",
+		"rbac":       "runtime: static-pod",
 		"gateway":    "runtime: static-pod\n    enableGRPCGateway: true\n    dataDir: \"/srv/{{.Name}}\"",
 	}
-	more := map[string]string{"crl": "\n  pki: {crl: true}"}
+	more := map[string]string{"crl": "\n  pki: {crl: true}", "rbac": "\n  rbac: {compaction: etcd}"}
 	for name, settings := range cases {
 		t.Run(name, func(t *testing.T) {
 			c := load(t, `

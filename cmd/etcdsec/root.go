@@ -33,6 +33,7 @@ and rotates what they trust.`,
 		newAuditCommand(a),
 		newEncryptionCommand(a),
 		newPoliciesCommand(a),
+		newRBACCommand(a),
 		newVersionCommand(a),
 	)
 	return root

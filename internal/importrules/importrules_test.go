@@ -55,6 +55,7 @@ var ours = []rule{
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
+	{[]string{"policies/rbac"}, []string{"cluster"}},
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }
 
@@ -240,6 +241,8 @@ func TestViolations(t *testing.T) {
 		{"policies make objects", "policies", own("policies/kube"), false},
 		{"objects know no spec", "policies/kube", own("cluster"), true},
 		{"rbac dials", "policies/rbac", client, false},
+		{"rbac reads the spec", "policies/rbac", own("cluster"), false},
+		{"rbac knows no store", "policies/rbac", own("pki"), true},
 		{"a package takes no flags", "policies", cobra, true},
 		{"nothing of ours imports the command", "pki", own("cmd/etcdsec/internal/x"), true},
 

@@ -2,6 +2,7 @@
 package kubetest
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -33,6 +34,8 @@ type Cluster struct {
 	DataDir string
 
 	etcd    *etcdtest.Member
+	etcdCA  *pki.Throwaway
+	dir     string
 	program string
 	own     Files
 }
@@ -46,6 +49,8 @@ type Server struct {
 	// EncryptionConfig is where it reads its encryption configuration; it is started without
 	// one while there is no such file.
 	EncryptionConfig string
+	// LogPath is what it and those before it said.
+	LogPath string
 
 	cluster *Cluster
 	flags   []string
@@ -56,6 +61,9 @@ type Server struct {
 type Config struct {
 	Servers     int
 	EtcdVersion string
+	EtcdFlags   []string // of etcd, beside the usual ones
+	// EtcdUser is the CN of the certificate that the servers present to etcd; etcd-client when empty.
+	EtcdUser string
 	// Encryption is the file that the servers are started with; empty is none.
 	Encryption []byte
 	Flags      []string // of each server, beside the usual ones
@@ -69,28 +77,28 @@ func Start(t testing.TB, config Config) *Cluster {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	c := &Cluster{program: program, DataDir: filepath.Join(dir, "data")}
-	etcd, kubernetes := newCA(t, "etcd"), newCA(t, "kubernetes")
-	server := writeLeaf(t, dir, "etcd-server", etcd)
-	c.EtcdFiles, c.own = writeLeaf(t, dir, "etcd-client", etcd), writeLeaf(t, dir, "kube-apiserver", kubernetes)
+	c := &Cluster{program: program, dir: dir, DataDir: filepath.Join(dir, "data"), etcdCA: newCA(t, "etcd")}
+	server := c.EtcdClient(t, "etcd-server")
+	c.EtcdFiles, c.own = c.EtcdClient(t, cmp.Or(config.EtcdUser, "etcd-client")), writeLeaf(t, dir, "kubernetes", "kube-apiserver", newCA(t, "kubernetes"))
 
 	ports := etcdtest.FreePorts(t, 3+config.Servers)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	c.Etcd = at(0)
 	c.etcd = etcdtest.Run(t, etcdtest.Config{
 		Name: "etcd", Version: config.EtcdVersion, HealthURL: "http://" + at(2) + "/health",
-		Args: []string{
+		Args: append([]string{
 			"--name=m0", "--data-dir=" + c.DataDir, "--initial-cluster=m0=http://" + at(1),
 			"--listen-client-urls=https://" + c.Etcd, "--advertise-client-urls=https://" + c.Etcd,
 			"--cert-file=" + server.Cert, "--key-file=" + server.Key, "--trusted-ca-file=" + server.CA, "--client-cert-auth",
 			"--listen-peer-urls=http://" + at(1), "--initial-advertise-peer-urls=http://" + at(1), "--listen-metrics-urls=http://" + at(2),
-		},
+		}, config.EtcdFlags...),
 	})[0]
 
 	tokens := filepath.Join(dir, "tokens.csv")
 	write(t, tokens, []byte(token+`,admin,1,"system:masters"`+"\n"))
 	for i := range config.Servers {
 		s := &Server{Address: at(3 + i), EncryptionConfig: filepath.Join(dir, fmt.Sprintf("api-%d", i), "encryption-config.yaml"), cluster: c}
+		s.LogPath = filepath.Join(filepath.Dir(s.EncryptionConfig), "log")
 		if err := os.Mkdir(filepath.Dir(s.EncryptionConfig), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +143,7 @@ func (s *Server) config(t testing.TB) etcdtest.Config {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(read(t, s.cluster.own.CA))
 	return etcdtest.Config{
-		Name: "kube-apiserver " + s.Address, Program: s.cluster.program, Args: flags,
+		Name: "kube-apiserver " + s.Address, Program: s.cluster.program, Args: flags, LogPath: s.LogPath,
 		HealthURL: "https://" + s.Address + "/readyz", HealthTLS: &tls.Config{RootCAs: pool},
 		Env: []string{"KUBE_APISERVER_RELOAD_POLL=500ms"}, // in place of a minute
 	}
@@ -161,6 +169,12 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	return c.At(s.Address)
 }
 
+// EtcdClient is a new certificate that etcd takes for the user of that name.
+func (c *Cluster) EtcdClient(t testing.TB, name string) Files {
+	t.Helper()
+	return writeLeaf(t, c.dir, "etcd-"+name, name, c.etcdCA)
+}
+
 func newCA(t testing.TB, name string) *pki.Throwaway {
 	t.Helper()
 	now := time.Now() //nolint:forbidigo // servers that are started now are asked now
@@ -171,7 +185,7 @@ func newCA(t testing.TB, name string) *pki.Throwaway {
 	return ca
 }
 
-func writeLeaf(t testing.TB, dir, name string, ca *pki.Throwaway) Files {
+func writeLeaf(t testing.TB, dir, file, name string, ca *pki.Throwaway) Files {
 	t.Helper()
 	leaf, err := ca.Leaf(pki.LeafTemplate{
 		CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -184,7 +198,7 @@ func writeLeaf(t testing.TB, dir, name string, ca *pki.Throwaway) Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := Files{CA: filepath.Join(dir, name+"-ca.crt"), Cert: filepath.Join(dir, name+".crt"), Key: filepath.Join(dir, name+".key")}
+	files := Files{CA: filepath.Join(dir, file+"-ca.crt"), Cert: filepath.Join(dir, file+".crt"), Key: filepath.Join(dir, file+".key")}
 	write(t, files.CA, ca.CertPEM())
 	write(t, files.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
 	write(t, files.Key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}))

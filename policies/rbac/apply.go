@@ -1,0 +1,142 @@
+package rbac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Outcome is what Apply came to.
+type Outcome struct {
+	Checks []Check
+	// Disabled says that RBAC was enabled and then disabled again, since a check failed.
+	Disabled bool
+}
+
+// Apply makes the changes of a plan, enables RBAC, and verifies with each client's certificate at
+// each member; if one is not served as planned, RBAC is disabled again, unless a run that came to
+// its end had enabled it before. What was read as s decides what is done, so that a run that was
+// killed at any moment is finished by the next.
+func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Outcome, error) {
+	admin := l.as(l.Admin, l.Endpoints[0])
+	defer admin.close()
+	for _, c := range p.Changes(s) {
+		l.narrate("%s", c.Text)
+		if err := admin.write(ctx, c); err != nil {
+			return Outcome{}, err
+		}
+	}
+	ours := !s.Enabled || s.Unverified
+	if !s.Enabled {
+		if !s.Unverified {
+			if err := admin.write(ctx, Change{"mark that what follows is not verified", "Auth/RoleAdd", message{}.text(1, markerRole), roleExists}); err != nil {
+				return Outcome{}, err
+			}
+		}
+		l.narrate("enable RBAC")
+		if err := admin.write(ctx, Change{"enable RBAC", "Auth/AuthEnable", nil, ""}); err != nil {
+			return Outcome{}, err
+		}
+	}
+	checks, err := l.Verify(ctx, p, s.Members, clients)
+	o := Outcome{Checks: checks}
+	if err == nil {
+		err = failed(checks)
+	}
+	if err == nil {
+		if ours {
+			err = admin.write(ctx, unmark())
+		}
+		return o, err
+	}
+	if !ours {
+		return o, fmt.Errorf("%w\nRBAC was enabled before this run and stays so", err)
+	}
+	// An interrupt must not leave behind what did not work.
+	const patience = 30 * time.Second
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	l.narrate("disable RBAC again")
+	if undone := l.disable(undo, true); undone != nil {
+		return o, errors.Join(err, undone)
+	}
+	o.Disabled = true
+	return o, fmt.Errorf("%w\nRBAC was disabled again", err)
+}
+
+// failed is the error of checks that did not go as planned.
+func failed(checks []Check) error {
+	const most = 10
+	var faults []error
+	for _, c := range checks {
+		if c.OK() {
+			continue
+		}
+		if len(faults) == most {
+			faults = append(faults, errors.New("and more"))
+			break
+		}
+		fault := fmt.Errorf("verifying %s at %s: %s was %s, and the plan says %s", quoted(c.Client), c.Endpoint, c.Request, c.Measured, c.Planned)
+		if c.Reason != "" {
+			fault = fmt.Errorf("%w: %s", fault, c.Reason)
+		}
+		faults = append(faults, fault)
+	}
+	return errors.Join(faults...)
+}
+
+// Disable disables RBAC. The users and roles stay, unless those of the plan are to be removed.
+func (l *Live) Disable(ctx context.Context, p Plan, s State, remove bool) error {
+	var after []Change
+	if remove {
+		after = p.Removal(s)
+	}
+	return l.disable(ctx, s.Unverified, after...)
+}
+
+// disable asks one member after the other, so that one that is down does not keep RBAC enabled.
+func (l *Live) disable(ctx context.Context, marked bool, after ...Change) error {
+	changes := []Change{{"disable RBAC", "Auth/AuthDisable", nil, ""}}
+	if marked {
+		changes = append(changes, unmark())
+	}
+	changes = append(changes, after...)
+	var faults []error
+	for _, endpoint := range l.Endpoints {
+		admin := l.as(l.Admin, endpoint)
+		var err error
+		for _, c := range changes {
+			if err = admin.write(ctx, c); err != nil {
+				break
+			}
+		}
+		admin.close()
+		if err == nil {
+			return nil
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// unmark is the end of a run that enabled RBAC.
+func unmark() Change {
+	return Change{"take away the mark", "Auth/RoleDelete", message{}.text(1, markerRole), roleMissing}
+}
+
+// write makes a change. What is so already, because a call that was repeated had been heard the
+// first time, is no error.
+func (m *member) write(ctx context.Context, c Change) error {
+	failpoint()
+	a, err := m.call(ctx, c.path, c.request, false)
+	if err == nil && (c.done == "" || !strings.HasSuffix(a.message, c.done)) {
+		err = a.err()
+	}
+	if err != nil {
+		return fmt.Errorf("%s at %s: %w", c.Text, m.address, err)
+	}
+	failpoint()
+	return nil
+}

@@ -1,0 +1,160 @@
+package rbac
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// everyRole has a client of each role, and one of role root under another name than root.
+const everyRole = `apiVersion: etcdsec.dev/v1alpha1
+kind: Cluster
+metadata: {name: prod}
+spec:
+  etcd:
+    version: "VERSION"
+    members: [{name: m0, addresses: [127.0.0.1]}]
+  clients:
+    - {name: backup, role: backup}
+    - {name: prometheus, role: monitoring}
+    - {name: alice, role: root}
+  rbac: {compaction: etcd}
+`
+
+func specOf(t testing.TB, version string) *cluster.Cluster {
+	t.Helper()
+	return parse(t, strings.Replace(everyRole, "VERSION", version, 1))
+}
+
+func parse(t testing.TB, spec string) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Read("cluster.yaml", strings.NewReader(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// servers is a real cluster of etcd that asks clients for certificates.
+type servers struct {
+	endpoints []string
+	members   []*etcdtest.Member
+	ca        *pki.Throwaway
+	roots     *x509.CertPool
+}
+
+// start starts members of a release each.
+func start(t testing.TB, versions ...string) *servers {
+	t.Helper()
+	now := time.Now()
+	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "etcd", NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &servers{ca: ca, roots: x509.NewCertPool()}
+	s.roots.AppendCertsFromPEM(ca.CertPEM())
+	dir := t.TempDir()
+	caPath, certPath, keyPath := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
+	certPEM, keyPEM := pemOf(t, s.leaf(t, "server"))
+	for path, data := range map[string][]byte{caPath: ca.CertPEM(), certPath: certPEM, keyPath: keyPEM} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ports := etcdtest.FreePorts(t, 3*len(versions))
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	var initial []string
+	for i := range versions {
+		initial = append(initial, fmt.Sprintf("m%d=http://%s", i, at(3*i+1)))
+	}
+	var configs []etcdtest.Config
+	for i, version := range versions {
+		client, peer, metrics := at(3*i), at(3*i+1), at(3*i+2)
+		s.endpoints = append(s.endpoints, client)
+		configs = append(configs, etcdtest.Config{
+			Name: fmt.Sprintf("m%d", i), Version: version, HealthURL: "http://" + metrics + "/health",
+			Args: []string{
+				fmt.Sprintf("--name=m%d", i), "--data-dir=" + t.TempDir(), "--initial-cluster=" + strings.Join(initial, ","),
+				"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
+				"--cert-file=" + certPath, "--key-file=" + keyPath, "--trusted-ca-file=" + caPath, "--client-cert-auth",
+				"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer, "--listen-metrics-urls=http://" + metrics,
+			},
+		})
+	}
+	s.members = etcdtest.Run(t, configs...)
+	return s
+}
+
+func (s *servers) leaf(t testing.TB, name string) tls.Certificate {
+	t.Helper()
+	leaf, err := s.ca.Leaf(pki.LeafTemplate{
+		CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf.Leaf, err = x509.ParseCertificate(leaf.Certificate[0]); err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+// holder presents a new certificate with a CN.
+func (s *servers) holder(t testing.TB, name string) Client {
+	t.Helper()
+	leaf := s.leaf(t, name)
+	return Client{Source: name + ".crt", Certificate: &leaf}
+}
+
+// live is the cluster with alice, who has role root, as its administrator.
+func (s *servers) live(t testing.TB) *Live {
+	t.Helper()
+	return &Live{Endpoints: s.endpoints, Roots: s.roots, Admin: s.holder(t, "alice"), Narrate: t.Logf}
+}
+
+// clients hold a certificate for every user of a plan.
+func (s *servers) clients(t testing.TB, p Plan) []Client {
+	t.Helper()
+	var all []Client
+	for _, user := range p.Users {
+		all = append(all, s.holder(t, user.Name))
+	}
+	return all
+}
+
+// dial is etcd's own client with a certificate of that CN.
+func (s *servers) dial(t testing.TB, name string) *clientv3.Client {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: s.endpoints, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
+		TLS: &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{s.leaf(t, name)}, MinVersion: tls.VersionTLS12},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func planOf(t testing.TB, c *cluster.Cluster, version string) (Plan, error) {
+	t.Helper()
+	v, err := cluster.ParseVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewPlan(c, v, "")
+}

@@ -1,0 +1,216 @@
+// Package rbac plans, applies and proves the users and roles of etcd: a user for each client of
+// the spec, with no password, known by the CN of its certificate, and with no more permissions
+// than its work takes by the rules of the cluster's release of etcd.
+package rbac
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// RootUser and RootRole are etcd's: without that user, with that role, RBAC is not enabled.
+const (
+	RootUser = "root"
+	RootRole = "root"
+)
+
+// DefaultPrefix is kube-apiserver's own for --etcd-prefix.
+const DefaultPrefix = "/registry"
+
+// healthKey is what `etcdctl endpoint health` reads.
+const healthKey = "health"
+
+// User is a user of etcd: the CN of a certificate, and no password.
+type User struct {
+	Name  string   `json:"name"`
+	Roles []string `json:"roles"`
+	// Client is the spec's role of the client; empty for etcd's own root where no client has its name.
+	Client cluster.Role `json:"client_role,omitempty"`
+}
+
+// Plan is what the users and roles of a cluster are to be.
+type Plan struct {
+	Cluster    string             `json:"cluster"`
+	Version    string             `json:"etcd_version"`
+	Prefix     string             `json:"prefix"`
+	Compaction cluster.Compaction `json:"compaction"`
+	Roles      []Role             `json:"roles"`
+	Users      []User             `json:"users"`
+	// Consequences are what is different from then on, and which flags it takes.
+	Consequences []string `json:"consequences"`
+	Rules        Rules    `json:"rules"`
+}
+
+// Refusal is a plan that would break the cluster, with the way out.
+type Refusal struct{ Problem, Fix string }
+
+func (r *Refusal) Error() string { return r.Problem + "\n  " + r.Fix }
+
+// NewPlan plans the users and roles of a cluster whose members run a version. prefix is
+// kube-apiserver's --etcd-prefix; empty is its default. The error joins every Refusal.
+func NewPlan(c *cluster.Cluster, version cluster.Version, prefix string) (Plan, error) {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	p := Plan{
+		Cluster: c.Name, Version: version.String(), Prefix: cleanPrefix(prefix),
+		Compaction: c.RBAC.Compaction, Rules: RulesOf(version),
+	}
+	p.Roles = roles(p.Prefix)
+	for _, client := range c.Clients {
+		p.Users = append(p.Users, User{Name: client.Name, Roles: userRoles(client.Role, p.Compaction), Client: client.Role})
+	}
+	if !slices.ContainsFunc(p.Users, func(u User) bool { return u.Name == RootUser }) {
+		p.Users = append(p.Users, User{Name: RootUser, Roles: []string{RootRole}})
+	}
+	p.Roles = slices.DeleteFunc(p.Roles, func(r Role) bool {
+		return !slices.ContainsFunc(p.Users, func(u User) bool { return slices.Contains(u.Roles, r.Name) })
+	})
+	p.Consequences = p.consequences(c)
+	return p, p.refusals(c, version)
+}
+
+// roles are all that there are, the least that each takes.
+func roles(prefix string) []Role {
+	return []Role{
+		{Name: RootRole, Permissions: []Permission{}},
+		{Name: string(cluster.RoleKubernetes), Permissions: []Permission{
+			{ReadWrite, Prefix(prefix)}, {ReadWrite, Single(compactRevKey)},
+		}},
+		{Name: string(cluster.RoleHealthcheck), Permissions: []Permission{{Read, Single(healthKey)}}},
+		{Name: string(cluster.RoleAuditor), Permissions: []Permission{{Read, Prefix(prefix)}}},
+	}
+}
+
+// userRoles are the roles of etcd that a client of the spec has.
+func userRoles(role cluster.Role, compaction cluster.Compaction) []string {
+	switch role {
+	case cluster.RoleRoot, cluster.RoleBackup: // Snapshot is for root alone
+		return []string{RootRole}
+	case cluster.RoleKubernetes:
+		if compaction == cluster.CompactionByAPIServer {
+			return []string{RootRole}
+		}
+		return []string{string(role)}
+	case cluster.RoleHealthcheck, cluster.RoleAuditor:
+		return []string{string(role)}
+	case cluster.RoleMonitoring: // /metrics and /health know no users
+	}
+	return []string{}
+}
+
+// Role finds a role by its name.
+func (p Plan) Role(name string) (Role, bool) {
+	at := slices.IndexFunc(p.Roles, func(r Role) bool { return r.Name == name })
+	if at < 0 {
+		return Role{}, false
+	}
+	return p.Roles[at], true
+}
+
+// User finds a user by its name.
+func (p Plan) User(name string) (User, bool) {
+	at := slices.IndexFunc(p.Users, func(u User) bool { return u.Name == name })
+	if at < 0 {
+		return User{}, false
+	}
+	return p.Users[at], true
+}
+
+// Caller is the holder of a certificate with a CN.
+func (p Plan) Caller(commonName string) Caller {
+	user, known := p.User(commonName)
+	c := Caller{Identified: true, User: known}
+	for _, name := range user.Roles {
+		if role, ok := p.Role(name); ok {
+			c.Roles = append(c.Roles, role)
+		}
+	}
+	return c
+}
+
+// refusals are what would break the cluster.
+func (p Plan) refusals(c *cluster.Cluster, version cluster.Version) error {
+	var faults []error
+	refuse := func(problem, fix string) { faults = append(faults, &Refusal{problem, fix}) }
+	if !slices.ContainsFunc(c.Clients, func(client cluster.Client) bool { return client.Role == cluster.RoleRoot }) {
+		refuse("spec.clients: there is no client of role root, so that nobody could administer etcd or disable RBAC again",
+			"add to spec.clients: - {name: root, role: root}   # then: etcdsec pki issue -f cluster.yaml DIR")
+	}
+	if p.Compaction == "" {
+		refuse("spec.rbac.compaction: is missing: API servers compact etcd every five minutes, which takes role root since etcd 3.5.28 and 3.6.9; without compaction the database grows until etcd refuses writes (etcd-io/etcd#8458)",
+			"set spec.rbac.compaction: etcd, or apiserver to give kube-apiserver role root")
+	}
+	for _, client := range c.Clients {
+		if client.Role != cluster.RoleKubernetes || p.Compaction == "" {
+			continue
+		}
+		for _, request := range apiServerRequests(p.Prefix, p.Compaction == cluster.CompactionByAPIServer) {
+			if p.Rules.Allows(p.Caller(client.Name), request) {
+				continue
+			}
+			refuse(fmt.Sprintf("user %s: etcd %s answers %s to role root alone, and kube-apiserver asks for it", client.Name, version, request),
+				"upgrade etcd to 3.5.32, 3.6.12 or newer, or set spec.rbac.compaction: apiserver, which gives kube-apiserver role root")
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// consequences are sentences, the most important ones first.
+func (p Plan) consequences(c *cluster.Cluster) []string {
+	var all []string
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	kubernetes := namesOf(c, cluster.RoleKubernetes)
+	switch p.Compaction {
+	case cluster.CompactionByEtcd:
+		say("etcd compacts itself: every member runs with --auto-compaction-mode=periodic --auto-compaction-retention=%s, and every kube-apiserver with --etcd-compaction-interval=0. Where either is missing, kube-apiserver logs errors or the database fills.", cluster.AutoCompactionRetention)
+		say("an API server does not learn what etcd compacted: it may answer the next page of a list from its watch cache at a revision that etcd has no more (k8s.io/apiserver pkg/storage/cacher/compactor.go).")
+		say("%s reads and writes %s and %s and nothing else.", kubernetes, Prefix(p.Prefix), compactRevKey)
+	case cluster.CompactionByAPIServer:
+		say("kube-apiserver goes on to compact, and so %s has role root: whoever holds its certificate owns etcd, as without RBAC. Only the other clients are limited.", kubernetes)
+	}
+	if backups := namesOf(c, cluster.RoleBackup); backups != "" {
+		say("%s has role root, because etcd gives a snapshot to nobody else: keep its key as you keep the root key, or take backups with `etcdutl` from a copy of the data dir.", backups)
+	}
+	if p.Rules.Need(Status) == NeedsRoot {
+		say("etcd %s answers Status to role root alone: health checks and audits that ask for it see a refusal (3.5.32, 3.6.12 and newer answer every client).", p.Version)
+	}
+	if monitoring := namesOf(c, cluster.RoleMonitoring); monitoring != "" {
+		say("%s gets a user without a role: /metrics and /health ask for a certificate and for no user.", monitoring)
+	}
+	if c.Etcd.EnableGRPCGateway {
+		say("the JSON gateway (spec.etcd.enableGRPCGateway) is of no use any more: etcd ignores the CN of its certificate, and these users have no password to log in with.")
+	}
+	if c.PKI.Hierarchy == cluster.Shared {
+		say("RBAC has a hole here: spec.pki.hierarchy is shared, so that every client's certificate opens the peer port, which obeys no RBAC.")
+	} else {
+		say("RBAC does not limit peers: who holds a member's peer certificate reads and writes everything.")
+	}
+	say("each certificate needs the CN of its user: one with another CN is refused at once (but for what etcd %s leaves to everyone: %s).", p.Version, p.Rules.open())
+	return all
+}
+
+// open lists what every certificate of a trusted CA may do.
+func (r Rules) open() string {
+	var methods []string
+	for _, n := range r {
+		if n.Need == Open || n.Need == Identified {
+			methods = append(methods, string(n.Method))
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+func namesOf(c *cluster.Cluster, role cluster.Role) string {
+	var names []string
+	for _, client := range c.Clients {
+		if client.Role == role {
+			names = append(names, client.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
