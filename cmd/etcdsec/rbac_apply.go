@@ -101,7 +101,7 @@ func (a *app) applyRBAC(ctx context.Context, r rbacRun, format string, observe t
 		return a.printRBACReport(report, format)
 	}
 	if observe > 0 && takesCompaction(r, state) {
-		a.narrate("observing for %s who compacts", observe)
+		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", observe)
 		if err := r.live.ObserveCompaction(ctx, observe); err != nil {
 			return failure(err, "etcdsec rbac plan -f "+r.specPath+"   # which flags it takes")
 		}

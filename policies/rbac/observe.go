@@ -33,13 +33,18 @@ func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 	const slowest = 10 * time.Second
 	tick := time.NewTicker(max(min(d/50, slowest), time.Millisecond))
 	defer tick.Stop()
-	compacted := false
+	progress := time.NewTicker(time.Minute)
+	defer progress.Stop()
+	left, compacted := d.Round(time.Second), false
 	for over := false; !over; {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("observing compaction: %w", context.Cause(ctx))
 		case <-end.C:
 			over = true
+		case <-progress.C:
+			left -= time.Minute
+			l.narrate("no API server compacts so far; %s left", left)
 		case <-tick.C:
 		}
 		// In this order: what an API server compacted, it wrote before.
