@@ -23,6 +23,7 @@ const (
 	Data    Kind = "data"    // what a store holds
 
 	Encryption Kind = "encryption" // a file that says how kube-apiserver encrypts what it stores
+	Policies   Kind = "policies"   // what isolates a cluster on the network
 )
 
 // Listeners are the kinds of target that are one of etcd's ports.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // Rendered is an intent in the form of one backend.
@@ -17,6 +18,8 @@ type Rendered struct {
 	Text []byte
 	// Objects are those in Text, of backends that are objects of Kubernetes.
 	Objects kube.Objects
+	// Rules are those in Text, of backend nftables.
+	Rules *nft.Ruleset
 	// Units are the drop-ins of backend systemd, one for each member.
 	Units []SystemdDropIn
 }
@@ -26,6 +29,8 @@ type RenderOptions struct {
 	// CiliumStrict shuts out the hosts of other nodes too, which takes an agent that knows the
 	// labels of nodes.
 	CiliumStrict bool
+	// OtherNode is a node without a member, whose nftables are only about what it forwards.
+	OtherNode bool
 }
 
 // Refusal is a backend that could not enforce an intent, however it were written.
@@ -71,7 +76,12 @@ func Render(i *Intent, backend string, o RenderOptions) (Rendered, error) {
 		}
 		return r, err
 	case "nftables":
-		return Rendered{}, Refusal{Backend: backend, Why: "this build has no rules of nftables"}
+		r.Rules = Nftables(i)
+		if o.OtherNode {
+			r.Rules = NftablesForward(i)
+		}
+		r.Text = r.Rules.Text()
+		return r, nil
 	default:
 		return Rendered{}, fmt.Errorf("%q is no backend; want one of %s", backend, strings.Join(cluster.Backends(), ", "))
 	}

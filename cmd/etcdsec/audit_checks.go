@@ -5,11 +5,15 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
-	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
+	encryption "github.com/etcdsec/etcdsec/manifests/encryption/lint"
+	policies "github.com/etcdsec/etcdsec/policies/lint"
 )
 
-// everyCheck is the catalog of the audit, and then the checks of "encryption lint".
-func everyCheck() []audit.Check { return slices.Concat(catalog.All(), lint.Catalog()) }
+// everyCheck is the catalog of the audit, and then the checks of "encryption lint" and of
+// "policies prove".
+func everyCheck() []audit.Check {
+	return slices.Concat(catalog.All(), encryption.Catalog(), policies.Catalog())
+}
 
 func findCheck(id string) (audit.Check, bool) {
 	all := everyCheck()

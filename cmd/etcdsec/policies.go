@@ -14,5 +14,6 @@ it. spec.isolation.backends names that, one or several:
   clusternetworkpolicy  keeps Pods from the members; in addition to one of the above
   systemd               a filter on etcd's unit, without ports; in addition likewise`,
 		newPoliciesRenderCommand(a),
+		newPoliciesProveCommand(a),
 	)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// nftablesFile is the name of the rules in the store, in the folder of each member and, for all
-// other nodes, in that of Kubernetes.
+// nftablesFile is the name of the rules in the store: in the folder of each member those of its
+// host, and in that of Kubernetes those of every other node.
 const nftablesFile = "etcdsec.nft"
 
 // isolationFiles are those of a spec's backends in the store. What a spec cannot have is a
@@ -45,7 +45,11 @@ func isolationFiles(c *cluster.Cluster) (files []manifests.File, warnings []stri
 			for _, m := range intent.Members {
 				files = append(files, manifests.File{Path: path.Join("nodes", m.Name, nftablesFile), Data: rendered.Text})
 			}
-			files = append(files, manifests.File{Path: path.Join(pki.KubernetesDir, nftablesFile), Data: rendered.Text})
+			other, err := policies.Render(intent, backend, policies.RenderOptions{OtherNode: true})
+			if err != nil {
+				return nil, warnings, err
+			}
+			files = append(files, manifests.File{Path: path.Join(pki.KubernetesDir, nftablesFile), Data: other.Text})
 		default:
 			files = append(files, manifests.File{Path: path.Join(pki.KubernetesDir, "isolation-"+backend+".yaml"), Data: rendered.Text})
 		}

@@ -56,6 +56,10 @@ var ours = []rule{
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
 	{[]string{"policies/rbac"}, []string{"cluster"}},
+	{[]string{"policies/guard"}, []string{"policies/nft", "internal/durable"}},
+	// What they find has the severities of the audit.
+	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},
+	{[]string{"policies/lint"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft", "policies/reach"}},
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }
 
@@ -237,6 +241,13 @@ func TestViolations(t *testing.T) {
 		{"lint makes results of the audit", "manifests/encryption/lint", own("audit"), false},
 		{"lint reads no YAML itself", "manifests/encryption/lint", own("internal/strictyaml"), true},
 		{"policies render no manifests", "policies", own("manifests"), true},
+		{"policies know no checks", "policies", own("audit"), true},
+		{"a proof has violations of a severity", "policies/reach", own("audit"), false},
+		{"a proof reads no files", "policies/reach", own("internal/durable"), true},
+		{"policies are linted", "policies/lint", own("policies/reach"), false},
+		{"a packet filter is what nft says", "policies/nft", own("internal/durable"), true},
+		{"a guard loads rules", "policies/guard", own("policies/nft"), false},
+		{"a guard makes none", "policies/guard", own("policies"), true},
 		{"policies dial nothing", "policies", client, true},
 		{"policies make objects", "policies", own("policies/kube"), false},
 		{"objects know no spec", "policies/kube", own("cluster"), true},

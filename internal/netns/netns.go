@@ -3,11 +3,17 @@
 package netns
 
 import (
+	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // marker is set in the process that runs inside the namespace.
@@ -51,18 +57,65 @@ func setUp(t *testing.T, addresses []string) {
 	t.Helper()
 	ip(t, "link", "set", "lo", "up")
 	for _, address := range addresses {
-		ip(t, "address", "add", address, "dev", "lo")
+		args := []string{"address", "add", address, "dev", "lo"}
+		if strings.Contains(address, ":") {
+			args = append(args, "nodad") // in use at once, without looking for duplicates first
+		}
+		ip(t, args...)
+	}
+	for _, from := range addresses {
+		for _, to := range addresses {
+			routed(t, from, to)
+		}
 	}
 }
 
-// ip runs ip(8), which a user's PATH may not have.
+// routed waits until packets from one address find the other: the kernel makes the routes of
+// an IPv6 address a little later than the address.
+func routed(t *testing.T, from, to string) {
+	t.Helper()
+	source, target := netip.MustParsePrefix(from).Addr(), netip.MustParsePrefix(to).Addr()
+	if source.Is4() != target.Is4() {
+		return
+	}
+	d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		conn, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(target, 9).String()) // sends nothing
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s is not reached from %s: %v", target, source, err)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// ip runs ip(8).
 func ip(t *testing.T, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath("ip")
+	path, err := Tool("ip")
 	if err != nil {
-		path = "/usr/sbin/ip"
+		t.Fatal(err)
 	}
 	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8), in a namespace of the test
 		t.Fatalf("ip %v: %v: %s", args, err, out)
 	}
+}
+
+// Tool is the path of ip or nft, which a user's PATH may not have.
+func Tool(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
 }

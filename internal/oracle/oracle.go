@@ -21,7 +21,7 @@ import (
 
 // Modules are the folders below test/ that hold a program.
 func Modules() []string {
-	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl", "kubeadm", "kube-apiserver", "k8s-api", "encryptionconfig", "policy-types", "zlint"}
+	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl", "kubeadm", "kube-apiserver", "k8s-api", "encryptionconfig", "policy-types", "kube-network-policies", "zlint"}
 }
 
 // Binary returns the path of the program of a module below test/. The first call on a

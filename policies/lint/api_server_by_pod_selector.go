@@ -1,0 +1,44 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func apiServerByPodSelector() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-api-server-by-pod-selector",
+			Title:    "A rule selects API servers on the host network by label",
+			Severity: audit.High,
+			Rationale: "They come with the address of their node, which no podSelector matches: the API server is locked out " +
+				"and the control plane is down.",
+			Method: "Looks for rules of policies on the members that select component=kube-apiserver, where the spec or a " +
+				"dump has the API servers on the host network.",
+			Remediation: "Name the addresses of their nodes in ipBlocks:\netcdsec policies render -f cluster.yaml",
+			References:  references("kubernetes/website#39875"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			labels := map[string]string{"component": "kube-apiserver", "tier": "control-plane"}
+			onHost := s.Intent.Pods.APIServer.IsZero() || slices.ContainsFunc(s.Topology.Pods, func(p *reach.Pod) bool {
+				return p.HostNetwork && p.Labels["component"] == "kube-apiserver"
+			})
+			if !hosted(s) || !onHost {
+				return audit.Skipped("no API server on the host network reaches a member on the Pod network")
+			}
+			var f findings
+			for _, p := range onMembers(s, "Ingress") {
+				for n, r := range p.Spec.Ingress {
+					for _, peer := range r.From {
+						if peer.PodSelector != nil && !everything(*peer.PodSelector) && reach.Selects(*peer.PodSelector, labels) {
+							f.add("selector", "%s ingress[%d] selects API servers by label, and they are on the host network", named(p), n)
+						}
+					}
+				}
+			}
+			return f.or("no rule selects API servers by label")
+		},
+	}
+}

@@ -1,0 +1,34 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func calicoCutOff() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-calico-cut-off",
+			Title:    "A host endpoint cuts a member's node off",
+			Severity: audit.High,
+			Rationale: "A host endpoint denies what no profile and no policy lets in, and a policy denies what its rules do " +
+				"not match: the kubelet, and all else that the node serves, is gone.",
+			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+			Remediation: "Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule " +
+				"that passes:\nspec: {profiles: [projectcalico-default-allow]}\n- {action: Pass}",
+			References: references("docs.tigera.io/calico/latest/reference/host-endpoints/overview"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if len(calicoHosts(s)) == 0 {
+				return audit.Skipped("no host endpoint is of a member")
+			}
+			var f findings
+			for _, c := range reach.Cuts(s.Intent, s.Topology, s.Filters) {
+				if c.Calico {
+					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
+				}
+			}
+			return f.or("the kubelets of the members' nodes are still reached")
+		},
+	}
+}

@@ -1,0 +1,59 @@
+package lint
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func ciliumCIDROfNodes() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-cilium-cidr-of-nodes",
+			Title:    "A policy of Cilium names nodes by their addresses",
+			Severity: audit.High,
+			Rationale: "A CIDR matches neither nodes nor Pods of the cluster, whatever their addresses are, unless " +
+				"policyCIDRMatchMode has nodes in it. Members that are let in by address are locked out.",
+			Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
+				"no others.",
+			Remediation: "Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, " +
+				"kube-apiserver):\netcdsec policies render --backend cilium -f cluster.yaml",
+			References: references("docs.cilium.io/en/stable/security/policy/language"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			rules, names := ciliumRules(s)
+			if len(rules) == 0 {
+				return audit.Skipped("no policy of Cilium is for a member's node")
+			}
+			ofNode := func(cidr string) bool {
+				p, err := netip.ParsePrefix(cidr)
+				return err == nil && p.IsSingleIP() && slices.ContainsFunc(s.Topology.Nodes, func(n *reach.Node) bool {
+					return n.Kubernetes && slices.Contains(n.Addrs, p.Addr().Unmap())
+				})
+			}
+			var f findings
+			for n, r := range rules {
+				for _, i := range r.Ingress {
+					cidrs := slices.Clone(i.FromCIDR)
+					for _, c := range i.FromCIDRSet {
+						cidrs = append(cidrs, c.CIDR)
+					}
+					if at := slices.IndexFunc(cidrs, ofNode); at >= 0 && !byNode(i) {
+						f.add("cidr", "%s lets in %s, which is the address of a node", names[n], cidrs[at])
+					}
+				}
+			}
+			return f.or("no rule for a member's node names nodes by their addresses alone")
+		},
+	}
+}
+
+// byNode says whether a rule names nodes in a way that matches them too.
+func byNode(i kube.CiliumIngress) bool {
+	return len(i.FromNodes) > 0 || slices.ContainsFunc(i.FromEntities, func(entity string) bool {
+		return slices.Contains([]string{"all", "cluster", "remote-node", "host", "kube-apiserver"}, entity)
+	})
+}

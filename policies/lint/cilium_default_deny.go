@@ -1,0 +1,34 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func ciliumDefaultDeny() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-cilium-default-deny",
+			Title:    "A policy of Cilium cuts a member's node off",
+			Severity: audit.High,
+			Rationale: "An ingress rule for a node puts the whole node into default deny, and then all that no rule names is " +
+				"gone, the kubelet first.",
+			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+			Remediation: "Say that only etcd's ports are meant, and deny them alone:\nspec: {enableDefaultDeny: {ingress: " +
+				"false}}\netcdsec policies render --backend cilium -f cluster.yaml",
+			References: references("docs.cilium.io/en/stable/security/host-firewall"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if rules, _ := ciliumRules(s); len(rules) == 0 {
+				return audit.Skipped("no policy of Cilium is for a member's node")
+			}
+			var f findings
+			for _, c := range reach.Cuts(s.Intent, s.Topology, s.Filters) {
+				if !c.Calico {
+					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
+				}
+			}
+			return f.or("the kubelets of the members' nodes are still reached")
+		},
+	}
+}

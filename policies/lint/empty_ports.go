@@ -1,0 +1,30 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func emptyPorts() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-empty-ports",
+			Title:    "A rule lets somebody in to every port of etcd",
+			Severity: audit.Medium,
+			Rationale: "A rule without ports opens all of them: who is meant to reach the client port reaches the peer port, " +
+				"which obeys no RBAC.",
+			Method: "Looks for rules that let somebody in to the members and name no port.",
+			Remediation: "Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:\netcdsec policies " +
+				"render -f cluster.yaml",
+			References: references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range ingress(s) {
+				for _, r := range p.rules {
+					if r.everyPort && r.covers(s.Intent.Ports.Peer) {
+						f.add("ports", "%s %s names no port", p.name, r.at)
+					}
+				}
+			}
+			return f.or("every rule that lets somebody in names its ports")
+		},
+	}
+}

@@ -1,0 +1,36 @@
+package lint
+
+import (
+	"fmt"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+func fromAnyone() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-from-anyone",
+			Title:    "A rule lets everybody in to etcd",
+			Severity: audit.High,
+			Rationale: "An empty list of sources is no condition: the rule that was meant to open a port for some opens it " +
+				"for all.",
+			Method: "Looks at the rules that let somebody in to the client or peer port for one without a source, with " +
+				"every namespace, or with 0.0.0.0/0 or ::/0, and with nothing before it that denies.",
+			Remediation: "Name who is meant, members and API servers:\netcdsec policies render -f cluster.yaml",
+			References:  references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range ingress(s) {
+				for _, r := range p.rules {
+					for _, port := range []uint16{s.Intent.Ports.Client, s.Intent.Ports.Peer} {
+						if r.anyone && r.covers(port) {
+							f.add(fmt.Sprintf("port-%d", port), "%s %s lets everybody in to port %d", p.name, r.at, port)
+						}
+					}
+				}
+			}
+			return f.or("no rule lets everybody in to the client or the peer port")
+		},
+	}
+}

@@ -1,0 +1,53 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func hostNetwork() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-host-network",
+			Title:    "A policy selects etcd on the host network, where it does nothing",
+			Severity: audit.High,
+			Rationale: "A NetworkPolicy never selects a Pod on the host network, which is where kubeadm runs etcd. Every API " +
+				"server takes such a policy, nothing says an error, and every Pod reaches every port.",
+			Method: "Looks for NetworkPolicies, and subjects of ClusterNetworkPolicies, that select nothing but members " +
+				"on the host network.",
+			Remediation: "Isolate the hosts instead, and delete the policy:\netcdsec policies render --backend nftables -f " +
+				"cluster.yaml",
+			References: references("kubernetes/website#39875", "kubernetes.io/docs/concepts/services-networking/network-policies"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if hosted(s) {
+				return audit.Skipped("the members are on the Pod network")
+			}
+			var f findings
+			namespace, labels := memberLabels(s)
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				selector := p.Spec.PodSelector
+				if namespaceOf(p.Metadata) != namespace || everything(selector) || !reach.Selects(selector, labels) {
+					continue
+				}
+				others := slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
+					return !pod.HostNetwork && pod.Namespace == namespace && reach.Selects(selector, pod.Labels)
+				})
+				if !others {
+					f.add("networkpolicy", "%s selects etcd, which is on the host network", named(p))
+				}
+			}
+			for _, p := range s.Filters.Objects.ClusterNetworkPolicies {
+				if of := p.Spec.Subject.Pods; of != nil && !everything(of.PodSelector) && reach.Selects(of.PodSelector, labels) && len(p.Spec.Ingress) > 0 {
+					f.add("clusternetworkpolicy", "%s has etcd as its subject, which is on the host network", "ClusterNetworkPolicy "+p.Metadata.Name)
+				}
+			}
+			return f.or("no policy has only members on the host network to select")
+		},
+	}
+}
+
+func everything(s kube.LabelSelector) bool { return len(s.MatchLabels)+len(s.MatchExpressions) == 0 }

@@ -1,0 +1,29 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func ignoredRules() Check {
+	return Check{
+		Check: audit.Check{
+			ID:          "policy-ignored-rules",
+			Title:       "A policy has rules that its policyTypes leave out",
+			Severity:    audit.Medium,
+			Rationale:   "Rules of a direction that policyTypes does not name are stored and do nothing.",
+			Method:      "Compares policyTypes with the directions that have rules.",
+			Remediation: "Name both directions in policyTypes, or take the rules away.",
+			References:  references("k8s.io/api/networking/v1"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				if len(p.Spec.Ingress) > 0 && !has(p, "Ingress") {
+					f.add("ingress", "%s has ingress rules, and policyTypes has no Ingress", named(p))
+				}
+				if len(p.Spec.Egress) > 0 && !has(p, "Egress") {
+					f.add("egress", "%s has egress rules, and policyTypes has no Egress", named(p))
+				}
+			}
+			return f.or("policyTypes names every direction that has rules")
+		},
+	}
+}

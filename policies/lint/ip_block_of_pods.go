@@ -1,0 +1,40 @@
+package lint
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+func ipBlockOfPods() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-ip-block-of-pods",
+			Title:    "A policy names Pods by their addresses",
+			Severity: audit.Medium,
+			Rationale: "A Pod has another address each time it starts, and another Pod has this one. ipBlock is for what is " +
+				"outside of the cluster, and some networks never match Pods by it.",
+			Method:      "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
+			Remediation: "Select the Pods by label: podSelector and namespaceSelector in place of ipBlock.",
+			References:  references("kubernetes.io/docs/concepts/services-networking/network-policies"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range onMembers(s, "Ingress") {
+				for n, r := range p.Spec.Ingress {
+					for _, peer := range r.From {
+						if peer.IPBlock == nil {
+							continue
+						}
+						block, err := netip.ParsePrefix(peer.IPBlock.CIDR)
+						if err == nil && slices.ContainsFunc(s.Intent.PodCIDRs, func(pods netip.Prefix) bool { return pods.Bits() < block.Bits() && pods.Contains(block.Addr()) }) {
+							f.add("ip-block", "%s ingress[%d] lets in %s, which is of Pods", named(p), n, block)
+						}
+					}
+				}
+			}
+			return f.or("no policy on the members names Pods by their addresses")
+		},
+	}
+}

@@ -1,0 +1,29 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func metricsOpen() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-metrics-open",
+			Title:    "A rule opens the metrics port to others than scrapers",
+			Severity: audit.Medium,
+			Rationale: "Metrics tell the names of users, the size and the load of the store, and come without a certificate " +
+				"where the port is plaintext.",
+			Method:      "Looks for a rule without a source that has the metrics port in it.",
+			Remediation: "Let only spec.isolation.scrapers in:\netcdsec policies render -f cluster.yaml",
+			References:  references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range ingress(s) {
+				for _, r := range p.rules {
+					if r.anyone && r.covers(s.Intent.Ports.Metrics) {
+						f.add("metrics", "%s %s lets everybody in to port %d", p.name, r.at, s.Intent.Ports.Metrics)
+					}
+				}
+			}
+			return f.or("no rule lets everybody in to the metrics port")
+		},
+	}
+}

@@ -1,0 +1,30 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func noEgress() Check {
+	return Check{
+		Check: audit.Check{
+			ID:          "policy-no-egress",
+			Title:       "Nothing limits where etcd connects to",
+			Severity:    audit.Low,
+			Rationale:   "A member needs its peers and nothing else. One that was taken over can send what is stored anywhere.",
+			Method:      "Looks for a NetworkPolicy on the members that has Egress in its policyTypes.",
+			Remediation: "Add the egress rules:\netcdsec policies render -f cluster.yaml",
+			References:  references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if !hosted(s) {
+				return audit.Skipped("no NetworkPolicy is about the host network")
+			}
+			if len(onMembers(s, "Ingress")) == 0 {
+				return audit.Skipped("no NetworkPolicy is about the members")
+			}
+			var f findings
+			if len(onMembers(s, "Egress")) == 0 {
+				f.add("egress", "no policy on the members has Egress")
+			}
+			return f.or("a policy limits what the members send")
+		},
+	}
+}

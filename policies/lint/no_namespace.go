@@ -1,0 +1,36 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func noNamespace() Check {
+	return Check{
+		Check: audit.Check{
+			ID:          "policy-no-namespace",
+			Title:       "A policy names no namespace",
+			Severity:    audit.Medium,
+			Rationale:   "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
+			Method:      "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
+			Remediation: "Write metadata.namespace into the file:\netcdsec policies render -f cluster.yaml",
+			References:  references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				if p.Metadata.Namespace == "" {
+					f.add("networkpolicy", "NetworkPolicy %s names no namespace", p.Metadata.Name)
+				}
+			}
+			for _, p := range s.Filters.Objects.CalicoPolicies {
+				if p.Kind == "NetworkPolicy" && p.Metadata.Namespace == "" {
+					f.add("calico", "Calico NetworkPolicy %s names no namespace", p.Metadata.Name)
+				}
+			}
+			for _, p := range s.Filters.Objects.CiliumPolicies {
+				if p.Kind == "CiliumNetworkPolicy" && p.Metadata.Namespace == "" {
+					f.add("cilium", "CiliumNetworkPolicy %s names no namespace", p.Metadata.Name)
+				}
+			}
+			return f.or("every policy that has a namespace names it")
+		},
+	}
+}

@@ -1,0 +1,41 @@
+package lint
+
+import (
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+func noPeerPort() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-no-peer-port",
+			Title:    "The policies for etcd forget its peer port",
+			Severity: audit.High,
+			Rationale: "What selects the members denies all that it does not name. Without the peer port no member reaches " +
+				"another, and the cluster loses its quorum.",
+			Method: "Looks for policies that let somebody in to the members' client port, while no rule of any of them " +
+				"has the peer port in it.",
+			Remediation: "Let the members in to their peer port:\netcdsec policies render -f cluster.yaml",
+			References:  references("etcd.io/docs/v3.6/op-guide/clustering"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if len(s.Intent.Members) < 2 {
+				return audit.Skipped("one member has no peers")
+			}
+			var names []string
+			client, peer := false, false
+			for _, p := range ingress(s) {
+				names = append(names, p.name)
+				for _, r := range p.rules {
+					client, peer = client || r.covers(s.Intent.Ports.Client), peer || r.covers(s.Intent.Ports.Peer)
+				}
+			}
+			var f findings
+			if client && !peer {
+				f.add("peer-port", "%s lets in to port %d, and nothing to port %d", strings.Join(names, ", "), s.Intent.Ports.Client, s.Intent.Ports.Peer)
+			}
+			return f.or("no policy opens the client port alone")
+		},
+	}
+}

@@ -1,0 +1,27 @@
+package lint
+
+import "github.com/etcdsec/etcdsec/audit"
+
+func noPolicyTypes() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-no-policy-types",
+			Title:    "A policy has no policyTypes",
+			Severity: audit.Low,
+			Rationale: "The API server fills them in, and tools that read the file alone do not: " +
+				"sigs.k8s.io/kube-network-policies v1.1.1 takes such a policy for none.",
+			Method:      "Looks for policyTypes in NetworkPolicies.",
+			Remediation: "Write the directions into the file:\npolicyTypes: [Ingress]",
+			References:  references("k8s.io/api/networking/v1"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			var f findings
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				if len(p.Spec.PolicyTypes) == 0 {
+					f.add("policy-types", "%s has no policyTypes", named(p))
+				}
+			}
+			return f.or("every NetworkPolicy has policyTypes")
+		},
+	}
+}

@@ -1,0 +1,38 @@
+package lint
+
+import (
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+func priorityTie() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-priority-tie",
+			Title:    "Two cluster policies have one priority",
+			Severity: audit.Medium,
+			Rationale: "Which of them is asked first is left to the network of the Pods, and may change with its next " +
+				"release.",
+			Method:      "Compares tier and priority of ClusterNetworkPolicies.",
+			Remediation: "Give each a priority of its own: the lower one is asked first.",
+			References:  references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			type place struct {
+				tier     string
+				priority int32
+			}
+			var f findings
+			first := map[place]kube.ClusterNetworkPolicy{}
+			for _, p := range s.Filters.Objects.ClusterNetworkPolicies {
+				at := place{p.Spec.Tier, p.Spec.Priority}
+				if before, there := first[at]; there {
+					f.add("tie", "%s and %s have priority %d in tier %s", before.Metadata.Name, p.Metadata.Name, at.priority, at.tier)
+					continue
+				}
+				first[at] = p
+			}
+			return f.or("every cluster policy has a priority of its own")
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func selectsNothing() Check {
+	return Check{
+		Check: audit.Check{
+			ID:          "policy-selects-nothing",
+			Title:       "A policy selects no Pod at all",
+			Severity:    audit.Medium,
+			Rationale:   "A label that was misspelt or has changed makes a policy do nothing, without an error.",
+			Method:      "Compares the selectors of NetworkPolicies with the Pods of a dump.",
+			Remediation: "Compare the labels with those of the Pods:\nkubectl get pods -A --show-labels",
+			References:  references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if len(s.Topology.Pods) == 0 {
+				return audit.Skipped("no dump says which Pods there are")
+			}
+			var f findings
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				selected := slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
+					return pod.Namespace == namespaceOf(p.Metadata) && reach.Selects(p.Spec.PodSelector, pod.Labels)
+				})
+				if !selected && !everything(p.Spec.PodSelector) {
+					f.add("nothing", "%s selects none of the Pods", named(p))
+				}
+			}
+			return f.or("every NetworkPolicy selects a Pod")
+		},
+	}
+}

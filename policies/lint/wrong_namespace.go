@@ -1,0 +1,44 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/reach"
+)
+
+func wrongNamespace() Check {
+	return Check{
+		Check: audit.Check{
+			ID:       "policy-wrong-namespace",
+			Title:    "A policy for etcd is in a namespace without members",
+			Severity: audit.High,
+			Rationale: "A NetworkPolicy selects Pods of its own namespace alone. In another one it selects nothing, and the " +
+				"members stay open.",
+			Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
+			Remediation: "Put the members' namespace into metadata.namespace, and delete the policy where it is:\netcdsec " +
+				"policies render -f cluster.yaml",
+			References: references(),
+		},
+		judge: func(s *Subject) audit.Outcome {
+			if !hosted(s) {
+				return audit.Skipped("the members are on the host network, where no namespace is the right one")
+			}
+			var f findings
+			namespace, labels := memberLabels(s)
+			for _, p := range s.Filters.Objects.NetworkPolicies {
+				own := namespaceOf(p.Metadata)
+				if own == namespace || everything(p.Spec.PodSelector) || !reach.Selects(p.Spec.PodSelector, labels) {
+					continue
+				}
+				// Another etcd may be there, which a dump shows.
+				if !slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
+					return pod.Namespace == own && reach.Selects(p.Spec.PodSelector, pod.Labels)
+				}) {
+					f.add("namespace", "%s asks for the members' labels, and they are in %s", named(p), namespace)
+				}
+			}
+			return f.or("no policy asks for the members' labels in another namespace")
+		},
+	}
+}

@@ -1,0 +1,334 @@
+package nft
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Hook is where the kernel asks about a packet.
+type Hook int
+
+// The hooks that filter. Prerouting comes before the destination is translated, and the others
+// see the translated one; none of the five sees a source that is translated on the way out.
+const (
+	Input Hook = iota
+	Forward
+	Output
+	Prerouting
+	Postrouting
+)
+
+// String is the name in a base chain.
+func (h Hook) String() string {
+	switch h {
+	case Input:
+		return "input"
+	case Forward:
+		return "forward"
+	case Output:
+		return "output"
+	case Prerouting:
+		return "prerouting"
+	case Postrouting:
+		return "postrouting"
+	}
+	return "none"
+}
+
+// Packet is the first of a TCP connection to Port. Addresses are of one family.
+type Packet struct {
+	Hook       Hook
+	Src, Dst   netip.Addr
+	Port       uint16
+	InLoopback bool // it came in at the interface lo
+}
+
+// Decision is what happens to a packet.
+type Decision struct {
+	Accept bool
+	Rule   string // which rule or policy says so
+	// Err means that it cannot be told: something that is not known here, or not understood,
+	// decides. Accept is then false, which is no answer.
+	Err error
+}
+
+// ErrUndecided is the Err of a decision that something decides which is not known here.
+var ErrUndecided = errors.New("cannot be told")
+
+// Decide says what the ruleset does to a packet. Every base chain of the hook has to accept
+// it: what one drops, none brings back. Chains of type nat filter nothing.
+func (r *Ruleset) Decide(p Packet) Decision {
+	if !p.Src.IsValid() || !p.Dst.IsValid() || p.Src.Unmap().BitLen() != p.Dst.Unmap().BitLen() {
+		return Decision{Err: fmt.Errorf("%w: a packet from %s to %s has no one family", ErrUndecided, p.Src, p.Dst)}
+	}
+	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
+	accepted := Decision{Accept: true, Rule: "no rule: nothing of " + p.Hook.String() + " filters it"}
+	var undecided Decision
+	specific := false
+	for _, b := range r.bases(p) {
+		e := evaluation{table: b.table, packet: p}
+		o := e.chain(b.chain, 0)
+		if o.can&falls != 0 {
+			o.fallThrough(b)
+		}
+		switch {
+		case o.can == drops:
+			return Decision{Rule: o.rule(drops).String()}
+		case o.can == accepts:
+			if rule := o.rule(accepts); !specific {
+				specific = rule.statement != nil || rule.rule != nil
+				accepted.Rule = rule.String()
+			}
+		case undecided.Err == nil:
+			undecided = Decision{Rule: e.doubt, Err: fmt.Errorf("%w: it depends on %s", ErrUndecided, e.doubt)}
+		}
+	}
+	if undecided.Err != nil {
+		return undecided
+	}
+	return accepted
+}
+
+type base struct {
+	table *Table
+	chain *Chain
+}
+
+// bases are the base chains that a packet goes through, in their order.
+func (r *Ruleset) bases(p Packet) []base {
+	family := "ip6"
+	if p.Src.Is4() {
+		family = "ip"
+	}
+	var found []base
+	for i := range r.Tables {
+		t := &r.Tables[i]
+		if t.Dormant || t.Family != "inet" && t.Family != family {
+			continue
+		}
+		for j := range t.Chains {
+			if c := &t.Chains[j]; c.Hook == p.Hook.String() && c.Type != "nat" {
+				found = append(found, base{t, c})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b base) int { return cmp.Compare(a.chain.Priority, b.chain.Priority) })
+	return found
+}
+
+// outcomes are what may happen, as bits.
+type outcomes uint8
+
+const (
+	accepts outcomes = 1 << iota
+	drops
+	falls // through the end of the chain, or by return
+)
+
+// outcome is what may happen to the packet, and for each the first place that does it.
+type outcome struct {
+	can   outcomes
+	where [2]place // of accepts and drops
+}
+
+// place is a rule, or a policy where the rule is nil.
+type place struct {
+	table     *Table
+	chain     *Chain
+	rule      *Rule
+	statement *Statement
+	number    int
+}
+
+func (p place) String() string {
+	at := fmt.Sprintf("%s %s %s", p.table.Family, p.table.Name, p.chain.Name)
+	if p.rule == nil {
+		return at + ": policy " + p.chain.Policy
+	}
+	return fmt.Sprintf("%s rule %d: %s", at, p.number, p.rule)
+}
+
+func (o *outcome) add(can outcomes, at place) {
+	if can&o.can == 0 && can != falls {
+		o.where[can>>1] = at
+	}
+	o.can |= can
+}
+
+func (o *outcome) rule(can outcomes) place { return o.where[can>>1] }
+
+func (o *outcome) join(other outcome) {
+	for _, can := range []outcomes{accepts, drops} {
+		if other.can&can != 0 {
+			o.add(can, other.rule(can))
+		}
+	}
+}
+
+func (o *outcome) fallThrough(b base) {
+	o.can &^= falls
+	can := accepts
+	if b.chain.Policy == "drop" {
+		can = drops
+	}
+	o.add(can, place{table: b.table, chain: b.chain})
+}
+
+// evaluation is of one packet in one table. A chain does the same to it from wherever it is
+// entered, because nothing that a rule changes is known here anyway; so each is judged once,
+// and the work is linear in the rules.
+type evaluation struct {
+	table  *Table
+	packet Packet
+	judged map[*Chain]outcome
+	doubt  string // the first thing that is not known
+	key    []Value
+}
+
+// maxDepth is more than the kernel's own limit of jumps, 16.
+const maxDepth = 64
+
+func (e *evaluation) chain(c *Chain, depth int) outcome {
+	if o, ok := e.judged[c]; ok {
+		return o
+	}
+	if e.judged == nil {
+		e.judged = map[*Chain]outcome{}
+	}
+	// The kernel loads no loops and nothing this deep, but a file may say what it wants. What
+	// is found here again while it is judged is not known.
+	at := place{table: e.table, chain: c}
+	unknown := outcome{can: falls}
+	unknown.add(accepts, at)
+	unknown.add(drops, at)
+	e.judged[c] = unknown
+	if depth > maxDepth {
+		e.doubts(at, "chains that jump without end")
+		return unknown
+	}
+	var o outcome
+	end := falls
+	for i := range c.Rules {
+		step := e.rule(c, i, depth)
+		o.join(step.outcome)
+		if step.returns {
+			o.can |= falls
+		}
+		if !step.goesOn {
+			end = 0
+			break
+		}
+	}
+	o.can |= end
+	e.judged[c] = o
+	return o
+}
+
+// step is what one rule may do: end it, go back to where the chain was entered, go on.
+type step struct {
+	outcome
+	returns, goesOn bool
+}
+
+func (e *evaluation) rule(c *Chain, i, depth int) step {
+	r := &c.Rules[i]
+	at := place{table: e.table, chain: c, rule: r, number: i + 1}
+	var s step
+	for j := range r.Statements {
+		statement := &r.Statements[j]
+		at.statement = statement
+		switch {
+		case statement.Match != nil:
+			switch e.match(statement.Match) {
+			case no:
+				s.goesOn = true
+				return s
+			case perhaps:
+				e.doubts(at, statement.String())
+				s.goesOn = true
+			case yes:
+			}
+		case statement.Perhaps != "":
+			e.doubts(at, statement.Perhaps)
+			s.goesOn = true
+		case statement.Unknown != "":
+			e.doubts(at, statement.Unknown)
+			s.add(accepts, at)
+			s.add(drops, at)
+			s.goesOn = true
+		case statement.Verdict != nil:
+			e.verdict(*statement.Verdict, at, depth, &s)
+			return s
+		case statement.Map != nil:
+			e.mapped(statement.Map, at, depth, &s)
+			return s
+		}
+	}
+	s.goesOn = true
+	return s
+}
+
+func (e *evaluation) verdict(v Verdict, at place, depth int, s *step) {
+	switch v.Kind {
+	case "accept":
+		s.add(accepts, at)
+	case "drop", "reject":
+		s.add(drops, at)
+	case "return":
+		s.returns = true
+	case "jump", "goto":
+		to := e.table.chain(v.Chain)
+		if to == nil {
+			e.doubts(at, "a chain that is not there")
+			s.add(accepts, at)
+			s.add(drops, at)
+			s.goesOn = true
+			return
+		}
+		o := e.chain(to, depth+1)
+		s.join(o)
+		if o.can&falls != 0 {
+			// From where goto led there is no way back to the rule below.
+			s.goesOn = s.goesOn || v.Kind == "jump"
+			s.returns = s.returns || v.Kind == "goto"
+		}
+	default: // continue
+		s.goesOn = true
+	}
+}
+
+// mapped is the verdict of the element that the packet has the key of. If that is not known,
+// any of them may be it.
+func (e *evaluation) mapped(m *MapStatement, at place, depth int, s *step) {
+	elements, open, ok := e.operand(&m.Operand)
+	key, known := e.keyOf(m.Fields)
+	switch {
+	case known == no:
+		s.goesOn = true
+	case !ok || open || known == perhaps:
+		e.doubts(at, at.statement.String())
+		s.goesOn = true
+		if !ok {
+			return
+		}
+		for _, element := range elements.Elements {
+			e.verdict(element.Verdict, at, depth, s)
+		}
+	default:
+		i, found := elements.find(key)
+		if !found {
+			s.goesOn = true
+			return
+		}
+		e.verdict(elements.Elements[i].Verdict, at, depth, s)
+	}
+}
+
+func (e *evaluation) doubts(at place, what string) {
+	if e.doubt == "" {
+		e.doubt = at.String() + " (" + what + ")"
+	}
+}

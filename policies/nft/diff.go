@@ -1,0 +1,213 @@
+package nft
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Difference is one way in which a live ruleset is not the wanted one.
+type Difference struct {
+	What string // "table inet etcdsec", "set members4", "chain input", "chain input, rule 3"
+	// Kind is missing, extra or changed.
+	Kind       string
+	Want, Live string // as nft writes it; empty of what is not there
+}
+
+// The kinds of differences.
+const (
+	Missing = "missing"
+	Extra   = "extra"
+	Changed = "changed"
+)
+
+// String is one line.
+func (d Difference) String() string {
+	switch d.Kind {
+	case Missing:
+		return fmt.Sprintf("%s: missing %s", d.What, d.Want)
+	case Extra:
+		return fmt.Sprintf("%s: extra %s", d.What, d.Live)
+	}
+	return fmt.Sprintf("%s: is %s, want %s", d.What, d.Live, d.Want)
+}
+
+// Diff is how the tables of want differ in live, whose other tables do not matter: what one
+// table drops stays dropped. What counters counted is no difference.
+func Diff(want, live *Ruleset) []Difference {
+	var found []Difference
+	for i := range want.Tables {
+		w := &want.Tables[i]
+		name := "table " + w.Family + " " + w.Name
+		at := slices.IndexFunc(live.Tables, func(t Table) bool { return t.Family == w.Family && t.Name == w.Name })
+		if at < 0 {
+			found = append(found, Difference{What: name, Kind: Missing, Want: "the whole table"})
+			continue
+		}
+		l := &live.Tables[at]
+		if w.Dormant != l.Dormant {
+			found = append(found, Difference{What: name, Kind: Changed, Want: hooking(w), Live: hooking(l)})
+		}
+		found = append(found, diffSets(w, l)...)
+		found = append(found, diffChains(w, l)...)
+	}
+	return found
+}
+
+func hooking(t *Table) string {
+	if t.Dormant {
+		return "dormant"
+	}
+	return "in force"
+}
+
+func diffSets(want, live *Table) []Difference {
+	var found []Difference
+	for _, w := range want.Sets {
+		what := "set " + w.Name
+		l := live.set(w.Name)
+		if l == nil {
+			found = append(found, Difference{What: what, Kind: Missing, Want: "the whole set"})
+			continue
+		}
+		if w.Type != l.Type || w.Map != l.Map || w.Interval != l.Interval || w.Open != l.Open {
+			found = append(found, Difference{What: what, Kind: Changed, Want: w.kind(), Live: l.kind()})
+			continue
+		}
+		wanted, there := w.canonical(), l.canonical()
+		for _, e := range without(wanted, there) {
+			found = append(found, Difference{What: what, Kind: Missing, Want: e})
+		}
+		for _, e := range without(there, wanted) {
+			found = append(found, Difference{What: what, Kind: Extra, Live: e})
+		}
+	}
+	for _, l := range live.Sets {
+		if want.set(l.Name) == nil {
+			found = append(found, Difference{What: "set " + l.Name, Kind: Extra, Live: "the whole set"})
+		}
+	}
+	return found
+}
+
+func (s *Set) kind() string {
+	kind := "of " + s.Type
+	if s.Map {
+		kind = "a map of " + s.Type
+	}
+	if s.Interval {
+		kind += " with ranges"
+	}
+	if s.Open {
+		kind += ", changing by itself"
+	}
+	return kind
+}
+
+// canonical are the elements as texts. Of a set with ranges, those that touch are joined.
+func (s *Set) canonical() []string {
+	elements := s.Elements
+	if s.Interval {
+		elements = s.touching()
+	}
+	texts := make([]string, 0, len(elements))
+	for _, e := range elements {
+		texts = append(texts, s.element(e))
+	}
+	return texts
+}
+
+// touching are the elements with those joined that touch: the kernel lists a network that was
+// given in two halves as two or as one.
+func (m *VerdictMap) touching() []Element {
+	if !m.sorted || m.Map {
+		return m.Elements
+	}
+	return joined(m.Elements, func(before, r Range) bool {
+		return r.From.Compare(before.To) <= 0 || next(before.To) == r.From
+	})
+}
+
+// without are those texts that others have not got.
+func without(texts, others []string) []string {
+	there := make(map[string]bool, len(others))
+	for _, o := range others {
+		there[o] = true
+	}
+	return slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return there[s] })
+}
+
+func diffChains(want, live *Table) []Difference {
+	var found []Difference
+	for _, w := range want.Chains {
+		what := "chain " + w.Name
+		l := live.chain(w.Name)
+		if l == nil {
+			found = append(found, Difference{What: what, Kind: Missing, Want: "the whole chain"})
+			continue
+		}
+		if w.Type != l.Type || w.Hook != l.Hook || w.Priority != l.Priority || w.Policy != l.Policy {
+			found = append(found, Difference{What: what, Kind: Changed, Want: w.kind(), Live: l.kind()})
+		}
+		found = append(found, diffRules(what, w.Rules, l.Rules)...)
+	}
+	for _, l := range live.Chains {
+		if want.chain(l.Name) == nil {
+			found = append(found, Difference{What: "chain " + l.Name, Kind: Extra, Live: "the whole chain"})
+		}
+	}
+	return found
+}
+
+func (c *Chain) kind() string {
+	if c.Hook == "" {
+		return "without a hook"
+	}
+	return strconv.Quote(c.head())
+}
+
+// diffRules compares rules by place, after those that are the same at both ends: a rule that
+// was put between others is one difference, and not one of each rule below it.
+func diffRules(what string, want, live []Rule) []Difference {
+	w, l := texts(want), texts(live)
+	start := 0
+	for start < len(w) && start < len(l) && w[start] == l[start] {
+		start++
+	}
+	for len(w) > start && len(l) > start && w[len(w)-1] == l[len(l)-1] {
+		w, l = w[:len(w)-1], l[:len(l)-1]
+	}
+	var found []Difference
+	for i := start; i < max(len(w), len(l)); i++ {
+		d := Difference{What: fmt.Sprintf("%s, rule %d", what, i+1), Kind: Changed}
+		if i < len(w) {
+			d.Want = w[i]
+		} else {
+			d.Kind = Extra
+		}
+		if i < len(l) {
+			d.Live = l[i]
+		} else {
+			d.Kind = Missing
+		}
+		found = append(found, d)
+	}
+	return found
+}
+
+func texts(rules []Rule) []string {
+	all := make([]string, 0, len(rules))
+	for _, r := range rules {
+		same := Rule{Comment: r.Comment}
+		for _, statement := range r.Statements {
+			if m := statement.Match; m != nil {
+				match := *m
+				match.Operand.Elements = m.Operand.touching()
+				statement.Match = &match
+			}
+			same.Statements = append(same.Statements, statement)
+		}
+		all = append(all, same.String())
+	}
+	return all
+}

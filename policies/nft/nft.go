@@ -1,0 +1,169 @@
+// Package nft has the nftables of one network namespace, as far as they filter new TCP
+// connections: it writes what `nft -f` loads, reads what `nft -j list ruleset` prints, says
+// what happens to a packet, and compares. It runs nothing.
+package nft
+
+import (
+	"cmp"
+	"net/netip"
+)
+
+// Ruleset is some tables, or all of a network namespace.
+type Ruleset struct{ Tables []Table }
+
+// Table is one table.
+type Table struct {
+	Family, Name string
+	Dormant      bool // its chains are not hooked
+	Sets         []Set
+	Chains       []Chain
+	// Why is written above it as a comment. So it is of sets and chains.
+	Why []string
+
+	chains map[string]int // by name, where there are many; made by Parse
+}
+
+// Set is a named set, or a map to verdicts.
+type Set struct {
+	Name     string
+	Type     string // ipv4_addr, or several with " . " between
+	Interval bool
+	VerdictMap
+	// Open sets may have other elements than those here: packets and other programs add some
+	// and time takes some away, or not all were understood.
+	Open bool
+	Why  []string
+}
+
+// VerdictMap is elements, each with a verdict in a map. In order and apart, as Parse, Addrs,
+// Networks and Ports make them, one is found without looking at all.
+type VerdictMap struct {
+	Map      bool
+	Elements []Element
+	sorted   bool
+}
+
+// Element is one key of a set, of as many parts as its type has.
+type Element struct {
+	Key     []Range
+	Verdict Verdict // of a map
+}
+
+// Range is from one value to another, both included.
+type Range struct{ From, To Value }
+
+// Value is an address, a text, or a number.
+type Value struct {
+	Addr   netip.Addr // if valid, the value
+	Text   string     // if not empty, the value
+	Number uint64
+}
+
+// Compare orders values: numbers, texts, IPv4, IPv6.
+func (v Value) Compare(w Value) int {
+	return cmp.Or(v.Addr.Compare(w.Addr), cmp.Compare(v.Text, w.Text), cmp.Compare(v.Number, w.Number))
+}
+
+func (v Value) sameKind(w Value) bool {
+	return v.Addr.BitLen() == w.Addr.BitLen() && (v.Text == "") == (w.Text == "")
+}
+
+// Chain is one chain. With a hook it is a base chain, which packets enter by themselves.
+type Chain struct {
+	Name     string
+	Type     string // filter, nat or route, of a base chain
+	Hook     string // empty where others have to jump to it
+	Priority int
+	Policy   string // accept or drop
+	Rules    []Rule
+	Why      []string
+}
+
+// Rule is statements, each run if those before it matched.
+type Rule struct {
+	Statements []Statement
+	Comment    string
+}
+
+// Statement is one of its fields.
+type Statement struct {
+	Match   *Match
+	Verdict *Verdict
+	Map     *MapStatement
+	// Neutral is what decides nothing about the packet: counter, log, setting a mark.
+	Neutral string
+	// Perhaps is what goes on or not, by what is not known here: a limit, a quota.
+	Perhaps string
+	// Unknown is what is not understood, and might even accept or drop.
+	Unknown string
+}
+
+// Match compares fields of a packet, several if they are concatenated.
+type Match struct {
+	Fields  []Field
+	Op      string // == != < > <= >= in
+	Operand Operand
+}
+
+// Field is what is looked at, as nft writes it: "ip saddr", "meta iifname", "ct state".
+type Field string
+
+// Operand is a named set, or values.
+type Operand struct {
+	Set string
+	VerdictMap
+}
+
+// MapStatement takes its verdict from a map: vmap.
+type MapStatement struct {
+	Fields  []Field
+	Operand Operand
+}
+
+// Verdict is accept, drop, reject, return, continue, jump or goto; the last two go to a chain.
+type Verdict struct{ Kind, Chain string }
+
+// String is the verdict as nft writes it.
+func (v Verdict) String() string {
+	if v.Chain != "" {
+		return v.Kind + " " + v.Chain
+	}
+	return v.Kind
+}
+
+func (t *Table) chain(name string) *Chain {
+	if t.chains != nil {
+		if i, ok := t.chains[name]; ok {
+			return &t.Chains[i]
+		}
+		return nil
+	}
+	for i := range t.Chains {
+		if t.Chains[i].Name == name {
+			return &t.Chains[i]
+		}
+	}
+	return nil
+}
+
+func (t *Table) set(name string) *Set {
+	for i := range t.Sets {
+		if t.Sets[i].Name == name {
+			return &t.Sets[i]
+		}
+	}
+	return nil
+}
+
+// Hooked says whether any packet comes to the table by itself.
+func (t *Table) Hooked() bool {
+	if t.Dormant {
+		return false
+	}
+	for _, c := range t.Chains {
+		if c.Hook != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,183 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MaxDump bounds what Parse reads: some hundred thousand rules.
+const MaxDump = 256 << 20
+
+// Parse reads what `nft -j list ruleset` or `nft -j list table` prints. What it does not know
+// is kept as it is written; Decide says where that might decide.
+func Parse(nftJSON []byte) (*Ruleset, error) {
+	if len(nftJSON) > MaxDump {
+		return nil, fmt.Errorf("parsing a ruleset of nft: has %d bytes, and the most is %d", len(nftJSON), MaxDump)
+	}
+	var dump struct {
+		Objects []map[string]json.RawMessage `json:"nftables"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(nftJSON))
+	if err := decoder.Decode(&dump); err != nil {
+		return nil, fmt.Errorf("parsing a ruleset of nft: %w", err)
+	}
+	if dump.Objects == nil {
+		return nil, errors.New(`parsing a ruleset of nft: has no list "nftables"; want what "nft -j list ruleset" prints`)
+	}
+	p := parser{ruleset: &Ruleset{}, tables: map[string]int{}, chains: map[string][]int{}}
+	for i, o := range dump.Objects {
+		if err := p.object(o); err != nil {
+			return nil, fmt.Errorf("parsing a ruleset of nft: object %d: %w", i, err)
+		}
+	}
+	for i := range p.ruleset.Tables {
+		for j := range p.ruleset.Tables[i].Sets {
+			p.ruleset.Tables[i].Sets[j].normalize()
+		}
+	}
+	return p.ruleset, nil
+}
+
+// parser fills a ruleset. Indices, because slices move as they grow.
+type parser struct {
+	ruleset *Ruleset
+	tables  map[string]int
+	chains  map[string][]int // table and chain
+}
+
+// object is the common part of what a list of nft has.
+type object struct {
+	Family, Table, Name, Chain string
+
+	Flags   json.RawMessage
+	Type    json.RawMessage
+	Hook    string
+	Prio    int
+	Policy  string
+	Map     json.RawMessage
+	Elem    []json.RawMessage
+	Expr    []json.RawMessage
+	Comment string
+	Timeout json.RawMessage
+}
+
+func (p *parser) object(written map[string]json.RawMessage) error {
+	if len(written) != 1 {
+		return fmt.Errorf("has %d kinds, and one is wanted", len(written))
+	}
+	for kind, data := range written {
+		switch kind {
+		case "table", "chain", "rule", "set", "map":
+		default:
+			return nil // counters, helpers, flow tables, the version of nft: no packets are stopped by them
+		}
+		var o object
+		if err := json.Unmarshal(data, &o); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		if kind == "table" {
+			p.table(o)
+			return nil
+		}
+		at, ok := p.tables[o.Family+" "+o.Table]
+		if !ok {
+			return fmt.Errorf("%s %q of table %s %s, which is not listed before it", kind, o.Name+o.Chain, o.Family, o.Table)
+		}
+		return p.part(kind, o, &p.ruleset.Tables[at])
+	}
+	return nil
+}
+
+func (p *parser) table(o object) {
+	t := Table{Family: o.Family, Name: o.Name, Dormant: contains(o.Flags, "dormant"), chains: map[string]int{}}
+	p.tables[o.Family+" "+o.Name] = len(p.ruleset.Tables)
+	p.ruleset.Tables = append(p.ruleset.Tables, t)
+}
+
+func (p *parser) part(kind string, o object, t *Table) error {
+	switch kind {
+	case "chain":
+		c := Chain{Name: o.Name, Hook: o.Hook, Priority: o.Prio, Policy: o.Policy}
+		if len(o.Type) > 0 {
+			if err := json.Unmarshal(o.Type, &c.Type); err != nil {
+				return fmt.Errorf("chain %q: type: %w", o.Name, err)
+			}
+		}
+		if c.Hook != "" && c.Policy == "" {
+			c.Policy = "accept"
+		}
+		if _, ok := t.chains[o.Name]; ok {
+			return fmt.Errorf("chain %q is listed twice", o.Name)
+		}
+		t.chains[o.Name] = len(t.Chains)
+		t.Chains = append(t.Chains, c)
+	case "rule":
+		c := t.chain(o.Chain)
+		if c == nil {
+			return fmt.Errorf("rule of chain %q, which is not listed before it", o.Chain)
+		}
+		c.Rules = append(c.Rules, parseRule(o))
+	default:
+		t.Sets = append(t.Sets, parseSet(o, kind == "map"))
+	}
+	return nil
+}
+
+// contains says whether a word is, or is among, what is written.
+func contains(data json.RawMessage, word string) bool {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		return one == word
+	}
+	var several []string
+	if json.Unmarshal(data, &several) != nil {
+		return false
+	}
+	return slices.Contains(several, word)
+}
+
+func parseSet(o object, isMap bool) Set {
+	s := Set{
+		Name: o.Name, Type: typeName(o.Type), Interval: contains(o.Flags, "interval"),
+		Open: contains(o.Flags, "timeout") || contains(o.Flags, "dynamic") || len(o.Timeout) > 0,
+	}
+	s.Map = isMap
+	var data string
+	if isMap && (json.Unmarshal(o.Map, &data) != nil || data != "verdict") {
+		return s // to addresses or marks, not to verdicts
+	}
+	for _, raw := range o.Elem {
+		e, ok := parseElement(raw, isMap)
+		if !ok {
+			s.Open = true
+			continue
+		}
+		s.Elements = append(s.Elements, e)
+	}
+	return s
+}
+
+// typeName is a type, or several that are concatenated, or what a newer nft writes for them.
+func typeName(data json.RawMessage) string {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		return one
+	}
+	var several []string
+	if json.Unmarshal(data, &several) == nil {
+		return strings.Join(several, " . ")
+	}
+	return compact(data)
+}
+
+func compact(data json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, data) != nil {
+		return string(data)
+	}
+	return b.String()
+}

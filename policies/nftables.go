@@ -1,0 +1,230 @@
+package policies
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// NftablesTable is the name of the one table of nftables that is ours, of family inet.
+const NftablesTable = "etcdsec"
+
+// The table comes before what others filter at priority 0. Order decides nothing, since what
+// one table drops no other brings back; it only spares them the packets.
+const nftablesPriority = -10
+
+// neverFiltered are the ports by which a host is administered. A table that could name them
+// could lock its operator out.
+var neverFiltered = []struct {
+	port uint16
+	of   string
+}{{22, "SSH"}, {6443, "the API server"}}
+
+// NftablesRefusal says why there are no nftables for an intent, and is nil if there are.
+func NftablesRefusal(i *Intent) error {
+	if i.Runtime == cluster.Hosted {
+		return errors.New("nftables filter the packets of hosts, and hosted etcd has the changing addresses of Pods: use networkpolicy")
+	}
+	var faults []error
+	for _, p := range i.Ports.All() {
+		for _, never := range neverFiltered {
+			if p == never.port {
+				faults = append(faults, fmt.Errorf("port %d of etcd is that of %s, and rules for it could lock you out: give etcd another", p, never.of))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Nftables are the rules for every host that runs a member or is about to: what comes in at
+// etcd's ports, to whichever address of the host, and what the host forwards to any member.
+// It is the same for each of them.
+func Nftables(i *Intent) *nft.Ruleset {
+	r := nftables(i)
+	t := &r.Tables[0]
+	t.Chains = slices.Insert(t.Chains, 0, nftablesInput(i))
+	t.Why = append(i.nftablesTitle("a host of a member"), t.Why...)
+	return r
+}
+
+// NftablesForward are the rules for every other node: what it forwards to a member. Its own
+// ports are no business of theirs; something else may listen there.
+func NftablesForward(i *Intent) *nft.Ruleset {
+	r := nftables(i)
+	t := &r.Tables[0]
+	t.Why = append(i.nftablesTitle("a node without a member"), t.Why...)
+	return r
+}
+
+func (i *Intent) nftablesTitle(of string) []string {
+	return []string{
+		"Who may reach etcd of cluster " + i.Cluster + ": the rules for " + of + ".",
+		"Load them with nft -f. That replaces this table in one step and touches no other.",
+		"",
+	}
+}
+
+func nftables(i *Intent) *nft.Ruleset {
+	t := nft.Table{Family: "inet", Name: NftablesTable, Why: []string{
+		"No rule looks at connections, only at who sends to which port: a connection of somebody",
+		"who may no longer reach etcd stops with the next packet, and those of others go on.",
+		"What is let through here other tables may still drop.",
+	}}
+	for _, s := range nftablesSources(i) {
+		for _, f := range nftablesFamilies {
+			set := f.set(s)
+			if len(set.Elements) > 0 {
+				set.Why = s.why
+				t.Sets = append(t.Sets, set)
+			}
+		}
+	}
+	t.Chains = append(t.Chains, nftablesForward(i, &t), nftablesOutput(i, &t), nftablesAllowed(i, &t))
+	return &nft.Ruleset{Tables: []nft.Table{t}}
+}
+
+// nftablesSource is who has a role.
+type nftablesSource struct {
+	role  Role
+	name  string
+	hosts []netip.Addr
+	nets  []netip.Prefix
+	why   []string
+}
+
+func nftablesSources(i *Intent) []nftablesSource {
+	members := []string{"The members: " + names(i.Members) + "."}
+	if joining := slices.DeleteFunc(slices.Clone(i.Members), func(h Host) bool { return !h.Joining }); len(joining) > 0 {
+		members = append(members, "About to join, and reachable before it is added: "+names(joining)+".")
+	}
+	return []nftablesSource{
+		{role: Member, name: "members", hosts: i.MemberAddrs(), why: members},
+		{role: APIServer, name: "apiservers", hosts: i.APIServerAddrs(), why: []string{"The API servers: " + names(i.APIServers) + "."}},
+		{role: Scraper, name: "scrapers", nets: i.Scrapers, why: []string{"Who reads metrics."}},
+		{role: Backup, name: "backups", nets: i.Backups, why: []string{"Who takes backups, as a client."}},
+	}
+}
+
+func names(hosts []Host) string {
+	var all []string
+	for _, h := range hosts {
+		all = append(all, h.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// nftablesFamily is IPv4 or IPv6; a set holds addresses of one.
+type nftablesFamily struct{ protocol, typ, suffix string }
+
+var nftablesFamilies = []nftablesFamily{{"ip", "ipv4_addr", "4"}, {"ip6", "ipv6_addr", "6"}}
+
+func (f nftablesFamily) set(s nftablesSource) nft.Set {
+	if len(s.nets) > 0 {
+		return nft.Networks(s.name+f.suffix, f.typ, s.nets)
+	}
+	return nft.Addrs(s.name+f.suffix, f.typ, s.hosts)
+}
+
+// in matches an address of the packet against a set, if the table has it.
+func (f nftablesFamily) in(t *nft.Table, field, set string) (nft.Statement, bool) {
+	set += f.suffix
+	has := slices.ContainsFunc(t.Sets, func(s nft.Set) bool { return s.Name == set })
+	return nft.Statement{Match: &nft.Match{
+		Fields: []nft.Field{nft.Field(f.protocol + " " + field)}, Op: "==", Operand: nft.Operand{Set: set},
+	}}, has
+}
+
+func to(ports ...uint16) nft.Statement {
+	return nft.Statement{Match: &nft.Match{Fields: []nft.Field{"tcp dport"}, Op: "==", Operand: nft.Ports(ports...)}}
+}
+
+func verdict(kind, chain string) nft.Statement {
+	return nft.Statement{Verdict: &nft.Verdict{Kind: kind, Chain: chain}}
+}
+
+var counter = nft.Statement{Neutral: "counter"}
+
+func rule(comment string, s ...nft.Statement) nft.Rule {
+	return nft.Rule{Statements: s, Comment: comment}
+}
+
+const allowedChain = "allowed"
+
+func nftablesInput(i *Intent) nft.Chain {
+	lo := nft.Statement{Match: &nft.Match{Fields: []nft.Field{"meta iif"}, Op: "==", Operand: nft.Text("lo")}}
+	return nft.Chain{
+		Name: "input", Type: "filter", Hook: "input", Priority: nftablesPriority, Policy: "accept",
+		Why: []string{
+			"What comes in at etcd's ports, to any address of this host. All else is left alone.",
+			"A Pod on the host network sends with the address of its node, so nothing here can tell",
+			"it from the node: keep such Pods off the hosts that are let in.",
+		},
+		Rules: []nft.Rule{
+			rule("the host itself", lo, verdict("accept", "")),
+			rule("", to(i.Ports.All()...), verdict("jump", allowedChain)),
+			rule("nobody else", to(i.Ports.All()...), counter, verdict("drop", "")),
+		},
+	}
+}
+
+func nftablesForward(i *Intent, t *nft.Table) nft.Chain {
+	c := nft.Chain{
+		Name: "forward", Type: "filter", Hook: "forward", Priority: nftablesPriority, Policy: "accept",
+		Why: []string{
+			"What this node forwards to a member, such as what its Pods send. Afterwards it may have",
+			"the address of the node, which the member would let in. Here it still has its own, and",
+			"one that was sent to a Service has the member's already. A network that forwards past",
+			"nftables, as Cilium does with BPF host routing, needs the policies of its own.",
+		},
+	}
+	c.Rules = onlyAllowed(i, t)
+	return c
+}
+
+// IPVS hands packets that it sends on to the output hook and not to forward (Linux,
+// net/netfilter/ipvs/ip_vs_xmit.c, ip_vs_nat_send_or_cont).
+func nftablesOutput(i *Intent, t *nft.Table) nft.Chain {
+	c := nft.Chain{
+		Name: "output", Type: "filter", Hook: "output", Priority: nftablesPriority, Policy: "accept",
+		Why: []string{
+			"The same where kube-proxy uses IPVS: what it sends on leaves here as if it were this",
+			"host's own, and still has the address of the Pod.",
+		},
+	}
+	c.Rules = onlyAllowed(i, t, nft.Statement{Match: &nft.Match{
+		Fields: []nft.Field{"fib saddr type"}, Op: "!=", Operand: nft.Text("local"),
+	}})
+	return c
+}
+
+// onlyAllowed let to the members whom the chain of the allowed lets, of what matches also more.
+func onlyAllowed(i *Intent, t *nft.Table, more ...nft.Statement) []nft.Rule {
+	var rules []nft.Rule
+	for _, f := range nftablesFamilies {
+		if members, has := f.in(t, "daddr", "members"); has {
+			match := append([]nft.Statement{members, to(i.Ports.All()...)}, more...)
+			rules = append(rules,
+				rule("", slices.Concat(match, []nft.Statement{verdict("jump", allowedChain)})...),
+				rule("nobody else", slices.Concat(match, []nft.Statement{counter, verdict("drop", "")})...))
+		}
+	}
+	return rules
+}
+
+func nftablesAllowed(i *Intent, t *nft.Table) nft.Chain {
+	c := nft.Chain{Name: allowedChain, Why: []string{"Who may reach which port."}}
+	for _, s := range nftablesSources(i) {
+		ports := slices.DeleteFunc(i.Ports.All(), func(p uint16) bool { return !i.Reaches(s.role, p) })
+		for _, f := range nftablesFamilies {
+			if from, has := f.in(t, "saddr", s.name); has {
+				c.Rules = append(c.Rules, rule("", from, to(ports...), verdict("accept", "")))
+			}
+		}
+	}
+	return c
+}

@@ -1,0 +1,314 @@
+package reach
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// The labels that Calico gives Pods beside their own.
+const (
+	calicoNamespace    = "projectcalico.org/namespace"
+	calicoOrchestrator = "projectcalico.org/orchestrator"
+	calicoName         = "projectcalico.org/name" // of a namespace
+)
+
+// networkPolicyOrder is that of Kubernetes' NetworkPolicies in Calico's tier default
+// (projectcalico/calico libcalico-go/lib/backend/k8s/conversion/constants.go).
+const networkPolicyOrder = 1000
+
+// defaultTier comes last of the tiers that Calico's own policies may be in.
+const defaultTier = "default"
+
+// calicoPolicy is a GlobalNetworkPolicy or, with a namespace, Calico's own NetworkPolicy.
+type calicoPolicy struct {
+	name, namespace, tier string
+	order                 float64 // of one that has none, infinite
+	selector, namespaces  calicoSelector
+	accounts              bool // it has a serviceAccountSelector
+	ingress, egress       bool
+	forward               bool // applies to what a host forwards as well
+	early                 int  // 0, or preDNAT, or doNotTrack: judged before all others, with no default deny
+	in, out               []calicoRule
+}
+
+const (
+	preDNAT = iota + 1
+	doNotTrack
+)
+
+type calicoRule struct {
+	at           string
+	action       string
+	tcp          bool
+	family       int // 4, 6 or 0 for both
+	source, dest calicoEntity
+}
+
+type calicoEntity struct {
+	nets, notNets         []netip.Prefix
+	selector, notSelector *calicoSelector
+	namespaces            *calicoSelector
+	ports, notPorts       []calicoPort
+}
+
+type calicoPort struct {
+	name        string
+	first, last uint16
+}
+
+func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
+	s := p.Spec
+	c := &calicoPolicy{tier: s.Tier, order: math.Inf(1), accounts: s.ServiceAccountSelector != "", forward: s.ApplyOnForward}
+	c.name = p.Kind + " " + p.Metadata.Name
+	if p.Kind == "NetworkPolicy" {
+		c.namespace = orDefault(p.Metadata.Namespace)
+		c.name = "Calico NetworkPolicy " + c.namespace + "/" + p.Metadata.Name
+	}
+	if c.tier == "" {
+		c.tier = defaultTier
+	}
+	if s.Order != nil {
+		c.order = *s.Order
+	}
+	switch {
+	case s.DoNotTrack:
+		c.early = doNotTrack
+	case s.PreDNAT:
+		c.early = preDNAT
+	}
+	var err error
+	if c.selector, err = newCalicoSelector(s.Selector); err != nil {
+		return nil, fmt.Errorf("%s: spec.selector: %w", c.name, err)
+	}
+	if c.namespaces, err = newCalicoSelector(s.NamespaceSelector); err != nil {
+		return nil, fmt.Errorf("%s: spec.namespaceSelector: %w", c.name, err)
+	}
+	// Without types they are the directions that have rules, and Ingress if none has
+	// (docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy).
+	c.ingress = slices.Contains(s.Types, "Ingress") || len(s.Types) == 0 && (len(s.Ingress) > 0 || len(s.Egress) == 0)
+	c.egress = slices.Contains(s.Types, "Egress") || len(s.Types) == 0 && len(s.Egress) > 0
+	if c.in, err = newCalicoRules("ingress", s.Ingress); err == nil {
+		c.out, err = newCalicoRules("egress", s.Egress)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: spec.%w", c.name, err)
+	}
+	return c, nil
+}
+
+func newCalicoRules(direction string, rules []kube.CalicoRule) ([]calicoRule, error) {
+	var list []calicoRule
+	for i, r := range rules {
+		rule := calicoRule{at: fmt.Sprintf("%s[%d]", direction, i), action: r.Action, tcp: true}
+		if !slices.Contains([]string{"Allow", "Deny", "Pass", "Log"}, r.Action) {
+			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", rule.at, r.Action)
+		}
+		if r.Protocol != nil {
+			rule.tcp = isTCP(*r.Protocol)
+		}
+		if r.NotProtocol != nil && isTCP(*r.NotProtocol) {
+			rule.tcp = false
+		}
+		if r.IPVersion != nil {
+			rule.family = *r.IPVersion
+		}
+		var err error
+		if rule.source, err = newCalicoEntity(r.Source); err != nil {
+			return nil, fmt.Errorf("%s.source: %w", rule.at, err)
+		}
+		if rule.dest, err = newCalicoEntity(r.Destination); err != nil {
+			return nil, fmt.Errorf("%s.destination: %w", rule.at, err)
+		}
+		list = append(list, rule)
+	}
+	return list, nil
+}
+
+func isTCP(protocol kube.IntOrString) bool {
+	return protocol.Int == 6 || strings.EqualFold(protocol.String, "TCP") || protocol.String == "6"
+}
+
+func newCalicoEntity(e *kube.CalicoEntity) (calicoEntity, error) {
+	var c calicoEntity
+	if e == nil {
+		return c, nil
+	}
+	var err error
+	if c.nets, err = parsePrefixes(e.Nets); err != nil {
+		return c, fmt.Errorf("nets: %w", err)
+	}
+	if c.notNets, err = parsePrefixes(e.NotNets); err != nil {
+		return c, fmt.Errorf("notNets: %w", err)
+	}
+	for _, of := range []struct {
+		text string
+		into **calicoSelector
+	}{{e.Selector, &c.selector}, {e.NotSelector, &c.notSelector}, {e.NamespaceSelector, &c.namespaces}} {
+		if of.text == "" {
+			continue
+		}
+		s, err := newCalicoSelector(of.text)
+		if err != nil {
+			return c, err
+		}
+		*of.into = &s
+	}
+	if c.ports, err = newCalicoPorts(e.Ports); err != nil {
+		return c, fmt.Errorf("ports: %w", err)
+	}
+	if c.notPorts, err = newCalicoPorts(e.NotPorts); err != nil {
+		return c, fmt.Errorf("notPorts: %w", err)
+	}
+	return c, nil
+}
+
+// newCalicoPorts takes numbers, "FIRST:LAST" and names.
+func newCalicoPorts(ports []kube.CalicoPortRange) ([]calicoPort, error) {
+	var list []calicoPort
+	for _, p := range ports {
+		text := p.String
+		if text == "" {
+			text = strconv.Itoa(int(p.Int))
+		}
+		first, last, ranged := strings.Cut(text, ":")
+		if !ranged {
+			last = first
+		}
+		from, err := strconv.ParseUint(first, 10, 16)
+		if err != nil && !ranged && p.String != "" {
+			list = append(list, calicoPort{name: text})
+			continue
+		}
+		to, err2 := strconv.ParseUint(last, 10, 16)
+		if err != nil || err2 != nil || from > to {
+			return nil, fmt.Errorf("%q is neither a port nor a range FIRST:LAST", text)
+		}
+		list = append(list, calicoPort{first: uint16(from), last: uint16(to)})
+	}
+	return list, nil
+}
+
+// sortCalico puts policies into the order in which Calico judges them within a tier: by
+// order, and of one order by name.
+func sortCalico(list []*calicoPolicy) {
+	slices.SortStableFunc(list, func(a, b *calicoPolicy) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.name, b.name))
+	})
+}
+
+// podLabels are those of a Pod as selectors see them.
+func podLabels(p *Pod) func(string) (string, bool) {
+	return func(key string) (string, bool) {
+		switch key {
+		case calicoNamespace:
+			return p.Namespace, true
+		case calicoOrchestrator:
+			return "k8s", true
+		}
+		v, ok := p.Labels[key]
+		return v, ok
+	}
+}
+
+// namespaceLabels are those of a Pod's namespace as selectors see them.
+func (e *evaluator) calicoNamespaceLabels(p *Pod) func(string) (string, bool) {
+	labels := e.topology.namespaceLabels(p.Namespace)
+	return func(key string) (string, bool) {
+		if key == calicoName || key == calicoNamespace {
+			return p.Namespace, true
+		}
+		v, ok := labels[key]
+		return v, ok
+	}
+}
+
+// selects says whether a policy applies to a Pod.
+func (c *calicoPolicy) selects(e *evaluator, p *Pod) bool {
+	if p.HostNetwork || c.early != 0 || c.namespace != "" && c.namespace != p.Namespace {
+		return false
+	}
+	return c.selector.matches(podLabels(p)) && c.namespaces.matches(e.calicoNamespaceLabels(p))
+}
+
+func (r calicoRule) matches(e *evaluator, policy *calicoPolicy, c conn) truth {
+	if !r.tcp || r.family != 0 && (r.family == 4) != c.dst.addr.Is4() {
+		return no
+	}
+	match := and(r.source.matches(e, policy, c.src), r.dest.matches(e, policy, c.dst))
+	if match == no {
+		return no
+	}
+	if len(r.source.ports) > 0 || len(r.source.notPorts) > 0 {
+		match = maybe // a client's port is any
+	}
+	if len(r.dest.ports) > 0 {
+		match = and(match, portIn(r.dest.ports, c))
+	}
+	if len(r.dest.notPorts) > 0 {
+		match = and(match, portIn(r.dest.notPorts, c).not())
+	}
+	return match
+}
+
+func portIn(ports []calicoPort, c conn) truth {
+	in := no
+	for _, p := range ports {
+		switch {
+		case p.name == "":
+			in = or(in, truthOf(p.first <= c.port && c.port <= p.last))
+		case c.dst.pod == nil:
+			in = or(in, maybe) // a HostEndpoint may name its ports
+		default:
+			in = or(in, c.dst.pod.named(p.name, c.port))
+		}
+	}
+	return in
+}
+
+// matches says whether one end of a connection is the entity. A selector means Pods and the
+// expected addresses of host endpoints, and sets of networks, which a dump may leave out.
+func (x calicoEntity) matches(e *evaluator, policy *calicoPolicy, end end) truth {
+	if len(x.nets) > 0 && !within(end.addr, x.nets) || within(end.addr, x.notNets) {
+		return no
+	}
+	match := yes
+	if x.selector != nil || x.namespaces != nil {
+		match = e.calicoSelects(policy, x, end)
+	}
+	if x.notSelector != nil {
+		match = and(match, e.calicoSelects(policy, calicoEntity{selector: x.notSelector}, end).not())
+	}
+	return match
+}
+
+func (e *evaluator) calicoSelects(policy *calicoPolicy, x calicoEntity, end end) truth {
+	sets := no
+	if e.calicoSets {
+		sets = maybe
+	}
+	if end.pod != nil && !end.pod.HostNetwork {
+		if policy.namespace != "" && x.namespaces == nil && policy.namespace != end.pod.Namespace {
+			return sets
+		}
+		if x.selector != nil && !x.selector.matches(podLabels(end.pod)) || x.namespaces != nil && !x.namespaces.matches(e.calicoNamespaceLabels(end.pod)) {
+			return sets
+		}
+		return yes
+	}
+	if policy.namespace != "" && x.namespaces == nil || x.namespaces != nil && !x.namespaces.hosts() {
+		return sets
+	}
+	for _, h := range e.hosts {
+		if slices.Contains(h.addrs, end.addr) && (x.selector == nil || x.selector.matches(h.labels)) {
+			return yes
+		}
+	}
+	return sets
+}

@@ -1,0 +1,248 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// calicoHost is a HostEndpoint.
+type calicoHost struct {
+	name, node string
+	wildcard   bool // every interface
+	named      bool // an interface that it names
+	addrs      []netip.Addr
+	labelled   map[string]string
+	profiles   []string
+}
+
+func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
+	c := &calicoHost{
+		name: "HostEndpoint " + h.Metadata.Name, node: h.Spec.Node, wildcard: h.Spec.InterfaceName == "*",
+		named: h.Spec.InterfaceName != "", labelled: h.Metadata.Labels, profiles: h.Spec.Profiles,
+	}
+	for i, s := range h.Spec.ExpectedIPs {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: spec.expectedIPs[%d]: %w", c.name, i, err)
+		}
+		c.addrs = append(c.addrs, a.Unmap())
+	}
+	return c, nil
+}
+
+func (h *calicoHost) labels(key string) (string, bool) {
+	v, ok := h.labelled[key]
+	return v, ok
+}
+
+// failsafe is a port that a host endpoint leaves open whatever policies say.
+type failsafe struct {
+	port uint16
+	from netip.Prefix // of zero value for anywhere
+	by   string
+}
+
+// defaultFailsafes are those of TCP that Felix opens without being told
+// (projectcalico/calico felix/config/config_params.go).
+func defaultFailsafes(egress bool) []uint16 {
+	if egress {
+		return []uint16{179, 2379, 2380, 5473, 6443, 6666, 6667}
+	}
+	return []uint16{22, 179, 2379, 2380, 5473, 6443, 6666, 6667}
+}
+
+// failsafes are the ports of a node. What is set for the node stands in place of what is set for all.
+func (e *evaluator) failsafes(node string, egress bool) ([]failsafe, error) {
+	for _, name := range []string{"node." + node, "default"} {
+		for _, f := range e.filters.Objects.FelixConfigurations {
+			if f.Metadata.Name != name {
+				continue
+			}
+			ports := f.Spec.FailsafeInboundHostPorts
+			if egress {
+				ports = f.Spec.FailsafeOutboundHostPorts
+			}
+			if ports != nil {
+				return configuredFailsafes(name, *ports)
+			}
+		}
+	}
+	var list []failsafe
+	for _, port := range defaultFailsafes(egress) {
+		list = append(list, failsafe{port: port, by: fmt.Sprintf("failsafe port tcp %d, which Felix opens by default", port)})
+	}
+	return list, nil
+}
+
+func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, error) {
+	var list []failsafe
+	for i, p := range ports {
+		if p.Protocol != "" && !isTCP(kube.IntOrString{String: p.Protocol}) {
+			continue
+		}
+		s := failsafe{port: p.Port, by: fmt.Sprintf("failsafe port tcp %d of FelixConfiguration %s", p.Port, name)}
+		if p.Net != "" {
+			prefix, err := parsePrefix(p.Net)
+			if err != nil {
+				return nil, fmt.Errorf("FelixConfiguration %s: failsafe port %d: %w", name, i, err)
+			}
+			s.from = prefix
+			s.by += " for " + p.Net
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// calicoHostOf is the host endpoint of a node for what comes to or from one of its addresses.
+// unsure says why it cannot be told which it is.
+func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure string) {
+	var wildcard *calicoHost
+	for _, h := range e.hosts {
+		switch {
+		case h.node != n.Name:
+		case slices.Contains(h.addrs, a) && !h.wildcard:
+			return h, ""
+		case h.wildcard && wildcard == nil:
+			wildcard = h
+		case !h.wildcard && h.named && len(h.addrs) == 0:
+			unsure = h.name + " names an interface and no expectedIPs, so that nothing says which address it has"
+		}
+	}
+	return wildcard, unsure
+}
+
+// calicoHostVerdict judges what a host itself sends or gets or, with forwarded, what it forwards.
+func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) verdict {
+	own, other := c.dst, c.src
+	if egress {
+		own, other = c.src, c.dst
+	}
+	h, unsure := e.calicoHostOf(n, own.addr)
+	if unsure != "" {
+		return cannotTell(unsure, unsure)
+	}
+	if h == nil {
+		return verdict{allowed: true}
+	}
+	applied := e.calicoHostPolicies(h, egress, forwarded)
+	// These stand before every policy, but not for what is forwarded and has passed what comes
+	// before DNAT (projectcalico/calico felix/rules/endpoints.go).
+	by, err := e.failsafe(n, c, other.addr, egress)
+	switch {
+	case err != nil:
+		return cannotTell(h.name, err.Error())
+	case by != "" && !forwarded:
+		return allow(by)
+	case by == "":
+		if v, decided := e.calicoEarly(applied.early, c, egress); decided {
+			return v
+		}
+	}
+	v, decided := e.calicoTiers(applied.late, c, egress, nil)
+	switch {
+	case decided:
+		return v
+	case forwarded:
+		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
+	case slices.Contains(h.profiles, "projectcalico-default-allow"):
+		return pass("profile projectcalico-default-allow of " + h.name)
+	case len(h.profiles) > 0:
+		return cannotTell(h.name, fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
+	}
+	return deny(h.name + ", which has neither a policy nor a profile that lets it pass")
+}
+
+// failsafe is the port that a connection has to or from somebody whatever policies say, or nothing.
+func (e *evaluator) failsafe(n *Node, c conn, other netip.Addr, egress bool) (string, error) {
+	ports, err := e.failsafes(n.Name, egress)
+	for _, f := range ports {
+		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
+			return f.by, nil
+		}
+	}
+	return "", err
+}
+
+// calicoEarly judges by policies that come before all others. They deny nothing at their end.
+func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (verdict, bool) {
+	for _, p := range early {
+		switch v, action := e.calicoPolicy(p, c, egress); action {
+		case "Allow", "Deny", "unknown":
+			return v, true
+		case "Pass":
+			return verdict{}, false
+		}
+	}
+	return verdict{}, false
+}
+
+// calicoFromPod judges what a Pod sends, on its own node, by the policies before DNAT of a host
+// endpoint of every interface; that of one interface is not asked (projectcalico/calico
+// felix/rules/static.go, StaticManglePreroutingChain). What they allow goes on.
+func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
+	for _, h := range e.hosts {
+		if h.node != n.Name || !h.wildcard {
+			continue
+		}
+		by, err := e.failsafe(n, c, c.src.addr, false)
+		if err != nil {
+			return cannotTell(h.name, err.Error())
+		}
+		if by != "" {
+			break
+		}
+		early := slices.DeleteFunc(slices.Clone(e.calicoHostPolicies(h, false, true).early), func(p *calicoPolicy) bool { return p.early == doNotTrack })
+		if v, decided := e.calicoEarly(early, c, false); decided {
+			return v
+		}
+		break
+	}
+	return verdict{allowed: true}
+}
+
+type calicoApplied struct{ early, late []*calicoPolicy }
+
+type calicoHostKey struct {
+	host              *calicoHost
+	egress, forwarded bool
+}
+
+// calicoHostPolicies are the policies of a host endpoint for a direction.
+func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) calicoApplied {
+	key := calicoHostKey{h, egress, forwarded}
+	if a, ok := e.hostApplied[key]; ok {
+		return a
+	}
+	var a calicoApplied
+	for _, p := range e.calico {
+		switch {
+		case p.namespace != "" || forwarded && !p.forward || egress && !p.egress || !egress && !p.ingress:
+		case !p.namespaces.hosts() || !p.selector.matches(h.labels):
+		case p.early != 0 && (!egress || p.early != preDNAT):
+			a.early = append(a.early, p)
+		case p.early == 0:
+			a.late = append(a.late, p)
+		}
+	}
+	e.hostApplied[key] = a
+	return a
+}
+
+// OpenFailsafe says by what Felix opens a port of a node to everybody, or nothing.
+func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) string {
+	e := evaluator{filters: Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
+	ports, err := e.failsafes(node, false)
+	if err != nil {
+		return ""
+	}
+	for _, f := range ports {
+		if f.port == port && (!f.from.IsValid() || f.from.Bits() == 0) {
+			return f.by
+		}
+	}
+	return ""
+}

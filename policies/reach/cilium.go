@@ -1,0 +1,226 @@
+package reach
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// ciliumRule is one rule of a CiliumClusterwideNetworkPolicy or, with a namespace, of a
+// CiliumNetworkPolicy (cilium/cilium pkg/policy/api v1.20).
+type ciliumRule struct {
+	name, namespace            string
+	pods, nodes                *ciliumSelector
+	denyIn, denyOut            bool // puts what it selects into default deny
+	in, out, neverIn, neverOut []ciliumPeers
+}
+
+// ciliumPeers is one entry of ingress, egress or of their denies.
+type ciliumPeers struct {
+	at        string
+	anybody   bool // no list is given
+	undecided bool // a list is given and empty
+	endpoints []ciliumSelector
+	entities  []string
+	nodes     []ciliumSelector
+	blocks    []block
+	ports     []ciliumPort // none is any
+	tcp       bool
+}
+
+type ciliumPort struct {
+	name        string
+	first, last uint16
+}
+
+// ciliumSelector is a label selector. Labels may carry the source that they come from.
+type ciliumSelector struct {
+	selector
+	reserved bool // it asks for labels that only Cilium gives
+}
+
+// Labels that Cilium gives Pods (cilium/cilium pkg/k8s/apis/cilium.io/const.go).
+const (
+	ciliumNamespace       = "io.kubernetes.pod.namespace"
+	ciliumNamespaceLabels = "io.cilium.k8s.namespace.labels."
+)
+
+func newCiliumSelector(s kube.LabelSelector) (ciliumSelector, error) {
+	compiled, err := newSelector(s)
+	c := ciliumSelector{selector: compiled}
+	for i, r := range compiled {
+		for _, source := range []string{"k8s:", "any:", "k8s.", "any."} {
+			compiled[i].key = strings.TrimPrefix(compiled[i].key, source)
+		}
+		if key := compiled[i].key; strings.HasPrefix(r.key, "reserved") || strings.HasPrefix(key, "io.cilium.k8s.policy.") {
+			c.reserved = true
+		}
+	}
+	return c, err
+}
+
+// namesNamespace says whether a selector says which namespaces it means.
+func (s ciliumSelector) namesNamespace() bool {
+	return slices.ContainsFunc(s.selector, func(r requirement) bool {
+		return r.key == ciliumNamespace || strings.HasPrefix(r.key, ciliumNamespaceLabels)
+	})
+}
+
+func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
+	name, namespace := p.Kind+" "+p.Metadata.Name, ""
+	if p.Kind == "CiliumNetworkPolicy" {
+		namespace = orDefault(p.Metadata.Namespace)
+		name = p.Kind + " " + namespace + "/" + p.Metadata.Name
+	}
+	specs := slices.Clone(p.Specs)
+	if p.Spec != nil {
+		specs = append([]kube.CiliumRule{*p.Spec}, specs...)
+	}
+	if len(specs) == 0 {
+		return nil, fmt.Errorf("%s: has neither spec nor specs", name)
+	}
+	var rules []*ciliumRule
+	for i, s := range specs {
+		r, err := newCiliumRule(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: rule %d: %w", name, i, err)
+		}
+		r.name, r.namespace = name, namespace
+		if len(specs) > 1 {
+			r.name = fmt.Sprintf("%s specs[%d]", name, i)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
+	r := &ciliumRule{}
+	if (s.EndpointSelector == nil) == (s.NodeSelector == nil) {
+		return nil, fmt.Errorf("wants one of endpointSelector and nodeSelector")
+	}
+	for _, of := range []struct {
+		given *kube.LabelSelector
+		into  **ciliumSelector
+	}{{s.EndpointSelector, &r.pods}, {s.NodeSelector, &r.nodes}} {
+		if of.given == nil {
+			continue
+		}
+		c, err := newCiliumSelector(*of.given)
+		if err != nil {
+			return nil, err
+		}
+		*of.into = &c
+	}
+	var err error
+	add := func(direction string, list []kube.CiliumIngress) (peers []ciliumPeers) {
+		for i, g := range list {
+			p, e := newCiliumPeers(g)
+			if e != nil && err == nil {
+				err = fmt.Errorf("%s[%d]: %w", direction, i, e)
+			}
+			p.at = fmt.Sprintf("%s[%d]", direction, i)
+			peers = append(peers, p)
+		}
+		return peers
+	}
+	r.in, r.neverIn = add("ingress", s.Ingress), add("ingressDeny", s.IngressDeny)
+	r.out, r.neverOut = add("egress", turned(s.Egress)), add("egressDeny", turned(s.EgressDeny))
+	// Unless it says otherwise, a rule that has a direction turns on default deny for it.
+	r.denyIn, r.denyOut = len(r.in)+len(r.neverIn) > 0, len(r.out)+len(r.neverOut) > 0
+	if d := s.EnableDefaultDeny; d != nil {
+		if d.Ingress != nil {
+			r.denyIn = *d.Ingress
+		}
+		if d.Egress != nil {
+			r.denyOut = *d.Egress
+		}
+	}
+	return r, err
+}
+
+// turned are egress rules in the shape of ingress ones, which differ in names alone.
+func turned(list []kube.CiliumEgress) []kube.CiliumIngress {
+	var out []kube.CiliumIngress
+	for _, e := range list {
+		out = append(out, kube.CiliumIngress{
+			FromEndpoints: e.ToEndpoints, FromEntities: e.ToEntities, FromNodes: e.ToNodes,
+			FromCIDR: e.ToCIDR, FromCIDRSet: e.ToCIDRSet, ToPorts: e.ToPorts,
+		})
+	}
+	return out
+}
+
+func newCiliumPeers(g kube.CiliumIngress) (ciliumPeers, error) {
+	p := ciliumPeers{entities: g.FromEntities}
+	lists := len(g.FromEndpoints) + len(g.FromEntities) + len(g.FromNodes) + len(g.FromCIDR) + len(g.FromCIDRSet)
+	given := g.FromEndpoints != nil || g.FromEntities != nil || g.FromNodes != nil || g.FromCIDR != nil || g.FromCIDRSet != nil
+	p.anybody, p.undecided = lists == 0 && !given, lists == 0 && given
+	for _, of := range []struct {
+		list []kube.LabelSelector
+		into *[]ciliumSelector
+	}{{g.FromEndpoints, &p.endpoints}, {g.FromNodes, &p.nodes}} {
+		for _, s := range of.list {
+			c, err := newCiliumSelector(s)
+			if err != nil {
+				return p, err
+			}
+			*of.into = append(*of.into, c)
+		}
+	}
+	for _, s := range g.FromCIDR {
+		in, err := parsePrefix(s)
+		if err != nil {
+			return p, err
+		}
+		p.blocks = append(p.blocks, block{in: in})
+	}
+	for _, s := range g.FromCIDRSet {
+		in, err := parsePrefix(s.CIDR)
+		if err != nil {
+			return p, err
+		}
+		except, err := parsePrefixes(s.Except)
+		if err != nil {
+			return p, err
+		}
+		p.blocks = append(p.blocks, block{in, except})
+	}
+	return p, p.takePorts(g.ToPorts)
+}
+
+func (p *ciliumPeers) takePorts(rules []kube.CiliumPortRule) error {
+	p.tcp = len(rules) == 0
+	everyPort := len(rules) == 0
+	for _, r := range rules {
+		if len(r.Ports) == 0 {
+			p.tcp, everyPort = true, true
+		}
+		for _, port := range r.Ports {
+			if port.Protocol != "" && !strings.EqualFold(port.Protocol, "TCP") && !strings.EqualFold(port.Protocol, "ANY") {
+				continue
+			}
+			p.tcp = true
+			n, err := strconv.ParseUint(port.Port, 10, 16)
+			switch {
+			case err != nil:
+				p.ports = append(p.ports, ciliumPort{name: port.Port})
+			case n == 0:
+				everyPort = true
+			case port.EndPort > 65535 || port.EndPort > 0 && int(port.EndPort) < int(n):
+				return fmt.Errorf("toPorts: %d to %d is no range of ports", n, port.EndPort)
+			case port.EndPort > 0:
+				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(port.EndPort)})
+			default:
+				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(n)})
+			}
+		}
+	}
+	if everyPort {
+		p.ports = nil
+	}
+	return nil
+}

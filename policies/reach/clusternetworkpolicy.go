@@ -1,0 +1,250 @@
+package reach
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// clusterPolicy is a ClusterNetworkPolicy (sigs.k8s.io/network-policy-api v0.2.0,
+// apis/v1alpha2/clusternetworkpolicy_types.go).
+type clusterPolicy struct {
+	name     string
+	admin    bool // and not the baseline
+	priority int32
+	subject  podsOf
+	in, out  []clusterRule
+}
+
+// podsOf selects Pods of the Pod network.
+type podsOf struct{ namespaces, pods selector }
+
+type clusterRule struct {
+	at     string
+	action string
+	peers  []clusterPeer
+	ports  []clusterPort // none is any
+	tcp    bool          // whether any protocol of the rule is TCP, or there are none
+}
+
+type clusterPeer struct {
+	pods     *podsOf
+	nodes    *selector
+	networks []netip.Prefix
+	domains  bool
+	none     bool // a peer of a field that we do not know
+}
+
+type clusterPort struct {
+	name        string
+	first, last uint16
+}
+
+func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
+	c := &clusterPolicy{name: cmp.Or(p.Kind, "ClusterNetworkPolicy") + " " + p.Metadata.Name, priority: p.Spec.Priority}
+	switch p.Spec.Tier {
+	case "Admin":
+		c.admin = true
+	case "Baseline":
+	default:
+		return nil, fmt.Errorf("%s: spec.tier: %q is none; want Admin or Baseline", c.name, p.Spec.Tier)
+	}
+	subject, err := newPodsOf(p.Spec.Subject.Namespaces, p.Spec.Subject.Pods)
+	if err != nil {
+		return nil, fmt.Errorf("%s: spec.subject: %w", c.name, err)
+	}
+	if subject == nil {
+		return nil, fmt.Errorf("%s: spec.subject has neither namespaces nor pods", c.name)
+	}
+	c.subject = *subject
+	for i, r := range p.Spec.Ingress {
+		rule, err := newClusterRule(fmt.Sprintf("ingress[%d]", i), r.Action, r.Protocols)
+		for _, peer := range r.From {
+			var pods *podsOf
+			if err == nil {
+				pods, err = newPodsOf(peer.Namespaces, peer.Pods)
+				rule.peers = append(rule.peers, clusterPeer{pods: pods, none: pods == nil})
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", c.name, i, err)
+		}
+		c.in = append(c.in, rule)
+	}
+	for i, r := range p.Spec.Egress {
+		rule, err := newClusterRule(fmt.Sprintf("egress[%d]", i), r.Action, r.Protocols)
+		for _, peer := range r.To {
+			var to clusterPeer
+			if err == nil {
+				to, err = newClusterEgressPeer(peer)
+				rule.peers = append(rule.peers, to)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", c.name, i, err)
+		}
+		c.out = append(c.out, rule)
+	}
+	return c, nil
+}
+
+// newPodsOf is nil where neither is given.
+func newPodsOf(namespaces *kube.LabelSelector, pods *kube.NamespacedPod) (*podsOf, error) {
+	var p podsOf
+	var err error
+	switch {
+	case namespaces != nil:
+		p.namespaces, err = newSelector(*namespaces)
+	case pods != nil:
+		if p.namespaces, err = newSelector(pods.NamespaceSelector); err == nil {
+			p.pods, err = newSelector(pods.PodSelector)
+		}
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+func newClusterEgressPeer(peer kube.ClusterEgressPeer) (clusterPeer, error) {
+	pods, err := newPodsOf(peer.Namespaces, peer.Pods)
+	if err != nil {
+		return clusterPeer{}, err
+	}
+	c := clusterPeer{pods: pods, domains: len(peer.DomainNames) > 0}
+	if peer.Nodes != nil {
+		nodes, err := newSelector(*peer.Nodes)
+		if err != nil {
+			return c, fmt.Errorf("nodes: %w", err)
+		}
+		c.nodes = &nodes
+	}
+	if c.networks, err = parsePrefixes(peer.Networks); err != nil {
+		return c, fmt.Errorf("networks: %w", err)
+	}
+	c.none = pods == nil && c.nodes == nil && len(c.networks) == 0 && !c.domains
+	return c, nil
+}
+
+func newClusterRule(at, action string, protocols []kube.ClusterPolicyProtocol) (clusterRule, error) {
+	r := clusterRule{at: at, action: action, tcp: len(protocols) == 0}
+	if !slices.Contains([]string{"Accept", "Deny", "Pass"}, action) {
+		return r, fmt.Errorf("action: %q is none; want Accept, Deny or Pass", action)
+	}
+	everyPort := len(protocols) == 0
+	for _, p := range protocols {
+		switch {
+		case p.DestinationNamedPort != "":
+			r.tcp, r.ports = true, append(r.ports, clusterPort{name: p.DestinationNamedPort})
+		case p.TCP != nil && p.TCP.DestinationPort == nil:
+			r.tcp, everyPort = true, true
+		case p.TCP != nil && p.TCP.DestinationPort.Range != nil:
+			ports := p.TCP.DestinationPort.Range
+			if ports.Start < 1 || ports.Start > ports.End || ports.End > 65535 {
+				return r, fmt.Errorf("protocols: %d to %d is no range of ports", ports.Start, ports.End)
+			}
+			r.tcp, r.ports = true, append(r.ports, clusterPort{"", uint16(ports.Start), uint16(ports.End)}) //nolint:gosec // at most 65535
+		case p.TCP != nil:
+			n := p.TCP.DestinationPort.Number
+			if n < 1 || n > 65535 {
+				return r, fmt.Errorf("protocols: %d is no port", n)
+			}
+			r.tcp, r.ports = true, append(r.ports, clusterPort{"", uint16(n), uint16(n)})
+		}
+	}
+	if everyPort {
+		r.ports = nil
+	}
+	return r, nil
+}
+
+func (p podsOf) matches(e *evaluator, pod *Pod) bool {
+	return pod != nil && !pod.HostNetwork && p.pods.matches(pod.Labels) && p.namespaces.matches(e.topology.namespaceLabels(pod.Namespace))
+}
+
+func (r clusterRule) matches(e *evaluator, c conn, other end) truth {
+	if !r.tcp {
+		return no
+	}
+	port := truthOf(len(r.ports) == 0)
+	for _, p := range r.ports {
+		if p.name != "" {
+			port = or(port, c.dst.pod.named(p.name, c.port))
+		} else {
+			port = or(port, truthOf(p.first <= c.port && c.port <= p.last))
+		}
+	}
+	if port == no {
+		return no
+	}
+	peers := no
+	for _, p := range r.peers {
+		switch {
+		case p.none:
+			// An implementation that knows no field of a peer fails closed: an Accept matches
+			// nothing, and the others deny everything.
+			peers = or(peers, truthOf(r.action != "Accept"))
+		case p.pods != nil:
+			peers = or(peers, truthOf(p.pods.matches(e, other.pod)))
+		case p.nodes != nil:
+			peers = or(peers, truthOf(other.pod == nil && other.node != nil && other.node.Kubernetes && p.nodes.matches(other.node.Labels)))
+		case p.domains:
+			peers = or(peers, maybe)
+		default:
+			peers = or(peers, truthOf(within(other.addr, p.networks)))
+		}
+	}
+	return and(port, peers)
+}
+
+// clusterPolicies judges one direction by a tier's policies that select the Pod, in the order
+// of their priorities. decided is false if none does, or one passes it on.
+func (e *evaluator) clusterPolicies(selected []*clusterPolicy, c conn, egress bool) (v verdict, decided bool) {
+	for i := 0; i < len(selected); {
+		// Which of several policies of one priority wins is left to the implementation.
+		last := i
+		for last < len(selected) && selected[last].priority == selected[i].priority {
+			last++
+		}
+		v, action := e.clusterPriority(selected[i:last], c, egress)
+		if action != "" {
+			return v, action != "Pass"
+		}
+		i = last
+	}
+	return verdict{}, false
+}
+
+// clusterPriority judges by the policies of one priority; the action is empty if none matches.
+func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bool) (verdict, string) {
+	var v verdict
+	action := ""
+	for _, p := range selected {
+		rules, other := p.in, c.src
+		if egress {
+			rules, other = p.out, c.dst
+		}
+		for _, r := range rules {
+			match := r.matches(e, c, other)
+			if match == no {
+				continue
+			}
+			by := p.name + " " + r.at + " " + r.action
+			switch {
+			case match == maybe:
+				return cannotTell(by, by+" has a name in it that may stand for this connection"), "unknown"
+			case action == "":
+				action, v = r.action, verdict{allowed: r.action == "Accept", by: by, ruled: true}
+			case action != r.action:
+				return cannotTell(by, v.by+" and "+by+" have the same priority, and either may win"), "unknown"
+			}
+			break
+		}
+	}
+	return v, action
+}

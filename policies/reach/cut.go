@@ -1,0 +1,43 @@
+package reach
+
+import (
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies"
+)
+
+// Cut is a host that policies shut to what has nothing to do with etcd.
+type Cut struct {
+	Node      string
+	Calico    bool // and not Cilium
+	DecidedBy string
+}
+
+// kubeletPort is one that the API server of another node needs.
+const kubeletPort = 10250
+
+// Cuts are the members' hosts whose kubelet another member's host cannot reach any more: what
+// comes of a host endpoint without a policy that lets the rest in, or of default deny.
+func Cuts(i *policies.Intent, t Topology, filters Filters) []Cut {
+	e, _ := newEvaluator(i, t, filters) // Prove says what could not be taken
+	e.makeTargets()
+	var cuts []Cut
+	for _, m := range e.targets {
+		others := slices.DeleteFunc(slices.Clone(e.targets), func(o target) bool { return o.node == m.node })
+		if m.pod != nil || len(others) == 0 || len(m.addrs) == 0 {
+			continue
+		}
+		from := family(others[0].addrs, m.addrs[0])
+		if len(from) == 0 {
+			continue
+		}
+		c := conn{src: end{node: others[0].node, addr: from[0]}, dst: end{node: m.node, addr: m.addrs[0]}, port: kubeletPort}
+		if v := e.calicoHostVerdict(m.node, c, false, false); !v.allowed && v.unknown == "" {
+			cuts = append(cuts, Cut{m.node.Name, true, v.by})
+		}
+		if v := e.ciliumHost(m.node, c, false); !v.allowed && v.unknown == "" {
+			cuts = append(cuts, Cut{m.node.Name, false, v.by})
+		}
+	}
+	return cuts
+}

@@ -1,0 +1,217 @@
+package reach
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// evaluator has the policies in a form that is quick to ask. It is not for use by several
+// goroutines at once.
+type evaluator struct {
+	intent   *policies.Intent
+	topology Topology
+	filters  Filters
+
+	network map[string][]*networkPolicy // by namespace
+	cluster []*clusterPolicy            // by priority
+	calico  []*calicoPolicy             // by order
+	hosts   []*calicoHost
+	cilium  []*ciliumRule
+	// calicoSets is set where a dump has sets of networks that selectors may mean, and we have not read.
+	calicoSets bool
+
+	targets []target
+	aWorker *Node
+
+	pods        map[*Pod]*podPolicies
+	hostApplied map[calicoHostKey]calicoApplied
+	ciliumPods  map[*Pod]map[string]string
+	ciliumNodes map[*Node][]*ciliumRule
+}
+
+// newEvaluator takes the policies; the error joins all that no API server would take. These
+// are left out.
+func newEvaluator(i *policies.Intent, t Topology, f Filters) (*evaluator, error) {
+	e := &evaluator{
+		intent: i, topology: t, filters: f,
+		network: map[string][]*networkPolicy{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
+		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
+	}
+	if t.known == nil {
+		e.topology.indexNamespaces()
+	}
+	var faults []error
+	note := func(err error) bool {
+		if err != nil {
+			faults = append(faults, err)
+		}
+		return err == nil
+	}
+	for _, p := range f.Objects.NetworkPolicies {
+		if n, err := newNetworkPolicy(p); note(err) {
+			e.network[n.namespace] = append(e.network[n.namespace], n)
+		}
+	}
+	for _, p := range f.Objects.ClusterNetworkPolicies {
+		if c, err := newClusterPolicy(p); note(err) {
+			e.cluster = append(e.cluster, c)
+		}
+	}
+	for _, p := range f.Objects.CalicoPolicies {
+		if c, err := newCalicoPolicy(p); note(err) {
+			e.calico = append(e.calico, c)
+		}
+	}
+	for _, h := range f.Objects.HostEndpoints {
+		if c, err := newCalicoHost(h); note(err) {
+			e.hosts = append(e.hosts, c)
+		}
+	}
+	for _, p := range f.Objects.CiliumPolicies {
+		if rules, err := newCiliumPolicy(p); note(err) {
+			e.cilium = append(e.cilium, rules...)
+		}
+	}
+	slices.SortStableFunc(e.cluster, func(a, b *clusterPolicy) int { return cmp.Compare(a.priority, b.priority) })
+	sortCalico(e.calico)
+	e.calicoSets = slices.ContainsFunc(f.Objects.Skipped, func(s kube.Skipped) bool { return strings.Contains(s.Kind, "NetworkSet") })
+	return e, errors.Join(faults...)
+}
+
+// podPolicies are the policies that select a Pod, by direction: ingress and egress.
+type podPolicies struct{ directions [2]podDirection }
+
+type podDirection struct {
+	admin, baseline []*clusterPolicy
+	network         []*networkPolicy
+	calico          []*calicoPolicy
+	cilium          []*ciliumRule
+	unsure          string // of a Cilium policy that may select it
+}
+
+// of are the policies of a Pod. Selectors are asked once for each Pod, and not for each packet.
+func (e *evaluator) of(p *Pod) *podPolicies {
+	if s, ok := e.pods[p]; ok {
+		return s
+	}
+	s := &podPolicies{}
+	e.pods[p] = s
+	if p.HostNetwork {
+		return s
+	}
+	in, out := &s.directions[0], &s.directions[1]
+	e.ofKubernetes(p, in, out)
+	for _, c := range e.calico {
+		if !c.selects(e, p) {
+			continue
+		}
+		if c.ingress {
+			in.calico = append(in.calico, c)
+		}
+		if c.egress {
+			out.calico = append(out.calico, c)
+		}
+	}
+	for _, r := range e.cilium {
+		switch r.selects(e, p) {
+		case yes:
+			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
+		case maybe:
+			in.unsure = r.name + " may select the Pod or not, by labels that the files do not have"
+			out.unsure = in.unsure
+		case no:
+		}
+	}
+	return s
+}
+
+func (e *evaluator) ofKubernetes(p *Pod, in, out *podDirection) {
+	for _, n := range e.network[p.Namespace] {
+		if !n.pods.matches(p.Labels) {
+			continue
+		}
+		if n.ingress {
+			in.network = append(in.network, n)
+		}
+		if n.egress {
+			out.network = append(out.network, n)
+		}
+	}
+	for _, c := range e.cluster {
+		if !c.subject.matches(e, p) {
+			continue
+		}
+		if len(c.in) > 0 {
+			in.addCluster(c)
+		}
+		if len(c.out) > 0 {
+			out.addCluster(c)
+		}
+	}
+}
+
+func (d *podDirection) addCluster(c *clusterPolicy) {
+	if c.admin {
+		d.admin = append(d.admin, c)
+	} else {
+		d.baseline = append(d.baseline, c)
+	}
+}
+
+// podVerdict judges what a Pod gets or, with egress, sends: by the tier Admin, by what is of
+// the namespace, and where that has nothing to say, by the tier Baseline.
+func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
+	d := &e.of(p).directions[0]
+	if egress {
+		d = &e.of(p).directions[1]
+	}
+	v, decided := e.clusterPolicies(d.admin, c, egress)
+	if decided {
+		return v
+	}
+	if v, decided := e.podMiddle(p, d, c, egress); decided {
+		return v
+	}
+	if v, decided := e.clusterPolicies(d.baseline, c, egress); decided {
+		return v
+	}
+	switch {
+	case len(d.admin)+len(d.baseline)+len(d.network)+len(d.calico)+len(d.cilium) > 0:
+		return pass("no policy that selects the Pod " + p.String() + " is about it")
+	case egress:
+		return verdict{allowed: true}
+	}
+	return pass("no policy selects the Pod " + p.String())
+}
+
+// podMiddle judges by NetworkPolicies, alone or among those of Calico or Cilium, which each
+// have their own way of reading them together.
+func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (verdict, bool) {
+	if d.unsure != "" {
+		return cannotTell(d.unsure, d.unsure), true
+	}
+	var network func() verdict
+	if len(d.network) > 0 {
+		network = func() verdict { return e.networkPolicies(d.network, c, egress) }
+	}
+	var filters []verdict
+	if len(d.calico) > 0 {
+		if v, decided := e.calicoTiers(d.calico, c, egress, network); decided {
+			filters = append(filters, v)
+		}
+	}
+	if len(d.cilium) > 0 {
+		if v, decided := e.ciliumVerdict(d.cilium, c, egress, p.Node, network); decided {
+			filters = append(filters, v)
+		}
+	}
+	if len(d.calico) == 0 && len(d.cilium) == 0 && network != nil {
+		filters = append(filters, network())
+	}
+	return every(filters), len(filters) > 0
+}

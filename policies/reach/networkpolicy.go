@@ -1,0 +1,262 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// networkPolicy is a NetworkPolicy as the API server stores it, with its defaults
+// (k8s.io/api/networking/v1 types.go; pkg/apis/networking/v1/defaults.go in kubernetes/kubernetes).
+type networkPolicy struct {
+	name, namespace string
+	pods            selector
+	ingress, egress bool // the directions of policyTypes
+	in, out         []networkRule
+}
+
+type networkRule struct {
+	peers []networkPeer // none is anybody
+	ports []networkPort // none is any port
+}
+
+type networkPeer struct {
+	pods       selector
+	namespaces *selector // nil is the policy's own
+	block      *block
+}
+
+type block struct {
+	in     netip.Prefix
+	except []netip.Prefix
+}
+
+func (b block) contains(a netip.Addr) bool { return b.in.Contains(a) && !within(a, b.except) }
+
+type networkPort struct {
+	name        string
+	first, last uint16
+	any         bool // of the protocol
+}
+
+// newNetworkPolicy fills in what the API server would, or says why it refuses the policy.
+func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
+	n := &networkPolicy{namespace: orDefault(p.Metadata.Namespace)}
+	n.name = "NetworkPolicy " + n.namespace + "/" + p.Metadata.Name
+	var err error
+	if n.pods, err = newSelector(p.Spec.PodSelector); err != nil {
+		return nil, fmt.Errorf("%s: spec.podSelector: %w", n.name, err)
+	}
+	// Without policyTypes they are Ingress, and Egress if there is a rule for it.
+	n.ingress = len(p.Spec.PolicyTypes) == 0 || slices.Contains(p.Spec.PolicyTypes, "Ingress")
+	n.egress = len(p.Spec.PolicyTypes) == 0 && len(p.Spec.Egress) > 0 || slices.Contains(p.Spec.PolicyTypes, "Egress")
+	for _, t := range p.Spec.PolicyTypes {
+		if t != "Ingress" && t != "Egress" {
+			return nil, fmt.Errorf("%s: spec.policyTypes: %q is none; want Ingress or Egress", n.name, t)
+		}
+	}
+	for i, r := range p.Spec.Ingress {
+		rule, err := newNetworkRule(r.From, r.Ports)
+		if err != nil {
+			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", n.name, i, err)
+		}
+		n.in = append(n.in, rule)
+	}
+	for i, r := range p.Spec.Egress {
+		rule, err := newNetworkRule(r.To, r.Ports)
+		if err != nil {
+			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", n.name, i, err)
+		}
+		n.out = append(n.out, rule)
+	}
+	return n, nil
+}
+
+func newNetworkRule(peers []kube.Peer, ports []kube.PolicyPort) (networkRule, error) {
+	var r networkRule
+	for i, p := range peers {
+		peer, err := newNetworkPeer(p)
+		if err != nil {
+			return r, fmt.Errorf("peer %d: %w", i, err)
+		}
+		r.peers = append(r.peers, peer)
+	}
+	for i, p := range ports {
+		port, tcp, err := newNetworkPort(p)
+		if err != nil {
+			return r, fmt.Errorf("ports[%d]: %w", i, err)
+		}
+		if tcp {
+			r.ports = append(r.ports, port)
+		}
+	}
+	if len(ports) > 0 && len(r.ports) == 0 {
+		r.ports = []networkPort{{first: 1}} // only other protocols: no TCP port is in it
+	}
+	return r, nil
+}
+
+func newNetworkPeer(p kube.Peer) (networkPeer, error) {
+	var peer networkPeer
+	switch {
+	case p.IPBlock != nil && (p.PodSelector != nil || p.NamespaceSelector != nil):
+		return peer, fmt.Errorf("has ipBlock and a selector, which the API server refuses")
+	case p.IPBlock != nil:
+		in, err := parsePrefix(p.IPBlock.CIDR)
+		if err != nil {
+			return peer, fmt.Errorf("ipBlock.cidr: %w", err)
+		}
+		except, err := parsePrefixes(p.IPBlock.Except)
+		if err != nil {
+			return peer, fmt.Errorf("ipBlock.except: %w", err)
+		}
+		peer.block = &block{in, except}
+		return peer, nil
+	case p.PodSelector == nil && p.NamespaceSelector == nil:
+		return peer, fmt.Errorf("is empty, which the API server refuses")
+	}
+	var err error
+	if p.PodSelector != nil {
+		if peer.pods, err = newSelector(*p.PodSelector); err != nil {
+			return peer, fmt.Errorf("podSelector: %w", err)
+		}
+	}
+	if p.NamespaceSelector != nil {
+		namespaces, err := newSelector(*p.NamespaceSelector)
+		if err != nil {
+			return peer, fmt.Errorf("namespaceSelector: %w", err)
+		}
+		peer.namespaces = &namespaces
+	}
+	return peer, nil
+}
+
+// newNetworkPort also says whether the port is of TCP, which it is without a protocol.
+func newNetworkPort(p kube.PolicyPort) (networkPort, bool, error) {
+	tcp := p.Protocol == "" || p.Protocol == "TCP"
+	switch {
+	case !tcp && p.Protocol != "UDP" && p.Protocol != "SCTP":
+		return networkPort{}, false, fmt.Errorf("%q is no protocol; want TCP, UDP or SCTP", p.Protocol)
+	case p.Port == nil && p.EndPort != nil:
+		return networkPort{}, false, fmt.Errorf("endPort without port, which the API server refuses")
+	case p.Port == nil:
+		return networkPort{any: true}, tcp, nil
+	case p.Port.String != "" && p.EndPort != nil:
+		return networkPort{}, false, fmt.Errorf("endPort with a named port, which the API server refuses")
+	case p.Port.String != "":
+		return networkPort{name: p.Port.String}, tcp, nil
+	}
+	last := p.Port.Int
+	if p.EndPort != nil {
+		last = *p.EndPort
+	}
+	if p.Port.Int < 1 || p.Port.Int > last || last > 65535 {
+		return networkPort{}, false, fmt.Errorf("%d to %d is no range of ports", p.Port.Int, last)
+	}
+	return networkPort{first: uint16(p.Port.Int), last: uint16(last)}, tcp, nil //nolint:gosec // at most 65535
+}
+
+// matches says whether a port of a connection is one of the rule's. Names are those of the
+// destination's containers; a host has none.
+func (p networkPort) matches(c conn) truth {
+	if p.any {
+		return yes
+	}
+	if p.name != "" {
+		return c.dst.pod.named(p.name, c.port)
+	}
+	return truthOf(p.first <= c.port && c.port <= p.last)
+}
+
+// named says whether a Pod's port has a name. One on the host network is the same as its host
+// to a policy, and no names are known of that.
+func (p *Pod) named(name string, port uint16) truth {
+	if p == nil || p.HostNetwork {
+		return no
+	}
+	if p.PortsUnknown {
+		return maybe
+	}
+	return truthOf(slices.Contains(p.Ports, NamedPort{name, port}))
+}
+
+// matches says whether the other end of a connection is a peer. Selectors mean Pods of the Pod
+// network and no others: one on the host network comes with its node's address, which only an
+// ipBlock matches (kubernetes/website#39875, kubernetes/kubernetes#65321).
+func (p networkPeer) matches(e *evaluator, policy *networkPolicy, other end) bool {
+	if p.block != nil {
+		// Cilium matches a network neither with a Pod nor with a node, whatever its address is.
+		if len(e.cilium) > 0 && (other.pod != nil || other.node != nil && other.node.Kubernetes) {
+			return false
+		}
+		return p.block.contains(other.addr)
+	}
+	if other.pod == nil || other.pod.HostNetwork {
+		return false
+	}
+	if p.namespaces == nil {
+		return other.pod.Namespace == policy.namespace && p.pods.matches(other.pod.Labels)
+	}
+	return p.namespaces.matches(e.topology.namespaceLabels(other.pod.Namespace)) && p.pods.matches(other.pod.Labels)
+}
+
+func (r networkRule) matches(e *evaluator, policy *networkPolicy, c conn, other end) truth {
+	port := truthOf(len(r.ports) == 0)
+	for _, p := range r.ports {
+		port = or(port, p.matches(c))
+	}
+	if port == no || len(r.peers) == 0 {
+		return port
+	}
+	for _, p := range r.peers {
+		if p.matches(e, policy, other) {
+			return port
+		}
+	}
+	return no
+}
+
+// networkPolicies judges one direction by the NetworkPolicies that select the Pod there, of
+// which it must be given at least one: what any rule of any of them lets pass, passes.
+func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bool) verdict {
+	unsure := verdict{}
+	for _, p := range selected {
+		rules, other, direction := p.in, c.src, "ingress"
+		if egress {
+			rules, other, direction = p.out, c.dst, "egress"
+		}
+		for i, r := range rules {
+			by := fmt.Sprintf("%s %s[%d]", p.name, direction, i)
+			switch r.matches(e, p, c, other) {
+			case yes:
+				return allow(by)
+			case maybe:
+				unsure = cannotTell(by, by+" names a port, and the Pod's containers are not known")
+			case no:
+			}
+		}
+	}
+	if unsure.unknown != "" {
+		return unsure
+	}
+	return deny(selected[0].name + more(len(selected)-1) + ", no " + directionWord(egress) + " rule")
+}
+
+func more(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return " and 1 more"
+	}
+	return fmt.Sprintf(" and %d more", n)
+}
+
+func directionWord(egress bool) string {
+	if egress {
+		return "egress"
+	}
+	return "ingress"
+}

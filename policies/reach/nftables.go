@@ -1,0 +1,51 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// rulesOf is what a node has loaded. known is false if others have been given and this one not.
+func (e *evaluator) rulesOf(node string) (rules *nft.Ruleset, known bool) {
+	for _, r := range e.filters.NodeRules {
+		if r.Node == node {
+			return r.Rules, true
+		}
+	}
+	return e.filters.Rules, e.filters.Rules != nil || len(e.filters.NodeRules) == 0
+}
+
+// nftVerdict judges one hook of one node.
+func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port uint16, loopback bool) verdict {
+	name := ""
+	if n != nil {
+		name = n.Name
+	}
+	rules, known := e.rulesOf(name)
+	if !known {
+		return cannotTell("nftables of "+name, "the ruleset of "+name+" was not given")
+	}
+	if rules == nil {
+		return verdict{allowed: true}
+	}
+	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
+	place := "input"
+	if hook == nft.Forward {
+		place = "forward"
+	}
+	by := fmt.Sprintf("nftables %s on %s", place, name)
+	if d.Rule != "" {
+		by += ": " + d.Rule
+	}
+	switch {
+	case d.Err != nil:
+		return cannotTell(by, fmt.Sprintf("%s: %v", by, d.Err))
+	case !d.Accept:
+		return deny(by)
+	case d.Rule != "":
+		return allow(by)
+	}
+	return pass(by + ": no rule drops it")
+}

@@ -1,0 +1,169 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
+)
+
+// Prove follows a packet from every source to every port of every member, and compares what
+// happens to it with what the intent wants. Equal input gives an equal proof.
+func Prove(i *policies.Intent, t Topology, filters Filters) Proof {
+	e, err := newEvaluator(i, t, filters)
+	p := Proof{Flows: []Flow{}, Violations: []Violation{}, Unknown: []string{}, Assumed: []string{}}
+	if err != nil {
+		p.Unknown = append(p.Unknown, strings.Split(err.Error(), "\n")...)
+	}
+	for _, s := range filters.Objects.Skipped {
+		if s.Decides {
+			p.Unknown = append(p.Unknown, fmt.Sprintf("%s: %s %s is not judged: %s", s.File, s.Kind, s.Name, s.Why))
+		}
+	}
+	e.makeTargets()
+	p.Flows = e.flows()
+	for _, f := range p.Flows {
+		if f.Unknown != "" && !slices.Contains(p.Unknown, f.Unknown) {
+			p.Unknown = append(p.Unknown, f.Unknown)
+		}
+	}
+	p.Violations = append(p.Violations, e.violations(p.Flows)...)
+	p.Assumed = append(p.Assumed, e.assumed()...)
+	p.Holds = len(p.Violations) == 0 && len(p.Unknown) == 0 && len(p.Flows) > 0
+	return p
+}
+
+// flows are in the order of the sources, then of the members, then of the ports. Senders of a
+// dump that have the same outcome everywhere are one.
+func (e *evaluator) flows() []Flow {
+	var flows []Flow
+	type joined struct{ at, to int }
+	same := map[string]joined{}
+	for _, s := range e.sources() {
+		own := e.flowsFrom(s)
+		if !s.dumped {
+			flows = append(flows, own...)
+			continue
+		}
+		key := outcome(s, own)
+		if first, ok := same[key]; ok {
+			for n := first.at; n < first.to; n++ {
+				flows[n].FromCount += s.count
+			}
+			continue
+		}
+		same[key] = joined{len(flows), len(flows) + len(own)}
+		flows = append(flows, own...)
+	}
+	for n := range flows {
+		if flows[n].FromCount > 1 {
+			flows[n].From = fmt.Sprintf("%d %s%s%s", flows[n].FromCount, plural(flows[n].FromClass), manyOf, flows[n].From)
+		}
+	}
+	return flows
+}
+
+// manyOf is in the name of senders that are one of many.
+const manyOf = " such as "
+
+func plural(c Class) string {
+	if c == ClassNode {
+		return "nodes"
+	}
+	return "Pods"
+}
+
+// outcome is equal for two sources that nothing in a report would tell apart.
+func outcome(s *source, flows []Flow) string {
+	var b strings.Builder
+	b.WriteString(string(s.class))
+	for _, f := range flows {
+		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %s", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, generic(f.DecidedBy, s))
+	}
+	return b.String()
+}
+
+// generic is a sentence without the names of the very sender and of its node.
+func generic(by string, s *source) string {
+	if s.pod != nil {
+		by = strings.ReplaceAll(by, s.pod.String(), "POD")
+	}
+	if s.node != nil {
+		by = strings.ReplaceAll(by, " on "+s.node.Name, " on NODE")
+	}
+	return by
+}
+
+func (e *evaluator) flowsFrom(s *source) []Flow {
+	var flows []Flow
+	for _, m := range e.targets {
+		if s.pod != nil && s.pod == m.pod {
+			continue // a Pod and itself
+		}
+		for _, to := range m.addrs {
+			for _, from := range family(s.addrs, to) {
+				seen, ok := e.seenAs(s, from, m)
+				if !ok {
+					continue
+				}
+				for _, port := range e.intent.Ports.All() {
+					flows = append(flows, e.flow(s, from, seen, m, to, port))
+				}
+			}
+		}
+	}
+	return flows
+}
+
+func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) Flow {
+	v := e.follow(s, from, seen, m, to, port)
+	wanted := e.wanted(s, from, port)
+	allowed := v.allowed && v.unknown == ""
+	return Flow{
+		From: s.name, FromClass: s.class, FromCount: s.count, FromAddr: from, SeenAs: seen,
+		To: m.name, ToAddr: to, Port: port,
+		Allowed: allowed, Wanted: wanted, Unavoidable: allowed && !wanted && v.unavoidable,
+		DecidedBy: v.by, Unknown: v.unknown,
+	}
+}
+
+// assumed is what the outcome rests on beside the files.
+func (e *evaluator) assumed() []string {
+	var list []string
+	if len(e.cilium) > 0 {
+		nodes, labels := false, false
+		for _, r := range e.cilium {
+			nodes = nodes || r.nodes != nil
+			for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
+				labels = labels || len(p.nodes) > 0
+			}
+		}
+		if nodes {
+			list = append(list, "Cilium's host firewall is on (hostFirewall.enabled=true); without it, policies for nodes do nothing")
+		}
+		if labels {
+			list = append(list, "Cilium matches nodes by their labels (nodeSelectorLabels=true); without it, fromNodes matches nothing")
+		}
+	}
+	if len(e.hosts) > 0 {
+		list = append(list, "Calico lets a Pod reach its own node where the Pod's egress policies do (defaultEndpointToHostAction: Accept, as Calico's manifests and operator set it)")
+	}
+	if len(e.cluster) > 0 {
+		list = append(list, "the network of the Pods enforces ClusterNetworkPolicies")
+	}
+	if len(e.network) > 0 {
+		list = append(list, "the network of the Pods enforces NetworkPolicies")
+	}
+	if e.intent.Runtime != cluster.Hosted && len(e.topology.Pods) == 0 {
+		list = append(list, fmt.Sprintf("Pods are %s, as spec.isolation.podAddresses says, and their labels are not known: give a dump (kubectl get nodes,namespaces,pods -A -o json)", e.intent.PodAddresses))
+	}
+	for _, m := range e.targets {
+		if m.pod == nil && !m.node.Kubernetes {
+			list = append(list, fmt.Sprintf("the host of %s is no node of Kubernetes as far as is known, so that neither Cilium nor the policies of Pods are there", m.name))
+		}
+	}
+	return list
+}

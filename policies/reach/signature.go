@@ -1,0 +1,375 @@
+package reach
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// signatures tell senders apart as far as any policy does: by the labels, and the values of
+// them, that some selector asks for, and by where an address lies between all that are
+// mentioned anywhere. Thousands of Pods are then a few.
+type signatures struct {
+	e          *evaluator
+	labels     map[string]*mentioned
+	boundaries []netip.Addr // sorted; two addresses between the same two are alike to every policy
+}
+
+type mentioned struct {
+	values map[string]bool
+	open   bool // compared in other ways than with whole values
+}
+
+func newSignatures(e *evaluator) *signatures {
+	s := &signatures{e: e, labels: map[string]*mentioned{}}
+	s.ofNetworkPolicies()
+	s.ofClusterPolicies()
+	s.ofCalico()
+	s.ofCilium()
+	for _, u := range e.filters.Units {
+		s.bound(u.Allow...)
+		s.bound(u.Deny...)
+	}
+	s.ofIntent()
+	s.ofRules()
+	slices.SortFunc(s.boundaries, netip.Addr.Compare)
+	s.boundaries = slices.Compact(s.boundaries)
+	return s
+}
+
+func (s *signatures) ofNetworkPolicies() {
+	peer := func(p networkPeer) {
+		s.mention(p.pods)
+		if p.namespaces != nil {
+			s.mention(*p.namespaces)
+		}
+		if p.block != nil {
+			s.bound(p.block.in)
+			s.bound(p.block.except...)
+		}
+	}
+	for _, list := range s.e.network {
+		for _, p := range list {
+			s.mention(p.pods)
+			for _, r := range slices.Concat(p.in, p.out) {
+				for _, other := range r.peers {
+					peer(other)
+				}
+			}
+		}
+	}
+}
+
+func (s *signatures) ofClusterPolicies() {
+	peer := func(p clusterPeer) {
+		if p.pods != nil {
+			s.mention(p.pods.namespaces)
+			s.mention(p.pods.pods)
+		}
+		if p.nodes != nil {
+			s.mention(*p.nodes)
+		}
+		s.bound(p.networks...)
+	}
+	for _, p := range s.e.cluster {
+		s.mention(p.subject.namespaces)
+		s.mention(p.subject.pods)
+		for _, r := range slices.Concat(p.in, p.out) {
+			for _, other := range r.peers {
+				peer(other)
+			}
+		}
+	}
+}
+
+func (s *signatures) ofCalico() {
+	of := func(c *calicoSelector) {
+		if c != nil {
+			c.keys(s.mentionLabel)
+		}
+	}
+	for _, p := range s.e.calico {
+		of(&p.selector)
+		of(&p.namespaces)
+		for _, r := range slices.Concat(p.in, p.out) {
+			for _, x := range []calicoEntity{r.source, r.dest} {
+				of(x.selector)
+				of(x.notSelector)
+				of(x.namespaces)
+				s.bound(x.nets...)
+				s.bound(x.notNets...)
+			}
+		}
+	}
+	for _, h := range s.e.hosts {
+		for _, a := range h.addrs {
+			s.bound(netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	for _, f := range s.e.filters.Objects.FelixConfigurations {
+		for _, ports := range []*[]kube.FailsafePort{f.Spec.FailsafeInboundHostPorts, f.Spec.FailsafeOutboundHostPorts} {
+			if ports == nil {
+				continue
+			}
+			for _, port := range *ports {
+				if p, err := parsePrefix(port.Net); err == nil {
+					s.bound(p)
+				}
+			}
+		}
+	}
+}
+
+func (s *signatures) ofCilium() {
+	for _, r := range s.e.cilium {
+		for _, c := range []*ciliumSelector{r.pods, r.nodes} {
+			if c != nil {
+				s.mention(c.selector)
+			}
+		}
+		for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
+			for _, c := range slices.Concat(p.endpoints, p.nodes) {
+				s.mention(c.selector)
+			}
+			for _, b := range p.blocks {
+				s.bound(b.in)
+				s.bound(b.except...)
+			}
+		}
+	}
+}
+
+func (s *signatures) ofIntent() {
+	i := s.e.intent
+	s.bound(i.Scrapers...)
+	s.bound(i.Backups...)
+	for _, h := range [][]policies.Host{i.Members, i.APIServers} {
+		for _, host := range h {
+			for _, a := range host.Addrs {
+				s.bound(netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	for _, pods := range []cluster.PodSelector{i.Pods.Etcd, i.Pods.APIServer, i.Pods.Scraper, i.Pods.Backup} {
+		if pods.IsZero() {
+			continue
+		}
+		s.mentionLabel(metadataName, []string{pods.Namespace}, false)
+		for _, l := range pods.Labels {
+			s.mentionLabel(l.Key, []string{l.Value}, false)
+		}
+	}
+}
+
+// addressWords are what looks like an address or network in the text of a ruleset.
+var addressWords = regexp.MustCompile(`[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*(/[0-9]+)?`)
+
+// ofRules takes every address in the rulesets for one that may make a difference.
+func (s *signatures) ofRules() {
+	take := func(text []byte) {
+		for _, word := range addressWords.FindAllString(string(text), -1) {
+			if p, err := parsePrefix(strings.Trim(word, ".")); err == nil {
+				s.bound(p)
+			}
+		}
+	}
+	if s.e.filters.Rules != nil {
+		take(s.e.filters.Rules.Text())
+	}
+	for _, r := range s.e.filters.NodeRules {
+		take(r.Rules.Text())
+	}
+}
+
+func (s *signatures) mention(of selector) {
+	for _, r := range of {
+		key := strings.TrimPrefix(r.key, ciliumNamespaceLabels)
+		s.mentionLabel(key, r.values, false)
+	}
+}
+
+func (s *signatures) mentionLabel(key string, values []string, open bool) {
+	m := s.labels[key]
+	if m == nil {
+		m = &mentioned{values: map[string]bool{}}
+		s.labels[key] = m
+	}
+	for _, v := range values {
+		m.values[v] = true
+	}
+	m.open = m.open || open
+}
+
+func (s *signatures) bound(prefixes ...netip.Prefix) {
+	for _, p := range prefixes {
+		s.boundaries = append(s.boundaries, p.Masked().Addr())
+		// Behind the last address of the network something else begins.
+		last := lastOf(p)
+		if next := last.Next(); next.IsValid() {
+			s.boundaries = append(s.boundaries, next)
+		}
+	}
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	a, _ := netip.AddrFromSlice(bytes) // of the length that an address has
+	return a
+}
+
+func (s *signatures) addresses(b *strings.Builder, addrs []netip.Addr) {
+	for _, a := range addrs {
+		at, found := slices.BinarySearchFunc(s.boundaries, a, netip.Addr.Compare)
+		if !found {
+			at--
+		}
+		b.WriteByte('@')
+		b.WriteString(strconv.Itoa(at))
+		if a.Is6() {
+			b.WriteByte('v')
+		}
+	}
+}
+
+// labelled writes what of some labels is mentioned anywhere.
+func (s *signatures) labelled(b *strings.Builder, labels map[string]string) {
+	var keys []string
+	for k := range labels {
+		if s.labels[k] != nil {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		b.WriteByte('|')
+		b.WriteString(k)
+		if m, v := s.labels[k], labels[k]; m.open || m.values[v] {
+			b.WriteByte('=')
+			b.WriteString(v)
+		}
+	}
+}
+
+// node is the signature of a node as a sender, and as the host of Pods.
+func (s *signatures) node(n *Node) string {
+	if n == nil {
+		return "none"
+	}
+	own := s.e.isMembers(n) || n.APIServer ||
+		slices.ContainsFunc(s.e.filters.NodeRules, func(r NodeRules) bool { return r.Node == n.Name }) ||
+		slices.ContainsFunc(s.e.hosts, func(h *calicoHost) bool { return h.node == n.Name })
+	if own {
+		return "node " + n.Name
+	}
+	var b strings.Builder
+	s.labelled(&b, n.Labels)
+	s.addresses(&b, n.Addrs)
+	return b.String()
+}
+
+// pod is the signature of a Pod as a sender; of its node that is given.
+func (s *signatures) pod(p *Pod, node string) string {
+	var b strings.Builder
+	b.WriteString(node)
+	if len(s.e.network[p.Namespace]) > 0 || s.namespaced(p.Namespace) {
+		b.WriteString(" in " + p.Namespace)
+	}
+	b.WriteByte('#')
+	s.labelled(&b, p.Labels)
+	b.WriteByte('#')
+	s.labelled(&b, s.e.topology.namespaceLabels(p.Namespace))
+	s.addresses(&b, p.Addrs)
+	return b.String()
+}
+
+// namespaced says whether anything names a namespace by itself and not by its labels.
+func (s *signatures) namespaced(namespace string) bool {
+	for _, key := range []string{calicoNamespace, calicoName, ciliumNamespace} {
+		if m := s.labels[key]; m != nil && (m.open || m.values[namespace]) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.e.calico, func(p *calicoPolicy) bool { return p.namespace == namespace }) ||
+		slices.ContainsFunc(s.e.cilium, func(r *ciliumRule) bool { return r.namespace == namespace })
+}
+
+// dumpSources are the nodes and Pods of a dump, one for each signature.
+func (e *evaluator) dumpSources() []*source {
+	var list []*source
+	if len(e.topology.Pods) == 0 && len(e.topology.Nodes) == 0 {
+		return nil
+	}
+	s := newSignatures(e)
+	seen := map[string]*source{}
+	join := func(key string, first func() *source) {
+		if there := seen[key]; there != nil {
+			there.count++
+			return
+		}
+		n := first()
+		seen[key] = n
+		list = append(list, n)
+	}
+	nodes := map[*Node]string{}
+	for _, n := range e.topology.Nodes {
+		nodes[n] = s.node(n)
+		if !n.Kubernetes || len(n.Addrs) == 0 || n.APIServer || e.isMembers(n) && e.intent.Runtime != cluster.Hosted {
+			continue // a source already, or nothing that sends
+		}
+		join("node "+nodes[n], func() *source {
+			return &source{class: ClassNode, name: n.Name, count: 1, node: n, addrs: n.Addrs, dumped: true}
+		})
+	}
+	for _, p := range e.topology.Pods {
+		if p.HostNetwork || len(p.Addrs) == 0 || p.Node == nil || e.isTarget(p) {
+			continue // its host is a source
+		}
+		join("pod "+s.pod(p, nodes[p.Node]), func() *source {
+			return &source{class: e.podClass(p), name: p.String(), count: 1, roles: e.podRoles(p), node: p.Node, pod: p, addrs: p.Addrs, dumped: true}
+		})
+	}
+	return list
+}
+
+func (e *evaluator) isTarget(p *Pod) bool {
+	return slices.ContainsFunc(e.targets, func(t target) bool { return t.pod == p })
+}
+
+// podRoles are those that the spec gives Pods by their labels.
+func (e *evaluator) podRoles(p *Pod) []policies.Role {
+	var roles []policies.Role
+	for _, of := range []struct {
+		role policies.Role
+		pods cluster.PodSelector
+	}{{policies.APIServer, e.intent.Pods.APIServer}, {policies.Scraper, e.intent.Pods.Scraper}, {policies.Backup, e.intent.Pods.Backup}} {
+		if selectedBy(of.pods, p) {
+			roles = append(roles, of.role)
+		}
+	}
+	return roles
+}
+
+func (e *evaluator) podClass(p *Pod) Class {
+	roles := e.podRoles(p)
+	if len(roles) == 0 && len(p.Addrs) > 0 {
+		roles = e.intent.Roles(p.Addrs[0])
+	}
+	switch {
+	case slices.Contains(roles, policies.APIServer):
+		return ClassAPIServer
+	case slices.Contains(roles, policies.Scraper):
+		return ClassScraper
+	case slices.Contains(roles, policies.Backup):
+		return ClassBackup
+	}
+	return ClassPod
+}
