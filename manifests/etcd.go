@@ -173,8 +173,8 @@ func metricsHost(m cluster.Member) string {
 	return "127.0.0.1"
 }
 
-// metricsURLs are loopback and, where somebody is to scrape, the advertised address: there
-// /metrics is the client port's TLS, which wants a client certificate of its CA. Of a wildcard
+// metricsURLs are loopback and, where somebody is to scrape, the member's IP addresses: there
+// /metrics has the client port's TLS, which wants a client certificate of its CA. Of a wildcard
 // and a loopback address on one port only one can be bound, so hosted members have no loopback.
 func metricsURLs(c *cluster.Cluster, m cluster.Member) string {
 	port := c.Etcd.MetricsPort
@@ -185,11 +185,13 @@ func metricsURLs(c *cluster.Cluster, m cluster.Member) string {
 	if c.Etcd.Runtime == cluster.Hosted {
 		return httpsURL("0.0.0.0", port)
 	}
-	ips := m.IPs()
-	if len(ips) == 0 || ips[0].IsLoopback() {
-		return loopback
+	urls := []string{loopback}
+	for _, ip := range m.IPs() {
+		if !ip.IsLoopback() {
+			urls = append(urls, httpsURL(ip.String(), port))
+		}
 	}
-	return loopback + "," + httpsURL(ips[0].String(), port)
+	return strings.Join(urls, ",")
 }
 
 func initialCluster(e cluster.Etcd) string {

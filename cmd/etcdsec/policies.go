@@ -15,5 +15,10 @@ it. spec.isolation.backends names that, one or several:
   systemd               a filter on etcd's unit, without ports; in addition likewise`,
 		newPoliciesRenderCommand(a),
 		newPoliciesProveCommand(a),
+		newPoliciesApplyCommand(a),
+		newPoliciesConfirmCommand(a),
+		newPoliciesRollbackCommand(a),
+		newPoliciesDriftCommand(a),
+		newPoliciesWatchCommand(a),
 	)
 }

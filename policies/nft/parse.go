@@ -73,7 +73,7 @@ func (p *parser) object(written map[string]json.RawMessage) error {
 		switch kind {
 		case "table", "chain", "rule", "set", "map":
 		default:
-			return nil // counters, helpers, flow tables, the version of nft: no packets are stopped by them
+			return nil // counters, flow tables, the version of nft: they stop no packet
 		}
 		var o object
 		if err := json.Unmarshal(data, &o); err != nil {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/policies/guard"
+)
+
+func newPoliciesConfirmCommand(a *app) *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use:   "confirm",
+		Short: "Keep the rules that were applied under guard",
+		Long: `Keep the rules that "policies apply" has loaded, before its guard undoes them. That this
+command could be run at all, from a new session, is what shows that you are not locked out.
+Once the change is being undone it is too late, and this command says so. Reads and writes
+--state-dir only.
+
+Exit status: 0 kept, 1 undone, or there was nothing to confirm.`,
+		Example: `  etcdsec policies confirm`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.decidePolicies(cmd.Context(), dir, output, guard.Keep)
+		},
+	}
+	stateDirFlag(cmd, &dir)
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+func newPoliciesRollbackCommand(a *app) *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Undo the rules that were applied under guard",
+		Long: `Undo at once what "policies apply" has loaded and nobody has confirmed, also where its guard
+was killed. Puts table inet etcdsec back to what it was and touches no other. Reads and writes
+--state-dir.
+
+Exit status: 0 undone, 1 it was kept before, could not be undone, or there was nothing to undo.`,
+		Example: `  etcdsec policies rollback`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.decidePolicies(cmd.Context(), dir, output, guard.Undo)
+		},
+	}
+	stateDirFlag(cmd, &dir)
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// decidePolicies says the word and reports what became of the change.
+func (a *app) decidePolicies(ctx context.Context, dir, output string, w guard.Word) error {
+	verb := "confirm"
+	if w == guard.Undo {
+		verb = "rollback"
+	}
+	_, err := guard.Decide(dir, w)
+	switch {
+	case errors.Is(err, guard.ErrNone):
+		return failure(err, "etcdsec policies apply -f cluster.yaml")
+	case errors.Is(err, fs.ErrPermission):
+		return failure(err, "sudo etcdsec policies "+verb)
+	case err != nil:
+		return failure(err, "")
+	}
+	n, err := guard.FindNft()
+	if err != nil {
+		return nftFailure(err, verb)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	outcome, err := guard.Await(ctx, dir, n)
+	if err != nil {
+		return nftFailure(err, verb)
+	}
+	if err := a.printOutcome(output, outcome); err != nil {
+		return err
+	}
+	if w == guard.Keep && outcome != guard.Kept {
+		return failure(errors.New("it was too late: the change is undone"), "etcdsec policies apply -f cluster.yaml")
+	}
+	if w == guard.Undo && outcome != guard.Undone {
+		return failure(errors.New("it was too late: the change was kept"), "")
+	}
+	return nil
+}
+
+func (a *app) printOutcome(output string, outcome guard.Word) error {
+	if output == "json" {
+		return a.printJSON(struct {
+			SchemaVersion int    `json:"schema_version"`
+			Outcome       string `json:"outcome"`
+		}{1, string(outcome)})
+	}
+	_, err := a.stdout.Write([]byte(string(outcome) + "\n"))
+	return err
+}

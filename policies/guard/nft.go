@@ -1,0 +1,114 @@
+// Package guard changes the packet filter of this host and undoes the change by itself unless
+// somebody says in time that it may stay. It runs nft(8), never a shell.
+package guard
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// Nft is the path of nft(8).
+type Nft string
+
+// ErrNotPermitted means that the kernel refused: only root sees and changes the packet filter.
+var ErrNotPermitted = errors.New("the kernel lets only root see and change the packet filter")
+
+// ErrNoNft means that nft(8) is nowhere.
+var ErrNoNft = errors.New("nft is not installed")
+
+// FindNft looks where a user's PATH may not, too.
+func FindNft() (Nft, error) {
+	for _, name := range []string{"nft", "/usr/sbin/nft", "/sbin/nft"} {
+		// A relative entry of PATH is an error of its own, and is not run as root.
+		if path, err := exec.LookPath(name); err == nil && filepath.IsAbs(path) {
+			return Nft(path), nil
+		}
+	}
+	return "", ErrNoNft
+}
+
+// patience is for one run of nft. A transaction of our size takes milliseconds.
+const patience = 30 * time.Second
+
+// Ruleset is all of this network namespace, and as `nft -j list ruleset` printed it.
+func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) {
+	out, err := n.run(ctx, nil, "-j", "list", "ruleset")
+	if err != nil {
+		return nil, err
+	}
+	return nft.Parse(out)
+}
+
+// Restore is a text for nft that brings a table back to what it is now, or removes it if it
+// is not there.
+func (n Nft) Restore(ctx context.Context, live *nft.Ruleset, family, name string) ([]byte, error) {
+	text := fmt.Appendf(nil, "table %s %s\ndelete table %[1]s %[2]s\n", family, name)
+	for _, t := range live.Tables {
+		if t.Family == family && t.Name == name {
+			// nft's own words, not ours: somebody may have put into it what we do not know.
+			table, err := n.run(ctx, nil, "list", "table", family, name)
+			if err != nil {
+				return nil, err
+			}
+			text = append(text, table...)
+		}
+	}
+	return text, nil
+}
+
+// Check says whether Load would do it, and changes nothing.
+func (n Nft) Check(ctx context.Context, text []byte) error {
+	_, err := n.run(ctx, text, "-c", "-f", "-")
+	return err
+}
+
+// Load runs a text as one transaction: all of it or nothing.
+func (n Nft) Load(ctx context.Context, text []byte) error {
+	_, err := n.run(ctx, text, "-f", "-")
+	return err
+}
+
+func (n Nft) run(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, string(n), args...) //nolint:gosec // nft(8) with arguments from here
+	cmd.Stdin = bytes.NewReader(stdin)
+	cmd.WaitDelay = time.Second
+	// What it says is read in English.
+	cmd.Env = []string{"LC_ALL=C"}
+	out, errs := &bounded{limit: nft.MaxDump}, &bounded{limit: 64 << 10}
+	cmd.Stdout, cmd.Stderr = out, errs
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return out.Bytes(), nil
+	case strings.Contains(errs.String(), "Operation not permitted"):
+		return nil, fmt.Errorf("running nft %s: %w", strings.Join(args, " "), ErrNotPermitted)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
+	return nil, fmt.Errorf("running nft %s: %w: %.300q", strings.Join(args, " "), err, first)
+}
+
+// bounded holds what a program prints, and stops it where that is too much.
+type bounded struct {
+	bytes.Buffer
+	limit int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.limit {
+		return 0, io.ErrShortBuffer
+	}
+	return b.Buffer.Write(p)
+}

@@ -1,0 +1,179 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// DefaultDir is where the state of a guard is. The packet filter does not outlive a boot, and
+// neither does /run.
+const DefaultDir = "/run/etcdsec"
+
+// The state of a change is a folder with these in it. The two words are targets of symlinks,
+// because only of a symlink are the name and what it says made in one step, and by one only.
+const (
+	changeDir    = "change"
+	previousFile = "previous.nft" // what brings back what was there before
+	logFile      = "log"          // what the watchdog says
+	decisionLink = "decision"     // keep or undo: whoever says it first
+	outcomeLink  = "outcome"      // kept or undone
+)
+
+// Word is a decision or an outcome.
+type Word string
+
+// Decisions and what becomes of them.
+const (
+	Keep   Word = "keep"
+	Undo   Word = "undo"
+	Kept   Word = "kept"
+	Undone Word = "undone"
+)
+
+// ErrOpen means that a change is neither kept nor undone yet.
+var ErrOpen = errors.New("a change of the packet filter is neither kept nor undone yet")
+
+// ErrNone means that no change waits for a decision.
+var ErrNone = errors.New("no change of the packet filter waits for a decision")
+
+// State is the folder of one host, held by this process.
+type State struct {
+	dir     string
+	release func()
+}
+
+// Open takes the folder for a new change. Another etcdsec at it is durable.ErrLocked, and a
+// change that waits for a decision is ErrOpen, whether its watchdog lives or was killed.
+func Open(dir string) (*State, error) {
+	change := filepath.Join(dir, changeDir)
+	if err := durable.MakeDirs(change, nil); err != nil {
+		return nil, err
+	}
+	for _, d := range []string{dir, change} {
+		if err := private(d); err != nil {
+			return nil, err
+		}
+	}
+	release, err := durable.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{dir: dir, release: release}
+	if err := s.free(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// private refuses a folder in which others could put a ruleset for root to load.
+func private(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || info.Mode().Perm()&0o077 != 0 || int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("folder %s: want one of user %d alone, mode 0700, and no symlink", dir, os.Geteuid())
+	}
+	return nil
+}
+
+func (s *State) free() error {
+	release, err := durable.Lock(filepath.Join(s.dir, changeDir))
+	if errors.Is(err, durable.ErrLocked) {
+		return ErrOpen
+	}
+	if err != nil {
+		return err
+	}
+	release()
+	if open(s.dir) {
+		return ErrOpen
+	}
+	return nil
+}
+
+// open says whether there is a change without an outcome.
+func open(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, changeDir, previousFile))
+	return err == nil && word(dir, outcomeLink) == ""
+}
+
+// Close lets others take the folder.
+func (s *State) Close() { s.release() }
+
+// Prepare writes down how to undo a change that is about to be made.
+func (s *State) Prepare(previous []byte) error {
+	change := filepath.Join(s.dir, changeDir)
+	// The outcome goes last: without the file above it, the rest says nothing.
+	for _, name := range []string{previousFile, logFile, decisionLink, outcomeLink} {
+		if err := os.Remove(filepath.Join(change, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("preparing a change: %w", err)
+		}
+	}
+	return durable.WriteFile(change, durable.File{Name: previousFile, Mode: 0o600, Data: previous}, nil)
+}
+
+// Abandon forgets a change that was not made after all.
+func (s *State) Abandon() error {
+	return os.Remove(filepath.Join(s.dir, changeDir, previousFile))
+}
+
+// Log is where the watchdog writes what it has to say.
+func Log(dir string) string { return filepath.Join(dir, changeDir, logFile) }
+
+func word(dir, link string) Word {
+	target, err := os.Readlink(filepath.Join(dir, changeDir, link))
+	if err != nil {
+		return ""
+	}
+	return Word(target)
+}
+
+// say makes a link unless it is there, and returns what it says then.
+func say(dir, link string, w Word) (Word, error) {
+	err := os.Symlink(string(w), filepath.Join(dir, changeDir, link))
+	if errors.Is(err, fs.ErrExist) {
+		if there := word(dir, link); there != "" {
+			return there, nil
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("noting the %s: %w", link, err)
+	}
+	return w, nil
+}
+
+// Decide says whether the change stays, and returns what was said first: once a change is to
+// be undone it cannot be kept. Without a change it is ErrNone.
+func Decide(dir string, w Word) (Word, error) {
+	if err := private(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNone
+	} else if err != nil {
+		return "", err
+	}
+	if !open(dir) {
+		return "", ErrNone
+	}
+	return say(dir, decisionLink, w)
+}
+
+// Messages are what a watchdog said, in short.
+func Messages(dir string) string {
+	data, err := durable.ReadFile(Log(dir), 64<<10)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// Decided is what was decided of the change, or empty.
+func Decided(dir string) Word { return word(dir, decisionLink) }

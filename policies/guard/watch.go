@@ -1,0 +1,97 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// look is how often a decision is looked for.
+const look = 50 * time.Millisecond
+
+// Watch waits for a decision about the change in a folder, and undoes it unless one says keep
+// within the time, or when ctx ends. It holds the folder of the change meanwhile; ready is
+// called once it does, and only then may the change be made.
+func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready func() error) (Word, error) {
+	release, err := durable.Lock(filepath.Join(dir, changeDir))
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	if err := ready(); err != nil {
+		return "", fmt.Errorf("telling that the guard is up: %w", err)
+	}
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for word(dir, decisionLink) == "" {
+		select {
+		case <-ctx.Done():
+		case <-deadline.C:
+		case <-ticker.C:
+			continue
+		}
+		break
+	}
+	decision, err := say(dir, decisionLink, Undo)
+	if err != nil {
+		decision = Undo // it cannot be noted, and is done all the same
+	}
+	// It is told to end, and does so when it has finished.
+	return settle(context.WithoutCancel(ctx), dir, n, decision)
+}
+
+// settle does what was decided and notes it.
+func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error) {
+	if decision == Keep {
+		return say(dir, outcomeLink, Kept)
+	}
+	previous, err := durable.ReadFile(filepath.Join(dir, changeDir, previousFile), nft.MaxDump)
+	if err != nil {
+		return "", fmt.Errorf("undoing the change: %w", err)
+	}
+	const attempts = 5
+	for i := range attempts {
+		if err = n.Load(ctx, previous); err == nil {
+			return say(dir, outcomeLink, Undone)
+		}
+		if i < attempts-1 {
+			<-time.After(time.Second) // another program may be at the same tables
+		}
+	}
+	return "", fmt.Errorf("undoing the change: %w", err)
+}
+
+// Await waits until the watchdog of a change has ended and returns the outcome. If there is
+// none because the watchdog was killed, the decision is carried out here.
+func Await(ctx context.Context, dir string, n Nft) (Word, error) {
+	for {
+		release, err := durable.Lock(filepath.Join(dir, changeDir))
+		if err == nil {
+			defer release()
+			break
+		}
+		if !errors.Is(err, durable.ErrLocked) {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("waiting for the guard to end: %w", ctx.Err())
+		case <-time.After(look):
+		}
+	}
+	if outcome := word(dir, outcomeLink); outcome != "" {
+		return outcome, nil
+	}
+	decision := word(dir, decisionLink)
+	if decision == "" {
+		return "", ErrOpen
+	}
+	return settle(ctx, dir, n, decision)
+}
