@@ -11,6 +11,9 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
+// Unknown is what a Difference is that could not be compared.
+const Unknown = "unknown"
+
 // Difference is one thing in which a cluster's objects are not as an intent wants them.
 type Difference struct {
 	Object string `json:"object"` // its kind and name, such as GlobalNetworkPolicy prod-etcd
@@ -38,7 +41,7 @@ func ObjectDrift(want, have kube.Objects) []Difference {
 			return kind+" "+s.Name == w.name
 		})
 		if skipped >= 0 {
-			found = append(found, Difference{Object: w.name, What: "unknown", Have: have.Skipped[skipped].Why})
+			found = append(found, Difference{Object: w.name, What: Unknown, Have: have.Skipped[skipped].Why})
 			continue
 		}
 		found = append(found, Difference{Object: w.name, What: "missing"})

@@ -13,13 +13,13 @@ import (
 
 // nftablesPlan is what is to be done on a host, and what came of it.
 type nftablesPlan struct {
-	SchemaVersion int               `json:"schema_version"`
-	Host          string            `json:"host"`
-	Member        bool              `json:"member"`
-	Changes       []nftDifference   `json:"changes"`
-	Cut           []cutConnection   `json:"cut"`
-	Checks        []nftablesChecked `json:"checks"`
-	Outcome       string            `json:"outcome"` // planned, unchanged, kept or undone
+	SchemaVersion int                `json:"schema_version"`
+	Host          string             `json:"host"`
+	Member        bool               `json:"member"`
+	Changes       []policyDifference `json:"changes"`
+	Cut           []cutConnection    `json:"cut"`
+	Checks        []nftablesChecked  `json:"checks"`
+	Outcome       string             `json:"outcome"` // planned, unchanged, kept or undone
 
 	host   filteredHost
 	rules  *nft.Ruleset

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/guard"
 	"github.com/etcdsec/etcdsec/policies/nft"
@@ -19,132 +18,130 @@ import (
 
 // policiesDriftFlags are what the operator wrote.
 type policiesDriftFlags struct {
-	spec   string
-	node   string
-	output string
+	spec    string
+	node    string
+	backend string
+	strict  bool
+	output  string
 }
 
 func newPoliciesDriftCommand(a *app) *cobra.Command {
 	var flags policiesDriftFlags
 	cmd := &cobra.Command{
-		Use:   "drift -f cluster.yaml [FILE...]",
-		Short: "Compare the rules in force with the spec",
-		Long: `Compare the rules in force with those that the spec means: what is missing, what is there
-beside it, what was changed. Without a file the nftables of this host are read, which needs root.
-A file is what "nft -j list ruleset" printed on the host that --node names.
+		Use:   "drift -f cluster.yaml [[NODE=]FILE...]",
+		Short: "Compare what is in force with the spec",
+		Long: `Compare what is in force with what the spec means: what is missing, what is there beside it,
+what was changed. Without a file the nftables of this host are read, which needs root. A FILE is
+  - what "nft -j list ruleset" printed on a host, whose node or member stands before it or in --node;
+  - a drop-in of systemd (*.conf);
+  - objects of a cluster, as kubectl prints them: compared with what "policies render" makes for
+    the backends of the spec, or for --backend, after the defaults that an API server fills in.
+"-" is standard input.
 
-Tables of others are not compared. They can let nobody in: what table inet etcdsec drops stays
-dropped. Reads the spec, the files or the packet filter; writes nothing.
+Tables of others are not compared: what table inet etcdsec drops stays dropped. Nor are objects
+of others, which can let in whom these do not: "policies prove" judges them all together.
+
+Reads the spec, the files or the packet filter; writes nothing and uses no network.
 
 Exit status: 0 as meant, 1 it could not be told, 2 bad command line or spec, 3 differences.`,
 		Example: `  etcdsec policies drift -f cluster.yaml
-  nft -j list ruleset | etcdsec policies drift -f cluster.yaml --node etcd-0 -
-  etcdsec policies drift -f cluster.yaml --node etcd-0 etcd-0.json -o json`,
+  etcdsec policies drift -f cluster.yaml etcd-0=etcd-0.json worker-7=worker-7.json -o json
+  ssh root@10.0.0.11 nft -j list ruleset | etcdsec policies drift -f cluster.yaml --node etcd-0 -
+  kubectl get networkpolicies -A -o json | etcdsec policies drift -f cluster.yaml -
+  kubectl get felixconfigurations,globalnetworkpolicies,hostendpoints -o json | etcdsec policies drift -f cluster.yaml --backend calico -`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return a.driftPolicies(cmd.Context(), flags, files)
 		},
 	}
 	specFlag(cmd, &flags.spec)
 	nodeFlag(cmd, &flags.node)
+	backendFlag(cmd, &flags.backend)
+	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form of render --strict")
 	outputFlag(cmd, &flags.output, "text", "json")
 	return cmd
 }
 
-// nftDifference is one difference of a result.
-type nftDifference struct {
+// policyDifference is one difference of a result.
+type policyDifference struct {
 	Where string `json:"where,omitempty"` // the file, or this host
-	What  string `json:"what"`
-	Kind  string `json:"kind"`
+	What  string `json:"what"`            // which part of a table, unit or object
+	Kind  string `json:"kind"`            // missing, extra, changed or unknown
 	Want  string `json:"want,omitempty"`
-	Live  string `json:"live,omitempty"`
-}
-
-func nftDifferences(where string, found []nft.Difference) []nftDifference {
-	all := make([]nftDifference, 0, len(found))
-	for _, d := range found {
-		all = append(all, nftDifference{Where: where, What: d.What, Kind: d.Kind, Want: d.Want, Live: d.Live})
-	}
-	return all
+	Live  string `json:"live,omitempty"` // of what is unknown, why
 }
 
 type driftResult struct {
-	SchemaVersion int             `json:"schema_version"`
-	Matches       bool            `json:"matches"`
-	Differences   []nftDifference `json:"differences"`
+	SchemaVersion int                `json:"schema_version"`
+	Matches       bool               `json:"matches"`
+	Differences   []policyDifference `json:"differences"`
 }
 
 func (a *app) driftPolicies(ctx context.Context, flags policiesDriftFlags, files []string) error {
-	if flags.spec == "-" && strings.Contains("\n"+strings.Join(files, "\n")+"\n", "\n-\n") {
+	if flags.backend != "" && !slices.Contains(cluster.Backends(), flags.backend) {
+		return usageError(fmt.Errorf("--backend %s: want one of %s", flags.backend, strings.Join(cluster.Backends(), ", ")), "")
+	}
+	if flags.spec == "-" && slices.Contains(files, "-") {
 		return usageError(errors.New("-f - with file -: standard input is one of them"), "")
 	}
-	i, err := a.nftablesIntent(flags.spec)
+	c, err := a.loadSpec(flags.spec)
 	if err != nil {
 		return err
 	}
-	result := driftResult{SchemaVersion: 1, Differences: []nftDifference{}}
-	if len(files) == 0 {
-		host, err := thisHost(i, flags.node)
-		if err != nil {
-			return err
-		}
-		n, err := guard.FindNft()
-		if err != nil {
-			return nftFailure(err, "drift -f cluster.yaml")
-		}
-		live, err := n.Ruleset(ctx)
-		if err != nil {
-			return nftFailure(err, "drift -f cluster.yaml")
-		}
-		result.Differences = append(result.Differences, nftDifferences(host.name, nft.Diff(host.rules(i), live))...)
+	i, err := policies.NewIntent(c)
+	if err != nil {
+		return usageError(err, "")
 	}
-	for _, file := range files {
-		found, err := a.driftOfFile(i, flags.node, file)
-		if err != nil {
-			return err
-		}
-		result.Differences = append(result.Differences, found...)
+	for _, w := range i.Warnings {
+		a.narrate("warning: %s", w)
+	}
+	result := driftResult{SchemaVersion: 1, Differences: []policyDifference{}}
+	if len(files) == 0 {
+		result.Differences, err = driftOfThisHost(ctx, i, flags.node)
+	} else {
+		d := policyDrift{flags: flags, intent: i, files: policyFiles{stdin: a.stdin, intent: i}, found: result.Differences}
+		result.Differences, err = d.compare(files)
+	}
+	if err != nil {
+		return err
 	}
 	result.Matches = len(result.Differences) == 0
 	if err := a.printDrift(flags.output, result); err != nil {
 		return err
 	}
-	if !result.Matches {
-		return statusError{status: statusFindings}
+	switch {
+	case result.Matches:
+		return nil
+	case slices.ContainsFunc(result.Differences, func(d policyDifference) bool { return d.Kind == policies.Unknown }):
+		return failure(errors.New("not everything could be compared"), "")
 	}
-	return nil
+	return statusError{status: statusFindings}
 }
 
-// driftOfFile compares what a file says to be in force.
-func (a *app) driftOfFile(i *policies.Intent, node, file string) ([]nftDifference, error) {
-	var data []byte
-	var err error
-	where := file
-	if file == "-" {
-		where = "stdin"
-		data, err = io.ReadAll(io.LimitReader(a.stdin, nft.MaxDump+1)) // one more is refused by Parse
-	} else {
-		data, err = durable.ReadFile(file, nft.MaxDump)
+func driftOfThisHost(ctx context.Context, i *policies.Intent, node string) ([]policyDifference, error) {
+	if err := policies.NftablesRefusal(i); err != nil {
+		return nil, usageError(err, "")
 	}
+	host, err := thisHost(i, node)
 	if err != nil {
-		return nil, failure(err, "")
+		return nil, err
 	}
-	if !isNftDump(data) {
-		return nil, failure(fmt.Errorf("%s: is not what nft -j printed", where), "nft -j list ruleset > rules.json")
-	}
-	if node == autoNode {
-		return nil, usageError(fmt.Errorf("%s: of which host is it? --node is missing", where), "--node "+i.Members[0].Name)
-	}
-	live, err := nft.Parse(data)
+	n, err := guard.FindNft()
 	if err != nil {
-		return nil, failure(fmt.Errorf("%s: %w", where, err), "")
+		return nil, nftFailure(err, "drift -f cluster.yaml")
 	}
-	return nftDifferences(where, nft.Diff(namedHost(i, node).rules(i), live)), nil
+	live, err := n.Ruleset(ctx)
+	if err != nil {
+		return nil, nftFailure(err, "drift -f cluster.yaml")
+	}
+	return nftDifferences(host.name, nft.Diff(host.rules(i), live)), nil
 }
 
-// isNftDump says whether data begins as the JSON of nft does.
-func isNftDump(data []byte) bool {
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("{"))
-	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"nftables"`))
+func nftDifferences(where string, found []nft.Difference) []policyDifference {
+	all := make([]policyDifference, 0, len(found))
+	for _, d := range found {
+		all = append(all, policyDifference{Where: where, What: d.What, Kind: d.Kind, Want: d.Want, Live: d.Live})
+	}
+	return all
 }
 
 func (a *app) printDrift(output string, result driftResult) error {
@@ -159,9 +156,15 @@ func (a *app) printDrift(output string, result driftResult) error {
 }
 
 // detail is what a difference is about.
-func (d nftDifference) detail() string {
+func (d policyDifference) detail() string {
+	orNothing := func(s string) string {
+		if s == "" {
+			return "nothing"
+		}
+		return s
+	}
 	if d.Kind == nft.Changed {
-		return d.Live + ", want " + d.Want
+		return orNothing(d.Live) + ", want " + orNothing(d.Want)
 	}
 	return d.Want + d.Live
 }

@@ -45,10 +45,14 @@ Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 		RunE: func(*cobra.Command, []string) error { return a.renderPolicies(flags) },
 	}
 	specFlag(cmd, &flags.spec)
-	cmd.Flags().StringVar(&flags.backend, "backend", "", "`name` of what enforces: "+strings.Join(cluster.Backends(), ", ")+" (default: those of the spec)")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(cluster.Backends(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	backendFlag(cmd, &flags.backend)
 	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
 	return cmd
+}
+
+func backendFlag(cmd *cobra.Command, backend *string) {
+	cmd.Flags().StringVar(backend, "backend", "", "`name` of what enforces: "+strings.Join(cluster.Backends(), ", ")+" (default: those of the spec)")
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(cluster.Backends(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 }
 
 func (a *app) renderPolicies(flags policiesRenderFlags) error {
