@@ -1,13 +1,10 @@
 package policies
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
@@ -17,29 +14,6 @@ const NftablesTable = "etcdsec"
 // The table comes before what others filter at priority 0. Order decides nothing, since what
 // one table drops no other brings back; it only spares them the packets.
 const nftablesPriority = -10
-
-// neverFiltered are the ports by which a host is administered. A table that could name them
-// could lock its operator out.
-var neverFiltered = []struct {
-	port uint16
-	of   string
-}{{22, "SSH"}, {6443, "the API server"}}
-
-// NftablesRefusal says why there are no nftables for an intent, and is nil if there are.
-func NftablesRefusal(i *Intent) error {
-	if i.Runtime == cluster.Hosted {
-		return errors.New("nftables filter the packets of hosts, and hosted etcd has the changing addresses of Pods: use networkpolicy")
-	}
-	var faults []error
-	for _, p := range i.Ports.All() {
-		for _, never := range neverFiltered {
-			if p == never.port {
-				faults = append(faults, fmt.Errorf("port %d of etcd is that of %s, and rules for it could lock you out: give etcd another", p, never.of))
-			}
-		}
-	}
-	return errors.Join(faults...)
-}
 
 // Nftables are the rules for every host that runs a member or is about to: what comes in at
 // etcd's ports, to whichever address of the host, and what the host forwards to any member.

@@ -168,19 +168,19 @@ func TestNftablesDecide(t *testing.T) {
 	}
 }
 
-func TestNftablesRefusal(t *testing.T) {
+func TestRefuse(t *testing.T) {
 	t.Parallel()
 	spec := strings.Replace(nftablesSpec, `    version: "3.6.16"`, "    version: \"3.6.16\"\n    clientPort: 22\n    metricsPort: 6443", 1)
-	err := NftablesRefusal(intentOf(t, spec))
+	err := intentOf(t, spec).Refuse("nftables")
 	if err == nil || !strings.Contains(err.Error(), "port 22 of etcd is that of SSH") || !strings.Contains(err.Error(), "port 6443 of etcd is that of the API server") {
 		t.Errorf("got %v", err)
 	}
-	if err := NftablesRefusal(intentOf(t, nftablesSpec)); err != nil {
+	if err := intentOf(t, nftablesSpec).Refuse("nftables"); err != nil {
 		t.Errorf("got %v", err)
 	}
 	i := intentOf(t, nftablesSpec)
 	i.Runtime = cluster.Hosted
-	if err := NftablesRefusal(i); err == nil || !strings.Contains(err.Error(), "networkpolicy") {
+	if err := i.Refuse("nftables"); err == nil || !strings.Contains(err.Error(), "networkpolicy") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,11 +52,8 @@ func (r Refusal) Error() string {
 // Render writes an intent for a backend. The error is a Refusal where the backend would not
 // enforce it.
 func Render(i *Intent, backend string, o RenderOptions) (Rendered, error) {
-	if err := i.untouched(backend); err != nil {
+	if err := i.Refuse(backend); err != nil {
 		return Rendered{}, err
-	}
-	if backend != "networkpolicy" && i.Runtime == cluster.Hosted {
-		return Rendered{}, Refusal{backend, "hosted members are Pods, whose addresses change; a NetworkPolicy selects them by label, and Calico and Cilium enforce it", []string{"networkpolicy"}}
 	}
 	r := Rendered{Backend: backend}
 	var documents []document
@@ -97,14 +95,26 @@ func Render(i *Intent, backend string, o RenderOptions) (Rendered, error) {
 	return r, nil
 }
 
-// untouched refuses to close the ports by which a mistake is mended.
-func (i *Intent) untouched(backend string) error {
+// neverClosed are the ports by which a host is administered and a mistake is mended.
+var neverClosed = []struct {
+	port uint16
+	of   string
+}{{22, "SSH"}, {6443, "the API server"}}
+
+// Refuse says why a backend is not for an intent, as far as that needs no rendering.
+func (i *Intent) Refuse(backend string) error {
+	var faults []error
 	for _, p := range i.Ports.All() {
-		if p == 22 || p == 6443 {
-			return Refusal{Backend: backend, Why: fmt.Sprintf("port %d is also that of SSH or of the API server, which no rule here ever closes; give etcd another", p)}
+		for _, never := range neverClosed {
+			if p == never.port {
+				faults = append(faults, Refusal{Backend: backend, Why: fmt.Sprintf("port %d of etcd is that of %s, which no rule here ever closes: give etcd another", p, never.of)})
+			}
 		}
 	}
-	return nil
+	if backend != "networkpolicy" && i.Runtime == cluster.Hosted {
+		return Refusal{backend, "hosted members are Pods, whose addresses change; a NetworkPolicy selects them by label, and Calico and Cilium enforce it", []string{"networkpolicy"}}
+	}
+	return errors.Join(faults...)
 }
 
 // hosts are prefixes of single addresses.

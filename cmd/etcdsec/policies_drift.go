@@ -118,7 +118,7 @@ func (a *app) driftPolicies(ctx context.Context, flags policiesDriftFlags, files
 }
 
 func driftOfThisHost(ctx context.Context, i *policies.Intent, node string) ([]policyDifference, error) {
-	if err := policies.NftablesRefusal(i); err != nil {
+	if err := i.Refuse("nftables"); err != nil {
 		return nil, usageError(err, "")
 	}
 	host, err := thisHost(i, node)

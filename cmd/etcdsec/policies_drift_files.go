@@ -73,7 +73,7 @@ func (d *policyDrift) compare(given []string) ([]policyDifference, error) {
 }
 
 func (d *policyDrift) ruleset(node, where string, data []byte) error {
-	if err := policies.NftablesRefusal(d.intent); err != nil {
+	if err := d.intent.Refuse("nftables"); err != nil {
 		return usageError(err, "")
 	}
 	if node == autoNode {

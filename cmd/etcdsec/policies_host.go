@@ -99,7 +99,7 @@ func (a *app) nftablesIntent(spec string) (*policies.Intent, error) {
 	}
 	i, err := policies.NewIntent(c)
 	if err == nil {
-		err = policies.NftablesRefusal(i)
+		err = i.Refuse("nftables")
 	}
 	if err != nil {
 		return nil, usageError(err, "")

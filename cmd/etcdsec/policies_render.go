@@ -18,6 +18,7 @@ type policiesRenderFlags struct {
 	spec    string
 	backend string
 	strict  bool
+	node    string
 }
 
 func newPoliciesRenderCommand(a *app) *cobra.Command {
@@ -35,11 +36,13 @@ NetworkPolicy for members on the host network is taken by every API server, and 
 
 SSH and the API server's port are in no rule. The cilium form leaves etcd's ports to the hosts of
 all nodes; --strict shuts out those of other nodes by their labels, which spec.isolation.memberNodes
-names and which Cilium has to be told to know.
+names and which Cilium has to be told to know. The nftables of a member's host are about who comes
+in and what it forwards, and those of every other node, --node NAME, about what that forwards.
 
 Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 		Example: `  etcdsec policies render --backend calico -f cluster.yaml > etcd-calico.yaml
   etcdsec policies render --backend cilium --strict -f cluster.yaml | kubectl apply --dry-run=server -f -
+  etcdsec policies render --backend nftables --node worker-7 -f cluster.yaml > etcdsec.nft
   etcdsec policies render -f cluster.yaml`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error { return a.renderPolicies(flags) },
@@ -47,6 +50,7 @@ Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 	specFlag(cmd, &flags.spec)
 	backendFlag(cmd, &flags.backend)
 	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
+	cmd.Flags().StringVar(&flags.node, "node", "", "of nftables, `name` of the member or node whose rules are meant (default: a member's host)")
 	return cmd
 }
 
@@ -77,10 +81,11 @@ func (a *app) renderPolicies(flags policiesRenderFlags) error {
 	for _, w := range intent.Warnings {
 		a.narrate("warning: %s", w)
 	}
+	options := policies.RenderOptions{CiliumStrict: flags.strict, OtherNode: flags.node != "" && !namedHost(intent, flags.node).member}
 	// All or nothing: half of an isolation must not look like one.
 	var out bytes.Buffer
 	for _, backend := range backends {
-		rendered, err := policies.Render(intent, backend, policies.RenderOptions{CiliumStrict: flags.strict})
+		rendered, err := policies.Render(intent, backend, options)
 		if refusal, ok := errors.AsType[policies.Refusal](err); ok {
 			return usageError(refusal, insteadOf(refusal, flags.spec))
 		}
