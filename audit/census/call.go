@@ -1,22 +1,17 @@
 package census
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-)
 
-// The calls are made over net/http: grpc-go would decode whole pages before they are seen.
+	"github.com/etcdsec/etcdsec/internal/grpchttp"
+)
 
 // The gRPC statuses that are told apart.
 const (
@@ -63,16 +58,8 @@ func newEndpoint(written string, config *tls.Config, timeout time.Duration) (*en
 		return nil, err
 	}
 	const window = 1 << 20
-	dialer := net.Dialer{Timeout: timeout}
-	transport := &http.Transport{
-		Protocols:              new(http.Protocols),
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        config.Clone(),
-		TLSHandshakeTimeout:    timeout,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: window},
-	}
+	transport := grpchttp.NewTransport(config, timeout)
+	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: window}
 	transport.Protocols.SetHTTP2(u.Scheme == "https")
 	transport.Protocols.SetUnencryptedHTTP2(u.Scheme == "http")
 	u.Path = "/etcdserverpb.KV/Range"
@@ -101,75 +88,31 @@ func (e *endpoint) address() string { return e.url.Host }
 func (e *endpoint) call(ctx context.Context, r rangeRequest, timeout time.Duration, d *decoder, add func(p *page, key, value []byte) error) (page, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()
-	body := r.frame()
-	response, err := e.transport.RoundTrip((&http.Request{
-		Method: http.MethodPost,
-		URL:    e.url,
-		Host:   e.url.Host,
-		Header: http.Header{
-			"Content-Type": {"application/grpc"},
-			"Te":           {"trailers"},
-			"User-Agent":   {"etcdsec-census"},
-			// A member that is slow may stop when nobody waits any more.
-			"Grpc-Timeout": {strconv.FormatInt(timeout.Milliseconds(), 10) + "m"},
-		},
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: -1,
-	}).WithContext(ctx))
+	header := grpchttp.Header("etcdsec-census")
+	// A member that is slow may stop when nobody waits any more.
+	header.Set("Grpc-Timeout", strconv.FormatInt(timeout.Milliseconds(), 10)+"m")
+	response, err := grpchttp.Post(ctx, e.transport, e.url, header, r.frame())
 	if err != nil {
-		return page{}, explained(ctx, err)
+		return page{}, grpchttp.Explain(ctx, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
-		return page{}, notGRPC(response)
+	if err := grpchttp.Answers(response); err != nil {
+		return page{}, err
 	}
 	p, err := d.decode(response.Body, add)
 	if err != nil && !errors.Is(err, errNoMessage) {
-		return p, explained(ctx, err)
+		return p, grpchttp.Explain(ctx, err)
 	}
-	// An answer without a body has its status in the headers (gRPC over HTTP/2, "Trailers-Only").
-	status, text := response.Trailer.Get("Grpc-Status"), response.Trailer.Get("Grpc-Message")
-	if status == "" {
-		status, text = response.Header.Get("Grpc-Status"), response.Header.Get("Grpc-Message")
-	}
-	code, parseErr := strconv.Atoi(status)
+	code, text, statusErr := grpchttp.Status(response)
 	switch {
-	case parseErr != nil:
-		return p, notGRPC(response)
+	case statusErr != nil:
+		return p, statusErr
 	case code != 0:
-		return p, &callError{code: code, message: clip(unescaped(text))}
+		return p, &callError{code: code, message: clip(text)}
 	case err != nil:
 		return p, errMessage
 	}
 	return p, nil
-}
-
-// explained is an error of the connection in words for people.
-func explained(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	var unknown x509.UnknownAuthorityError
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("%w; --cacert names the CAs of etcd's server certificates", err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the connection was closed before the end of the answer")
-	default:
-		return err
-	}
-}
-
-func notGRPC(response *http.Response) error {
-	return fmt.Errorf("the answer is HTTP %d and not gRPC", response.StatusCode)
-}
-
-// unescaped is a Grpc-Message as it was meant: percent-encoded on its way.
-func unescaped(s string) string {
-	if plain, err := url.PathUnescape(s); err == nil {
-		return plain
-	}
-	return s
 }
 
 // clip makes text of a server fit for a message.

@@ -86,7 +86,7 @@ func TestLiveHostile(t *testing.T) {
 		{"an error page", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, "HTTP 502 and not gRPC"},
 		{"an error of gRPC", grpc("", "14", "etcdserver: no leader%1b[2J"), "etcdserver: no leader?[2J"},
 		{"an error after keys", grpc(framed(response{keys: []string{x}, count: 1}.encode()), "13", "oops"), "keys that were not asked for"}, // again, from the next one on,
-		{"no status", grpc(framed(response{}.encode()), "", ""), "not gRPC"},
+		{"no status", grpc(framed(response{}.encode()), "", ""), "no gRPC status"},
 		{"no message", grpc("", "0", ""), "not a RangeResponse"},
 		{"compressed", grpc("\x01\x00\x00\x00\x00", "0", ""), "compressed"},
 		{"cut off", grpc(framed(response{count: 1}.encode())[:8], "0", ""), "before the end of the answer"},

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -11,14 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/grpchttp"
 )
 
-// The calls are made over net/http instead of grpc-go, which reconnects, resolves and
-// backs off on its own: here one call is one bounded connection.
+// Here one call is one bounded connection.
 
 func procedure(method string) string {
 	switch method {
@@ -36,11 +34,7 @@ const badToken = "etcdsec-audit" //nolint:gosec // no credential: it is there to
 
 // header is that of a gRPC request.
 func header(method string) http.Header {
-	h := http.Header{
-		"Content-Type": {"application/grpc"},
-		"Te":           {"trailers"},
-		"User-Agent":   {"etcdsec-audit"},
-	}
+	h := grpchttp.Header("etcdsec-audit")
 	if method == audit.BadTokenRangeRPC || method == audit.BadTokenMemberListRPC {
 		h.Set("Token", badToken)
 	}
@@ -69,14 +63,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		target.Scheme = "http"
 	}
 	began := p.clock()
-	response, err := transport.RoundTrip((&http.Request{
-		Method:        http.MethodPost,
-		URL:           target,
-		Host:          p.endpoint.Address,
-		Header:        header(method),
-		Body:          io.NopCloser(bytes.NewReader(frame(request(method)))),
-		ContentLength: -1,
-	}).WithContext(ctx))
+	response, err := grpchttp.Post(ctx, transport, target, header(method), frame(request(method)))
 	if err != nil {
 		result.Attempt = p.failedCall(ctx, raw)
 		return result, nil
@@ -90,12 +77,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 	if err != nil {
 		return spoilt(result, err), nil
 	}
-	// An answer without a body has its status in the headers (gRPC over HTTP/2, "Trailers-Only").
-	status, text := response.Trailer.Get("Grpc-Status"), response.Trailer.Get("Grpc-Message")
-	if status == "" {
-		status, text = response.Header.Get("Grpc-Status"), response.Header.Get("Grpc-Message")
-	}
-	code, err := strconv.Atoi(status)
+	code, text, err := grpchttp.Status(response)
 	if err != nil {
 		return spoilt(result, fmt.Errorf("HTTP/2 status %d without a gRPC status", response.StatusCode)), nil
 	}

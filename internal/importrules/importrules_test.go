@@ -35,7 +35,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/kubeapi"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/durable", "internal/oracle", "internal/importrules", "internal/netns"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/durable", "internal/oracle", "internal/importrules", "internal/netns", "internal/grpchttp"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
 	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki"}},
@@ -47,7 +47,8 @@ var ours = []rule{
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{slices.Concat([]string{"audit/collect", "audit/census"}, subjects), []string{"audit", "pki", "cluster"}},
+	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki", "cluster", "internal/grpchttp"}},
+	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/durable"}},
 	{[]string{"manifests/encryption/rotation"}, []string{"cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
@@ -55,7 +56,7 @@ var ours = []rule{
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
-	{[]string{"policies/rbac"}, []string{"cluster"}},
+	{[]string{"policies/rbac"}, []string{"cluster", "internal/grpchttp"}},
 	{[]string{"policies/guard"}, []string{"policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.
 	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},

@@ -1,23 +1,20 @@
 package rbac
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/grpchttp"
 )
 
-// The calls are made over net/http: grpc-go reconnects, resolves and backs off on its own, and
-// what one certificate may do on one member is asked of that member once.
+// What one certificate may do on one member is asked of that member, once.
 
 // DefaultTimeout is of one call. etcd itself gives up a request after five seconds and the time
 // of an election.
@@ -100,17 +97,7 @@ func newMember(address string, config *tls.Config, timeout time.Duration) *membe
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	dialer := net.Dialer{Timeout: timeout}
-	transport := &http.Transport{
-		Protocols:              new(http.Protocols),
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        config.Clone(),
-		TLSHandshakeTimeout:    timeout,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
-	transport.Protocols.SetHTTP2(true)
-	return &member{address: address, url: url.URL{Scheme: "https", Host: address}, transport: transport, timeout: timeout}
+	return &member{address: address, url: url.URL{Scheme: "https", Host: address}, transport: grpchttp.NewTransport(config, timeout), timeout: timeout}
 }
 
 func (m *member) close() { m.transport.CloseIdleConnections() }
@@ -139,39 +126,24 @@ func (m *member) once(ctx context.Context, path string, request message, stream 
 	defer cancel() // and so the stream ends
 	u := m.url
 	u.Path = "/etcdserverpb." + path
-	response, err := m.transport.RoundTrip((&http.Request{
-		Method:        http.MethodPost,
-		URL:           &u,
-		Host:          m.address,
-		Header:        http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"etcdsec-rbac"}},
-		Body:          io.NopCloser(bytes.NewReader(request.frame())),
-		ContentLength: -1,
-	}).WithContext(ctx))
+	response, err := grpchttp.Post(ctx, m.transport, &u, grpchttp.Header("etcdsec-rbac"), request.frame())
 	if err != nil {
-		return answer{}, explained(ctx, err)
+		return answer{}, grpchttp.Explain(ctx, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
-		return answer{}, fmt.Errorf("the answer is HTTP %d and not gRPC", response.StatusCode)
+	if err := grpchttp.Answers(response); err != nil {
+		return answer{}, err
 	}
 	body, err := readMessage(response.Body, stream)
 	if err != nil {
-		return answer{}, explained(ctx, err)
+		return answer{}, grpchttp.Explain(ctx, err)
 	}
 	if stream && body != nil {
 		return answer{body: body}, nil
 	}
-	// An answer without a body has its status in the headers (gRPC over HTTP/2, "Trailers-Only").
-	status, text := response.Trailer.Get("Grpc-Status"), response.Trailer.Get("Grpc-Message")
-	if status == "" {
-		status, text = response.Header.Get("Grpc-Status"), response.Header.Get("Grpc-Message")
-	}
-	code, err := strconv.Atoi(status)
+	code, text, err := grpchttp.Status(response)
 	if err != nil {
-		return answer{}, errors.New("the answer has no gRPC status")
-	}
-	if plain, err := url.PathUnescape(text); err == nil {
-		text = plain
+		return answer{}, err
 	}
 	return answer{code: code, message: text, body: body}, nil
 }
@@ -207,20 +179,4 @@ func readMessage(r io.Reader, stream bool) ([]byte, error) {
 		return nil, err
 	}
 	return body, nil
-}
-
-// explained is an error of the connection in words for people.
-func explained(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	var unknown x509.UnknownAuthorityError
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("%w; --cacert names the CAs of etcd's server certificates", err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the connection was closed before the end of the answer")
-	default:
-		return err
-	}
 }
