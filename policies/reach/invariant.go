@@ -129,6 +129,9 @@ func few(names []string) string {
 func (e *evaluator) fix(f Flow) string {
 	switch {
 	case !f.Allowed:
+		if f.SeenAs != f.FromAddr {
+			return fmt.Sprintf("%s is a Pod and seen as %s, its node: let it run on the host network of a node that is let in, or say spec.isolation.podAddresses: routed if Pods keep their addresses", f.FromAddr, f.SeenAs)
+		}
 		return fmt.Sprintf("let %s reach %s on TCP %d in what decides, or render it anew: etcdsec policies render -f cluster.yaml", f.SeenAs, f.ToAddr, f.Port)
 	case strings.HasPrefix(f.DecidedBy, "failsafe port"):
 		return "set failsafeInboundHostPorts of the FelixConfiguration, which stand before every policy: etcdsec policies render --backend calico -f cluster.yaml"
