@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // progress counts on stderr, only on a terminal, only when something is slow enough to
@@ -29,12 +31,21 @@ func (a *app) progress(verb string) func(done, total int) {
 	}
 }
 
-// isTerminal says whether a writer is a character device that somebody may be watching.
+// isTerminal says whether somebody may be watching what is written, or typing what is read.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	terminal := false
+	// /dev/null is a character device as well, and nobody is at it.
+	err = raw.Control(func(fd uintptr) {
+		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS) //nolint:gosec // a descriptor is an int
+		terminal = err == nil
+	})
+	return err == nil && terminal
 }
