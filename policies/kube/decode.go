@@ -56,20 +56,20 @@ type decoder struct {
 	buffer  []byte
 }
 
-// json reads one value of JSON after another.
+// json reads one object of JSON after another.
 func (d *decoder) json(data []byte) error {
 	for at := skipSpace(data, 0); at < len(data); at = skipSpace(data, at) {
-		end, err := valueEnd(data, at)
+		h, length, err := readHeader(data[at:])
 		if err != nil {
 			return err
 		}
-		if !validOutline(data[at:end]) {
+		if !validOutline(data[at : at+length]) {
 			return errNotJSON
 		}
-		if err := d.value(data[at:end], inherited{}, 0); err != nil {
+		if err := d.headed(h, data[at:at+length], inherited{}, 0); err != nil {
 			return err
 		}
-		at = end
+		at += length
 	}
 	return nil
 }
@@ -90,35 +90,69 @@ type inherited struct {
 type header struct {
 	TypeMeta
 	Metadata ObjectMeta
-	items    []byte
+	isList   bool // items is an array
+	items    [][]byte
+	noItems  bool // items is null, as in what is left of a List that was cut
 }
 
-func readHeader(data []byte) (header, error) {
-	var h header
-	err := fields(data, func(name string, value []byte) error {
-		switch name {
-		case "apiVersion":
-			_ = json.Unmarshal(value, &h.APIVersion) // what is no string says nothing
-		case "kind":
-			_ = json.Unmarshal(value, &h.Kind)
-		case "items":
-			if h.items != nil {
-				return errors.New("items is there twice")
+// readHeader reads an object, whose length it returns. The elements of a list are found on the
+// way, because each time that a large one is gone through costs.
+func readHeader(data []byte) (h header, length int, err error) {
+	seen := false
+	length, err = walk(data, '{', '}', func(at int) (int, error) {
+		name, at, err := fieldName(data, at)
+		if err != nil {
+			return 0, err
+		}
+		if name == "items" {
+			if seen {
+				return 0, errors.New("items is there twice")
 			}
-			h.items = value
-		case "metadata":
-			if len(value) == 0 || value[0] != '{' {
-				return nil
+			if seen = true; at < len(data) && data[at] == '[' {
+				end, err := h.collect(data[at:])
+				return at + end, err
 			}
-			pruned, err := prune(nil, value, keep{"name": nil, "namespace": nil})
-			if err == nil {
-				_ = json.Unmarshal(pruned, &h.Metadata)
-			}
-			return err
+		}
+		end, err := memberEnd(data, at)
+		if err != nil {
+			return 0, err
+		}
+		return end, h.field(name, data[at:end])
+	})
+	return h, length, err
+}
+
+// collect takes the elements of an array.
+func (h *header) collect(array []byte) (int, error) {
+	h.isList = true
+	return elements(array, func(item []byte) error {
+		h.items = append(h.items, item)
+		if len(h.items) > maxObjects {
+			return errMany
 		}
 		return nil
 	})
-	return h, err
+}
+
+func (h *header) field(name string, value []byte) error {
+	switch name {
+	case "apiVersion":
+		_ = json.Unmarshal(value, &h.APIVersion) // what is no string says nothing
+	case "kind":
+		_ = json.Unmarshal(value, &h.Kind)
+	case "items":
+		h.noItems = string(value) == "null"
+	case "metadata":
+		if value[0] != '{' {
+			return nil
+		}
+		pruned, err := prune(nil, value, keep{"name": nil, "namespace": nil})
+		if err == nil {
+			_ = json.Unmarshal(pruned, &h.Metadata)
+		}
+		return err
+	}
+	return nil
 }
 
 // value reads an object or a list of them.
@@ -126,14 +160,19 @@ func (d *decoder) value(data []byte, from inherited, depth int) error {
 	if string(data) == "null" {
 		return nil
 	}
-	h, err := readHeader(data)
+	h, _, err := readHeader(data)
 	if err != nil {
 		return err
 	}
+	return d.headed(h, data, from, depth)
+}
+
+// headed is value of an object whose header was read.
+func (d *decoder) headed(h header, data []byte, from inherited, depth int) error {
 	if h.Kind == "" && from.meta.Kind != "" {
 		h.TypeMeta, data = from.meta, named(from.meta, data)
 	}
-	if len(h.items) > 0 && h.items[0] == '[' && (strings.HasSuffix(h.Kind, "List")) {
+	if h.isList && strings.HasSuffix(h.Kind, "List") {
 		if depth == maxNesting {
 			return fmt.Errorf("lists of lists, %d deep", maxNesting)
 		}
@@ -146,19 +185,8 @@ func (d *decoder) value(data []byte, from inherited, depth int) error {
 	return d.object(h, data, from)
 }
 
-// list reads the elements of an array, a long one on all processors.
-func (d *decoder) list(array []byte, from inherited, depth int) error {
-	var items [][]byte
-	err := elements(array, func(item []byte) error {
-		items = append(items, item)
-		if len(items) > maxObjects {
-			return errMany
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
+// list reads the elements of an array, many of them on all processors.
+func (d *decoder) list(items [][]byte, from inherited, depth int) error {
 	const few = 256
 	parts := 1
 	if len(items) > few {

@@ -79,16 +79,26 @@ func stringEnd(data []byte, at int) (int, error) {
 
 // fields calls a function with each field of an object, until it returns an error.
 func fields(data []byte, visit func(name string, value []byte) error) error {
-	return walk(data, '{', '}', func(at int) (end int, err error) {
+	_, err := walk(data, '{', '}', func(at int) (end int, err error) {
 		name, at, err := fieldName(data, at)
 		if err != nil {
 			return 0, err
 		}
-		if end, err = valueEnd(data, at); err != nil || end == at {
-			return 0, errNotJSON
+		if end, err = memberEnd(data, at); err != nil {
+			return 0, err
 		}
 		return end, visit(name, data[at:end])
 	})
+	return err
+}
+
+// memberEnd is where a value that has to be there ends.
+func memberEnd(data []byte, at int) (int, error) {
+	end, err := valueEnd(data, at)
+	if err == nil && end == at {
+		err = errNotJSON
+	}
+	return end, err
 }
 
 // fieldName is the name that begins at a place, and where its value begins.
@@ -113,39 +123,40 @@ func fieldName(data []byte, at int) (name string, value int, err error) {
 	return name, skipSpace(data, colon+1), nil
 }
 
-// elements calls a function with each element of an array, until it returns an error.
-func elements(data []byte, visit func(value []byte) error) error {
+// elements calls a function with each element of an array, until it returns an error. It returns
+// where the array ends.
+func elements(data []byte, visit func(value []byte) error) (int, error) {
 	return walk(data, '[', ']', func(at int) (end int, err error) {
-		if end, err = valueEnd(data, at); err != nil || end == at {
-			return 0, errNotJSON
+		if end, err = memberEnd(data, at); err != nil {
+			return 0, err
 		}
 		return end, visit(data[at:end])
 	})
 }
 
-// walk calls a function with where each member of an array or an object begins. It returns where
-// the member ends.
-func walk(data []byte, open, closing byte, member func(at int) (end int, err error)) error {
+// walk calls a function with where each member of an array or an object begins, which returns
+// where it ends, and returns where the array or object itself does.
+func walk(data []byte, open, closing byte, member func(at int) (end int, err error)) (int, error) {
 	at := skipSpace(data, 0)
 	if at >= len(data) || data[at] != open {
-		return errNotJSON
+		return 0, errNotJSON
 	}
 	if at = skipSpace(data, at+1); at < len(data) && data[at] == closing {
-		return nil
+		return at + 1, nil
 	}
 	for {
 		end, err := member(at)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		at = skipSpace(data, end)
 		switch {
 		case at < len(data) && data[at] == closing:
-			return nil
+			return at + 1, nil
 		case at < len(data) && data[at] == ',':
 			at = skipSpace(data, at+1)
 		default:
-			return errNotJSON
+			return 0, errNotJSON
 		}
 	}
 }
@@ -164,7 +175,7 @@ func prune(to, data []byte, kept keep) ([]byte, error) {
 	var err error
 	if open == '[' {
 		closing = ']'
-		err = elements(data, func(value []byte) error {
+		_, err = elements(data, func(value []byte) error {
 			if !first {
 				to = append(to, ',')
 			}

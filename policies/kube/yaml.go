@@ -178,7 +178,8 @@ func (d *decoder) items(header []byte, items [][]byte) (done bool, err error) {
 			return errCut
 		}
 		from.fault = c.fault
-		return elements(c.value, func(item []byte) error { return d.value(item, from, 1) })
+		_, err := elements(c.value, func(item []byte) error { return d.value(item, from, 1) })
+		return err
 	})
 	if errors.Is(err, errCut) {
 		d.objects = before
@@ -193,8 +194,8 @@ func listHeader(text []byte) (h header, isList bool) {
 	if c.err != nil || c.fault != "" {
 		return header{}, false
 	}
-	h, err := readHeader(c.value)
-	return h, err == nil && string(h.items) == "null" && strings.HasSuffix(h.Kind, "List")
+	h, _, err := readHeader(c.value)
+	return h, err == nil && h.noItems && strings.HasSuffix(h.Kind, "List")
 }
 
 // errLarge is a document that is better read in pieces.
