@@ -76,10 +76,11 @@ func (a *app) applyGuarded(ctx context.Context, flags policiesApplyFlags, i *pol
 		return failure(fmt.Errorf("hosts are connected that the spec does not let in, and nothing was loaded:\n%s", strings.Join(who, "\n")),
 			"add them to the spec, or cut them off with --cut")
 	}
+	began := a.now() // before the watchdog counts
 	if err := a.loadGuarded(ctx, flags, p, n, state); err != nil {
 		return err
 	}
-	outcome, reason, err := a.decided(ctx, flags, p, n)
+	outcome, reason, err := a.decided(ctx, flags, p, n, began)
 	switch {
 	case err != nil:
 		return failure(err, "etcdsec policies rollback"+stateDirHint(flags.stateDir))
@@ -141,8 +142,7 @@ func (a *app) loadGuarded(ctx context.Context, flags policiesApplyFlags, p *nfta
 const checksMargin = 15 * time.Second
 
 // decided waits for what becomes of the change, and returns why it was undone where that is known.
-func (a *app) decided(ctx context.Context, flags policiesApplyFlags, p *nftablesPlan, n guard.Nft) (guard.Word, error, error) {
-	started := a.now()
+func (a *app) decided(ctx context.Context, flags policiesApplyFlags, p *nftablesPlan, n guard.Nft, began time.Time) (guard.Word, error, error) {
 	a.narrate("loaded; undone in %s unless it is confirmed", flags.guard)
 	staying, stop := context.WithCancel(ctx)
 	defer stop()
@@ -189,7 +189,7 @@ func (a *app) decided(ctx context.Context, flags policiesApplyFlags, p *nftables
 				continue
 			}
 			reason := fmt.Errorf("it was not confirmed within %s", flags.guard)
-			if a.now().Sub(started) < flags.guard {
+			if a.now().Sub(began) < flags.guard {
 				reason = errors.New("another session undid it, or ended its guard")
 			}
 			outcome, _, err := a.settled(ctx, flags, word, n)

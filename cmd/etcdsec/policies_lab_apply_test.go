@@ -170,9 +170,9 @@ func (s *policiesSite) testApply(t *testing.T) {
 		s.testDrift(t)
 	})
 	t.Run("not confirmed", func(t *testing.T) {
-		_, args := fresh(t, "1s")
+		_, args := fresh(t, "5s") // long enough for a machine under load to load them
 		stdout, stderr := s.etcdsec(t, cp, 1, args...)
-		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "not confirmed within 1s") {
+		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "not confirmed within 5s") {
 			t.Errorf("%s%s", stdout, stderr)
 		}
 	})
@@ -277,9 +277,9 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if cp.loaded(t) || !strings.Contains(stderr, "at port 2380") || !strings.Contains(stderr, "10.0.0.12:") || !strings.Contains(stderr, "--cut") {
 			t.Error(stderr)
 		}
-		args[5] = "1s"
+		args[5] = "5s"
 		stdout, stderr := s.etcdsec(t, cp, 1, append(args, "--cut")...)
-		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; undone in 1s") {
+		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; undone in 5s") {
 			t.Errorf("%s%s", stdout, stderr)
 		}
 		s.quorum(t)
@@ -296,7 +296,8 @@ func (s *policiesSite) testApply(t *testing.T) {
 		signal(syscall.SIGSTOP)
 		_, stderr := r.wait(t, 1)
 		signal(syscall.SIGCONT)
-		if cp.loaded(t) || !strings.Contains(stderr, "etcd-1 peer port at 10.0.0.12:2380 answered before and does not any more") {
+		// Which of its ports is found silent first depends on the moment.
+		if cp.loaded(t) || !strings.Contains(stderr, " answered before and does not any more") {
 			t.Error(stderr)
 		}
 		s.quorum(t)
