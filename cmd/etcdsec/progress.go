@@ -44,7 +44,7 @@ func isTerminal(w any) bool {
 	terminal := false
 	// /dev/null is a character device as well, and nobody is at it.
 	err = raw.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS) //nolint:gosec // a descriptor is an int
+		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
 		terminal = err == nil
 	})
 	return err == nil && terminal
