@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
@@ -37,7 +38,7 @@ run. What every request may do is tried with requests that change nothing in the
 
 Reads the spec, of DIR unless -f is given, the certificates and keys of the clients in DIR, and asks
 etcd with that of the first client of role root. Writes users, roles and whether RBAC is enabled to
-etcd. It never writes a key of Kubernetes, and nothing to DIR.
+etcd. It never writes a key of Kubernetes, and nothing to DIR, which it holds while it does.
 
 Exit status: 0 enabled and proven, 1 it could not be, and is disabled if this run had enabled it,
 2 bad command line, or a spec that is refused.`,
@@ -89,16 +90,8 @@ func (a *app) applyRBAC(ctx context.Context, r rbacRun, format string, observe t
 	if err != nil {
 		return err
 	}
-	changes := changeTexts(r.plan.Changes(state))
-	if !state.Enabled {
-		changes = append(changes, "enable RBAC")
-	}
-	report := rbacReport{
-		SchemaVersion: 1, Cluster: r.plan.Cluster, Members: state.Members, Enabled: state.Enabled,
-		Changes: changes, Extra: r.plan.Extra(state), Checks: []rbac.Check{},
-	}
 	if dryRun {
-		return a.printRBACReport(report, format)
+		return a.printRBACReport(r.planned(state), format)
 	}
 	if observe > 0 && takesCompaction(r, state) {
 		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", observe)
@@ -106,6 +99,16 @@ func (a *app) applyRBAC(ctx context.Context, r rbacRun, format string, observe t
 			return failure(err, "etcdsec rbac plan -f "+r.specPath+"   # which flags it takes")
 		}
 	}
+	// The certificates must not be renewed while they are tried, nor two runs undo each other.
+	release, err := durable.Lock(r.dir)
+	if err != nil {
+		return a.storeError(r.dir, err)
+	}
+	defer release()
+	if state, err = r.state(ctx); err != nil { // it may have changed meanwhile
+		return err
+	}
+	report := r.planned(state)
 	outcome, err := r.live.Apply(ctx, r.plan, state, r.clients)
 	report.Checks = append(report.Checks, outcome.Checks...)
 	if err != nil {
@@ -113,6 +116,18 @@ func (a *app) applyRBAC(ctx context.Context, r rbacRun, format string, observe t
 	}
 	report.Enabled = true
 	return a.printRBACReport(report, format)
+}
+
+// planned is what apply would do to a state.
+func (r rbacRun) planned(state rbac.State) rbacReport {
+	changes := changeTexts(r.plan.Changes(state))
+	if !state.Enabled {
+		changes = append(changes, "enable RBAC")
+	}
+	return rbacReport{
+		SchemaVersion: 1, Cluster: r.plan.Cluster, Members: state.Members, Enabled: state.Enabled,
+		Changes: changes, Extra: r.plan.Extra(state), Checks: []rbac.Check{},
+	}
 }
 
 // takesCompaction says whether API servers that compact would be kept from it by this run.

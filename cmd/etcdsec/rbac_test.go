@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/pki"
 	"github.com/etcdsec/etcdsec/policies/rbac"
@@ -134,6 +135,15 @@ func TestRBACOnRealMembers(t *testing.T) {
 	if before, _ := c.run(t, 3, "verify"); len(before.Changes) != len(dry.Changes) {
 		t.Errorf("verify before: %+v", before)
 	}
+
+	release, err := durable.Lock(c.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := c.run(t, 1, "apply", "--observe", "0"); !strings.Contains(stderr, "another etcdsec is working on it") {
+		t.Errorf("while another works on the store: %s", stderr)
+	}
+	release()
 
 	applied, _ := c.run(t, 0, "apply", "--observe", "0")
 	const clients, probes = 6, 16

@@ -36,18 +36,13 @@ Exit status: 0 as planned, 1 it cannot be told, 2 bad command line, or a spec th
 			if err != nil {
 				return err
 			}
-			report := rbacReport{
-				SchemaVersion: 1, Cluster: r.plan.Cluster, Members: state.Members, Enabled: state.Enabled,
-				Changes: changeTexts(r.plan.Changes(state)), Extra: r.plan.Extra(state), Checks: []rbac.Check{},
-			}
+			report := r.planned(state)
 			if state.Enabled {
 				checks, err := r.live.Verify(cmd.Context(), r.plan, state.Members, r.clients)
 				if err != nil {
 					return failure(err, "")
 				}
 				report.Checks = append(report.Checks, checks...)
-			} else {
-				report.Changes = append(report.Changes, "enable RBAC")
 			}
 			if err := a.printRBACReport(report, flags.output); err != nil {
 				return err
