@@ -87,6 +87,7 @@ func TestNftablesLoad(t *testing.T) {
 	if !netns.Inside(t) {
 		return
 	}
+	netns.NeedNft(t)
 	run := func(stdin []byte, args ...string) []byte {
 		cmd := exec.CommandContext(t.Context(), path, args...)
 		cmd.Stdin = bytes.NewReader(stdin)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
 // asCommand in the environment makes the test binary the etcdsec command, for tests that
@@ -44,8 +46,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
-			if condition == "root" {
+			switch condition {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "nft":
+				_, err := guard.FindNft()
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", condition)
 		},

@@ -105,6 +105,8 @@ func TestPoliciesLaboratory(t *testing.T) {
 	if !netns.Inside(t) {
 		return
 	}
+	netns.NeedNft(t)
+	netns.NeedLinks(t)
 	s := newPoliciesSite(t)
 	s.startEtcd(t)
 	flows := s.flows()

@@ -29,6 +29,9 @@ func Inside(t *testing.T, addresses ...string) bool {
 		setUp(t, addresses)
 		return true
 	}
+	if _, err := Tool("ip"); err != nil {
+		t.Skipf("ip(8) is not installed, and a network namespace is set up with it: %v", err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -118,4 +121,31 @@ func Tool(name string) (string, error) {
 		}
 	}
 	return "", err
+}
+
+// NeedNft skips a test, inside its namespace, where the kernel has no nftables.
+func NeedNft(t *testing.T) {
+	t.Helper()
+	try(t, "nft", "add", "table", "inet", "probe")
+	try(t, "nft", "delete", "table", "inet", "probe")
+}
+
+// NeedLinks skips a test, inside its namespace, where the kernel has no veth pairs and bridges.
+func NeedLinks(t *testing.T) {
+	t.Helper()
+	try(t, "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
+	try(t, "ip", "link", "delete", "probe0")
+	try(t, "ip", "link", "add", "probe0", "type", "bridge")
+	try(t, "ip", "link", "delete", "probe0")
+}
+
+func try(t *testing.T, tool string, args ...string) {
+	t.Helper()
+	path, err := Tool(tool)
+	if err != nil {
+		t.Skipf("%s is not installed: %v", tool, err)
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8) or nft(8), in a namespace of the test
+		t.Skipf("the kernel here does not do what the test needs: %s %v: %v: %s", tool, args, err, out)
+	}
 }

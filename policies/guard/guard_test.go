@@ -24,7 +24,11 @@ func inside(t *testing.T, addresses ...string) (Nft, bool) {
 	if err != nil {
 		t.Skip(err)
 	}
-	return n, netns.Inside(t, addresses...)
+	if !netns.Inside(t, addresses...) {
+		return n, false
+	}
+	netns.NeedNft(t)
+	return n, true
 }
 
 func stateDir(t *testing.T) string {

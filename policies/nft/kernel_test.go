@@ -62,6 +62,7 @@ func TestParseOfThisMachine(t *testing.T) {
 	if !netns.Inside(t) {
 		return
 	}
+	netns.NeedNft(t)
 	files, err := filepath.Glob("testdata/*.nft")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files: %v", err)
@@ -191,6 +192,7 @@ func TestDecideIsWhatTheKernelDoes(t *testing.T) {
 	if !netns.Inside(t, "10.99.0.1/32", "10.99.0.2/32", "10.99.0.3/32", "10.99.0.4/32", "fd99::1/128", "fd99::2/128", "fd99::3/128", "fd99::4/128") {
 		return
 	}
+	netns.NeedNft(t)
 	for port := 2379; port <= 2382; port++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("[::]:%d", port))
 		if err != nil {
