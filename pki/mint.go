@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // Minted are certificates of a store's own authorities that a member must refuse. They live
@@ -46,13 +47,13 @@ func Mint(dir string, now time.Time) (Minted, error) {
 	var m Minted
 	clientEKU := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	soon := now.Add(mintedLifetime)
-	if m.Expired, err = clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(-24 * time.Hour)}); err != nil {
+	if m.Expired, err = clients.Leaf(throwaway.Leaf{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(-24 * time.Hour)}); err != nil {
 		return Minted{}, err
 	}
-	if m.ServersOnly, err = clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now.Add(-backdate), NotAfter: soon}); err != nil {
+	if m.ServersOnly, err = clients.Leaf(throwaway.Leaf{CommonName: auditName, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now.Add(-backdate), NotAfter: soon}); err != nil {
 		return Minted{}, err
 	}
-	elsewhere := LeafTemplate{CommonName: auditName, EKUs: append(clientEKU, x509.ExtKeyUsageServerAuth), IPs: []net.IP{net.IPv4(192, 0, 2, 1)}, NotBefore: now.Add(-backdate), NotAfter: soon}
+	elsewhere := throwaway.Leaf{CommonName: auditName, EKUs: append(clientEKU, x509.ExtKeyUsageServerAuth), IPs: []net.IP{net.IPv4(192, 0, 2, 1)}, NotBefore: now.Add(-backdate), NotAfter: soon}
 	if m.Elsewhere, err = peers.Leaf(elsewhere); err != nil {
 		return Minted{}, err
 	}
@@ -60,7 +61,7 @@ func Mint(dir string, now time.Time) (Minted, error) {
 	if err != nil || serial == nil {
 		return m, err
 	}
-	revoked, err := clients.Leaf(LeafTemplate{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-backdate), NotAfter: soon, Serial: serial})
+	revoked, err := clients.Leaf(throwaway.Leaf{CommonName: auditName, EKUs: clientEKU, NotBefore: now.Add(-backdate), NotAfter: soon, Serial: serial})
 	m.Revoked = &revoked
 	return m, err
 }
@@ -69,7 +70,7 @@ func Mint(dir string, now time.Time) (Minted, error) {
 const auditName = "etcdsec-audit"
 
 // borrowAuthority is the authority that signs a leaf of the plan, with its key.
-func borrowAuthority(dir string, plan Plan, leaf string) (*Throwaway, error) {
+func borrowAuthority(dir string, plan Plan, leaf string) (*throwaway.CA, error) {
 	_, leaves, found := plan.Find(leaf)
 	if !found {
 		return nil, fmt.Errorf("minting a certificate to present: the spec of the store has no %s", leaf)
@@ -90,11 +91,7 @@ func borrowAuthority(dir string, plan Plan, leaf string) (*Throwaway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("minting a certificate to present: %w", err)
 	}
-	borrowed := &Throwaway{cert: certs[0], key: key}
-	for _, cert := range certs[1:] {
-		borrowed.chain = append(borrowed.chain, cert.Raw)
-	}
-	return borrowed, nil
+	return throwaway.Borrow(certs[0], key, certs[1:]...), nil
 }
 
 // revokedClient is the serial number of a client's certificate that the ledger has as

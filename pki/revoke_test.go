@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 const withCRL = "  pki: {crl: true}\n"
@@ -93,7 +94,7 @@ func TestRevoke(t *testing.T) {
 	leaf := leavesOf(t, dir, c)["etcd-1/peer"]
 	serial := SerialString(leaf.SerialNumber)
 	issuing := readChain(t, filepath.Join(dir, "authorities", PeerIssuing, "ca.crt"))[0]
-	foreign, err := NewThrowaway(ThrowawayConfig{CommonName: "x", NotBefore: testNow(), NotAfter: testNow().Add(day)})
+	foreign, err := throwaway.New(throwaway.Config{CommonName: "x", NotBefore: testNow(), NotAfter: testNow().Add(day)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"slices"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/agekey"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/pki/execsigner"
-	"github.com/etcdsec/etcdsec/pki/internal/agekey"
 )
 
 // encryptedKeyName is an authority's key as an age file.

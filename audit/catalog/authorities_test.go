@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // authorityFixtures are about what the ports of a cluster serve and trust side by side.
@@ -81,12 +81,12 @@ func staleFixtures(t *testing.T) []fixture {
 func collisionFixtures(t *testing.T) []fixture {
 	t.Helper()
 	one, two := newFixtureCA(t, day, day), newFixtureCA(t, day, day) // both "fixture"
-	other, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "other", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
+	other, err := throwaway.New(throwaway.Config{CommonName: "other", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuing := issuingBelow(t, one, pki.ThrowawayConfig{CommonName: "fixture"})
-	withCA := func(ca *pki.Throwaway, at string) *audit.Target {
+	issuing := issuingBelow(t, one, throwaway.Config{CommonName: "fixture"})
+	withCA := func(ca *throwaway.CA, at string) *audit.Target {
 		target := listenerOf(t, ca, at)
 		target.Handshakes[0].Chain = append(target.Handshakes[0].Chain, ca.Certificate())
 		return target
@@ -166,10 +166,10 @@ func trusting(target *audit.Target, names ...[]byte) *audit.Target {
 }
 
 // member is a client port with a leaf of a CA that it also trusts.
-func listenerOf(t *testing.T, ca *pki.Throwaway, address string) *audit.Target {
+func listenerOf(t *testing.T, ca *throwaway.CA, address string) *audit.Target {
 	t.Helper()
 	target := trusting(port(audit.Client, address), ca.Certificate().RawSubject)
-	target.Handshakes[0].Chain = []*x509.Certificate{leafOf(t, ca, pki.LeafTemplate{})}
+	target.Handshakes[0].Chain = []*x509.Certificate{leafOf(t, ca, throwaway.Leaf{})}
 	return target
 }
 
@@ -181,7 +181,7 @@ func unheard(address string) *audit.Target {
 // name is the raw subject of a CA.
 func name(t *testing.T, commonName string) []byte {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: commonName, NotBefore: fixtureTime, NotAfter: fixtureTime.Add(day)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: commonName, NotBefore: fixtureTime, NotAfter: fixtureTime.Add(day)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,9 +191,9 @@ func name(t *testing.T, commonName string) []byte {
 // issuedUnder is a leaf of a CA that has this name.
 func issuedUnder(t *testing.T, rawSubject []byte) *x509.Certificate {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{RawSubject: rawSubject, NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
+	ca, err := throwaway.New(throwaway.Config{RawSubject: rawSubject, NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return leafOf(t, ca, pki.LeafTemplate{})
+	return leafOf(t, ca, throwaway.Leaf{})
 }

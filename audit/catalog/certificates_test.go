@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 func certificateFixtures(t *testing.T) []fixture {
@@ -88,9 +88,9 @@ func certificateFixtures(t *testing.T) []fixture {
 	}
 }
 
-func newFixtureCA(t *testing.T, before, after time.Duration) *pki.Throwaway {
+func newFixtureCA(t *testing.T, before, after time.Duration) *throwaway.CA {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "fixture", NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: "fixture", NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +98,9 @@ func newFixtureCA(t *testing.T, before, after time.Duration) *pki.Throwaway {
 }
 
 // newIssuing is the DER of a certificate below root that stands for an issuing CA.
-func newIssuing(t *testing.T, root *pki.Throwaway, before, after time.Duration) []byte {
+func newIssuing(t *testing.T, root *throwaway.CA, before, after time.Duration) []byte {
 	t.Helper()
-	issuing, err := root.Leaf(pki.LeafTemplate{CommonName: "issuing", NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
+	issuing, err := root.Leaf(throwaway.Leaf{CommonName: "issuing", NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,15 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // chainFixtures are about the chain that one port serves.
 func chainFixtures(t *testing.T) []fixture {
 	t.Helper()
 	root := newFixtureCA(t, 1000*day, 1000*day)
-	issuing := issuingBelow(t, root, pki.ThrowawayConfig{CommonName: "issuing"})
-	leaf := leafOf(t, issuing, pki.LeafTemplate{})
+	issuing := issuingBelow(t, root, throwaway.Config{CommonName: "issuing"})
+	leaf := leafOf(t, issuing, throwaway.Leaf{})
 	fixtures := slices.Concat(lifetimeFixtures(t), strengthFixtures(t), usesFixtures(t), outlivesFixtures(t), orderFixtures(t))
 	unsigned := func(algorithm x509.SignatureAlgorithm, certs ...*x509.Certificate) []*x509.Certificate {
 		// crypto/x509 does not sign by these algorithms any more, so the parsed field is set.
@@ -41,10 +41,10 @@ func chainFixtures(t *testing.T) []fixture {
 		fixture{check: "cert-signature", name: "new algorithm", target: serving(t, audit.Client, unsigned(x509.UnknownSignatureAlgorithm, leaf)...), verdict: audit.Unknown, evidence: "not known here"},
 
 		fixture{check: "cert-zlint", name: "in order", target: serving(t, audit.Client, leaf, issuing.Certificate(), root.Certificate()), verdict: audit.Pass, evidence: "certificates linted: 3"},
-		fixture{check: "cert-zlint", name: "Ed25519", target: serving(t, audit.Client, leafOf(t, issuing, pki.LeafTemplate{Key: edKey(t)})), verdict: audit.Pass},
-		fixture{check: "cert-zlint", name: "RSA", target: serving(t, audit.Client, leafOf(t, issuing, pki.LeafTemplate{Key: rsaKey(t, 2048)})), verdict: audit.Pass},
+		fixture{check: "cert-zlint", name: "Ed25519", target: serving(t, audit.Client, leafOf(t, issuing, throwaway.Leaf{Key: edKey(t)})), verdict: audit.Pass},
+		fixture{check: "cert-zlint", name: "RSA", target: serving(t, audit.Client, leafOf(t, issuing, throwaway.Leaf{Key: rsaKey(t, 2048)})), verdict: audit.Pass},
 		fixture{check: "cert-zlint", name: "nobody named", target: serving(t, audit.Client, nobody(t, issuing)), verdict: audit.Fail, codes: []string{"leaf-e-subject-empty-without-san"}, evidence: "RFC 5280: 4.2 & 4.2.1.6"},
-		fixture{check: "cert-zlint", name: "certSign of a leaf", target: serving(t, audit.Client, leafOf(t, issuing, pki.LeafTemplate{KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign})),
+		fixture{check: "cert-zlint", name: "certSign of a leaf", target: serving(t, audit.Client, leafOf(t, issuing, throwaway.Leaf{KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign})),
 			verdict: audit.Fail, codes: []string{"leaf-e-ext-key-usage-cert-sign-without-ca"}},
 		fixture{check: "cert-zlint", name: "not parsed", target: serving(t, audit.Client, &misnumbered), verdict: audit.Unknown, evidence: "linting the leaf"},
 	)
@@ -66,7 +66,7 @@ func lifetimeFixtures(t *testing.T) []fixture {
 	t.Helper()
 	ca := newFixtureCA(t, 1000*day, 3000*day)
 	lasting := func(before, after time.Duration) *x509.Certificate {
-		return leafOf(t, ca, pki.LeafTemplate{NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
+		return leafOf(t, ca, throwaway.Leaf{NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after)})
 	}
 	return []fixture{
 		{check: "cert-lifetime", name: "90 days", target: serving(t, audit.Client, lasting(10*day, 80*day)), verdict: audit.Pass, evidence: "90 days"},
@@ -86,9 +86,9 @@ func lifetimeFixtures(t *testing.T) []fixture {
 func strengthFixtures(t *testing.T) []fixture {
 	t.Helper()
 	ca := newFixtureCA(t, 1000*day, 1000*day)
-	keyed := func(key crypto.Signer) *x509.Certificate { return leafOf(t, ca, pki.LeafTemplate{Key: key}) }
+	keyed := func(key crypto.Signer) *x509.Certificate { return leafOf(t, ca, throwaway.Leaf{Key: key}) }
 	short, long := rsaKey(t, 1024), rsaKey(t, 3072)
-	weakCA, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "weak", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day), Key: short})
+	weakCA, err := throwaway.New(throwaway.Config{CommonName: "weak", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day), Key: short})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func strengthFixtures(t *testing.T) []fixture {
 		{check: "cert-key-strength", name: "kubeadm's RSA 2048", target: serving(t, audit.Peer, keyed(rsaKey(t, 2048))), verdict: audit.Pass, evidence: "advises 3072"},
 		{check: "cert-key-strength", name: "Ed25519", target: serving(t, audit.Client, keyed(edKey(t))), verdict: audit.Pass, evidence: "leaf Ed25519"},
 		{check: "cert-key-strength", name: "RSA 1024", target: serving(t, audit.Client, keyed(short)), verdict: audit.Fail, codes: []string{"leaf-rsa-short"}, evidence: "RSA 1024"},
-		{check: "cert-key-strength", name: "RSA 1024 of the given root", target: given(serving(t, audit.Client, leafOf(t, weakCA, pki.LeafTemplate{})), weakCA), verdict: audit.Fail, codes: []string{"root-rsa-short"}},
+		{check: "cert-key-strength", name: "RSA 1024 of the given root", target: given(serving(t, audit.Client, leafOf(t, weakCA, throwaway.Leaf{})), weakCA), verdict: audit.Fail, codes: []string{"root-rsa-short"}},
 		{check: "cert-key-strength", name: "P-224", target: serving(t, audit.Client, keyed(curve)), verdict: audit.Fail, codes: []string{"leaf-curve-short"}},
 		{check: "cert-key-strength", name: "exponent 3", target: serving(t, audit.Client, odd(x509.RSA, &rsa.PublicKey{N: long.N, E: 3})), verdict: audit.Fail, codes: []string{"leaf-rsa-exponent"}},
 		{check: "cert-key-strength", name: "DSA", target: serving(t, audit.Client, keyed(nil), odd(x509.DSA, nil)), verdict: audit.Fail, codes: []string{"ca-dsa"}},
@@ -120,9 +120,9 @@ func usesFixtures(t *testing.T) []fixture {
 	ca := newFixtureCA(t, 1000*day, 1000*day)
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	with := func(ekus ...x509.ExtKeyUsage) *x509.Certificate {
-		return leafOf(t, ca, pki.LeafTemplate{EKUs: ekus})
+		return leafOf(t, ca, throwaway.Leaf{EKUs: ekus})
 	}
-	leaf := func(template pki.LeafTemplate) *x509.Certificate {
+	leaf := func(template throwaway.Leaf) *x509.Certificate {
 		template.EKUs = []x509.ExtKeyUsage{server}
 		return leafOf(t, ca, template)
 	}
@@ -134,10 +134,10 @@ func usesFixtures(t *testing.T) []fixture {
 	for i := range unasked.Handshakes {
 		unasked.Handshakes[i].CertificateRequested = false
 	}
-	forServers := issuingBelow(t, ca, pki.ThrowawayConfig{CommonName: "servers", EKUs: []x509.ExtKeyUsage{server}})
-	forClients := issuingBelow(t, ca, pki.ThrowawayConfig{CommonName: "clients", EKUs: []x509.ExtKeyUsage{client}})
-	below := func(issuing *pki.Throwaway) []*x509.Certificate {
-		return []*x509.Certificate{leafOf(t, issuing, pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{server, client}}), issuing.Certificate()}
+	forServers := issuingBelow(t, ca, throwaway.Config{CommonName: "servers", EKUs: []x509.ExtKeyUsage{server}})
+	forClients := issuingBelow(t, ca, throwaway.Config{CommonName: "clients", EKUs: []x509.ExtKeyUsage{client}})
+	below := func(issuing *throwaway.CA) []*x509.Certificate {
+		return []*x509.Certificate{leafOf(t, issuing, throwaway.Leaf{EKUs: []x509.ExtKeyUsage{server, client}}), issuing.Certificate()}
 	}
 	return []fixture{
 		{check: "cert-eku", name: "server", target: serving(t, audit.Client, with(server)), verdict: audit.Pass, evidence: "for serverAuth"},
@@ -152,9 +152,9 @@ func usesFixtures(t *testing.T) []fixture {
 		{check: "cert-eku", name: "peer that is asked for none", target: unasked, verdict: audit.Pass},
 		{check: "cert-eku", name: "any", target: serving(t, audit.Client, with(x509.ExtKeyUsageAny)), verdict: audit.Fail, codes: []string{"any"}},
 		{check: "cert-eku", name: "none", target: serving(t, audit.Client, with()), verdict: audit.Fail, codes: []string{"none"}},
-		{check: "cert-eku", name: "a CA", target: serving(t, audit.Client, leaf(pki.LeafTemplate{IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature})),
+		{check: "cert-eku", name: "a CA", target: serving(t, audit.Client, leaf(throwaway.Leaf{IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature})),
 			verdict: audit.Fail, codes: []string{"ca", "cert-sign"}},
-		{check: "cert-eku", name: "no digitalSignature", target: serving(t, audit.Client, leaf(pki.LeafTemplate{KeyUsage: x509.KeyUsageKeyEncipherment})), verdict: audit.Fail, codes: []string{"no-digital-signature"}},
+		{check: "cert-eku", name: "no digitalSignature", target: serving(t, audit.Client, leaf(throwaway.Leaf{KeyUsage: x509.KeyUsageKeyEncipherment})), verdict: audit.Fail, codes: []string{"no-digital-signature"}},
 		{check: "cert-eku", name: "issuing CA for servers", target: serving(t, audit.Client, below(forServers)...), verdict: audit.Pass},
 		{check: "cert-eku", name: "peer of an issuing CA for servers", target: serving(t, audit.Peer, below(forServers)...), verdict: audit.Fail, codes: []string{"issuer-no-client-auth"}},
 		{check: "cert-eku", name: "server of an issuing CA for clients", target: serving(t, audit.Client, below(forClients)...), verdict: audit.Fail, codes: []string{"issuer-no-server-auth"}},
@@ -164,10 +164,10 @@ func usesFixtures(t *testing.T) []fixture {
 func outlivesFixtures(t *testing.T) []fixture {
 	t.Helper()
 	root, expired := newFixtureCA(t, 1000*day, 100*day), newFixtureCA(t, 1000*day, -day)
-	short := issuingBelow(t, root, pki.ThrowawayConfig{CommonName: "short", NotAfter: fixtureTime.Add(50 * day)})
-	long := issuingBelow(t, root, pki.ThrowawayConfig{CommonName: "long", NotAfter: fixtureTime.Add(200 * day)})
-	until := func(ca *pki.Throwaway, after time.Duration) *x509.Certificate {
-		return leafOf(t, ca, pki.LeafTemplate{NotAfter: fixtureTime.Add(after)})
+	short := issuingBelow(t, root, throwaway.Config{CommonName: "short", NotAfter: fixtureTime.Add(50 * day)})
+	long := issuingBelow(t, root, throwaway.Config{CommonName: "long", NotAfter: fixtureTime.Add(200 * day)})
+	until := func(ca *throwaway.CA, after time.Duration) *x509.Certificate {
+		return leafOf(t, ca, throwaway.Leaf{NotAfter: fixtureTime.Add(after)})
 	}
 	return []fixture{
 		{check: "cert-outlives-ca", name: "issuing CA served", target: serving(t, audit.Client, until(short, 50*day), short.Certificate()), verdict: audit.Pass, evidence: `issuing CA "CN=short"`},
@@ -184,22 +184,22 @@ func outlivesFixtures(t *testing.T) []fixture {
 func orderFixtures(t *testing.T) []fixture {
 	t.Helper()
 	root, other := newFixtureCA(t, 1000*day, 1000*day), newFixtureCA(t, 1000*day, 1000*day)
-	issuing := issuingBelow(t, root, pki.ThrowawayConfig{CommonName: "issuing"})
-	leaf, peer := leafOf(t, issuing, pki.LeafTemplate{}), leafOf(t, root, pki.LeafTemplate{})
-	expired := leafOf(t, root, pki.LeafTemplate{NotBefore: fixtureTime.Add(-100 * day), NotAfter: fixtureTime.Add(-day)})
+	issuing := issuingBelow(t, root, throwaway.Config{CommonName: "issuing"})
+	leaf, peer := leafOf(t, issuing, throwaway.Leaf{}), leafOf(t, root, throwaway.Leaf{})
+	expired := leafOf(t, root, throwaway.Leaf{NotBefore: fixtureTime.Add(-100 * day), NotAfter: fixtureTime.Add(-day)})
 	sha1 := *peer
 	sha1.SignatureAlgorithm = x509.SHA1WithRSA
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "next", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(1000 * day), Key: key})
+	next, err := throwaway.New(throwaway.Config{CommonName: "next", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(1000 * day), Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
-	crossed := issuingBelow(t, root, pki.ThrowawayConfig{CommonName: "next", Key: key})
-	nextLeaf := leafOf(t, next, pki.LeafTemplate{})
-	naming := func(target *audit.Target, cas ...*pki.Throwaway) *audit.Target {
+	crossed := issuingBelow(t, root, throwaway.Config{CommonName: "next", Key: key})
+	nextLeaf := leafOf(t, next, throwaway.Leaf{})
+	naming := func(target *audit.Target, cas ...*throwaway.CA) *audit.Target {
 		target.Handshakes[0].AcceptableCAs = subjectsOf(cas)
 		return target
 	}
@@ -242,13 +242,13 @@ func serving(t *testing.T, kind audit.Kind, certs ...*x509.Certificate) *audit.T
 }
 
 // given is a target whose operator gave a root.
-func given(target *audit.Target, root *pki.Throwaway) *audit.Target {
+func given(target *audit.Target, root *throwaway.CA) *audit.Target {
 	target.Roots = root.Pool()
 	return target
 }
 
 // leafOf is a leaf for 192.0.2.1; without times it lives for 90 days.
-func leafOf(t *testing.T, ca *pki.Throwaway, template pki.LeafTemplate) *x509.Certificate {
+func leafOf(t *testing.T, ca *throwaway.CA, template throwaway.Leaf) *x509.Certificate {
 	t.Helper()
 	template.CommonName, template.IPs = "etcd-0", []net.IP{net.IPv4(192, 0, 2, 1)}
 	if template.NotBefore.IsZero() {
@@ -265,7 +265,7 @@ func leafOf(t *testing.T, ca *pki.Throwaway, template pki.LeafTemplate) *x509.Ce
 }
 
 // issuingBelow is an issuing CA; without times it lives for a year.
-func issuingBelow(t *testing.T, root *pki.Throwaway, config pki.ThrowawayConfig) *pki.Throwaway {
+func issuingBelow(t *testing.T, root *throwaway.CA, config throwaway.Config) *throwaway.CA {
 	t.Helper()
 	config.NotBefore = fixtureTime.Add(-65 * day)
 	if config.NotAfter.IsZero() {
@@ -279,9 +279,9 @@ func issuingBelow(t *testing.T, root *pki.Throwaway, config pki.ThrowawayConfig)
 }
 
 // nobody is a leaf without a subject and without names.
-func nobody(t *testing.T, ca *pki.Throwaway) *x509.Certificate {
+func nobody(t *testing.T, ca *throwaway.CA) *x509.Certificate {
 	t.Helper()
-	leaf, err := ca.Leaf(pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	leaf, err := ca.Leaf(throwaway.Leaf{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,12 +307,12 @@ func edKey(t *testing.T) ed25519.PrivateKey {
 }
 
 // newSelfSigned is a certificate that is its own CA, as --auto-tls makes it.
-func newSelfSigned(t *testing.T) *pki.Throwaway {
+func newSelfSigned(t *testing.T) *throwaway.CA {
 	t.Helper()
 	return newFixtureCA(t, day, 300*day)
 }
 
-func subjectsOf(cas []*pki.Throwaway) [][]byte {
+func subjectsOf(cas []*throwaway.CA) [][]byte {
 	var subjects [][]byte
 	for _, ca := range cas {
 		subjects = append(subjects, ca.Certificate().RawSubject)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // fixture is a target and what one check makes of it.
@@ -37,11 +37,11 @@ func fixtures(t *testing.T) []fixture {
 // chain is a leaf for 192.0.2.1 and etcd-0.example.internal with a CA as issuer, so long before and after fixtureTime.
 func chain(t *testing.T, before, after time.Duration) []*x509.Certificate {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "fixture", NotBefore: fixtureTime.Add(-1000 * day), NotAfter: fixtureTime.Add(1000 * day)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: "fixture", NotBefore: fixtureTime.Add(-1000 * day), NotAfter: fixtureTime.Add(1000 * day)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ca.Leaf(pki.LeafTemplate{
+	leaf, err := ca.Leaf(throwaway.Leaf{
 		CommonName: "etcd-0", IPs: []net.IP{net.IPv4(192, 0, 2, 1)}, DNSNames: []string{"etcd-0.example.internal"},
 		NotBefore: fixtureTime.Add(-before), NotAfter: fixtureTime.Add(after),
 	})

@@ -9,18 +9,18 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // A certificate and a CA name are what a server makes them. Whatever crypto/x509 parses is
 // judged: by no panic, the same each time, in text that a terminal can show.
 func FuzzServedCertificate(f *testing.F) {
-	root, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "fixture", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
+	root, err := throwaway.New(throwaway.Config{CommonName: "fixture", NotBefore: fixtureTime.Add(-day), NotAfter: fixtureTime.Add(day)})
 	if err != nil {
 		f.Fatal(err)
 	}
 	seeds := 0
-	for _, template := range []pki.LeafTemplate{
+	for _, template := range []throwaway.Leaf{
 		{CommonName: "etcd-0", IPs: []net.IP{net.IPv4(192, 0, 2, 1)}, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
 		{DNSNames: []string{"etcd-0.example.internal", "*.example.internal", ""}, IsCA: true, KeyUsage: x509.KeyUsageCertSign},
 		{CommonName: "a\x1b[31mb\x00c", EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}},

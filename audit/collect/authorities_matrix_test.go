@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // auditCluster is what the checks of the cluster as a whole say: the verdict, and the codes
@@ -55,9 +55,9 @@ func expect(t *testing.T, said, want map[string]string) {
 // certificate of some CAs without requiring one, which is what both are (k8s.io/apiserver
 // pkg/server/secure_serving.go, kubernetes pkg/kubelet/server/server.go). The real ones are
 // not started here. No CAs is a kubelet without --client-ca-file, which asks for none.
-func kubernetesPort(t *testing.T, kind audit.Kind, trusted ...*pki.Throwaway) collect.Endpoint {
+func kubernetesPort(t *testing.T, kind audit.Kind, trusted ...*throwaway.CA) collect.Endpoint {
 	t.Helper()
-	serving := newLeaf(t, newCA(t, "serving", time.Now()), named(pki.LeafTemplate{}))
+	serving := newLeaf(t, newCA(t, "serving", time.Now()), named(throwaway.Leaf{}))
 	config := &tls.Config{Certificates: []tls.Certificate{serving}}
 	if len(trusted) > 0 {
 		config.ClientAuth, config.ClientCAs = tls.RequestClientCert, x509.NewCertPool()

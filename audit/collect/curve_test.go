@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // A key of P-224 is of no use in TLS 1.3, and etcd answers its callers by an alert: for the
@@ -35,7 +35,7 @@ func TestKeyWithoutTLS13(t *testing.T) {
 			}
 			c.setup.version = etcdtest.V3_6
 			c.setup.prepare(t, s)
-			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(pki.LeafTemplate{Key: key})))
+			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(throwaway.Leaf{Key: key})))
 			etcdtest.Run(t, c.setup.config(s, "m0", ""))
 			s.waitServing(t)
 			for _, r := range runAudit(t, s.endpoints(0)[:1], s.credentials()).Results {

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 var bothEKUs = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -25,7 +25,7 @@ var bothEKUs = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageCl
 // site is a member to be: its CAs, files and addresses.
 type site struct {
 	dir                   string
-	clientCA, peerCA      *pki.Throwaway
+	clientCA, peerCA      *throwaway.CA
 	client, peer, metrics string // host:port
 	http                  string // of a listener for HTTP alone
 	relay                 string // of what stands before a slow member
@@ -40,7 +40,7 @@ func newSite(tb testing.TB) *site {
 	s.client, s.peer, s.metrics = address(ports[0]), address(ports[1]), address(ports[2])
 	s.http = address(ports[3])
 	s.clientCA, s.peerCA = newCA(tb, "clients", s.now), newCA(tb, "peers", s.now)
-	s.given = newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+	s.given = newLeaf(tb, s.clientCA, throwaway.Leaf{CommonName: "auditor", EKUs: bothEKUs})
 	s.writeFiles(tb)
 	return s
 }
@@ -58,23 +58,23 @@ func (s *site) writeFiles(tb testing.TB) {
 	tb.Helper()
 	s.write(tb, "ca.crt", s.clientCA.CertPEM())
 	s.write(tb, "peer-ca.crt", s.peerCA.CertPEM())
-	s.serve(tb, pki.LeafTemplate{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	s.writePair(tb, "peer", newLeaf(tb, s.peerCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
-	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, pki.LeafTemplate{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"m0.example.internal"}}))
+	s.serve(tb, throwaway.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	s.writePair(tb, "peer", newLeaf(tb, s.peerCA, throwaway.Leaf{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	s.writePair(tb, "peer-of-client-ca", newLeaf(tb, s.clientCA, throwaway.Leaf{CommonName: "m0", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"m0.example.internal"}}))
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-func newCA(tb testing.TB, name string, now time.Time) *pki.Throwaway {
+func newCA(tb testing.TB, name string, now time.Time) *throwaway.CA {
 	tb.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: name, NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return ca
 }
 
-func newLeaf(tb testing.TB, ca *pki.Throwaway, template pki.LeafTemplate) tls.Certificate {
+func newLeaf(tb testing.TB, ca *throwaway.CA, template throwaway.Leaf) tls.Certificate {
 	tb.Helper()
 	leaf, err := ca.Leaf(template)
 	if err != nil {
@@ -84,7 +84,7 @@ func newLeaf(tb testing.TB, ca *pki.Throwaway, template pki.LeafTemplate) tls.Ce
 }
 
 // serve makes the server's leaf.
-func (s *site) serve(tb testing.TB, template pki.LeafTemplate) {
+func (s *site) serve(tb testing.TB, template throwaway.Leaf) {
 	tb.Helper()
 	template.CommonName, template.EKUs = "m0", bothEKUs
 	s.writePair(tb, "server", newLeaf(tb, s.clientCA, template))

@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // faultyServer answers every connection as serve does and counts.
@@ -123,7 +123,7 @@ const (
 func TestFaults(t *testing.T) {
 	now := time.Now()
 	ca := newCA(t, "faulty", now)
-	leaf := newLeaf(t, ca, pki.LeafTemplate{EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	leaf := newLeaf(t, ca, throwaway.Leaf{EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	overTLS := func(protocols []string, serve func(*faultyServer, *tls.Conn)) func(*faultyServer, net.Conn) {
 		return func(s *faultyServer, c net.Conn) {
 			secured := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{leaf}, ClientAuth: tls.RequestClientCert, NextProtos: protocols})

@@ -24,7 +24,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/report"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // fleetDir in the environment makes the test binary a server of many listeners, a process of
@@ -157,7 +157,7 @@ func BenchmarkFleet(b *testing.B) {
 	for _, address := range addresses {
 		endpoints = append(endpoints, collect.Endpoint{Address: address, Kind: audit.Client})
 	}
-	foreign := newLeaf(b, newCA(b, "foreign", s.now), pki.LeafTemplate{CommonName: "foreign", EKUs: bothEKUs})
+	foreign := newLeaf(b, newCA(b, "foreign", s.now), throwaway.Leaf{CommonName: "foreign", EKUs: bothEKUs})
 
 	var observed, audited, bare time.Duration // audited: observed, judged and written as JSON
 	var handshakes, peak, before int

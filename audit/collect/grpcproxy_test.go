@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // A grpc-proxy lends its own certificate to whoever it lets in.
@@ -18,7 +18,7 @@ func TestGRPCProxy(t *testing.T) {
 			(setup{version: version}).start(t, s, "")
 			open, closed := address(etcdtest.FreePort(t)), address(etcdtest.FreePort(t))
 			// It takes no certificate with a common name: RBAC by that name would be everybody's (grpc_proxy.go).
-			s.writePair(t, "proxy", newLeaf(t, s.clientCA, pki.LeafTemplate{EKUs: bothEKUs}))
+			s.writePair(t, "proxy", newLeaf(t, s.clientCA, throwaway.Leaf{EKUs: bothEKUs}))
 			upstream := []string{"grpc-proxy", "start", "--endpoints=https://" + s.client, "--cacert=" + s.path("ca.crt"),
 				"--cert=" + s.path("proxy.crt"), "--key=" + s.path("proxy.key")}
 			etcdtest.Run(t,

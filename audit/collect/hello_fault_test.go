@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/collect"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // withTLSAnswers adds what the TLS checks tell of a server whose handshake can be told.
@@ -101,7 +101,7 @@ const silence = "no answer within"
 
 // A server that is faulty to the ClientHellos tells nothing by that.
 func TestFaultyAnswersToHellos(t *testing.T) {
-	leaf := newLeaf(t, newCA(t, "faulty", time.Now()), pki.LeafTemplate{EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	leaf := newLeaf(t, newCA(t, "faulty", time.Now()), throwaway.Leaf{EKUs: bothEKUs, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	for _, c := range []struct {
 		name   string
 		odd    answerOf

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // questions are all that are asked.
@@ -40,11 +40,11 @@ type goServer struct {
 
 func startGoServer(t *testing.T, config *tls.Config) *goServer {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "hello", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: "hello", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ca.Leaf(pki.LeafTemplate{CommonName: "hello"})
+	leaf, err := ca.Leaf(throwaway.Leaf{CommonName: "hello"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,11 +180,11 @@ func TestFewHellos(t *testing.T) {
 // recorded are the answers of Go's server to every question, as they went over the wire.
 func recorded(t testing.TB) [][]byte {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "hello", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: "hello", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ca.Leaf(pki.LeafTemplate{CommonName: "hello"})
+	leaf, err := ca.Leaf(throwaway.Leaf{CommonName: "hello"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // Whose certificate is given where etcd's authentication is on. All but the last two are
@@ -25,14 +25,14 @@ func users() []string { return []string{root, reader, narrow, idle, nobody, name
 const rootPassword = "correct horse"
 
 // user is the given certificate's, without a SAN.
-func (s setup) user() pki.LeafTemplate {
+func (s setup) user() throwaway.Leaf {
 	switch s.rbac {
 	case "":
-		return pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs}
+		return throwaway.Leaf{CommonName: "auditor", EKUs: bothEKUs}
 	case nameless:
-		return pki.LeafTemplate{EKUs: bothEKUs}
+		return throwaway.Leaf{EKUs: bothEKUs}
 	default:
-		return pki.LeafTemplate{CommonName: s.rbac, EKUs: bothEKUs}
+		return throwaway.Leaf{CommonName: s.rbac, EKUs: bothEKUs}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // certificateFault is one way in which a port's leaf, or what is served with it, is made otherwise.
@@ -43,16 +43,16 @@ func (s setup) served() certificateFault {
 
 // certificateFaults are served by CAs that began years ago and last for longer than any leaf but one.
 func certificateFaults() []certificateFault {
-	server := func(template func(s *site) pki.LeafTemplate) func(*testing.T, *site) {
+	server := func(template func(s *site) throwaway.Leaf) func(*testing.T, *site) {
 		return func(t *testing.T, s *site) {
 			t.Helper()
 			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(template(s))))
 		}
 	}
-	with := func(template pki.LeafTemplate) func(*testing.T, *site) {
-		return server(func(*site) pki.LeafTemplate { return template })
+	with := func(template throwaway.Leaf) func(*testing.T, *site) {
+		return server(func(*site) throwaway.Leaf { return template })
 	}
-	peer := func(template func(s *site) pki.LeafTemplate) func(*testing.T, *site) {
+	peer := func(template func(s *site) throwaway.Leaf) func(*testing.T, *site) {
 		return func(t *testing.T, s *site) {
 			t.Helper()
 			s.writeChain(t, "peer", newLeaf(t, s.peerCA, named(template(s))))
@@ -61,11 +61,11 @@ func certificateFaults() []certificateFault {
 	below := func(certs func(leaf, issuing, root, other *x509.Certificate) []*x509.Certificate) func(*testing.T, *site) {
 		return func(t *testing.T, s *site) {
 			t.Helper()
-			issuing, err := s.clientCA.Issuing(pki.ThrowawayConfig{CommonName: "issuing", NotBefore: s.now.Add(-day), NotAfter: s.now.Add(90 * day)})
+			issuing, err := s.clientCA.Issuing(throwaway.Config{CommonName: "issuing", NotBefore: s.now.Add(-day), NotAfter: s.now.Add(90 * day)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			leaf := newLeaf(t, issuing, named(pki.LeafTemplate{}))
+			leaf := newLeaf(t, issuing, named(throwaway.Leaf{}))
 			s.writeChain(t, "server", leaf, certs(leaf.Leaf, issuing.Certificate(), s.clientCA.Certificate(), s.peerCA.Certificate())...)
 		}
 	}
@@ -80,15 +80,15 @@ func certificateFaults() []certificateFault {
 		// In order.
 		{name: "kubeadm-year", serve: both(
 			// Older releases date a renewed leaf back to the beginning of its CA.
-			server(func(s *site) pki.LeafTemplate {
-				return pki.LeafTemplate{NotBefore: s.clientCA.Certificate().NotBefore, NotAfter: s.now.Add(364 * day)}
+			server(func(s *site) throwaway.Leaf {
+				return throwaway.Leaf{NotBefore: s.clientCA.Certificate().NotBefore, NotAfter: s.now.Add(364 * day)}
 			}),
-			peer(func(s *site) pki.LeafTemplate {
-				return pki.LeafTemplate{NotBefore: s.peerCA.Certificate().NotBefore, NotAfter: s.now.Add(364 * day)}
+			peer(func(s *site) throwaway.Leaf {
+				return throwaway.Leaf{NotBefore: s.peerCA.Certificate().NotBefore, NotAfter: s.now.Add(364 * day)}
 			}))},
 		{name: "rsa-2048", rsa: true, serve: func(t *testing.T, s *site) {
 			t.Helper()
-			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(pki.LeafTemplate{Key: rsaKey(t, 2048)})))
+			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(throwaway.Leaf{Key: rsaKey(t, 2048)})))
 		}},
 		{name: "ed25519", serve: func(t *testing.T, s *site) {
 			t.Helper()
@@ -96,7 +96,7 @@ func certificateFaults() []certificateFault {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(pki.LeafTemplate{Key: key})))
+			s.writeChain(t, "server", newLeaf(t, s.clientCA, named(throwaway.Leaf{Key: key})))
 		}},
 		{name: "issuing-ca", serve: below(func(_, issuing, _, _ *x509.Certificate) []*x509.Certificate { return []*x509.Certificate{issuing} })},
 		{name: "root-served", serve: below(func(_, issuing, root, _ *x509.Certificate) []*x509.Certificate {
@@ -104,61 +104,61 @@ func certificateFaults() []certificateFault {
 		})},
 
 		{name: "not-yet-valid", unverified: true, want: map[string]string{"client/cert-expiry": "fail leaf-not-yet-valid"},
-			serve: server(func(s *site) pki.LeafTemplate { return pki.LeafTemplate{NotBefore: s.now.Add(day)} })},
+			serve: server(func(s *site) throwaway.Leaf { return throwaway.Leaf{NotBefore: s.now.Add(day)} })},
 		{name: "ten-years", want: map[string]string{"client/cert-lifetime": "fail leaf"},
-			serve: server(func(s *site) pki.LeafTemplate {
-				return pki.LeafTemplate{NotBefore: s.now, NotAfter: s.now.Add(3650 * day)}
+			serve: server(func(s *site) throwaway.Leaf {
+				return throwaway.Leaf{NotBefore: s.now, NotAfter: s.now.Add(3650 * day)}
 			})},
 		{name: "peer-ten-years", want: map[string]string{"peer/cert-lifetime": "fail leaf"},
-			serve: peer(func(s *site) pki.LeafTemplate {
-				return pki.LeafTemplate{NotBefore: s.now, NotAfter: s.now.Add(3650 * day)}
+			serve: peer(func(s *site) throwaway.Leaf {
+				return throwaway.Leaf{NotBefore: s.now, NotAfter: s.now.Add(3650 * day)}
 			})},
 		{name: "rsa-1024", rsa: true, want: map[string]string{"client/cert-key-strength": "fail leaf-rsa-short"},
 			serve: func(t *testing.T, s *site) {
 				t.Helper()
-				s.writeChain(t, "server", newLeaf(t, s.clientCA, named(pki.LeafTemplate{Key: rsaKey(t, 1024)})))
+				s.writeChain(t, "server", newLeaf(t, s.clientCA, named(throwaway.Leaf{Key: rsaKey(t, 1024)})))
 			}},
 		{name: "ca-of-rsa-1024", want: map[string]string{"client/cert-key-strength": "fail root-rsa-short"}, // with --cacert
 			serve: func(t *testing.T, s *site) {
 				t.Helper()
-				ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "clients", NotBefore: s.now.Add(-day), NotAfter: s.now.Add(900 * day), Key: rsaKey(t, 1024)})
+				ca, err := throwaway.New(throwaway.Config{CommonName: "clients", NotBefore: s.now.Add(-day), NotAfter: s.now.Add(900 * day), Key: rsaKey(t, 1024)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				s.clientCA = ca
 				s.write(t, "ca.crt", ca.CertPEM())
-				s.writeChain(t, "server", newLeaf(t, ca, named(pki.LeafTemplate{})))
+				s.writeChain(t, "server", newLeaf(t, ca, named(throwaway.Leaf{})))
 			}},
 		{name: "sha1", unverified: true, serve: serveSHA1, // the CA of openssl is served, so the end of the leaf is compared with its own
 			want: map[string]string{"client/cert-signature": "fail leaf", "client/cert-chain": "fail not-trusted"}},
 
 		{name: "clients-only", unverified: true, want: map[string]string{"client/cert-eku": "fail no-server-auth"},
-			serve: with(pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})},
+			serve: with(throwaway.Leaf{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})},
 		{name: "any-use", want: map[string]string{"client/cert-eku": "fail any"},
-			serve: with(pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})},
+			serve: with(throwaway.Leaf{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})},
 		{name: "no-use", want: map[string]string{"client/cert-eku": "fail none"}, // RFC 5280 4.2.1.12: for everything
-			serve: with(pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{}})},
+			serve: with(throwaway.Leaf{EKUs: []x509.ExtKeyUsage{}})},
 		{name: "encipherment-only", // etcd and Go's clients do not look; RFC 8446 4.4.2.2 and RFC 8813 3 forbid it
-			serve: with(pki.LeafTemplate{KeyUsage: x509.KeyUsageKeyEncipherment}),
+			serve: with(throwaway.Leaf{KeyUsage: x509.KeyUsageKeyEncipherment}),
 			want:  map[string]string{"client/cert-eku": "fail no-digital-signature"}},
-		{name: "leaf-that-signs", serve: with(pki.LeafTemplate{KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}),
+		{name: "leaf-that-signs", serve: with(throwaway.Leaf{KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}),
 			want: map[string]string{"client/cert-eku": "fail cert-sign", "client/cert-zlint": "fail leaf-e-ext-key-usage-cert-sign-without-ca"}},
-		{name: "leaf-that-is-a-ca", serve: with(pki.LeafTemplate{IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}),
+		{name: "leaf-that-is-a-ca", serve: with(throwaway.Leaf{IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}),
 			want: map[string]string{"client/cert-eku": "fail ca,cert-sign"}},
 		{name: "peer-cannot-dial", want: map[string]string{"peer/cert-eku": "fail no-client-auth"},
-			serve: peer(func(*site) pki.LeafTemplate {
-				return pki.LeafTemplate{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+			serve: peer(func(*site) throwaway.Leaf {
+				return throwaway.Leaf{EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 			})},
 
 		{name: "issuing-missing", unverified: true, want: map[string]string{"client/cert-chain": "fail not-trusted", "client/cert-outlives-ca": "skip"},
 			serve: below(func(_, _, _, _ *x509.Certificate) []*x509.Certificate { return nil })},
 		{name: "issuing-expired", unverified: true, serve: func(t *testing.T, s *site) {
 			t.Helper()
-			issuing, err := s.clientCA.Issuing(pki.ThrowawayConfig{CommonName: "issuing", NotBefore: s.now.Add(-90 * day), NotAfter: s.now.Add(-time.Hour)})
+			issuing, err := s.clientCA.Issuing(throwaway.Config{CommonName: "issuing", NotBefore: s.now.Add(-90 * day), NotAfter: s.now.Add(-time.Hour)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.writeChain(t, "server", newLeaf(t, issuing, named(pki.LeafTemplate{})), issuing.Certificate())
+			s.writeChain(t, "server", newLeaf(t, issuing, named(throwaway.Leaf{})), issuing.Certificate())
 		}, want: map[string]string{"client/cert-expiry": "fail ca-expired", "client/cert-outlives-ca": "fail leaf"}},
 		{name: "foreign-certificate", want: map[string]string{"client/cert-chain": "fail foreign-certificate"},
 			serve: below(func(_, issuing, _, other *x509.Certificate) []*x509.Certificate {
@@ -170,30 +170,30 @@ func certificateFaults() []certificateFault {
 			})},
 		{name: "peer-of-clients-ca", serve: func(t *testing.T, s *site) {
 			t.Helper()
-			s.writeChain(t, "peer", newLeaf(t, s.clientCA, named(pki.LeafTemplate{})))
+			s.writeChain(t, "peer", newLeaf(t, s.clientCA, named(throwaway.Leaf{})))
 		}, want: map[string]string{"peer/cert-chain": "fail not-trusted-by-peers", "peer/cert-outlives-ca": "pass"}}, // the given CA signed it
-		{name: "after-its-root", serve: server(func(s *site) pki.LeafTemplate {
-			return pki.LeafTemplate{NotBefore: s.now.Add(-3 * 365 * day), NotAfter: s.clientCA.Certificate().NotAfter.Add(day)}
+		{name: "after-its-root", serve: server(func(s *site) throwaway.Leaf {
+			return throwaway.Leaf{NotBefore: s.now.Add(-3 * 365 * day), NotAfter: s.clientCA.Certificate().NotAfter.Add(day)}
 		}), want: map[string]string{"client/cert-lifetime": "fail leaf", "client/cert-outlives-ca": "fail leaf"}},
 
 		{name: "key-of-the-peer", want: map[string]string{"cluster/cert-shared-key": "fail ports"},
 			serve: func(t *testing.T, s *site) {
 				t.Helper()
-				s.writeChain(t, "server", newLeaf(t, s.clientCA, named(pki.LeafTemplate{Key: s.peerKey(t)})))
+				s.writeChain(t, "server", newLeaf(t, s.clientCA, named(throwaway.Leaf{Key: s.peerKey(t)})))
 			}},
 		{name: "peers-ca-of-clients-name", want: map[string]string{"cluster/ca-name-collision": "fail keys"},
 			serve: func(t *testing.T, s *site) {
 				t.Helper()
 				s.peerCA = newOldCA(t, s.clientCA.Certificate().Subject.CommonName, s.now)
 				s.write(t, "peer-ca.crt", s.peerCA.CertPEM())
-				s.writeChain(t, "peer", newLeaf(t, s.peerCA, named(pki.LeafTemplate{})))
+				s.writeChain(t, "peer", newLeaf(t, s.peerCA, named(throwaway.Leaf{})))
 			}},
 		// Of which a cluster shows that it is another CA.
 		{name: "of-another-ca-of-its-name", unverified: true, want: map[string]string{"client/cert-chain": "fail not-trusted", "client/cert-outlives-ca": "skip"},
 			serve: func(t *testing.T, s *site) {
 				t.Helper()
 				other := newOldCA(t, s.clientCA.Certificate().Subject.CommonName, s.now)
-				s.writeChain(t, "server", newLeaf(t, other, named(pki.LeafTemplate{})))
+				s.writeChain(t, "server", newLeaf(t, other, named(throwaway.Leaf{})))
 			}},
 		// Trust, and not what is served: an old CA that was left in the file.
 		{name: "old-client-ca-trusted", want: map[string]string{"cluster/ca-stale": "fail client"},
@@ -222,14 +222,14 @@ func (s *site) beganLongAgo(t *testing.T) {
 	s.clientCA, s.peerCA = newOldCA(t, "clients", s.now), newOldCA(t, "peers", s.now)
 	s.write(t, "ca.crt", s.clientCA.CertPEM())
 	s.write(t, "peer-ca.crt", s.peerCA.CertPEM())
-	s.given = newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+	s.given = newLeaf(t, s.clientCA, throwaway.Leaf{CommonName: "auditor", EKUs: bothEKUs})
 	s.serveGood(t)
 }
 
 const day = 24 * time.Hour
 
 // named is a leaf of the member, for 90 days and both uses unless the template says otherwise.
-func named(template pki.LeafTemplate) pki.LeafTemplate {
+func named(template throwaway.Leaf) throwaway.Leaf {
 	template.CommonName, template.IPs = "m0", []net.IP{net.IPv4(127, 0, 0, 1)}
 	if template.EKUs == nil { // an empty list is none
 		template.EKUs = bothEKUs
@@ -243,9 +243,9 @@ func named(template pki.LeafTemplate) pki.LeafTemplate {
 	return template
 }
 
-func newOldCA(tb testing.TB, name string, now time.Time) *pki.Throwaway {
+func newOldCA(tb testing.TB, name string, now time.Time) *throwaway.CA {
 	tb.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-4 * 365 * day), NotAfter: now.Add(16 * 365 * day)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: name, NotBefore: now.Add(-4 * 365 * day), NotAfter: now.Add(16 * 365 * day)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -272,8 +272,8 @@ func (s *site) waitServing(t *testing.T) {
 // serveGood puts leaves in order in the place of both ports' certificates.
 func (s *site) serveGood(tb testing.TB) {
 	tb.Helper()
-	s.writeChain(tb, "server", newLeaf(tb, s.clientCA, named(pki.LeafTemplate{})))
-	s.writeChain(tb, "peer", newLeaf(tb, s.peerCA, named(pki.LeafTemplate{})))
+	s.writeChain(tb, "server", newLeaf(tb, s.clientCA, named(throwaway.Leaf{})))
+	s.writeChain(tb, "peer", newLeaf(tb, s.peerCA, named(throwaway.Leaf{})))
 }
 
 // writeChain writes a leaf of any key, and the certificates that are served after it.

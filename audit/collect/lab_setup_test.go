@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // setup is one configuration of a real member, in the terms of etcd's documentation. The
@@ -135,11 +135,11 @@ func (s setup) prepareFiles(t *testing.T, site *site) {
 	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
 	switch s.cert {
 	case "expired":
-		site.serve(t, pki.LeafTemplate{IPs: loopback, NotAfter: site.now.Add(-time.Hour)})
+		site.serve(t, throwaway.Leaf{IPs: loopback, NotAfter: site.now.Add(-time.Hour)})
 	case "due":
-		site.serve(t, pki.LeafTemplate{IPs: loopback, NotAfter: site.now.Add(6 * 24 * time.Hour)})
+		site.serve(t, throwaway.Leaf{IPs: loopback, NotAfter: site.now.Add(6 * 24 * time.Hour)})
 	case "misnamed":
-		site.serve(t, pki.LeafTemplate{DNSNames: []string{"etcd.example.internal"}})
+		site.serve(t, throwaway.Leaf{DNSNames: []string{"etcd.example.internal"}})
 	}
 	if fault := s.served(); fault.serve != nil {
 		fault.serve(t, site)
@@ -148,9 +148,9 @@ func (s setup) prepareFiles(t *testing.T, site *site) {
 	case "":
 		site.given = newLeaf(t, site.clientCA, s.user())
 	case "elsewhere":
-		site.given = newLeaf(t, site.clientCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
+		site.given = newLeaf(t, site.clientCA, throwaway.Leaf{CommonName: "auditor", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
 	case "peer-ca":
-		site.given = newLeaf(t, site.peerCA, pki.LeafTemplate{CommonName: "auditor", EKUs: bothEKUs})
+		site.given = newLeaf(t, site.peerCA, throwaway.Leaf{CommonName: "auditor", EKUs: bothEKUs})
 	}
 	der := site.crl(t, s.crl)
 	if s.crl == "pem" {
@@ -165,7 +165,7 @@ func revokedSerial() *big.Int { return big.NewInt(0x5eed) }
 // crl is a CRL in DER. etcd compares serial numbers only: not who signed it, nor until when it holds.
 func (s *site) crl(t *testing.T, fault string) []byte {
 	t.Helper()
-	signer := newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: "crl"})
+	signer := newLeaf(t, s.clientCA, throwaway.Leaf{CommonName: "crl"})
 	issuer := *s.clientCA.Certificate()
 	// A Throwaway signs leaves only. Whoever signs, etcd takes the list: it is foreign in every case.
 	issuer.PublicKey, issuer.SubjectKeyId = signer.Leaf.PublicKey, []byte{1}
@@ -294,13 +294,13 @@ func (s *site) faulty(t *testing.T) []collect.Faulty {
 	t.Helper()
 	client := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	var all []collect.Faulty
-	add := func(identity audit.Identity, ca *pki.Throwaway, template pki.LeafTemplate) {
+	add := func(identity audit.Identity, ca *throwaway.CA, template throwaway.Leaf) {
 		leaf := newLeaf(t, ca, template)
 		all = append(all, collect.Faulty{Identity: identity, Certificate: &leaf})
 	}
-	add(audit.ExpiredCertificate, s.clientCA, pki.LeafTemplate{CommonName: "former", EKUs: client, NotAfter: s.now.Add(-time.Hour)})
-	add(audit.ServersOnly, s.clientCA, pki.LeafTemplate{CommonName: "server", EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	add(audit.RevokedCertificate, s.clientCA, pki.LeafTemplate{CommonName: "thief", EKUs: client, Serial: revokedSerial()})
+	add(audit.ExpiredCertificate, s.clientCA, throwaway.Leaf{CommonName: "former", EKUs: client, NotAfter: s.now.Add(-time.Hour)})
+	add(audit.ServersOnly, s.clientCA, throwaway.Leaf{CommonName: "server", EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	add(audit.RevokedCertificate, s.clientCA, throwaway.Leaf{CommonName: "thief", EKUs: client, Serial: revokedSerial()})
 	return all
 }
 
@@ -311,6 +311,6 @@ func (s setup) elsewhere(t *testing.T, site *site) collect.Faulty {
 	if strings.HasPrefix(s.peer, "shared-ca") {
 		ca = site.clientCA
 	}
-	leaf := newLeaf(t, ca, pki.LeafTemplate{CommonName: "m1", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
+	leaf := newLeaf(t, ca, throwaway.Leaf{CommonName: "m1", EKUs: bothEKUs, IPs: []net.IP{net.IPv4(192, 0, 2, 1)}})
 	return collect.Faulty{Identity: audit.ElsewhereMember, Certificate: &leaf}
 }

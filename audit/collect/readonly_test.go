@@ -17,7 +17,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // asRoot is a client with a certificate of root, whom etcd lets do everything also where its
@@ -27,7 +27,7 @@ func (s *site) asRoot(t *testing.T, scheme, password string) *clientv3.Client {
 	t.Helper()
 	config := clientv3.Config{Endpoints: []string{scheme + "://" + s.client}, Logger: quiet(), DialTimeout: 10 * time.Second}
 	if scheme == "https" {
-		leaf := newLeaf(t, s.clientCA, pki.LeafTemplate{CommonName: root, EKUs: bothEKUs})
+		leaf := newLeaf(t, s.clientCA, throwaway.Leaf{CommonName: root, EKUs: bothEKUs})
 		config.TLS = &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{leaf}}
 	}
 	if password != "" {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 const (
@@ -47,7 +47,7 @@ func (s *strangers) named(rawSubject []byte) (*tls.Certificate, error) {
 // newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
 // it claims to be issued by the CA of that raw subject.
 func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{
+	ca, err := throwaway.New(throwaway.Config{
 		CommonName: "etcdsec audit: not to be trusted",
 		RawSubject: rawSubject,
 		NotBefore:  now.Add(-time.Hour),
@@ -59,7 +59,7 @@ func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
 	// No SAN: etcd's peer port compares the SANs of a client with its address, and skips
 	// that for a certificate without any. Only the CA is to be judged here. The CN tells
 	// who reads the server's log what this was.
-	leaf, err := ca.Leaf(pki.LeafTemplate{
+	leaf, err := ca.Leaf(throwaway.Leaf{
 		CommonName: "etcdsec-audit",
 		EKUs:       []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})

@@ -19,14 +19,14 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // site is a member to be: its files and addresses.
 type site struct {
 	dir                         string
 	client, http, peer, metrics string // host:port
-	ca                          *pki.Throwaway
+	ca                          *throwaway.CA
 	given                       tls.Certificate // a client of ca
 }
 
@@ -37,8 +37,8 @@ func newSite(t *testing.T) *site {
 	s := &site{dir: t.TempDir(), client: address(0), http: address(1), peer: address(2), metrics: address(3)}
 	s.ca = newCA(t, "clients")
 	peers := newCA(t, "peers")
-	loopback := pki.LeafTemplate{CommonName: "m0", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	s.given = newLeaf(t, s.ca, pki.LeafTemplate{CommonName: "auditor", EKUs: loopback.EKUs})
+	loopback := throwaway.Leaf{CommonName: "m0", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	s.given = newLeaf(t, s.ca, throwaway.Leaf{CommonName: "auditor", EKUs: loopback.EKUs})
 	s.write(t, "ca.crt", s.ca.CertPEM())
 	s.write(t, "peer-ca.crt", peers.CertPEM())
 	s.writePair(t, "server", newLeaf(t, s.ca, loopback))
@@ -47,16 +47,16 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func newCA(t *testing.T, name string) *pki.Throwaway {
+func newCA(t *testing.T, name string) *throwaway.CA {
 	t.Helper()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: name, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ca
 }
 
-func newLeaf(t *testing.T, ca *pki.Throwaway, template pki.LeafTemplate) tls.Certificate {
+func newLeaf(t *testing.T, ca *throwaway.CA, template throwaway.Leaf) tls.Certificate {
 	t.Helper()
 	leaf, err := ca.Leaf(template)
 	if err != nil {

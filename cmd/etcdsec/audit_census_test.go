@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // secretText is in every value that is stored and in every key of the configuration, and in
@@ -78,7 +78,7 @@ func startCensusStore(t *testing.T) *censusStore {
 // named is an identity of the same CA with a common name.
 func (id identity) named(t *testing.T, name string) identity {
 	t.Helper()
-	leaf, err := id.ca.Leaf(pki.LeafTemplate{CommonName: name})
+	leaf, err := id.ca.Leaf(throwaway.Leaf{CommonName: name})
 	if err != nil {
 		t.Fatal(err)
 	}

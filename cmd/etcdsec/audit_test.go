@@ -18,7 +18,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // etcdsec runs a command line in this process.
@@ -32,7 +32,7 @@ func etcdsec(t *testing.T, args ...string) (status int, stdout, stderr string) {
 
 // identity is a CA and a client of it, in files.
 type identity struct {
-	ca                     *pki.Throwaway
+	ca                     *throwaway.CA
 	caPath, cert, key, dir string
 }
 
@@ -46,7 +46,7 @@ func writeIdentity(t *testing.T, notAfter time.Time) identity {
 func writeIdentityOf(t *testing.T, name string, notAfter time.Time, addresses ...net.IP) identity {
 	t.Helper()
 	now := time.Now()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: name, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +63,9 @@ func (id identity) another(t *testing.T) identity {
 	return next
 }
 
-func newIdentity(t *testing.T, ca *pki.Throwaway, notAfter time.Time, addresses ...net.IP) identity {
+func newIdentity(t *testing.T, ca *throwaway.CA, notAfter time.Time, addresses ...net.IP) identity {
 	t.Helper()
-	leaf, err := ca.Leaf(pki.LeafTemplate{
+	leaf, err := ca.Leaf(throwaway.Leaf{
 		CommonName: "auditor", NotAfter: notAfter, IPs: addresses,
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	})

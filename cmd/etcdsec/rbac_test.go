@@ -19,7 +19,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
@@ -273,7 +273,7 @@ func TestRBACApplyRefuses(t *testing.T) {
 // strangerOf is a certificate whose CN no spec has.
 func strangerOf(t *testing.T, id identity) string {
 	t.Helper()
-	leaf, err := id.ca.Leaf(pki.LeafTemplate{CommonName: "stranger"})
+	leaf, err := id.ca.Leaf(throwaway.Leaf{CommonName: "stranger"})
 	if err != nil {
 		t.Fatal(err)
 	}

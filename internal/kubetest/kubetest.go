@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 	"github.com/etcdsec/etcdsec/internal/oracle"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // token is the administrator's, at every API server of a test.
@@ -34,7 +34,7 @@ type Cluster struct {
 	DataDir string
 
 	etcd    *etcdtest.Member
-	etcdCA  *pki.Throwaway
+	etcdCA  *throwaway.CA
 	dir     string
 	program string
 	own     Files
@@ -175,19 +175,19 @@ func (c *Cluster) EtcdClient(t testing.TB, name string) Files {
 	return writeLeaf(t, c.dir, "etcd-"+name, name, c.etcdCA)
 }
 
-func newCA(t testing.TB, name string) *pki.Throwaway {
+func newCA(t testing.TB, name string) *throwaway.CA {
 	t.Helper()
 	now := time.Now() //nolint:forbidigo // servers that are started now are asked now
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: name, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: name, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ca
 }
 
-func writeLeaf(t testing.TB, dir, file, name string, ca *pki.Throwaway) Files {
+func writeLeaf(t testing.TB, dir, file, name string, ca *throwaway.CA) Files {
 	t.Helper()
-	leaf, err := ca.Leaf(pki.LeafTemplate{
+	leaf, err := ca.Leaf(throwaway.Leaf{
 		CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})

@@ -16,7 +16,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
 // everyRole has a client of each role, and one of role root under another name than root.
@@ -52,7 +52,7 @@ func parse(t testing.TB, spec string) *cluster.Cluster {
 type servers struct {
 	endpoints []string
 	members   []*etcdtest.Member
-	ca        *pki.Throwaway
+	ca        *throwaway.CA
 	roots     *x509.CertPool
 }
 
@@ -60,7 +60,7 @@ type servers struct {
 func start(t testing.TB, versions ...string) *servers {
 	t.Helper()
 	now := time.Now()
-	ca, err := pki.NewThrowaway(pki.ThrowawayConfig{CommonName: "etcd", NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
+	ca, err := throwaway.New(throwaway.Config{CommonName: "etcd", NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func start(t testing.TB, versions ...string) *servers {
 
 func (s *servers) leaf(t testing.TB, name string) tls.Certificate {
 	t.Helper()
-	leaf, err := s.ca.Leaf(pki.LeafTemplate{
+	leaf, err := s.ca.Leaf(throwaway.Leaf{
 		CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})

@@ -1,4 +1,4 @@
-// The age tool, which opens what pki/internal/agekey writes and writes what it opens. It is
+// The age tool, which opens what internal/agekey writes and writes what it opens. It is
 // of the version that the product uses; a test wants that.
 module github.com/etcdsec/etcdsec/test/age
 

@@ -1,4 +1,7 @@
-package pki
+// Package throwaway makes certificates in memory, faults included: what the auditor
+// presents to see it refused, and what drills and tests run servers and clients with. The
+// keys that it makes are never written, so nothing that they sign is worth stealing.
+package throwaway
 
 import (
 	"crypto"
@@ -15,39 +18,45 @@ import (
 	"time"
 )
 
-// ThrowawayConfig says what an in-memory CA looks like, faults included.
-type ThrowawayConfig struct {
+// Config describes a CA. NotBefore must be before NotAfter.
+type Config struct {
 	CommonName string
-	// RawSubject is a whole DER subject in place of CommonName: a CA that claims another one's name.
+	// RawSubject replaces CommonName by a whole DER subject: a CA that claims another one's name.
 	RawSubject []byte
 	NotBefore  time.Time
 	NotAfter   time.Time
-	// Key is the CA's; nil is a new P-256 key. A weak one, or one that another CA has too, is a fault to find.
+	// Key is the CA's; nil makes a new P-256 key. A weak one, or one that another CA has too, is a fault to find.
 	Key crypto.Signer
-	// EKUs limit what the CA may sign for; none is no limit.
+	// EKUs limit what the CA may sign for; none sets no limit.
 	EKUs []x509.ExtKeyUsage
 }
 
-// Throwaway is a CA that lives in memory only. The auditor presents its certificates to
-// see them refused, and tests use it to make servers and clients with chosen faults.
-// Its keys are never written, so nothing it signs is worth stealing.
-type Throwaway struct {
+// CA signs certificates and lives in memory only.
+type CA struct {
 	cert *x509.Certificate
 	key  crypto.Signer
-	// chain are the CAs that a leaf's holder presents with it, in DER: none for a root.
+	// chain holds the CAs that a leaf's holder presents with it, in DER: none for a root.
 	chain [][]byte
 }
 
-// NewThrowaway makes a self-signed CA.
-func NewThrowaway(config ThrowawayConfig) (*Throwaway, error) { return newThrowaway(config, nil) }
+// New makes a self-signed CA.
+func New(config Config) (*CA, error) { return newCA(config, nil) }
 
 // Issuing makes a CA below this one. Like Leaf, it signs whatever it is told to.
-func (t *Throwaway) Issuing(config ThrowawayConfig) (*Throwaway, error) {
-	return newThrowaway(config, t)
+func (ca *CA) Issuing(config Config) (*CA, error) { return newCA(config, ca) }
+
+// Borrow makes a CA of a certificate and its key that exist elsewhere. Each leaf carries
+// above, the CAs that its holder presents with it.
+func Borrow(cert *x509.Certificate, key crypto.Signer, above ...*x509.Certificate) *CA {
+	ca := &CA{cert: cert, key: key}
+	for _, c := range above {
+		ca.chain = append(ca.chain, c.Raw)
+	}
+	return ca
 }
 
-// newThrowaway makes a CA that parent signs; nil is the CA itself.
-func newThrowaway(config ThrowawayConfig, parent *Throwaway) (*Throwaway, error) {
+// newCA makes a CA that parent signs; without a parent the CA signs itself.
+func newCA(config Config, parent *CA) (*CA, error) {
 	if !config.NotBefore.Before(config.NotAfter) {
 		return nil, fmt.Errorf("making a throwaway CA: it ends (%s) before it begins (%s)",
 			config.NotAfter.Format(time.RFC3339), config.NotBefore.Format(time.RFC3339))
@@ -62,7 +71,7 @@ func newThrowaway(config ThrowawayConfig, parent *Throwaway) (*Throwaway, error)
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		ExtKeyUsage:           config.EKUs,
 	}
-	key, err := throwawayKey(config.Key)
+	key, err := keyOrNew(config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making a throwaway CA: %w", err)
 	}
@@ -78,35 +87,36 @@ func newThrowaway(config ThrowawayConfig, parent *Throwaway) (*Throwaway, error)
 	if err != nil {
 		return nil, fmt.Errorf("making a throwaway CA: %w", err)
 	}
-	return &Throwaway{cert: cert, key: key}, nil
+	return &CA{cert: cert, key: key}, nil
 }
 
-func throwawayKey(given crypto.Signer) (crypto.Signer, error) {
+// keyOrNew returns the given key, or makes one.
+func keyOrNew(given crypto.Signer) (crypto.Signer, error) {
 	if given != nil {
 		return given, nil
 	}
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
-// Certificate is the CA's own.
-func (t *Throwaway) Certificate() *x509.Certificate { return t.cert }
+// Certificate returns the CA's own certificate.
+func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
 
-// Pool holds only this CA.
-func (t *Throwaway) Pool() *x509.CertPool {
+// Pool returns a pool that holds only this CA.
+func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(t.cert)
+	pool.AddCert(ca.cert)
 	return pool
 }
 
-// CertPEM is the CA's certificate, PEM-encoded, for a trusted-CA file.
-func (t *Throwaway) CertPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.cert.Raw})
+// CertPEM returns the CA's certificate in PEM, for a trusted-CA file.
+func (ca *CA) CertPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
-// LeafTemplate says what a leaf looks like. Zero times are the CA's own, so that a leaf of
-// an expired CA is expired too. No EKUs means none in the certificate; no key usage is
-// digitalSignature; a nil key is a new P-256 one.
-type LeafTemplate struct {
+// Leaf describes a leaf. Zero times are the CA's own, so that a leaf of an expired CA is
+// expired too. No EKUs means none in the certificate; no key usage means digitalSignature;
+// no key makes a new P-256 one.
+type Leaf struct {
 	CommonName string
 	IPs        []net.IP
 	DNSNames   []string
@@ -115,14 +125,13 @@ type LeafTemplate struct {
 	IsCA       bool // a leaf that can sign others
 	NotBefore  time.Time
 	NotAfter   time.Time
-	Serial     *big.Int // nil: a random one
+	Serial     *big.Int // nil makes a random one
 	Key        crypto.Signer
 }
 
-// Leaf signs a leaf. It signs whatever it is told to, also a
-// leaf that outlives its CA.
-func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
-	key, err := throwawayKey(leaf.Key)
+// Leaf signs a leaf. It signs whatever it is told to, also a leaf that outlives its CA.
+func (ca *CA) Leaf(leaf Leaf) (tls.Certificate, error) {
+	key, err := keyOrNew(leaf.Key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
@@ -142,12 +151,12 @@ func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
 		template.KeyUsage = x509.KeyUsageDigitalSignature
 	}
 	if template.NotBefore.IsZero() {
-		template.NotBefore = t.cert.NotBefore
+		template.NotBefore = ca.cert.NotBefore
 	}
 	if template.NotAfter.IsZero() {
-		template.NotAfter = t.cert.NotAfter
+		template.NotAfter = ca.cert.NotAfter
 	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, t.cert, key.Public(), t.key)
+	certDER, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
@@ -155,5 +164,5 @@ func (t *Throwaway) Leaf(leaf LeafTemplate) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a throwaway leaf: %w", err)
 	}
-	return tls.Certificate{Certificate: append([][]byte{certDER}, t.chain...), PrivateKey: key, Leaf: parsed}, nil
+	return tls.Certificate{Certificate: append([][]byte{certDER}, ca.chain...), PrivateKey: key, Leaf: parsed}, nil
 }

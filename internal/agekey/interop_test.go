@@ -15,7 +15,7 @@ type ageTool struct{ dir string }
 
 func buildAgeTool(t *testing.T) ageTool {
 	t.Helper()
-	module, err := filepath.Abs(filepath.Join("..", "..", "..", "test", "age"))
+	module, err := filepath.Abs(filepath.Join("..", "..", "test", "age"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestAgeToolVersion(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	ours, tools := version("."), version(filepath.Join("..", "..", "..", "test", "age"))
+	ours, tools := version("."), version(filepath.Join("..", "..", "test", "age"))
 	if ours == "" || ours != tools {
 		t.Errorf("the product has age %q, test/age %q", ours, tools)
 	}

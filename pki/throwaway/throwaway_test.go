@@ -1,4 +1,4 @@
-package pki
+package throwaway
 
 import (
 	"bytes"
@@ -12,23 +12,23 @@ import (
 	"time"
 )
 
-func throwaway(t *testing.T, config ThrowawayConfig) *Throwaway {
+func newTestCA(t *testing.T, config Config) *CA {
 	t.Helper()
 	if config.NotAfter.IsZero() {
 		config.NotBefore = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 		config.NotAfter = config.NotBefore.Add(24 * time.Hour)
 	}
-	ca, err := NewThrowaway(config)
+	ca, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ca
 }
 
-func TestThrowawayLeaf(t *testing.T) {
-	ca := throwaway(t, ThrowawayConfig{CommonName: "test"})
+func TestLeaf(t *testing.T) {
+	ca := newTestCA(t, Config{CommonName: "test"})
 	noon := ca.Certificate().NotBefore.Add(12 * time.Hour)
-	leaf, err := ca.Leaf(LeafTemplate{
+	leaf, err := ca.Leaf(Leaf{
 		CommonName: "leaf", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"a.example"},
 		EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
@@ -56,13 +56,13 @@ func TestThrowawayLeaf(t *testing.T) {
 }
 
 // Two CAs of one name are two CAs: that is what the auditor shows servers.
-func TestThrowawayOfTheSameName(t *testing.T) {
-	genuine := throwaway(t, ThrowawayConfig{CommonName: "etcd-ca"})
-	forged := throwaway(t, ThrowawayConfig{CommonName: "ignored", RawSubject: genuine.Certificate().RawSubject})
+func TestOfTheSameName(t *testing.T) {
+	genuine := newTestCA(t, Config{CommonName: "etcd-ca"})
+	forged := newTestCA(t, Config{CommonName: "ignored", RawSubject: genuine.Certificate().RawSubject})
 	if !bytes.Equal(forged.Certificate().RawSubject, genuine.Certificate().RawSubject) {
 		t.Fatalf("the name is %s", forged.Certificate().Subject)
 	}
-	leaf, err := forged.Leaf(LeafTemplate{CommonName: "leaf"})
+	leaf, err := forged.Leaf(Leaf{CommonName: "leaf"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,20 +77,20 @@ func TestThrowawayOfTheSameName(t *testing.T) {
 
 // A chain of a root, a CA that may sign servers only and a leaf of a given key verifies for
 // servers only, and is of that key.
-func TestThrowawayIssuing(t *testing.T) {
-	root := throwaway(t, ThrowawayConfig{CommonName: "root"})
+func TestIssuing(t *testing.T) {
+	root := newTestCA(t, Config{CommonName: "root"})
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	begin := root.Certificate().NotBefore
-	issuing, err := root.Issuing(ThrowawayConfig{
+	issuing, err := root.Issuing(Config{
 		CommonName: "issuing", NotBefore: begin, NotAfter: begin.Add(time.Hour), EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := issuing.Leaf(LeafTemplate{
+	leaf, err := issuing.Leaf(Leaf{
 		CommonName: "leaf", Key: key, EKUs: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
@@ -109,14 +109,14 @@ func TestThrowawayIssuing(t *testing.T) {
 	}
 }
 
-func TestThrowawayFaults(t *testing.T) {
+func TestFaults(t *testing.T) {
 	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
-	for name, config := range map[string]ThrowawayConfig{
+	for name, config := range map[string]Config{
 		"no times":        {CommonName: "x"},
 		"ends before":     {CommonName: "x", NotBefore: now, NotAfter: now.Add(-time.Hour)},
 		"broken name DER": {RawSubject: []byte("not DER"), NotBefore: now, NotAfter: now.Add(time.Hour)},
 	} {
-		if _, err := NewThrowaway(config); err == nil {
+		if _, err := New(config); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -133,7 +133,7 @@ func FuzzThrowawayName(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, rawSubject []byte) {
-		ca, err := NewThrowaway(ThrowawayConfig{RawSubject: rawSubject, NotBefore: now, NotAfter: now.Add(time.Hour)})
+		ca, err := New(Config{RawSubject: rawSubject, NotBefore: now, NotAfter: now.Add(time.Hour)})
 		if err != nil || len(rawSubject) == 0 {
 			return
 		}
