@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
 // A bundle is a folder of files that belong together, such as a key and its
@@ -74,7 +76,7 @@ func pointAt(dir, name, version string, owner *Owner) error {
 	}
 	// A plain folder, which a copy that follows symlinks left: a symlink cannot be renamed
 	// over it, but the two can change places.
-	failpoint()
+	failpoint.Here()
 	if err := unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err != nil {
 		return fmt.Errorf("changing the plain folder for a symlink: %w; copy stores with `cp -a` or `rsync -a`, which keep symlinks", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
 // Owner is a numeric owner. The zero *Owner (nil) leaves files to the process's own user.
@@ -40,7 +42,7 @@ type File struct {
 // MakeDir creates a folder with mode 0700 whatever the umask, if it is not there, and
 // makes its entry in the parent durable. The parent must exist.
 func MakeDir(path string, owner *Owner) error {
-	failpoint()
+	failpoint.Here()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			info, statErr := os.Stat(path)
@@ -50,7 +52,7 @@ func MakeDir(path string, owner *Owner) error {
 		}
 		return fmt.Errorf("creating folder: %w", err)
 	}
-	failpoint()
+	failpoint.Here()
 	if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a folder needs x; umask 0777 would have left 0000
 		return fmt.Errorf("creating folder: %w", err)
 	}
@@ -78,7 +80,7 @@ func MakeDirs(path string, owner *Owner) error {
 // create writes a new file that must not exist yet and syncs it, but not its folder.
 func create(path string, f File, owner *Owner) (err error) {
 	// O_EXCL also refuses to follow a symlink that somebody left at this name.
-	failpoint()
+	failpoint.Here()
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -96,14 +98,14 @@ func create(path string, f File, owner *Owner) (err error) {
 			return err
 		}
 	}
-	failpoint()
+	failpoint.Here()
 	if err := out.Chmod(f.Mode.Perm()); err != nil {
 		return err
 	}
 	if err := write(out, f.Data); err != nil {
 		return err
 	}
-	failpoint()
+	failpoint.Here()
 	return out.Sync()
 }
 
@@ -128,8 +130,23 @@ func WriteFile(dir string, f File, owner *Owner) error {
 
 const tmpSuffix = ".tmp"
 
+// write writes all of data. The crash tests can kill it half-way too.
+func write(f *os.File, data []byte) error {
+	if failpoint.Enabled {
+		failpoint.Here()
+		half := len(data) / 2
+		if _, err := f.Write(data[:half]); err != nil {
+			return err
+		}
+		failpoint.Here()
+		data = data[half:]
+	}
+	_, err := f.Write(data)
+	return err
+}
+
 func removeIfThere(path string) error {
-	failpoint()
+	failpoint.Here()
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -139,7 +156,7 @@ func removeIfThere(path string) error {
 // Append adds data to the end of a file of mode 0600 and syncs it. When the data cannot
 // be written whole, the file is cut back to what it was.
 func Append(path string, data []byte) (err error) {
-	failpoint()
+	failpoint.Here()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -158,7 +175,7 @@ func Append(path string, data []byte) (err error) {
 	}
 	err = write(f, data)
 	if err == nil {
-		failpoint()
+		failpoint.Here()
 		err = f.Sync()
 	}
 	if err != nil {
@@ -203,7 +220,7 @@ func SyncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	failpoint()
+	failpoint.Here()
 	if err := d.Sync(); err != nil {
 		_ = d.Close()
 		return fmt.Errorf("syncing folder: %w", err)
@@ -213,22 +230,22 @@ func SyncDir(path string) error {
 
 // RemoveAll is os.RemoveAll for what no name in use leads to.
 func RemoveAll(path string) error {
-	failpoint()
+	failpoint.Here()
 	return os.RemoveAll(path)
 }
 
 // Truncate cuts a file back to size and syncs nothing: what is cut was never released.
 func Truncate(path string, size int64) error {
-	failpoint()
+	failpoint.Here()
 	return os.Truncate(path, size)
 }
 
 func rename(from, to string) error {
-	failpoint()
+	failpoint.Here()
 	return os.Rename(from, to)
 }
 
 func symlink(target, name string) error {
-	failpoint()
+	failpoint.Here()
 	return os.Symlink(target, name)
 }

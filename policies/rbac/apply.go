@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
 // Outcome is what Apply came to.
@@ -129,7 +131,7 @@ func unmark() Change {
 // write makes a change. What is so already, because a call that was repeated had been heard the
 // first time, is no error.
 func (m *member) write(ctx context.Context, c Change) error {
-	failpoint()
+	failpoint.Here()
 	a, err := m.call(ctx, c.path, c.request, false)
 	if err == nil && (c.done == "" || !strings.HasSuffix(a.message, c.done)) {
 		err = a.err()
@@ -137,6 +139,6 @@ func (m *member) write(ctx context.Context, c Change) error {
 	if err != nil {
 		return fmt.Errorf("%s at %s: %w", c.Text, m.address, err)
 	}
-	failpoint()
+	failpoint.Here()
 	return nil
 }
