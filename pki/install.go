@@ -116,7 +116,7 @@ func (in *Installation) leaf(l Leaf, b Bundle, config InstallConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := verifyLeaf(l, chain, roots[0], key.Public(), config.Now); err != nil {
+	if err := errors.Join(verifyLeaf(l, chain, roots[0], key.Public(), config.Now)...); err != nil {
 		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)
 	}
 	keyPEM, err := durable.ReadFile(keyPath, maxPEMSize)

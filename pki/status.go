@@ -5,10 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -111,8 +109,8 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			if by := w.cas[a.Issuer]; by != nil {
 				issuer = by.cert
 			}
-			if err := errors.Join(caFaults(certs[0], issuer, nil)...); err != nil {
-				row.State, row.Detail = StateWrongIssuer, joinLines(err)
+			if faults := caFaults(certs[0], issuer, nil); len(faults) > 0 {
+				row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
 			}
 			w.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 		}
@@ -129,7 +127,7 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 // orUnreadable is the row, or what kept it from being read.
 func (s Status) orUnreadable(err error) Status {
 	if err != nil {
-		s.State, s.Detail = StateUnreadable, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "reading "), s.Source+": ")
+		s.State, s.Detail = StateUnreadable, withoutPath(err).Error()
 	}
 	return s
 }
@@ -160,7 +158,7 @@ func (w *Work) leafStatus(path string, l Leaf, now time.Time) Status {
 		}
 	}
 	if faults := verifyNames(l, chain[0]); len(faults) > 0 {
-		row.State, row.Detail = StateWrongNames, joinLines(errors.Join(faults...))
+		row.State, row.Detail = StateWrongNames, joinFaults(faults)
 	}
 	return row
 }

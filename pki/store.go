@@ -255,32 +255,7 @@ func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	}
 	certs, err := ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, &FileError{Path: path, Err: err}
 	}
 	return certs, nil
-}
-
-// ReadKey reads a private key's file, which nobody but its owner may be able to read.
-func ReadKey(path string) (crypto.Signer, error) {
-	data, err := ReadSecret(path)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ParseKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return key, nil
-}
-
-// ReadSecret reads a file that nobody but its owner may be able to read.
-func ReadSecret(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	return durable.ReadFile(path, maxPEMSize)
 }

@@ -171,17 +171,17 @@ func (s *Store) surveyCA(w *Work, a Authority, loaded *ca, now time.Time, renewa
 		w.certify[a.Name] = "renewed"
 		step.Action = ActionRenew
 		step.Detail = fmt.Sprintf("%s; same key, %s", untilWords(loaded.cert.NotAfter, now), days(a.Lifetime))
-	case renewal.Authorities && !a.isRoot() && issuingDeviations(a, loaded.cert) != nil:
+	case renewal.Authorities && !a.isRoot() && len(issuingDeviations(a, loaded.cert)) > 0:
 		w.certify[a.Name] = "not as planned"
 		step.Action = ActionRenew
-		step.Detail = joinLines(issuingDeviations(a, loaded.cert)) + "; same key"
+		step.Detail = joinFaults(issuingDeviations(a, loaded.cert)) + "; same key"
 	case expired:
 		return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, dates)
 	case dates != nil:
 		return fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
 	default:
 		if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
-			step.Action, step.Detail = ActionDue, joinLines(errors.Join(deviations...))
+			step.Action, step.Detail = ActionDue, joinFaults(deviations)
 		}
 	}
 	return nil
@@ -189,8 +189,8 @@ func (s *Store) surveyCA(w *Work, a Authority, loaded *ca, now time.Time, renewa
 
 // issuingDeviations are how an issuing CA differs from the plan, too wide constraints
 // included, as of a member that left the spec.
-func issuingDeviations(a Authority, cert *x509.Certificate) error {
-	return errors.Join(append(caDeviations(a, cert), constraintDeviations(a, cert)...)...)
+func issuingDeviations(a Authority, cert *x509.Certificate) []error {
+	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
 }
 
 // extend makes an authority that is to sign names beyond its constraints get wider ones.
@@ -289,8 +289,8 @@ func (w *Work) leafProblems(l Leaf, state leafState, now time.Time) []string {
 		problems = append(problems, untilWords(end, now))
 		at = end // so that whatever else is wrong with it is found too
 	}
-	if err := verifyLeaf(l, state.chain, w.cas[l.Root].cert, pub, at); err != nil {
-		problems = append(problems, strings.Split(err.Error(), "\n")...)
+	for _, fault := range verifyLeaf(l, state.chain, w.cas[l.Root].cert, pub, at) {
+		problems = append(problems, fault.Error())
 	}
 	for i, name := range w.plan.chain(l) {
 		if issuer := w.cas[name]; i+1 >= len(state.chain) || !samePublicKey(state.chain[i+1].PublicKey, issuer.cert.PublicKey) {
@@ -300,7 +300,14 @@ func (w *Work) leafProblems(l Leaf, state leafState, now time.Time) []string {
 	return problems
 }
 
-func joinLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// joinFaults puts several faults into one line.
+func joinFaults(faults []error) string {
+	texts := make([]string, 0, len(faults))
+	for _, fault := range faults {
+		texts = append(texts, fault.Error())
+	}
+	return strings.Join(texts, "; ")
+}
 
 func signedBy(a Authority) string {
 	if a.Issuer == "" {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// verifyLeaf checks a leaf and the chain behind it against the plan, with nothing but
-// crypto/x509: the chain to the root for each EKU, exactly the planned SANs, EKUs and
-// subject, the lifetime within the issuer's, and the key. All faults are joined.
-func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
+// verifyLeaf returns every fault of a leaf and the chain behind it against the plan, with
+// nothing but crypto/x509: the chain to the root for each EKU, exactly the planned SANs,
+// EKUs and subject, the lifetime within the issuer's, and the key.
+func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) []error {
 	faults := verifyContent(want, chain[0], pub)
 	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
 	for i, eku := range want.EKUs {
@@ -23,10 +23,10 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 			path, anchor = chain[:1], chain[1]
 		}
 		if err := verifyChain(path, anchor, eku, now); err != nil {
-			return errors.Join(append(faults, err)...)
+			return append(faults, err)
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // verifyIssued is verifyLeaf for a leaf that was signed just now by an issuer which

@@ -77,15 +77,16 @@ func (v *verification) fileMode(name, full string) {
 	if err != nil {
 		return
 	}
+	planned := v.planned(name)
 	mode, key := info.Mode().Perm(), isKeyFile(full)
 	switch {
-	case key && mode&0o077 != 0:
+	case (key || planned) && mode&0o077 != 0:
 		v.findings.add(name, "if you trust it still: chmod 600 DIR/"+name+"; else renew it with --new-key", "has mode %04o, so others may have read the key", mode)
 	case mode&0o022 != 0:
 		v.findings.add(name, "chmod go-w DIR/"+name, "has mode %04o: others can change it", mode)
 	}
 	v.owner(name, full)
-	if key && !v.planned(name) {
+	if key && !planned {
 		v.findings.add(name, "take it off this machine", "a private key that is none of the plan's")
 	}
 }
@@ -106,6 +107,8 @@ func isKeyFile(full string) bool {
 	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
 }
 
+// planned reports whether a key belongs there. What lies there is a key, or was one before
+// somebody destroyed it: its content does not decide.
 func (v *verification) planned(name string) bool {
 	for _, a := range v.plan.Authorities {
 		if name == a.Path()+"/"+caKeyName {

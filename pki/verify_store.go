@@ -60,15 +60,9 @@ func (v *verification) read(relative, fix string) []*x509.Certificate {
 	case errors.Is(err, fs.ErrNotExist):
 		v.findings.add(relative, fix, "is not there")
 	case err != nil:
-		v.findings.add(relative, fix, "cannot be read: %v", trimPath(err, v.store.Dir, relative))
+		v.findings.add(relative, fix, "cannot be read: %v", withoutPath(err))
 	}
 	return certs
-}
-
-// trimPath takes the path off an error that a finding names already.
-func trimPath(err error, dir, relative string) string {
-	full := filepath.Join(dir, filepath.FromSlash(relative))
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "reading "), full+": ")
 }
 
 const (
@@ -112,7 +106,7 @@ func (v *verification) authorities() {
 
 func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
-	key, err := ReadKey(filepath.Join(v.store.Dir, filepath.FromSlash(at)))
+	key, _, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(at))) // its mode is for files to judge
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if former := v.store.formerPlainKey(a); former != "" {
@@ -123,9 +117,7 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 		}
 		return // a root's is better kept elsewhere
 	case err != nil:
-		if !strings.Contains(err.Error(), "chmod") { // a mode, which files reports
-			v.findings.add(at, fixBackup, "cannot be read: %v", trimPath(err, v.store.Dir, at))
-		}
+		v.findings.add(at, fixBackup, "cannot be read: %v", withoutPath(err))
 		return
 	case !samePublicKey(key.Public(), cert.PublicKey):
 		v.findings.add(at, fixBackup, "is not the key of %s beside it", caCertName)
@@ -186,12 +178,12 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	}
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
-	key, err := ReadKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt)))
+	key, _, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt))) // its mode is for files to judge
 	switch {
 	case err == nil:
 		pub = key.Public()
-	case !errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "chmod"):
-		v.findings.add(keyAt, renewCommand(l.Name)+" --new-key, after moving it away", "cannot be read: %v", trimPath(err, v.store.Dir, keyAt))
+	case !errors.Is(err, fs.ErrNotExist):
+		v.findings.add(keyAt, renewCommand(l.Name)+" --new-key, after moving it away", "cannot be read: %v", withoutPath(err))
 	}
 	v.seen = append(v.seen, onDisk{l.Name, at, chain[0], errors.Is(err, fs.ErrNotExist)})
 	root := v.cas[l.Root]
@@ -203,10 +195,8 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 		v.findings.add(at, renewCommand(l.Name), "%s", untilWords(end, v.now))
 		when = end
 	}
-	if err := verifyLeaf(l, chain, root, pub, when); err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			v.findings.add(at, renewCommand(l.Name), "%s", line)
-		}
+	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
+		v.findings.add(at, renewCommand(l.Name), "%v", fault)
 	}
 	for i, name := range v.plan.chain(l) {
 		issuer := v.cas[name]
@@ -254,7 +244,7 @@ func (v *verification) ledger() {
 		err = l.checkHead(v.store.Dir)
 	}
 	if err != nil {
-		v.findings.add(ledgerName, "bring it back from a backup of the store", "%s", trimPath(err, v.store.Dir, ledgerName))
+		v.findings.add(ledgerName, "bring it back from a backup of the store", "%v", withoutPath(err))
 		return
 	}
 	if l.torn {

@@ -153,6 +153,27 @@ func TestVerifyFindings(t *testing.T) {
 			func(dir string) error { return os.Truncate(filepath.Join(dir, "clients/auditor/client.key"), 0) }, day,
 			[]string{"clients/auditor/client.key: cannot be read: the file is empty"},
 		},
+		"empty key that others can read": {
+			func(dir string) error {
+				return write(filepath.Join(dir, "authorities/client-issuing/ca.key"), 0o640, nil)
+			}, day,
+			[]string{
+				"authorities/client-issuing/ca.key: has mode 0640, so others may have read the key",
+				"authorities/client-issuing/ca.key: cannot be read: the file is empty",
+			},
+		},
+		"another member's key that others can read": {
+			func(dir string) error {
+				if err := copyFile(filepath.Join(dir, "nodes/etcd-1/pki/server.key"), filepath.Join(dir, "nodes/etcd-0/pki/server.key")); err != nil {
+					return err
+				}
+				return os.Chmod(filepath.Join(dir, "nodes/etcd-0/pki/server.key"), 0o640)
+			}, day,
+			[]string{
+				"nodes/etcd-0/pki/server.crt: does not belong to its key",
+				"nodes/etcd-0/pki/server.key: has mode 0640, so others may have read the key",
+			},
+		},
 		"foreign trust": {
 			func(dir string) error {
 				return copyFile(filepath.Join(dir, "authorities/peer-root/ca.crt"), filepath.Join(dir, "clients/auditor/ca.crt"))
