@@ -43,9 +43,9 @@ type Check struct {
 	ID          string // kebab-case; never changes once released
 	Title       string // what is wrong when it fails
 	Severity    Severity
-	Rationale   string // why that matters
-	Method      string // how it is tested
-	Remediation string // with lines to paste; ADDRESS in them becomes the target's
+	Rationale   string                  // why that matters
+	Method      string                  // how it is tested
+	Remediation func(Place) Remediation // what to do; with an empty Place, for any target
 	References  []string
 
 	Applies func(*Target) bool
@@ -69,10 +69,10 @@ type Finding struct {
 // Outcome is what a check makes of a target.
 type Outcome struct {
 	Verdict     Verdict
-	Evidence    string    // of a pass, a skip or an unknown
-	Findings    []Finding // of a fail
-	Remediation string    // in place of the check's, where the target says more exactly what to do
-	Severity    Severity  // in place of the check's, where what was found is worth less; empty if it is not
+	Evidence    string      // of a pass, a skip or an unknown
+	Findings    []Finding   // of a fail
+	Remediation Remediation // in place of the check's, where the target says more exactly what to do
+	Severity    Severity    // in place of the check's, where what was found is worth less; empty if it is not
 }
 
 // Passed is the outcome of a target in order; evidence says how that was seen.

@@ -199,6 +199,9 @@ func (in *reportReader) results() ([]Result, error) {
 		if err := in.decode(&r, maxValue); err != nil {
 			return nil, fmt.Errorf("[%d]: %w", len(results), err)
 		}
+		if r.Remediation == nil {
+			r.Remediation = linesOf(r.RemediationText)
+		}
 		if err := checkResult(r); err != nil {
 			return nil, fmt.Errorf("[%d].%w", len(results), err)
 		}
@@ -221,6 +224,8 @@ func checkResult(r Result) error {
 		return fmt.Errorf("verdict: %.40q is none", r.Verdict)
 	case r.Severity.Rank() < 0:
 		return fmt.Errorf("severity: %.40q is none", r.Severity)
+	case r.Remediation.String() != r.RemediationText || slices.ContainsFunc(r.Remediation, func(l Line) bool { return strings.Contains(l.Text, "\n") }):
+		return errors.New("remediation_lines: they are not what remediation says")
 	case r.Waiver != nil && r.Verdict != Fail:
 		return fmt.Errorf("waiver: a result that is %s cannot be waived", r.Verdict)
 	}
@@ -230,12 +235,15 @@ func checkResult(r Result) error {
 // tidy makes the texts of a result fit for a terminal and keeps equal ones once.
 func (in *reportReader) tidy(r *Result) {
 	kind := string(r.Kind)
-	texts := []*string{&r.CheckID, &r.Target, &kind, &r.Title, &r.Rationale, &r.Evidence, &r.Remediation, &r.Fingerprint}
+	texts := []*string{&r.CheckID, &r.Target, &kind, &r.Title, &r.Rationale, &r.Evidence, &r.RemediationText, &r.Fingerprint}
 	for i := range r.References {
 		texts = append(texts, &r.References[i])
 	}
 	for i := range r.Codes {
 		texts = append(texts, &r.Codes[i])
+	}
+	for i := range r.Remediation {
+		texts = append(texts, &r.Remediation[i].Text)
 	}
 	if w := r.Waiver; w != nil {
 		texts = append(texts, &w.Reason, &w.Owner, &w.Ticket)
@@ -250,6 +258,19 @@ func (in *reportReader) tidy(r *Result) {
 	if r.Codes == nil {
 		r.Codes = []string{} // the first reports had none
 	}
+}
+
+// linesOf makes lines of the text in a report that was written before there were any. Which
+// of them are to be pasted, nobody can tell any more.
+func linesOf(text string) Remediation {
+	r := Remediation{}
+	if text == "" {
+		return r
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		r = append(r, Line{Text: line})
+	}
+	return r
 }
 
 func (in *reportReader) intern(s string) string {

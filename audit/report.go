@@ -3,8 +3,6 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
-	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -47,17 +45,19 @@ type Tool struct {
 
 // Result is the verdict of one check on one target.
 type Result struct {
-	CheckID     string   `json:"check_id"`
-	Target      string   `json:"target"`
-	Kind        Kind     `json:"kind"`
-	Verdict     Verdict  `json:"verdict"`
-	Severity    Severity `json:"severity"`
-	Title       string   `json:"title"`
-	Rationale   string   `json:"rationale"`
-	Evidence    string   `json:"evidence"`
-	Remediation string   `json:"remediation"`
-	References  []string `json:"references"`
-	Codes       []string `json:"codes"` // of the findings, sorted
+	CheckID   string   `json:"check_id"`
+	Target    string   `json:"target"`
+	Kind      Kind     `json:"kind"`
+	Verdict   Verdict  `json:"verdict"`
+	Severity  Severity `json:"severity"`
+	Title     string   `json:"title"`
+	Rationale string   `json:"rationale"`
+	Evidence  string   `json:"evidence"`
+	// RemediationText is Remediation in one string, for readers of the JSON.
+	RemediationText string      `json:"remediation"`
+	Remediation     Remediation `json:"remediation_lines"`
+	References      []string    `json:"references"`
+	Codes           []string    `json:"codes"` // of the findings, sorted
 	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
 	Fingerprint string `json:"fingerprint"`
 	// Waiver is set on a failed result that somebody answers for; the verdict stays what it is.
@@ -114,25 +114,22 @@ func judge(c Check, t *Target) Result {
 		o.Evidence = reason
 	}
 	r := Result{
-		CheckID:     c.ID,
-		Target:      t.Address,
-		Verdict:     o.Verdict,
-		Severity:    c.Severity,
-		Title:       c.Title,
-		Evidence:    o.Evidence,
-		Remediation: c.Remediation,
-		References:  c.References,
-		Kind:        t.Kind,
-		Rationale:   c.Rationale,
-		Codes:       []string{},
-	}
-	if o.Remediation != "" {
-		r.Remediation = o.Remediation
+		CheckID:    c.ID,
+		Target:     t.Address,
+		Verdict:    o.Verdict,
+		Severity:   c.Severity,
+		Title:      c.Title,
+		Evidence:   o.Evidence,
+		References: c.References,
+		Kind:       t.Kind,
+		Rationale:  c.Rationale,
+		Codes:      []string{},
 	}
 	if o.Severity != "" {
 		r.Severity = o.Severity
 	}
-	r.Remediation = addressed(r.Remediation, t)
+	r.Remediation = remediationOf(c, o, t.Place())
+	r.RemediationText = r.Remediation.String()
 	var seen []string
 	for _, f := range o.Findings {
 		seen = append(seen, f.Text)
@@ -145,59 +142,6 @@ func judge(c Check, t *Target) Result {
 	r.Codes = slices.Compact(r.Codes)
 	r.Fingerprint = fingerprint(r)
 	return r
-}
-
-// addressed puts the target's own host and port into the lines to paste.
-func addressed(remediation string, t *Target) string {
-	if t.Kind == Config && t.Settings != nil {
-		return advertised(remediation, t.Settings)
-	}
-	at := strings.LastIndexByte(t.Address, ':')
-	if !strings.Contains(remediation, "ADDRESS") || at < 0 || !slices.Contains(Listeners(), t.Kind) {
-		return remediation
-	}
-	port := map[Kind]string{Client: "2379", Peer: "2380", Metrics: "2381"}[t.Kind]
-	return strings.NewReplacer("ADDRESS:PORT", t.Address, "ADDRESS:"+port, t.Address, "MEMBER_ADDRESS", "MEMBER_ADDRESS", "ADDRESS", t.Address[:at]).Replace(remediation)
-}
-
-// advertised puts the addresses into the lines to paste by which others reach an etcd, as
-// far as its settings tell them.
-func advertised(remediation string, s *Settings) string {
-	client, peer := advertisedURL(s, "advertise-client-urls"), advertisedURL(s, "initial-advertise-peer-urls")
-	pairs := []string{"MEMBER_ADDRESS", "MEMBER_ADDRESS"}
-	if client.Port() != "" {
-		pairs = append(pairs, "ADDRESS:2379", client.Host)
-	}
-	if peer.Port() != "" {
-		pairs = append(pairs, "ADDRESS:2380", peer.Host)
-	}
-	if host := strings.TrimSuffix(client.Host, ":"+client.Port()); host != "" {
-		pairs = append(pairs, "ADDRESS", host)
-	}
-	return strings.NewReplacer(pairs...).Replace(remediation)
-}
-
-// advertisedURL is the first of a list that is somebody's address; without a host if there is none.
-func advertisedURL(s *Settings, flag string) *url.URL {
-	for _, written := range s.URLs(flag) {
-		u, err := url.Parse(written)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-			continue
-		}
-		ip, err := netip.ParseAddr(u.Hostname())
-		if err == nil && ip.Zone() == "" && !ip.IsUnspecified() || err != nil && isHostname(u.Hostname()) {
-			return u
-		}
-	}
-	return &url.URL{}
-}
-
-// isHostname keeps what a shell would not take for a word out of the lines to paste.
-func isHostname(name string) bool {
-	odd := func(c rune) bool {
-		return !strings.ContainsRune("-._", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
-	}
-	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
 // fingerprint leaves out the evidence, which names days and counts, and the verdict: no

@@ -38,6 +38,9 @@ type Target struct {
 	Kind    Kind
 	Now     time.Time // when it was collected
 
+	SpecPath string // the cluster spec that the operator named; empty if none was
+	StoreDir string // the store that the operator named; empty if none was
+
 	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
 	MinTLSVersion uint16   // the lowest version it may agree to; 0 is TLS 1.2
 	// Roots are the CAs that were given to verify servers of etcd; nil if none were.

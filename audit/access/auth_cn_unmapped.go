@@ -17,9 +17,13 @@ func AuthCNUnmapped() audit.Check {
 		Method: "Reads what the members answer to the given certificate. \"user name is empty\" says that no user was taken from it; " +
 			"\"user name not found\" that there is none of that name. \"permission denied\" may mean a narrow role or no user, " +
 			"and is no finding.",
-		Remediation: "Give the certificate the common name of its user, let etcd look at it, and make the user:\n" +
-			"--client-cert-auth --trusted-ca-file=etcd-client-ca.crt\n" +
-			"etcdctl user add NAME --no-password",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the certificate the common name of its user, let etcd look at it, and make the user:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
+				audit.Paste("etcdctl user add NAME --no-password"),
+			}
+		},
 		References: []string{"NIST 800-53 IA-2", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-2"},
 		Applies:    audit.On(audit.Cluster),
 		Run: func(t *audit.Target) audit.Outcome {

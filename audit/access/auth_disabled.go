@@ -20,11 +20,15 @@ func AuthDisabled() audit.Check {
 		Method: "Calls Range with a token that the server never gave out: it is refused where authentication is on, and not " +
 			"looked at where it is off. Then looks for client ports that ask for no certificate, for peer ports that let the " +
 			"given client certificate in, and for API servers and kubelets that name a CA of the client CA's name in the handshake.",
-		Remediation: "Give etcd a client CA of its own, and sign nothing with it that is not to be root:\n" +
-			"etcdsec bootstrap -f cluster.yaml DIR\n" +
-			"--client-cert-auth --trusted-ca-file=etcd-client-ca.crt\n" +
-			"or make a user for each common name, and then:\n" +
-			"etcdctl auth enable",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give etcd a client CA of its own, and sign nothing with it that is not to be root:"),
+				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
+				audit.Say("or make a user for each common name, and then:"),
+				audit.Paste("etcdctl auth enable"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runAuthDisabled,

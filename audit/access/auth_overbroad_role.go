@@ -16,10 +16,14 @@ func AuthOverbroadRole() audit.Check {
 			"none of them to see versions and members; a backup or monitoring job that reads Secrets is a way to them.",
 		Method: "Calls Range over the whole keyspace with the given certificate, for one key, keys only and serializable. The " +
 			"key is not kept. It succeeds where the user's roles read every key, or are root.",
-		Remediation: "Grant the role the range that it needs, and take the rest away:\n" +
-			"etcdctl role get ROLE\n" +
-			"etcdctl role grant-permission ROLE read /registry/ --prefix\n" +
-			"etcdctl role revoke-permission ROLE \"\" --from-key",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Grant the role the range that it needs, and take the rest away:"),
+				audit.Paste("etcdctl role get ROLE"),
+				audit.Paste("etcdctl role grant-permission ROLE read /registry/ --prefix"),
+				audit.Paste("etcdctl role revoke-permission ROLE \"\" --from-key"),
+			}
+		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-3(7)", "PCI DSS 4.0.1 7.2.1"},
 		Applies:    audit.On(audit.Cluster),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -17,9 +17,13 @@ func AuthRootRole() audit.Check {
 		Method: "Looks at the common name of the given certificate: with authentication on, etcd keeps the role root with the user " +
 			"root. A Range over all keys that is denied proves that the user is not root. Whether another user has the role " +
 			"root cannot be seen without an entry in etcd's log, so it is not asked.",
-		Remediation: "Use a user of its own for each purpose, and keep root for emergencies. See who has the role with:\n" +
-			"etcdctl role get root\n" +
-			"etcdctl user list",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Use a user of its own for each purpose, and keep root for emergencies. See who has the role with:"),
+				audit.Paste("etcdctl role get root"),
+				audit.Paste("etcdctl user list"),
+			}
+		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-6(5)", "PCI DSS 4.0.1 7.2.2", "BSI APP.4.4"},
 		Applies:    audit.On(audit.Cluster),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -17,9 +17,13 @@ func AuthUnauthenticatedRPC() audit.Check {
 			"no user. Whoever reaches the port can stop all writes by raising an alarm, or let leases expire.",
 		Method: "Calls Range and MemberList with a token that the server never gave out. With authentication on, Range is refused; " +
 			"a member that answers MemberList has the flaw, whatever its version says.",
-		Remediation: "Upgrade etcd, one member at a time:\n" +
-			"etcd 3.5.x: to 3.5.28 or later\n" +
-			"etcd 3.6.x: to 3.6.9 or later",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Upgrade etcd, one member at a time:"),
+				audit.Say("etcd 3.5.x: to 3.5.28 or later"),
+				audit.Say("etcd 3.6.x: to 3.6.9 or later"),
+			}
+		},
 		References: []string{"CVE-2026-33413", "NIST 800-53 AC-3", "NIST 800-53 SI-2", "PCI DSS 4.0.1 6.3.3"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runAuthUnauthenticatedRPC,

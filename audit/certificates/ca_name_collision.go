@@ -22,9 +22,13 @@ func CANameCollision() audit.Check {
 		Method: "Compares the CAs that the chains of all ports lead to: by public key where the CA's certificate is served or " +
 			"given, else by the authority key identifier in what it signed. A name that a port lists twice is two certificates " +
 			"of which only the files tell whether the key is one.",
-		Remediation: "Name each CA uniquely when it is made next; etcdsec puts a hash of the key into the name:\n" +
-			"etcdsec pki rotate root DIR\n" +
-			"openssl storeutl -noout -text -certs ca.crt | grep -A1 -E 'Subject:|Subject Key Identifier'",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name each CA uniquely when it is made next; etcdsec puts a hash of the key into the name:"),
+				audit.Paste("etcdsec pki rotate root %s", p.Store()),
+				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep -A1 -E 'Subject:|Subject Key Identifier'"),
+			}
+		},
 		References: []string{"RFC 5280 4.1.2.6", "RFC 5280 4.2.1.1", "NIST 800-53 SC-17", "NIST 800-53 CM-6"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runCANameCollision,

@@ -21,11 +21,15 @@ func CAStale() audit.Check {
 		Method: "Reads the CA names in the CertificateRequest of every client and peer port, without any credential: more than " +
 			"one, or other ones than the next member's, is a finding. Of a peer's CAs, those that no member's own certificate " +
 			"leads to are named.",
-		Remediation: "Finish the rotation: when nothing uses a leaf of the old CA any more, take the CA out of the file and " +
-			"restart the members one by one:\n" +
-			"etcdsec pki rotate status DIR\n" +
-			"openssl storeutl -noout -text -certs ca.crt | grep Subject:\n" +
-			"--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Finish the rotation: when nothing uses a leaf of the old CA any more, take the CA out of the file and restart " +
+					"the members one by one:"),
+				audit.Paste("etcdsec pki rotate status %s", p.Store()),
+				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep Subject:"),
+				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
+			}
+		},
 		References: []string{"NIST 800-57 Part 1 5.3.5", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "etcd-io/etcd#11555"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runCAStale,

@@ -19,11 +19,15 @@ func CAUnique() audit.Check {
 		Method: "Reads the CA names in the CertificateRequest of etcd's client and peer ports and of the API servers' and " +
 			"kubelets' ports, without any credential, and compares them. A name is not a key: an equal name is a strong hint, and " +
 			"the two files prove it. Needs --apiserver or --kubelet, or API servers in the spec.",
-		Remediation: "See whether the two files hold the same certificate, then give etcd CAs of its own:\n" +
-			"openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/ca.crt\n" +
-			"openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/etcd/ca.crt\n" +
-			"etcdsec bootstrap -f cluster.yaml DIR\n" +
-			"--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("See whether the two files hold the same certificate, then give etcd CAs of its own:"),
+				audit.Paste("openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/ca.crt"),
+				audit.Paste("openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/etcd/ca.crt"),
+				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: Etcd",
 			"NIST 800-53 SC-17", "NIST 800-53 CM-6", "NIST 800-53 AC-6"},
 		Applies: audit.On(audit.Cluster),

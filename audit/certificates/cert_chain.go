@@ -21,10 +21,14 @@ func CertChain() audit.Check {
 		Method: "Verifies the client port's chain by the CAs given with --cacert or --pki, whatever the day and the use. A peer's must lead to a " +
 			"CA of which the same port says that it trusts it, since members verify each other by the same file. Every served " +
 			"certificate must be of the chain and in its order (RFC 5246 7.4.2).",
-		Remediation: "Serve the leaf, then its issuing CA, and nothing else; etcd reads the file again at the next handshake:\n" +
-			"etcdsec pki verify DIR\n" +
-			"openssl verify -CAfile ca.crt -untrusted issuing.crt server.crt\n" +
-			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Serve the leaf, then its issuing CA, and nothing else; etcd reads the file again at the next handshake:"),
+				audit.Paste("etcdsec pki verify %s", p.Store()),
+				audit.Paste("openssl verify -CAfile ca.crt -untrusted issuing.crt server.crt"),
+				audit.Paste("openssl s_client -connect %s -showcerts </dev/null", p.Asked()),
+			}
+		},
 		References: []string{"RFC 5280 6.1", "RFC 8446 4.4.2", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(chainOf),

@@ -22,10 +22,15 @@ func CertEKU() audit.Check {
 			"that its CAs are limited to. A peer needs serverAuth and clientAuth, because members dial each other. clientAuth on " +
 			"a client port's leaf is right where etcd's gRPC gateway presents it to itself: it is a finding only where the " +
 			"member's settings turn the gateway off or give it a certificate of its own.",
-		Remediation: "Reissue the leaf with the uses of its port and no other; etcd needs no restart:\n" +
-			"etcdsec pki renew DIR\n" +
-			"--enable-grpc-gateway=false    # etcd, before clientAuth is taken from the leaf of the client port\n" +
-			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -ext extendedKeyUsage,keyUsage,basicConstraints",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue the leaf with the uses of its port and no other; etcd needs no restart:"),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+				audit.Paste("--enable-grpc-gateway=false    # etcd, before clientAuth is taken from the leaf of the client port"),
+				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -ext extendedKeyUsage,keyUsage,"+
+					"basicConstraints", p.Asked()),
+			}
+		},
 		References: []string{"RFC 5280 4.2.1.12", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "etcd-io/etcd#9785"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(uses),

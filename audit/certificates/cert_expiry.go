@@ -25,10 +25,14 @@ func CertExpiry() audit.Check {
 			"restart, often days later, and takes the API server with it.",
 		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, " +
 			"or less than 7 days, is left; a leaf's lifetime counts for 398 days at most. A root in the chain is judged by its end only.",
-		Remediation: "Renew the certificate in place; etcd reads it again at the next handshake, without a restart:\n" +
-			"etcdsec pki renew DIR    # a store of etcdsec, or: etcdsec pki import\n" +
-			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer\n" +
-			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -dates",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Renew the certificate in place; etcd reads it again at the next handshake, without a restart:"),
+				audit.Paste("etcdsec pki renew %s    # a store of etcdsec, or: etcdsec pki import", p.Store()),
+				audit.Paste("kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer"),
+				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -dates", p.Asked()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(func(t *audit.Target, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),

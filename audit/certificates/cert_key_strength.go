@@ -34,9 +34,13 @@ func CertKeyStrength() audit.Check {
 			"below 2048 bits is within the reach of those who would want etcd's data.",
 		Method: "Reads the public key of every certificate that is served and, with --cacert, of the root above: RSA of 2048 " +
 			"bits, ECDSA of 256 bits and Ed25519 pass; DSA does not.",
-		Remediation: "Reissue with a new and stronger key; a CA's has to be rotated:\n" +
-			"etcdsec pki renew DIR --new-key    # pki.keyAlgorithm in the spec: ecdsa-p256, rsa-3072, …\n" +
-			"openssl ecparam -name prime256v1 -genkey -noout -out server.key",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue with a new and stronger key; a CA's has to be rotated:"),
+				audit.Paste("etcdsec pki renew %s --new-key    # pki.keyAlgorithm in the spec: ecdsa-p256, rsa-3072, …", p.Store()),
+				audit.Paste("openssl ecparam -name prime256v1 -genkey -noout -out server.key"),
+			}
+		},
 		References: []string{"NIST 800-131A 3", "NIST 800-52r2 3.2", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 4.2.1", "BSI TR-02102-1"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(keyStrength),

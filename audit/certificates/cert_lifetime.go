@@ -22,10 +22,14 @@ func CertLifetime() audit.Check {
 			"default. A renewal that comes once in ten years is one that nobody has practised.",
 		Method: "Compares the lifetime of the leaf, and what is left of it, with 398 days. A leaf that begins with its CA is " +
 			"judged by what is left: older kubeadm releases date every renewed leaf back to the beginning of the CA.",
-		Remediation: "Reissue the leaf for a year or less, and renew it by a timer:\n" +
-			"etcdsec pki renew DIR    # a store of etcdsec; its leaves live for 90 days\n" +
-			"kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer\n" +
-			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -dates",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue the leaf for a year or less, and renew it by a timer:"),
+				audit.Paste("etcdsec pki renew %s    # a store of etcdsec; its leaves live for 90 days", p.Store()),
+				audit.Paste("kubeadm certs renew etcd-server && kubeadm certs renew etcd-peer"),
+				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -dates", p.Asked()),
+			}
+		},
 		References: []string{"NIST 800-57 Part 1 5.3.6", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "CA/Browser Forum BR 6.3.2"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(lifetime),

@@ -18,10 +18,14 @@ func CertOutlivesCA() audit.Check {
 			"all leaves fail on the same day, and a renewal by that CA does not help.",
 		Method: "Compares the end of every certificate with that of the one that signed it: in the served chain and, with " +
 			"--cacert, the root above it.",
-		Remediation: "Renew the CA first, then what it signed:\n" +
-			"etcdsec pki rotate issuing DIR    # of a root: etcdsec pki rotate root DIR\n" +
-			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null 2>/dev/null | openssl x509 -noout -enddate\n" +
-			"openssl x509 -noout -enddate -in ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Renew the CA first, then what it signed:"),
+				audit.Paste("etcdsec pki rotate issuing %s    # of a root: etcdsec pki rotate root %s", p.Store(), p.Store()),
+				audit.Paste("openssl s_client -connect %s -showcerts </dev/null 2>/dev/null | openssl x509 -noout -enddate", p.Asked()),
+				audit.Paste("openssl x509 -noout -enddate -in ca.crt"),
+			}
+		},
 		References: []string{"RFC 5280 6.1.3", "NIST 800-57 Part 1 5.3", "NIST 800-53 SC-12", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(outlives),

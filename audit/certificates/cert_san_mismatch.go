@@ -20,9 +20,13 @@ func CertSANMismatch() audit.Check {
 			"is the server. A peer whose SANs are not its address is refused by the other members.",
 		Method: "Compares the SANs of the leaf with the host that was dialled and, with a spec, with every address of the " +
 			"member.",
-		Remediation: "Reissue the leaf with every address of the member in its SANs; etcd needs no restart:\n" +
-			"etcdsec pki renew -f cluster.yaml DIR\n" +
-			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue the leaf with every address of the member in its SANs; etcd needs no restart:"),
+				audit.Paste("etcdsec pki renew -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName", p.Asked()),
+			}
+		},
 		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(sanMismatch),

@@ -22,9 +22,13 @@ func CertSharedKey() audit.Check {
 		Method: "Compares the public keys of the leaves that the cluster's client and peer ports serve: of different members, " +
 			"and of one member's client and peer port where these serve different certificates. Members are told apart by the " +
 			"IDs they tell, by the advertised addresses or by the hosts of the spec.",
-		Remediation: "Give each member, and each port, a key of its own; etcd needs no restart:\n" +
-			"etcdsec pki renew DIR --all --new-key\n" +
-			"openssl s_client -connect ADDRESS:PORT </dev/null 2>/dev/null | openssl x509 -noout -pubkey | openssl sha256",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give each member, and each port, a key of its own; etcd needs no restart:"),
+				audit.Paste("etcdsec pki renew %s --all --new-key", p.Store()),
+				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -pubkey | openssl sha256", p.Asked()),
+			}
+		},
 		References: []string{"NIST 800-57 Part 1 5.2", "NIST 800-53 SC-12", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runCertSharedKey,

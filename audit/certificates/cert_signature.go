@@ -19,9 +19,14 @@ func CertSignature() audit.Check {
 			"harmful one. Clients built with Go 1.18 or later refuse such a chain, the API server among them.",
 		Method: "Reads the signature algorithm of the leaf and of every CA that is served. The signature of a root over itself " +
 			"proves nothing to anybody and is left out.",
-		Remediation: "Reissue what is named with SHA-256 or better; no key has to change:\n" +
-			"etcdsec pki renew DIR\n" +
-			"openssl x509 -req -sha256 -in server.csr -CA ca.crt -CAkey ca.key -copy_extensions copy -days 365 -out server.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue what is named with SHA-256 or better; no key has to change:"),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+				audit.Paste("openssl x509 -req -sha256 -in server.csr -CA ca.crt -CAkey ca.key -copy_extensions copy -days 365 -out " +
+					"server.crt"),
+			}
+		},
 		References: []string{"NIST 800-131A 9", "NIST 800-52r2 3.2", "NIST 800-53 SC-13", "NIST 800-53 SC-17", "BSI TR-02102-1", "golang/go#41682"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(signatures),

@@ -24,9 +24,13 @@ func CertZlint() audit.Check {
 			"OpenSSL or by a client in Java, and then on the day of an upgrade.",
 		Method: "Runs zlint's rules for RFC 5280 over every certificate that is served; its errors are findings, its warnings " +
 			"are not. The rules of browsers and public CAs are left out: they are not for a private CA.",
-		Remediation: "Reissue what is named by a tool that follows RFC 5280:\n" +
-			"etcdsec pki renew DIR\n" +
-			"openssl s_client -connect ADDRESS:PORT -showcerts </dev/null",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Reissue what is named by a tool that follows RFC 5280:"),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+				audit.Paste("openssl s_client -connect %s -showcerts </dev/null", p.Asked()),
+			}
+		},
 		References: []string{"RFC 5280", "github.com/zmap/zlint", "NIST 800-52r2 3.2", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run:        ofServed(lintsBy(sync.OnceValues(rfc5280))),

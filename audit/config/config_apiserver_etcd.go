@@ -16,8 +16,13 @@ func APIServerEtcd() audit.Check {
 			"certificate of a public CA can stand in between; without a client certificate etcd must let everybody in.",
 		Method: "Reads the effective --etcd-servers, --etcd-servers-overrides, --etcd-certfile, --etcd-keyfile and " +
 			"--etcd-cafile of the kube-apiserver on the host.",
-		Remediation: "Set etcd's CA and a client certificate in kube-apiserver's manifest:\n" +
-			"--etcd-servers=https://127.0.0.1:2379 --etcd-cafile=ca.crt --etcd-certfile=apiserver-etcd-client.crt --etcd-keyfile=apiserver-etcd-client.key",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Set etcd's CA and a client certificate in kube-apiserver's manifest:"),
+				audit.Paste("--etcd-servers=https://127.0.0.1:2379 --etcd-cafile=ca.crt --etcd-certfile=apiserver-etcd-client.crt " +
+					"--etcd-keyfile=apiserver-etcd-client.key"),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.23", "CIS Kubernetes Benchmark v1.12 1.2.26",
 			"STIG V-242429", "STIG V-242430", "STIG V-242431", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23",

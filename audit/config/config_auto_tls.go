@@ -11,9 +11,13 @@ func AutoTLS() audit.Check {
 		Rationale: "Nobody can verify a certificate that etcd signs itself, so anybody in between can take its place. With it " +
 			"etcd also drops --client-cert-auth and --trusted-ca-file and lets every caller in.",
 		Method: "Reads the effective --auto-tls. etcd ignores it when certificate files are given, which is in order.",
-		Remediation: "Issue certificates, set them, and restart the member:\n" +
-			"etcdsec pki issue -f cluster.yaml DIR\n" +
-			"--auto-tls=false --cert-file=server.crt --key-file=server.key",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Issue certificates, set them, and restart the member:"),
+				audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--auto-tls=false --cert-file=server.crt --key-file=server.key"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.3", "STIG V-242379", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().generates),

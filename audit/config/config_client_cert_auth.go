@@ -17,8 +17,12 @@ func ClientCertAuth() audit.Check {
 			"required; --client-cert-auth without it lets in every certificate of a CA that the operating system trusts.",
 		Method: "Works out from the effective settings what etcd makes of them: from --trusted-ca-file, --client-cert-auth, " +
 			"--auto-tls, which drops both, and the schemes of the client URLs.",
-		Remediation: "Require certificates of the client CA, and restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt --cert-file=server.crt --key-file=server.key",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the client CA, and restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt --cert-file=server.crt --key-file=server.key"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().openURLs, clientSide().required),

@@ -16,8 +16,12 @@ func ClientTLS() audit.Check {
 			"listener whose URL is http://, also where the same port has an https:// URL.",
 		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by " +
 			"etcd's own rules, its defaults included.",
-		Remediation: "Set a certificate and leave no http:// URL, then restart the member:\n" +
-			"--listen-client-urls=https://ADDRESS:2379 --cert-file=server.crt --key-file=server.key",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Set a certificate and leave no http:// URL, then restart the member:"),
+				audit.Paste("--listen-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate),

@@ -16,8 +16,12 @@ func CRLBypass() audit.Check {
 			"revocation list on the HTTP ones only: a revoked certificate reads and writes everything (GHSA-3wh4-j44w-pg92).",
 		Method: "Reads the effective --listen-client-http-urls and --client-crl-file, and compares the release of etcd " +
 			"with those of the advisory.",
-		Remediation: "Upgrade etcd to 3.5.32, 3.6.13 or 3.7, or serve gRPC and HTTP on the same URLs:\n" +
-			"--listen-client-http-urls= --listen-client-urls=https://ADDRESS:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Upgrade etcd to 3.5.32, 3.6.13 or 3.7, or serve gRPC and HTTP on the same URLs:"),
+				audit.Paste("--listen-client-http-urls= --listen-client-urls=https://%s", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 SI-2", "NIST 800-53 IA-5(2)", "GHSA-3wh4-j44w-pg92"},
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {

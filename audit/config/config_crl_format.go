@@ -18,9 +18,13 @@ func CRLFormat() audit.Check {
 			"list, so one that is no longer made goes unnoticed.",
 		Method: "Reads the files of --client-crl-file and --peer-crl-file, and compares their format with what the release " +
 			"of etcd takes, and their next update with the time.",
-		Remediation: "Write the list in DER; it is read again without a restart:\n" +
-			"openssl crl -in client.pem -outform DER -out client.crl\n" +
-			"etcdsec pki renew DIR",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Write the list in DER; it is read again without a restart:"),
+				audit.Paste("openssl crl -in client.pem -outform DER -out client.crl"),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+			}
+		},
 		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "NIST 800-52r2 3.5"},
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(t *audit.Target, s *audit.Settings) audit.Outcome {

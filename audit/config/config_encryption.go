@@ -19,10 +19,14 @@ func Encryption() audit.Check {
 			"the flag passes a configuration that writes plaintext.",
 		Method: "Reads the resources and providers of the file of --encryption-provider-config, never its keys, and finds " +
 			"the provider that encrypts a Secret that is written now.",
-		Remediation: "Encrypt Secrets with KMS v2, or with secretbox, and rewrite the ones that are stored:\n" +
-			"--encryption-provider-config=/etc/kubernetes/encryption/encryption-config.yaml\n" +
-			"etcdsec encryption generate -f cluster.yaml DIR\n" +
-			"etcdsec encryption rotate DIR --kubeconfig admin.conf",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Encrypt Secrets with KMS v2, or with secretbox, and rewrite the ones that are stored:"),
+				audit.Paste("--encryption-provider-config=/etc/kubernetes/encryption/encryption-config.yaml"),
+				audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "STIG V-274882",
 			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",

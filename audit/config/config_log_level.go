@@ -15,8 +15,12 @@ func LogLevel() audit.Check {
 		Rationale: "Profiling pages hand out memory, which may hold Secrets, and cost the member time whenever somebody asks. " +
 			"--log-level=debug switches them on too, with traces of requests, whatever --enable-pprof says.",
 		Method: "Reads the effective --enable-pprof and --log-level, and of releases before 3.5 --debug.",
-		Remediation: "Leave both off, and restart the member:\n" +
-			"--enable-pprof=false --log-level=info",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Leave both off, and restart the member:"),
+				audit.Paste("--enable-pprof=false --log-level=info"),
+			}
+		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(pprofSetting, debugSetting),

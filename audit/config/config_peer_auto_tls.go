@@ -11,9 +11,13 @@ func PeerAutoTLS() audit.Check {
 		Rationale: "Members with certificates that they sign themselves do not verify each other. With them etcd also drops " +
 			"--peer-client-cert-auth and --peer-trusted-ca-file and takes everybody for a member.",
 		Method: "Reads the effective --peer-auto-tls. etcd ignores it when certificate files are given, which is in order.",
-		Remediation: "Issue certificates, set them, and restart the member:\n" +
-			"etcdsec pki issue -f cluster.yaml DIR\n" +
-			"--peer-auto-tls=false --peer-cert-file=peer.crt --peer-key-file=peer.key",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Issue certificates, set them, and restart the member:"),
+				audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--peer-auto-tls=false --peer-cert-file=peer.crt --peer-key-file=peer.key"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242380", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().generates),

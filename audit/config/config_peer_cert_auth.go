@@ -13,8 +13,12 @@ func PeerCertAuth() audit.Check {
 			"that signs for nobody else, who reaches the port can act as a member and replace the database.",
 		Method: "Works out from the effective settings what etcd makes of them: from --peer-trusted-ca-file, " +
 			"--peer-client-cert-auth, --peer-auto-tls, which drops both, and the schemes of the peer URLs.",
-		Remediation: "Require certificates of the peer CA, and restart the member:\n" +
-			"--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt --peer-cert-file=peer.crt --peer-key-file=peer.key",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the peer CA, and restart the member:"),
+				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt --peer-cert-file=peer.crt --peer-key-file=peer.key"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().openURLs, peerSide().required),

@@ -12,9 +12,13 @@ func PeerTLS() audit.Check {
 			"--peer-cert-file and --peer-key-file do nothing for a listener whose URL is http://.",
 		Method: "Works out the effective peer URLs and certificate from flags, environment and configuration file by " +
 			"etcd's own rules, its defaults included.",
-		Remediation: "Set a certificate and leave no http:// URL, restart the member, then update its peer URL:\n" +
-			"--listen-peer-urls=https://ADDRESS:2380 --peer-cert-file=peer.crt --peer-key-file=peer.key\n" +
-			"etcdctl member update MEMBER_ID --peer-urls=https://ADDRESS:2380",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Set a certificate and leave no http:// URL, restart the member, then update its peer URL:"),
+				audit.Paste("--listen-peer-urls=https://%s --peer-cert-file=peer.crt --peer-key-file=peer.key", p.Peer()),
+				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://%s", p.Peer()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().plaintextURLs, peerSide().serverCertificate),

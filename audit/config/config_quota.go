@@ -20,8 +20,12 @@ func Quota() audit.Check {
 			"and can damage its log; a database far above 8 GiB restarts and recovers too slowly.",
 		Method: "Reads the effective --quota-backend-bytes. A negative one is no quota; 0, or none, is etcd's own of 2 GiB; " +
 			"etcd suggests no more than 8 GiB.",
-		Remediation: "Set a quota that the disk has room for, and restart the member:\n" +
-			"--quota-backend-bytes=8589934592",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Set a quota that the disk has room for, and restart the member:"),
+				audit.Paste("--quota-backend-bytes=8589934592"),
+			}
+		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CM-6"},
 		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(quota),

@@ -18,8 +18,12 @@ func Sandbox() audit.Check {
 			"is worth to an attacker: a privileged container or a root service without limits is the whole node.",
 		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. " +
 			"What kubeadm leaves open is of low severity; what it does not is of high.",
-		Remediation: "Render a manifest or unit that leaves etcd what it needs, and put it in place of yours:\n" +
-			"etcdsec bootstrap -f cluster.yaml DIR",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Render a manifest or unit that leaves etcd what it needs, and put it in place of yours:"),
+				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
+			}
+		},
 		References: []string{"NSA/CISA Kubernetes Hardening Guide v1.2: Pod security", "NIST 800-53 AC-6", "NIST 800-53 CM-7", "NIST 800-53 SC-39"},
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {

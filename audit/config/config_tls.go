@@ -19,8 +19,12 @@ func TLS() audit.Check {
 			"1.2 keeps out 1.3, which federal guidance requires (NIST 800-52r2) and post-quantum key exchange needs.",
 		Method: "Reads the effective --tls-min-version, --tls-max-version and --cipher-suites. With a minimum of TLS 1.3 etcd " +
 			"has no choice of suites to be set. The minimum is TLS 1.2, or what the spec or --min-tls says.",
-		Remediation: "Allow TLS 1.3 alone, which every client of etcd since 3.4 speaks, and restart the member:\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Allow TLS 1.3 alone, which every client of etcd since 3.4 speaks, and restart the member:"),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "STIG V-242418", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13"},
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(t *audit.Target, s *audit.Settings) audit.Outcome {

@@ -17,9 +17,13 @@ func UniqueCA() audit.Check {
 			"CertificateSigningRequest approved. An etcd that trusts it lets all of them read and write everything.",
 		Method: "Compares the public keys of the CAs in etcd's trusted CA files with those in the --client-ca-file of the " +
 			"kube-apiserver of the same host. Equal paths are equal CAs; other paths prove nothing.",
-		Remediation: "Issue etcd's certificates by CAs of their own, and set these on every member and API server:\n" +
-			"etcdsec bootstrap -f cluster.yaml DIR\n" +
-			"--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Issue etcd's certificates by CAs of their own, and set these on every member and API server:"),
+				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Applies:    audit.On(audit.Config),
 		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {

@@ -10,10 +10,15 @@ func UnsafeNoFsync() audit.Check {
 		Severity: audit.High,
 		Rationale: "With --unsafe-no-fsync a power failure loses writes that etcd has acknowledged. A member that forgets " +
 			"what it voted for can lose or fork the data of the whole cluster.",
-		Method:      "Reads the effective --unsafe-no-fsync, which no benchmark and no probe over the network sees.",
-		Remediation: "Leave it out, and restart the member:\n--unsafe-no-fsync=false",
-		References:  []string{"NIST 800-53 CP-10", "NIST 800-53 SI-7"},
-		Applies:     audit.On(audit.Config),
+		Method: "Reads the effective --unsafe-no-fsync, which no benchmark and no probe over the network sees.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Leave it out, and restart the member:"),
+				audit.Paste("--unsafe-no-fsync=false"),
+			}
+		},
+		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SI-7"},
+		Applies:    audit.On(audit.Config),
 		Run: askEtcd(func(r *reading) {
 			if r.enabled("unsafe-no-fsync") {
 				r.found("no-fsync", "etcd does not wait for its disk: "+r.written("unsafe-no-fsync"))

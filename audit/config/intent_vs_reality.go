@@ -19,9 +19,13 @@ func IntentVsReality() audit.Check {
 			"everybody. The reverse is a finding to argue with, and a process may run with settings of yesterday.",
 		Method: "Puts three things side by side for each control: what its flags alone say, what etcd makes of all settings " +
 			"by its own rules, and what the port did when it was asked.",
-		Remediation: "Make the settings say what the port is to do, and restart the member so that it runs with them:\n" +
-			"--listen-client-urls=https://ADDRESS:2379 --client-cert-auth --trusted-ca-file=ca.crt\n" +
-			"--listen-peer-urls=https://ADDRESS:2380 --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Make the settings say what the port is to do, and restart the member so that it runs with them:"),
+				audit.Paste("--listen-client-urls=https://%s --client-cert-auth --trusted-ca-file=ca.crt", p.Client()),
+				audit.Paste("--listen-peer-urls=https://%s --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt", p.Peer()),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.4",
 			"CIS Kubernetes Benchmark v1.12 2.5", "NIST 800-53 CA-2", "NIST 800-53 CM-6",

@@ -17,9 +17,13 @@ func Plaintext() audit.Check {
 			"provider, leaves all of them in plaintext without an error.",
 		Method: "Reads the first bytes of every stored value. Secrets are to be encrypted; so is each resource that --config " +
 			"or --key-name is about, and without those each of which any object is encrypted.",
-		Remediation: "Let the API server write them anew, once every API server has the configuration, and look again:\n" +
-			rewrite + "\n" +
-			"etcdsec audit census --endpoints https://10.0.0.11:2379 --config encryption-config.yaml",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let the API server write them anew, once every API server has the configuration, and look again:"),
+				audit.Paste(rewrite),
+				audit.Paste("etcdsec audit census --endpoints https://%s --config encryption-config.yaml", p.Client()),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "STIG V-274882", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)",
 			"PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",

@@ -17,9 +17,13 @@ func Relocatable() audit.Check {
 			"the API, and reads it. aesgcm and KMS v2 authenticate the key in etcd with the value.",
 		Method: "Reads who encrypted every stored value, and compares the ciphertext of all: the nonce is random, so that no API " +
 			"server stores the same twice. Found under two keys, it was put there by hand, and the severity is high.",
-		Remediation: "Encrypt with KMS v2, keep everybody but the API servers from writing to etcd, and look again:\n" +
-			"etcdsec audit run -f cluster.yaml\n" +
-			"etcdsec audit census --endpoints https://10.0.0.11:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Encrypt with KMS v2, keep everybody but the API servers from writing to etcd, and look again:"),
+				audit.Paste("etcdsec audit run -f %s", p.Spec()),
+				audit.Paste("etcdsec audit census --endpoints https://%s", p.Client()),
+			}
+		},
 		References: []string{
 			"NIST 800-53 SC-28(1)", "NIST 800-53 SI-7",
 			"k8s.io/apiserver pkg/storage/value/encrypt/secretbox/secretbox.go",

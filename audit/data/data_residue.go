@@ -18,10 +18,15 @@ func Residue() audit.Check {
 		Method: "Searches every page that the current state does not use, the unused ends of those that it does, and the write-ahead " +
 			"log and old databases of a data dir, for the beginnings of values as kube-apiserver writes them, with the etcd key " +
 			"beside them. A key is old if --config or --key-name has it behind another, or not at all.",
-		Remediation: "In this order, once every object is written anew: compact, defragment one member after another, and let the " +
-			"write-ahead log pass, which takes --snapshot-count writes several times over. Then take new snapshots and destroy the old ones:\n" +
-			"etcdctl compact REVISION --physical --endpoints=https://10.0.0.11:2379\n" +
-			"etcdctl defrag --endpoints=https://10.0.0.11:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("In this order, once every object is written anew: compact, defragment one member after another, and let the " +
+					"write-ahead log pass, which takes --snapshot-count writes several times over. Then take new snapshots and " +
+					"destroy the old ones:"),
+				audit.Paste("etcdctl compact REVISION --physical --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 MP-6", "NIST 800-53 SC-12", "PCI DSS 4.0.1 3.2.1", "canonical/microk8s#2532"},
 		Applies:    audit.On(audit.Data),
 		Run:        runResidue,

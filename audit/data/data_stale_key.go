@@ -16,10 +16,14 @@ func StaleKey() audit.Check {
 			"objects, and who takes it out of the configuration loses them. Kubernetes does not say which key an object is on.",
 		Method: "Compares the writer of every stored value with the first provider of --config for its resource, and the " +
 			"first key of that; or with the first --key-name.",
-		Remediation: "Let the API server write them anew, and look again before the old key is taken out:\n" +
-			rewrite + "\n" +
-			"etcdsec encryption rotate DIR --kubeconfig admin.conf\n" +
-			"etcdsec audit census --endpoints https://10.0.0.11:2379 --config encryption-config.yaml",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let the API server write them anew, and look again before the old key is taken out:"),
+				audit.Paste(rewrite),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
+				audit.Paste("etcdsec audit census --endpoints https://%s --config encryption-config.yaml", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.7.4", "kubernetes/kubernetes#49565"},
 		Applies:    audit.On(audit.Data),
 		Run:        of(staleKey),

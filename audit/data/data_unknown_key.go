@@ -17,9 +17,13 @@ func UnknownKey() audit.Check {
 			"restored backup, or of another hand on the store.",
 		Method: "Looks for the writer of every stored value among the providers and keys of --config for its resource, or " +
 			"among the --key-name; and for values that begin as encrypted ones and make no sense.",
-		Remediation: "Put the key back at the end of the list, from wherever the configuration is kept, and rewrite the objects:\n" +
-			rewrite + "\n" +
-			"etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost, and so is the object",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Put the key back at the end of the list, from wherever the configuration is kept, and rewrite the objects:"),
+				audit.Paste(rewrite),
+				audit.Paste("etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost, and so is the object"),
+			}
+		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
 		Applies:    audit.On(audit.Data),
 		Run:        of(unknownKey),

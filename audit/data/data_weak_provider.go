@@ -17,8 +17,12 @@ func WeakProvider() audit.Check {
 			"of its contents from the errors. aesgcm has a random nonce of 12 bytes, so its key must be replaced before " +
 			"200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
 		Method: "Reads who encrypted every stored value from its first bytes.",
-		Remediation: "Rotate to a strong provider, secretbox or KMS v2, by which every object is rewritten:\n" +
-			"etcdsec encryption rotate DIR --kubeconfig admin.conf --to secretbox",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Rotate to a strong provider, secretbox or KMS v2, by which every object is rewritten:"),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf --to secretbox", p.Store()),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",
 			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",

@@ -17,9 +17,13 @@ func SnapshotIntegrity() audit.Check {
 			"of which part is missing or is somebody else's.",
 		Method: "Compares the SHA-256 that etcd appends to a snapshot with that of its content, and follows every page of the " +
 			"database: checksums of the meta pages, numbers, bounds and order of all others, and every revision in them.",
-		Remediation: "Take another snapshot, look at it, and find out what happened to this one:\n" +
-			"etcdctl snapshot save snapshot.db --endpoints=https://10.0.0.11:2379\n" +
-			"etcdsec audit census --snapshot snapshot.db",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Take another snapshot, look at it, and find out what happened to this one:"),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdsec audit census --snapshot snapshot.db"),
+			}
+		},
 		References: []string{"NIST 800-53 CP-9(1)", "NIST 800-53 CP-10", "NIST 800-53 SI-7", "BSI APP.4.4.A5", "PCI DSS 4.0.1 12.10.1"},
 		Applies:    audit.On(audit.Data),
 		Run:        runSnapshotIntegrity,

@@ -14,11 +14,15 @@ func SnapshotPlaintext() audit.Check {
 			"changes nothing in it, and neither does compaction: who reads the file, or restores it and asks for an older revision, has them.",
 		Method: "Reads the first bytes of every value of the current revision, and of all older ones that compaction had not " +
 			"removed when the snapshot was taken. What else is in the file is in data-residue.",
-		Remediation: "Treat what it names as disclosed to everybody who could read the file: replace those credentials. Then take " +
-			"a snapshot that is free of them, and destroy this one with its copies:\n" +
-			"etcdctl compact REVISION --endpoints=https://10.0.0.11:2379\n" +
-			"etcdctl defrag --endpoints=https://10.0.0.11:2379\n" +
-			"etcdctl snapshot save snapshot.db --endpoints=https://10.0.0.11:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Treat what it names as disclosed to everybody who could read the file: replace those credentials. Then take a " +
+					"snapshot that is free of them, and destroy this one with its copies:"),
+				audit.Paste("etcdctl compact REVISION --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://%s", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 CP-9(8)", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A5"},
 		Applies:    audit.On(audit.Data),
 		Run:        runSnapshotPlaintext,

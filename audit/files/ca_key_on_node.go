@@ -16,9 +16,13 @@ func CAKeyOnNode() audit.Check {
 			"renewal of leaves takes it back. etcd itself needs the certificates of its CAs, never their keys.",
 		Method: "Looks into the certificates and keys that etcd's settings name, and those in the same folders, for a key " +
 			"that belongs to the certificate of a CA. Nothing of a key is kept.",
-		Remediation: "Take the key off every node, and keep it where certificates are issued, encrypted:\n" +
-			"etcdsec pki import DIR MEMBER=FOLDER\n" +
-			"etcdsec pki renew DIR",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Take the key off every node, and keep it where certificates are issued, encrypted:"),
+				audit.Paste("etcdsec pki import %s MEMBER=FOLDER", p.Store()),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Applies:    audit.On(audit.Config),
 		Run: ofHostEtcd(func(all []audit.File) audit.Outcome {

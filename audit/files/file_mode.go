@@ -16,10 +16,14 @@ func FileMode() audit.Check {
 			"reads what Kubernetes stores, and who reads a key is whom it names.",
 		Method: "Compares the modes of the files that etcd's settings name, and of those beside them, with what the CIS " +
 			"Benchmark and the STIG ask for, each with a code of its own, for the two differ. Reads no data.",
-		Remediation: "Take the rights away. These keep both benchmarks:\n" +
-			"chmod 600 /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/pki/etcd/*.key\n" +
-			"chmod 644 /etc/kubernetes/pki/etcd/*.crt\n" +
-			"chmod 700 /var/lib/etcd",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Take the rights away. These keep both benchmarks:"),
+				audit.Paste("chmod 600 /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/pki/etcd/*.key"),
+				audit.Paste("chmod 644 /etc/kubernetes/pki/etcd/*.crt"),
+				audit.Paste("chmod 700 /var/lib/etcd"),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.1.7", "CIS Kubernetes Benchmark v1.12 1.1.11", "CIS Kubernetes Benchmark v1.12 1.1.20",
 			"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242408", "STIG V-242459", "STIG V-242466", "STIG V-242467",

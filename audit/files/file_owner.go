@@ -18,10 +18,14 @@ func FileOwner() audit.Check {
 			"dir, breaks only their letter and is of low severity.",
 		Method: "Compares the owners of the files that etcd's settings name, and of those beside them, with what the CIS " +
 			"Benchmark and the STIG ask for, each with a code of its own, so that one can be waived.",
-		Remediation: "Give the files to the user that the benchmark names, where etcd can do with it:\n" +
-			"chown root:root /etc/kubernetes/manifests/etcd.yaml\n" +
-			"chown -R root:root /etc/kubernetes/pki\n" +
-			"chown etcd:etcd /var/lib/etcd",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the files to the user that the benchmark names, where etcd can do with it:"),
+				audit.Paste("chown root:root /etc/kubernetes/manifests/etcd.yaml"),
+				audit.Paste("chown -R root:root /etc/kubernetes/pki"),
+				audit.Paste("chown etcd:etcd /var/lib/etcd"),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.1.8", "CIS Kubernetes Benchmark v1.12 1.1.12", "CIS Kubernetes Benchmark v1.12 1.1.19",
 			"STIG V-242405", "STIG V-242445", "STIG V-242451", "NIST 800-53 CM-6", "NIST 800-53 AC-3",

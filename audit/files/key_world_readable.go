@@ -18,9 +18,13 @@ func KeyWorldReadable() audit.Check {
 			"key that all users of the node can read is as good as none; one that a group can read is for that group.",
 		Method: "Looks at the modes of the private keys and of the encryption configuration, and of the folder around each: " +
 			"a folder that others cannot enter keeps them from what is in it.",
-		Remediation: "Take the rights away, and issue the key anew if anybody may have read it:\n" +
-			"chmod 600 /etc/kubernetes/pki/etcd/*.key\n" +
-			"etcdsec pki renew DIR",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Take the rights away, and issue the key anew if anybody may have read it:"),
+				audit.Paste("chmod 600 /etc/kubernetes/pki/etcd/*.key"),
+				audit.Paste("etcdsec pki renew %s", p.Store()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242467", "NIST 800-53 SC-12", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Config),
 		Run:        ofHost(readableKeys),

@@ -17,9 +17,13 @@ func BrowserReachable() audit.Check {
 			"as that machine does (CVE-2018-1098, CVE-2018-1099; the defaults still allow every host and origin).",
 		Method: "Sends GET /version without TLS under a foreign host name, and with a foreign Origin. A whitelist answers the " +
 			"first with status 421.",
-		Remediation: "Serve no plaintext, or say which names and origins are yours; restart the member:\n" +
-			"--listen-client-urls=https://ADDRESS:2379\n" +
-			"--host-whitelist=ADDRESS --cors=https://ADDRESS:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Serve no plaintext, or say which names and origins are yours; restart the member:"),
+				audit.Paste("--listen-client-urls=https://%s", p.Client()),
+				audit.Paste("--host-whitelist=%s --cors=https://%s", p.Host(), p.Client()),
+			}
+		},
 		References: []string{"CVE-2018-1098", "CVE-2018-1099", "NIST 800-53 SC-7", "NIST 800-53 CM-7"},
 		Applies:    audit.On(audit.Client),
 		Run:        runBrowserReachable,

@@ -16,8 +16,12 @@ func ClientAnonymousRead() audit.Check {
 			"account tokens, Pods and RBAC of the whole cluster. It is root on every node.",
 		Method: "Calls Range for one key, keys only and serializable, without TLS and over TLS without a certificate, and " +
 			"the same through the JSON gateway where that is on. The key is not kept.",
-		Remediation: "Let only certificates of the client CA in, and restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt --listen-client-urls=https://ADDRESS:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let only certificates of the client CA in, and restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt --listen-client-urls=https://%s", p.Client()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Client),
 		Run:        runClientAnonymousRead,

@@ -12,8 +12,12 @@ func ClientCertRequired() audit.Check {
 			"authentication.",
 		Method: "Makes a TLS handshake without a certificate and waits for the server's first answer or alert after it: " +
 			"with TLS 1.3 the refusal comes after the handshake.",
-		Remediation: "Require certificates of the client CA, and restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the client CA, and restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client),
 		Run:        func(t *audit.Target) audit.Outcome { return certRequired(t) },

@@ -16,8 +16,12 @@ func ClientExpiredCert() audit.Check {
 			"certificates of former clients, backups and machines for ever.",
 		Method: "Presents an expired certificate: one of the trusted CA where --present or --mint gives it, else one of a " +
 			"foreign CA. A server that refuses the latter for its expiry has looked at the dates before the issuer, as Go's does.",
-		Remediation: "Require certificates of the client CA, and restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the client CA, and restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-23", "RFC 5280 6.1.3"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -12,8 +12,12 @@ func ClientForeignCA() audit.Check {
 			"compared by its name only can be imitated.",
 		Method: "Presents a certificate of a CA made in memory a moment ago, and one of a CA that bears the name of the CA " +
 			"which the server says it trusts.",
-		Remediation: "Trust the client CA only, and require its certificates; restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Trust the client CA only, and require its certificates; restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -18,8 +18,12 @@ func ClientPlaintext() audit.Check {
 			"names it with both schemes; its flags for TLS look right then.",
 		Method: "Sends GET /version over HTTP/1.1 and a keys-only gRPC Range over HTTP/2, both without TLS, " +
 			"also to a port that speaks TLS.",
-		Remediation: "Leave no http:// URL in etcd's client listeners, and restart the member:\n" +
-			"--listen-client-urls=https://ADDRESS:2379 --advertise-client-urls=https://ADDRESS:2379 --cert-file=server.crt --key-file=server.key",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Leave no http:// URL in etcd's client listeners, and restart the member:"),
+				audit.Paste("--listen-client-urls=https://%s --advertise-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client(), p.Client()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -13,10 +13,14 @@ func ClientRevokedCert() audit.Check {
 			"port of its own (GHSA-3wh4-j44w-pg92).",
 		Method: "Presents a revoked certificate, given with --present or made in memory with --mint with a serial number that " +
 			"the store's ledger has as revoked. The given client certificate is presented beside it: etcd closes the connection without a word.",
-		Remediation: "Give etcd the CRL, in DER, and restart the member; later changes of the file need no restart:\n" +
-			"--client-crl-file=client.crl\n" +
-			"etcdsec pki revoke DIR NAME    # writes the CRLs; spec: pki.crl\n" +
-			"openssl crl -in client.crl.pem -outform DER -out client.crl",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give etcd the CRL, in DER, and restart the member; later changes of the file need no restart:"),
+				audit.Paste("--client-crl-file=client.crl"),
+				audit.Paste("etcdsec pki revoke %s NAME    # writes the CRLs; spec: pki.crl", p.Store()),
+				audit.Paste("openssl crl -in client.crl.pem -outform DER -out client.crl"),
+			}
+		},
 		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "RFC 5280 6.3", "GHSA-3wh4-j44w-pg92"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -16,8 +16,12 @@ func ClientSystemRoots() audit.Check {
 			"system: whoever buys a certificate of any of them reads and writes the whole store. Its flags look right.",
 		Method: "Reads the names of the CAs that the server sends when it asks for a certificate. etcd names every CA of its " +
 			"--trusted-ca-file, and none where it has none.",
-		Remediation: "Name the client CA, and restart the member:\n" +
-			"--trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name the client CA, and restart the member:"),
+				audit.Paste("--trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 8446 4.2.4"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -12,8 +12,12 @@ func ClientWrongEKU() audit.Check {
 			"look at it makes every key below its CA a key to the store.",
 		Method: "Presents a certificate of the trusted CA whose only extended key usage is serverAuth. It is made in memory " +
 			"with --mint, or given with --present.",
-		Remediation: "Require certificates of the client CA, and restart the member:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the client CA, and restart the member:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-6", "RFC 5280 4.2.1.12"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

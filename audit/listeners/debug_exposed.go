@@ -17,10 +17,14 @@ func DebugExposed() audit.Check {
 			"/debug/vars shows the whole command line.",
 		Method: "Sends GET /debug/pprof/ and /debug/requests with every access that is let in, the given certificate " +
 			"included, and /debug/vars without credentials. etcd always serves /debug/vars on its client port.",
-		Remediation: "Leave profiling off (debug logs switch it on too), and restart the member:\n" +
-			"--enable-pprof=false --log-level=info\n" +
-			"and for /debug/vars, require client certificates:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Leave profiling off (debug logs switch it on too), and restart the member:"),
+				audit.Paste("--enable-pprof=false --log-level=info"),
+				audit.Say("and for /debug/vars, require client certificates:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDebugExposed,

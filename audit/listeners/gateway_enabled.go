@@ -16,8 +16,12 @@ func GatewayEnabled() audit.Check {
 			"the common name of its callers, and dials etcd with the server's certificate, which must therefore be a client's too. " +
 			"Kubernetes does not use it, and etcd has it on by default.",
 		Method: "Sends GET /v3/kv/range with every access that is let in: the gateway has that path and refuses the method.",
-		Remediation: "Turn it off, and restart the member; nothing of Kubernetes needs it:\n" +
-			"--enable-grpc-gateway=false",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Turn it off, and restart the member; nothing of Kubernetes needs it:"),
+				audit.Paste("--enable-grpc-gateway=false"),
+			}
+		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "etcd-io/etcd#15755"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

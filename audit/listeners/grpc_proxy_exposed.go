@@ -16,8 +16,12 @@ func GRPCProxyExposed() audit.Check {
 		Rationale: "etcd's grpc-proxy dials the members with its own client certificate. Whoever gets into the proxy is that " +
 			"client, and the members see no difference: their mTLS and their RBAC by common name are lost.",
 		Method: "Sends GET /proxy/health, a page that only a proxy has, in plaintext and over TLS without a client certificate.",
-		Remediation: "Give the proxy TLS and a client CA of its own, and restart it:\n" +
-			"--cert-file=proxy.crt --key-file=proxy.key --trusted-ca-file=proxy-clients-ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the proxy TLS and a client CA of its own, and restart it:"),
+				audit.Paste("--cert-file=proxy.crt --key-file=proxy.key --trusted-ca-file=proxy-clients-ca.crt"),
+			}
+		},
 		References: []string{"STIG V-242413", "STIG V-242423", "NIST 800-53 AC-3", "NIST 800-53 IA-3", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runGRPCProxyExposed,

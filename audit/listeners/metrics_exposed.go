@@ -20,10 +20,14 @@ func MetricsExposed() audit.Check {
 			"and whether it works.",
 		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. A metrics listener on a loopback address is " +
 			"in order.",
-		Remediation: "Keep the metrics on the loopback address, behind a scraper on the node; restart the member:\n" +
-			"--listen-metrics-urls=http://127.0.0.1:2381\n" +
-			"and for /metrics on the client port, require client certificates:\n" +
-			"--client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Keep the metrics on the loopback address, behind a scraper on the node; restart the member:"),
+				audit.Paste("--listen-metrics-urls=http://127.0.0.1:2381"),
+				audit.Say("and for /metrics on the client port, require client certificates:"),
+				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
 		Applies:    audit.On(audit.Client, audit.Metrics),
 		Run:        runMetricsExposed,

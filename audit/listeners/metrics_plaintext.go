@@ -12,10 +12,14 @@ func MetricsPlaintext() audit.Check {
 			"full database or a lost leader never comes.",
 		Method: "Sends GET /metrics over HTTP/1.1 without TLS, also to a port that speaks TLS. A metrics listener on a loopback " +
 			"address is in order.",
-		Remediation: "Keep the metrics on the loopback address, or give the port TLS, with the certificate of the client port; " +
-			"restart the member:\n" +
-			"--listen-metrics-urls=http://127.0.0.1:2381\n" +
-			"--listen-metrics-urls=https://ADDRESS:2381",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Keep the metrics on the loopback address, or give the port TLS, with the certificate of the client port; " +
+					"restart the member:"),
+				audit.Paste("--listen-metrics-urls=http://127.0.0.1:2381"),
+				audit.Paste("--listen-metrics-urls=https://%s:2381", p.Host()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Applies:    audit.On(audit.Metrics),
 		Run: func(t *audit.Target) audit.Outcome {

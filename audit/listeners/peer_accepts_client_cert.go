@@ -15,9 +15,13 @@ func PeerAcceptsClientCert() audit.Check {
 		Rationale: "The peer port obeys no RBAC, so every client certificate that it accepts, also a read-only one, owns the " +
 			"cluster. That is so wherever one CA signs both clients and peers, as kubeadm's does.",
 		Method: "Presents the given client certificate to the peer port and sends GET /version and GET /members over HTTP/1.1.",
-		Remediation: "Give the peers a CA of their own, or name the members that are let in; restart the member:\n" +
-			"--peer-trusted-ca-file=peer-ca.crt\n" +
-			"--peer-cert-allowed-hostname=MEMBER_NAME",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the peers a CA of their own, or name the members that are let in; restart the member:"),
+				audit.Paste("--peer-trusted-ca-file=peer-ca.crt"),
+				audit.Paste("--peer-cert-allowed-hostname=MEMBER_NAME"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262"},
 		Applies:    audit.On(audit.Peer),
 		Run:        runPeerAcceptsClientCert,

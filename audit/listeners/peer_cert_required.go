@@ -12,8 +12,12 @@ func PeerCertRequired() audit.Check {
 			"as a member: inject raft messages, replace the database, read the log.",
 		Method: "Makes TLS handshakes without a certificate and with one of a foreign CA, and sends GET /version over " +
 			"HTTP/1.1. Nothing is ever posted to a peer port.",
-		Remediation: "Require certificates of the peer CA, and restart the member:\n" +
-			"--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Require certificates of the peer CA, and restart the member:"),
+				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Target) audit.Outcome {

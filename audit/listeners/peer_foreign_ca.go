@@ -12,8 +12,12 @@ func PeerForeignCA() audit.Check {
 			"as with --peer-auto-tls, which encrypts and authenticates nobody.",
 		Method: "Presents a certificate of a CA made in memory a moment ago, and one of a CA that bears the name of the CA " +
 			"which the server says it trusts.",
-		Remediation: "Trust the peer CA only, and require its certificates; restart the member:\n" +
-			"--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Trust the peer CA only, and require its certificates; restart the member:"),
+				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Target) audit.Outcome {

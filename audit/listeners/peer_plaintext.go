@@ -11,9 +11,14 @@ func PeerPlaintext() audit.Check {
 		Rationale: "The peer port obeys no RBAC: who reaches it without TLS can inject raft messages, replace the database " +
 			"and read the whole log as it is written.",
 		Method: "Sends GET /version over HTTP/1.1 without TLS, also to a port that speaks TLS.",
-		Remediation: "Give the peer port TLS and no http:// URL, then update the member's peer URL and restart it:\n" +
-			"--listen-peer-urls=https://ADDRESS:2380 --peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt\n" +
-			"etcdctl member update MEMBER_ID --peer-urls=https://ADDRESS:2380",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the peer port TLS and no http:// URL, then update the member's peer URL and restart it:"),
+				audit.Paste("--listen-peer-urls=https://%s --peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth "+
+					"--peer-trusted-ca-file=peer-ca.crt", p.Peer()),
+				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://%s", p.Peer()),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -16,9 +16,13 @@ func PeerWrongSAN() audit.Check {
 			"from one node is of no use on another. --experimental-peer-skip-client-san-verification turns that off.",
 		Method: "Presents a certificate of the peer CA for an address of no machine (192.0.2.0/24, RFC 5737), given with " +
 			"--present or made in memory with --mint. etcd closes such a connection without a word, twice.",
-		Remediation: "Let etcd compare the addresses, and restart the member:\n" +
-			"--experimental-peer-skip-client-san-verification=false\n" +
-			"--peer-skip-client-san-verification=false    # its name in 3.6 and later",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let etcd compare the addresses, and restart the member:"),
+				audit.Paste("--experimental-peer-skip-client-san-verification=false"),
+				audit.Paste("--peer-skip-client-san-verification=false    # its name in 3.6 and later"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Target) audit.Outcome {

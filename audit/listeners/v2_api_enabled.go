@@ -15,8 +15,12 @@ func V2APIEnabled() audit.Check {
 		Rationale: "The v2 API is a second store with an authentication of its own, which no setting of the first protects. It " +
 			"has had no fixes for years, was removed in 3.6, and every scanner for open etcds tries it first.",
 		Method: "Sends GET /v2/keys with every access that is let in. The answer is not kept.",
-		Remediation: "Turn it off, and restart the member (3.4 and 3.5; later releases have none):\n" +
-			"--enable-v2=false",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Turn it off, and restart the member (3.4 and 3.5; later releases have none):"),
+				audit.Paste("--enable-v2=false"),
+			}
+		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {

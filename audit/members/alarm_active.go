@@ -16,10 +16,14 @@ func AlarmActive() audit.Check {
 			"stands still. CORRUPT: the members do not hold the same data, and what is read depends on who is asked.",
 		Method: "Reads the errors of Maintenance Status, which carries the alarms. The Alarm call itself is not made: it writes " +
 			"to the log of the cluster.",
-		Remediation: "NOSPACE: free space, then disarm:\n" +
-			"etcdctl compact REVISION && etcdctl defrag --cluster && etcdctl alarm disarm\n" +
-			"CORRUPT: find the member that differs, remove it, and add it again with an empty data dir:\n" +
-			"etcdctl endpoint hashkv --cluster",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("NOSPACE: free space, then disarm:"),
+				audit.Paste("etcdctl compact REVISION && etcdctl defrag --cluster && etcdctl alarm disarm"),
+				audit.Say("CORRUPT: find the member that differs, remove it, and add it again with an empty data dir:"),
+				audit.Paste("etcdctl endpoint hashkv --cluster"),
+			}
+		},
 		References: []string{"NIST 800-53 SI-7", "NIST 800-53 CP-10", "NIST 800-53 AU-5", "etcd documentation: Maintenance, Space quota"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runAlarmActive,

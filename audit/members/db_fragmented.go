@@ -23,8 +23,12 @@ func DBFragmented() audit.Check {
 		Rationale: "The file counts against the quota as it is, so the alarm comes before the data asks for it. Free pages also " +
 			"keep what was deleted or encrypted since, Secrets in plaintext included, until a defragmentation writes the file anew.",
 		Method: "Compares the size in use with the size of the file (both of Status). Below 100 MiB there is nothing to gain.",
-		Remediation: "Defragment one member after another, the leader last; each stops answering while it does:\n" +
-			"etcdctl defrag --endpoints=https://ADDRESS:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Defragment one member after another, the leader last; each stops answering while it does:"),
+				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 SC-5", "etcd documentation: Maintenance, Defragmentation"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDBFragmented,

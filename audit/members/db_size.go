@@ -30,9 +30,13 @@ func DBSize() audit.Check {
 			"a snapshot and to be replaced.",
 		Method: "Compares the size of the database file (Status) with the quota: dbSizeQuota of Status in 3.6 and later, " +
 			"else etcd_server_quota_backend_bytes of GET /metrics. 80 percent is near.",
-		Remediation: "Free space, find out what fills it, and only then raise the quota:\n" +
-			"etcdctl compact REVISION && etcdctl defrag --endpoints=https://ADDRESS:2379\n" +
-			"--quota-backend-bytes=8589934592 --auto-compaction-retention=1h",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Free space, find out what fills it, and only then raise the quota:"),
+				audit.Paste("etcdctl compact REVISION && etcdctl defrag --endpoints=https://%s", p.Client()),
+				audit.Paste("--quota-backend-bytes=8589934592 --auto-compaction-retention=1h"),
+			}
+		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CP-2(2)", "etcd documentation: System limits"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDBSize,

@@ -21,9 +21,13 @@ func LeaderChanges() audit.Check {
 			"network between the members that drops packets, or somebody who interferes with the peer port.",
 		Method: "Reads etcd_server_leader_changes_seen_total and process_start_time_seconds of GET /metrics of each member. " +
 			"Four changes or more, and on average more than one an hour since the process started, are too many.",
-		Remediation: "Look at the disk (etcd_disk_wal_fsync_duration_seconds) and the network (etcd_network_peer_round_trip_time_seconds) " +
-			"before the timeouts; set those alike on all members:\n" +
-			"--heartbeat-interval=100 --election-timeout=1000",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Look at the disk (etcd_disk_wal_fsync_duration_seconds) and the network " +
+					"(etcd_network_peer_round_trip_time_seconds) before the timeouts; set those alike on all members:"),
+				audit.Paste("--heartbeat-interval=100 --election-timeout=1000"),
+			}
+		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 SI-4", "etcd documentation: Tuning"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runLeaderChanges,

@@ -16,10 +16,14 @@ func MemberCount() audit.Check {
 			"odd one below it, and has one member more to fail. A single member tolerates none: its loss is the loss of the cluster.",
 		Method: "Counts the members of the member list that are not learners; learners do not vote. A single member is of low " +
 			"severity: not every cluster must stay up.",
-		Remediation: "Have three or five voting members. Add one, as a learner first:\n" +
-			"etcdctl member add NAME --learner --peer-urls=https://MEMBER_ADDRESS:2380\n" +
-			"or take one out of an even number, and not the leader:\n" +
-			"etcdctl member remove MEMBER_ID",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Have three or five voting members. Add one, as a learner first:"),
+				audit.Paste("etcdctl member add NAME --learner --peer-urls=https://MEMBER_ADDRESS:2380"),
+				audit.Say("or take one out of an even number, and not the leader:"),
+				audit.Paste("etcdctl member remove MEMBER_ID"),
+			}
+		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-24", "etcd FAQ: Why an odd number of cluster members?"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberCount,

@@ -19,9 +19,13 @@ func MemberDrift() audit.Check {
 		Method: "Puts what was seen of the members' ports side by side: plaintext, the client certificate, TLS versions, the " +
 			"issuer and key of the served leaf, trusted CAs, metrics, pprof, the patch release and the quota. What is of no " +
 			"other member is named.",
-		Remediation: "Give the member the flags and files of the others, from one spec, and restart it:\n" +
-			"etcdsec bootstrap -f cluster.yaml DIR\n" +
-			"etcdsec pki verify DIR",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the member the flags and files of the others, from one spec, and restart it:"),
+				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("etcdsec pki verify %s", p.Store()),
+			}
+		},
 		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 CM-6(1)"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberDrift,

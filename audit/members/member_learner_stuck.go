@@ -21,9 +21,13 @@ func MemberLearnerStuck() audit.Check {
 			"is not what its operators count on. A replacement that was not promoted is found when the next member fails.",
 		Method: "Looks for learners in the member list, and for the start time of their process in GET /metrics. A member that " +
 			"votes never becomes a learner again, so one has been a learner at least since its process started: an hour is too long.",
-		Remediation: "Promote the learner, or find out what keeps it from catching up:\n" +
-			"etcdctl member promote MEMBER_ID\n" +
-			"etcdctl endpoint status --cluster -w table",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Promote the learner, or find out what keeps it from catching up:"),
+				audit.Paste("etcdctl member promote MEMBER_ID"),
+				audit.Paste("etcdctl endpoint status --cluster -w table"),
+			}
+		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 CM-6", "etcd documentation: Learner"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberLearnerStuck,

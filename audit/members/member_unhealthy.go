@@ -18,9 +18,13 @@ func MemberUnhealthy() audit.Check {
 		Method: "Asks every audited member for its Status, and looks for a leader in it. Of each listed member, the port must " +
 			"listen, and another member must have a connection to it (etcd_network_active_peers of GET /metrics), which also " +
 			"tells of members that were not audited.",
-		Remediation: "See which member is down and why, then start it again, or replace it:\n" +
-			"etcdctl endpoint health --cluster\n" +
-			"etcdctl member remove MEMBER_ID    # of one that will not come back, before another is added",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("See which member is down and why, then start it again, or replace it:"),
+				audit.Paste("etcdctl endpoint health --cluster"),
+				audit.Paste("etcdctl member remove MEMBER_ID    # of one that will not come back, before another is added"),
+			}
+		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberUnhealthy,

@@ -19,9 +19,13 @@ func MemberURLPlaintext() audit.Check {
 			"stores, over the network in plaintext, whatever the other members do.",
 		Method: "Reads the member list from the member's own store, with the given certificate, or anonymously where the " +
 			"server lets everybody in.",
-		Remediation: "Move the member to https:// URLs, then update the list:\n" +
-			"--advertise-client-urls=https://MEMBER_ADDRESS:2379 --initial-advertise-peer-urls=https://MEMBER_ADDRESS:2380\n" +
-			"etcdctl member update MEMBER_ID --peer-urls=https://MEMBER_ADDRESS:2380",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Move the member to https:// URLs, then update the list:"),
+				audit.Paste("--advertise-client-urls=https://MEMBER_ADDRESS:2379 --initial-advertise-peer-urls=https://MEMBER_ADDRESS:2380"),
+				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://MEMBER_ADDRESS:2380"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runMemberURLPlaintext,

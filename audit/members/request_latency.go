@@ -23,8 +23,12 @@ func RequestLatency() audit.Check {
 		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, be they granted or " +
 			"refused, and subtracts the time of the quickest TCP connection, which is the auditor's way through the network. Load on the " +
 			"auditor's machine counts as the member's.",
-		Remediation: "Look for what the member lacks: processor, memory, a disk of its own. Measure from a quiet machine near it:\n" +
-			"etcdctl endpoint health --endpoints=https://ADDRESS:2379",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Look for what the member lacks: processor, memory, a disk of its own. Measure from a quiet machine near it:"),
+				audit.Paste("etcdctl endpoint health --endpoints=https://%s", p.Client()),
+			}
+		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-5", "etcd documentation: Hardware recommendations"},
 		Applies:    audit.On(audit.Client),
 		Run:        runRequestLatency,

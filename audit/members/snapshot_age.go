@@ -18,9 +18,13 @@ func SnapshotAge() audit.Check {
 			"snapshot holds. Backup jobs fail in silence: a full disk, an expired certificate, a file that was cut off.",
 		Method: "Looks for the newest file *.db of --snapshot-dir that is a complete bbolt database: a meta page with its " +
 			"checksum, and as many pages as it says. Its time is that of the file. Whether it can be restored, only a restore shows.",
-		Remediation: "Take one now, and let a job take them:\n" +
-			"etcdctl snapshot save snapshot.db --endpoints=https://MEMBER_ADDRESS:2379\n" +
-			"etcdutl snapshot status snapshot.db",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Take one now, and let a job take them:"),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://MEMBER_ADDRESS:2379"),
+				audit.Paste("etcdutl snapshot status snapshot.db"),
+			}
+		},
 		References: []string{"NIST 800-53 CP-9", "NIST 800-53 CP-10", "BSI APP.4.4.A5", "PCI DSS 4.0.1 12.10.1"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runSnapshotAge,

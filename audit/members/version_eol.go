@@ -2,7 +2,6 @@ package members
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -17,9 +16,11 @@ func VersionEOL(known Advisories) audit.Check {
 			"advisory for those is a description of how to attack the older ones.",
 		Method: "Compares the version that the member tells (Status or GET /version) with the branches of etcd as they were on " +
 			known.AsOf + ".",
-		Remediation: "Upgrade etcd, one member and one minor release at a time:\n" + known.newest(),
-		References:  []string{"NIST 800-53 SA-22", "NIST 800-53 SI-2", "PCI DSS 4.0.1 12.3.4"},
-		Applies:     audit.On(audit.Client),
+		Remediation: func(audit.Place) audit.Remediation {
+			return append(audit.Remediation{audit.Say("Upgrade etcd, one member and one minor release at a time:")}, known.newest()...)
+		},
+		References: []string{"NIST 800-53 SA-22", "NIST 800-53 SI-2", "PCI DSS 4.0.1 12.3.4"},
+		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {
 			v, seen, missing := versionOf(t)
 			if missing != nil {
@@ -48,12 +49,12 @@ func (a Advisories) branchOf(v version) (Branch, bool) {
 }
 
 // newest are the releases to upgrade to, one a line.
-func (a Advisories) newest() string {
-	var lines []string
+func (a Advisories) newest() []audit.Line {
+	var lines []audit.Line
 	for _, b := range a.Branches {
 		if b.EndOfLife == "" {
-			lines = append(lines, fmt.Sprintf("etcd %s.x: to %s or later", b.Name, b.Newest))
+			lines = append(lines, audit.Say("etcd %s.x: to %s or later", b.Name, b.Newest))
 		}
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }

@@ -19,8 +19,12 @@ func VersionSkew() audit.Check {
 			"and no longer than an upgrade takes.",
 		Method: "Compares the versions that the audited members tell (Status or GET /version). Different patch releases of one " +
 			"minor release are member-drift.",
-		Remediation: "Finish the upgrade, one member at a time; the versions are seen with:\n" +
-			"etcdctl endpoint status --cluster -w table",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Finish the upgrade, one member at a time; the versions are seen with:"),
+				audit.Paste("etcdctl endpoint status --cluster -w table"),
+			}
+		},
 		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 SI-2", "etcd documentation: Upgrading"},
 		Applies:    audit.On(audit.Cluster),
 		Run:        runVersionSkew,

@@ -17,9 +17,11 @@ func VersionVulnerable(known Advisories) audit.Check {
 		Method: "Compares the version that the member tells (Status or GET /version) with the advisories known on " +
 			known.AsOf + ". A flaw of a version that was built by others, such as 3.4.23-3, is probable only: they may have " +
 			"fixed it without changing the number. CVE-2026-33413 is settled by what the member does, where that can be seen.",
-		Remediation: "Upgrade etcd, one member at a time:\n" + known.newest(),
-		References:  []string{"NIST 800-53 SI-2", "NIST 800-53 RA-5", "PCI DSS 4.0.1 6.3.3"},
-		Applies:     audit.On(audit.Client),
+		Remediation: func(audit.Place) audit.Remediation {
+			return append(audit.Remediation{audit.Say("Upgrade etcd, one member at a time:")}, known.newest()...)
+		},
+		References: []string{"NIST 800-53 SI-2", "NIST 800-53 RA-5", "PCI DSS 4.0.1 6.3.3"},
+		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Target) audit.Outcome {
 			v, seen, missing := versionOf(t)
 			if missing != nil {

@@ -171,8 +171,8 @@ func cklbRuleOf(stigUUID string, rule stigRule, r audit.Report) cklbRule {
 		if verdict == waived {
 			comments = append(comments, fmt.Sprintf("%s on %s is waived %s", result.CheckID, result.Target, waiverText(result.Waiver)))
 		}
-		if verdict == audit.Fail && !slices.Contains(fixes, result.Remediation) {
-			fixes = append(fixes, result.Remediation)
+		if fix := result.Remediation.String(); verdict == audit.Fail && !slices.Contains(fixes, fix) {
+			fixes = append(fixes, fix)
 		}
 		if result.Rationale != "" && !slices.Contains(reasons, result.Rationale) {
 			reasons = append(reasons, result.Rationale)

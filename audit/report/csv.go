@@ -29,7 +29,7 @@ func (CSV) Render(w io.Writer, r audit.Report) error {
 		}
 		rows = append(rows, []string{
 			result.Target, string(result.Kind), result.CheckID, string(verdictOf(result)), string(result.Severity),
-			result.Title, result.Evidence, result.Remediation, strings.Join(result.References, "; "),
+			result.Title, result.Evidence, result.Remediation.String(), strings.Join(result.References, "; "),
 			result.Fingerprint, expires, waiver.Reason, waiver.Owner, waiver.Ticket,
 		})
 	}

@@ -11,11 +11,16 @@ import (
 func check(id string, severity audit.Severity, kind audit.Kind, outcomes map[string]audit.Outcome) audit.Check {
 	return audit.Check{
 		ID: id, Title: "Title of " + id, Severity: severity,
-		Rationale:   "Why " + id + " matters to whoever runs the cluster, in a sentence that is long enough to be broken into two lines of a terminal.",
-		Remediation: "Say so in a sentence, then paste:\n--a-flag=" + id + " --another-flag-that-makes-the-line-very-long=so-that-it-would-be-broken-if-it-were-prose",
-		References:  []string{"NIST 800-53 SC-8", "STIG V-242428"},
-		Applies:     audit.On(kind),
-		Run:         func(t *audit.Target) audit.Outcome { return outcomes[t.Address] },
+		Rationale: "Why " + id + " matters to whoever runs the cluster, in a sentence that is long enough to be broken into two lines of a terminal.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Say so in a sentence, then paste:"),
+				audit.Paste("--a-flag=%s --another-flag-that-makes-the-line-very-long=so-that-it-would-be-broken-if-it-were-prose", id),
+			}
+		},
+		References: []string{"NIST 800-53 SC-8", "STIG V-242428"},
+		Applies:    audit.On(kind),
+		Run:        func(t *audit.Target) audit.Outcome { return outcomes[t.Address] },
 	}
 }
 
@@ -127,7 +132,7 @@ const hostileText = "=cmd|' /C calc'!A0 \x1b[2J\x1b]8;;http://evil.example\x07 ]
 func hostile(text string) audit.Report {
 	const target = "[fd00::1]:2379"
 	checks := []audit.Check{
-		check("fails", audit.Critical, audit.Client, map[string]audit.Outcome{target: {Verdict: audit.Fail, Findings: []audit.Finding{{Code: "x", Text: text}}, Remediation: "As the server says:\n" + text}}),
+		check("fails", audit.Critical, audit.Client, map[string]audit.Outcome{target: {Verdict: audit.Fail, Findings: []audit.Finding{{Code: "x", Text: text}}, Remediation: audit.Remediation{audit.Say("As the server says:"), audit.Say("%s", text), audit.Paste("rm -- %s", text), {Text: text, Paste: true}}}}),
 		check("unknown", audit.High, audit.Client, map[string]audit.Outcome{target: audit.CouldNotTell(text)}),
 		check("passes", audit.High, audit.Client, map[string]audit.Outcome{target: audit.Passed(text)}),
 		check("skips", audit.High, audit.Client, map[string]audit.Outcome{target: audit.Skipped(text)}),

@@ -158,15 +158,14 @@ func pageChecks(results []audit.Result) []pageCheck {
 }
 
 // pageParts joins neighbouring lines of a remediation that are alike.
-func pageParts(remediation string) []pagePart {
+func pageParts(remediation audit.Remediation) []pagePart {
 	var parts []pagePart
-	for line := range strings.SplitSeq(remediation, "\n") {
-		paste := isPasted(line)
-		if last := len(parts) - 1; last >= 0 && parts[last].Paste == paste {
-			parts[last].Text += "\n" + line
+	for _, line := range remediation {
+		if last := len(parts) - 1; last >= 0 && parts[last].Paste == line.Paste {
+			parts[last].Text += "\n" + line.Text
 			continue
 		}
-		parts = append(parts, pagePart{paste, line})
+		parts = append(parts, pagePart{line.Paste, line.Text})
 	}
 	return parts
 }

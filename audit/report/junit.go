@@ -91,7 +91,7 @@ func junitCaseOf(result audit.Result) junitCase {
 		c.Failure = &junitOutcome{
 			Message: result.Title,
 			Type:    string(result.Severity),
-			Text:    result.Evidence + "\n\n" + result.Remediation,
+			Text:    result.Evidence + "\n\n" + result.Remediation.String(),
 		}
 	case audit.Unknown:
 		c.Error = &junitOutcome{Message: result.Evidence, Type: string(audit.Unknown), Text: result.Title}

@@ -27,7 +27,7 @@ func legible(r audit.Report) audit.Report {
 		result.Evidence, result.Rationale = line(result.Evidence), line(result.Rationale)
 		result.Verdict, result.Severity = audit.Verdict(line(string(result.Verdict))), audit.Severity(line(string(result.Severity)))
 		result.Kind, result.Fingerprint = audit.Kind(line(string(result.Kind))), line(result.Fingerprint)
-		result.Remediation = paragraph(result.Remediation)
+		result.Remediation = legibleRemediation(result.Remediation)
 		result.References = lines(result.References)
 		if result.Waiver != nil {
 			waiver := *result.Waiver
@@ -60,13 +60,17 @@ func lines(texts []string) []string {
 	return legible
 }
 
-// paragraph is line for a text of our own, whose line breaks mean something.
-func paragraph(text string) string {
-	parts := strings.Split(cut(text), "\n")
-	for i := range parts {
-		parts[i] = line(parts[i])
+// legibleRemediation makes each line legible. Together the lines are no longer than a text may be.
+func legibleRemediation(r audit.Remediation) audit.Remediation {
+	legible := make(audit.Remediation, 0, len(r))
+	room := longest
+	for n, l := range r {
+		if room -= len(l.Text); room < 0 && n > 0 {
+			return append(legible, audit.Say("… (%d more lines)", len(r)-n))
+		}
+		legible = append(legible, audit.Line{Text: line(l.Text), Paste: l.Paste})
 	}
-	return strings.Join(parts, "\n")
+	return legible
 }
 
 // line spells out what cannot be printed, a line break too, and cuts what is too long.

@@ -71,25 +71,25 @@ func writeMarkdownResult(b *strings.Builder, result audit.Result, explained bool
 
 // writeMarkdownRemediation puts the lines to paste into fenced blocks, which GitHub gives a
 // button to copy.
-func writeMarkdownRemediation(b *strings.Builder, remediation string) {
-	if remediation == "" {
+func writeMarkdownRemediation(b *strings.Builder, remediation audit.Remediation) {
+	if len(remediation) == 0 {
 		return
 	}
 	b.WriteString("- **Fix:**")
-	fence := strings.Repeat("`", max(3, longestRun(remediation, '`')+1))
+	fence := strings.Repeat("`", max(3, longestRun(remediation.String(), '`')+1))
 	pasting := false
-	for line := range strings.SplitSeq(remediation, "\n") {
-		if pastes := isPasted(line); pastes != pasting {
+	for _, line := range remediation {
+		if line.Paste != pasting {
 			b.WriteString("\n  " + fence)
-			pasting = pastes
+			pasting = line.Paste
 			if !pasting {
 				b.WriteString("\n ")
 			}
 		}
 		if pasting {
-			b.WriteString("\n  " + line)
+			b.WriteString("\n  " + line.Text)
 		} else {
-			b.WriteString(" " + markdownText(line))
+			b.WriteString(" " + markdownText(line.Text))
 		}
 	}
 	if pasting {

@@ -117,7 +117,7 @@ func policyResultOf(r audit.Report, result audit.Result) policyResult {
 		entry.Result = "pass"
 	case audit.Fail:
 		entry.Result = "fail"
-		entry.Properties["remediation"] = result.Remediation
+		entry.Properties["remediation"] = result.Remediation.String()
 	case audit.Unknown:
 		entry.Result = "error"
 	case waived:

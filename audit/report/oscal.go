@@ -139,9 +139,9 @@ func oscalRiskOf(result audit.Result) oscalRisk {
 		Status:              "open",
 		RelatedObservations: []oscalRelatedObservation{{observationUUID(result)}},
 	}
-	if result.Remediation != "" {
+	if len(result.Remediation) > 0 {
 		risk.Remediations = []oscalRemediation{{
-			UUID: uuidOf("remediation", riskUUID(result)), Lifecycle: "recommendation", Title: word(result.CheckID), Description: result.Remediation,
+			UUID: uuidOf("remediation", riskUUID(result)), Lifecycle: "recommendation", Title: word(result.CheckID), Description: result.Remediation.String(),
 		}}
 	}
 	if result.Waiver != nil {

@@ -67,7 +67,7 @@ func TestJSONFields(t *testing.T) {
 		{decoded["tool"], []string{"name", "version"}},
 		{decoded["summary"], []string{"fail", "pass", "skip", "unknown", "waived"}},
 		{decoded["results"].([]any)[0], []string{
-			"check_id", "codes", "evidence", "fingerprint", "kind", "rationale", "references", "remediation", "severity", "target", "title", "verdict", "waiver",
+			"check_id", "codes", "evidence", "fingerprint", "kind", "rationale", "references", "remediation", "remediation_lines", "severity", "target", "title", "verdict", "waiver",
 		}},
 	} {
 		var got []string

@@ -93,8 +93,8 @@ func describeResult(entry *sarif.Result, result audit.Result) {
 	if verdictOf(result) == audit.Unknown {
 		message = "Could not tell: " + result.Evidence
 		entry.WithKind("open").WithLevel(sarif.LevelNone) // 3.27.10: a level goes with a failure only
-	} else if result.Remediation != "" {
-		message += "\n\n" + result.Remediation
+	} else if len(result.Remediation) > 0 {
+		message += "\n\n" + result.Remediation.String()
 	}
 	entry.WithMessage(sarif.NewTextMessage(result.Target + ": " + message)).
 		WithPartialFingerprints(map[string]string{fingerprintName: result.Fingerprint}).

@@ -146,14 +146,14 @@ func writeField(b *strings.Builder, name, text string) {
 	writeLines(b, name, wrap(strings.Fields(text)))
 }
 
-func writeRemediation(b *strings.Builder, name, text string) {
+func writeRemediation(b *strings.Builder, name string, r audit.Remediation) {
 	var lines []string
-	for line := range strings.SplitSeq(text, "\n") {
-		if isPasted(line) {
-			lines = append(lines, line)
+	for _, line := range r {
+		if line.Paste {
+			lines = append(lines, line.Text)
 			continue
 		}
-		lines = append(lines, wrap(strings.Fields(line))...)
+		lines = append(lines, wrap(strings.Fields(line.Text))...)
 	}
 	writeLines(b, name, lines)
 }
@@ -171,16 +171,6 @@ func writeLines(b *strings.Builder, name string, lines []string) {
 		b.WriteString(label + line + "\n")
 		label = indent
 	}
-}
-
-// isPasted says whether a line of a remediation is to be copied as it is.
-func isPasted(line string) bool {
-	for _, prefix := range []string{"--", "chmod ", "chown ", "etcdctl ", "etcdsec ", "kubeadm ", "kubectl ", "openssl "} {
-		if strings.HasPrefix(line, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // wrap joins words to lines of the width that is left.

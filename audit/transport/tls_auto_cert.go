@@ -22,9 +22,14 @@ func TLSAutoCert() audit.Check {
 			"whoever is on the path is the server. It is made anew with the data dir, and client certificates are not asked for.",
 		Method: "Looks at the leaf that the server sends for what etcd puts into such a certificate: its own issuer, the " +
 			"organization \"etcd\" and no more for a name, a P-521 key. The flags may say otherwise: etcd goes by its files first.",
-		Remediation: "Issue a certificate from a CA and serve that; --auto-tls then has no effect, and is to be removed. Restart the member:\n" +
-			"etcdsec pki issue -f cluster.yaml DIR\n" +
-			"--cert-file=server.crt --key-file=server.key --client-cert-auth --trusted-ca-file=ca.crt",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Issue a certificate from a CA and serve that; --auto-tls then has no effect, and is to be removed. Restart the " +
+					"member:"),
+				audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
+				audit.Paste("--cert-file=server.crt --key-file=server.key --client-cert-auth --trusted-ca-file=ca.crt"),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 2.3", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242379", "STIG V-242380",
 			"NIST 800-53 SC-8", "NIST 800-53 SC-17", "PCI DSS 4.0.1 2.2.7",
@@ -51,10 +56,13 @@ func autoCert(t *audit.Target) audit.Outcome {
 	o := audit.Failed(audit.Finding{})
 	if t.Kind == audit.Peer {
 		flag = "--peer-auto-tls"
-		o.Remediation = "Issue a certificate from the peer CA and serve that; --peer-auto-tls then has no effect, and is to be removed. " +
-			"Restart the member:\n" +
-			"etcdsec pki issue -f cluster.yaml DIR\n" +
-			"--peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"
+		p := t.Place()
+		o.Remediation = audit.Remediation{
+			audit.Say("Issue a certificate from the peer CA and serve that; --peer-auto-tls then has no effect, and is to be removed. " +
+				"Restart the member:"),
+			audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
+			audit.Paste("--peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
+		}
 	}
 	o.Findings[0] = audit.Finding{Code: "auto-tls", Text: fmt.Sprintf("the leaf is one of %s: self-issued, of organization \"etcd\", with a P-521 key, valid %d days",
 		flag, int(leaf.NotAfter.Sub(leaf.NotBefore)/(24*time.Hour)))}

@@ -16,10 +16,14 @@ func TLSCompression() audit.Check {
 			"traffic and can have values written reads others byte by byte (CRIME, CVE-2012-4929).",
 		Method: "Sends a TLS 1.2 ClientHello that offers DEFLATE before no compression, and reads the choice from the ServerHello. " +
 			"TLS 1.3 has no compression.",
-		Remediation: "etcd itself never compresses TLS. Find what speaks TLS in its place on the port, a proxy perhaps, and turn " +
-			"compression off there; or go without TLS 1.2:\n" +
-			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i compression\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("etcd itself never compresses TLS. Find what speaks TLS in its place on the port, a proxy perhaps, and turn " +
+					"compression off there; or go without TLS 1.2:"),
+				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i compression", p.Asked()),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{"NIST 800-52r2 3.7", "NIST 800-53 SC-8(1)", "CVE-2012-4929", "BSI TR-02102-2", "RFC 9325 3.3"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Target) audit.Outcome {

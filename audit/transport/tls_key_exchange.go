@@ -19,10 +19,15 @@ func TLSKeyExchange() audit.Check {
 			"primes of 1024 bits are within reach of a state, and one computation serves for every connection (Logjam).",
 		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer curves below 256 bits only, and repeats each without the " +
 			"group that the server chose. Reads the group from its HelloRetryRequest, or the curve or prime from its ServerKeyExchange.",
-		Remediation: "etcd itself agrees to none of these in any version. Find what speaks TLS in its place on the port (a proxy, or " +
-			"a build with patched cryptography), and there allow x25519, P-256 and better. What etcd alone answers is seen on its host:\n" +
-			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i 'temp key'\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("etcd itself agrees to none of these in any version. Find what speaks TLS in its place on the port (a proxy, or " +
+					"a build with patched cryptography), and there allow x25519, P-256 and better. What etcd alone answers is seen " +
+					"on its host:"),
+				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i 'temp key'", p.Asked()),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{"NIST 800-52r2 3.3.1", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-2", "RFC 8422 5.1.1", "RFC 9325 4"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -16,9 +16,13 @@ func TLSPostQuantum() audit.Check {
 			"keys in Secrets, may still be worth it then. A hybrid group is as strong as the better of its two parts.",
 		Method: "Sends a TLS 1.3 ClientHello that offers the groups X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 " +
 			"and no other, and sees whether the server chooses one. Never goes by the version of etcd: builds differ.",
-		Remediation: "Run a build with Go 1.24 or later (the releases 3.5.23, 3.6.5 and 3.7.0 and later are), without GODEBUG=tlsmlkem=0 in " +
-			"its environment, and let it speak TLS 1.3; restart the member:\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Run a build with Go 1.24 or later (the releases 3.5.23, 3.6.5 and 3.7.0 and later are), without " +
+					"GODEBUG=tlsmlkem=0 in its environment, and let it speak TLS 1.3; restart the member:"),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{
 			"NIST 800-53 SC-13", "NIST 800-53 SC-12", "FIPS 203", "NIST IR 8547", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-1", "CNSA 2.0",
 		},

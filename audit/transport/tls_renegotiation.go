@@ -16,10 +16,14 @@ func TLSRenegotiation() audit.Check {
 			"put a request of his own before it and have it done with the client's certificate (CVE-2009-3555).",
 		Method: "Sends a TLS 1.2 ClientHello with renegotiation_info and sees whether the ServerHello has it too. TLS 1.3 has " +
 			"no renegotiation. Whether the server would renegotiate is not tried: that takes a client that is let in.",
-		Remediation: "Every etcd sends the extension, and refuses to renegotiate. Find what speaks TLS in its place on the port, a proxy " +
-			"perhaps, and update it; or go without TLS 1.2:\n" +
-			"openssl s_client -connect ADDRESS:PORT -tls1_2 </dev/null 2>/dev/null | grep -i renegotiation\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Every etcd sends the extension, and refuses to renegotiate. Find what speaks TLS in its place on the port, a " +
+					"proxy perhaps, and update it; or go without TLS 1.2:"),
+				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i renegotiation", p.Asked()),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{"NIST 800-52r2 3.4.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23", "CVE-2009-3555", "BSI TR-02102-2", "RFC 5746"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -18,8 +18,12 @@ func TLSVersionMin() audit.Check {
 			"suites, but shows certificates in the clear, the client's included; a spec may ask for more.",
 		Method: "Makes handshakes that offer at most TLS 1.1, and TLS 1.2 only, and sees whether the server goes on with " +
 			"its certificate. The minimum is TLS 1.2, or what the spec or --min-tls says.",
-		Remediation: "Set the minimum and restart the member (etcd 3.4.25, 3.5.8 and later):\n" +
-			"--tls-min-version=TLS1.3",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Set the minimum and restart the member (etcd 3.4.25, 3.5.8 and later):"),
+				audit.Paste("--tls-min-version=TLS1.3"),
+			}
+		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13", "RFC 8996"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Target) audit.Outcome {

@@ -17,10 +17,15 @@ func TLSWeakCipher() audit.Check {
 			"offers CBC in TLS 1.2 unless etcd is told its suites.",
 		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer weak suites only, and repeats each without the suite " +
 			"that the server chose until it chooses none. Stops at its answer, so no client certificate is needed.",
-		Remediation: "Go without TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both, which etcd refuses; restart the member:\n" +
-			"--tls-min-version=TLS1.3\n" +
-			"--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384," +
-			"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Go without TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both, which etcd refuses; " +
+					"restart the member:"),
+				audit.Paste("--tls-min-version=TLS1.3"),
+				audit.Paste("--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384," +
+					"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
+			}
+		},
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242418", "NIST 800-52r2 3.3.1", "NIST 800-53 SC-13", "NIST 800-53 SC-8(1)",
 			"PCI DSS 4.0.1 4.2.1", "BSI TR-02102-2", "RFC 9325 4", "GHSA-5x4g-q5rc-36jp",

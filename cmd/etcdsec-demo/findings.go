@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // finding is a result of the audit's JSON report.
@@ -15,7 +14,13 @@ type finding struct {
 	Verdict     string `json:"verdict"`
 	Severity    string `json:"severity"`
 	Evidence    string `json:"evidence"`
-	Remediation string `json:"remediation"`
+	Remediation []line `json:"remediation_lines"`
+}
+
+// line is one of a remediation.
+type line struct {
+	Text  string `json:"text"`
+	Paste bool   `json:"paste"`
 }
 
 // mostFindings fit one screen.
@@ -47,10 +52,17 @@ func (d *demo) printFindings(reportJSON string) error {
 	return nil
 }
 
-// fixLine is the first line of a remediation that can be pasted; the one before it says what it does.
-func fixLine(remediation string) string {
-	lines := strings.Split(remediation, "\n")
-	return lines[min(1, len(lines)-1)]
+// fixLine returns the first line of a remediation that can be pasted, or what it says if none can.
+func fixLine(remediation []line) string {
+	for _, l := range remediation {
+		if l.Paste {
+			return l.Text
+		}
+	}
+	if len(remediation) > 0 {
+		return remediation[0].Text
+	}
+	return ""
 }
 
 func shorten(s string, most int) string {

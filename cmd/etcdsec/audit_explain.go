@@ -50,7 +50,7 @@ func explain(c audit.Check) string {
 	for _, part := range []struct{ heading, text string }{
 		{"Why it matters", c.Rationale},
 		{"How it is tested", c.Method},
-		{"How to fix it", c.Remediation},
+		{"How to fix it", c.Remediation(audit.Place{}).String()},
 		{"References", strings.Join(c.References, "\n")},
 	} {
 		fmt.Fprintf(&b, "\n%s\n", part.heading)

@@ -11,24 +11,27 @@ import (
 
 // auditCheck is a check in the JSON of list and explain. Fields are only ever added.
 type auditCheck struct {
-	ID          string         `json:"id"`
-	Severity    audit.Severity `json:"severity"`
-	Title       string         `json:"title"`
-	Rationale   string         `json:"rationale"`
-	Method      string         `json:"method"`
-	Remediation string         `json:"remediation"`
-	References  []string       `json:"references"`
+	ID               string            `json:"id"`
+	Severity         audit.Severity    `json:"severity"`
+	Title            string            `json:"title"`
+	Rationale        string            `json:"rationale"`
+	Method           string            `json:"method"`
+	Remediation      string            `json:"remediation"`
+	RemediationLines audit.Remediation `json:"remediation_lines"`
+	References       []string          `json:"references"`
 }
 
 func newAuditCheck(c audit.Check) auditCheck {
+	remediation := c.Remediation(audit.Place{})
 	return auditCheck{
-		ID:          c.ID,
-		Severity:    c.Severity,
-		Title:       c.Title,
-		Rationale:   c.Rationale,
-		Method:      c.Method,
-		Remediation: c.Remediation,
-		References:  c.References,
+		ID:               c.ID,
+		Severity:         c.Severity,
+		Title:            c.Title,
+		Rationale:        c.Rationale,
+		Method:           c.Method,
+		Remediation:      remediation.String(),
+		RemediationLines: remediation,
+		References:       c.References,
 	}
 }
 

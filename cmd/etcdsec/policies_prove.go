@@ -139,7 +139,7 @@ func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
 	for _, check := range checks {
 		ids = append(ids, check.ID)
 	}
-	report := lint.Run(ids, &lint.Subject{Name: intent.Cluster, Intent: intent, Topology: topology, Filters: files.filters})
+	report := lint.Run(ids, &lint.Subject{Name: intent.Cluster, SpecPath: flags.spec, Intent: intent, Topology: topology, Filters: files.filters})
 	for _, r := range report.Results {
 		if r.Verdict == audit.Fail || r.Verdict == audit.Unknown {
 			p.Findings = append(p.Findings, r)
@@ -162,12 +162,8 @@ func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
 
 // nameSpec puts the operator's own spec into the lines to paste.
 func (p *proof) nameSpec(path string) {
-	own := func(line *string) { *line = strings.ReplaceAll(*line, "-f cluster.yaml", "-f "+path) }
 	for n := range p.Violations {
-		own(&p.Violations[n].Fix)
-	}
-	for n := range p.Findings {
-		own(&p.Findings[n].Remediation)
+		p.Violations[n].Fix = strings.ReplaceAll(p.Violations[n].Fix, "-f cluster.yaml", "-f "+path)
 	}
 }
 

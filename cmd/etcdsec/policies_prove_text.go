@@ -38,12 +38,12 @@ func (a *app) printProof(p proof) error {
 			word = "UNKNOWN"
 		}
 		fmt.Fprintf(&b, "\n%-8s %-8s %s: %s\n", word, f.Severity, f.CheckID, f.Evidence)
-		for n, line := range strings.Split(f.Remediation, "\n") {
+		for n, line := range f.Remediation {
 			label := "fix "
 			if n > 0 {
 				label = "    "
 			}
-			fmt.Fprintf(&b, "         %s %s\n", label, line)
+			fmt.Fprintf(&b, "         %s %s\n", label, line.Text)
 		}
 	}
 	list := func(title string, lines []string) {

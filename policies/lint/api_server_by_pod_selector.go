@@ -17,8 +17,13 @@ func apiServerByPodSelector() Check {
 				"and the control plane is down.",
 			Method: "Looks for rules of policies on the members that select component=kube-apiserver, where the spec or a " +
 				"dump has the API servers on the host network.",
-			Remediation: "Name the addresses of their nodes in ipBlocks:\netcdsec policies render -f cluster.yaml",
-			References:  references("kubernetes/website#39875"),
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name the addresses of their nodes in ipBlocks:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
+			References: references("kubernetes/website#39875"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			labels := map[string]string{"component": "kube-apiserver", "tier": "control-plane"}

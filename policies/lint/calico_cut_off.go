@@ -14,8 +14,13 @@ func calicoCutOff() Check {
 			Rationale: "A host endpoint denies what no profile and no policy lets in, and a policy denies what its rules do " +
 				"not match: the kubelet, and all else that the node serves, is gone.",
 			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
-			Remediation: "Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule " +
-				"that passes:\nspec: {profiles: [projectcalico-default-allow]}\n- {action: Pass}",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule that passes:"),
+					audit.Paste("spec: {profiles: [projectcalico-default-allow]}"),
+					audit.Paste("- {action: Pass}"),
+				}
+			},
 			References: references("docs.tigera.io/calico/latest/reference/host-endpoints/overview"),
 		},
 		judge: func(s *Subject) audit.Outcome {

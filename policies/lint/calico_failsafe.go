@@ -17,8 +17,12 @@ func calicoFailsafe() Check {
 				"default, from everywhere. A GlobalNetworkPolicy alone never closes them.",
 			Method: "Looks at the failsafe ports of each member's host endpoint, as its FelixConfiguration or the default " +
 				"has them, for the client and the peer port without a network.",
-			Remediation: "Set failsafeInboundHostPorts of the FelixConfiguration to networks, before the host " +
-				"endpoints:\netcdsec policies render --backend calico -f cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Set failsafeInboundHostPorts of the FelixConfiguration to networks, before the host endpoints:"),
+					audit.Paste("etcdsec policies render --backend calico -f %s", p.Spec()),
+				}
+			},
 			References: references("projectcalico/calico felix/config/config_params.go", "projectcalico/calico#4493"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -19,8 +19,12 @@ func ciliumCIDROfNodes() Check {
 				"policyCIDRMatchMode has nodes in it. Members that are let in by address are locked out.",
 			Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
 				"no others.",
-			Remediation: "Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, " +
-				"kube-apiserver):\netcdsec policies render --backend cilium -f cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, kube-apiserver):"),
+					audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
+				}
+			},
 			References: references("docs.cilium.io/en/stable/security/policy/language"),
 		},
 		judge: func(s *Subject) audit.Outcome {

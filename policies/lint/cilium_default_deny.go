@@ -14,8 +14,13 @@ func ciliumDefaultDeny() Check {
 			Rationale: "An ingress rule for a node puts the whole node into default deny, and then all that no rule names is " +
 				"gone, the kubelet first.",
 			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
-			Remediation: "Say that only etcd's ports are meant, and deny them alone:\nspec: {enableDefaultDeny: {ingress: " +
-				"false}}\netcdsec policies render --backend cilium -f cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Say that only etcd's ports are meant, and deny them alone:"),
+					audit.Paste("spec: {enableDefaultDeny: {ingress: false}}"),
+					audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
+				}
+			},
 			References: references("docs.cilium.io/en/stable/security/host-firewall"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -15,8 +15,11 @@ func deprecatedAPI() Check {
 			Rationale: "AdminNetworkPolicy and BaselineAdminNetworkPolicy became ClusterNetworkPolicy, and " +
 				"extensions/v1beta1 is not served since Kubernetes 1.16.",
 			Method: "Looks at the kinds and groups of the policies.",
-			Remediation: "Write it anew as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 " +
-				"NetworkPolicy.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Write it anew as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 NetworkPolicy."),
+				}
+			},
 			References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
 		},
 		judge: func(s *Subject) audit.Outcome {

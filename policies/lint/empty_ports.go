@@ -11,8 +11,12 @@ func emptyPorts() Check {
 			Rationale: "A rule without ports opens all of them: who is meant to reach the client port reaches the peer port, " +
 				"which obeys no RBAC.",
 			Method: "Looks for rules that let somebody in to the members and name no port.",
-			Remediation: "Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:\netcdsec policies " +
-				"render -f cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
 			References: references(),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -16,8 +16,13 @@ func fromAnyone() Check {
 				"for all.",
 			Method: "Looks at the rules that let somebody in to the client or peer port for one without a source, with " +
 				"every namespace, or with 0.0.0.0/0 or ::/0, and with nothing before it that denies.",
-			Remediation: "Name who is meant, members and API servers:\netcdsec policies render -f cluster.yaml",
-			References:  references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name who is meant, members and API servers:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
+			References: references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -18,8 +18,12 @@ func hostNetwork() Check {
 				"server takes such a policy, nothing says an error, and every Pod reaches every port.",
 			Method: "Looks for NetworkPolicies, and subjects of ClusterNetworkPolicies, that select nothing but members " +
 				"on the host network.",
-			Remediation: "Isolate the hosts instead, and delete the policy:\netcdsec policies render --backend nftables -f " +
-				"cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Isolate the hosts instead, and delete the policy:"),
+					audit.Paste("etcdsec policies render --backend nftables -f %s", p.Spec()),
+				}
+			},
 			References: references("kubernetes/website#39875", "kubernetes.io/docs/concepts/services-networking/network-policies"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -5,13 +5,17 @@ import "github.com/etcdsec/etcdsec/audit"
 func ignoredRules() Check {
 	return Check{
 		Check: audit.Check{
-			ID:          "policy-ignored-rules",
-			Title:       "A policy has rules that its policyTypes leave out",
-			Severity:    audit.Medium,
-			Rationale:   "Rules of a direction that policyTypes does not name are stored and do nothing.",
-			Method:      "Compares policyTypes with the directions that have rules.",
-			Remediation: "Name both directions in policyTypes, or take the rules away.",
-			References:  references("k8s.io/api/networking/v1"),
+			ID:        "policy-ignored-rules",
+			Title:     "A policy has rules that its policyTypes leave out",
+			Severity:  audit.Medium,
+			Rationale: "Rules of a direction that policyTypes does not name are stored and do nothing.",
+			Method:    "Compares policyTypes with the directions that have rules.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name both directions in policyTypes, or take the rules away."),
+				}
+			},
+			References: references("k8s.io/api/networking/v1"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -15,9 +15,13 @@ func ipBlockOfPods() Check {
 			Severity: audit.Medium,
 			Rationale: "A Pod has another address each time it starts, and another Pod has this one. ipBlock is for what is " +
 				"outside of the cluster, and some networks never match Pods by it.",
-			Method:      "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
-			Remediation: "Select the Pods by label: podSelector and namespaceSelector in place of ipBlock.",
-			References:  references("kubernetes.io/docs/concepts/services-networking/network-policies"),
+			Method: "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Select the Pods by label: podSelector and namespaceSelector in place of ipBlock."),
+				}
+			},
+			References: references("kubernetes.io/docs/concepts/services-networking/network-policies"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -14,6 +14,7 @@ import (
 // Subject is a set of policies, and the etcd that they are to isolate.
 type Subject struct {
 	Name     string // of the cluster
+	SpecPath string // where its spec is; empty if nobody said
 	Intent   *policies.Intent
 	Topology reach.Topology
 	Filters  reach.Filters
@@ -56,7 +57,7 @@ func Run(ids []string, s *Subject) audit.Report {
 		check.Run = func(*audit.Target) audit.Outcome { return c.judge(s) }
 		bound = append(bound, check)
 	}
-	return audit.Run(bound, []*audit.Target{{Address: s.Name, Kind: audit.Policies}})
+	return audit.Run(bound, []*audit.Target{{Address: s.Name, Kind: audit.Policies, SpecPath: s.SpecPath}})
 }
 
 // findings collects what is wrong, and gives the outcome.

@@ -257,7 +257,7 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: an ID of another kind, or there twice", c.ID)
 		}
 		ids = append(ids, c.ID)
-		if c.Title == "" || c.Severity.Rank() < 0 || c.Rationale == "" || c.Method == "" || c.Remediation == "" || len(c.References) == 0 || c.Applies == nil || c.Run == nil {
+		if c.Title == "" || c.Severity.Rank() < 0 || c.Rationale == "" || c.Method == "" || c.Remediation == nil || len(c.Remediation(audit.Place{})) == 0 || len(c.References) == 0 || c.Applies == nil || c.Run == nil {
 			t.Errorf("%s: metadata is missing", c.ID)
 		}
 	}

@@ -10,9 +10,14 @@ func metricsOpen() Check {
 			Severity: audit.Medium,
 			Rationale: "Metrics tell the names of users, the size and the load of the store, and come without a certificate " +
 				"where the port is plaintext.",
-			Method:      "Looks for a rule without a source that has the metrics port in it.",
-			Remediation: "Let only spec.isolation.scrapers in:\netcdsec policies render -f cluster.yaml",
-			References:  references(),
+			Method: "Looks for a rule without a source that has the metrics port in it.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Let only spec.isolation.scrapers in:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
+			References: references(),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -5,13 +5,18 @@ import "github.com/etcdsec/etcdsec/audit"
 func noNamespace() Check {
 	return Check{
 		Check: audit.Check{
-			ID:          "policy-no-namespace",
-			Title:       "A policy names no namespace",
-			Severity:    audit.Medium,
-			Rationale:   "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
-			Method:      "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
-			Remediation: "Write metadata.namespace into the file:\netcdsec policies render -f cluster.yaml",
-			References:  references(),
+			ID:        "policy-no-namespace",
+			Title:     "A policy names no namespace",
+			Severity:  audit.Medium,
+			Rationale: "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
+			Method:    "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Write metadata.namespace into the file:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
+			References: references(),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

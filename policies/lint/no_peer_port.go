@@ -16,8 +16,13 @@ func noPeerPort() Check {
 				"another, and the cluster loses its quorum.",
 			Method: "Looks for policies that let somebody in to the members' client port, while no rule of any of them " +
 				"has the peer port in it.",
-			Remediation: "Let the members in to their peer port:\netcdsec policies render -f cluster.yaml",
-			References:  references("etcd.io/docs/v3.6/op-guide/clustering"),
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Let the members in to their peer port:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
+			References: references("etcd.io/docs/v3.6/op-guide/clustering"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			if len(s.Intent.Members) < 2 {

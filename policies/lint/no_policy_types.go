@@ -10,9 +10,14 @@ func noPolicyTypes() Check {
 			Severity: audit.Low,
 			Rationale: "The API server fills them in, and tools that read the file alone do not: " +
 				"sigs.k8s.io/kube-network-policies v1.1.1 takes such a policy for none.",
-			Method:      "Looks for policyTypes in NetworkPolicies.",
-			Remediation: "Write the directions into the file:\npolicyTypes: [Ingress]",
-			References:  references("k8s.io/api/networking/v1"),
+			Method: "Looks for policyTypes in NetworkPolicies.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Write the directions into the file:"),
+					audit.Paste("policyTypes: [Ingress]"),
+				}
+			},
+			References: references("k8s.io/api/networking/v1"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

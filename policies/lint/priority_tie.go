@@ -13,9 +13,13 @@ func priorityTie() Check {
 			Severity: audit.Medium,
 			Rationale: "Which of them is asked first is left to the network of the Pods, and may change with its next " +
 				"release.",
-			Method:      "Compares tier and priority of ClusterNetworkPolicies.",
-			Remediation: "Give each a priority of its own: the lower one is asked first.",
-			References:  references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+			Method: "Compares tier and priority of ClusterNetworkPolicies.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Give each a priority of its own: the lower one is asked first."),
+				}
+			},
+			References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			type place struct {

@@ -16,8 +16,12 @@ func wrongNamespace() Check {
 			Rationale: "A NetworkPolicy selects Pods of its own namespace alone. In another one it selects nothing, and the " +
 				"members stay open.",
 			Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
-			Remediation: "Put the members' namespace into metadata.namespace, and delete the policy where it is:\netcdsec " +
-				"policies render -f cluster.yaml",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Put the members' namespace into metadata.namespace, and delete the policy where it is:"),
+					audit.Paste("etcdsec policies render -f %s", p.Spec()),
+				}
+			},
 			References: references(),
 		},
 		judge: func(s *Subject) audit.Outcome {

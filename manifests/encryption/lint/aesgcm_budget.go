@@ -19,8 +19,14 @@ func aesgcmBudget() Check {
 				"the key that authenticates. Kubernetes asks for another key before 200,000 writes, and nothing counts them.",
 			Method: "Looks for aesgcm as the provider that writes. --writes says how many values its key has encrypted; without " +
 				"it, nothing shows that the key is replaced in time.",
-			Remediation: "Count them on every API server, and say the sum; rotate the key before 200,000, or go over to secretbox or KMS v2:\n" +
-				"kubectl get --raw /metrics | grep apiserver_storage_transformation_operations_total\netcdsec encryption lint --writes 150000 FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Count them on every API server, and say the sum; rotate the key before 200,000, or go over to secretbox or KMS " +
+						"v2:"),
+					audit.Paste("kubectl get --raw /metrics | grep apiserver_storage_transformation_operations_total"),
+					audit.Paste("etcdsec encryption lint --writes 150000 %s", p.File()),
+				}
+			},
 			References: references("NIST SP 800-38D 8.3", "kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
 		},
 		judge: func(s *Subject) audit.Outcome {

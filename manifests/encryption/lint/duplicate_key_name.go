@@ -12,8 +12,14 @@ func duplicateKeyName() Check {
 				"prove that one is not needed any more; and aescbc, which authenticates nothing, tries the wrong one first " +
 				"and takes what comes out for a value once in 260 times (measured).",
 			Method: "Compares the names of all keys. The same key in several rules is in order; twice in one list it is useless.",
-			Remediation: "Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used twice:\n" +
-				"k-YYYYMMDD-FINGERPRINT, as from etcdsec encryption generate\netcdsec encryption lint --fix FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used " +
+						"twice:"),
+					audit.Say("k-YYYYMMDD-FINGERPRINT, as from etcdsec encryption generate"),
+					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+				}
+			},
 			References: references("NIST 800-53 SC-12"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -16,9 +16,14 @@ func fileMode() Check {
 			Severity: audit.High,
 			Rationale: "The file holds the keys, so that who reads it and a backup of etcd reads every Secret; and who writes " +
 				"it decides what is encrypted, without a restart where kube-apiserver reloads it.",
-			Method:      "Reads the permissions of the file; from standard input it has none.",
-			Remediation: "Take them from everybody else:\nchmod 600 FILE",
-			References:  references("NIST 800-53 AC-6", "CIS Kubernetes Benchmark v1.12 1.1.1"),
+			Method: "Reads the permissions of the file; from standard input it has none.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Take them from everybody else:"),
+					audit.Paste("chmod 600 %s", p.File()),
+				}
+			},
+			References: references("NIST 800-53 AC-6", "CIS Kubernetes Benchmark v1.12 1.1.1"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			const others = 0o077

@@ -16,8 +16,13 @@ func identityFirst() Check {
 				"benchmarks pass, and every key behind it is only for reading.",
 			Method: "Finds the provider that writes each resource, over all rules that name it. A rule of identity alone is " +
 				"an exemption where a later wildcard encrypts the rest.",
-			Remediation: "Put identity last, on every API server, then rewrite what is stored:\n" +
-				"etcdsec encryption lint --fix FILE\nkubectl get secrets --all-namespaces -o json | kubectl replace -f -",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Put identity last, on every API server, then rewrite what is stored:"),
+					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+					audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
+				}
+			},
 			References: references("STIG V-274882", "kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
 		},
 		judge: func(s *Subject) audit.Outcome {

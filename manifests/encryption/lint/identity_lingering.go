@@ -17,9 +17,15 @@ func identityLingering() Check {
 			Rationale: "Behind what encrypts, identity reads plaintext. That is needed until every object is rewritten. From " +
 				"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
 			Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
-			Remediation: "Prove that no plaintext is stored, then take identity away:\n" +
-				"etcdsec audit census --endpoints https://10.0.0.11:2379 --config FILE\n" +
-				"etcdsec encryption lint --fix --phase encrypted FILE\nWhile plaintext is stored:\netcdsec encryption lint --phase enabling FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Prove that no plaintext is stored, then take identity away:"),
+					audit.Paste("etcdsec audit census --endpoints https://%s --config %s", p.Client(), p.File()),
+					audit.Paste("etcdsec encryption lint --fix --phase encrypted %s", p.File()),
+					audit.Say("While plaintext is stored:"),
+					audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
+				}
+			},
 			References: references("kubernetes/website#44532"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -18,8 +18,12 @@ func identityMissing() Check {
 				"list with one such object fails as a whole: controllers stop.",
 			Method: "With --phase enabling, looks for identity behind what encrypts. Otherwise nothing says here that plaintext " +
 				"is stored.",
-			Remediation: "Add identity as the last provider, until all objects are rewritten:\n" +
-				"etcdsec encryption lint --fix --phase enabling FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Add identity as the last provider, until all objects are rewritten:"),
+					audit.Paste("etcdsec encryption lint --fix --phase enabling %s", p.File()),
+				}
+			},
 			References: references("kubernetes/kubernetes#76010", "kubernetes/kubernetes#53301"),
 		},
 		judge: func(s *Subject) audit.Outcome {

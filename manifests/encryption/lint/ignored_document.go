@@ -10,9 +10,14 @@ func ignoredDocument() Check {
 			Severity: audit.Medium,
 			Rationale: "kube-apiserver reads the first YAML document of the file and not a byte of what follows it, without an " +
 				"error. Rules in a second document encrypt nothing.",
-			Method:      "Looks for a document behind the first.",
-			Remediation: "Bring all rules into one document; --fix writes the one that is read:\netcdsec encryption lint --fix FILE",
-			References:  references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+			Method: "Looks for a document behind the first.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Bring all rules into one document; --fix writes the one that is read:"),
+					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+				}
+			},
+			References: references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -15,9 +15,14 @@ func keyNameColon() Check {
 			Severity: audit.Medium,
 			Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares the beginning. A key " +
 				"\"a\" then also takes what \"a:b\" has encrypted, and who reads etcd cannot tell the two apart.",
-			Method:      "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
-			Remediation: "Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:\nhead -c 32 /dev/urandom | base64",
-			References:  references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
+			Method: "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:"),
+					audit.Paste("head -c 32 /dev/urandom | base64"),
+				}
+			},
+			References: references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

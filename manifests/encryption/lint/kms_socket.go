@@ -17,9 +17,15 @@ func kmsSocket() Check {
 			Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
 				"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
 				"kube-apiserver starts all the same and encrypts nothing.",
-			Method:      "Reads the endpoint of every KMS provider.",
-			Remediation: "Give it a path in a folder that root alone writes to:\n  endpoint: unix:///run/kms/kms.sock\netcdsec encryption lint FILE",
-			References:  references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
+			Method: "Reads the endpoint of every KMS provider.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Give it a path in a folder that root alone writes to:"),
+					audit.Paste("  endpoint: unix:///run/kms/kms.sock"),
+					audit.Paste("etcdsec encryption lint %s", p.File()),
+				}
+			},
+			References: references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

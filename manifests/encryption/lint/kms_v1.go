@@ -14,8 +14,13 @@ func kmsV1() Check {
 			Rationale: "A KMS provider without apiVersion is v1, which is deprecated and off since Kubernetes 1.29: kube-apiserver " +
 				"does not start with it. With the feature gate, each write makes a call to the plugin.",
 			Method: "Reads the apiVersion of every KMS provider; none is v1.",
-			Remediation: "Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then take v1 away. Until then:\n" +
-				"--feature-gates=KMSv1=true",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then " +
+						"take v1 away. Until then:"),
+					audit.Paste("--feature-gates=KMSv1=true"),
+				}
+			},
 			References: references("kubernetes/kubernetes#119007", "KEP-3299"),
 		},
 		judge: func(s *Subject) audit.Outcome {

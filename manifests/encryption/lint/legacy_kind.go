@@ -10,9 +10,16 @@ func legacyKind() Check {
 			Severity: audit.Low,
 			Rationale: "kube-apiserver takes apiVersion v1, kind EncryptionConfig, because its documentation once said so. It is " +
 				"in no API, other tools do not know it, and a release may stop taking it.",
-			Method:      "Reads apiVersion and kind, of which kube-apiserver takes two pairs.",
-			Remediation: "Write what it is called:\n  apiVersion: apiserver.config.k8s.io/v1\n  kind: EncryptionConfiguration\netcdsec encryption lint --fix FILE",
-			References:  references("k8s.io/apiserver pkg/apis/apiserver/v1, register.go"),
+			Method: "Reads apiVersion and kind, of which kube-apiserver takes two pairs.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Write what it is called:"),
+					audit.Paste("  apiVersion: apiserver.config.k8s.io/v1"),
+					audit.Paste("  kind: EncryptionConfiguration"),
+					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+				}
+			},
+			References: references("k8s.io/apiserver pkg/apis/apiserver/v1, register.go"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

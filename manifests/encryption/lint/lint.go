@@ -90,20 +90,7 @@ func (c Check) ask(s *Subject) audit.Outcome {
 	if c.ID != refusedID && c.ID != fileModeID && s.Configuration == nil {
 		return audit.Skipped("the file is not loaded, see " + refusedID)
 	}
-	o := c.judge(s)
-	if o.Remediation == "" {
-		o.Remediation = c.Remediation
-	}
-	o.Remediation = strings.ReplaceAll(o.Remediation, "FILE", shellWord(s.Path))
-	return o
-}
-
-// shellWord is a path as a shell takes it for one word.
-func shellWord(path string) string {
-	if path != "" && strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,") == "" {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return c.judge(s)
 }
 
 // place is one provider, or one key of one, of a file.

@@ -248,7 +248,7 @@ func TestFixtures(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	kebab := regexp.MustCompile(`^encryption(-[a-z0-9]+)+$`)
-	paste := regexp.MustCompile(`(?m)^(--[a-z]|etcdsec |kubectl |chmod |head |  [a-z-]+: )`)
+	paste := regexp.MustCompile(`(?m)^(--[a-z]|etcdsec |kubectl |chmod |head |  (- )?[a-zA-Z-]+: )`)
 	seen := map[string]bool{}
 	for _, c := range Checks() {
 		if seen[c.ID] || !kebab.MatchString(c.ID) || c.Severity.Rank() < 0 {
@@ -263,8 +263,14 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("%s: %s %q", c.ID, name, text)
 			}
 		}
-		if !paste.MatchString(c.Remediation) {
-			t.Errorf("%s: no line to paste in %q", c.ID, c.Remediation)
+		remediation := c.Remediation(audit.Place{})
+		if !paste.MatchString(remediation.String()) {
+			t.Errorf("%s: no line to paste in %q", c.ID, remediation)
+		}
+		for _, line := range remediation {
+			if line.Text == "" || strings.Contains(line.Text, "%!") || paste.MatchString(line.Text) != line.Paste {
+				t.Errorf("%s: to paste %t: %q", c.ID, line.Paste, line.Text)
+			}
 		}
 		if !slices.ContainsFunc(c.References, func(r string) bool { return strings.HasPrefix(r, "NIST 800-53 ") }) {
 			t.Errorf("%s: references %q", c.ID, c.References)
@@ -289,7 +295,7 @@ func TestRun(t *testing.T) {
 	if len(r.Results) != 2*len(ids) || r.Results[0].Target != "a b.yaml" || r.Results[len(ids)].Target != "refused.yaml" {
 		t.Fatalf("%d results", len(r.Results))
 	}
-	if got := r.Results[2]; !strings.Contains(got.Remediation, "--fix 'a b.yaml'\n") {
+	if got := r.Results[2]; !strings.Contains(got.RemediationText, "--fix 'a b.yaml'\n") {
 		t.Errorf("%q", got.Remediation)
 	}
 	for _, got := range r.Results[len(ids)+1:] {

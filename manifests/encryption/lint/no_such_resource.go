@@ -19,8 +19,14 @@ func noSuchResource() Check {
 				"encrypts nothing, and what was meant is stored in plaintext without an error.",
 			Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
 				"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
-			Remediation: "Write the resource with its group, as `kubectl api-resources -o name` does:\n" +
-				"etcdsec encryption lint --fix FILE\nIf it is a custom resource:\netcdsec encryption lint --crd '*.GROUP' FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Write the resource with its group, as `kubectl api-resources -o name` does:"),
+					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+					audit.Say("If it is a custom resource:"),
+					audit.Paste("etcdsec encryption lint --crd '*.GROUP' %s", p.File()),
+				}
+			},
 			References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -11,8 +11,12 @@ func refused() Check {
 			Rationale: "An API server that starts with such a file ends at once. One that reloads it goes on with the file " +
 				"before, says so in its log alone, and fails at its next start.",
 			Method: "Decodes and validates the file as the kube-apiserver of Kubernetes 1.37 does.",
-			Remediation: "Correct what is named, at its line, and ask again before the file is put in place:\n" +
-				"etcdsec encryption lint FILE",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Correct what is named, at its line, and ask again before the file is put in place:"),
+					audit.Paste("etcdsec encryption lint %s", p.File()),
+				}
+			},
 			References: references("k8s.io/apiserver pkg/apis/apiserver/validation"),
 		},
 		judge: func(s *Subject) audit.Outcome {

@@ -14,8 +14,13 @@ func relocatable() Check {
 			Rationale: "secretbox and aescbc do not bind a value to its key in etcd. Whoever writes to etcd, and has no key, can " +
 				"put the Secret of one namespace into another, where somebody else may read it.",
 			Method: "Looks for secretbox and aescbc as the providers that write. aesgcm and KMS v2 bind a value to its place.",
-			Remediation: "Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:\n" +
-				"etcdsec audit run -f cluster.yaml --pki DIR\n  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:"),
+					audit.Paste("etcdsec audit run -f %s --pki %s", p.Spec(), p.Store()),
+					audit.Paste("  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}"),
+				}
+			},
 			References: references("NIST 800-53 SI-7", "k8s.io/apiserver pkg/storage/value/encrypt/secretbox"),
 		},
 		judge: func(s *Subject) audit.Outcome {

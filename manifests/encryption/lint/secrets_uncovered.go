@@ -13,9 +13,16 @@ func secretsUncovered() Check {
 			Severity: audit.High,
 			Rationale: "What no rule names is stored in plaintext, without an error. Secrets are what encryption at rest is " +
 				"for: tokens, certificates' keys, passwords.",
-			Method:      "Looks for secrets, *. or *.* among the resources of all rules.",
-			Remediation: "Name them in the first rule:\n  - resources: [secrets]\nand ask again, with what is stored still in plaintext:\netcdsec encryption lint --phase enabling FILE",
-			References:  references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
+			Method: "Looks for secrets, *. or *.* among the resources of all rules.",
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Name them in the first rule:"),
+					audit.Paste("  - resources: [secrets]"),
+					audit.Say("and ask again, with what is stored still in plaintext:"),
+					audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
+				}
+			},
+			References: references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

@@ -10,9 +10,14 @@ func sharedSecret() Check {
 			Severity: audit.Medium,
 			Rationale: "A rotation to the same secret under another name rotates nothing: who had the old key has the new one. " +
 				"One secret in two ciphers lets a fault of the weaker one reach what the other has encrypted.",
-			Method:      "Compares every key with every other, over all rules and providers, in memory.",
-			Remediation: "Make a random key in place of one of them, and rotate to it:\nhead -c 32 /dev/urandom | base64",
-			References:  references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
+			Method: "Compares every key with every other, over all rules and providers, in memory.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Make a random key in place of one of them, and rotate to it:"),
+					audit.Paste("head -c 32 /dev/urandom | base64"),
+				}
+			},
+			References: references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

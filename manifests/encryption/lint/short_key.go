@@ -10,9 +10,14 @@ func shortKey() Check {
 			Severity: audit.Low,
 			Rationale: "kube-apiserver takes AES keys of 16 and 24 bytes too. What is in etcd and in its backups today has to " +
 				"stay secret for as long as they exist, also from quantum computers, which halve the bits.",
-			Method:      "Counts the bytes of every key; the number is all that is looked at.",
-			Remediation: "Rotate to a key of 32 bytes:\nhead -c 32 /dev/urandom | base64",
-			References:  references("NIST 800-53 SC-13", "CNSA 2.0"),
+			Method: "Counts the bytes of every key; the number is all that is looked at.",
+			Remediation: func(audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Rotate to a key of 32 bytes:"),
+					audit.Paste("head -c 32 /dev/urandom | base64"),
+				}
+			},
+			References: references("NIST 800-53 SC-13", "CNSA 2.0"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			const enough = 32

@@ -32,8 +32,14 @@ func weakKey() Check {
 				"of a pattern or typed on a keyboard are the first ones to be tried.",
 			Method: "Compares each key with those of published examples, and looks for patterns and for bytes that are all " +
 				"characters, which give a key far fewer values than its length says.",
-			Remediation: "Make a random key, and rotate to it:\nhead -c 32 /dev/urandom | base64\netcdsec encryption generate -f cluster.yaml DIR",
-			References:  references("NIST 800-53 SC-12", "NIST SP 800-133"),
+			Remediation: func(p audit.Place) audit.Remediation {
+				return audit.Remediation{
+					audit.Say("Make a random key, and rotate to it:"),
+					audit.Paste("head -c 32 /dev/urandom | base64"),
+					audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
+				}
+			},
+			References: references("NIST 800-53 SC-12", "NIST SP 800-133"),
 		},
 		judge: func(s *Subject) audit.Outcome {
 			var f findings

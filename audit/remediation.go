@@ -1,0 +1,95 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Line is one line of a remediation.
+type Line struct {
+	Text  string `json:"text"`  // without a line break
+	Paste bool   `json:"paste"` // it is to be copied as it is: a command, a flag or a piece of a file
+}
+
+// Remediation is what to do about a finding, line by line.
+type Remediation []Line
+
+// Say returns a line for people. Line breaks in what it is given become spaces.
+func Say(format string, args ...any) Line {
+	return Line{Text: joinLines(fmt.Sprintf(format, args...))}
+}
+
+// Paste returns a line to copy. Each string among the arguments becomes one word of a shell,
+// whatever it holds, so that the line never runs more than its format says. A Word is taken
+// as it is.
+func Paste(format string, args ...any) Line {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = ShellWord(text)
+		}
+	}
+	return Line{Text: joinLines(fmt.Sprintf(format, args...)), Paste: true}
+}
+
+// String joins the lines as the field "remediation" of a report has them.
+func (r Remediation) String() string {
+	texts := make([]string, len(r))
+	for i, line := range r {
+		texts[i] = line.Text
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Word is text that a shell takes for one word, or for a part of one.
+type Word string
+
+// plainCharacters need no quotes anywhere in a word of a shell.
+const plainCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,%"
+
+// ShellWord quotes a text so that a shell takes it for one word. Text with control characters
+// is quoted as bash, ksh and zsh take it, because a line to paste has no line break.
+func ShellWord(text string) Word {
+	switch {
+	case text != "" && strings.Trim(text, plainCharacters) == "":
+		return Word(text)
+	case !strings.ContainsFunc(text, unicode.IsControl):
+		return Word("'" + strings.ReplaceAll(text, "'", `'\''`) + "'")
+	}
+	var b strings.Builder
+	b.WriteString("$'")
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '\'' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('\'')
+	return Word(b.String())
+}
+
+func joinLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\r' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// remediationOf renders what to do about a finding of a check, for the place where it is to be
+// done. It is never nil: a report lists lines, even if there are none.
+func remediationOf(c Check, o Outcome, p Place) Remediation {
+	switch {
+	case len(o.Remediation) > 0:
+		return o.Remediation
+	case c.Remediation == nil:
+		return Remediation{}
+	}
+	return slices.Concat(Remediation{}, c.Remediation(p))
+}
