@@ -12,6 +12,7 @@ type Census struct {
 	Revision int64    `json:"revision"` // of the store, at which the objects were read
 	Complete bool     `json:"complete"` // every object was read
 	Reason   string   `json:"reason,omitempty"`
+	Stopped  error    `json:"-"`               // why the reading stopped, of which Reason is the text; nil of a census that is complete or was not made just now
 	Notes    []string `json:"notes,omitempty"` // what else to know about the reading
 	Objects  int64    `json:"objects"`         // of all resources together
 	Outside  int64    `json:"outside"`         // keys that are no object of an API server

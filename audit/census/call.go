@@ -5,51 +5,20 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"net/url"
 	"strconv"
 	"time"
 
-	"github.com/etcdsec/etcdsec/internal/grpchttp"
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
-// The gRPC statuses that are told apart.
-const (
-	invalidArgument  = 3
-	permissionDenied = 7
-	outOfRange       = 11
-	unimplemented    = 12
-	unauthenticated  = 16
-)
-
-// callError is the answer of a member that is no page.
-type callError struct {
-	code    int // the gRPC status
-	message string
-}
-
-func (e *callError) Error() string {
-	if e.message == "" {
-		return fmt.Sprintf("gRPC status %d", e.code)
-	}
-	return e.message
-}
-
-// Of the same status are a revision that is gone and one that has not come yet. The texts
-// are those of etcd's api/v3rpc/rpctypes/error.go.
-func (e *callError) compacted() bool {
-	return e.code == outOfRange && e.message == "etcdserver: mvcc: required revision has been compacted"
-}
-
-// final says that no other member would answer otherwise.
-func (e *callError) final() bool {
-	return e.code == permissionDenied || e.code == unauthenticated || e.code == invalidArgument
-}
-
-// endpoint is one client port, with the connection to it.
+// endpoint is one client port.
 type endpoint struct {
-	url       *url.URL // of KV.Range
-	transport *http.Transport
+	client *etcdrpc.Client
+	// paged is set when the endpoint answers no RangeStream: it is older than etcd 3.7, a learner,
+	// a proxy, or behind something that lets no stream through.
+	paged bool
 }
 
 func newEndpoint(written string, config *tls.Config, timeout time.Duration) (*endpoint, error) {
@@ -57,16 +26,13 @@ func newEndpoint(written string, config *tls.Config, timeout time.Duration) (*en
 	if err != nil {
 		return nil, err
 	}
-	const window = 1 << 20
-	transport := grpchttp.NewTransport(config, timeout)
-	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: window}
-	transport.Protocols.SetHTTP2(u.Scheme == "https")
-	transport.Protocols.SetUnencryptedHTTP2(u.Scheme == "http")
-	u.Path = "/etcdserverpb.KV/Range"
-	return &endpoint{url: u, transport: transport}, nil
+	if u.Scheme == "http" {
+		config = nil
+	}
+	return &endpoint{client: etcdrpc.New(etcdrpc.Config{Address: u.Host, TLS: config, Timeout: timeout, Agent: "etcdsec-census"})}, nil
 }
 
-// parseEndpoint takes what etcdctl takes: host:port, with https unless it says http://.
+// parseEndpoint reads what etcdctl takes: host:port, with https unless it begins with http://.
 func parseEndpoint(written string) (*url.URL, error) {
 	u, err := url.Parse(written)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -81,39 +47,59 @@ func parseEndpoint(written string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// address is the endpoint for people.
-func (e *endpoint) address() string { return e.url.Host }
+// address returns the endpoint for people.
+func (e *endpoint) address() string { return e.client.Address() }
 
-// call makes one Range.
-func (e *endpoint) call(ctx context.Context, r rangeRequest, timeout time.Duration, d *decoder, add func(p *page, key, value []byte) error) (page, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+// readPage makes one Range, which has to end within timeout.
+func (e *endpoint) readPage(ctx context.Context, r etcdrpc.RangeRequest, timeout time.Duration, d *etcdrpc.RangeDecoder, add etcdrpc.AddFunc) (p etcdrpc.Page, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &etcdrpc.TimeoutError{After: timeout})
 	defer cancel()
-	header := grpchttp.Header("etcdsec-census")
-	// A member that is slow may stop when nobody waits any more.
-	header.Set("Grpc-Timeout", strconv.FormatInt(timeout.Milliseconds(), 10)+"m")
-	response, err := grpchttp.Post(ctx, e.transport, e.url, header, r.frame())
-	if err != nil {
-		return page{}, grpchttp.Explain(ctx, err)
+	call := etcdrpc.Call{Method: etcdrpc.RangeMethod, Message: r.Message(), Timeout: timeout}
+	err = e.client.Do(ctx, call, func(body io.Reader) error {
+		var err error
+		p, err = d.Decode(body, add)
+		return err
+	})
+	if errors.Is(err, etcdrpc.ErrNoMessage) {
+		err = etcdrpc.ErrMalformed
 	}
-	defer func() { _ = response.Body.Close() }()
-	if err := grpchttp.Answers(response); err != nil {
-		return page{}, err
-	}
-	p, err := d.decode(response.Body, add)
-	if err != nil && !errors.Is(err, errNoMessage) {
-		return p, grpchttp.Explain(ctx, err)
-	}
-	code, text, statusErr := grpchttp.Status(response)
-	switch {
-	case statusErr != nil:
-		return p, statusErr
-	case code != 0:
-		return p, &callError{code: code, message: clip(text)}
-	case err != nil:
-		return p, errMessage
-	}
-	return p, nil
+	return p, err
 }
 
-// clip makes text of a server fit for a message.
-func clip(s string) string { return clean(s[:min(len(s), 200)]) }
+// readStream makes one RangeStream. It has no end by which it must be done, for a census at a
+// low rate reads it slowly; but w must be told in time that it goes on.
+func (e *endpoint) readStream(ctx context.Context, r etcdrpc.RangeRequest, w *watchdog, d *etcdrpc.RangeDecoder, add etcdrpc.AddFunc, chunk func(*etcdrpc.Page) error) (p etcdrpc.Page, err error) {
+	ctx, stop := w.start(ctx)
+	defer stop()
+	call := etcdrpc.Call{Method: etcdrpc.RangeStreamMethod, Message: r.Message()}
+	err = e.client.Do(ctx, call, func(body io.Reader) error {
+		var err error
+		p, err = d.DecodeStream(body, add, chunk)
+		return err
+	})
+	if errors.Is(err, etcdrpc.ErrNoMessage) || err == nil && !p.Finished() {
+		err = etcdrpc.ErrMalformed
+	}
+	return p, err
+}
+
+// watchdog ends a call that brings nothing for some time.
+type watchdog struct {
+	patience time.Duration
+	timer    *time.Timer
+}
+
+func (w *watchdog) start(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(w.patience, func() { cancel(&etcdrpc.TimeoutError{After: w.patience}) })
+	return ctx, func() {
+		w.timer.Stop()
+		cancel(nil)
+	}
+}
+
+// pause stops the clock, for a time in which the census does not read.
+func (w *watchdog) pause() { w.timer.Stop() }
+
+// restart sets the clock to its beginning, because something was read.
+func (w *watchdog) restart() { w.timer.Reset(w.patience) }

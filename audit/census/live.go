@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
 const (
@@ -31,11 +32,13 @@ type Live struct {
 	Now      func() time.Time                 // required
 	Progress func(done, total int64)          // nil: nobody asks
 	Warn     func(format string, args ...any) // what the operator may want to know at once; nil: nobody does
+
+	paged bool // read in pages also where there is RangeStream, to compare the two
 }
 
-// Census reads every object of the cluster at one revision, in pages, in bounded memory.
-// What keeps it from the end is in the census, with what was seen until then. The error is
-// of the configuration alone.
+// Census reads every object of the cluster at one revision, in bounded memory: by RangeStream
+// where a member has it, else in pages. What keeps it from the end is in the census, as a
+// *StopError, with what was seen until then. The error is of the configuration alone.
 func (l Live) Census(ctx context.Context) (audit.Census, error) {
 	if l.Timeout <= 0 {
 		l.Timeout = DefaultTimeout
@@ -51,7 +54,7 @@ func (l Live) Census(ctx context.Context) (audit.Census, error) {
 			faults = append(faults, err)
 			continue
 		}
-		defer e.transport.CloseIdleConnections()
+		defer e.client.Close()
 		s.endpoints = append(s.endpoints, e)
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -66,6 +69,7 @@ func (l Live) Census(ctx context.Context) (audit.Census, error) {
 	c.Revision, c.Notes, c.Complete = s.revision, s.notes, err == nil
 	c.Outside += s.outside
 	if err != nil {
+		c.Stopped = &StopError{Cause: stopCause(err), Err: err}
 		c.Reason = err.Error()
 	}
 	return c, nil
@@ -127,7 +131,18 @@ func (s *scan) prefix(ctx context.Context, prefix string) error {
 	if len(read) == 0 {
 		return err
 	}
-	return fmt.Errorf("the user may not read all of %s: %s were read, and %d other built-in resources and all custom ones were not", prefix, listed(read), len(refused))
+	return &partlyReadError{prefix: prefix, read: read, refused: len(refused)}
+}
+
+// partlyReadError is of a user who may read some resources of a prefix and not all.
+type partlyReadError struct {
+	prefix  string
+	read    []string
+	refused int // built-in resources
+}
+
+func (e *partlyReadError) Error() string {
+	return fmt.Sprintf("the user may not read all of %s: %s were read, and %d other built-in resources and all custom ones were not", e.prefix, listed(e.read), e.refused)
 }
 
 // listed joins the first items of a list.
@@ -142,12 +157,13 @@ func listed(items []string) string {
 // deniedError is of a user who may not read a range.
 type deniedError struct {
 	prefix, address string
-	cause           *callError
+	cause           error
 }
 
 func (e *deniedError) Error() string {
 	return fmt.Sprintf("reading below %s from %s: %v", e.prefix, e.address, e.cause)
 }
+func (e *deniedError) Unwrap() error { return e.cause }
 
 func isDenied(err error) bool {
 	_, denied := errors.AsType[*deniedError](err)
@@ -156,8 +172,8 @@ func isDenied(err error) bool {
 
 // countOutside counts the keys of the whole store.
 func (s *scan) countOutside(ctx context.Context) error {
-	all := rangeRequest{from: []byte{0}, end: []byte{0}, revision: s.revision, countOnly: true}
-	p, err := s.endpoints[s.at].call(ctx, all, s.live.Timeout, &s.decoder, func(*page, []byte, []byte) error { return errMessage })
+	all := etcdrpc.RangeRequest{From: []byte{0}, End: []byte{0}, Revision: s.revision, CountOnly: true}
+	p, err := s.endpoints[s.at].readPage(ctx, all, s.live.Timeout, &s.decoder, func(*etcdrpc.Page, []byte, []byte) error { return etcdrpc.ErrMalformed })
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -165,7 +181,7 @@ func (s *scan) countOutside(ctx context.Context) error {
 		s.note("keys outside of the prefixes were not counted: %v", err)
 		return nil
 	}
-	s.outside = max(0, p.count-s.tally.Objects()-s.tally.outside)
+	s.outside = max(0, p.Count-s.tally.Objects()-s.tally.outside)
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
 const (
@@ -30,7 +32,7 @@ type scan struct {
 	endpoints []*endpoint
 	at        int // the endpoint that is asked
 	tally     *Tally
-	decoder   decoder
+	decoder   etcdrpc.RangeDecoder
 	notes     []string
 	started   time.Time
 	outside   int64
@@ -48,13 +50,17 @@ type span struct {
 	prefix    string
 	from, end []byte
 	left      int64 // as the member counted them; negative if it did not yet
+	// identified is set when the endpoint that is asked has answered a page at the revision, and
+	// nothing went wrong since.
+	identified bool
 
 	window      window
 	first, last []byte // of the last page that had any keys
-	keys        int64  // of the page that is read
+	keys        int64  // of the answer that is read
 }
 
-// below reads every key that has a prefix.
+// below reads every key that has a prefix: a page first, which tells the cluster, the revision and
+// how many keys there are, and then the rest as a stream where the endpoint has that.
 func (s *scan) below(ctx context.Context, prefix string) error {
 	r := &span{prefix: prefix, from: []byte(prefix), end: prefixEnd([]byte(prefix)), left: -1}
 	if len(r.end) == 0 {
@@ -62,10 +68,17 @@ func (s *scan) below(ctx context.Context, prefix string) error {
 	}
 	r.window.end = r.end
 	for {
-		more, err := s.page(ctx, r)
+		more, err := false, error(nil)
+		if s.mayStream(r) {
+			err = s.readStream(ctx, r)
+		} else {
+			more, err = s.readPage(ctx, r)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return errInterrupted
+		case errors.Is(err, errNoStream): // it is read in pages
+			more = true
 		case err != nil:
 			if err := s.recover(ctx, r, err); err != nil {
 				return err
@@ -76,35 +89,32 @@ func (s *scan) below(ctx context.Context, prefix string) error {
 	}
 }
 
-// page reads the next keys of a span, and says whether there are more.
-func (s *scan) page(ctx context.Context, r *span) (more bool, err error) {
+var (
+	errUnasked  = errors.New("the answer has keys that were not asked for")
+	errMiscount = errors.New("the answer has other keys than it counts")
+)
+
+// readPage reads the next keys of a span, and reports whether there are more.
+func (s *scan) readPage(ctx context.Context, r *span) (more bool, err error) {
 	limit := s.limit
 	r.keys = 0
-	request := rangeRequest{from: r.from, end: r.window.end, limit: limit, revision: s.revision}
-	p, err := s.endpoints[s.at].call(ctx, request, s.live.Timeout, &s.decoder, func(p *page, key, value []byte) error {
+	request := etcdrpc.RangeRequest{From: r.from, End: r.window.end, Limit: limit, Revision: s.revision}
+	p, err := s.endpoints[s.at].readPage(ctx, request, s.live.Timeout, &s.decoder, func(p *etcdrpc.Page, key, value []byte) error {
 		if r.keys == 0 {
-			if err := s.identify(p); err != nil {
+			if err := s.identify(p.Header); err != nil {
 				return err
 			}
 			r.first = append(r.first[:0], key...)
 		}
-		inOrder := bytes.Compare(key, r.from) >= 0 && (r.keys == 0 || bytes.Compare(key, r.last) > 0) && before(key, request.end)
-		if !inOrder || r.keys == limit {
-			return errors.New("the answer has keys that were not asked for")
-		}
-		r.keys++
-		r.last = append(r.last[:0], key...)
-		s.tally.Add(key, value)
-		return nil
+		return s.take(r, request, limit, key, value)
 	})
 	if r.keys > 0 {
-		r.from = append(append(r.from[:0:0], r.last...), 0)
 		s.done += r.keys
+		s.goOnBehind(r)
 		r.window.pages++
-		s.failures = 0
 	}
 	if err == nil {
-		err = s.identify(&p)
+		err = s.identify(p.Header)
 	}
 	if err != nil {
 		if r.left >= 0 {
@@ -115,69 +125,90 @@ func (s *scan) page(ctx context.Context, r *span) (more bool, err error) {
 	if err := r.checkCounts(p); err != nil {
 		return false, err
 	}
-	s.failures = 0
-	s.resize(p.bytes, r.keys)
-	if s.live.Progress != nil {
-		s.live.Progress(s.done, s.done+max(r.left, 0))
-	}
-	if err := s.pace(ctx, r.keys, p.bytes); err != nil {
+	s.failures, r.identified = 0, true
+	s.resize(p.Bytes, r.keys)
+	s.report(r.left)
+	if err := s.pace(ctx, r.keys, p.Bytes); err != nil {
 		return false, err
 	}
 	return r.advance(p, limit), nil
 }
 
+// take counts one object of an answer, if it is one that was asked for and the next in order.
+func (s *scan) take(r *span, request etcdrpc.RangeRequest, most int64, key, value []byte) error {
+	inOrder := bytes.Compare(key, request.From) >= 0 && (r.keys == 0 || bytes.Compare(key, r.last) > 0) && before(key, request.End)
+	if !inOrder || r.keys == most {
+		return errUnasked
+	}
+	r.keys++
+	r.last = append(r.last[:0], key...)
+	s.tally.Add(key, value)
+	return nil
+}
+
+// goOnBehind makes the span begin behind the last key that was read.
+func (s *scan) goOnBehind(r *span) {
+	r.from = append(append(r.from[:0:0], r.last...), 0)
+	s.failures = 0
+}
+
+func (s *scan) report(left int64) {
+	if s.live.Progress != nil {
+		s.live.Progress(s.done, s.done+max(left, 0))
+	}
+}
+
 // identify keeps to one cluster and, from the first answer on, to one revision.
-func (s *scan) identify(p *page) error {
+func (s *scan) identify(h etcdrpc.Header) error {
 	switch {
-	case p.clusterID == 0 || p.revision <= 0:
-		return errMessage
+	case h.ClusterID == 0 || h.Revision <= 0:
+		return etcdrpc.ErrMalformed
 	case s.clusterID == 0:
-		s.clusterID = p.clusterID
-	case s.clusterID != p.clusterID:
-		return fmt.Errorf("this is a member of another cluster, %x and not %x", p.clusterID, s.clusterID)
+		s.clusterID = h.ClusterID
+	case s.clusterID != h.ClusterID:
+		return fmt.Errorf("this is a member of another cluster, %x and not %x", h.ClusterID, s.clusterID)
 	}
 	if s.revision == 0 {
-		s.revision = p.revision
+		s.revision = h.Revision
 	}
 	return nil
 }
 
 // checkCounts finds an answer that leaves out keys, or has more than there are.
-func (r *span) checkCounts(p page) error {
-	faulty := errors.New("the answer has other keys than it counts")
-	if p.more && (r.keys == 0 || p.count <= r.keys) || !p.more && p.count != r.keys {
-		return faulty
+func (r *span) checkCounts(p etcdrpc.Page) error {
+	if p.More && (r.keys == 0 || p.Count <= r.keys) || !p.More && p.Count != r.keys {
+		return errMiscount
 	}
 	if r.window.depth == 0 {
-		if r.left >= 0 && r.left != p.count {
-			return faulty
+		if r.left >= 0 && r.left != p.Count {
+			return errMiscount
 		}
-		r.left = p.count
+		r.left = p.Count
 	}
 	if r.left >= 0 {
 		r.left -= r.keys
 	}
 	if r.left < 0 {
-		return faulty
+		return errMiscount
 	}
 	return nil
 }
 
-// advance goes on behind a page, and says whether there is anything left.
-func (r *span) advance(p page, limit int64) bool {
+// advance goes on behind a page, and reports whether there is anything left.
+func (r *span) advance(p etcdrpc.Page, limit int64) bool {
 	switch {
 	case r.left == 0:
 		return false
-	case p.more && p.count > windowPages*limit:
+	case p.More && p.Count > windowPages*limit:
 		r.window.narrow(r.first, r.last, r.from, len(r.prefix))
-	case !p.more:
+	case !p.More:
 		r.from = r.window.end
 		r.window.next(r.end, len(r.prefix))
 	}
 	return true
 }
 
-// before says whether a key is in a range that ends there.
+// before reports whether a key is in a range that ends there.
 func before(key, end []byte) bool {
 	return bytes.Equal(end, []byte{0}) || bytes.Compare(key, end) < 0
 }
@@ -195,7 +226,15 @@ func (s *scan) resize(size, keys int64) {
 	s.limit = max(s.limit, leastKeys)
 }
 
-// pace waits until the rate allows the next page.
+// batch returns how many keys of a stream are read before the rate is looked at.
+func (s *scan) batch() int64 {
+	if s.live.Rate <= 0 {
+		return mostKeys
+	}
+	return min(mostKeys, max(int64(s.live.Rate)/pagesPerSecond, leastKeys))
+}
+
+// pace waits until the rate allows to read on.
 func (s *scan) pace(ctx context.Context, keys, size int64) error {
 	if s.live.Rate <= 0 {
 		return nil
@@ -222,18 +261,19 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// recover prepares for the next attempt after a page that was not read to its end, or says
+// recover prepares for the next attempt after an answer that was not read to its end, or returns
 // why there is none.
 func (s *scan) recover(ctx context.Context, r *span, fault error) error {
-	if answer, ok := errors.AsType[*callError](fault); ok {
+	r.identified = false
+	if answer, ok := errors.AsType[*etcdrpc.StatusError](fault); ok {
 		switch {
-		case answer.compacted():
+		case answer.Meaning == etcdrpc.Compacted:
 			s.note("revision %d was compacted while it was read; from %s on, the objects are those of the newest revision", s.revision, s.position(r))
 			s.revision, r.left, r.window = 0, -1, window{end: r.end}
 			return nil
-		case answer.code == permissionDenied:
+		case answer.Meaning == etcdrpc.Denied:
 			return &deniedError{prefix: r.prefix, address: s.endpoints[s.at].address(), cause: answer}
-		case answer.final():
+		case isFinal(answer):
 			return fmt.Errorf("reading below %s from %s: %w", r.prefix, s.endpoints[s.at].address(), answer)
 		}
 	}
@@ -253,7 +293,12 @@ func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 	return nil
 }
 
-// position is where a span goes on, for people.
+// isFinal reports whether no other member, and no other time, would give another answer.
+func isFinal(answer *etcdrpc.StatusError) bool {
+	return answer.Meaning != etcdrpc.AuthChanged && (answer.Code == etcdrpc.Unauthenticated || answer.Code == etcdrpc.InvalidArgument)
+}
+
+// position returns where a span goes on, for people.
 func (s *scan) position(r *span) string {
 	if o, ok := s.live.Layout.Object(r.last); ok {
 		return s.live.Layout.Resource(o) + " " + objectName(o)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -124,7 +123,7 @@ func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
 		return err
 	}
 	if !found.Complete {
-		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Reason, flags))
+		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Stopped, flags))
 	}
 	return auditStatus(result, failOn)
 }
@@ -188,20 +187,22 @@ func (a *app) censusProgress() func(done, total int64) {
 	}
 }
 
-// censusHint is the way out of a census that came to no end.
-func censusHint(reason string, flags auditCensusFlags) string {
-	says := func(texts ...string) bool {
-		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(reason, text) })
+// censusHint returns what to do about a census that stopped.
+func censusHint(stopped error, flags auditCensusFlags) string {
+	fault, _ := errors.AsType[*census.StopError](stopped)
+	if fault == nil {
+		return ""
 	}
+	wantsCertificate := fault.Cause == census.CertificateWanted ||
+		fault.Cause == census.ConnectionBroken && flags.certPath == "" && flags.store == ""
 	switch {
-	case says("permission denied"):
+	case fault.Cause == census.PermissionMissing:
 		return "etcdctl role grant-permission ROLE read --prefix " + strings.Join(prefixes(flags), " ") + "   # of the user that the certificate's common name is"
-	case says("user name is empty", "authentication failed"):
+	case fault.Cause == census.UserMissing:
 		return "--cert and --key of a user of etcd: its authentication is on, and takes the user from the certificate's common name"
-	// The alert of TLS 1.3 that a certificate is wanted may be lost: the connection is reset behind it.
-	case says("certificate required", "bad certificate"), flags.certPath == "" && flags.store == "" && says("connection reset", "broken pipe", "connection was closed", "conn could not be established"):
+	case wantsCertificate:
 		return "--cert client.crt --key client.key   # or --pki DIR: the member wants a certificate of a client"
-	case says("--cacert"):
+	case fault.Cause == census.ServerUntrusted:
 		return "--cacert /etc/kubernetes/pki/etcd/ca.crt"
 	default:
 		return ""

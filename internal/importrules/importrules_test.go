@@ -35,7 +35,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/kubeapi"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/importrules", "internal/netns", "internal/grpchttp", "internal/agekey", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/importrules", "internal/netns", "internal/grpchttp", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
@@ -48,7 +48,7 @@ var ours = []rule{
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/grpchttp"}},
+	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/grpchttp"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},

@@ -1,0 +1,83 @@
+package census
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
+)
+
+// StopCause is the kind of fault that kept a census from its end, by what helps against it.
+type StopCause int
+
+// The kinds of fault.
+const (
+	OtherCause        StopCause = iota
+	Interrupted                 // the context ended
+	PermissionMissing           // the user may not read all of the prefix
+	UserMissing                 // etcd's authentication is on, and took the caller for no user
+	CertificateWanted           // the member said by a TLS alert that it wants another client certificate
+	// ConnectionBroken is a connection that was made and then broke. Where no certificate was
+	// presented, the member may want one: the alert of TLS 1.3 that says so may be lost, because
+	// the connection is reset behind it.
+	ConnectionBroken
+	ServerUntrusted // the given CAs did not sign the server's certificate
+)
+
+// StopError is why a census did not come to its end. It is audit.Census.Stopped of a census that
+// Live made, and its text is the Reason.
+type StopError struct {
+	Cause StopCause
+	Err   error
+}
+
+func (e *StopError) Error() string { return e.Err.Error() }
+func (e *StopError) Unwrap() error { return e.Err }
+
+// The alerts by which a TLS server refuses a client for its certificate, or for having none
+// (RFC 8446 section 6.2; TLS 1.2 has only the first).
+const (
+	alertBadCertificate      tls.AlertError = 42
+	alertCertificateRequired tls.AlertError = 116
+)
+
+func stopCause(err error) StopCause {
+	if errors.Is(err, errInterrupted) {
+		return Interrupted
+	}
+	if _, partly := errors.AsType[*partlyReadError](err); partly {
+		return PermissionMissing
+	}
+	switch etcdrpc.MeaningOf(err) {
+	case etcdrpc.Denied:
+		return PermissionMissing
+	case etcdrpc.UserEmpty, etcdrpc.UserUnknown, etcdrpc.AuthFailed:
+		return UserMissing
+	default: // the others are no question of who asks
+	}
+	if alert, sent := etcdrpc.Alert(err); sent && (alert == alertBadCertificate || alert == alertCertificateRequired) {
+		return CertificateWanted
+	}
+	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](err); untrusted {
+		return ServerUntrusted
+	}
+	if _, broken := errors.AsType[*etcdrpc.ConnError](err); broken && !isTimeout(err) && !isDial(err) {
+		return ConnectionBroken
+	}
+	return OtherCause
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	_, late := errors.AsType[*etcdrpc.TimeoutError](err)
+	return late || ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)
+}
+
+// isDial reports whether no connection was made at all.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
