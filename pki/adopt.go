@@ -108,7 +108,7 @@ func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bo
 	if a.known[name+" "+certHash(cert)] {
 		return
 	}
-	e := newEntry(name, role, "import", a.plan.SpecHash, cert, a.now)
+	e := newEntry(name, role, reasonImport, a.plan.SpecHash, cert, a.now)
 	e.Event, e.KeyOnNode = EventImport, keyOnNode
 	a.entries = append(a.entries, e)
 }
@@ -124,7 +124,7 @@ func (a *adopting) authority(want Authority, adopted AdoptedCA, issuer *x509.Cer
 	case !there[0].Equal(adopted.Certificate):
 		return fmt.Errorf("%s is another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
 	}
-	a.enter(want.Name, "ca", adopted.Certificate, false)
+	a.enter(want.Name, RoleCA, adopted.Certificate, false)
 	return adopted.check(want, issuer)
 }
 

@@ -33,15 +33,48 @@ type RevocationList struct {
 // RevocationFile is a CRL under the name by which etcd loads it.
 type RevocationFile struct{ Name, Root string }
 
-// crlWork is a list as it has to be.
+// crlWork is a revocation list and why it must be signed, if it must.
 type crlWork struct {
 	RevocationList
 	entries []Entry // its revocations
-	der     []byte  // what there is, if it is as it has to be
-	reason  string  // why it must be signed; empty when it need not be
+	der     []byte  // the list as it is on the disk; nil if there is none
+	stale   bool    // whether it must be signed
+	reason  string  // why, for the ledger
 }
 
-// revocations are the ledger's revocations of certificates below a root that have not
+// revocationSurvey says which lists to sign, and whether bundles lack one that is there.
+type revocationSurvey struct {
+	all    []crlWork
+	steps  []Step
+	copies bool
+}
+
+// count returns the number of lists to sign.
+func (r revocationSurvey) count() int {
+	n := 0
+	for _, list := range r.all {
+		if list.stale {
+			n++
+		}
+	}
+	return n
+}
+
+// crls are revocation lists in DER by their root.
+type crls map[string][]byte
+
+// present returns the lists as they are on the disk.
+func (r revocationSurvey) present() crls {
+	lists := crls{}
+	for _, list := range r.all {
+		if list.der != nil {
+			lists[list.Root] = list.der
+		}
+	}
+	return lists
+}
+
+// revocations returns the ledger's revocations of certificates below a root that have not
 // expired. Which authority signed one does not matter: etcd compares serial numbers alone.
 func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry {
 	var revoked []Entry
@@ -53,7 +86,7 @@ func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry 
 	return revoked
 }
 
-// below names the authorities and leaves whose certificates a root vouches for.
+// below returns the names of the authorities and leaves whose certificates a root vouches for.
 func (p Plan) below(root string) map[string]bool {
 	names := map[string]bool{}
 	for _, a := range p.Authorities {
@@ -71,39 +104,39 @@ func (p Plan) below(root string) map[string]bool {
 	return names
 }
 
-// surveyCRLs finds the lists that must be signed: those that lack a revocation, or that are
-// wanted and not there, or whose NextUpdate is near. etcd does not look at that date;
+// surveyLists finds the lists that must be signed: those that lack a revocation, or that
+// are wanted and not there, or whose NextUpdate is near. etcd does not look at that date;
 // others do.
-func (s *Store) surveyCRLs(w *Work, now time.Time) error {
+func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocationSurvey, error) {
+	var found revocationSurvey
 	entries, err := ReadLedger(s.Dir)
 	if err != nil {
-		return err
+		return found, err
 	}
 	var faults []error
-	for _, list := range w.plan.Lists {
-		work := &crlWork{RevocationList: list, entries: revocations(entries, retired(entries, w.plan, list.Root), now)}
-		signer := w.plan.authority(list.Signer)
+	for _, list := range plan.Lists {
+		work := crlWork{RevocationList: list, entries: revocations(entries, namesBelow(entries, plan, list.Root), now)}
+		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
-		der, err := durable.ReadFile(at, maxPEMSize)
+		work.der, err = durable.ReadFile(at, maxPEMSize)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if w.plan.CRL || len(work.entries) > 0 {
-				work.reason = "new"
-			}
+			work.stale, work.reason = plan.CRL || len(work.entries) > 0, "new"
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			work.der, work.reason = der, work.whyStale(der, w.cas[list.Signer], now)
+			work.reason, work.stale = work.whyStale(cas[list.Signer], now)
 		}
-		if work.reason != "" {
-			w.Steps = append(w.Steps, Step{
-				Action: ActionSign, Name: list.Root + "/crl", Role: "crl", Path: signer.Path(), File: crlName,
+		if work.stale {
+			found.steps = append(found.steps, Step{
+				Action: ActionSign, Name: list.Root + "/crl", Role: RoleCRL, Path: signer.Path(), File: crlName,
 				Detail: fmt.Sprintf("%d certificates revoked; %s", len(work.entries), work.reason),
 			})
 		}
-		w.lists = append(w.lists, work)
+		found.all = append(found.all, work)
 	}
-	for _, b := range w.plan.Bundles {
+	present := found.present()
+	for _, b := range plan.Bundles {
 		if len(b.CRLs) == 0 {
 			continue
 		}
@@ -112,20 +145,20 @@ func (s *Store) surveyCRLs(w *Work, now time.Time) error {
 		if files == nil {
 			continue
 		}
-		for _, f := range crlChanges(b, files, w) {
-			w.copyLists = true
-			w.Steps = append(w.Steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: "crl", Path: b.Path, File: f.Name, Detail: "the list as it is now"})
+		for _, f := range crlChanges(b, files, present) {
+			found.copies = true
+			found.steps = append(found.steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: RoleCRL, Path: b.Path, File: f.Name, Detail: "the list as it is now"})
 		}
 	}
-	return errors.Join(faults...)
+	return found, errors.Join(faults...)
 }
 
-// retired are all names below a root, those that the spec no longer has included.
-func retired(entries []Entry, plan Plan, root string) map[string]bool {
+// namesBelow returns all names below a root, those that the spec no longer has included.
+func namesBelow(entries []Entry, plan Plan, root string) map[string]bool {
 	names := plan.below(root)
 	var roots []string
 	for _, e := range entries {
-		if e.Name == root && e.Role == "ca" {
+		if e.Name == root && e.Role == RoleCA {
 			roots = append(roots, e.SKID)
 		}
 	}
@@ -133,7 +166,7 @@ func retired(entries []Entry, plan Plan, root string) map[string]bool {
 	for _, e := range entries {
 		if slices.Contains(issuers, e.IssuerKID) {
 			names[e.Name] = true
-			if e.Role == "ca" {
+			if e.Role == RoleCA {
 				issuers = append(issuers, e.SKID)
 			}
 		}
@@ -141,13 +174,14 @@ func retired(entries []Entry, plan Plan, root string) map[string]bool {
 	return names
 }
 
-func (c *crlWork) whyStale(der []byte, signer *ca, now time.Time) string {
-	list, err := x509.ParseRevocationList(der)
+// whyStale reports whether the list on the disk must be signed anew, and why.
+func (c crlWork) whyStale(signer *ca, now time.Time) (why string, stale bool) {
+	list, err := x509.ParseRevocationList(c.der)
 	if err != nil {
-		return "it is damaged"
+		return "it is damaged", true
 	}
 	if signer == nil || list.CheckSignatureFrom(signer.cert) != nil {
-		return "its signer was replaced"
+		return "its signer was replaced", true
 	}
 	listed := map[string]bool{}
 	for _, e := range list.RevokedCertificateEntries {
@@ -155,20 +189,20 @@ func (c *crlWork) whyStale(der []byte, signer *ca, now time.Time) string {
 	}
 	for _, e := range c.entries {
 		if !listed[e.Serial] {
-			return "it lacks " + e.Serial
+			return "it lacks " + e.Serial, true
 		}
 	}
 	if list.NextUpdate.Sub(now) <= list.NextUpdate.Sub(list.ThisUpdate)/3 {
-		return "its next update is near"
+		return "its next update is near", true
 	}
-	return ""
+	return "", false
 }
 
-// sign makes the list. Its number is that of the ledger's line which records it, and so
+// sign makes the list in DER. Its number is that of the ledger's line which records it, and so
 // grows and is never used twice.
-func (c *crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) error {
+func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) ([]byte, error) {
 	if signer.cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return fmt.Errorf("signing the revocation list of %s: %q may sign none: its key usage has no cRLSign, as in every CA that kubeadm makes; rotate it", c.Root, signer.cert.Subject.CommonName)
+		return nil, fmt.Errorf("signing the revocation list of %s: %q may sign none: its key usage has no cRLSign, as in every CA that kubeadm makes; rotate it", c.Root, signer.cert.Subject.CommonName)
 	}
 	template := &x509.RevocationList{
 		Number:     big.NewInt(number),
@@ -178,7 +212,7 @@ func (c *crlWork) sign(signer *ca, number int64, lifetime time.Duration, now tim
 	for _, e := range c.entries {
 		serial, ok := new(big.Int).SetString(e.Serial, 16)
 		if !ok {
-			return fmt.Errorf("signing the revocation list of %s: the ledger has %q for a serial number", c.Root, e.Serial)
+			return nil, fmt.Errorf("signing the revocation list of %s: the ledger has %q for a serial number", c.Root, e.Serial)
 		}
 		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{
 			SerialNumber: serial, RevocationTime: e.Time, ReasonCode: reasonCode(e.Reason),
@@ -186,47 +220,45 @@ func (c *crlWork) sign(signer *ca, number int64, lifetime time.Duration, now tim
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, template, signer.cert, signer.key)
 	if err != nil {
-		return fmt.Errorf("signing the revocation list of %s: %w", c.Root, err)
+		return nil, fmt.Errorf("signing the revocation list of %s: %w", c.Root, err)
 	}
 	list, err := x509.ParseRevocationList(der)
 	if err == nil {
 		err = list.CheckSignatureFrom(signer.cert)
 	}
 	if err != nil {
-		return fmt.Errorf("verifying the revocation list of %s before its release: %w", c.Root, err)
+		return nil, fmt.Errorf("verifying the revocation list of %s before its release: %w", c.Root, err)
 	}
-	c.der = der
-	return nil
+	return der, nil
 }
 
-// entry is the ledger's line about a list.
-func (c *crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHash string, now time.Time) Entry {
+// entry returns the ledger's line about the list.
+func (c crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHash string, now time.Time) Entry {
 	return Entry{
 		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
-		Name: c.Root + "/crl", Role: "crl", Subject: signer.cert.Subject.CommonName,
+		Name: c.Root + "/crl", Role: RoleCRL, Subject: signer.cert.Subject.CommonName,
 		Serial: fmt.Sprintf("%x", number), NotBefore: now.Add(-backdate).UTC().Truncate(time.Second),
 		NotAfter: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
 		SKID:     hex.EncodeToString(signer.cert.SubjectKeyId), SpecHash: specHash,
 	}
 }
 
-func (c *crlWork) files() []durable.File {
+// crlFiles returns the files of a list in its authority's folder.
+func crlFiles(der []byte) []durable.File {
 	return []durable.File{
-		{Name: crlName, Mode: 0o644, Data: c.der},
-		{Name: crlPEMName, Mode: 0o644, Data: pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: c.der})},
+		{Name: crlName, Mode: 0o644, Data: der},
+		{Name: crlPEMName, Mode: 0o644, Data: pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})},
 	}
 }
 
-// crlChanges are the lists that a bundle lacks or has in another form. A bundle gets them
-// where its etcd reads them, and where one was there before.
-func crlChanges(b Bundle, has []durable.File, w *Work) []durable.File {
+// crlChanges returns the lists that a bundle lacks or has in another form. A bundle gets
+// them where its etcd reads them, and where one was there before.
+func crlChanges(b Bundle, has []durable.File, lists crls) []durable.File {
 	var changed []durable.File
 	for _, f := range b.CRLs {
 		at := slices.IndexFunc(has, func(h durable.File) bool { return h.Name == f.Name })
-		for _, list := range w.lists {
-			if list.Root == f.Root && list.der != nil && (at < 0 || !bytes.Equal(has[at].Data, list.der)) {
-				changed = append(changed, durable.File{Name: f.Name, Mode: 0o644, Data: list.der})
-			}
+		if der := lists[f.Root]; der != nil && (at < 0 || !bytes.Equal(has[at].Data, der)) {
+			changed = append(changed, durable.File{Name: f.Name, Mode: 0o644, Data: der})
 		}
 	}
 	return changed

@@ -136,7 +136,7 @@ func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry) error {
 	for _, e := range entries {
 		switch {
 		case e.KeyHash != hash:
-		case e.Event == EventRevoke && e.Reason == "keyCompromise":
+		case e.Event == EventRevoke && e.Reason == ReasonKeyCompromise:
 			return fmt.Errorf("its key is that of %s, serial number %s, which was revoked because the key was stolen; make a new one", e.Name, e.Serial)
 		case e.Name != l.Name:
 			return fmt.Errorf("its key is that of %s already; each certificate has a key of its own", e.Name)

@@ -277,7 +277,7 @@ func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time
 		f.add(name, replace, "%q may sign no revocation list", ca.Subject.CommonName)
 	}
 	if Due(ca, now) {
-		f.add(name, replace, "%q: %s", ca.Subject.CommonName, untilWords(ca.NotAfter, now))
+		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
 		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, KeyWords(ca))
@@ -304,7 +304,7 @@ func (f *findings) leafWeaknesses(p *Foreign, name string, leaf *x509.Certificat
 		f.add(at, renew, "outlives its CA, which ends on %s", ca.NotAfter.Format(time.DateOnly))
 	}
 	if Due(leaf, now) {
-		f.add(at, renew, "%s", untilWords(leaf.NotAfter, now))
+		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, now))
 	}
 	if _, strong := keyAlgorithmOf(leaf); !strong {
 		f.add(at, "etcdsec pki renew --new-key", "has a weak key, %s", KeyWords(leaf))

@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Backend is what signs leaves.
+// Backend names what signs leaves.
 type Backend string
 
 // The backends.
@@ -17,7 +17,7 @@ const (
 	BackendStd Backend = "std"
 )
 
-// IssueConfig is how to issue.
+// IssueConfig tells how to issue.
 type IssueConfig struct {
 	Now time.Time
 	// Backend is BackendCfssl when empty, and BackendStd under FIPS.
@@ -28,32 +28,37 @@ type IssueConfig struct {
 	Progress func(done, total int)
 }
 
-// Issue signs what the work says, verifies each certificate, enters all of them in the
-// ledger and only then writes them: authorities first, each bundle at once. When
-// it fails or is killed, the store holds only whole bundles, and the next Survey and
-// Issue finish the work.
-func (s *Store) Issue(ctx context.Context, w *Work, spec []byte, config IssueConfig) error {
+// Issue signs what the survey asks for, verifies each certificate, enters all of them in
+// the ledger and only then writes them: authorities first, each bundle at once. When it
+// fails or is killed, the store holds only whole bundles, and the next Survey and Issue
+// finish the work.
+func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueConfig) error {
 	if err := s.keepSpec(spec); err != nil {
 		return err
 	}
 	if w.Nothing() {
 		return s.dropPlainKeys(w.plan)
 	}
-	batch := &batch{plan: w.plan, config: config, total: w.count()}
-	if err := batch.authorities(ctx, w); err != nil {
+	run := newIssuance(w, config, s.Remote)
+	if err := run.signAuthorities(ctx); err != nil {
 		return err
 	}
-	if err := batch.leaves(ctx, w); err != nil {
+	if err := run.signLeaves(ctx); err != nil {
 		return err
 	}
-	entries, err := batch.revocationLists(s.Dir, w, batch.entries(w))
+	there, err := ReadLedger(s.Dir)
 	if err != nil {
 		return err
 	}
-	if err := appendLedger(s.Dir, entries); err != nil {
+	entries := run.entries()
+	lists, err := run.signLists(len(there) + len(entries))
+	if err != nil {
 		return err
 	}
-	if err := s.write(batch, w); err != nil {
+	if err := appendLedger(s.Dir, append(entries, lists...)); err != nil {
+		return err
+	}
+	if err := s.write(run); err != nil {
 		return err
 	}
 	return s.dropPlainKeys(w.plan)

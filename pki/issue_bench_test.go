@@ -26,7 +26,7 @@ func BenchmarkLeaf(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	theirs := newTheirs(b, ours.work.cas[ServerIssuing])
+	theirs := newTheirs(b, ours.run.signed[ServerIssuing])
 	var ourTime, theirTime time.Duration
 	n := 0
 	for b.Loop() {
@@ -50,8 +50,7 @@ func BenchmarkLeaf(b *testing.B) {
 
 // ourPath issues the plan's leaves in turn: server, peer and client.
 type ourPath struct {
-	batch   *batch
-	work    *Work
+	run     *issuance
 	signers map[string]*leafSigner
 	leaves  []Leaf
 	next    int
@@ -71,16 +70,16 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	batch := &batch{plan: work.plan, config: IssueConfig{Now: now, Backend: backend}}
-	if err := batch.authorities(context.Background(), work); err != nil {
+	run := newIssuance(work, IssueConfig{Now: now, Backend: backend}, nil)
+	if err := run.signAuthorities(context.Background()); err != nil {
 		return nil, err
 	}
-	p := &ourPath{batch: batch, work: work, signers: map[string]*leafSigner{}}
+	p := &ourPath{run: run, signers: map[string]*leafSigner{}}
 	for _, bundle := range work.plan.Bundles {
 		p.leaves = append(p.leaves, bundle.Leaves...)
 	}
 	for _, l := range p.leaves {
-		if p.signers[l.Issuer], err = batch.signerFor(l, work); err != nil {
+		if p.signers[l.Issuer], err = run.newSigner(l); err != nil {
 			return nil, err
 		}
 	}
@@ -90,11 +89,11 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 func (p *ourPath) leaf() error {
 	l := p.leaves[p.next%len(p.leaves)]
 	p.next++
-	issued, err := p.batch.leaf(context.Background(), l, p.work, p.signers[l.Issuer])
+	issued, err := p.run.signLeaf(context.Background(), l, p.run.survey.leaves[l.Name], p.signers[l.Issuer])
 	if err != nil {
 		return err
 	}
-	_, err = p.ledger.chain([]Entry{newEntry(l.Name, l.Role, "new", p.work.plan.SpecHash, issued.cert, p.batch.config.Now)})
+	_, err = p.ledger.chain([]Entry{newEntry(l.Name, l.Role, reasonNew, p.run.survey.plan.SpecHash, issued.cert, p.run.config.Now)})
 	return err
 }
 

@@ -41,12 +41,12 @@ func specOf(t testing.TB, n int, more string) *cluster.Cluster {
 	return c
 }
 
-func issueErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time) (*Work, error) {
+func issueErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time) (*Survey, error) {
 	t.Helper()
 	return renewErr(t, dir, c, now, Renewal{})
 }
 
-func renewErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renewal Renewal) (*Work, error) {
+func renewErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renewal Renewal) (*Survey, error) {
 	t.Helper()
 	store, err := OpenStore(dir, c)
 	if err != nil {
@@ -60,7 +60,7 @@ func renewErr(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renew
 	return work, store.Issue(context.Background(), work, c.YAML, IssueConfig{Now: now})
 }
 
-func issue(t testing.TB, dir string, c *cluster.Cluster, now time.Time) *Work {
+func issue(t testing.TB, dir string, c *cluster.Cluster, now time.Time) *Survey {
 	t.Helper()
 	work, err := issueErr(t, dir, c, now)
 	if err != nil {

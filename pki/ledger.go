@@ -54,10 +54,11 @@ type Entry struct {
 	Prev      string    `json:"prev"`                  // SHA-256 of the line before, without its line feed; empty in the first
 }
 
-func newEntry(name, role, reason, specHash string, cert *x509.Certificate, now time.Time) Entry {
+// newEntry returns the line of a certificate that was signed.
+func newEntry(name, role string, reason signReason, specHash string, cert *x509.Certificate, now time.Time) Entry {
 	names, _ := namesOf(cert)
 	return Entry{
-		Time: now.UTC().Truncate(time.Second), Event: EventIssue, Reason: reason,
+		Time: now.UTC().Truncate(time.Second), Event: EventIssue, Reason: string(reason),
 		Name: name, Role: role, Subject: cert.Subject.CommonName, Serial: SerialString(cert.SerialNumber),
 		SANs: names.Strings(), EKUs: EKUNames(cert.ExtKeyUsage),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),

@@ -102,7 +102,7 @@ func revokedClient(dir string, now time.Time) (*big.Int, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Event != EventRevoke || e.Role == "ca" || e.Role == "server" || e.Role == "peer" || !now.Before(e.NotAfter) {
+		if e.Event != EventRevoke || e.Role == RoleCA || e.Role == RoleServer || e.Role == RolePeer || !now.Before(e.NotAfter) {
 			continue
 		}
 		if serial, ok := new(big.Int).SetString(e.Serial, 16); ok {

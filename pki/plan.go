@@ -6,6 +6,7 @@ package pki
 
 import (
 	"crypto/x509"
+	"iter"
 	"path"
 	"slices"
 	"time"
@@ -20,6 +21,15 @@ const (
 	ServerIssuing = "server-issuing"
 	ClientIssuing = "client-issuing"
 	PeerIssuing   = "peer-issuing"
+)
+
+// The roles of certificates that are not a client's. A client's is its role in the spec.
+const (
+	RoleCA            = "ca"
+	RoleServer        = "server"
+	RolePeer          = "peer"
+	RoleGatewayClient = "gateway-client"
+	RoleCRL           = "crl" // a revocation list
 )
 
 // Authority is one CA of the plan.
@@ -185,16 +195,16 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
 		b.Leaves = append(b.Leaves, l)
 	}
-	add("server", files.Server, Leaf{
+	add(RoleServer, files.Server, Leaf{
 		Name: m.Name + "/server", Issuer: by.server, Root: ClientRoot,
 		CommonName: m.Name, Names: names, EKUs: serverEKUs(c),
 	})
-	add("peer", files.Peer, Leaf{
+	add(RolePeer, files.Peer, Leaf{
 		Name: m.Name + "/peer", Issuer: by.peer, Root: by.peerRoot,
 		CommonName: m.Name, Names: names, EKUs: bothAuth,
 	})
 	if c.Etcd.EnableGRPCGateway && c.OwnFlags() {
-		add("gateway-client", files.GatewayClient, Leaf{
+		add(RoleGatewayClient, files.GatewayClient, Leaf{
 			Name: m.Name + "/gateway-client", Issuer: by.client, Root: ClientRoot,
 			CommonName: m.Name, EKUs: clientAuth,
 		})
@@ -245,6 +255,19 @@ func (p Plan) Find(name string) (Bundle, []Leaf, bool) {
 		}
 	}
 	return Bundle{}, nil, false
+}
+
+// leaves iterates over all leaves in plan order.
+func (p Plan) leaves() iter.Seq[Leaf] {
+	return func(yield func(Leaf) bool) {
+		for _, b := range p.Bundles {
+			for _, l := range b.Leaves {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // authority finds an authority by name.

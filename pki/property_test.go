@@ -63,7 +63,7 @@ func TestAnySpec(t *testing.T) {
 					}
 				}
 			}
-			sign := func(afterDays int, renewal Renewal) *Work {
+			sign := func(afterDays int, renewal Renewal) *Survey {
 				t.Helper()
 				store, err := OpenStore(dir, c)
 				if err != nil {

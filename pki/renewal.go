@@ -33,12 +33,12 @@ type Renewal struct {
 	Authorities bool
 }
 
-// newReason is the ledger's word for a leaf that was not there.
-func (r Renewal) newReason() string {
+// newReason returns the ledger's word for a leaf that was not there.
+func (r Renewal) newReason() signReason {
 	if r.Requests != nil {
-		return "csr"
+		return reasonCSR
 	}
-	return "new"
+	return reasonNew
 }
 
 // checkRenewal refuses names that the plan does not have, and CSRs that it does not want.
@@ -52,44 +52,40 @@ func (s *Store) checkRenewal(r Renewal, plan Plan) error {
 		return err
 	}
 	seen := map[string]string{}
-	for _, b := range plan.Bundles {
-		for _, l := range b.Leaves {
-			csr := r.Requests[l.Name]
-			if csr == nil {
-				continue
-			}
-			err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries))
-			if first, twice := seen[string(csr.RawSubjectPublicKeyInfo)]; twice {
-				err = errors.Join(err, fmt.Errorf("its key is that of the request for %s too", first))
-			}
-			seen[string(csr.RawSubjectPublicKeyInfo)] = l.Name
-			if err != nil {
-				faults = append(faults, fmt.Errorf("the request for %s: %w", l.Name, err))
-			}
+	for l := range plan.leaves() {
+		csr := r.Requests[l.Name]
+		if csr == nil {
+			continue
+		}
+		err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries))
+		if first, twice := seen[string(csr.RawSubjectPublicKeyInfo)]; twice {
+			err = errors.Join(err, fmt.Errorf("its key is that of the request for %s too", first))
+		}
+		seen[string(csr.RawSubjectPublicKeyInfo)] = l.Name
+		if err != nil {
+			faults = append(faults, fmt.Errorf("the request for %s: %w", l.Name, err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
+// unknown returns a fault for each name that the plan does not have.
 func (r Renewal) unknown(plan Plan) []error {
 	var faults []error
 	for _, name := range r.Names {
-		known := false
-		for _, b := range plan.Bundles {
-			known = known || slices.ContainsFunc(b.Leaves, func(l Leaf) bool { return named(l, name) })
-		}
-		if !known {
+		if _, _, known := plan.Find(name); !known {
 			faults = append(faults, fmt.Errorf("the spec has no member, client or leaf %q", name))
 		}
 	}
 	return faults
 }
 
+// named reports whether a name means a leaf: its own, its member's or its client's.
 func named(l Leaf, name string) bool {
 	return l.Name == name || l.Name == "clients/"+name || strings.HasPrefix(l.Name, name+"/") && name != "clients"
 }
 
-// selects says whether a leaf is among those that this run is about.
+// selects reports whether a leaf is among those that this run is about.
 func (r Renewal) selects(l Leaf) bool {
 	if r.Requests != nil {
 		return r.Requests[l.Name] != nil
@@ -97,41 +93,42 @@ func (r Renewal) selects(l Leaf) bool {
 	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
 }
 
-// wants says why a leaf is to be renewed; empty means that it is not.
-func (r Renewal) wants(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
+// why says why a leaf is to be renewed; empty if it is not.
+func (r Renewal) why(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
 	switch {
 	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
 		return ""
 	case len(problems) > 0:
 		return strings.Join(problems, "; ")
 	case r.Requests != nil:
-		return "for the key of a CSR; " + untilWords(earliestEnd(chain), now)
+		return "for the key of a CSR; " + describeEnd(earliestEnd(chain), now)
 	case r.All || len(r.Names) > 0:
-		return "asked for; " + untilWords(earliestEnd(chain), now)
+		return "asked for; " + describeEnd(earliestEnd(chain), now)
 	}
-	early := now.Add(r.jitterOf(chain[0]))
+	early := now.Add(r.earlier(chain[0]))
 	for _, cert := range chain {
 		if Due(cert, early) {
-			return untilWords(cert.NotAfter, now)
+			return describeEnd(cert.NotAfter, now)
 		}
 	}
 	return ""
 }
 
-// reason is the ledger's word for a renewal.
-func (r Renewal) reason(problems []string) string {
+// reason returns the ledger's word for a renewal.
+func (r Renewal) reason(problems []string) signReason {
 	switch {
 	case r.Requests != nil:
-		return "csr"
+		return reasonCSR
 	case len(problems) > 0:
-		return "not as planned"
+		return reasonDeviates
 	case r.All || len(r.Names) > 0:
-		return "asked for"
+		return reasonAsked
 	}
-	return "due"
+	return reasonDue
 }
 
-func (r Renewal) jitterOf(cert *x509.Certificate) time.Duration {
+// earlier returns how much earlier a certificate is due by the jitter.
+func (r Renewal) earlier(cert *x509.Certificate) time.Duration {
 	if r.Jitter <= 0 {
 		return 0
 	}
@@ -140,13 +137,13 @@ func (r Renewal) jitterOf(cert *x509.Certificate) time.Duration {
 	return time.Duration(part * float64(r.Jitter))
 }
 
-// Due says whether a certificate is to be renewed at the given time: with a third of its
+// Due reports whether a certificate is to be renewed at the given time: with a third of its
 // lifetime left, or less.
 func Due(cert *x509.Certificate, now time.Time) bool {
 	return cert.NotAfter.Sub(now) <= cert.NotAfter.Sub(cert.NotBefore)/3
 }
 
-// earliestEnd is when the first certificate of a chain ends, and the chain with it.
+// earliestEnd returns when the first certificate of a chain ends, and the chain with it.
 func earliestEnd(chain []*x509.Certificate) time.Time {
 	end := chain[0].NotAfter
 	for _, cert := range chain[1:] {
@@ -155,7 +152,8 @@ func earliestEnd(chain []*x509.Certificate) time.Time {
 	return end
 }
 
-func untilWords(end, now time.Time) string {
+// describeEnd says how long a certificate still lives, or when it ended.
+func describeEnd(end, now time.Time) string {
 	date := end.UTC().Format(time.DateOnly)
 	if now.After(end) {
 		return "expired on " + date

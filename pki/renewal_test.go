@@ -18,7 +18,7 @@ import (
 
 const day = 24 * time.Hour
 
-func renew(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renewal Renewal) *Work {
+func renew(t testing.TB, dir string, c *cluster.Cluster, now time.Time, renewal Renewal) *Survey {
 	t.Helper()
 	work, err := renewErr(t, dir, c, now, renewal)
 	if err != nil {

@@ -10,13 +10,16 @@ import (
 	"time"
 )
 
+// ReasonKeyCompromise is the reason for a key that was stolen. It is never certified again.
+const ReasonKeyCompromise = "keyCompromise"
+
 // reasons are the words of RFC 5280, 5.3.1, with their codes. certificateHold and
 // removeFromCRL are left out: etcd knows only revoked and not revoked.
 var reasons = []struct {
 	name string
 	code int
 }{
-	{"unspecified", 0}, {"keyCompromise", 1}, {"cACompromise", 2}, {"affiliationChanged", 3},
+	{"unspecified", 0}, {ReasonKeyCompromise, 1}, {"cACompromise", 2}, {"affiliationChanged", 3},
 	{"superseded", 4}, {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9},
 }
 
@@ -78,7 +81,7 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 		switch {
 		case !used || r.Current && e.Role != "ca":
 			found = append(found, r.entry(e, plan.SpecHash, now))
-		case e.Role == "ca":
+		case e.Role == RoleCA:
 			return nil, fmt.Errorf("revoking %s: %w by %s and all else below it; rotate it first", e.Name, ErrCurrent, holder)
 		default:
 			inUse = holder

@@ -20,7 +20,7 @@ import (
 // encryptedKeyName is an authority's key as an age file.
 const encryptedKeyName = "ca.key.age"
 
-// RootKeys says how the keys of roots are kept. The zero value keeps them as they are, and
+// RootKeys tells how the keys of roots are kept. The zero value keeps them as they are, and
 // new ones as plain files.
 type RootKeys struct {
 	Recipients []string // age recipients; any one of their identities opens the key
@@ -57,7 +57,7 @@ func (r RootKeys) Check() error {
 	return nil
 }
 
-// files are a root's key as it is to be kept.
+// files returns the files that hold a root's key in the way it is kept.
 func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
 	var encrypted []byte
 	var err error
@@ -77,7 +77,8 @@ func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
 	return []durable.File{{Name: encryptedKeyName, Mode: 0o600, Data: encrypted}}, nil
 }
 
-func (r RootKeys) words() string {
+// describe says in what way a key is kept.
+func (r RootKeys) describe() string {
 	switch {
 	case r.Destroy:
 		return "its key destroyed"
@@ -93,12 +94,12 @@ type KeyAccess struct {
 	Passphrase []byte
 }
 
-// isRoot says whether verifiers trust this authority: whether its key is to be kept apart.
+// isRoot reports whether verifiers trust this authority, so that its key is to be kept apart.
 func (a Authority) isRoot() bool { return a.Issuer == "" || a.Name == PeerRoot }
 
-// signerOf fetches the key of an authority whose plain key is not in the store: from the
-// program that has it, or out of its age file. It is the certificate's or an error.
-func (s *Store) signerOf(ctx context.Context, a Authority, cert *x509.Certificate) (crypto.Signer, error) {
+// fetchKey fetches the key of an authority whose plain key is not in the store: from the
+// program that has it, or out of its age file. It is the certificate's key or an error.
+func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificate) (crypto.Signer, error) {
 	if a.external != nil {
 		return a.externalSigner(ctx, cert.PublicKey)
 	}
@@ -159,26 +160,25 @@ func (p *Plan) setExternal(keys []cluster.ExternalKey) {
 	}
 }
 
-// protect plans to keep a plain root key in the way that was asked for.
-func (s *Store) protect(w *Work, a Authority, loaded *ca, step *Step) {
-	if !a.isRoot() || a.external != nil || !s.RootKeys.given() {
-		return
+// protects reports whether the plain key of a root that is there is to go, and writes into
+// its step in what way the key is kept. certified means that this run signs the root.
+func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) bool {
+	if !a.isRoot() || a.external != nil || !r.given() {
+		return false
 	}
 	switch {
-	case loaded == nil || w.certify[a.Name] != "" && loaded.key != nil:
-		step.Detail += "; " + s.RootKeys.words()
+	case loaded == nil || certified && loaded.key != nil:
+		step.Detail += "; " + r.describe()
 	case loaded.key != nil:
-		step.Action, step.Detail = ActionProtect, s.RootKeys.words()
+		step.Action, step.Detail = ActionProtect, r.describe()
 	default:
-		return
+		return false
 	}
-	if loaded != nil {
-		w.protect[a.Name] = true
-	}
+	return loaded != nil
 }
 
-// dropPlainKeys removes the version before of every root whose current version has no plain
-// key and whose former one has: also those of a run that was killed in between.
+// dropPlainKeys removes the former version of every root whose current version has no plain
+// key and whose former one has, also after a run that was killed in between.
 func (s *Store) dropPlainKeys(plan Plan) error {
 	for _, a := range plan.Authorities {
 		at := s.formerPlainKey(a)
@@ -193,7 +193,7 @@ func (s *Store) dropPlainKeys(plan Plan) error {
 	return nil
 }
 
-// formerPlainKey is where a key lies that is meant to be plain no more; empty is nowhere.
+// formerPlainKey returns where a key still lies that must no longer be plain; empty if nowhere.
 func (s *Store) formerPlainKey(a Authority) string {
 	if !a.isRoot() {
 		return ""

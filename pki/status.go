@@ -96,29 +96,29 @@ func SANs(cert *x509.Certificate) []string {
 // without the store's lock: bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	plan := NewPlan(c)
-	w := &Work{plan: plan, cas: map[string]*ca{}}
+	cas := authorities{}
 	var rows []Status
 	for _, a := range plan.Authorities {
 		path := filepath.Join(dir, filepath.FromSlash(a.Path()), caCertName)
-		row := Status{Source: path, Name: a.Name, Role: "ca"}
+		row := Status{Source: path, Name: a.Name, Role: RoleCA}
 		certs, err := ReadCertificates(path)
 		if err == nil {
 			row.Chain = certs[:1]
 			row.State, row.Detail = Judge(row.Chain, now)
 			var issuer *x509.Certificate
-			if by := w.cas[a.Issuer]; by != nil {
+			if by := cas[a.Issuer]; by != nil {
 				issuer = by.cert
 			}
 			if faults := caFaults(certs[0], issuer, nil); len(faults) > 0 {
 				row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
 			}
-			w.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
+			cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 		}
 		rows = append(rows, row.orUnreadable(err))
 	}
 	for _, b := range plan.Bundles {
 		for _, l := range b.Leaves {
-			rows = append(rows, w.leafStatus(filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l, now))
+			rows = append(rows, leafStatus(plan, cas, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l, now))
 		}
 	}
 	return rows
@@ -132,7 +132,8 @@ func (s Status) orUnreadable(err error) Status {
 	return s
 }
 
-func (w *Work) leafStatus(path string, l Leaf, now time.Time) Status {
+// leafStatus judges a leaf of a store's plan.
+func leafStatus(plan Plan, cas authorities, path string, l Leaf, now time.Time) Status {
 	row := Status{Source: path, Name: l.Name, Role: l.Role}
 	chain, err := ReadCertificates(path)
 	if err != nil {
@@ -143,13 +144,11 @@ func (w *Work) leafStatus(path string, l Leaf, now time.Time) Status {
 	if row.State == StateExpired || row.State == StateNotYetValid {
 		return row
 	}
-	for i, name := range w.plan.chain(l) {
-		if issuer := w.cas[name]; issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.cert.PublicKey)) {
-			row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("its issuer %s was replaced", name)
-			return row
-		}
+	if replaced := plan.replacedIssuers(l, chain, cas); len(replaced) > 0 {
+		row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("its issuer %s was replaced", replaced[0])
+		return row
 	}
-	if root := w.cas[l.Root]; root != nil {
+	if root := cas[l.Root]; root != nil {
 		for _, eku := range l.EKUs {
 			if err := verifyChain(chain, root.cert, eku, now); err != nil {
 				row.State, row.Detail = StateWrongIssuer, err.Error()

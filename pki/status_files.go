@@ -146,7 +146,7 @@ func readStatus(path string, now time.Time) Status {
 		return row.orUnreadable(err)
 	}
 	row.Chain, row.Role = chain, roleOf(chain[0])
-	if row.Role == "ca" && len(chain) > 1 {
+	if row.Role == RoleCA && len(chain) > 1 {
 		row.Detail = fmt.Sprintf("and %d more CAs in it", len(chain)-1)
 	}
 	state, detail := Judge(chain, now)
@@ -162,11 +162,11 @@ func roleOf(cert *x509.Certificate) string {
 	server, client := slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth), slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 	switch {
 	case cert.IsCA:
-		return "ca"
+		return RoleCA
 	case server && client:
-		return "peer"
+		return RolePeer
 	case server:
-		return "server"
+		return RoleServer
 	case client:
 		return "client"
 	}
@@ -178,13 +178,13 @@ func roleOf(cert *x509.Certificate) string {
 func judgeIssuers(rows []Status) {
 	var cas []Status
 	for _, row := range rows {
-		if row.Role == "ca" {
+		if row.Role == RoleCA {
 			cas = append(cas, row)
 		}
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.Role == "ca" || len(row.Chain) == 0 || row.State == StateExpired || row.State == StateNotYetValid {
+		if row.Role == RoleCA || len(row.Chain) == 0 || row.State == StateExpired || row.State == StateNotYetValid {
 			continue
 		}
 		around, signed := 0, false

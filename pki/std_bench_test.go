@@ -27,7 +27,7 @@ func BenchmarkLeafStd(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	issuer := ours.work.cas[ServerIssuing]
+	issuer := ours.run.signed[ServerIssuing]
 	var path, backend, raw time.Duration
 	n := 0
 	for b.Loop() {
@@ -60,11 +60,11 @@ func BenchmarkLeafStd(b *testing.B) {
 func (p *ourPath) backendLeaf(b *testing.B) error {
 	b.Helper()
 	l := p.leaves[p.next%len(p.leaves)]
-	key, err := generateKey(p.batch.plan.KeyAlgorithm)
+	key, err := generateKey(p.run.survey.plan.KeyAlgorithm)
 	if err != nil {
 		return err
 	}
-	issuer := p.work.cas[l.Issuer].cert
+	issuer := p.run.signed[l.Issuer].cert
 	_, err = p.signers[l.Issuer].sign(b.Context(), l, subject{key: key}, issuer.NotBefore, issuer.NotAfter)
 	return err
 }

@@ -113,6 +113,30 @@ const (
 	caKeyName  = "ca.key"
 )
 
+// loadAuthorities reads the authorities that were issued. What is below one that could not
+// be loaded is left out.
+func (s *Store) loadAuthorities(plan Plan) (authorities, error) {
+	cas := authorities{}
+	failed := map[string]bool{}
+	var faults []error
+	for _, a := range plan.Authorities {
+		if failed[a.Issuer] {
+			failed[a.Name] = true
+			continue
+		}
+		loaded, err := s.loadCA(a, cas[a.Issuer])
+		if err != nil {
+			failed[a.Name] = true
+			faults = append(faults, err)
+			continue
+		}
+		if loaded != nil {
+			cas[a.Name] = loaded
+		}
+	}
+	return cas, errors.Join(faults...)
+}
+
 // loadCA reads an authority, or returns nil where it was not issued yet. What it returns
 // has been verified against its issuer and its key; its dates are the caller's to judge.
 func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
@@ -176,7 +200,7 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 }
 
 // trustDrift names the trust files of an issued bundle that are not the plan's roots.
-func (s *Store) trustDrift(b Bundle, roots map[string]*ca) ([]string, error) {
+func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	var drifted []string
 	for _, t := range b.Trust {
 		data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(b.Path), filepath.FromSlash(t.Name)), maxPEMSize)

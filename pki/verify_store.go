@@ -192,7 +192,7 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	}
 	when := v.now
 	if end := earliestEnd(chain); v.now.After(end) {
-		v.findings.add(at, renewCommand(l.Name), "%s", untilWords(end, v.now))
+		v.findings.add(at, renewCommand(l.Name), "%s", describeEnd(end, v.now))
 		when = end
 	}
 	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
@@ -292,19 +292,20 @@ func (v *verification) ledger() {
 
 // lists compares the revocation lists with the ledger, and the bundles with the lists.
 func (v *verification) lists() {
-	w := &Work{plan: v.plan, cas: map[string]*ca{}}
+	cas := authorities{}
 	for _, a := range v.plan.Authorities {
 		if cert := v.cas[a.Name]; cert != nil {
-			w.cas[a.Name] = &ca{Authority: a, cert: cert}
+			cas[a.Name] = &ca{Authority: a, cert: cert}
 		}
 	}
-	if err := v.store.surveyCRLs(w, v.now); err != nil {
+	lists, err := v.store.surveyLists(v.plan, cas, v.now)
+	if err != nil {
 		return // the ledger is a finding already
 	}
-	for _, step := range w.Steps {
+	for _, step := range lists.steps {
 		v.findings.add(path.Join(step.Path, step.File), fixRenew, "is not the revocation list that the ledger wants: %s", step.Detail)
 	}
-	for _, list := range w.lists {
+	for _, list := range lists.all {
 		if !v.plan.CRL && len(list.entries) > 0 {
 			v.findings.add(ledgerName, "set spec.pki.crl: true, etcdsec bootstrap, and restart the members with the new configuration",
 				"%d certificates below %s are revoked and valid still, and no member is told to read the list", len(list.entries), list.Root)

@@ -11,13 +11,13 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// write brings the batch to the disk.
-func (s *Store) write(b *batch, w *Work) error {
-	for _, a := range b.plan.Authorities {
-		if w.certify[a.Name] == "" && !w.protect[a.Name] {
+// write brings what a run signed to the disk: authorities, revocation lists, bundles.
+func (s *Store) write(run *issuance) error {
+	for _, a := range run.survey.plan.Authorities {
+		if _, certified := run.survey.certify[a.Name]; !certified && !run.survey.protect[a.Name] {
 			continue
 		}
-		files, err := s.caFiles(w.cas[a.Name], w)
+		files, err := s.caFiles(run.signed[a.Name], run.survey.protect[a.Name])
 		if err != nil {
 			return err
 		}
@@ -25,28 +25,28 @@ func (s *Store) write(b *batch, w *Work) error {
 			return err
 		}
 	}
-	for _, list := range w.lists {
-		if list.reason == "" {
+	for _, list := range run.survey.lists.all {
+		if !list.stale {
 			continue
 		}
-		at := b.plan.authority(list.Signer).Path()
+		at := run.survey.plan.authority(list.Signer).Path()
 		files, err := s.filesAt(at)
 		if err != nil {
 			return err
 		}
-		if err := s.swap(at, replaceFiles(files, list.files()...), nil); err != nil {
+		if err := s.swap(at, replaceFiles(files, crlFiles(run.crls[list.Root])...), nil); err != nil {
 			return err
 		}
 	}
-	for _, bundle := range b.plan.Bundles {
-		files, err := s.nextFiles(bundle, b, w)
+	for _, bundle := range run.survey.plan.Bundles {
+		files, err := s.nextFiles(bundle, run)
 		if err != nil {
 			return err
 		}
 		if files == nil {
 			continue
 		}
-		owner, err := s.ownerOf(bundle, b.config.Owner)
+		owner, err := s.ownerOf(bundle, run.config.Owner)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Store) write(b *batch, w *Work) error {
 	return nil
 }
 
-// ownerOf is who shall own a bundle: who was given, or who owns it already. A renewal by
+// ownerOf returns who shall own a bundle: who was given, or who owns it already. A renewal by
 // root must not take a member's keys away from the user that etcd runs as.
 func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, error) {
 	if given != nil {
@@ -70,21 +70,22 @@ func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, er
 	return owner, err
 }
 
-// caFiles are an authority's files; what its folder has beside ca.crt is kept as it is.
-func (s *Store) caFiles(c *ca, w *Work) ([]durable.File, error) {
+// caFiles returns an authority's files; what its folder has beside ca.crt is kept as it is.
+// protect means that a plain key in it is to go.
+func (s *Store) caFiles(c *ca, protect bool) ([]durable.File, error) {
 	cert := durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(c.cert)}
 	if c.external != nil {
 		files, err := s.filesAt(c.Path())
 		return replaceFiles(files, cert), err
 	}
 	var files []durable.File
-	if c.keyKept || w.protect[c.Name] {
+	if c.keyKept || protect {
 		var err error
 		if files, err = s.filesAt(c.Path()); err != nil {
 			return nil, err
 		}
 		files = replaceFiles(files, cert)
-		if !w.protect[c.Name] {
+		if !protect {
 			return files, nil
 		}
 		files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == caKeyName })
@@ -118,12 +119,12 @@ func replaceFiles(files []durable.File, with ...durable.File) []durable.File {
 	return files
 }
 
-// nextFiles are a bundle's files with what was issued for it, or nil when that is nothing.
+// nextFiles returns a bundle's files with what was issued for it, or nil if that is nothing.
 // Trust files change only when their root did: etcd reads them once, at its start.
-func (s *Store) nextFiles(bundle Bundle, b *batch, w *Work) ([]durable.File, error) {
+func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) {
 	var changed []durable.File
 	for _, l := range bundle.Leaves {
-		issued, ok := b.issued[l.Name]
+		issued, ok := run.issued[l.Name]
 		if !ok {
 			continue
 		}
@@ -137,18 +138,19 @@ func (s *Store) nextFiles(bundle Bundle, b *batch, w *Work) ([]durable.File, err
 		return nil, err
 	}
 	for _, l := range bundle.Leaves {
-		if b.issued[l.Name].keyOnNode {
+		if run.issued[l.Name].keyOnNode {
 			// A key that is here belongs to the certificate before; it stays in that version.
 			files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == l.KeyFile })
 		}
 	}
-	changed = append(changed, crlChanges(bundle, files, w)...)
+	changed = append(changed, crlChanges(bundle, files, run.crls)...)
 	for _, t := range bundle.Trust {
 		there := slices.ContainsFunc(files, func(f durable.File) bool { return f.Name == t.Name })
-		if there && w.certify[t.Root] == "" || !there && changed == nil {
+		_, renewed := run.survey.certify[t.Root]
+		if there && !renewed || !there && changed == nil {
 			continue
 		}
-		changed = append(changed, durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(w.cas[t.Root].cert)})
+		changed = append(changed, durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(run.signed[t.Root].cert)})
 	}
 	if changed == nil {
 		return nil, nil

@@ -215,7 +215,7 @@ func (a *app) warnAddedMembers(c *cluster.Cluster, dir string) error {
 	return nil
 }
 
-func certificateSteps(work *pki.Work) []step {
+func certificateSteps(work *pki.Survey) []step {
 	steps := make([]step, 0, len(work.Steps))
 	for _, s := range work.Steps {
 		steps = append(steps, step{Action: string(s.Action), Name: s.Name, Role: s.Role, Path: s.Path, File: s.File, Detail: s.Detail})

@@ -1,0 +1,248 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// issuance is one run of Issue: what a survey asks for, signed in memory.
+type issuance struct {
+	survey *Survey
+	config IssueConfig
+	remote *Remote // signs the leaves in place of the store's keys; nil if the keys do
+
+	signed authorities           // those of the store, and those that this run certified
+	issued map[string]issuedLeaf // by the leaf's name
+	crls   crls                  // those of the store, and those that this run signed
+
+	mu   sync.Mutex
+	done int
+}
+
+// issuedLeaf is a leaf that this run signed.
+type issuedLeaf struct {
+	cert    *x509.Certificate
+	certPEM []byte // with the CAs behind it
+	keyPEM  []byte // nil when the key stays as it is
+	// keyOnNode means that the key is not in the store.
+	keyOnNode bool
+}
+
+func newIssuance(w *Survey, config IssueConfig, remote *Remote) *issuance {
+	return &issuance{survey: w, config: config, remote: remote, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.present()}
+}
+
+// advance reports one signature more.
+func (b *issuance) advance() {
+	b.mu.Lock()
+	b.done++
+	done := b.done
+	b.mu.Unlock()
+	if b.config.Progress != nil {
+		b.config.Progress(done, b.survey.count())
+	}
+}
+
+// signAuthorities certifies those that need it, issuers before what they issue.
+func (b *issuance) signAuthorities(ctx context.Context) error {
+	for _, a := range b.survey.plan.Authorities {
+		if _, certified := b.survey.certify[a.Name]; !certified {
+			continue
+		}
+		self := b.signed[a.Name]
+		if self == nil {
+			key, err := newAuthorityKey(ctx, a, b.survey.plan.KeyAlgorithm)
+			if err != nil {
+				return fmt.Errorf("making the key of %s: %w", a.Name, err)
+			}
+			self = &ca{Authority: a, key: key}
+		}
+		signer := self
+		if a.Issuer != "" {
+			signer = b.signed[a.Issuer]
+		}
+		cert, err := certifyCA(b.survey.plan.Cluster, self, signer, b.config.Now)
+		if err != nil {
+			return err
+		}
+		b.signed[a.Name] = &ca{Authority: a, cert: cert, key: self.key, keyKept: self.cert != nil}
+		b.advance()
+	}
+	return nil
+}
+
+// newAuthorityKey makes the key of a new authority, or takes the one that a program has for it.
+func newAuthorityKey(ctx context.Context, a Authority, algorithm cluster.KeyAlgorithm) (crypto.Signer, error) {
+	if a.external != nil {
+		return a.externalSigner(ctx, nil)
+	}
+	return generateKey(algorithm)
+}
+
+// signLeaves works on every core: an RSA key takes a second to find.
+func (b *issuance) signLeaves(ctx context.Context) error {
+	signers := map[string]*leafSigner{}
+	var todo []Leaf
+	for l := range b.survey.plan.leaves() {
+		if _, signed := b.survey.leaves[l.Name]; !signed {
+			continue
+		}
+		todo = append(todo, l)
+		if signers[l.Issuer] == nil {
+			signer, err := b.newSigner(l)
+			if err != nil {
+				return err
+			}
+			signers[l.Issuer] = signer
+		}
+	}
+	issued := make([]issuedLeaf, len(todo))
+	err := parallel(ctx, len(todo), func(i int) error {
+		var err error
+		issued[i], err = b.signLeaf(ctx, todo[i], b.survey.leaves[todo[i].Name], signers[todo[i].Issuer])
+		b.advance()
+		return err
+	})
+	for i, l := range todo {
+		b.issued[l.Name] = issued[i]
+	}
+	return err
+}
+
+// parallel calls do for 0..n-1 on every core and joins the errors in that order.
+func parallel(ctx context.Context, n int, do func(i int) error) error {
+	errs := make([]error, n)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := range next {
+				errs[i] = do(i)
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// signLeaf signs one leaf and verifies it with crypto/x509 before anyone sees it.
+func (b *issuance) signLeaf(ctx context.Context, l Leaf, work leafWork, signer *leafSigner) (issuedLeaf, error) {
+	issuer := b.signed[l.Issuer]
+	notBefore, notAfter, err := leafLifetime(issuer.cert, b.survey.plan.LeafLifetime, b.config.Now)
+	if err != nil {
+		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
+	}
+	var issued issuedLeaf
+	subject := subject{key: work.state.key}
+	switch {
+	case work.csr != nil:
+		subject.key, subject.pub, subject.csr = nil, work.csr.PublicKey, work.csr.Raw
+		issued.keyOnNode = true
+	case work.newKey:
+		if subject.key, err = generateKey(b.survey.plan.KeyAlgorithm); err != nil {
+			return issuedLeaf{}, fmt.Errorf("making the key of %s: %w", l.Name, err)
+		}
+		if issued.keyPEM, err = encodeKey(subject.key); err != nil {
+			return issuedLeaf{}, fmt.Errorf("encoding the key of %s: %w", l.Name, err)
+		}
+	case subject.key == nil:
+		// Its key is on its node, and proved itself when the certificate was first signed.
+		subject.pub, issued.keyOnNode = work.state.chain[0].PublicKey, true
+	}
+	if issued.cert, err = signer.sign(ctx, l, subject, notBefore, notAfter); err != nil {
+		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
+	}
+	if err := verifyIssued(l, issued.cert, issuer.cert, subject.public(), b.config.Now); err != nil {
+		return issuedLeaf{}, fmt.Errorf("verifying %s before its release: %w", l.Name, err)
+	}
+	issued.certPEM = append(encodeCertificates(issued.cert), signer.chainPEM...)
+	return issued, nil
+}
+
+// newSigner prepares the signer of a leaf's issuer, and verifies the CAs up to the root.
+func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
+	var chain []*x509.Certificate
+	for _, name := range b.survey.plan.chain(l) {
+		chain = append(chain, b.signed[name].cert)
+	}
+	for _, eku := range l.EKUs {
+		if err := verifyIssuer(chain, b.signed[l.Root].cert, eku, b.config.Now); err != nil {
+			return nil, fmt.Errorf("verifying %s, which is to sign %s: %w", l.Issuer, l.Name, err)
+		}
+	}
+	signer, err := newLeafSigner(b.signed[l.Issuer], b.config.Backend, b.remote)
+	if err != nil {
+		return nil, err
+	}
+	signer.chainPEM = encodeCertificates(chain...)
+	return signer, nil
+}
+
+// ErrIssuerEnds means that an issuer has too little of its lifetime left to sign leaves.
+var ErrIssuerEnds = errors.New("its issuer ends too soon")
+
+// leafLifetime keeps a leaf within its issuer's lifetime, and refuses one that would be
+// due for renewal as soon as it is issued: with less than a third of what was asked for.
+func leafLifetime(issuer *x509.Certificate, lifetime time.Duration, now time.Time) (notBefore, notAfter time.Time, err error) {
+	notBefore = later(now.Add(-backdate), issuer.NotBefore)
+	notAfter = earlier(now.Add(lifetime), issuer.NotAfter)
+	if notAfter.Sub(now) < lifetime/3 {
+		return notBefore, notAfter, fmt.Errorf("%w: %q is valid until %s, and a leaf wants at least a third of %s; rotate the issuer first",
+			ErrIssuerEnds, issuer.Subject.CommonName, issuer.NotAfter.Format(time.RFC3339), lifetime)
+	}
+	return notBefore, notAfter, nil
+}
+
+// entries returns the ledger lines of what was signed, in plan order.
+func (b *issuance) entries() []Entry {
+	var entries []Entry
+	for _, a := range b.survey.plan.Authorities {
+		if reason, certified := b.survey.certify[a.Name]; certified {
+			entries = append(entries, newEntry(a.Name, RoleCA, reason, b.survey.plan.SpecHash, b.signed[a.Name].cert, b.config.Now))
+		}
+	}
+	for l := range b.survey.plan.leaves() {
+		if issued, ok := b.issued[l.Name]; ok {
+			e := newEntry(l.Name, l.Role, b.survey.leaves[l.Name].reason, b.survey.plan.SpecHash, issued.cert, b.config.Now)
+			e.KeyOnNode = issued.keyOnNode
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+// signLists signs the revocation lists that need it, and returns their ledger lines. lines
+// is the number of those before them: a list's number is that of its line.
+func (b *issuance) signLists(lines int) ([]Entry, error) {
+	var entries []Entry
+	for _, list := range b.survey.lists.all {
+		if !list.stale {
+			continue
+		}
+		signer, number := b.signed[list.Signer], int64(lines+len(entries)+1)
+		der, err := list.sign(signer, number, b.survey.plan.LeafLifetime, b.config.Now)
+		if err != nil {
+			return nil, err
+		}
+		b.crls[list.Root] = der
+		entries = append(entries, list.entry(signer, number, b.survey.plan.LeafLifetime, b.survey.plan.SpecHash, b.config.Now))
+		b.advance()
+	}
+	return entries, nil
+}

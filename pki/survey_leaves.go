@@ -1,0 +1,142 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// leafSurvey says which leaves to sign, and the step of each leaf that the run is about.
+type leafSurvey struct {
+	work  map[string]leafWork
+	steps []Step
+}
+
+// surveyLeaves compares every leaf that the renewal is about with the plan.
+func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal Renewal) (leafSurvey, error) {
+	found := leafSurvey{work: map[string]leafWork{}}
+	var faults []error
+	for _, b := range plan.Bundles {
+		drifted, err := s.trustDrift(b, cas)
+		faults = append(faults, err)
+		for _, l := range b.Leaves {
+			if renewal.ListsOnly || renewal.Requests != nil && !renewal.selects(l) {
+				continue // this run is not about it, and what is wrong with it is not in the way
+			}
+			state, err := s.loadLeaf(b, l)
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			var problems []string
+			if state.chain != nil {
+				problems = leafProblems(plan, cas, l, state, now)
+			}
+			step, work, err := renewal.decide(l, b, state, problems, now)
+			faults = append(faults, err)
+			if work != nil {
+				found.work[l.Name] = *work
+				problems = nil // the new certificate mends them
+			}
+			if state.chain != nil {
+				step.note(problems, drifted, state)
+			}
+			found.steps = append(found.steps, step)
+		}
+	}
+	return found, errors.Join(faults...)
+}
+
+// decide returns the step for a leaf, and how to sign it; nil if it is not to be signed.
+func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, now time.Time) (Step, *leafWork, error) {
+	step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path, File: l.CertFile}
+	if state.chain == nil {
+		if !r.selects(l) {
+			step.Action, step.Detail = ActionDue, "was not issued yet"
+			return step, nil, nil
+		}
+		step.Action, step.Detail = ActionIssue, describeLeaf(l)
+		return step, r.work(l, r.newReason(), state), nil
+	}
+	why := r.why(l, state.chain, problems, now)
+	if why == "" {
+		return step, nil, nil
+	}
+	if state.key != nil && !samePublicKey(state.key.Public(), state.chain[0].PublicKey) && !r.NewKey && r.Requests == nil {
+		// It may be another's: to certify it would give two holders one key.
+		return step, nil, fmt.Errorf("renewing %s: %s/%s is not the key of its certificate; bring the right one back, or give --new-key", l.Name, b.Path, l.KeyFile)
+	}
+	if r.NewKey && state.key == nil {
+		return step, nil, fmt.Errorf("renewing %s: its key is on its node only; make the new one there: etcdsec pki csr", l.Name)
+	}
+	step.Action, step.Detail = ActionRenew, why
+	return step, r.work(l, r.reason(problems), state), nil
+}
+
+// work says how to sign a leaf.
+func (r Renewal) work(l Leaf, reason signReason, state leafState) *leafWork {
+	csr := r.Requests[l.Name]
+	return &leafWork{
+		reason: reason, state: state, csr: csr,
+		newKey: csr == nil && (r.NewKey || state.chain == nil),
+	}
+}
+
+// note adds to a leaf's step what the run leaves as it is.
+func (s *Step) note(problems, drifted []string, state leafState) {
+	for _, name := range drifted {
+		problems = append(problems, fmt.Sprintf("%s beside it is not the certificate of its root", name))
+	}
+	switch {
+	case len(problems) > 0 && s.Action == ActionKeep:
+		s.Action, s.Detail = ActionDue, strings.Join(problems, "; ")
+	case len(problems) > 0:
+		s.Detail += "; but " + strings.Join(problems, "; ")
+	case state.key == nil && s.Action == ActionKeep:
+		s.Detail = "its key is not in this store"
+	}
+}
+
+// leafProblems returns how a leaf differs from the plan at a point in time.
+func leafProblems(plan Plan, cas authorities, l Leaf, state leafState, now time.Time) []string {
+	var problems []string
+	pub := state.chain[0].PublicKey
+	if state.key != nil {
+		pub = state.key.Public()
+	}
+	at := now
+	if end := earliestEnd(state.chain); now.After(end) {
+		problems = append(problems, describeEnd(end, now))
+		at = end // so that whatever else is wrong with it is found too
+	}
+	for _, fault := range verifyLeaf(l, state.chain, cas[l.Root].cert, pub, at) {
+		problems = append(problems, fault.Error())
+	}
+	for _, name := range plan.replacedIssuers(l, state.chain, cas) {
+		problems = append(problems, fmt.Sprintf("its issuer %s was replaced", name))
+	}
+	return problems
+}
+
+// replacedIssuers names the authorities above a leaf whose key is not the one behind the
+// leaf in its file.
+func (p Plan) replacedIssuers(l Leaf, chain []*x509.Certificate, cas authorities) []string {
+	var replaced []string
+	for i, name := range p.chain(l) {
+		issuer := cas[name]
+		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.cert.PublicKey)) {
+			replaced = append(replaced, name)
+		}
+	}
+	return replaced
+}
+
+func describeLeaf(l Leaf) string {
+	d := fmt.Sprintf("CN=%s, %s, by %s", l.CommonName, strings.Join(EKUNames(l.EKUs), "+"), l.Issuer)
+	if !l.Names.empty() {
+		d += ", " + strings.Join(l.Names.Strings(), " ")
+	}
+	return d
+}
