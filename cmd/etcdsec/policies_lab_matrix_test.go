@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
@@ -78,5 +79,5 @@ func (s *policiesSite) prove(from *labHost) reach.Proof {
 		dump.Nodes = append(dump.Nodes, n)
 		filters.NodeRules = append(filters.NodeRules, reach.NodeRules{Node: h.name, Rules: h.rules})
 	}
-	return reach.Prove(&intent, reach.NewTopology(&intent, dump), filters)
+	return reach.Prove(&intent, reach.NewTopology(&intent, dump), filters, audit.Place{})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -133,7 +132,7 @@ func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
 	topology := reach.NewTopology(intent, where)
 	p := proof{
 		SchemaVersion: 1, Cluster: intent.Cluster, Judged: files.judged,
-		Proof: reach.Prove(intent, topology, files.filters), Findings: []audit.Result{}, Skipped: []skippedFile{},
+		Proof: reach.Prove(intent, topology, files.filters, audit.Place{SpecPath: flags.spec}), Findings: []audit.Result{}, Skipped: []skippedFile{},
 	}
 	var ids []string
 	for _, check := range checks {
@@ -148,7 +147,6 @@ func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
 	for _, s := range files.filters.Objects.Skipped {
 		p.Skipped = append(p.Skipped, skippedFile{s.File, s.Kind, s.Name, s.Why})
 	}
-	p.nameSpec(flags.spec)
 	if flags.format == "json" {
 		err = a.printJSON(p)
 	} else {
@@ -158,13 +156,6 @@ func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
 		return err
 	}
 	return proofStatus(p, failOn)
-}
-
-// nameSpec puts the operator's own spec into the lines to paste.
-func (p *proof) nameSpec(path string) {
-	for n := range p.Violations {
-		p.Violations[n].Fix = strings.ReplaceAll(p.Violations[n].Fix, "-f cluster.yaml", "-f "+path)
-	}
 }
 
 // proofStatus is the exit status of a proof that was written.

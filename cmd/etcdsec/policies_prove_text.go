@@ -30,7 +30,7 @@ func (a *app) printProof(p proof) error {
 			}
 			fmt.Fprintf(&b, "         by   %s\n", by)
 		}
-		fmt.Fprintf(&b, "         fix  %s\n", v.Fix)
+		fmt.Fprintf(&b, "         fix  %s\n", v.FixText)
 	}
 	for _, f := range p.Findings {
 		word := "FAIL"
@@ -76,7 +76,7 @@ func togetherViolated(violations []reach.Violation) []reach.Violation {
 	var list []reach.Violation
 	for _, v := range violations {
 		same := slices.IndexFunc(list, func(w reach.Violation) bool {
-			return w.Fix == v.Fix && slices.Equal(w.From, v.From) && slices.Equal(w.To, v.To) && slices.Equal(w.DecidedBy, v.DecidedBy)
+			return w.FixText == v.FixText && slices.Equal(w.From, v.From) && slices.Equal(w.To, v.To) && slices.Equal(w.DecidedBy, v.DecidedBy)
 		})
 		if same < 0 {
 			list = append(list, v)

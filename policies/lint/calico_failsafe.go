@@ -33,7 +33,7 @@ func calicoFailsafe() Check {
 			var f findings
 			for _, h := range hosts {
 				for _, port := range []uint16{s.Intent.Ports.Client, s.Intent.Ports.Peer} {
-					if by := reach.OpenFailsafe(s.Filters.Objects.FelixConfigurations, h.Spec.Node, port); by != "" {
+					if by, open := reach.OpenFailsafe(s.Filters.Objects.FelixConfigurations, h.Spec.Node, port); open {
 						f.add(fmt.Sprintf("port-%d", port), "HostEndpoint %s: %s", h.Metadata.Name, by)
 					}
 				}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/policies"
 )
 
@@ -208,7 +209,7 @@ spec: {node: cp-0, interfaceName: "*"}
 			t.Parallel()
 			i := intent(t, "static-pod", test.spec)
 			o := objects(t, test.text)
-			p := Prove(i, NewTopology(i, o), Filters{Objects: o, Units: test.units})
+			p := Prove(i, NewTopology(i, o), Filters{Objects: o, Units: test.units}, audit.Place{})
 			for who, want := range test.want {
 				at := strings.LastIndexByte(who, ' ')
 				// A stacked API server has its member's address, and so the same outcome.

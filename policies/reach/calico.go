@@ -44,7 +44,7 @@ const (
 )
 
 type calicoRule struct {
-	at           string
+	decision     *Decision
 	action       string
 	tcp          bool
 	family       int // 4, 6 or 0 for both
@@ -94,8 +94,8 @@ func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
 	// (docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy).
 	c.ingress = slices.Contains(s.Types, "Ingress") || len(s.Types) == 0 && (len(s.Ingress) > 0 || len(s.Egress) == 0)
 	c.egress = slices.Contains(s.Types, "Egress") || len(s.Types) == 0 && len(s.Egress) > 0
-	if c.in, err = newCalicoRules("ingress", s.Ingress); err == nil {
-		c.out, err = newCalicoRules("egress", s.Egress)
+	if c.in, err = newCalicoRules(c.name, false, s.Ingress); err == nil {
+		c.out, err = newCalicoRules(c.name, true, s.Egress)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: spec.%w", c.name, err)
@@ -103,12 +103,14 @@ func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
 	return c, nil
 }
 
-func newCalicoRules(direction string, rules []kube.CalicoRule) ([]calicoRule, error) {
+func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]calicoRule, error) {
 	var list []calicoRule
 	for i, r := range rules {
-		rule := calicoRule{at: fmt.Sprintf("%s[%d]", direction, i), action: r.Action, tcp: true}
+		at := fmt.Sprintf("%s[%d]", direction(egress), i)
+		rule := calicoRule{action: r.Action, tcp: true}
+		rule.decision = &Decision{Kind: ByRule, Engine: Calico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}
 		if !slices.Contains([]string{"Allow", "Deny", "Pass", "Log"}, r.Action) {
-			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", rule.at, r.Action)
+			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", at, r.Action)
 		}
 		if r.Protocol != nil {
 			rule.tcp = isTCP(*r.Protocol)
@@ -121,10 +123,10 @@ func newCalicoRules(direction string, rules []kube.CalicoRule) ([]calicoRule, er
 		}
 		var err error
 		if rule.source, err = newCalicoEntity(r.Source); err != nil {
-			return nil, fmt.Errorf("%s.source: %w", rule.at, err)
+			return nil, fmt.Errorf("%s.source: %w", at, err)
 		}
 		if rule.dest, err = newCalicoEntity(r.Destination); err != nil {
-			return nil, fmt.Errorf("%s.destination: %w", rule.at, err)
+			return nil, fmt.Errorf("%s.destination: %w", at, err)
 		}
 		list = append(list, rule)
 	}

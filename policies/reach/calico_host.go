@@ -33,6 +33,11 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	return c, nil
 }
 
+// unclear is the decision of a host endpoint of which nothing tells what it does.
+func (h *calicoHost) unclear() *Decision {
+	return &Decision{Kind: ByUnclear, Engine: Calico, Policy: h.name}
+}
+
 func (h *calicoHost) labels(key string) (string, bool) {
 	v, ok := h.labelled[key]
 	return v, ok
@@ -42,7 +47,7 @@ func (h *calicoHost) labels(key string) (string, bool) {
 type failsafe struct {
 	port uint16
 	from netip.Prefix // of zero value for anywhere
-	by   string
+	by   *Decision
 }
 
 // defaultFailsafes are those of TCP that Felix opens without being told
@@ -72,7 +77,7 @@ func (e *evaluator) failsafes(node string, egress bool) ([]failsafe, error) {
 	}
 	var list []failsafe
 	for _, port := range defaultFailsafes(egress) {
-		list = append(list, failsafe{port: port, by: fmt.Sprintf("failsafe port tcp %d, which Felix opens by default", port)})
+		list = append(list, failsafe{port: port, by: &Decision{Kind: ByFailsafe, Engine: Calico, Port: port}})
 	}
 	return list, nil
 }
@@ -83,14 +88,14 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 		if p.Protocol != "" && !isTCP(kube.IntOrString{String: p.Protocol}) {
 			continue
 		}
-		s := failsafe{port: p.Port, by: fmt.Sprintf("failsafe port tcp %d of FelixConfiguration %s", p.Port, name)}
+		s := failsafe{port: p.Port, by: &Decision{Kind: ByFailsafe, Engine: Calico, Port: p.Port, Policy: "FelixConfiguration " + name}}
 		if p.Net != "" {
 			prefix, err := parsePrefix(p.Net)
 			if err != nil {
 				return nil, fmt.Errorf("FelixConfiguration %s: failsafe port %d: %w", name, i, err)
 			}
 			s.from = prefix
-			s.by += " for " + p.Net
+			s.by.Network = p.Net
 		}
 		list = append(list, s)
 	}
@@ -98,18 +103,18 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 }
 
 // calicoHostOf is the host endpoint of a node for what comes to or from one of its addresses.
-// unsure says why it cannot be told which it is.
-func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure string) {
+// unsure is set where that cannot be told.
+func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure *Decision) {
 	var wildcard *calicoHost
 	for _, h := range e.hosts {
 		switch {
 		case h.node != n.Name:
 		case slices.Contains(h.addrs, a) && !h.wildcard:
-			return h, ""
+			return h, nil
 		case h.wildcard && wildcard == nil:
 			wildcard = h
 		case !h.wildcard && h.named && len(h.addrs) == 0:
-			unsure = h.name + " names an interface and no expectedIPs, so that nothing says which address it has"
+			unsure = &Decision{Kind: ByUnclearHost, Engine: Calico, Policy: h.name}
 		}
 	}
 	return wildcard, unsure
@@ -122,8 +127,8 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 		own, other = c.src, c.dst
 	}
 	h, unsure := e.calicoHostOf(n, own.addr)
-	if unsure != "" {
-		return cannotTell(unsure, unsure)
+	if unsure != nil {
+		return cannotTell(unsure, unsure.String())
 	}
 	if h == nil {
 		return verdict{allowed: true}
@@ -134,10 +139,10 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	by, err := e.failsafe(n, c, other.addr, egress)
 	switch {
 	case err != nil:
-		return cannotTell(h.name, err.Error())
-	case by != "" && !forwarded:
+		return cannotTell(h.unclear(), err.Error())
+	case by != nil && !forwarded:
 		return allow(by)
-	case by == "":
+	case by == nil:
 		if v, decided := e.calicoEarly(applied.early, c, egress); decided {
 			return v
 		}
@@ -149,22 +154,22 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	case forwarded:
 		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
 	case slices.Contains(h.profiles, "projectcalico-default-allow"):
-		return pass("profile projectcalico-default-allow of " + h.name)
+		return pass(&Decision{Kind: ByProfile, Engine: Calico, Policy: h.name})
 	case len(h.profiles) > 0:
-		return cannotTell(h.name, fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
+		return cannotTell(h.unclear(), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
 	}
-	return deny(h.name + ", which has neither a policy nor a profile that lets it pass")
+	return deny(&Decision{Kind: ByNoProfile, Engine: Calico, Policy: h.name})
 }
 
 // failsafe is the port that a connection has to or from somebody whatever policies say, or nothing.
-func (e *evaluator) failsafe(n *Node, c conn, other netip.Addr, egress bool) (string, error) {
+func (e *evaluator) failsafe(n *Node, c conn, other netip.Addr, egress bool) (*Decision, error) {
 	ports, err := e.failsafes(n.Name, egress)
 	for _, f := range ports {
 		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
 			return f.by, nil
 		}
 	}
-	return "", err
+	return nil, err
 }
 
 // calicoEarly judges by policies that come before all others. They deny nothing at their end.
@@ -190,9 +195,9 @@ func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 		}
 		by, err := e.failsafe(n, c, c.src.addr, false)
 		if err != nil {
-			return cannotTell(h.name, err.Error())
+			return cannotTell(h.unclear(), err.Error())
 		}
-		if by != "" {
+		if by != nil {
 			break
 		}
 		early := slices.DeleteFunc(slices.Clone(e.calicoHostPolicies(h, false, true).early), func(p *calicoPolicy) bool { return p.early == doNotTrack })
@@ -232,17 +237,18 @@ func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) ca
 	return a
 }
 
-// OpenFailsafe says by what Felix opens a port of a node to everybody, or nothing.
-func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) string {
+// OpenFailsafe returns the failsafe port by which Felix opens a port of a node to everybody, if
+// it does.
+func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) (Decision, bool) {
 	e := evaluator{filters: Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
 	ports, err := e.failsafes(node, false)
 	if err != nil {
-		return ""
+		return Decision{}, false
 	}
 	for _, f := range ports {
 		if f.port == port && (!f.from.IsValid() || f.from.Bits() == 0) {
-			return f.by
+			return *f.by, true
 		}
 	}
-	return ""
+	return Decision{}, false
 }

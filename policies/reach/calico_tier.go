@@ -11,7 +11,7 @@ import (
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
-		return cannotTell(applied[0].name, "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
+		return cannotTell(&Decision{Kind: ByUnclear, Engine: Calico, Policy: applied[0].name}, "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
 	}
 	if step != nil && !slices.Contains(tiers, defaultTier) {
 		tiers = append(tiers, defaultTier)
@@ -44,7 +44,7 @@ func tiersOf(applied []*calicoPolicy) []string {
 }
 
 func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
-	first := ""
+	var first *Decision
 	for _, p := range applied {
 		if p.tier != tier {
 			continue
@@ -54,10 +54,10 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 			if v.allowed || v.unknown != "" {
 				return v, true
 			}
-			first, step = v.by, nil
+			first, step = &Decision{Policy: v.by.Policy, More: v.by.More, afterNetworkPolicies: true}, nil
 		}
-		if first == "" {
-			first = p.name
+		if first == nil {
+			first = &Decision{Policy: p.name}
 		}
 		v, action := e.calicoPolicy(p, c, egress)
 		switch action {
@@ -72,9 +72,11 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 		return v, true
 	}
 	if tier != defaultTier {
+		first.Kind, first.Engine = ByUnclear, Calico
 		return cannotTell(first, "no rule of tier "+tier+" matches, and what it does then is not known"), true
 	}
-	return deny(first + ", no " + directionWord(egress) + " rule, and so the end of tier " + tier), true
+	first.Kind, first.Engine, first.Egress, first.Tier = ByDefaultDeny, Calico, egress, tier
+	return deny(first), true
 }
 
 // calicoPolicy judges by the rules of one policy; the action is empty if none matches.
@@ -87,18 +89,17 @@ func (e *evaluator) calicoPolicy(p *calicoPolicy, c conn, egress bool) (verdict,
 		if r.action == "Log" {
 			continue
 		}
-		by := p.name + " " + r.at + " " + r.action
 		match := r.matches(e, p, c)
 		switch {
 		case match == no:
 		case match == maybe:
-			return cannotTell(by, by+" has a condition that the files do not answer"), "unknown"
+			return cannotTell(r.decision, r.decision.String()+" has a condition that the files do not answer"), "unknown"
 		case p.accounts:
-			return cannotTell(by, by+" is of a policy for some service accounts, which are not known"), "unknown"
+			return cannotTell(r.decision, r.decision.String()+" is of a policy for some service accounts, which are not known"), "unknown"
 		case r.action == "Pass":
 			return verdict{}, "Pass"
 		default:
-			return verdict{allowed: r.action == "Allow", by: by, ruled: true}, r.action
+			return verdict{allowed: r.action == "Allow", by: r.decision, ruled: true}, r.action
 		}
 	}
 	return verdict{}, ""

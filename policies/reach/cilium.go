@@ -20,7 +20,7 @@ type ciliumRule struct {
 
 // ciliumPeers is one entry of ingress, egress or of their denies.
 type ciliumPeers struct {
-	at        string
+	decision  *Decision
 	anybody   bool // no list is given
 	undecided bool // a list is given and empty
 	endpoints []ciliumSelector
@@ -92,6 +92,9 @@ func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
 		if len(specs) > 1 {
 			r.name = fmt.Sprintf("%s specs[%d]", name, i)
 		}
+		for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
+			p.decision.Policy = r.name
+		}
 		rules = append(rules, r)
 	}
 	return rules, nil
@@ -116,19 +119,19 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 		*of.into = &c
 	}
 	var err error
-	add := func(direction string, list []kube.CiliumIngress) (peers []ciliumPeers) {
+	add := func(direction string, egress bool, list []kube.CiliumIngress) (peers []ciliumPeers) {
 		for i, g := range list {
 			p, e := newCiliumPeers(g)
 			if e != nil && err == nil {
 				err = fmt.Errorf("%s[%d]: %w", direction, i, e)
 			}
-			p.at = fmt.Sprintf("%s[%d]", direction, i)
+			p.decision = &Decision{Kind: ByRule, Engine: Cilium, Rule: fmt.Sprintf("%s[%d]", direction, i), Egress: egress}
 			peers = append(peers, p)
 		}
 		return peers
 	}
-	r.in, r.neverIn = add("ingress", s.Ingress), add("ingressDeny", s.IngressDeny)
-	r.out, r.neverOut = add("egress", turned(s.Egress)), add("egressDeny", turned(s.EgressDeny))
+	r.in, r.neverIn = add("ingress", false, s.Ingress), add("ingressDeny", false, s.IngressDeny)
+	r.out, r.neverOut = add("egress", true, turned(s.Egress)), add("egressDeny", true, turned(s.EgressDeny))
 	// Unless it says otherwise, a rule that has a direction turns on default deny for it.
 	r.denyIn, r.denyOut = len(r.in)+len(r.neverIn) > 0, len(r.out)+len(r.neverOut) > 0
 	if d := s.EnableDefaultDeny; d != nil {

@@ -136,7 +136,7 @@ func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, l
 	case match == maybe:
 		return v, true
 	}
-	return deny(closed + ", no " + directionWord(egress) + " rule, and so default deny"), true
+	return deny(&Decision{Kind: ByDefaultDeny, Engine: Cilium, Policy: closed, Egress: egress}), true
 }
 
 // ciliumMatch is the first of the rules that denies, or that allows, and so is the one that
@@ -153,12 +153,11 @@ func (e *evaluator) ciliumMatch(selected []*ciliumRule, c conn, egress, denies b
 			entries = r.neverIn
 		}
 		for _, p := range entries {
-			by := r.name + " " + p.at
 			switch p.matches(e, r, c, other, local) {
 			case yes:
-				return verdict{allowed: !denies, by: by, ruled: true}, yes
+				return verdict{allowed: !denies, by: p.decision, ruled: true}, yes
 			case maybe:
-				v, match = cannotTell(by, by+" has a name that the files do not answer"), maybe
+				v, match = cannotTell(p.decision, p.decision.String()+" has a name that the files do not answer"), maybe
 			case no:
 			}
 		}
@@ -186,7 +185,7 @@ func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	}
 	v, decided := e.ciliumVerdict(selected, c, egress, n, nil)
 	if !decided {
-		return pass("no rule of " + selected[0].name + more(len(selected)-1) + " denies it")
+		return pass(&Decision{Kind: ByNoDeny, Engine: Cilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
 	}
 	return v
 }

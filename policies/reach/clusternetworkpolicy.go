@@ -23,11 +23,11 @@ type clusterPolicy struct {
 type podsOf struct{ namespaces, pods selector }
 
 type clusterRule struct {
-	at     string
-	action string
-	peers  []clusterPeer
-	ports  []clusterPort // none is any
-	tcp    bool          // whether any protocol of the rule is TCP, or there are none
+	decision *Decision
+	action   string
+	peers    []clusterPeer
+	ports    []clusterPort // none is any
+	tcp      bool          // whether any protocol of the rule is TCP, or there are none
 }
 
 type clusterPeer struct {
@@ -61,7 +61,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 	}
 	c.subject = *subject
 	for i, r := range p.Spec.Ingress {
-		rule, err := newClusterRule(fmt.Sprintf("ingress[%d]", i), r.Action, r.Protocols)
+		rule, err := newClusterRule(r.Action, r.Protocols)
 		for _, peer := range r.From {
 			var pods *podsOf
 			if err == nil {
@@ -72,10 +72,11 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", c.name, i, err)
 		}
+		rule.decision = &Decision{Kind: ByRule, Engine: ClusterPolicies, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}
 		c.in = append(c.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
-		rule, err := newClusterRule(fmt.Sprintf("egress[%d]", i), r.Action, r.Protocols)
+		rule, err := newClusterRule(r.Action, r.Protocols)
 		for _, peer := range r.To {
 			var to clusterPeer
 			if err == nil {
@@ -86,6 +87,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", c.name, i, err)
 		}
+		rule.decision = &Decision{Kind: ByRule, Engine: ClusterPolicies, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}
 		c.out = append(c.out, rule)
 	}
 	return c, nil
@@ -131,8 +133,8 @@ func newClusterEgressPeer(peer kube.ClusterEgressPeer) (clusterPeer, error) {
 	return c, nil
 }
 
-func newClusterRule(at, action string, protocols []kube.ClusterPolicyProtocol) (clusterRule, error) {
-	r := clusterRule{at: at, action: action, tcp: len(protocols) == 0}
+func newClusterRule(action string, protocols []kube.ClusterPolicyProtocol) (clusterRule, error) {
+	r := clusterRule{action: action, tcp: len(protocols) == 0}
 	if !slices.Contains([]string{"Accept", "Deny", "Pass"}, action) {
 		return r, fmt.Errorf("action: %q is none; want Accept, Deny or Pass", action)
 	}
@@ -234,14 +236,13 @@ func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bo
 			if match == no {
 				continue
 			}
-			by := p.name + " " + r.at + " " + r.action
 			switch {
 			case match == maybe:
-				return cannotTell(by, by+" has a name in it that may stand for this connection"), "unknown"
+				return cannotTell(r.decision, r.decision.String()+" has a name in it that may stand for this connection"), "unknown"
 			case action == "":
-				action, v = r.action, verdict{allowed: r.action == "Accept", by: by, ruled: true}
+				action, v = r.action, verdict{allowed: r.action == "Accept", by: r.decision, ruled: true}
 			case action != r.action:
-				return cannotTell(by, v.by+" and "+by+" have the same priority, and either may win"), "unknown"
+				return cannotTell(r.decision, v.by.String()+" and "+r.decision.String()+" have the same priority, and either may win"), "unknown"
 			}
 			break
 		}

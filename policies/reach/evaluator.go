@@ -91,7 +91,7 @@ type podDirection struct {
 	network         []*networkPolicy
 	calico          []*calicoPolicy
 	cilium          []*ciliumRule
-	unsure          string // of a Cilium policy that may select it
+	unsure          *Decision // of a Cilium policy that may select it
 }
 
 // of are the policies of a Pod. Selectors are asked once for each Pod, and not for each packet.
@@ -122,7 +122,7 @@ func (e *evaluator) of(p *Pod) *podPolicies {
 		case yes:
 			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
 		case maybe:
-			in.unsure = r.name + " may select the Pod or not, by labels that the files do not have"
+			in.unsure = &Decision{Kind: ByUnclearPods, Engine: Cilium, Policy: r.name}
 			out.unsure = in.unsure
 		case no:
 		}
@@ -182,18 +182,18 @@ func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
 	}
 	switch {
 	case len(d.admin)+len(d.baseline)+len(d.network)+len(d.calico)+len(d.cilium) > 0:
-		return pass("no policy that selects the Pod " + p.String() + " is about it")
+		return pass(&Decision{Kind: ByOtherPolicies, Pod: p.String()})
 	case egress:
 		return verdict{allowed: true}
 	}
-	return pass("no policy selects the Pod " + p.String())
+	return pass(&Decision{Kind: ByNoPolicy, Pod: p.String()})
 }
 
 // podMiddle judges by NetworkPolicies, alone or among those of Calico or Cilium, which each
 // have their own way of reading them together.
 func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (verdict, bool) {
-	if d.unsure != "" {
-		return cannotTell(d.unsure, d.unsure), true
+	if d.unsure != nil {
+		return cannotTell(d.unsure, d.unsure.String()), true
 	}
 	var network func() verdict
 	if len(d.network) > 0 {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // The invariants. All of them hold also for a member that is still to be added, from the
@@ -24,27 +23,37 @@ const (
 
 // violations are the flows that are not as they are wanted: those of one invariant and one
 // kind of sender in one sentence, the worst first.
-func (e *evaluator) violations(flows []Flow) []Violation {
+func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
+	// What is let in by another way is closed in another: remedy is set for what is allowed.
+	type group struct {
+		invariant string
+		class     Class
+		remedy    remedy
+	}
 	var list []Violation
-	index := map[string]int{}
+	index := map[group]int{}
 	for _, f := range flows {
 		if f.Unknown != "" || f.Allowed == f.Wanted || f.Unavoidable {
 			continue
 		}
-		invariant := e.invariant(f)
-		fix := e.fix(f)
-		key := invariant + "\x00" + string(f.FromClass)
+		own, r := group{invariant: e.invariant(f), class: f.FromClass}, e.remedyFor(f)
 		if f.Allowed {
-			key += "\x00" + fix // what is let in by another way is closed in another
+			own.remedy = r
 		}
-		at, there := index[key]
+		at, there := index[own]
 		if !there {
 			at = len(list)
-			index[key] = at
-			list = append(list, Violation{Invariant: invariant, Severity: severityOf(invariant), FromClass: f.FromClass, Fix: fix})
+			index[own] = at
+			fix := r.lines(f, e.intent.Backends, place)
+			list = append(list, Violation{
+				Invariant: own.invariant, Severity: severityOf(own.invariant), FromClass: f.FromClass, FixText: sentence(fix), Fix: fix,
+			})
 		}
 		v := &list[at]
-		v.From, v.To = addNew(v.From, f.From), addNew(v.To, f.To)
+		if !slices.Contains(v.From, f.From) {
+			v.From, v.FromCount = append(v.From, f.From), v.FromCount+f.FromCount
+		}
+		v.To = addNew(v.To, f.To)
 		v.Ports, v.DecidedBy = addNew(v.Ports, f.Port), addNew(v.DecidedBy, f.DecidedBy)
 	}
 	position := func(name string) int {
@@ -110,7 +119,7 @@ func (v Violation) Sentence() string {
 	case PeersReachable, APIServersReach, MembersReachClient, ScrapersReach, BackupsReach:
 		verb = "do not reach"
 	}
-	if len(v.From) == 1 && !strings.Contains(v.From[0], manyOf) {
+	if v.FromCount == 1 {
 		verb = strings.NewReplacer("do not reach", "does not reach", "reach", "reaches").Replace(verb)
 	}
 	return fmt.Sprintf("%s %s port %s of %s", few(v.From), verb, strings.Join(ports, ", "), few(v.To))
@@ -123,36 +132,4 @@ func few(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-// fix is what to do about a flow, with a line to paste where there is one.
-func (e *evaluator) fix(f Flow) string {
-	switch {
-	case !f.Allowed:
-		if f.SeenAs != f.FromAddr {
-			return fmt.Sprintf("%s is a Pod and seen as %s, its node: let it run on the host network of a node that is let in, or say spec.isolation.podAddresses: routed if Pods keep their addresses", f.FromAddr, f.SeenAs)
-		}
-		return fmt.Sprintf("let %s reach %s on TCP %d in what decides, or render it anew: etcdsec policies render -f cluster.yaml", f.SeenAs, f.ToAddr, f.Port)
-	case strings.HasPrefix(f.DecidedBy, "failsafe port"):
-		return "set failsafeInboundHostPorts of the FelixConfiguration, which stand before every policy: etcdsec policies render --backend calico -f cluster.yaml"
-	case f.FromClass == ClassNode && strings.HasPrefix(f.DecidedBy, "no rule of Cilium"):
-		return "shut out the hosts of other nodes, by labels that Cilium has to be told to know: etcdsec policies render --backend cilium --strict -f cluster.yaml"
-	}
-	backend := e.advised(f)
-	line := fmt.Sprintf("etcdsec policies render --backend %s -f cluster.yaml", backend)
-	if slices.Contains(e.intent.Backends, backend) {
-		return line + "   # and apply it beside what lets this pass"
-	}
-	return fmt.Sprintf("add %s to spec.isolation.backends, and apply it: %s", backend, line)
-}
-
-// advised is the backend that keeps out what a flow let in.
-func (e *evaluator) advised(f Flow) string {
-	switch {
-	case e.intent.Runtime == cluster.Hosted:
-		return "networkpolicy"
-	case f.FromClass == ClassPod && strings.HasPrefix(f.DecidedBy, "Calico on"):
-		return "clusternetworkpolicy"
-	}
-	return "nftables"
 }

@@ -18,8 +18,9 @@ type networkPolicy struct {
 }
 
 type networkRule struct {
-	peers []networkPeer // none is anybody
-	ports []networkPort // none is any port
+	decision *Decision
+	peers    []networkPeer // none is anybody
+	ports    []networkPort // none is any port
 }
 
 type networkPeer struct {
@@ -62,6 +63,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", n.name, i, err)
 		}
+		rule.decision = &Decision{Kind: ByRule, Engine: Kubernetes, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}
 		n.in = append(n.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -69,6 +71,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", n.name, i, err)
 		}
+		rule.decision = &Decision{Kind: ByRule, Engine: Kubernetes, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}
 		n.out = append(n.out, rule)
 	}
 	return n, nil
@@ -223,17 +226,16 @@ func (r networkRule) matches(e *evaluator, policy *networkPolicy, c conn, other 
 func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bool) verdict {
 	unsure := verdict{}
 	for _, p := range selected {
-		rules, other, direction := p.in, c.src, "ingress"
+		rules, other := p.in, c.src
 		if egress {
-			rules, other, direction = p.out, c.dst, "egress"
+			rules, other = p.out, c.dst
 		}
-		for i, r := range rules {
-			by := fmt.Sprintf("%s %s[%d]", p.name, direction, i)
+		for _, r := range rules {
 			switch r.matches(e, p, c, other) {
 			case yes:
-				return allow(by)
+				return allow(r.decision)
 			case maybe:
-				unsure = cannotTell(by, by+" names a port, and the Pod's containers are not known")
+				unsure = cannotTell(r.decision, r.decision.String()+" names a port, and the Pod's containers are not known")
 			case no:
 			}
 		}
@@ -241,22 +243,5 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 	if unsure.unknown != "" {
 		return unsure
 	}
-	return deny(selected[0].name + more(len(selected)-1) + ", no " + directionWord(egress) + " rule")
-}
-
-func more(n int) string {
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return " and 1 more"
-	}
-	return fmt.Sprintf(" and %d more", n)
-}
-
-func directionWord(egress bool) string {
-	if egress {
-		return "egress"
-	}
-	return "ingress"
+	return deny(&Decision{Kind: ByDefaultDeny, Engine: Kubernetes, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
 }

@@ -25,19 +25,15 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 	}
 	rules, known := e.rulesOf(name)
 	if !known {
-		return cannotTell("nftables of "+name, "the ruleset of "+name+" was not given")
+		return cannotTell(&Decision{Kind: ByUnknownRules, Engine: Nftables, Node: name}, "the ruleset of "+name+" was not given")
 	}
 	if rules == nil {
 		return verdict{allowed: true}
 	}
 	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
-	place := "input"
+	by := &Decision{Kind: ByRule, Engine: Nftables, Hook: "input", Node: name, Rule: d.Rule}
 	if hook == nft.Forward {
-		place = "forward"
-	}
-	by := fmt.Sprintf("nftables %s on %s", place, name)
-	if d.Rule != "" {
-		by += ": " + d.Rule
+		by.Hook = "forward"
 	}
 	switch {
 	case d.Err != nil:
@@ -47,5 +43,6 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 	case d.Rule != "":
 		return allow(by)
 	}
-	return pass(by + ": no rule drops it")
+	by.Kind = ByNoDeny
+	return pass(by)
 }

@@ -1,7 +1,6 @@
 package reach
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -58,7 +57,7 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		v := every([]verdict{
 			e.nftVerdict(m.node, nft.Input, from, to, port, true),
 			e.unitVerdict(m.name, from),
-			allow("it stays on its own host"),
+			allow(&Decision{Kind: ByOwnHost}),
 		})
 		v.unavoidable = true
 		return v
@@ -96,13 +95,13 @@ func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
 	if h, _ := e.calicoHostOf(n, to); h == nil {
 		return verdict{allowed: true}
 	}
-	return pass("Calico on " + n.Name + ", where defaultEndpointToHostAction is Accept and no host endpoint is asked about a Pod of the same host")
+	return pass(&Decision{Kind: ByHostAction, Engine: Calico, Node: n.Name})
 }
 
 // followToPod takes a packet to a member on the Pod network, which Pods reach with their own addresses.
 func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 	if s.pod == nil && s.node != nil && s.node == m.node {
-		v := allow(fmt.Sprintf("%s is the Pod's own node, which always reaches it", s.node.Name))
+		v := allow(&Decision{Kind: ByOwnNode, Node: s.node.Name})
 		v.unavoidable = true // kubernetes.io/docs/concepts/services-networking/network-policies
 		return v
 	}

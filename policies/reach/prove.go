@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 )
 
 // Prove follows a packet from every source to every port of every member, and compares what
-// happens to it with what the intent wants. Equal input gives an equal proof.
-func Prove(i *policies.Intent, t Topology, filters Filters) Proof {
+// happens to it with what the intent wants. The place gives what violations are mended with the
+// path of the spec. Equal input gives an equal proof.
+func Prove(i *policies.Intent, t Topology, filters Filters, place audit.Place) Proof {
 	e, err := newEvaluator(i, t, filters)
 	p := Proof{Flows: []Flow{}, Violations: []Violation{}, Unknown: []string{}, Assumed: []string{}}
 	if err != nil {
@@ -30,7 +32,7 @@ func Prove(i *policies.Intent, t Topology, filters Filters) Proof {
 			p.Unknown = append(p.Unknown, f.Unknown)
 		}
 	}
-	p.Violations = append(p.Violations, e.violations(p.Flows)...)
+	p.Violations = append(p.Violations, e.violations(p.Flows, place)...)
 	p.Assumed = append(p.Assumed, e.assumed()...)
 	p.Holds = len(p.Violations) == 0 && len(p.Unknown) == 0 && len(p.Flows) > 0
 	return p
@@ -48,7 +50,7 @@ func (e *evaluator) flows() []Flow {
 			flows = append(flows, own...)
 			continue
 		}
-		key := outcome(s, own)
+		key := outcomeKey(s, own)
 		if first, ok := same[key]; ok {
 			for n := first.at; n < first.to; n++ {
 				flows[n].FromCount += s.count
@@ -60,14 +62,11 @@ func (e *evaluator) flows() []Flow {
 	}
 	for n := range flows {
 		if flows[n].FromCount > 1 {
-			flows[n].From = fmt.Sprintf("%d %s%s%s", flows[n].FromCount, plural(flows[n].FromClass), manyOf, flows[n].From)
+			flows[n].From = fmt.Sprintf("%d %s such as %s", flows[n].FromCount, plural(flows[n].FromClass), flows[n].From)
 		}
 	}
 	return flows
 }
-
-// manyOf is in the name of senders that are one of many.
-const manyOf = " such as "
 
 func plural(c Class) string {
 	if c == ClassNode {
@@ -76,25 +75,15 @@ func plural(c Class) string {
 	return "Pods"
 }
 
-// outcome is equal for two sources that nothing in a report would tell apart.
-func outcome(s *source, flows []Flow) string {
+// outcomeKey is equal for two sources that nothing in a report tells apart.
+func outcomeKey(s *source, flows []Flow) string {
+	type fields Decision // which are compared, and not its words
 	var b strings.Builder
 	b.WriteString(string(s.class))
 	for _, f := range flows {
-		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %s", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, generic(f.DecidedBy, s))
+		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %v", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, fields(f.Decision.withoutSender(s)))
 	}
 	return b.String()
-}
-
-// generic is a sentence without the names of the very sender and of its node.
-func generic(by string, s *source) string {
-	if s.pod != nil {
-		by = strings.ReplaceAll(by, s.pod.String(), "POD")
-	}
-	if s.node != nil {
-		by = strings.ReplaceAll(by, " on "+s.node.Name, " on NODE")
-	}
-	return by
 }
 
 func (e *evaluator) flowsFrom(s *source) []Flow {
@@ -126,7 +115,7 @@ func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Ad
 		From: s.name, FromClass: s.class, FromCount: s.count, FromAddr: from, SeenAs: seen,
 		To: m.name, ToAddr: to, Port: port,
 		Allowed: allowed, Wanted: wanted, Unavoidable: allowed && !wanted && v.unavoidable,
-		DecidedBy: v.by, Unknown: v.unknown,
+		Decision: *v.by, DecidedBy: v.by.String(), Unknown: v.unknown,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
@@ -62,7 +63,7 @@ func objects(t testing.TB, texts ...string) kube.Objects {
 
 func prove(t testing.TB, i *policies.Intent, o kube.Objects) Proof {
 	t.Helper()
-	return Prove(i, NewTopology(i, o), Filters{Objects: o})
+	return Prove(i, NewTopology(i, o), Filters{Objects: o}, audit.Place{})
 }
 
 // outcomes are the flows of one sender to one member, by port: "+" allowed, "-" denied, "?"
@@ -102,7 +103,7 @@ func dump(t testing.TB, p Proof) {
 		t.Logf("%-12s %-40s %-16s -> %-8s %d allowed=%t wanted=%t %s %s", f.FromClass, f.From, f.SeenAs, f.To, f.Port, f.Allowed, f.Wanted, f.DecidedBy, f.Unknown)
 	}
 	for _, v := range p.Violations {
-		t.Logf("%s: %s: %s\n  by %q\n  fix %s", v.Severity, v.Invariant, v.Text, v.DecidedBy, v.Fix)
+		t.Logf("%s: %s: %s\n  by %q\n  fix %s", v.Severity, v.Invariant, v.Text, v.DecidedBy, v.FixText)
 	}
 	t.Logf("unknown %q assumed %q", p.Unknown, p.Assumed)
 }

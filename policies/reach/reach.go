@@ -56,8 +56,9 @@ type Flow struct {
 	Allowed bool       `json:"allowed"`
 	Wanted  bool       `json:"wanted"`
 	// Unavoidable is set on what no policy can keep out: a Pod's own node.
-	Unavoidable bool   `json:"unavoidable,omitempty"`
-	DecidedBy   string `json:"decided_by"`
+	Unavoidable bool     `json:"unavoidable,omitempty"`
+	Decision    Decision `json:"decision"`
+	DecidedBy   string   `json:"decided_by"` // the decision in words
 	// Unknown says why it could not be told; Allowed then means nothing.
 	Unknown string `json:"unknown,omitempty"`
 }
@@ -68,11 +69,14 @@ type Violation struct {
 	Severity  audit.Severity `json:"severity"`
 	From      []string       `json:"from"`
 	FromClass Class          `json:"from_class"`
+	FromCount int            `json:"from_count"` // how many senders From stands for
 	To        []string       `json:"to"`
 	Ports     []uint16       `json:"ports"`
 	Text      string         `json:"text"`
 	DecidedBy []string       `json:"decided_by"`
-	Fix       string         `json:"fix"`
+	// Fix is what mends it; FixText has its lines in one.
+	FixText string            `json:"fix"`
+	Fix     audit.Remediation `json:"fix_lines"`
 }
 
 // Proof is what Prove found. It holds if nothing is violated and nothing unknown.

@@ -95,15 +95,17 @@ func (e *evaluator) unitVerdict(member string, other netip.Addr) verdict {
 	if name == "" {
 		name = "etcd.service"
 	}
-	of := fmt.Sprintf("IPAddress%%s=%%s of %s on %s", name, member)
+	by := func(setting string, p netip.Prefix) *Decision {
+		return &Decision{Kind: ByRule, Engine: Systemd, Policy: name, Rule: setting + "=" + p.String(), Member: member}
+	}
 	for _, p := range allowed {
 		if p.Contains(other) {
-			return allow(fmt.Sprintf(of, "Allow", p))
+			return allow(by("IPAddressAllow", p))
 		}
 	}
 	for _, p := range denied {
 		if p.Contains(other) {
-			return deny(fmt.Sprintf(of, "Deny", p))
+			return deny(by("IPAddressDeny", p))
 		}
 	}
 	return verdict{allowed: true}

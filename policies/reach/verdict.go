@@ -24,26 +24,28 @@ func or(a, b truth) truth  { return max(a, b) }
 // verdict is what one filter makes of a packet.
 type verdict struct {
 	allowed bool
-	unknown string // why it could not be told
-	by      string
-	ruled   bool // a rule let it pass, and not the lack of any
+	unknown string    // why it could not be told
+	by      *Decision // nil if the filter has no opinion
+	ruled   bool      // a rule let it pass, and not the lack of any
 	// unavoidable: no policy could have kept it out.
 	unavoidable bool
 }
 
-func allow(by string) verdict { return verdict{allowed: true, by: by, ruled: true} }
-func pass(by string) verdict  { return verdict{allowed: true, by: by} }
-func deny(by string) verdict  { return verdict{by: by, ruled: true} }
+// allow, deny and pass return the verdicts of a rule that lets a packet through, of one that
+// stops it, and of a filter that lets it through for want of a rule.
+func allow(by *Decision) verdict { return verdict{allowed: true, by: by, ruled: true} }
+func deny(by *Decision) verdict  { return verdict{by: by, ruled: true} }
+func pass(by *Decision) verdict  { return verdict{allowed: true, by: by} }
 
-// cannotTell is of a rule that may match and would decide.
-func cannotTell(by, why string) verdict { return verdict{by: by, unknown: why} }
+// cannotTell returns the verdict of a rule that may match and would decide.
+func cannotTell(by *Decision, why string) verdict { return verdict{by: by, unknown: why} }
 
 // every is the verdict of filters in the order in which a packet meets them. One that surely
 // denies decides, whatever is unknown about the others. Where all let it pass, the last that
 // has a rule for it is named.
 func every(filters []verdict) verdict {
 	var unknown *verdict
-	decided := verdict{allowed: true, by: "nothing filters it"}
+	decided := verdict{allowed: true, by: &Decision{Kind: ByNothing}}
 	for i, v := range filters {
 		switch {
 		case v.unknown != "":
@@ -52,7 +54,7 @@ func every(filters []verdict) verdict {
 			}
 		case !v.allowed:
 			return v
-		case v.ruled || !decided.ruled && v.by != "":
+		case v.ruled || !decided.ruled && v.by != nil:
 			decided = v
 		}
 	}

@@ -1,0 +1,179 @@
+package reach
+
+import (
+	"fmt"
+)
+
+// Kind tells how it comes that a packet passes or is stopped.
+type Kind string
+
+// The kinds of decisions. JSON has them; they never change.
+const (
+	ByRule          Kind = "rule"            // a rule that matches
+	ByDefaultDeny   Kind = "default-deny"    // policies apply, and none of their rules matches
+	ByNoDeny        Kind = "no-deny"         // policies apply, and none of their rules stops it
+	ByFailsafe      Kind = "failsafe"        // a port that Felix leaves open whatever policies say
+	ByProfile       Kind = "profile"         // the profile of a host endpoint, in place of a policy
+	ByNoProfile     Kind = "no-profile"      // a host endpoint with neither a policy nor a profile
+	ByHostAction    Kind = "host-action"     // Calico leaves what a Pod sends to its own host to a setting
+	ByOwnHost       Kind = "own-host"        // a host and itself
+	ByOwnNode       Kind = "own-node"        // a node and a Pod on it
+	ByNoPolicy      Kind = "no-policy"       // no policy selects the Pod
+	ByOtherPolicies Kind = "other-policies"  // the policies of the Pod are about other directions or ports
+	ByNothing       Kind = "nothing"         // there is no filter in the way
+	ByUnclear       Kind = "unclear"         // an object that may decide, and nothing tells how
+	ByUnclearPods   Kind = "unclear-pods"    // a policy of Cilium that may select the Pod
+	ByUnclearHost   Kind = "unclear-host"    // a host endpoint that may be that of the address
+	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
+)
+
+// Engine is what enforces a decision.
+type Engine string
+
+// The engines. What no filter decides has none.
+const (
+	Kubernetes      Engine = "networkpolicy"
+	ClusterPolicies Engine = "clusternetworkpolicy"
+	Calico          Engine = "calico"
+	Cilium          Engine = "cilium"
+	Nftables        Engine = "nftables"
+	Systemd         Engine = "systemd"
+)
+
+// Decision is what decides about a packet. Which fields are set depends on Kind and Engine.
+type Decision struct {
+	Kind   Kind   `json:"kind"`
+	Engine Engine `json:"engine,omitempty"`
+	// Policy names the object by kind, namespace and name; of systemd, the unit.
+	Policy string `json:"policy,omitempty"`
+	// More counts further policies that apply and decide the same.
+	More int `json:"more,omitempty"`
+	// Rule is its place in the policy, such as ingress[0]; of nftables, what nft lists; of systemd, the setting.
+	Rule   string `json:"rule,omitempty"`
+	Action string `json:"action,omitempty"` // Allow, Deny or Accept; empty where rules have none
+	Egress bool   `json:"egress,omitempty"` // it is about what is sent, not received
+	Tier   string `json:"tier,omitempty"`   // of Calico
+	Hook   string `json:"hook,omitempty"`   // of nftables: input or forward
+	// Port and Network are those of a failsafe port; without a network it is open to everybody.
+	Port    uint16 `json:"port,omitempty"`
+	Network string `json:"network,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Pod     string `json:"pod,omitempty"` // namespace/name
+	Member  string `json:"member,omitempty"`
+
+	// afterNetworkPolicies: the policy is a NetworkPolicy, and Calico read it before its own.
+	afterNetworkPolicies bool
+}
+
+// String is the decision in words.
+func (d Decision) String() string {
+	switch d.Kind {
+	case ByRule:
+		return d.rule()
+	case ByDefaultDeny:
+		return d.defaultDeny()
+	case ByNoDeny:
+		if d.Engine == Nftables {
+			return d.place() + ": no rule drops it"
+		}
+		return "no rule of " + d.policies() + " denies it"
+	case ByFailsafe:
+		return d.failsafe()
+	case ByProfile:
+		return "profile projectcalico-default-allow of " + d.Policy
+	case ByNoProfile:
+		return d.Policy + ", which has neither a policy nor a profile that lets it pass"
+	case ByHostAction:
+		return "Calico on " + d.Node + ", where defaultEndpointToHostAction is Accept and no host endpoint is asked about a Pod of the same host"
+	case ByOwnHost:
+		return "it stays on its own host"
+	case ByOwnNode:
+		return d.Node + " is the Pod's own node, which always reaches it"
+	case ByNoPolicy:
+		return "no policy selects the Pod " + d.Pod
+	case ByOtherPolicies:
+		return "no policy that selects the Pod " + d.Pod + " is about it"
+	case ByUnclear:
+		return d.Policy
+	case ByUnclearPods:
+		return d.Policy + " may select the Pod or not, by labels that the files do not have"
+	case ByUnclearHost:
+		return d.Policy + " names an interface and no expectedIPs, so that nothing says which address it has"
+	case ByUnknownRules:
+		return "nftables of " + d.Node
+	case ByNothing:
+	}
+	return "nothing filters it"
+}
+
+func (d Decision) rule() string {
+	switch {
+	case d.Engine == Systemd:
+		return d.Rule + " of " + d.Policy + " on " + d.Member
+	case d.Engine == Nftables && d.Rule == "":
+		return d.place()
+	case d.Engine == Nftables:
+		return d.place() + ": " + d.Rule
+	case d.Action == "":
+		return d.Policy + " " + d.Rule
+	}
+	return d.Policy + " " + d.Rule + " " + d.Action
+}
+
+func (d Decision) defaultDeny() string {
+	text := d.policies()
+	if d.afterNetworkPolicies {
+		text += ", no " + direction(d.Egress) + " rule"
+	}
+	text += ", no " + direction(d.Egress) + " rule"
+	switch d.Engine {
+	case Cilium:
+		text += ", and so default deny"
+	case Calico:
+		text += ", and so the end of tier " + d.Tier
+	case Kubernetes, ClusterPolicies, Nftables, Systemd:
+	}
+	return text
+}
+
+func (d Decision) failsafe() string {
+	text := fmt.Sprintf("failsafe port tcp %d", d.Port)
+	if d.Policy == "" {
+		return text + ", which Felix opens by default"
+	}
+	text += " of " + d.Policy
+	if d.Network != "" {
+		text += " for " + d.Network
+	}
+	return text
+}
+
+// place is the hook of a node's nftables.
+func (d Decision) place() string { return "nftables " + d.Hook + " on " + d.Node }
+
+// policies names the first policy and counts the others.
+func (d Decision) policies() string {
+	if d.More > 0 {
+		return fmt.Sprintf("%s and %d more", d.Policy, d.More)
+	}
+	return d.Policy
+}
+
+func direction(egress bool) string {
+	if egress {
+		return "egress"
+	}
+	return "ingress"
+}
+
+// withoutSender clears what names the sender and its node, so that the decisions about two
+// senders can be compared.
+func (d Decision) withoutSender(s *source) Decision {
+	if s.pod != nil && d.Pod == s.pod.String() {
+		d.Pod = ""
+	}
+	if s.node != nil && d.Node == s.node.Name {
+		d.Node = ""
+	}
+	return d
+}

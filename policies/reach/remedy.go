@@ -1,0 +1,93 @@
+package reach
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// remedy is a way to mend a flow that is not as the intent wants it.
+type remedy struct {
+	kind    remedyKind
+	backend string // of addBackend
+}
+
+type remedyKind int
+
+const (
+	letIn remedyKind = iota + 1
+	letPodIn
+	narrowFailsafe
+	useStrictCilium
+	addBackend
+)
+
+// remedyFor chooses how to mend a flow.
+func (e *evaluator) remedyFor(f Flow) remedy {
+	switch {
+	case !f.Allowed && f.SeenAs != f.FromAddr:
+		return remedy{kind: letPodIn}
+	case !f.Allowed:
+		return remedy{kind: letIn}
+	case f.Decision.Kind == ByFailsafe:
+		return remedy{kind: narrowFailsafe}
+	case f.FromClass == ClassNode && f.Decision.Kind == ByNoDeny && f.Decision.Engine == Cilium:
+		return remedy{kind: useStrictCilium}
+	}
+	return remedy{addBackend, e.missingBackend(f)}
+}
+
+// missingBackend names the backend that stops a flow which the others let through.
+func (e *evaluator) missingBackend(f Flow) string {
+	switch {
+	case e.intent.Runtime == cluster.Hosted:
+		return "networkpolicy"
+	case f.FromClass == ClassPod && f.Decision.Kind == ByHostAction:
+		return "clusternetworkpolicy"
+	}
+	return "nftables"
+}
+
+// lines writes a remedy for a flow. The place has the path of the spec.
+func (r remedy) lines(f Flow, backends []string, place audit.Place) audit.Remediation {
+	spec := place.Spec()
+	switch r.kind {
+	case letIn:
+		return audit.Remediation{
+			audit.Say("let %s reach %s on TCP %d in what decides, or render it anew:", f.SeenAs, f.ToAddr, f.Port),
+			audit.Paste("etcdsec policies render -f %s", spec),
+		}
+	case letPodIn:
+		return audit.Remediation{audit.Say("%s is a Pod and seen as %s, its node: let it run on the host network of a node that is let in, "+
+			"or say spec.isolation.podAddresses: routed if Pods keep their addresses", f.FromAddr, f.SeenAs)}
+	case narrowFailsafe:
+		return audit.Remediation{
+			audit.Say("set failsafeInboundHostPorts of the FelixConfiguration, which stand before every policy:"),
+			audit.Paste("etcdsec policies render --backend calico -f %s", spec),
+		}
+	case useStrictCilium:
+		return audit.Remediation{
+			audit.Say("shut out the hosts of other nodes, by labels that Cilium has to be told to know:"),
+			audit.Paste("etcdsec policies render --backend cilium --strict -f %s", spec),
+		}
+	case addBackend:
+	}
+	if slices.Contains(backends, r.backend) {
+		return audit.Remediation{audit.Paste("etcdsec policies render --backend %s -f %s   # and apply it beside what lets this pass", r.backend, spec)}
+	}
+	return audit.Remediation{
+		audit.Say("add %s to spec.isolation.backends, and apply it:", r.backend),
+		audit.Paste("etcdsec policies render --backend %s -f %s", r.backend, spec),
+	}
+}
+
+// sentence joins the lines of a remediation as the field "fix" of a proof has them.
+func sentence(r audit.Remediation) string {
+	texts := make([]string, 0, len(r))
+	for _, line := range r {
+		texts = append(texts, line.Text)
+	}
+	return strings.Join(texts, " ")
+}
