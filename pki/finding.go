@@ -2,29 +2,95 @@ package pki
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // Finding is one thing wrong with a store.
 type Finding struct {
 	Path    string // in the store, slash-separated
 	Problem string
-	Fix     string // a command or what to do; never empty
+	Fix     Fix // never empty
 }
 
-// findings collects them in the order in which they are found.
+// MarshalJSON writes the fix as text and as lines.
+func (f Finding) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Path    string `json:"path"`
+		Problem string `json:"problem"`
+		Fix     string `json:"fix"`
+		Lines   Fix    `json:"fix_lines"`
+	}{f.Path, f.Problem, f.Fix.String(), f.Fix})
+}
+
+// Line is one line of a fix.
+type Line struct {
+	Text  string `json:"text"`  // without a line break
+	Paste bool   `json:"paste"` // whether a shell runs it as it is
+}
+
+// Fix says what to do about a finding, line by line.
+type Fix []Line
+
+// String joins the lines.
+func (f Fix) String() string {
+	texts := make([]string, len(f))
+	for i, line := range f {
+		texts[i] = line.Text
+	}
+	return strings.Join(texts, "\n")
+}
+
+// say returns a line for people.
+func say(format string, args ...any) Line { return Line{Text: fmt.Sprintf(format, args...)} }
+
+// paste returns a command. Each argument becomes one word of a shell, whatever it holds.
+func paste(format string, args ...string) Line {
+	words := make([]any, len(args))
+	for i, arg := range args {
+		words[i] = shellWord(arg)
+	}
+	return Line{Text: fmt.Sprintf(format, words...), Paste: true}
+}
+
+// shellWord quotes a text for a shell where it has to be. Control characters are written as
+// bash, ksh and zsh read them: a line to paste has no line break.
+func shellWord(text string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,%"
+	switch {
+	case text != "" && strings.Trim(text, plain) == "":
+		return text
+	case !strings.ContainsFunc(text, unicode.IsControl):
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		fmt.Fprintf(&b, `\x%02x`, c)
+	}
+	return "$'" + b.String() + "'"
+}
+
+// findings collects findings in the order in which they are found.
 type findings []Finding
 
-func (f *findings) add(path, fix, problem string, a ...any) {
+func (f *findings) add(path string, fix Fix, problem string, a ...any) {
 	*f = append(*f, Finding{Path: path, Problem: fmt.Sprintf(problem, a...), Fix: fix})
 }
 
-// sorted are the findings by path; those of one path keep their order.
+// sorted returns the findings by path, each once; those of one path keep their order. It is
+// never nil: a report lists findings, even if there are none.
 func (f findings) sorted() []Finding {
+	if len(f) == 0 {
+		return []Finding{}
+	}
 	slices.SortStableFunc(f, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
-	return slices.Compact(f)
+	return slices.CompactFunc(f, func(a, b Finding) bool {
+		return a.Path == b.Path && a.Problem == b.Problem && slices.Equal(a.Fix, b.Fix)
+	})
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

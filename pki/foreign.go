@@ -231,36 +231,37 @@ func (p *Foreign) leaves() map[string][]*x509.Certificate {
 	return leaves
 }
 
-// Weaknesses says what is weak in a foreign PKI, which works all the same.
-func Weaknesses(members []*Foreign, now time.Time) []Finding {
-	var f findings
+// Weaknesses returns what is weak in a foreign PKI, which works all the same. dir is the
+// store that takes it over.
+func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
+	f := weaknesses{dir: dir, now: now}
 	if len(members) == 0 {
-		return nil
+		return f.sorted()
 	}
 	p := members[0]
 	if p.ClientCA.Equal(p.PeerCA) {
-		f.add("ca", "replace it by two roots, or set etcd's --peer-cert-allowed-hostname", "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
+		f.add("ca", Fix{say("replace it by two roots, or set etcd's --peer-cert-allowed-hostname")}, "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
 	}
-	f.caWeaknesses("client CA", p.ClientCA, now)
+	f.ca("client CA", p.ClientCA)
 	if !p.ClientCA.Equal(p.PeerCA) {
-		f.caWeaknesses("peer CA", p.PeerCA, now)
+		f.ca("peer CA", p.PeerCA)
 	}
 	keys := map[string]string{}
 	for _, p := range members {
 		for _, name := range sortedNames(p.caKeys) {
-			f.add(p.Member+"/"+name, "take the key off the node: the store has it now", "the CA's key is on the node: whoever takes the node makes any certificate")
+			f.add(p.Member+"/"+name, Fix{say("take the key off the node: the store has it now")}, "the CA's key is on the node: whoever takes the node makes any certificate")
 		}
 		for _, name := range sortedNames(p.Modes) {
 			if p.Modes[name]&0o077 != 0 {
-				f.add(p.Member+"/"+name, "chmod 600, and etcdsec pki renew --new-key", "has mode %04o, so others may have read the key", p.Modes[name])
+				f.add(p.Member+"/"+name, Fix{paste("chmod 600 %s", filepath.Join(p.Dir, filepath.FromSlash(name))), f.renewKeys(p)}, "has mode %04o, so others may have read the key", p.Modes[name])
 			}
 		}
 		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
 		maps.Copy(leaves, p.Clients)
 		for _, name := range sortedNames(leaves) {
-			f.leafWeaknesses(p, name, leaves[name], now)
+			f.leaf(p, name, leaves[name])
 			if other, twice := keys[keyHash(leaves[name])]; twice {
-				f.add(p.Member+"/"+name, "etcdsec pki renew --new-key", "has the same key as %s", other)
+				f.add(p.Member+"/"+name, Fix{f.renewKeys(p)}, "has the same key as %s", other)
 			}
 			keys[keyHash(leaves[name])] = p.Member + "/" + name
 		}
@@ -268,16 +269,31 @@ func Weaknesses(members []*Foreign, now time.Time) []Finding {
 	return f.sorted()
 }
 
-func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time) {
-	const replace = "replace the CA; until then it works as before"
+// weaknesses collects what is weak in a foreign PKI.
+type weaknesses struct {
+	findings
+	dir string // of the store that takes it over
+	now time.Time
+}
+
+func (f *weaknesses) renew(p *Foreign) Line {
+	return paste("etcdsec pki renew %s %s", f.dir, p.Member)
+}
+
+func (f *weaknesses) renewKeys(p *Foreign) Line {
+	return paste("etcdsec pki renew %s %s --new-key", f.dir, p.Member)
+}
+
+func (f *weaknesses) ca(name string, ca *x509.Certificate) {
+	replace := Fix{say("replace the CA; until then it works as before")}
 	if ca.MaxPathLen < 0 {
 		f.add(name, replace, "%q has no path length: what it signs may be a CA", ca.Subject.CommonName)
 	}
 	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
 		f.add(name, replace, "%q may sign no revocation list", ca.Subject.CommonName)
 	}
-	if Due(ca, now) {
-		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, now))
+	if Due(ca, f.now) {
+		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
 		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, KeyWords(ca))
@@ -287,9 +303,9 @@ func (f *findings) caWeaknesses(name string, ca *x509.Certificate, now time.Time
 // longLeaf is what the CA/Browser Forum once allowed, and far above what renewing by a timer needs.
 const longLeaf = 398 * 24 * time.Hour
 
-func (f *findings) leafWeaknesses(p *Foreign, name string, leaf *x509.Certificate, now time.Time) {
+func (f *weaknesses) leaf(p *Foreign, name string, leaf *x509.Certificate) {
 	at := p.Member + "/" + name
-	const renew = "etcdsec pki renew"
+	renew := Fix{f.renew(p)}
 	if len(leaf.Subject.Organization) > 0 {
 		f.add(at, renew, "is of the organization %q, which etcd does not read and kube-apiserver takes for a group", leaf.Subject.Organization)
 	}
@@ -303,13 +319,13 @@ func (f *findings) leafWeaknesses(p *Foreign, name string, leaf *x509.Certificat
 	if leaf.NotAfter.After(ca.NotAfter) {
 		f.add(at, renew, "outlives its CA, which ends on %s", ca.NotAfter.Format(time.DateOnly))
 	}
-	if Due(leaf, now) {
-		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, now))
+	if Due(leaf, f.now) {
+		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(leaf); !strong {
-		f.add(at, "etcdsec pki renew --new-key", "has a weak key, %s", KeyWords(leaf))
+		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", KeyWords(leaf))
 	}
 	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
-		f.add(at, "turn the gRPC gateway off, then etcdsec pki renew", "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)
+		f.add(at, Fix{say("turn the gRPC gateway off in the spec, then:"), f.renew(p)}, "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 func (v *verification) files() {
 	root, err := filepath.EvalSymlinks(v.store.Dir)
 	if err != nil {
-		v.findings.add(".", "give the store's own folder", "%v", err)
+		v.findings.add(".", Fix{say("give the store's own folder")}, "%v", err)
 		return
 	}
 	v.folderMode(".", root)
@@ -26,7 +27,7 @@ func (v *verification) files() {
 func (v *verification) walk(root, relative, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		v.findings.add(relative, "make it readable for you", "%v", err)
+		v.findings.add(relative, Fix{say("make it readable for you")}, "%v", err)
 		return
 	}
 	for _, e := range entries {
@@ -40,7 +41,7 @@ func (v *verification) walk(root, relative, dir string) {
 		case e.Type().IsRegular():
 			v.fileMode(name, full)
 		case !e.IsDir():
-			v.findings.add(name, "remove it", "is neither a file nor a folder")
+			v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "is neither a file nor a folder")
 		}
 	}
 }
@@ -50,14 +51,14 @@ func (v *verification) symlink(root, name, full string) {
 	target, err := filepath.EvalSymlinks(full)
 	switch {
 	case err != nil:
-		v.findings.add(name, "remove it", "points at nothing: %v", err)
+		v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "points at nothing: %v", err)
 	case target != root && !strings.HasPrefix(target, root+string(filepath.Separator)):
-		v.findings.add(name, "remove it, and put there what it stands for", "points out of the store, at %s", target)
+		v.findings.add(name, Fix{say("remove it, and put there what it stands for")}, "points out of the store, at %s", target)
 	default:
 		dir, base := filepath.Split(full)
 		version, err := durable.BundleVersion(filepath.Clean(dir), base)
 		if err != nil || version == 0 {
-			v.findings.add(name, "remove it", "is no bundle's symlink")
+			v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "is no bundle's symlink")
 			return
 		}
 		v.folderMode(name, target)
@@ -68,7 +69,7 @@ func (v *verification) symlink(root, name, full string) {
 func (v *verification) folderMode(name, full string) {
 	info, err := os.Stat(full)
 	if err == nil && info.Mode().Perm()&0o022 != 0 {
-		v.findings.add(name, "chmod go-w DIR/"+name, "has mode %04o: others can put files here", info.Mode().Perm())
+		v.findings.add(name, Fix{paste("chmod go-w %s", v.at(name))}, "has mode %04o: others can put files here", info.Mode().Perm())
 	}
 }
 
@@ -77,17 +78,21 @@ func (v *verification) fileMode(name, full string) {
 	if err != nil {
 		return
 	}
-	planned := v.planned(name)
+	owner, planned := v.keyOwner(name)
 	mode, key := info.Mode().Perm(), isKeyFile(full)
 	switch {
 	case (key || planned) && mode&0o077 != 0:
-		v.findings.add(name, "if you trust it still: chmod 600 DIR/"+name+"; else renew it with --new-key", "has mode %04o, so others may have read the key", mode)
+		fix := Fix{say("if you trust it still:"), paste("chmod 600 %s", v.at(name))}
+		if owner != "" {
+			fix = append(fix, say("if not:"), v.renewKey(owner))
+		}
+		v.findings.add(name, fix, "has mode %04o, so others may have read the key", mode)
 	case mode&0o022 != 0:
-		v.findings.add(name, "chmod go-w DIR/"+name, "has mode %04o: others can change it", mode)
+		v.findings.add(name, Fix{paste("chmod go-w %s", v.at(name))}, "has mode %04o: others can change it", mode)
 	}
 	v.owner(name, full)
 	if key && !planned {
-		v.findings.add(name, "take it off this machine", "a private key that is none of the plan's")
+		v.findings.add(name, Fix{say("take it off this machine")}, "a private key that is none of the plan's")
 	}
 }
 
@@ -97,30 +102,31 @@ func (v *verification) owner(name, full string) {
 	file, err := durable.OwnerOf(full)
 	folder, folderErr := durable.OwnerOf(filepath.Dir(full))
 	if errors.Join(err, folderErr) == nil && file.UID != folder.UID {
-		v.findings.add(name, "chown --reference the folder it is in", "belongs to user %d and its folder to user %d", file.UID, folder.UID)
+		v.findings.add(name, Fix{paste("chown --reference=%s %s", v.at(path.Dir(name)), v.at(name))}, "belongs to user %d and its folder to user %d", file.UID, folder.UID)
 	}
 }
 
-// isKeyFile goes by the content: a key under another name is a key.
+// isKeyFile reports whether a file holds a key. It goes by the content: a key under another name is a key.
 func isKeyFile(full string) bool {
 	data, err := durable.ReadFile(full, maxPEMSize)
 	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
 }
 
-// planned reports whether a key belongs there. What lies there is a key, or was one before
-// somebody destroyed it: its content does not decide.
-func (v *verification) planned(name string) bool {
+// keyOwner reports whether a key belongs there, and names the leaf that has it; an
+// authority's key has none. What lies there is a key, or was one before somebody destroyed
+// it: its content does not decide.
+func (v *verification) keyOwner(name string) (leaf string, planned bool) {
 	for _, a := range v.plan.Authorities {
 		if name == a.Path()+"/"+caKeyName {
-			return true
+			return "", true
 		}
 	}
 	for _, b := range v.plan.Bundles {
 		for _, l := range b.Leaves {
 			if name == b.Path+"/"+l.KeyFile {
-				return true
+				return l.Name, true
 			}
 		}
 	}
-	return false
+	return "", false
 }

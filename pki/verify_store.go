@@ -28,11 +28,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	v.ledger()
 	v.lists()
 	v.duplicates()
-	found := v.findings.sorted()
-	for i := range found {
-		found[i].Fix = strings.ReplaceAll(found[i].Fix, "DIR", s.Dir)
-	}
-	return found, nil
+	return v.findings.sorted(), nil
 }
 
 // verification is one run of Verify.
@@ -46,16 +42,21 @@ type verification struct {
 	seen []onDisk
 }
 
-// onDisk is a certificate that the plan and the disk have.
+// onDisk is a certificate of the plan that was found on the disk.
 type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
-	keyGone    bool // of a leaf
+	lost       Fix // what to do about a leaf whose key is gone; nil if the key is there
 }
 
-// read parses the certificates of a file, and says so when it cannot.
-func (v *verification) read(relative, fix string) []*x509.Certificate {
-	certs, err := ReadCertificates(filepath.Join(v.store.Dir, filepath.FromSlash(relative)))
+// at returns where a file of the store is.
+func (v *verification) at(relative string) string {
+	return filepath.Join(v.store.Dir, filepath.FromSlash(relative))
+}
+
+// read parses the certificates of a file. A file that cannot be read is a finding.
+func (v *verification) read(relative string, fix Fix) []*x509.Certificate {
+	certs, err := ReadCertificates(v.at(relative))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		v.findings.add(relative, fix, "is not there")
@@ -65,19 +66,41 @@ func (v *verification) read(relative, fix string) []*x509.Certificate {
 	return certs
 }
 
-const (
-	fixBackup  = "bring it back from a backup of the store; nothing can make it again"
-	fixRecover = "etcdsec pki recover DIR"
-	fixReplace = "a root is trusted as it is: replace it by one in a new store"
-	fixRenew   = "etcdsec pki renew DIR"
-)
+// restore is the fix for what nothing can make again.
+func (v *verification) restore() Fix {
+	return Fix{say("bring it back from a backup of the store; nothing can make it again")}
+}
 
-func renewCommand(name string) string { return fixRenew + " " + name }
+// recovery is the fix for an authority that must be certified anew.
+func (v *verification) recovery() Line { return paste("etcdsec pki recover %s", v.store.Dir) }
+
+// renew is the fix for all that is due.
+func (v *verification) renew() Line { return paste("etcdsec pki renew %s", v.store.Dir) }
+
+// renewLeaf is the fix for a certificate that must be signed again.
+func (v *verification) renewLeaf(name string) Line {
+	return paste("etcdsec pki renew %s %s", v.store.Dir, name)
+}
+
+// renewKey is the fix for a key that must be replaced.
+func (v *verification) renewKey(name string) Line {
+	return paste("etcdsec pki renew %s %s --new-key", v.store.Dir, name)
+}
+
+// replacePair is the fix for a leaf whose key is lost or damaged. Only a leaf that is not
+// there gets a new key without the old one.
+func (v *verification) replacePair(b Bundle, l Leaf) Fix {
+	return Fix{
+		say("bring the key back from a backup of the store, or make a new pair:"),
+		paste("rm -f %s %s", v.at(path.Join(b.Path, l.CertFile)), v.at(path.Join(b.Path, l.KeyFile))),
+		v.renewLeaf(l.Name),
+	}
+}
 
 func (v *verification) authorities() {
 	for _, a := range v.plan.Authorities {
 		at := path.Join(a.Path(), caCertName)
-		certs := v.read(at, fixBackup)
+		certs := v.read(at, v.restore())
 		if len(certs) == 0 {
 			continue
 		}
@@ -85,17 +108,17 @@ func (v *verification) authorities() {
 		v.cas[a.Name] = cert
 		v.seen = append(v.seen, onDisk{name: a.Name, path: at, cert: cert})
 		if len(certs) > 1 {
-			v.findings.add(at, fixBackup, "holds %d certificates, want the authority's own alone", len(certs))
+			v.findings.add(at, v.restore(), "holds %d certificates, want the authority's own alone", len(certs))
 		}
 		for _, fault := range caFaults(cert, v.cas[a.Issuer], nil) {
-			v.findings.add(at, fixBackup, "%v", fault)
+			v.findings.add(at, v.restore(), "%v", fault)
 		}
 		for _, fault := range caDates(cert, v.now) {
-			v.findings.add(at, fixRecover, "%v", fault)
+			v.findings.add(at, Fix{v.recovery()}, "%v", fault)
 		}
-		fix := fixRecover + ", which certifies it anew for the key it has"
+		fix := Fix{v.recovery(), say("it certifies the authority anew for the key it has")}
 		if a.isRoot() {
-			fix = fixReplace
+			fix = Fix{say("a root is trusted as it is: replace it by one in a new store")}
 		}
 		for _, deviation := range append(caDeviations(a, cert), constraintDeviations(a, cert)...) {
 			v.findings.add(at, fix, "%v", deviation)
@@ -106,28 +129,31 @@ func (v *verification) authorities() {
 
 func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
-	key, _, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(at))) // its mode is for files to judge
+	key, _, err := readKey(v.at(at)) // its mode is for files to judge
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if former := v.store.formerPlainKey(a); former != "" {
-			v.findings.add(former, "the next run that signs removes it: etcdsec pki renew DIR", "is a root's key in plain text, of a run that was killed before it removed it")
+			v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text, of a run that was killed before it removed it")
 		}
 		if !a.isRoot() && a.external == nil {
-			v.findings.add(at, fixBackup, "is not there: nothing can be renewed without it")
+			v.findings.add(at, v.restore(), "is not there: nothing can be renewed without it")
 		}
 		return // a root's is better kept elsewhere
 	case err != nil:
-		v.findings.add(at, fixBackup, "cannot be read: %v", withoutPath(err))
+		v.findings.add(at, v.restore(), "cannot be read: %v", withoutPath(err))
 		return
 	case !samePublicKey(key.Public(), cert.PublicKey):
-		v.findings.add(at, fixBackup, "is not the key of %s beside it", caCertName)
+		v.findings.add(at, v.restore(), "is not the key of %s beside it", caCertName)
 	}
 	if a.isRoot() {
-		v.findings.add(at, "etcdsec pki renew DIR --root-key-recipient age1…, or take it off this machine", "a root's key lies here in plain text, and only the rotation of a root needs it")
+		v.findings.add(at, Fix{
+			say("take it off this machine, or encrypt it to a recipient of yours:"),
+			say("etcdsec pki renew %s --root-key-recipient age1…", shellWord(v.store.Dir)),
+		}, "a root's key lies here in plain text, and only the rotation of a root needs it")
 	}
 }
 
-// constraintDeviations are how an issuing CA's name constraints differ from the plan. One
+// constraintDeviations returns how an issuing CA's name constraints differ from the plan. One
 // that may sign more names than the cluster has is a finding; so is one that may not.
 func constraintDeviations(want Authority, cert *x509.Certificate) []error {
 	var planned x509.Certificate
@@ -169,39 +195,43 @@ func (v *verification) leaves() {
 	}
 }
 
-// leaf looks at one leaf and its key, and says whether there is any.
+// leaf looks at one leaf and its key, and reports whether there is a certificate.
 func (v *verification) leaf(b Bundle, l Leaf) bool {
 	at := path.Join(b.Path, l.CertFile)
-	chain := v.read(at, renewCommand(l.Name))
+	chain := v.read(at, Fix{v.renewLeaf(l.Name)})
 	if len(chain) == 0 {
 		return false
 	}
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
-	key, _, err := readKey(filepath.Join(v.store.Dir, filepath.FromSlash(keyAt))) // its mode is for files to judge
+	key, _, err := readKey(v.at(keyAt)) // its mode is for files to judge
 	switch {
 	case err == nil:
 		pub = key.Public()
 	case !errors.Is(err, fs.ErrNotExist):
-		v.findings.add(keyAt, renewCommand(l.Name)+" --new-key, after moving it away", "cannot be read: %v", withoutPath(err))
+		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", withoutPath(err))
 	}
-	v.seen = append(v.seen, onDisk{l.Name, at, chain[0], errors.Is(err, fs.ErrNotExist)})
+	seen := onDisk{name: l.Name, path: at, cert: chain[0]}
+	if errors.Is(err, fs.ErrNotExist) {
+		seen.lost = v.replacePair(b, l)
+	}
+	v.seen = append(v.seen, seen)
 	root := v.cas[l.Root]
 	if root == nil {
 		return true // that the root is not there is a finding already
 	}
 	when := v.now
 	if end := earliestEnd(chain); v.now.After(end) {
-		v.findings.add(at, renewCommand(l.Name), "%s", describeEnd(end, v.now))
+		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%s", describeEnd(end, v.now))
 		when = end
 	}
 	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
-		v.findings.add(at, renewCommand(l.Name), "%v", fault)
+		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%v", fault)
 	}
 	for i, name := range v.plan.chain(l) {
 		issuer := v.cas[name]
 		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.PublicKey)) {
-			v.findings.add(at, renewCommand(l.Name), "its issuer %s was replaced", name)
+			v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "its issuer %s was replaced", name)
 		}
 	}
 	return true
@@ -211,9 +241,13 @@ func (v *verification) trust(b Bundle) {
 	for _, t := range b.Trust {
 		at := path.Join(b.Path, t.Name)
 		root := v.cas[t.Root]
-		certs := v.read(at, fmt.Sprintf("cp DIR/authorities/%s/ca.crt DIR/%s, and restart what reads it", t.Root, at))
+		fix := Fix{
+			paste("cp %s %s", v.at(path.Join(v.plan.authority(t.Root).Path(), caCertName)), v.at(at)),
+			say("then restart what reads it"),
+		}
+		certs := v.read(at, fix)
 		if root != nil && len(certs) > 0 && (len(certs) != 1 || !certs[0].Equal(root)) {
-			v.findings.add(at, fmt.Sprintf("cp DIR/authorities/%s/ca.crt DIR/%s, and restart what reads it", t.Root, at), "is not the certificate of %s, which its holder is to trust", t.Root)
+			v.findings.add(at, fix, "is not the certificate of %s, which its holder is to trust", t.Root)
 		}
 	}
 }
@@ -224,13 +258,13 @@ func (v *verification) duplicates() {
 	keys, serials := map[string]onDisk{}, map[string]onDisk{}
 	for _, c := range v.seen {
 		if first, twice := keys[keyHash(c.cert)]; twice {
-			v.findings.add(c.path, renewCommand(c.name)+" --new-key", "has the same key as %s", first.path)
+			v.findings.add(c.path, Fix{v.renewKey(c.name)}, "has the same key as %s", first.path)
 		} else {
 			keys[keyHash(c.cert)] = c
 		}
 		serial := SerialString(c.cert.SerialNumber)
 		if first, twice := serials[serial]; twice {
-			v.findings.add(c.path, renewCommand(c.name), "has the same serial number as %s", first.path)
+			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "has the same serial number as %s", first.path)
 		} else {
 			serials[serial] = c
 		}
@@ -244,14 +278,14 @@ func (v *verification) ledger() {
 		err = l.checkHead(v.store.Dir)
 	}
 	if err != nil {
-		v.findings.add(ledgerName, "bring it back from a backup of the store", "%v", withoutPath(err))
+		v.findings.add(ledgerName, Fix{say("bring it back from a backup of the store")}, "%v", withoutPath(err))
 		return
 	}
 	if l.torn {
-		v.findings.add(ledgerName, "the next run that signs takes it off", "ends in half a line, which a run that was killed left")
+		v.findings.add(ledgerName, Fix{say("the next run that signs takes it off")}, "ends in half a line, which a run that was killed left")
 	}
 	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); err != nil {
-		v.findings.add(headName, "the next run that signs writes it again", "is not there, so that lines taken off the ledger's end would not be missed")
+		v.findings.add(headName, Fix{say("the next run that signs writes it again")}, "is not there, so that lines taken off the ledger's end would not be missed")
 	}
 	last := map[string]Entry{}
 	byHash := map[string]bool{}
@@ -271,19 +305,19 @@ func (v *verification) ledger() {
 		hash := certHash(c.cert)
 		switch {
 		case !byHash[hash]:
-			v.findings.add(c.path, "find out where it comes from, and renew it: "+renewCommand(c.name), "is not in the ledger: this store did not issue it, or the ledger lost it")
+			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger lost it")
 		case last[c.name].CertHash != hash:
-			v.findings.add(c.path, renewCommand(c.name), "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
+			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case revoked[last[c.name].Serial]:
-			v.findings.add(c.path, renewCommand(c.name)+" --new-key", "was revoked")
-		case c.keyGone && !last[c.name].KeyOnNode:
-			v.findings.add(c.path, "bring it back, or: "+renewCommand(c.name)+" --new-key", "its key was made here and is gone")
+			v.findings.add(c.path, Fix{v.renewKey(c.name)}, "was revoked")
+		case c.lost != nil && !last[c.name].KeyOnNode:
+			v.findings.add(c.path, c.lost, "its key was made here and is gone")
 		}
 		delete(last, c.name)
 	}
 	for _, e := range l.entries {
 		if _, lost := last[e.Name]; lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked[e.Serial] {
-			v.findings.add(ledgerName, "if nobody holds it any more: etcdsec pki revoke DIR "+e.Serial,
+			v.findings.add(ledgerName, Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)},
 				"%s with serial number %s is valid until %s and on disk nowhere", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.Name)
 		}
@@ -303,11 +337,11 @@ func (v *verification) lists() {
 		return // the ledger is a finding already
 	}
 	for _, step := range lists.steps {
-		v.findings.add(path.Join(step.Path, step.File), fixRenew, "is not the revocation list that the ledger wants: %s", step.Detail)
+		v.findings.add(path.Join(step.Path, step.File), Fix{v.renew()}, "is not the revocation list that the ledger wants: %s", step.Detail)
 	}
 	for _, list := range lists.all {
 		if !v.plan.CRL && len(list.entries) > 0 {
-			v.findings.add(ledgerName, "set spec.pki.crl: true, etcdsec bootstrap, and restart the members with the new configuration",
+			v.findings.add(ledgerName, Fix{say("set spec.pki.crl: true in the spec, run etcdsec bootstrap, and restart the members with the new configuration")},
 				"%d certificates below %s are revoked and valid still, and no member is told to read the list", len(list.entries), list.Root)
 		}
 	}

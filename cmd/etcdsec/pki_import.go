@@ -51,14 +51,14 @@ type importOptions struct {
 }
 
 type importResult struct {
-	SchemaVersion int       `json:"schema_version"`
-	Dir           string    `json:"dir"`
-	Cluster       string    `json:"cluster"`
-	Layout        string    `json:"layout"`
-	DryRun        bool      `json:"dry_run"`
-	Spec          string    `json:"spec"`
-	Trust         []trust   `json:"trust"`
-	Weak          []finding `json:"weak"`
+	SchemaVersion int           `json:"schema_version"`
+	Dir           string        `json:"dir"`
+	Cluster       string        `json:"cluster"`
+	Layout        string        `json:"layout"`
+	DryRun        bool          `json:"dry_run"`
+	Spec          string        `json:"spec"`
+	Trust         []trust       `json:"trust"`
+	Weak          []pki.Finding `json:"weak"`
 }
 
 // trust is what one port of the members trusts.
@@ -81,10 +81,7 @@ func (a *app) importPKI(o importOptions, dir string, folders []string) error {
 	if err := a.adopt(dir, c, plan, adoption, o.dryRun); err != nil {
 		return err
 	}
-	result := importResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Layout: string(c.PKI.Layout), DryRun: o.dryRun, Spec: string(c.YAML), Weak: []finding{}}
-	for _, f := range pki.Weaknesses(members, a.now()) {
-		result.Weak = append(result.Weak, finding(f))
-	}
+	result := importResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Layout: string(c.PKI.Layout), DryRun: o.dryRun, Spec: string(c.YAML), Weak: pki.Weaknesses(dir, members, a.now())}
 	for _, t := range pki.TrustGraph(members) {
 		result.Trust = append(result.Trust, trust(t))
 	}
@@ -98,7 +95,7 @@ func (a *app) importPKI(o importOptions, dir string, folders []string) error {
 		_, _ = fmt.Fprintf(a.stdout, "\n%s\n", result.Spec)
 	}
 	for _, f := range result.Weak {
-		_, _ = fmt.Fprintf(a.stdout, "%s: %s\n  fix: %s\n", f.Path, f.Problem, f.Fix)
+		a.printFinding(f.Path+": ", f)
 	}
 	if o.dryRun {
 		a.narrate("dry run: would adopt %d members' PKI in %s; %d weaknesses", len(members), dir, len(result.Weak))

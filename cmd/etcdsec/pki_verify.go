@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,16 +38,10 @@ tell. Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Write
 }
 
 type verifyResult struct {
-	SchemaVersion int       `json:"schema_version"`
-	Dir           string    `json:"dir"`
-	Cluster       string    `json:"cluster"`
-	Findings      []finding `json:"findings"`
-}
-
-type finding struct {
-	Path    string `json:"path"` // in DIR
-	Problem string `json:"problem"`
-	Fix     string `json:"fix"`
+	SchemaVersion int           `json:"schema_version"`
+	Dir           string        `json:"dir"`
+	Cluster       string        `json:"cluster"`
+	Findings      []pki.Finding `json:"findings"`
 }
 
 func (a *app) verify(spec, output, dir string) error {
@@ -67,10 +62,7 @@ func (a *app) verify(spec, output, dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	result := verifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: []finding{}}
-	for _, f := range found {
-		result.Findings = append(result.Findings, finding(f))
-	}
+	result := verifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
 	if output == "json" {
 		err = a.printJSON(result)
 	} else {
@@ -84,7 +76,13 @@ func (a *app) verify(spec, output, dir string) error {
 
 func (a *app) printFindings(r verifyResult) {
 	for _, f := range r.Findings {
-		_, _ = fmt.Fprintf(a.stdout, "%s\n  %s\n  fix: %s\n", filepath.Join(r.Dir, f.Path), f.Problem, f.Fix) // the writer remembers its error
+		a.printFinding(filepath.Join(r.Dir, f.Path)+"\n  ", f)
 	}
 	a.narrate("cluster %s in %s: %d findings", r.Cluster, r.Dir, len(r.Findings))
+}
+
+// printFinding prints a finding behind the place where it is, and its fix line by line.
+func (a *app) printFinding(place string, f pki.Finding) {
+	fix := strings.ReplaceAll(f.Fix.String(), "\n", "\n       ")
+	_, _ = fmt.Fprintf(a.stdout, "%s%s\n  fix: %s\n", place, f.Problem, fix) // the writer remembers its error
 }
