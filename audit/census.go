@@ -58,30 +58,24 @@ type NamespaceCensus struct {
 	Broken    int64         `json:"broken,omitempty"`
 }
 
-// Writer is who encrypted a value, as far as its prefix tells.
-type Writer struct {
-	Provider string `json:"provider"` // "aescbc", "aesgcm", "secretbox", "kms v1" or "kms v2"; "identity" only in a rule
-	Key      string `json:"key"`      // the name of the key, or of the KMS provider
-	KeyID    string `json:"key_id,omitempty"`
-}
-
-// String is the writer for people.
-func (w Writer) String() string {
-	s := w.Provider
-	if w.Key != "" {
-		s += " " + w.Key
-	}
-	if w.KeyID != "" {
-		s += " (key ID " + w.KeyID + ")"
-	}
-	return s
-}
-
-// WriterCount is how many objects a writer has encrypted.
+// WriterCount counts the objects that a writer has encrypted.
 type WriterCount struct {
 	Writer
-	Objects int64    `json:"objects"`
-	Sample  []string `json:"sample,omitempty"` // some of them, "namespace/name"; of a resource only
+	Objects int64 `json:"objects"`
+	// Ambiguous counts those of the objects that a key with another name may have encrypted:
+	// the name of a key ends at a colon, and there is a further one where the ciphertext begins.
+	// One in some 160 values by any key has it by chance.
+	Ambiguous int64    `json:"ambiguous,omitempty"`
+	Sample    []string `json:"sample,omitempty"` // some of the objects, "namespace/name"; of a resource only
+}
+
+// InDoubt returns how many of the objects another key may have encrypted; 0 where as many look so by chance.
+func (c WriterCount) InDoubt() int64 {
+	const inHundred = 2 // chance makes it one in 160
+	if c.Ambiguous*100 <= c.Objects*inHundred {
+		return 0
+	}
+	return c.Ambiguous
 }
 
 // EncodingCount is how many objects of plaintext are encoded in some way.
@@ -97,12 +91,6 @@ type Copies struct {
 	// Uncompared is how many objects were not compared, because the table was full.
 	Uncompared int64 `json:"uncompared,omitempty"`
 }
-
-// UnlistedProvider is the provider of the writers beyond as many as are told apart.
-const UnlistedProvider = "unlisted"
-
-// IdentityProvider is the provider of an EncryptionRule that encrypts nothing.
-const IdentityProvider = "identity"
 
 // EncryptionRule is which keys are right for some resources.
 type EncryptionRule struct {

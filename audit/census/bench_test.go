@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/census"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/internal/oracle"
@@ -69,7 +70,7 @@ func pagedLoop(ctx context.Context, endpoint string) (int64, error) {
 	}
 	defer client.Close()
 	var n int64
-	writers := map[census.Provider]int64{}
+	writers := map[audit.Provider]int64{}
 	from, end, revision := "/registry/", clientv3.GetPrefixRangeEnd("/registry/"), int64(0)
 	for {
 		response, err := client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(1000), clientv3.WithSerializable(), clientv3.WithRev(revision))
@@ -78,7 +79,7 @@ func pagedLoop(ctx context.Context, endpoint string) (int64, error) {
 		}
 		revision = response.Header.Revision
 		for _, kv := range response.Kvs {
-			writers[census.Classify(kv.Value).Provider]++
+			writers[census.Classifier{}.Classify(kv.Value).Provider]++
 			n++
 		}
 		if !response.More {

@@ -26,8 +26,9 @@ type Live struct {
 	Endpoints []string // URLs of client ports of the cluster; the next takes over where one fails
 	TLS       *tls.Config
 	Layout    Layout
-	Rate      int           // objects for each second, one of more than 4 KiB being more than one; 0 is no limit
-	Timeout   time.Duration // of one page; 0 is DefaultTimeout
+	Known     []audit.Writer // the writers of a configuration; others are recognised by the pattern of their names
+	Rate      int            // objects for each second, one of more than 4 KiB being more than one; 0 is no limit
+	Timeout   time.Duration  // of one page; 0 is DefaultTimeout
 
 	Now      func() time.Time                 // required
 	Progress func(done, total int64)          // nil: nobody asks
@@ -46,7 +47,7 @@ func (l Live) Census(ctx context.Context) (audit.Census, error) {
 	if l.TLS == nil {
 		l.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	s := scan{live: l, tally: NewTally(l.Layout), limit: firstLimit, started: l.Now()}
+	s := scan{live: l, tally: NewTally(l.Layout, l.Known...), limit: firstLimit, started: l.Now()}
 	var faults []error
 	for _, written := range l.Endpoints {
 		e, err := newEndpoint(written, l.TLS, l.Timeout)

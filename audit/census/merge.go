@@ -10,7 +10,7 @@ import (
 func (t *Tally) Merge(other *Tally) {
 	ids := make([]int, len(other.writers))
 	for i, w := range other.writers {
-		ids[i] = t.writer(Seal{Provider: w.provider, Key: []byte(w.key), KeyID: []byte(w.keyID)})
+		ids[i] = t.writerID(w)
 	}
 	t.objects += other.objects
 	t.outside += other.outside

@@ -2,7 +2,10 @@ package census
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
 // Form is what a stored value is at first sight.
@@ -15,19 +18,6 @@ const (
 	Broken Form = iota
 	Encrypted
 	Plaintext
-)
-
-// Provider is who encrypted a value, as its prefix says it. The two versions of kms have
-// nothing in common but their name.
-type Provider string
-
-// The providers of kube-apiserver that encrypt.
-const (
-	AESCBC    Provider = "aescbc"
-	AESGCM    Provider = "aesgcm"
-	Secretbox Provider = "secretbox"
-	KMSv1     Provider = "kms v1"
-	KMSv2     Provider = "kms v2"
 )
 
 // Encoding is how a value that is not encrypted is encoded.
@@ -46,60 +36,210 @@ const (
 // the value.
 type Seal struct {
 	Form     Form
-	Provider Provider // of Encrypted, and of Broken if it has a known one
-	Key      []byte   // the name of the key, or of the KMS provider
-	KeyID    []byte   // that the KMS plugin gave, of KMSv2
-	Encoding Encoding // of Plaintext
-	Sealed   []byte   // the ciphertext and what is stored with it, of Encrypted
+	Provider audit.Provider // of Encrypted, and of Broken if it has a known one
+	Key      []byte         // the longest name that the key, or the KMS plugin, may have
+	KeyID    []byte         // that the KMS plugin gave, of kms v2
+	Encoding Encoding       // of Plaintext
+	Sealed   []byte         // the ciphertext and what is stored with it, of Encrypted
+
+	names names
 }
 
-const encryptedPrefix = "k8s:enc:"
+// names are the lengths of the names that a value's key may have, in order. A name ends at a
+// colon, and may hold others; ciphertext may begin with one, or with text and one.
+type names struct {
+	length [mostNames]uint16
+	count  uint8
+	known  uint8 // one bit for each length: a configuration has the name
+}
 
-// maxKeyName is above any name of a key. kube-apiserver sets no limit.
+// mostNames bounds how many are kept of a value: the shorter ones, and the longest.
+const mostNames = 8
+
+func (n *names) add(length int, known bool) {
+	at := 0
+	for at < int(n.count) && int(n.length[at]) < length {
+		at++
+	}
+	bit := uint8(1) << at
+	switch {
+	case at < int(n.count) && int(n.length[at]) == length:
+	case n.count < mostNames:
+		copy(n.length[at+1:], n.length[at:n.count])
+		low := n.known & (bit - 1)
+		n.known = low | (n.known&^low)<<1
+		n.count++
+	case at == mostNames && n.known>>(mostNames-1) == 0: // the longest gives way
+		at = mostNames - 1
+		bit = 1 << at
+	default:
+		return
+	}
+	n.length[at] = uint16(length) //nolint:gosec // of a name
+	if known {
+		n.known |= bit
+	}
+}
+
+func (n *names) isKnown(at int) bool { return n.known>>at&1 == 1 }
+
+// Names returns every name that the key may have, the shortest first. There is more than one
+// where the value does not say which colon ends the name.
+func (s Seal) Names() []string {
+	all := make([]string, 0, s.names.count)
+	for _, length := range s.names.length[:s.names.count] {
+		all = append(all, string(s.Key[:length]))
+	}
+	return all
+}
+
+// Known returns the longest name of a key of the configuration that the value's may be; nil
+// if there is none.
+func (s Seal) Known() []byte {
+	for at := int(s.names.count) - 1; at >= 0; at-- {
+		if s.names.isKnown(at) {
+			return s.Key[:s.names.length[at]]
+		}
+	}
+	return nil
+}
+
+// maxKeyName is above any name of a key that is recognised by its pattern. kube-apiserver sets no limit.
 const maxKeyName = 512
 
-// Classify says who wrote a value, from its prefix. It decrypts nothing, copies nothing and
-// allocates nothing. The prefixes are those of k8s.io/apiserver
-// pkg/server/options/encryptionconfig/config.go.
-//
-// A key whose name holds a colon is cut at it: what follows cannot be told from ciphertext.
-func Classify(value []byte) Seal {
-	rest, found := bytes.CutPrefix(value, []byte(encryptedPrefix))
+// Classifier tells who wrote a value. The zero value recognises the names of keys by their pattern alone.
+type Classifier struct {
+	known []knownKey
+}
+
+type knownKey struct {
+	provider audit.Provider
+	prefix   []byte // after the provider's: the name and its colon
+}
+
+// NewClassifier returns a classifier that knows the keys of a configuration. A writer of
+// AnyProvider is one of each.
+func NewClassifier(known []audit.Writer) Classifier {
+	var c Classifier
+	for _, w := range known {
+		for _, provider := range audit.EncryptingProviders() {
+			if w.Key != "" && len(w.Key) <= 1<<15 && (w.Provider == audit.AnyProvider || w.Provider == provider) {
+				c.known = append(c.known, knownKey{provider, []byte(w.Key + ":")})
+			}
+		}
+	}
+	return c
+}
+
+// Classify tells who wrote a value, from its prefix. It decrypts nothing, copies nothing and
+// allocates nothing.
+func (c Classifier) Classify(value []byte) Seal { return c.classify(value, false) }
+
+// ClassifyStart is Classify for a value of which the end is missing or unknown: what
+// follows the name of the key is not looked at.
+func (c Classifier) ClassifyStart(value []byte) Seal { return c.classify(value, true) }
+
+func (c Classifier) classify(value []byte, open bool) Seal {
+	rest, found := bytes.CutPrefix(value, []byte(audit.EncryptedPrefix))
 	if !found {
 		return Seal{Form: Plaintext, Encoding: encodingOf(value)}
 	}
-	provider, rest := providerOf(rest)
+	provider, rest := cutProvider(rest)
 	if provider == "" {
 		return Seal{}
 	}
-	key, sealed, named := cutName(rest)
-	if !named {
+	s := Seal{Form: Encrypted, Provider: provider}
+	c.findNames(&s.names, provider, rest, open)
+	if s.names.count == 0 && !open {
+		s.Form = Broken
+		c.findNames(&s.names, provider, rest, true)
+	}
+	if s.names.count == 0 {
 		return Seal{Provider: provider}
 	}
-	s := Seal{Form: Encrypted, Provider: provider, Key: key, Sealed: sealed}
-	whole := len(sealed) >= overhead(provider)
-	switch provider {
-	case KMSv1:
-		whole = whole && wrapped(sealed)
-	case KMSv2:
-		s.KeyID, whole = encryptedObject(sealed)
-	case AESCBC:
-		const block = 16
-		whole = whole && len(sealed)%block == 0
-	case AESGCM, Secretbox:
+	length := int(s.names.length[s.names.count-1])
+	s.Key = rest[:length]
+	if s.Form == Encrypted {
+		s.Sealed = rest[length+1:]
 	}
-	if !whole {
-		s.Form, s.Sealed = Broken, nil
+	if provider == audit.KMSv2Provider {
+		s.KeyID, _ = encryptedObject(rest[length+1:])
 	}
 	return s
 }
 
-func providerOf(b []byte) (Provider, []byte) {
+// findNames finds where the name of the key may end: at each colon behind which there may be
+// ciphertext, or at any where the value is open.
+func (c Classifier) findNames(n *names, provider audit.Provider, rest []byte, open bool) {
+	for _, k := range c.known {
+		if k.provider == provider && bytes.HasPrefix(rest, k.prefix) && (open || whole(provider, rest[len(k.prefix):])) {
+			n.add(len(k.prefix)-1, true)
+		}
+	}
+	for at := 0; at < min(len(rest), maxKeyName+1); {
+		switch b := rest[at]; {
+		case b == ':':
+			if end := timeEnd(rest, at); end > 0 {
+				at = end
+				continue
+			}
+			if at > 0 && (open || whole(provider, rest[at+1:])) {
+				n.add(at, false)
+			}
+			if provider == audit.KMSv2Provider && at > 0 {
+				return // kube-apiserver refuses such a plugin with a colon in its name
+			}
+			at++
+		case b < ' ' || b == 0x7f:
+			return
+		case b < utf8.RuneSelf:
+			at++
+		default:
+			r, size := utf8.DecodeRune(rest[at:])
+			if r == utf8.RuneError && size == 1 {
+				return
+			}
+			at += size
+		}
+	}
+}
+
+// timeEnd returns where a time of RFC 3339 ends whose first colon is at a place, if a colon
+// follows it: k3s puts the time into the names of its keys, such as aescbckey-2024-05-01T12:00:00Z. 0 if there is none.
+func timeEnd(b []byte, at int) int {
+	const date = "dddd-dd-ddTdd"
+	if at < len(date) || !hasShape(b[at-len(date):], date) {
+		return 0
+	}
+	for _, shape := range [...]string{":dd:ddZ:", ":dd:dd+dd:dd:", ":dd:dd-dd:dd:"} {
+		if hasShape(b[at:], shape) {
+			return at + len(shape) - 1
+		}
+	}
+	return 0
+}
+
+// hasShape reports whether b begins with a text in which each d stands for a digit.
+func hasShape(b []byte, shape string) bool {
+	if len(b) < len(shape) {
+		return false
+	}
+	for i := range len(shape) {
+		digit := b[i] >= '0' && b[i] <= '9'
+		if shape[i] == 'd' && !digit || shape[i] != 'd' && b[i] != shape[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func cutProvider(b []byte) (audit.Provider, []byte) {
 	for _, p := range [...]struct {
 		written  string
-		provider Provider
+		provider audit.Provider
 	}{
-		{"secretbox:v1:", Secretbox}, {"aescbc:v1:", AESCBC}, {"aesgcm:v1:", AESGCM}, {"kms:v2:", KMSv2}, {"kms:v1:", KMSv1},
+		{"secretbox:v1:", audit.SecretboxProvider}, {"aescbc:v1:", audit.AESCBCProvider}, {"aesgcm:v1:", audit.AESGCMProvider},
+		{"kms:v2:", audit.KMSv2Provider}, {"kms:v1:", audit.KMSv1Provider},
 	} {
 		if len(b) >= len(p.written) && string(b[:len(p.written)]) == p.written {
 			return p.provider, b[len(p.written):]
@@ -108,42 +248,36 @@ func providerOf(b []byte) (Provider, []byte) {
 	return "", nil
 }
 
-// cutName splits the name of a key from what follows its colon.
-func cutName(b []byte) (name, rest []byte, ok bool) {
-	at := bytes.IndexByte(b[:min(len(b), maxKeyName+1)], ':')
-	if at < 1 || !printable(b[:at]) {
-		return nil, nil, false
-	}
-	return b[:at], b[at+1:], true
-}
-
 func printable(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return utf8.Valid(b)
+	return utf8.Valid(b) && !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' || c == 0x7f })
 }
 
-// overhead is what a provider adds to a value of no bytes at all: nonce and tag, or IV and padding.
-func overhead(p Provider) int {
+// whole reports whether what follows a name can be what a provider stores: it has room for
+// what the provider adds to a value of no bytes at all, and its form.
+func whole(p audit.Provider, sealed []byte) bool {
 	switch p {
-	case AESCBC:
-		return 16 + 16
-	case AESGCM:
-		return 12 + 16
-	case Secretbox:
-		return 24 + 16
-	case KMSv1:
-		return 2 + 1
-	case KMSv2:
+	case audit.AESCBCProvider: // IV and padding
+		const block = 16
+		return len(sealed) >= 2*block && len(sealed)%block == 0
+	case audit.AESGCMProvider: // nonce and tag
+		return len(sealed) >= 12+16
+	case audit.SecretboxProvider: // nonce and tag
+		return len(sealed) >= 24+16
+	case audit.KMSv1Provider:
+		return wrapped(sealed)
+	case audit.KMSv2Provider:
+		_, ok := encryptedObject(sealed)
+		return ok
+	case audit.IdentityProvider, audit.AnyProvider, audit.UnlistedProvider, audit.BrokenProvider:
 	}
-	return 1
+	return false
 }
 
-// wrapped says whether KMS v1's encrypted data key is there: two bytes of length, the key, the data.
+// wrapped reports whether KMS v1's encrypted data key is there: two bytes of length, the key, the data.
 func wrapped(b []byte) bool {
+	if len(b) < 2+1 {
+		return false
+	}
 	length := int(b[0])<<8 | int(b[1])
 	return length > 0 && len(b) > 2+length
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/census"
 )
 
@@ -27,16 +28,16 @@ func TestClassify(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
 		form        census.Form
-		provider    census.Provider
+		provider    audit.Provider
 		key, keyID  string
 		encoding    census.Encoding
 	}{
-		{name: "secretbox", value: "k8s:enc:secretbox:v1:k-1:" + text(41), form: census.Encrypted, provider: census.Secretbox, key: "k-1"},
-		{name: "aesgcm", value: "k8s:enc:aesgcm:v1:k:" + text(28), form: census.Encrypted, provider: census.AESGCM, key: "k"},
-		{name: "aescbc", value: "k8s:enc:aescbc:v1:key 1:" + text(48), form: census.Encrypted, provider: census.AESCBC, key: "key 1"},
-		{name: "kms v1", value: "k8s:enc:kms:v1:vault:\x00\x03abc" + text(9), form: census.Encrypted, provider: census.KMSv1, key: "vault"},
-		{name: "kms v2", value: "k8s:enc:kms:v2:cloud:" + kmsv2, form: census.Encrypted, provider: census.KMSv2, key: "cloud", keyID: "kek-7"},
-		{name: "a colon in the ciphertext", value: "k8s:enc:secretbox:v1:k:" + text(20) + ":" + text(30), form: census.Encrypted, provider: census.Secretbox, key: "k"},
+		{name: "secretbox", value: "k8s:enc:secretbox:v1:k-1:" + text(41), form: census.Encrypted, provider: audit.SecretboxProvider, key: "k-1"},
+		{name: "aesgcm", value: "k8s:enc:aesgcm:v1:k:" + text(28), form: census.Encrypted, provider: audit.AESGCMProvider, key: "k"},
+		{name: "aescbc", value: "k8s:enc:aescbc:v1:key 1:" + text(48), form: census.Encrypted, provider: audit.AESCBCProvider, key: "key 1"},
+		{name: "kms v1", value: "k8s:enc:kms:v1:vault:\x00\x03abc" + text(9), form: census.Encrypted, provider: audit.KMSv1Provider, key: "vault"},
+		{name: "kms v2", value: "k8s:enc:kms:v2:cloud:" + kmsv2, form: census.Encrypted, provider: audit.KMSv2Provider, key: "cloud", keyID: "kek-7"},
+		{name: "a colon in the ciphertext", value: "k8s:enc:secretbox:v1:k:" + text(20) + ":" + text(30), form: census.Encrypted, provider: audit.SecretboxProvider, key: "k"},
 
 		{name: "protobuf", value: "k8s\x00\x0a", form: census.Plaintext, encoding: census.Protobuf},
 		{name: "JSON", value: `{"kind":"Foo"}`, form: census.Plaintext, encoding: census.JSON},
@@ -48,19 +49,19 @@ func TestClassify(t *testing.T) {
 		{name: "the prefix alone", value: "k8s:enc:"},
 		{name: "unknown provider", value: "k8s:enc:rot13:v1:k:" + text(50)},
 		{name: "unknown version", value: "k8s:enc:secretbox:v2:k:" + text(50)},
-		{name: "no name", value: "k8s:enc:aesgcm:v1::" + text(50), provider: census.AESGCM},
-		{name: "the name does not end", value: "k8s:enc:aesgcm:v1:" + strings.Repeat("k", 600) + ":" + text(50), provider: census.AESGCM},
-		{name: "a name that is no text", value: "k8s:enc:aesgcm:v1:a\nb:" + text(50), provider: census.AESGCM},
-		{name: "cut before the end of the tag", value: "k8s:enc:secretbox:v1:k:" + text(39), provider: census.Secretbox, key: "k"},
-		{name: "half a block", value: "k8s:enc:aescbc:v1:k:" + text(40), provider: census.AESCBC, key: "k"},
-		{name: "kms v1 without data", value: "k8s:enc:kms:v1:p:\x00\x03abc", provider: census.KMSv1, key: "p"},
-		{name: "kms v1 with a length that is too long", value: "k8s:enc:kms:v1:p:\xff\xff" + text(50), provider: census.KMSv1, key: "p"},
-		{name: "kms v2 that is cut", value: "k8s:enc:kms:v2:p:" + kmsv2[:len(kmsv2)-1], provider: census.KMSv2, key: "p"},
-		{name: "kms v2 without a key ID", value: "k8s:enc:kms:v2:p:\x0a\x01x", provider: census.KMSv2, key: "p"},
-		{name: "kms v2 with a key ID that is too long", value: "k8s:enc:kms:v2:p:" + string(encryptedObject(strings.Repeat("i", 1025), []byte("x"))), provider: census.KMSv2, key: "p"},
+		{name: "no name", value: "k8s:enc:aesgcm:v1::" + text(50), provider: audit.AESGCMProvider},
+		{name: "the name does not end", value: "k8s:enc:aesgcm:v1:" + strings.Repeat("k", 600) + ":" + text(50), provider: audit.AESGCMProvider},
+		{name: "a name that is no text", value: "k8s:enc:aesgcm:v1:a\nb:" + text(50), provider: audit.AESGCMProvider},
+		{name: "cut before the end of the tag", value: "k8s:enc:secretbox:v1:k:" + text(39), provider: audit.SecretboxProvider, key: "k"},
+		{name: "half a block", value: "k8s:enc:aescbc:v1:k:" + text(40), provider: audit.AESCBCProvider, key: "k"},
+		{name: "kms v1 without data", value: "k8s:enc:kms:v1:p:\x00\x03abc", provider: audit.KMSv1Provider, key: "p"},
+		{name: "kms v1 with a length that is too long", value: "k8s:enc:kms:v1:p:\xff\xff" + text(50), provider: audit.KMSv1Provider, key: "p"},
+		{name: "kms v2 that is cut", value: "k8s:enc:kms:v2:p:" + kmsv2[:len(kmsv2)-1], provider: audit.KMSv2Provider, key: "p"},
+		{name: "kms v2 without a key ID", value: "k8s:enc:kms:v2:p:\x0a\x01x", provider: audit.KMSv2Provider, key: "p"},
+		{name: "kms v2 with a key ID that is too long", value: "k8s:enc:kms:v2:p:" + string(encryptedObject(strings.Repeat("i", 1025), []byte("x"))), provider: audit.KMSv2Provider, key: "p"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := census.Classify([]byte(c.value))
+			s := census.Classifier{}.Classify([]byte(c.value))
 			if s.Form != c.form || s.Provider != c.provider || string(s.Key) != c.key || string(s.KeyID) != c.keyID || s.Encoding != c.encoding {
 				t.Errorf("got form %d, provider %q, key %q, key ID %q, encoding %q", s.Form, s.Provider, s.Key, s.KeyID, s.Encoding)
 			}
@@ -79,7 +80,7 @@ func TestClassifyAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		for _, v := range values {
-			census.Classify(v)
+			census.Classifier{}.Classify(v)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -94,22 +95,49 @@ func FuzzClassify(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		s := census.Classify(value)
+		s := census.Classifier{}.Classify(value)
 		if s.Form == census.Encrypted {
 			// What is accepted names its writer, and is the value again when it is put together.
-			version := map[census.Provider]string{census.KMSv1: "kms:v1", census.KMSv2: "kms:v2"}[s.Provider]
-			if version == "" {
-				version = string(s.Provider) + ":v1"
-			}
-			if whole := "k8s:enc:" + version + ":" + string(s.Key) + ":" + string(s.Sealed); whole != string(value) {
+			if whole := s.Provider.Prefix() + string(s.Key) + ":" + string(s.Sealed); whole != string(value) {
 				t.Errorf("%q became %q", value, whole)
 			}
-			if (s.Provider == census.KMSv2) != (len(s.KeyID) > 0) || !bytes.Contains(s.Sealed, s.KeyID) {
+			if (s.Provider == audit.KMSv2Provider) != (len(s.KeyID) > 0) || !bytes.Contains(s.Sealed, s.KeyID) {
 				t.Errorf("key ID %q", s.KeyID)
 			}
 		}
 		if s.Form == census.Plaintext && bytes.HasPrefix(value, []byte("k8s:enc:")) {
 			t.Errorf("%q is plaintext", value)
+		}
+	})
+}
+
+// What a key of a configuration has encrypted is found to be its own, whatever is in its name
+// and whatever other keys there are.
+func FuzzKnownWriter(f *testing.F) {
+	for _, name := range []string{"k-1", "a:b", "a", ":", "::::::::::::", "aescbckey-2024-05-01T12:00:00Z", "a\nb", "\xff", strings.Repeat("a:", 400)} {
+		for i := range audit.EncryptingProviders() {
+			f.Add(i, name, "a", []byte("b:\xa5"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, at int, name, other string, sealed []byte) {
+		providers := audit.EncryptingProviders()
+		w := audit.Writer{Provider: providers[uint(at)%uint(len(providers))], Key: name}
+		if name == "" || len(name) > 1000 || len(other) > len(name) {
+			return
+		}
+		switch w.Provider {
+		case audit.KMSv1Provider:
+			sealed = append([]byte("\x00\x01k"), append(sealed, 'x')...)
+		case audit.KMSv2Provider:
+			sealed = encryptedObject("kek", append(sealed, 'x'))
+		default:
+			sealed = append(sealed, bytes.Repeat([]byte{0xa5}, 64)...)
+			sealed = sealed[:len(sealed)/16*16]
+		}
+		classifier := census.NewClassifier([]audit.Writer{{Provider: w.Provider, Key: other}, w})
+		s := classifier.Classify(append([]byte(w.Prefix()), sealed...))
+		if s.Form != census.Encrypted || s.Provider != w.Provider || string(s.Known()) != name {
+			t.Errorf("%v: form %d, provider %q, names %q, of them known %q", w, s.Form, s.Provider, s.Names(), s.Known())
 		}
 	})
 }

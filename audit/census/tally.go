@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
 // The limits of what is told apart, which bound the memory of a tally whatever is in the
@@ -16,6 +18,7 @@ const (
 	maxResources  = 4096
 	maxNamespaces = 16384 // of all resources together
 	maxWriters    = 1024
+	maxLonger     = 512   // of them, with a name that may be shorter
 	maxCounts     = 65536 // of a writer in a resource or a namespace
 	maxNamed      = 100   // objects of one kind in one resource
 	maxNamedInAll = 8192
@@ -37,9 +40,11 @@ type Tally struct {
 	resources map[string]*resource   // by their names
 	rest      *resource              // of those beyond maxResources; nil if there are none
 
-	writers   []writer
-	writerIDs map[string]int // by the writer's key in the map
-	scratch   []byte
+	classifier Classifier
+	writers    []writer
+	writerIDs  map[string]int // by the writer's key in the map
+	longer     int            // writers with a name that may be shorter
+	scratch    []byte
 
 	copies copies
 
@@ -47,12 +52,6 @@ type Tally struct {
 	lastStored   string
 	lastRoot     int
 	lastCell     *cell
-}
-
-// writer is what a seal names.
-type writer struct {
-	provider   Provider
-	key, keyID string
 }
 
 // resource is what is counted of one resource.
@@ -81,13 +80,14 @@ type sealedCount struct {
 	n      int64
 }
 
-// NewTally returns an empty tally of the objects of a layout.
-func NewTally(layout Layout) *Tally {
-	return newTally(layout, newCopies(copiesTable))
+// NewTally returns an empty tally of the objects of a layout. known are the writers of a
+// configuration; others are recognised by their pattern.
+func NewTally(layout Layout, known ...audit.Writer) *Tally {
+	return newTally(layout, NewClassifier(known), newCopies(copiesTable))
 }
 
-func newTally(layout Layout, c copies) *Tally {
-	t := &Tally{layout: layout, resources: map[string]*resource{}, writerIDs: map[string]int{}, copies: c}
+func newTally(layout Layout, classifier Classifier, c copies) *Tally {
+	t := &Tally{layout: layout, classifier: classifier, resources: map[string]*resource{}, writerIDs: map[string]int{}, copies: c}
 	for range layout.roots {
 		t.stored = append(t.stored, map[string]*resource{})
 	}
@@ -104,11 +104,11 @@ func (t *Tally) WithoutCopies() *Tally {
 // Fork returns an empty tally that may count in another goroutine and be merged into this
 // one. Ciphertext is compared across both.
 func (t *Tally) Fork() *Tally {
-	return newTally(t.layout, copies{seed: t.copies.seed, table: t.copies.table})
+	return newTally(t.layout, t.classifier, copies{seed: t.copies.seed, table: t.copies.table})
 }
 
 // Add counts the value of a key. It keeps neither.
-func (t *Tally) Add(key, value []byte) { t.AddSeal(key, Classify(value)) }
+func (t *Tally) Add(key, value []byte) { t.AddSeal(key, t.classifier.Classify(value)) }
 
 // AddSeal is Add for a value that was classified already.
 func (t *Tally) AddSeal(key []byte, s Seal) {
@@ -220,28 +220,6 @@ func (t *Tally) namespace(r *resource, namespace []byte) *cell {
 		t.lastCell = c
 	}
 	return c
-}
-
-// writer is the number of a seal's writer; -1 of one beyond maxWriters.
-func (t *Tally) writer(s Seal) int {
-	t.scratch = append(t.scratch[:0], s.Provider...)
-	t.scratch = append(append(t.scratch, 0), s.Key...)
-	t.scratch = append(append(t.scratch, 0), s.KeyID...)
-	id, ok := t.writerIDs[string(t.scratch)]
-	if ok {
-		return id
-	}
-	return t.newWriter(string(t.scratch), writer{provider: s.Provider, key: string(s.Key), keyID: string(s.KeyID)})
-}
-
-func (t *Tally) newWriter(key string, w writer) int {
-	if len(t.writers) >= maxWriters {
-		return -1
-	}
-	id := len(t.writers)
-	t.writers = append(t.writers, w)
-	t.writerIDs[key] = id
-	return id
 }
 
 func (t *Tally) count(c *cell, s Seal, id int) {

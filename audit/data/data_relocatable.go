@@ -39,7 +39,7 @@ func relocatable(r *reading) {
 	for _, resource := range r.census.Resources {
 		for _, w := range resource.Writers {
 			r.asked = true
-			if w.Provider == "aesgcm" || w.Provider == "kms v2" {
+			if w.Provider == audit.AESGCMProvider || w.Provider == audit.KMSv2Provider {
 				bound += w.Objects
 				continue
 			}

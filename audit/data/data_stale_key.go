@@ -39,6 +39,7 @@ func staleKey(r *reading) {
 		}
 		for _, w := range resource.Writers {
 			r.asked = true
+			r.doubt(rule, resource.Resource, w)
 			switch at := place(rule, w.Writer); {
 			case at == 0:
 				right += w.Objects

@@ -43,6 +43,7 @@ func unknownKey(r *reading) {
 		rule, _ := r.census.Rule(resource)
 		for _, w := range resource.Writers {
 			r.asked = true
+			r.doubt(rule, resource.Resource, w)
 			if place(rule, w.Writer) >= 0 {
 				known += w.Objects
 				continue

@@ -33,10 +33,14 @@ func WeakProvider() audit.Check {
 }
 
 func weakProvider(r *reading) {
-	weak := []struct{ name, code, fault string }{
-		{"aescbc", "aescbc", "which authenticates nothing"},
-		{"aesgcm", "aesgcm", "whose key must be replaced before 200,000 writes"},
-		{"kms v1", "kms-v1", "which is deprecated"},
+	type provider struct {
+		audit.Provider
+		code, fault string
+	}
+	weak := []provider{
+		{audit.AESCBCProvider, "aescbc", "which authenticates nothing"},
+		{audit.AESGCMProvider, "aesgcm", "whose key must be replaced before 200,000 writes"},
+		{audit.KMSv1Provider, "kms-v1", "which is deprecated"},
 	}
 	objects := make([]int64, len(weak))
 	samples := make([][]string, len(weak))
@@ -44,7 +48,7 @@ func weakProvider(r *reading) {
 	for _, resource := range r.census.Resources {
 		for _, w := range resource.Writers {
 			r.asked = true
-			at := slices.IndexFunc(weak, func(p struct{ name, code, fault string }) bool { return p.name == w.Provider })
+			at := slices.IndexFunc(weak, func(p provider) bool { return p.Provider == w.Provider })
 			if at < 0 {
 				strong += w.Objects
 				continue
@@ -57,7 +61,7 @@ func weakProvider(r *reading) {
 	}
 	for i, p := range weak {
 		if objects[i] > 0 {
-			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.name, p.fault, named(samples[i], objects[i]))
+			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.Provider, p.fault, named(samples[i], objects[i]))
 		}
 	}
 	r.passed = fmt.Sprintf("%s, all by secretbox or KMS v2", count(strong, "encrypted object"))

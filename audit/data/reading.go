@@ -15,6 +15,7 @@ type reading struct {
 	findings []audit.Finding
 	severity audit.Severity // of the findings, if it is not the check's
 	asked    bool           // the question arose
+	unclear  string         // why it cannot be told which key encrypted some objects; empty if it can
 	passed   string         // what is said where nothing was found
 	skipped  string         // what is said where the question did not arise
 }
@@ -47,6 +48,8 @@ func of(look func(*reading)) func(*audit.Target) audit.Outcome {
 			return audit.Skipped("the store is empty")
 		case !r.asked:
 			return audit.Skipped(r.skipped)
+		case r.unclear != "":
+			return audit.CouldNotTell(r.unclear)
 		default:
 			return audit.Passed(r.passed)
 		}
@@ -77,8 +80,25 @@ func named(names []string, all int64) string {
 // place is the position of a writer among those of a rule: 0 is the one that writes, -1 none of them.
 func place(rule audit.EncryptionRule, w audit.Writer) int {
 	return slices.IndexFunc(rule.Writers, func(known audit.Writer) bool {
-		return (known.Provider == "" || known.Provider == w.Provider) && known.Key == w.Key
+		return known.Matches(w)
 	})
+}
+
+// doubt notes that some objects of a writer may be of another one of the rule: their names,
+// such as "a" and "a:b", make the same prefix where ciphertext begins with "b:".
+func (r *reading) doubt(rule audit.EncryptionRule, resource string, w audit.WriterCount) {
+	if w.Ambiguous == 0 {
+		return
+	}
+	for _, other := range rule.Writers {
+		if other.Provider == audit.AnyProvider {
+			other.Provider = w.Provider
+		}
+		if w.Nests(other) {
+			r.unclear = fmt.Sprintf("%s of %s may be of %s or of %s: the name of the one begins with that of the other", count(w.Ambiguous, "object"), resource, w.Writer, other)
+			return
+		}
+	}
 }
 
 // encrypts says whether objects that are written under a rule are encrypted.

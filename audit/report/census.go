@@ -92,7 +92,11 @@ func writtenBy(r audit.ResourceCensus) []string {
 		}
 	}
 	for _, w := range r.Writers {
-		add(w.Objects, w.String())
+		what := w.String()
+		if n := w.InDoubt(); n > 0 {
+			what += fmt.Sprintf(" (%d of them perhaps by a key whose name goes on behind a colon, or ends before it)", n)
+		}
+		add(w.Objects, what)
 	}
 	add(r.Broken, "broken")
 	plaintext := "plaintext"

@@ -109,7 +109,7 @@ func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.readStore(ctx, flags, started)
+	found, err := a.readStore(ctx, flags, expected, started)
 	if err != nil {
 		return err
 	}

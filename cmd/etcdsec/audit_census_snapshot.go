@@ -35,19 +35,24 @@ func (f auditCensusFlags) layout() census.Layout {
 }
 
 // readStore reads the file of --snapshot, or asks the members of --endpoints.
-func (a *app) readStore(ctx context.Context, flags auditCensusFlags, now time.Time) (audit.Census, error) {
+func (a *app) readStore(ctx context.Context, flags auditCensusFlags, expected []audit.EncryptionRule, now time.Time) (audit.Census, error) {
+	var known []audit.Writer
+	for _, rule := range expected {
+		known = append(known, rule.Writers...)
+	}
 	if flags.snapshot == "" {
 		live, err := a.liveCensus(flags, now)
 		if err != nil {
 			return audit.Census{}, err
 		}
+		live.Known = known
 		found, err := live.Census(ctx)
 		if err != nil {
 			return audit.Census{}, usageError(err, "--endpoints https://10.0.0.11:2379")
 		}
 		return found, nil
 	}
-	found, err := offline.Census(ctx, flags.snapshot, offline.Options{Layout: flags.layout()})
+	found, err := offline.Census(ctx, flags.snapshot, offline.Options{Layout: flags.layout(), Known: known})
 	if err != nil {
 		hint := ""
 		if errors.Is(err, offline.ErrInUse) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
-	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
@@ -260,33 +259,5 @@ func TestAuditCensusAuthenticated(t *testing.T) {
 	status, _, stderr := etcdsec(t, "audit", "census", "--endpoints", s.endpoint, "--cacert", s.id.caPath)
 	if status != statusFailed || !strings.Contains(stderr, "hint: --cert client.crt") {
 		t.Errorf("no certificate: %d %s", status, stderr)
-	}
-}
-
-// What a configuration says becomes what the census expects, by the names that etcd has.
-func TestEncryptionRules(t *testing.T) {
-	rulesOf := func(text string) []audit.EncryptionRule {
-		t.Helper()
-		c, err := encryption.Parse("c.yaml", []byte(text), encryption.Server{KMSv1: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return encryptionRules(c)
-	}
-	rules := rulesOf(censusConfig)
-	if len(rules) != 1 || fmt.Sprint(rules[0].Writers) != "[secretbox k-2 secretbox k-1 identity]" {
-		t.Errorf("got %v", rules)
-	}
-	const key = "{name: 'a:b', secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=}"
-	for provider, want := range map[string]string{
-		"{kms: {name: a, apiVersion: v2, endpoint: 'unix:///x'}}": "[kms v2 a]",
-		"{kms: {name: a, endpoint: 'unix:///x'}}":                 "[kms v1 a]",
-		"{aescbc: {keys: [" + key + "]}}":                         "[aescbc a]",
-		"{aesgcm: {keys: [" + key + "]}}, {identity: {}}":         "[aesgcm a identity]",
-	} {
-		rules := rulesOf("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets.], providers: [" + provider + "]}]")
-		if got := fmt.Sprint(rules[0].Writers); got != want || rules[0].Resources[0] != "secrets" {
-			t.Errorf("%s: %s of %v, want %s", provider, got, rules[0].Resources, want)
-		}
 	}
 }

@@ -180,8 +180,12 @@ func (a *app) nextEncryption(c *cluster.Cluster, path string) (text []byte, next
 // writesWith names what encrypts new values.
 func writesWith(c *encryption.Configuration) string {
 	var names []string
-	for _, ref := range c.Writers() {
-		names = append(names, strings.ReplaceAll(ref.String(), `"`, ""))
+	for _, w := range c.Writers() {
+		provider, _, _ := strings.Cut(string(w.Provider), " ") // without the version of a KMS
+		if w.Key != "" {
+			provider += " " + strings.ReplaceAll(encryption.Shown(w.Key), `"`, "")
+		}
+		names = append(names, provider)
 	}
 	return strings.Join(names, ", ")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
@@ -251,14 +252,14 @@ func (a *app) beginRotation(ctx context.Context, flags encryptionRotateFlags, r 
 	if err := rotation.Begin(r.Dir, plan); err != nil {
 		return false, failure(err, "")
 	}
-	a.narrate("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", joined(plan.From), plan.To)
+	a.narrate("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", joined(plan.From), encryption.Describe(plan.To))
 	return true, nil
 }
 
-func joined(writers []rotation.Writer) string {
+func joined(writers []audit.Writer) string {
 	var names []string
 	for _, w := range writers {
-		names = append(names, w.String())
+		names = append(names, encryption.Describe(w))
 	}
 	return strings.Join(names, ", ")
 }

@@ -6,9 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +15,6 @@ import (
 	"github.com/etcdsec/etcdsec/audit/census"
 	offline "github.com/etcdsec/etcdsec/audit/census/snapshot"
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 )
 
@@ -63,6 +60,8 @@ func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir 
 		return nil, err
 	}
 	return func(ctx context.Context, p *rotation.Plan) ([]rotation.Count, error) {
+		live := live
+		live.Known = p.Known()
 		found, err := live.Census(ctx)
 		if err != nil {
 			return nil, err
@@ -70,50 +69,13 @@ func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir 
 		if !found.Complete {
 			return nil, errors.New(found.Reason)
 		}
-		return rotationCounts(found, p), nil
+		return p.Counts(found), nil
 	}, nil
 }
 
-// unreadable is the writer of values that no API server can read.
-const unreadable = "nobody: the value is broken"
-
-// rotationCounts are the counts of the plan's resources.
-func rotationCounts(c audit.Census, p *rotation.Plan) []rotation.Count {
-	var counts []rotation.Count
-	for _, r := range c.Resources {
-		if r.Bookkeeping || !p.Covers(r.Resource) {
-			continue
-		}
-		add := func(w rotation.Writer, objects int64) {
-			at := slices.IndexFunc(counts, func(c rotation.Count) bool { return c.Resource == r.Resource && c.Writer == w })
-			if at < 0 {
-				at = len(counts)
-				counts = append(counts, rotation.Count{Resource: r.Resource, Writer: w})
-			}
-			counts[at].Objects += objects
-		}
-		for _, w := range r.Writers {
-			add(rotationWriter(w.Writer), w.Objects)
-		}
-		if r.Plaintext > 0 {
-			add(rotation.Writer{Provider: string(encryption.Identity)}, r.Plaintext)
-		}
-		if r.Broken > 0 {
-			add(rotation.Writer{Provider: unreadable}, r.Broken)
-		}
-	}
-	return counts
-}
-
-// rotationWriter leaves the version and the key ID of a KMS out: the plugin has those.
-func rotationWriter(w audit.Writer) rotation.Writer {
-	provider, _, _ := strings.Cut(w.Provider, " ")
-	return rotation.Writer{Provider: provider, Key: w.Key}
-}
-
 // needing names the snapshots that have not expired and hold an object of one of the writers.
-func (flags rotationCensusFlags) needing(now func() time.Time) func(context.Context, []rotation.Writer) ([]string, error) {
-	return func(ctx context.Context, writers []rotation.Writer) ([]string, error) {
+func (flags rotationCensusFlags) needing(now func() time.Time) func(context.Context, []audit.Writer) ([]string, error) {
+	return func(ctx context.Context, writers []audit.Writer) ([]string, error) {
 		names, err := filepath.Glob(filepath.Join(flags.snapshots, "*.db"))
 		if err != nil {
 			return nil, err
@@ -134,26 +96,14 @@ func (flags rotationCensusFlags) needing(now func() time.Time) func(context.Cont
 			if flags.prefix != "" {
 				layout = census.NewLayout(flags.prefix)
 			}
-			found, err := offline.Census(ctx, name, offline.Options{Layout: layout, WithoutResidue: true, WithoutDigest: true})
+			found, err := offline.Census(ctx, name, offline.Options{Layout: layout, Known: writers, WithoutResidue: true, WithoutDigest: true})
 			if err != nil {
 				return nil, err
 			}
-			if needsWriter(found, writers) {
+			if rotation.NeedsAny(found, writers) {
 				needed = append(needed, name)
 			}
 		}
 		return needed, nil
 	}
-}
-
-// needsWriter says whether an object is of one of the writers. Plaintext needs no key.
-func needsWriter(c audit.Census, writers []rotation.Writer) bool {
-	for _, r := range c.Resources {
-		for _, w := range r.Writers {
-			if slices.Contains(writers, rotationWriter(w.Writer)) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 )
 
@@ -35,8 +37,8 @@ Exit status: 0 no rotation is under way, 1 it cannot be told, 2 bad command line
 // rotationPlan is the JSON of rotate --dry-run where no rotation is under way. Fields are only ever added.
 type rotationPlan struct {
 	SchemaVersion int                    `json:"schema_version"`
-	From          []rotation.Writer      `json:"from"`
-	To            rotation.Writer        `json:"to"`
+	From          []audit.Writer         `json:"from"`
+	To            audit.Writer           `json:"to"`
 	Counts        []rotation.Count       `json:"counts"` // of the resources that are rewritten
 	Servers       []rotation.ServerState `json:"servers"`
 }
@@ -52,13 +54,13 @@ func (a *app) printPlan(ctx context.Context, format string, r *rotation.Rotation
 	if format == "json" {
 		return a.printJSON(p)
 	}
-	if _, err := fmt.Fprintf(a.stdout, "from %s\nto a new %s\n\n", joined(p.From), p.To); err != nil {
+	if _, err := fmt.Fprintf(a.stdout, "from %s\nto a new %s\n\n", joined(p.From), encryption.Describe(p.To)); err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "RESOURCE\tENCRYPTED BY\tOBJECTS") // Flush gives the error
 	for _, count := range p.Counts {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", count.Resource, count.Writer, count.Objects)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", count.Resource, encryption.Describe(count.Writer), count.Objects)
 	}
 	_, _ = fmt.Fprintln(table)
 	writeServers(table, p.Servers)
@@ -136,7 +138,7 @@ func (a *app) rotationStatusOf(ctx context.Context, format string, r *rotation.R
 	if s.Aborting {
 		direction = ", and is taken back"
 	}
-	if _, err := fmt.Fprintf(a.stdout, "from %s to %s\nin force is %q%s\nnext: %s\n\n", joined(s.Plan.From), s.Plan.To, s.Stage, direction, s.Next); err != nil {
+	if _, err := fmt.Fprintf(a.stdout, "from %s to %s\nin force is %q%s\nnext: %s\n\n", joined(s.Plan.From), encryption.Describe(s.Plan.To), s.Stage, direction, s.Next); err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)

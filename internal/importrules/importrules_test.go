@@ -52,8 +52,8 @@ var ours = []rule{
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
-	{[]string{"manifests/encryption/rotation"}, []string{"cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
-	{[]string{"manifests/encryption"}, []string{"cluster", "internal/strictyaml"}},
+	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
+	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
 // The steps of a rotation, each a function from a configuration to the next. A rule that only
@@ -16,14 +18,14 @@ var ErrWrites = errors.New("it is what new values are encrypted with")
 // writes with: behind the writing key where the provider is of its type, or else as a provider
 // of its own. added has exactly one key or a plugin.
 func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
-	refs := added.Refs()
-	if added.Type == Identity || len(refs) != 1 {
+	writers := added.Writers()
+	if added.Type == Identity || len(writers) != 1 {
 		return nil, fmt.Errorf("adding %s: want one key or one KMS plugin", added.Type)
 	}
 	for _, rule := range c.Rules {
 		for _, p := range rule.Providers {
 			if err := p.collides(added); err != nil {
-				return nil, fmt.Errorf("adding %s: %w", refs[0], err)
+				return nil, fmt.Errorf("adding %s: %w", Describe(writers[0]), err)
 			}
 		}
 	}
@@ -60,15 +62,15 @@ func (p Provider) collides(added Provider) error {
 // Promote makes a key or plugin the one that writes. Every API server must be able to read
 // with it already: AddSecond comes first. It makes identity write too, which is how encryption
 // is turned off.
-func (c *Configuration) Promote(ref Ref) (*Configuration, error) {
+func (c *Configuration) Promote(w audit.Writer) (*Configuration, error) {
 	return c.each(func(providers []Provider) ([]Provider, error) {
-		at := slices.IndexFunc(providers, func(p Provider) bool { return slices.Contains(p.Refs(), ref) })
+		at := slices.IndexFunc(providers, func(p Provider) bool { return slices.Contains(p.Writers(), w) })
 		if at < 0 {
-			return nil, fmt.Errorf("promoting %s: a rule does not have it", ref)
+			return nil, fmt.Errorf("promoting %s: a rule does not have it", Describe(w))
 		}
 		p := providers[at]
 		if len(p.Keys) > 0 {
-			i := slices.Index(p.Refs(), ref)
+			i := slices.Index(p.Writers(), w)
 			key := p.Keys[i]
 			p.Keys = slices.Insert(slices.Delete(p.Keys, i, i+1), 0, key)
 		}
@@ -79,21 +81,20 @@ func (c *Configuration) Promote(ref Ref) (*Configuration, error) {
 // Drop takes a key or plugin away, with which nothing that is stored may be encrypted any
 // more, and no snapshot that is to be restored. What writes is not dropped: ErrWrites. With
 // identity it forbids plaintext.
-func (c *Configuration) Drop(ref Ref) (*Configuration, error) {
+func (c *Configuration) Drop(w audit.Writer) (*Configuration, error) {
 	found := false
 	next, err := c.each(func(providers []Provider) ([]Provider, error) {
-		if providers[0].Refs()[0] == ref {
-			return nil, fmt.Errorf("dropping %s: %w", ref, ErrWrites)
+		if providers[0].Writers()[0] == w {
+			return nil, fmt.Errorf("dropping %s: %w", Describe(w), ErrWrites)
 		}
 		var kept []Provider
 		for _, p := range providers {
-			refs := p.Refs()
-			if !slices.Contains(refs, ref) {
+			if !slices.Contains(p.Writers(), w) {
 				kept = append(kept, p)
 				continue
 			}
 			found = true
-			p.Keys = slices.DeleteFunc(p.Keys, func(k Key) bool { return k.Name == ref.Name })
+			p.Keys = slices.DeleteFunc(p.Keys, func(k Key) bool { return k.Name == w.Key })
 			if len(p.Keys) > 0 {
 				kept = append(kept, p)
 			}
@@ -101,7 +102,7 @@ func (c *Configuration) Drop(ref Ref) (*Configuration, error) {
 		return kept, nil
 	})
 	if err == nil && !found {
-		return nil, fmt.Errorf("dropping %s: no rule has it", ref)
+		return nil, fmt.Errorf("dropping %s: no rule has it", Describe(w))
 	}
 	return next, err
 }
@@ -123,15 +124,15 @@ func (r Rule) Encrypts() bool {
 	return slices.ContainsFunc(r.Providers, func(p Provider) bool { return !p.plaintext() })
 }
 
-// Writers are what new values are encrypted with, in the rules' order, each once.
-func (c *Configuration) Writers() []Ref {
-	var refs []Ref
+// Writers returns what new values are encrypted with, in the rules' order, each once.
+func (c *Configuration) Writers() []audit.Writer {
+	var writers []audit.Writer
 	for _, rule := range c.Rules {
-		if ref := rule.Providers[0].Refs()[0]; rule.Encrypts() && !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
+		if w := rule.Providers[0].Writers()[0]; rule.Encrypts() && !slices.Contains(writers, w) {
+			writers = append(writers, w)
 		}
 	}
-	return refs
+	return writers
 }
 
 // each changes the providers of every rule that encrypts, on copies.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
 func parsed(t *testing.T, text string) *Configuration {
@@ -54,13 +56,13 @@ func TestRotationReadsItsNeighbours(t *testing.T) {
 			}
 			last := func() *Configuration { return steps[len(steps)-1] }
 			step(last().AddSecond(Provider{Type: provider, Keys: []Key{fresh}}))
-			step(last().Promote(Ref{provider, fresh.Name}))
+			step(last().Promote(audit.Writer{Provider: audit.Provider(provider), Key: fresh.Name}))
 			rewritten := len(steps) - 1
-			step(last().Drop(Ref{AESCBC, "old"}))
-			step(last().Drop(Ref{Secretbox, "one"}))
-			step(last().Drop(Ref{Secretbox, "two"}))
-			step(last().Drop(Ref{Type: Identity}))
-			if got := fmt.Sprint(last().Writers()); got != fmt.Sprint([]Ref{{provider, fresh.Name}}) {
+			step(last().Drop(audit.Writer{Provider: audit.AESCBCProvider, Key: "old"}))
+			step(last().Drop(audit.Writer{Provider: audit.SecretboxProvider, Key: "one"}))
+			step(last().Drop(audit.Writer{Provider: audit.SecretboxProvider, Key: "two"}))
+			step(last().Drop(audit.Writer{Provider: audit.IdentityProvider}))
+			if got := fmt.Sprint(last().Writers()); got != fmt.Sprint([]audit.Writer{{Provider: audit.Provider(provider), Key: fresh.Name}}) {
 				t.Errorf("writers at the end: %s", got)
 			}
 			neighbours(t, steps, rewritten)
@@ -101,7 +103,7 @@ func neighbours(t *testing.T, steps []*Configuration, rewritten int) {
 			writer := steps[i].ProvidersOf(ParseGroupResource(e.Resource))
 			want := ""
 			if len(writer) > 0 {
-				want = writer[0].Prefix(writer[0].Refs()[0].Name)
+				want = writer[0].Writers()[0].Prefix()
 			}
 			if got := string(a.Stored[n].Value); !strings.HasPrefix(got, want) || (want == "") != (got == "value") {
 				t.Errorf("step %d stores %s as %.30q, want %q before it", i, e.Resource, got, want)
@@ -131,10 +133,18 @@ func TestChangesThatAreRefused(t *testing.T) {
 	}
 	one := c.Rules[2].Providers[0].Keys[0]
 	for name, change := range map[string]func() (*Configuration, error){
-		"the key that writes":     func() (*Configuration, error) { return c.Drop(Ref{AESCBC, "old"}) },
-		"a key that is not there": func() (*Configuration, error) { return c.Drop(Ref{AESCBC, "none"}) },
-		"promote what is nowhere": func() (*Configuration, error) { return c.Promote(Ref{Secretbox, "none"}) },
-		"promote what some lack":  func() (*Configuration, error) { return c.Promote(Ref{Secretbox, "two"}) },
+		"the key that writes": func() (*Configuration, error) {
+			return c.Drop(audit.Writer{Provider: audit.AESCBCProvider, Key: "old"})
+		},
+		"a key that is not there": func() (*Configuration, error) {
+			return c.Drop(audit.Writer{Provider: audit.AESCBCProvider, Key: "none"})
+		},
+		"promote what is nowhere": func() (*Configuration, error) {
+			return c.Promote(audit.Writer{Provider: audit.SecretboxProvider, Key: "none"})
+		},
+		"promote what some lack": func() (*Configuration, error) {
+			return c.Promote(audit.Writer{Provider: audit.SecretboxProvider, Key: "two"})
+		},
 		"a name that is there": func() (*Configuration, error) {
 			return c.AddSecond(Provider{Type: AESGCM, Keys: []Key{NewKey("one", make([]byte, 32))}})
 		},
@@ -156,7 +166,9 @@ func TestChangesThatAreRefused(t *testing.T) {
 	for _, change := range []func() (*Configuration, error){
 		func() (*Configuration, error) { return c.AddSecond(Provider{Type: AESCBC, Keys: []Key{key(t, 1)}}) },
 		func() (*Configuration, error) { return c.WithIdentity() },
-		func() (*Configuration, error) { return c.Drop(Ref{Secretbox, "two"}) },
+		func() (*Configuration, error) {
+			return c.Drop(audit.Writer{Provider: audit.SecretboxProvider, Key: "two"})
+		},
 	} {
 		if _, err := change(); err != nil {
 			t.Error(err)
@@ -176,13 +188,13 @@ func TestTurningOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	off, err := with.Promote(Ref{Type: Identity})
+	off, err := with.Promote(audit.Writer{Provider: audit.IdentityProvider})
 	if err != nil {
 		t.Fatal(err)
 	}
 	neighbours(t, []*Configuration{c, with, off}, 3)
-	if refs := off.Writers(); len(refs) != 1 || refs[0].Type != Identity {
-		t.Errorf("%v", refs)
+	if writers := off.Writers(); len(writers) != 1 || writers[0].Provider != audit.IdentityProvider {
+		t.Errorf("%v", writers)
 	}
 }
 
@@ -196,10 +208,10 @@ func TestKMSRotation(t *testing.T) {
 	if _, err := c.AddSecond(plugin); err == nil {
 		t.Error("two plugins of one name")
 	}
-	if c, err = c.Promote(Ref{KMS, "hsm"}); err != nil {
+	if c, err = c.Promote(audit.Writer{Provider: audit.KMSv2Provider, Key: "hsm"}); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = c.Drop(Ref{Secretbox, "k1"}); err != nil {
+	if c, err = c.Drop(audit.Writer{Provider: audit.SecretboxProvider, Key: "k1"}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := c.Render("Made by a test.")

@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
@@ -77,46 +79,77 @@ const (
 	KMSVersion2 = "v2"
 )
 
-// Ref names what encrypts: a key of a provider type, or a KMS plugin. In etcd it is part of
-// what stands before each value.
-type Ref struct {
-	Type ProviderType
-	Name string // empty for identity
-}
-
-func (r Ref) String() string {
-	if r.Name == "" {
-		return string(r.Type)
-	}
-	return string(r.Type) + " " + Shown(r.Name)
-}
-
-// Refs are what a provider encrypts and decrypts with; the first one writes.
-func (p Provider) Refs() []Ref {
+// Writers returns what a provider encrypts and decrypts with; the first one writes.
+func (p Provider) Writers() []audit.Writer {
 	switch p.Type {
 	case KMS:
-		return []Ref{{KMS, p.Plugin.Name}}
+		return []audit.Writer{{Provider: p.stored(), Key: p.Plugin.Name}}
 	case Identity:
-		return []Ref{{Type: Identity}}
+		return []audit.Writer{{Provider: audit.IdentityProvider}}
 	case Secretbox, AESGCM, AESCBC:
 	}
-	refs := make([]Ref, 0, len(p.Keys))
+	writers := make([]audit.Writer, 0, len(p.Keys))
 	for _, k := range p.Keys {
-		refs = append(refs, Ref{p.Type, k.Name})
+		writers = append(writers, audit.Writer{Provider: p.stored(), Key: k.Name})
 	}
-	return refs
+	return writers
 }
 
-// Prefix is what stands before a value in etcd that a ref has encrypted. Plaintext has none.
-func (p Provider) Prefix(name string) string {
+// stored names a provider as the prefixes of stored values do.
+func (p Provider) stored() audit.Provider {
 	switch p.Type {
-	case Identity:
-		return ""
+	case Secretbox:
+		return audit.SecretboxProvider
+	case AESGCM:
+		return audit.AESGCMProvider
+	case AESCBC:
+		return audit.AESCBCProvider
 	case KMS:
-		return "k8s:enc:kms:" + p.Plugin.APIVersion + ":" + name + ":"
-	case Secretbox, AESGCM, AESCBC:
+		if p.Plugin.APIVersion == KMSVersion1 {
+			return audit.KMSv1Provider
+		}
+		return audit.KMSv2Provider
+	case Identity:
 	}
-	return "k8s:enc:" + string(p.Type) + ":v1:" + name + ":"
+	return audit.IdentityProvider
+}
+
+// Describe names a writer for people: "secretbox key k-1", "KMS plugin cloud". A name that
+// could itself be a key is not shown.
+func Describe(w audit.Writer) string {
+	name := Shown(w.Key)
+	if !strings.ContainsFunc(w.Key, unprintable) && !strings.Contains(w.Key, " ") && name == strconv.Quote(w.Key) {
+		name = w.Key
+	}
+	switch w.Provider {
+	case audit.SecretboxProvider, audit.AESGCMProvider, audit.AESCBCProvider:
+		if w.Key == "" {
+			return string(w.Provider)
+		}
+		return string(w.Provider) + " key " + name
+	case audit.KMSv1Provider, audit.KMSv2Provider:
+		return "KMS plugin " + name
+	case audit.BrokenProvider:
+		return "nobody: the value is broken"
+	case audit.IdentityProvider, audit.AnyProvider, audit.UnlistedProvider:
+	}
+	return strings.TrimSpace(string(w.Provider) + " " + w.Key)
+}
+
+// Expected returns which writers are right for which resources, in the configuration's order.
+func (c *Configuration) Expected() []audit.EncryptionRule {
+	rules := make([]audit.EncryptionRule, 0, len(c.Rules))
+	for _, rule := range c.Rules {
+		var expected audit.EncryptionRule
+		for _, r := range rule.Resources {
+			expected.Resources = append(expected.Resources, ParseGroupResource(r).String())
+		}
+		for _, p := range rule.Providers {
+			expected.Writers = append(expected.Writers, p.Writers()...)
+		}
+		rules = append(rules, expected)
+	}
+	return rules
 }
 
 // GroupResource is a resource with its API group; the core group is empty.

@@ -16,6 +16,8 @@ import (
 // Options say how to read.
 type Options struct {
 	Layout census.Layout
+	// Known are the writers of a configuration; others are recognised by the pattern of their names.
+	Known []audit.Writer
 	// WithoutResidue leaves out all but the revisions that the store has.
 	WithoutResidue bool
 	// WithoutDigest leaves the digest out, as if there were none.
@@ -109,11 +111,12 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 	if !ok && d.faults.count == 0 {
 		return errForeign
 	}
-	current := census.NewTally(options.Layout)
+	classifier := census.NewClassifier(options.Known)
+	current := census.NewTally(options.Layout, options.Known...)
 	older := current.Fork().WithoutCopies()
 	counter := newCounter(func(f found) {
 		if f.current {
-			current.AddSeal(f.key, compared(census.Classify(f.value)))
+			current.AddSeal(f.key, compared(classifier.Classify(f.value)))
 		} else {
 			older.Add(f.key, f.value)
 		}
@@ -144,7 +147,7 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 		CompactRevision: set.compactRevision, StorageVersion: set.storageVersion, ClusterVersion: set.clusterVersion,
 	}
 	if !options.WithoutResidue {
-		if err := s.residue(ctx, c, d, func() *remains { return newRemains(options.Layout, current) }); err != nil {
+		if err := s.residue(ctx, c, d, func() *remains { return newRemains(options, current) }); err != nil {
 			return err
 		}
 		c.Residue.Revisions = countOf(older.Census())
@@ -161,7 +164,7 @@ const comparedBytes = 64
 // the same nonce, which comes first; only what KMS v1 has encrypted begins with a key that
 // many have, and ends in ciphertext. A file is read faster when most of it is not looked at.
 func compared(s census.Seal) census.Seal {
-	if s.Provider == census.KMSv1 {
+	if s.Provider == audit.KMSv1Provider {
 		s.Sealed = s.Sealed[max(0, len(s.Sealed)-comparedBytes):]
 	} else {
 		s.Sealed = s.Sealed[:min(comparedBytes, len(s.Sealed))]

@@ -39,7 +39,7 @@ func TestCopies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tally := census.NewTally(census.DefaultLayout())
 			add := func(key string, value []byte) {
-				seal := census.Classify(value)
+				seal := census.Classifier{}.Classify(value)
 				if seal.Form != census.Encrypted {
 					t.Fatalf("%s is no encrypted value: %d", name, seal.Form)
 				}

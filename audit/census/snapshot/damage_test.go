@@ -354,7 +354,7 @@ func readAny(t *testing.T, data []byte, beside *census.Tally) {
 			t.Fatal(err)
 		}
 	}
-	remains := newRemains(options().Layout, beside)
+	remains := newRemains(options(), beside)
 	free, err := d.scanFree(t.Context(), remains)
 	if err != nil {
 		t.Fatal(err)

@@ -141,8 +141,12 @@ func plaintext(kind string, size int) string {
 
 func sealed(key string, size int) string {
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	b := []byte("k8s:enc:secretbox:v1:" + key + ":" + marker)
-	for range size + 40 {
+	const nonce = 24
+	b := []byte("k8s:enc:secretbox:v1:" + key + ":")
+	for i := range size + 40 {
+		if i == nonce {
+			b = append(b, marker...) // ciphertext: what comes before it is random, or it would be the name of a key
+		}
 		b = append(b, byte(random.Uint32()))
 	}
 	return string(b)

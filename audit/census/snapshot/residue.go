@@ -14,6 +14,7 @@ import (
 // A remains counts the values of one place.
 type remains struct {
 	layout   census.Layout
+	classify census.Classifier
 	placed   *census.Tally
 	unplaced *census.Tally // of values under one key, which stands for those that are not known
 	someKey  []byte
@@ -22,10 +23,10 @@ type remains struct {
 }
 
 // newRemains counts beside a tally of the same layout.
-func newRemains(layout census.Layout, beside *census.Tally) *remains {
+func newRemains(options Options, beside *census.Tally) *remains {
 	return &remains{
-		layout: layout, placed: beside.Fork().WithoutCopies(), unplaced: beside.Fork().WithoutCopies(),
-		someKey: []byte(layout.Prefixes()[0] + "unplaced/value"),
+		layout: options.Layout, classify: census.NewClassifier(options.Known), placed: beside.Fork().WithoutCopies(), unplaced: beside.Fork().WithoutCopies(),
+		someKey: []byte(options.Layout.Prefixes()[0] + "unplaced/value"),
 	}
 }
 
@@ -34,9 +35,9 @@ func (r *remains) scan(ctx context.Context, data []byte) error {
 	r.scanned += int64(len(data))
 	return scan(ctx, data, func(t trace) {
 		r.bytes += int64(t.length)
-		seal := census.Classify(t.value)
-		if seal.Form == census.Broken && len(seal.Key) > 0 && len(t.value) != t.length {
-			seal.Form = census.Encrypted // its end is not there, or is not known
+		seal := r.classify.Classify(t.value)
+		if len(t.value) != t.length { // its end is not there, or is not known
+			seal = r.classify.ClassifyStart(t.value)
 		}
 		if _, isObject := r.layout.Object(t.key); isObject {
 			r.placed.AddSeal(t.key, seal)
@@ -87,6 +88,7 @@ func addWriter(counts []audit.WriterCount, more audit.WriterCount) []audit.Write
 	for i := range counts {
 		if counts[i].Writer == more.Writer {
 			counts[i].Objects += more.Objects
+			counts[i].Ambiguous += more.Ambiguous
 			return counts
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
@@ -135,8 +136,8 @@ func FuzzFix(f *testing.F) {
 					if p.Type == encryption.Identity && s.Phase == cluster.Encrypted {
 						continue // the operator says that there is no plaintext
 					}
-					for _, ref := range p.Refs() {
-						if !reads(fixed.ProvidersOf(gr), p, ref) {
+					for _, w := range p.Writers() {
+						if !reads(fixed.ProvidersOf(gr), p, w) {
 							t.Errorf("%q: %s reads no more", resource, p.Type)
 						}
 					}
@@ -146,17 +147,17 @@ func FuzzFix(f *testing.F) {
 	})
 }
 
-func reads(providers []encryption.Provider, wanted encryption.Provider, ref encryption.Ref) bool {
+func reads(providers []encryption.Provider, wanted encryption.Provider, w audit.Writer) bool {
 	for _, p := range providers {
-		for i, r := range p.Refs() {
-			if r != ref {
+		for i, r := range p.Writers() {
+			if r != w {
 				continue
 			}
 			if len(p.Keys) == 0 {
 				return true
 			}
 			for _, k := range wanted.Keys {
-				if k.Name == ref.Name && k.Same(p.Keys[i]) {
+				if k.Name == w.Key && k.Same(p.Keys[i]) {
 					return true
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
 func manyKeys() Check {
@@ -30,16 +29,16 @@ func manyKeys() Check {
 			const most = 3
 			var f findings
 			for i, rule := range s.Configuration.Rules {
-				var refs []encryption.Ref
+				var writers []audit.Writer
 				for _, p := range rule.Providers {
-					for _, ref := range p.Refs() {
-						if ref.Type != encryption.Identity && !slices.Contains(refs, ref) {
-							refs = append(refs, ref)
+					for _, w := range p.Writers() {
+						if w.Provider != audit.IdentityProvider && !slices.Contains(writers, w) {
+							writers = append(writers, w)
 						}
 					}
 				}
-				if len(refs) > most {
-					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(refs), list(rule.Resources))
+				if len(writers) > most {
+					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(writers), list(rule.Resources))
 				}
 			}
 			return f.or("no rule has more than 3 keys")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
@@ -24,44 +25,44 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 		}
 	}
 	var added, promoted *encryption.Configuration
-	var to encryption.Ref
+	var to audit.Writer
 	var err error
 	encrypts := slices.ContainsFunc(before.Rules, encryption.Rule.Encrypts)
 	switch {
 	case provider == encryption.Identity && !encrypts:
 		return Plan{}, errors.New("nothing is encrypted, so there is nothing to end")
 	case provider == encryption.Identity:
-		to = encryption.Ref{Type: encryption.Identity}
+		to = audit.Writer{Provider: audit.IdentityProvider}
 		if added, err = before.WithIdentity(); err != nil {
 			return Plan{}, err
 		}
 	case encrypts:
 		next := writing(spec, provider, key, cluster.Encrypted).Rules
 		second := next[len(next)-1].Providers[0]
-		to = second.Refs()[0]
+		to = second.Writers()[0]
 		if added, err = before.AddSecond(second); err != nil {
 			return Plan{}, err
 		}
 	default:
 		added = writing(spec, provider, key, cluster.Disabling)
-		to = added.Rules[len(added.Rules)-1].Providers[1].Refs()[0]
+		to = added.Rules[len(added.Rules)-1].Providers[1].Writers()[0]
 	}
 	if promoted, err = added.Promote(to); err != nil {
 		return Plan{}, err
 	}
 	dropped, from := promoted, readers(promoted, to)
-	for _, ref := range from {
-		if dropped, err = dropped.Drop(ref); err != nil {
+	for _, w := range from {
+		if w.Nests(to) {
+			return Plan{}, fmt.Errorf("what %s and %s encrypt could not be told apart: the name of the one begins with that of the other", encryption.Describe(w), encryption.Describe(to))
+		}
+		if dropped, err = dropped.Drop(w); err != nil {
 			return Plan{}, err
 		}
 	}
 	if len(from) == 0 {
-		return Plan{}, fmt.Errorf("%s encrypts everything already", to)
+		return Plan{}, fmt.Errorf("%s encrypts everything already", encryption.Describe(to))
 	}
-	p.To = writerOf(to)
-	for _, ref := range from {
-		p.From = append(p.From, writerOf(ref))
-	}
+	p.To, p.From = to, from
 	for stage, configuration := range map[Stage]*encryption.Configuration{Added: added, Promoted: promoted, Dropped: dropped} {
 		if p.Files[stage], err = configuration.Render(); err != nil {
 			return Plan{}, err
@@ -78,33 +79,20 @@ func writing(spec *cluster.Cluster, provider encryption.ProviderType, key encryp
 	return encryption.Generate(&wanted, key)
 }
 
-// readers are what the rules that encrypt can read with, but for one, in their order.
-func readers(c *encryption.Configuration, but encryption.Ref) []encryption.Ref {
-	var refs []encryption.Ref
+// readers returns what the rules that encrypt can read with, but for one, in their order.
+func readers(c *encryption.Configuration, but audit.Writer) []audit.Writer {
+	var writers []audit.Writer
 	for _, rule := range c.Rules {
 		if !rule.Encrypts() {
 			continue
 		}
 		for _, p := range rule.Providers {
-			for _, ref := range p.Refs() {
-				if ref != but && !slices.Contains(refs, ref) {
-					refs = append(refs, ref)
+			for _, w := range p.Writers() {
+				if w != but && !slices.Contains(writers, w) {
+					writers = append(writers, w)
 				}
 			}
 		}
 	}
-	return refs
-}
-
-func writerOf(ref encryption.Ref) Writer { return Writer{Provider: string(ref.Type), Key: ref.Name} }
-
-// Covers says whether the rotation changes what encrypts a resource, such as "secrets" or
-// "deployments.apps".
-func (p *Plan) Covers(resource string) bool {
-	promoted, err := encryption.Parse(ConfigName, p.Files[Promoted], encryption.Server{KMSv1: true})
-	if err != nil {
-		return false // Begin and load refuse such a plan
-	}
-	providers := promoted.ProvidersOf(encryption.ParseGroupResource(resource))
-	return len(providers) > 0 && writerOf(providers[0].Refs()[0]) == p.To
+	return writers
 }

@@ -28,13 +28,13 @@ func shape(t *testing.T, file []byte) string {
 	}
 	var rules []string
 	for _, rule := range c.Rules {
-		var refs []string
+		var writers []string
 		for _, p := range rule.Providers {
-			for _, ref := range p.Refs() {
-				refs = append(refs, strings.TrimSpace(string(ref.Type)+" "+ref.Name))
+			for _, w := range p.Writers() {
+				writers = append(writers, strings.TrimSpace(string(p.Type)+" "+w.Key))
 			}
 		}
-		rules = append(rules, strings.Join(rule.Resources, "+")+": "+strings.Join(refs, ", "))
+		rules = append(rules, strings.Join(rule.Resources, "+")+": "+strings.Join(writers, ", "))
 	}
 	return strings.Join(rules, "; ")
 }
@@ -120,8 +120,12 @@ resources:
 					t.Errorf("%s is %q, want %q", stage, got, c.want[i])
 				}
 			}
-			if p.To.String() != c.to || fmt.Sprint(p.From) != c.from {
-				t.Errorf("from %v to %s", p.From, p.To)
+			var from []string
+			for _, w := range p.From {
+				from = append(from, encryption.Describe(w))
+			}
+			if to := encryption.Describe(p.To); to != c.to || fmt.Sprint(from) != c.from {
+				t.Errorf("from %v to %s", from, to)
 			}
 			if !p.Covers("secrets") || c.to != "identity" && p.Covers("events") {
 				t.Errorf("covers secrets: %t, events: %t", p.Covers("secrets"), p.Covers("events"))

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
@@ -41,29 +42,12 @@ func stages() []Stage { return []Stage{Before, Added, Promoted, Dropped} }
 
 func (s Stage) next() Stage { return stages()[slices.Index(stages(), s)+1] }
 
-// Writer is what encrypts a stored object, as a census names it.
-type Writer struct {
-	Provider string `json:"provider"` // "secretbox", "aesgcm", "aescbc", "kms" or "identity"
-	Key      string `json:"key"`      // the name of the key or of the KMS provider; empty of identity
-}
-
-func (w Writer) String() string {
-	switch {
-	case w.Key == "":
-		return w.Provider
-	case w.Provider == string(encryption.KMS):
-		return "KMS plugin " + w.Key
-	default:
-		return w.Provider + " key " + w.Key
-	}
-}
-
 // Plan is a rotation, whole before its first step.
 type Plan struct {
-	SchemaVersion int       `json:"schema_version"`
-	Created       time.Time `json:"created"`
-	To            Writer    `json:"to"`
-	From          []Writer  `json:"from"` // what the configuration before reads, the one that encrypts first; all are dropped
+	SchemaVersion int            `json:"schema_version"`
+	Created       time.Time      `json:"created"`
+	To            audit.Writer   `json:"to"`
+	From          []audit.Writer `json:"from"` // what the configuration before reads, the one that encrypts first; all are dropped
 	// Hashes are those of the files, "sha256:HEX", as an API server reports them.
 	Hashes map[Stage]string `json:"hashes"`
 
@@ -179,12 +163,32 @@ func load(dir string) (*Plan, error) {
 		if encryption.Hash(file) != p.Hashes[stage] {
 			return nil, fmt.Errorf("%s was changed since the rotation began: put it back as it was", name)
 		}
-		if _, err := encryption.Parse(name, file, encryption.Server{KMSv1: true}); err != nil {
+		configuration, err := encryption.Parse(name, file, encryption.Server{KMSv1: true})
+		if err != nil {
 			return nil, err
 		}
+		p.nameVersions(configuration)
 		p.Files[stage] = file
 	}
 	return &p, nil
+}
+
+// nameVersions names the versions of KMS plugins, which plans once left out.
+func (p *Plan) nameVersions(c *encryption.Configuration) {
+	const unversioned = audit.Provider(encryption.KMS)
+	name := func(w *audit.Writer) {
+		for _, rule := range c.Rules {
+			for _, provider := range rule.Providers {
+				if w.Provider == unversioned && provider.Type == encryption.KMS && provider.Plugin.Name == w.Key {
+					*w = provider.Writers()[0]
+				}
+			}
+		}
+	}
+	name(&p.To)
+	for i := range p.From {
+		name(&p.From[i])
+	}
 }
 
 // InForce is the configuration in force; nil if there is none.

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
 // Rotation is what the steps of a rotation are made with.
@@ -23,19 +25,12 @@ type Rotation struct {
 	Census func(ctx context.Context, p *Plan) ([]Count, error)
 	// Snapshots names the snapshots that still need one of the writers; nil if nobody said
 	// where they are.
-	Snapshots func(ctx context.Context, writers []Writer) ([]string, error)
+	Snapshots func(ctx context.Context, writers []audit.Writer) ([]string, error)
 
 	Wait    time.Duration // for the API servers to load a file
 	Rate    float64       // objects rewritten in a second, at most
 	Now     func() time.Time
 	Narrate func(format string, args ...any)
-}
-
-// Count is how many objects of a resource one writer encrypted.
-type Count struct {
-	Resource string `json:"resource"`
-	Writer   Writer `json:"writer"`
-	Objects  int64  `json:"objects"`
 }
 
 // journalName is the file of what was done when, for an auditor. No step reads it.
@@ -95,13 +90,13 @@ func (p *Plan) nextStep(stage Stage, aborting bool) string {
 	case aborting && stage == Promoted:
 		return fmt.Sprintf("let %s encrypt again on every API server", p.old())
 	case aborting && stage == Added:
-		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and take it away", p.To)
+		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and take it away", encryption.Describe(p.To))
 	case aborting:
 		return "end the rotation as it began"
 	case stage == Before:
-		return fmt.Sprintf("let every API server decrypt with %s", p.To)
+		return fmt.Sprintf("let every API server decrypt with %s", encryption.Describe(p.To))
 	case stage == Added:
-		return fmt.Sprintf("let %s encrypt on every API server", p.To)
+		return fmt.Sprintf("let %s encrypt on every API server", encryption.Describe(p.To))
 	case stage == Promoted:
 		return fmt.Sprintf("rewrite every object, prove that none is left of %s, and drop it", p.old())
 	default:
@@ -114,7 +109,7 @@ func (p *Plan) old() string {
 	if len(p.From) == 0 {
 		return "plaintext"
 	}
-	return p.From[0].String()
+	return encryption.Describe(p.From[0])
 }
 
 // Step takes the rotation one stage on, or back when it is aborted. done is true when the
@@ -153,7 +148,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		if err := r.rewritten(ctx, p, Promoted, p.To); err != nil {
 			return false, err
 		}
-		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", p.To, p.old())
+		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", encryption.Describe(p.To), p.old())
 		if err := r.noSnapshotNeeds(ctx, p.From); err != nil {
 			return false, err
 		}
@@ -177,7 +172,7 @@ func (r *Rotation) stepBack(ctx context.Context, p *Plan, stage Stage) (done boo
 		if err := r.rewritten(ctx, p, Added, p.From...); err != nil {
 			return false, err
 		}
-		if err := r.noSnapshotNeeds(ctx, []Writer{p.To}); err != nil {
+		if err := r.noSnapshotNeeds(ctx, []audit.Writer{p.To}); err != nil {
 			return false, err
 		}
 		return false, r.advance(ctx, p, Before)
@@ -198,7 +193,7 @@ func (r *Rotation) advance(ctx context.Context, p *Plan, stage Stage) error {
 // rewritten returns when every object is encrypted by one of the writers, and the API servers
 // have still loaded the stage after that was seen: one that went back meanwhile may have
 // written with another key.
-func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers ...Writer) error {
+func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers ...audit.Writer) error {
 	left, err := r.left(ctx, p, writers...)
 	if err != nil {
 		return err
@@ -223,7 +218,7 @@ func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers 
 }
 
 // left are the counts of other writers than those.
-func (r *Rotation) left(ctx context.Context, p *Plan, writers ...Writer) ([]Count, error) {
+func (r *Rotation) left(ctx context.Context, p *Plan, writers ...audit.Writer) ([]Count, error) {
 	counts, err := r.Census(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("taking the census: %w", err)
@@ -244,11 +239,11 @@ func (r *Rotation) readable(ctx context.Context, p *Plan) error {
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return fmt.Errorf("%d %s are stored by %s, which the configuration in force does not read: put that key back, or delete the objects, before a rotation begins", left[0].Objects, left[0].Resource, left[0].Writer)
+	return fmt.Errorf("%d %s are stored by %s, which the configuration in force does not read: put that key back, or delete the objects, before a rotation begins", left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
 }
 
 // prove fails if an object is left that none of the writers encrypted.
-func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...Writer) error {
+func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...audit.Writer) error {
 	left, err := r.left(ctx, p, writers...)
 	if err != nil || len(left) == 0 {
 		return err
@@ -257,10 +252,10 @@ func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...Writer) error 
 	for _, c := range left {
 		objects += c.Objects
 	}
-	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s", objects, left[0].Objects, left[0].Resource, left[0].Writer)
+	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s", objects, left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
 }
 
-func (r *Rotation) noSnapshotNeeds(ctx context.Context, writers []Writer) error {
+func (r *Rotation) noSnapshotNeeds(ctx context.Context, writers []audit.Writer) error {
 	if r.Snapshots == nil {
 		return nil
 	}

@@ -20,6 +20,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 	"github.com/etcdsec/etcdsec/internal/kubetest"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
@@ -41,15 +42,15 @@ func conf(providers ...string) []byte {
 	return []byte(b.String())
 }
 
-func writerOf(provider string) rotation.Writer {
+func writerOf(provider string) audit.Writer {
 	name, key, _ := strings.Cut(provider, ":")
-	return rotation.Writer{Provider: name, Key: key}
+	return audit.Writer{Provider: audit.Provider(name), Key: key}
 }
 
 // planOf changes from one provider to another.
 func planOf(from, to string, now time.Time) rotation.Plan {
 	p := rotation.Plan{
-		Created: now, To: writerOf(to), From: []rotation.Writer{writerOf(from)},
+		Created: now, To: writerOf(to), From: []audit.Writer{writerOf(from)},
 		Files: map[rotation.Stage][]byte{
 			rotation.Before: conf(from), rotation.Added: conf(from, to), rotation.Promoted: conf(to, from), rotation.Dropped: conf(to),
 		},
@@ -123,12 +124,12 @@ func (s *site) census(ctx context.Context, _ *rotation.Plan) ([]rotation.Count, 
 	if err != nil {
 		return nil, err
 	}
-	counts := map[rotation.Writer]int64{}
+	counts := map[audit.Writer]int64{}
 	for _, kv := range got.Kvs {
-		w := rotation.Writer{Provider: "identity"}
+		w := audit.Writer{Provider: "identity"}
 		if rest, sealed := bytes.CutPrefix(kv.Value, []byte("k8s:enc:")); sealed {
 			parts := bytes.SplitN(rest, []byte(":"), 4)
-			w = rotation.Writer{Provider: string(parts[0]), Key: string(parts[2])}
+			w = audit.Writer{Provider: audit.Provider(parts[0]), Key: string(parts[2])}
 		}
 		counts[w]++
 	}
@@ -350,7 +351,7 @@ func TestSnapshotNeedsKey(t *testing.T) {
 	s := newSite(t, 1, conf("secretbox:a"))
 	r := s.rotation(t)
 	needing := []string{"/var/backups/monday.db"}
-	r.Snapshots = func(_ context.Context, writers []rotation.Writer) ([]string, error) {
+	r.Snapshots = func(_ context.Context, writers []audit.Writer) ([]string, error) {
 		if len(writers) != 1 || writers[0] != writerOf("secretbox:a") {
 			t.Errorf("asked for %v", writers)
 		}

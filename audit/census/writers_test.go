@@ -1,0 +1,107 @@
+package census_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/census"
+)
+
+// sealedBy returns what a writer may have stored, with a text where the ciphertext begins.
+func sealedBy(w audit.Writer, start string) []byte {
+	random := make([]byte, 96-len(start)%16)
+	_, _ = rand.Read(random) // it never fails
+	value := append([]byte(w.Prefix()+start), random...)
+	return value[:len(w.Prefix())+96]
+}
+
+// noText begins ciphertext that has no text and colon at its start.
+const noText = "\x01"
+
+// add adds objects of one writer.
+func add(t *census.Tally, w audit.Writer, n int, start string) {
+	for i := range n {
+		t.Add(fmt.Appendf(nil, "/registry/secrets/ns/%s-%d", w.Key, i), sealedBy(w, start))
+	}
+}
+
+func writersOf(t *testing.T, tally *census.Tally) string {
+	t.Helper()
+	c := tally.Census()
+	if len(c.Resources) != 1 {
+		t.Fatalf("%d resources", len(c.Resources))
+	}
+	var all []string
+	for _, w := range c.Resources[0].Writers {
+		all = append(all, fmt.Sprintf("%s=%d/%d", w.Writer, w.Objects, w.Ambiguous))
+	}
+	return strings.Join(all, " ")
+}
+
+// Names of keys that hold a colon are recognised where the store or the configuration tells
+// them apart, and where neither does, the census says so.
+func TestNamesWithColons(t *testing.T) {
+	secretbox := func(name string) audit.Writer { return audit.Writer{Provider: audit.SecretboxProvider, Key: name} }
+	a, ab, abc := secretbox("a"), secretbox("a:b"), secretbox("a:b:c")
+	k3s := audit.Writer{Provider: audit.AESCBCProvider, Key: "aescbckey-2024-05-01T12:00:00Z"}
+	zoned := secretbox("secretboxkey-2024-05-01T12:00:00+02:00")
+	for _, c := range []struct {
+		name  string
+		known []audit.Writer
+		fill  func(*census.Tally)
+		want  string
+	}{
+		{name: "many by one key", fill: func(t *census.Tally) { add(t, ab, 50, noText) }, want: "secretbox a:b=50/0"},
+		{name: "two of them", fill: func(t *census.Tally) { add(t, ab, 2, noText) }, want: "secretbox a:b=2/0"},
+		{name: "one alone", fill: func(t *census.Tally) { add(t, ab, 1, noText) }, want: "secretbox a=1/1"},
+		{name: "one alone that is known", known: []audit.Writer{ab}, fill: func(t *census.Tally) { add(t, ab, 1, noText) }, want: "secretbox a:b=1/0"},
+		{name: "any provider", known: []audit.Writer{{Key: "a:b"}}, fill: func(t *census.Tally) { add(t, ab, 1, noText) }, want: "secretbox a:b=1/0"},
+		{name: "a time", fill: func(t *census.Tally) { add(t, k3s, 1, noText) }, want: "aescbc aescbckey-2024-05-01T12:00:00Z=1/0"},
+		{name: "a time with a zone", fill: func(t *census.Tally) { add(t, zoned, 1, noText) }, want: zoned.String() + "=1/0"},
+		{name: "nested", fill: func(t *census.Tally) { add(t, a, 30, noText); add(t, ab, 20, noText); add(t, abc, 10, noText) },
+			want: "secretbox a=30/0 secretbox a:b=20/0 secretbox a:b:c=10/0"},
+		{name: "nested and known", known: []audit.Writer{a, ab, abc}, fill: func(t *census.Tally) { add(t, a, 30, noText); add(t, ab, 20, noText); add(t, abc, 10, noText) },
+			want: "secretbox a=30/0 secretbox a:b=20/0 secretbox a:b:c=10/0"},
+		{name: "one among many", fill: func(t *census.Tally) { add(t, a, 1000, noText); add(t, ab, 1, noText) }, want: "secretbox a=1001/1"},
+		{name: "one among many, both known", known: []audit.Writer{a, ab}, fill: func(t *census.Tally) { add(t, a, 1000, noText); add(t, ab, 1, noText) },
+			want: "secretbox a=1000/0 secretbox a:b=1/1"},
+		{name: "ciphertext with a colon", known: []audit.Writer{a}, fill: func(t *census.Tally) { add(t, a, 1000, noText); add(t, a, 3, "x:"); add(t, a, 1, ":") },
+			want: "secretbox a=1004/4"},
+		{name: "an unknown key behind a known one", known: []audit.Writer{a}, fill: func(t *census.Tally) { add(t, ab, 10, noText) }, want: "secretbox a:b=10/0"},
+		{name: "many colons", fill: func(t *census.Tally) { add(t, secretbox("a:b:c:d:e:f:g:h:i:j:k"), 5, noText) }, want: "secretbox a:b:c:d:e:f:g:h:i:j:k=5/0"},
+		{name: "a known name that is no text", known: []audit.Writer{secretbox("a\nb")}, fill: func(t *census.Tally) { add(t, secretbox("a\nb"), 5, noText) }, want: "secretbox a?b=5/0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole := census.NewTally(census.DefaultLayout(), c.known...)
+			c.fill(whole)
+			if got := writersOf(t, whole); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			merged := census.NewTally(census.DefaultLayout(), c.known...)
+			part := merged.Fork()
+			c.fill(part)
+			merged.Merge(part)
+			if got := writersOf(t, merged); got != c.want {
+				t.Errorf("merged: got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// Random ciphertext makes no writers that there are not, however much of it there is.
+func TestRandomCiphertextInventsNoWriters(t *testing.T) {
+	k := audit.Writer{Provider: audit.SecretboxProvider, Key: "k-1"}
+	tally := census.NewTally(census.DefaultLayout())
+	const n = 200_000
+	add(tally, k, n, "")
+	c := tally.Census().Resources[0]
+	if len(c.Writers) != 1 || c.Writers[0].Writer != k || c.Writers[0].Objects != n {
+		t.Fatalf("%+v", c.Writers)
+	}
+	if w := c.Writers[0]; w.Ambiguous == 0 || w.InDoubt() != 0 {
+		t.Errorf("%d are ambiguous, %d in doubt", w.Ambiguous, w.InDoubt())
+	}
+}

@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Provider names what encrypts a value, as the value's prefix in etcd says it. The two
+// versions of kms share nothing but the name.
+type Provider string
+
+// The providers of kube-apiserver (k8s.io/apiserver pkg/server/options/encryptionconfig,
+// config.go), and those that stand for what has none.
+const (
+	SecretboxProvider Provider = "secretbox"
+	AESGCMProvider    Provider = "aesgcm"
+	AESCBCProvider    Provider = "aescbc"
+	KMSv1Provider     Provider = "kms v1"
+	KMSv2Provider     Provider = "kms v2"
+	// IdentityProvider encrypts nothing: its values are plaintext, without a prefix.
+	IdentityProvider Provider = "identity"
+
+	// AnyProvider is the provider of a rule that names a key and no provider.
+	AnyProvider Provider = ""
+	// UnlistedProvider stands for the writers beyond as many as a census tells apart.
+	UnlistedProvider Provider = "unlisted"
+	// BrokenProvider stands for values that no API server can read.
+	BrokenProvider Provider = "broken"
+)
+
+// EncryptingProviders returns the providers that put a prefix before what they encrypt.
+func EncryptingProviders() []Provider {
+	return []Provider{AESCBCProvider, AESGCMProvider, SecretboxProvider, KMSv1Provider, KMSv2Provider}
+}
+
+// Prefix returns what a provider puts before a value, up to the name of the key: such as
+// "k8s:enc:secretbox:v1:". It is empty for a provider that encrypts nothing.
+func (p Provider) Prefix() string {
+	switch p {
+	case SecretboxProvider, AESGCMProvider, AESCBCProvider:
+		return EncryptedPrefix + string(p) + ":v1:"
+	case KMSv1Provider:
+		return EncryptedPrefix + "kms:v1:"
+	case KMSv2Provider:
+		return EncryptedPrefix + "kms:v2:"
+	case IdentityProvider, AnyProvider, UnlistedProvider, BrokenProvider:
+	}
+	return ""
+}
+
+// EncryptedPrefix begins every value that kube-apiserver has encrypted.
+const EncryptedPrefix = "k8s:enc:"
+
+// Writer names what encrypted a value: a key of a provider, or a KMS plugin. A configuration,
+// a census and the plan of a rotation all name it so.
+type Writer struct {
+	Provider Provider `json:"provider"`
+	Key      string   `json:"key"`              // the name of the key, or of the KMS plugin; it may hold colons; empty for plaintext
+	KeyID    string   `json:"key_id,omitempty"` // which the KMS plugin gave; of a stored value by kms v2 alone
+}
+
+// String is the writer for people.
+func (w Writer) String() string {
+	s := string(w.Provider)
+	if w.Key != "" {
+		s = strings.TrimPrefix(s+" "+w.Key, " ")
+	}
+	if w.KeyID != "" {
+		s += " (key ID " + w.KeyID + ")"
+	}
+	return s
+}
+
+// Prefix returns what stands in etcd before each value that the writer has encrypted; empty for plaintext.
+func (w Writer) Prefix() string {
+	prefix := w.Provider.Prefix()
+	if prefix == "" {
+		return ""
+	}
+	return prefix + w.Key + ":"
+}
+
+// WithoutKeyID returns the writer as a configuration names it, which knows no key IDs.
+func (w Writer) WithoutKeyID() Writer {
+	w.KeyID = ""
+	return w
+}
+
+// Matches reports whether a stored value's writer is the one that a rule names: by its key,
+// and by its provider if the rule names one. Key IDs do not matter.
+func (w Writer) Matches(stored Writer) bool {
+	return (w.Provider == AnyProvider || w.Provider == stored.Provider) && w.Key == stored.Key
+}
+
+// Nests reports whether the prefix of one of two different writers begins with the other's, as
+// those of "a" and "a:b" do. A value of the one may then look like a value of the other.
+func (w Writer) Nests(other Writer) bool {
+	if w.Key == other.Key || w.Provider != other.Provider {
+		return false
+	}
+	return strings.HasPrefix(w.Prefix(), other.Prefix()) || strings.HasPrefix(other.Prefix(), w.Prefix())
+}
+
+// ParseWriter reads NAME or PROVIDER:NAME, as an operator writes it. A name that holds a colon
+// needs its provider in front.
+func ParseWriter(text string) (Writer, error) {
+	provider, name, both := strings.Cut(text, ":")
+	if !both {
+		provider, name = "", text
+	}
+	known := EncryptingProviders()
+	if name == "" || both && !slices.Contains(known, Provider(provider)) {
+		names := make([]string, len(known))
+		for i, p := range known {
+			names[i] = string(p)
+		}
+		return Writer{}, fmt.Errorf("%q: want NAME, or PROVIDER:NAME with a provider of %s", text, strings.Join(names, ", "))
+	}
+	return Writer{Provider: Provider(provider), Key: name}, nil
+}
