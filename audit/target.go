@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
 	"time"
@@ -100,6 +101,11 @@ const Interrupted = "the audit was interrupted"
 type Attempt struct {
 	State  State
 	Reason string // of every state but Answered
+	// TimedOut is set when no answer came in time. The state is then Unclear: a slow machine or
+	// network says nothing about the port.
+	TimedOut bool
+	// Alert is that of TLS by which the server ended the connection; 0 if it sent none (RFC 8446 section 6).
+	Alert tls.AlertError
 }
 
 // Access is what a request came with.

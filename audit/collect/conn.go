@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
 // maxRead is what is read from one connection. The largest honest answer is a page of
@@ -30,8 +31,12 @@ type conn struct {
 
 	mu     sync.Mutex
 	budget int
-	fault  error // the first
+	fault  error  // the first
+	first  []byte // the first bytes that were read, maxFirst at most
 }
+
+// maxFirst is long enough to tell the answers of HTTP/1 and of TLS.
+const maxFirst = 16
 
 func (c *conn) Read(b []byte) (int, error) {
 	c.mu.Lock()
@@ -44,6 +49,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b[:min(len(b), budget)])
 	c.mu.Lock()
 	c.budget -= n
+	c.first = append(c.first, b[:min(n, maxFirst-len(c.first))]...)
 	c.mu.Unlock()
 	if err != nil {
 		c.failed(err)
@@ -62,6 +68,9 @@ func (c *conn) Write(b []byte) (int, error) {
 }
 
 func (c *conn) failed(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return // by this end, for a reason of its own
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fault == nil {
@@ -86,11 +95,17 @@ func (c *conn) Close() error {
 	return err
 }
 
+// errNotAsked is of a probe whose turn did not come.
+var errNotAsked = errors.New("the time for this target was over before this was asked")
+
 // dial opens a connection when fewer than maxConnections are open to the target.
 func (p *prober) dial(ctx context.Context) (*conn, error) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, errNotAsked
+		}
 		return nil, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
@@ -151,13 +166,19 @@ func (p *prober) reached(c net.Conn, err error, took time.Duration) {
 	}
 }
 
-// failedAttempt says what an error makes of an attempt, in words without addresses and ports.
+// failedAttempt returns what an error makes of an attempt, in words without addresses and ports.
+// An end of the connection is Closed; that nothing came in time is not.
 func (p *prober) failedAttempt(err error) audit.Attempt {
+	if alert, sent := etcdrpc.Alert(err); sent {
+		return audit.Attempt{State: audit.Refused, Reason: alertText(alert), Alert: alert}
+	}
 	var op *net.OpError
 	var dns *net.DNSError
 	var notTLS tls.RecordHeaderError
 	var timeout interface{ Timeout() bool }
 	switch {
+	case errors.Is(err, errNotAsked):
+		return audit.Attempt{State: audit.Unclear, Reason: errNotAsked.Error(), TimedOut: true}
 	case errors.Is(err, errTooLong):
 		return audit.Attempt{State: audit.Unclear, Reason: errTooLong.Error()}
 	case errors.Is(err, context.Canceled):
@@ -168,10 +189,7 @@ func (p *prober) failedAttempt(err error) audit.Attempt {
 		// A connection that its context closed at the deadline reports only that.
 		errors.Is(err, net.ErrClosed),
 		errors.As(err, &timeout) && timeout.Timeout():
-		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("no answer within %s", p.config.Timeout.Round(time.Millisecond))}
-	case errors.As(err, &op) && op.Op == "remote error":
-		// crypto/tls wraps the peer's alert in this; tls.AlertError is not in the chain (Go 1.26).
-		return audit.Attempt{State: audit.Refused, Reason: fmt.Sprintf("TLS alert %q", trimTLS(op.Err))}
+		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("no answer within %s", p.config.Timeout.Round(time.Millisecond)), TimedOut: true}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return audit.Attempt{State: audit.Unclear, Reason: "connection refused"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

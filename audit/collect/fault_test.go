@@ -139,34 +139,35 @@ func TestFaults(t *testing.T) {
 		reason string // part of the evidence of client-cert-required
 		// answers are checks that may be told for all the fault, and how.
 		answers map[string]audit.Verdict
-		// timeout of a probe; 0 is 300 ms. It is long where the server is busy, and no probe has to wait for its end.
+		// timeout of a probe; 0 is 300 ms. It is long where the server has to say something for the
+		// answers that are expected, for the machine may be busy.
 		timeout time.Duration
 	}{
 		{name: "silent", serve: func(s *faultyServer, c net.Conn) { s.untilGone(c) }, reason: "no answer within"},
-		{name: "garbage", serve: func(s *faultyServer, c net.Conn) {
+		{name: "garbage", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) {
 			_, _ = io.WriteString(c, strings.Repeat("\x00\x01garbage\xff\n", 20))
 			s.untilGone(c)
 		}, reason: "not TLS"},
-		{name: "endless garbage", serve: func(s *faultyServer, c net.Conn) { s.pour(c, "", strings.Repeat("A", 4096)) }, reason: "not TLS"},
-		{name: "endless headers", serve: func(s *faultyServer, c net.Conn) {
+		{name: "endless garbage", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) { s.pour(c, "", strings.Repeat("A", 4096)) }, reason: "not TLS"},
+		{name: "endless headers", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) {
 			s.pour(c, "HTTP/1.1 200 OK\r\n", strings.Repeat("X-Header: "+strings.Repeat("x", 100)+"\r\n", 40))
 		}, reason: "not TLS"},
-		{name: "one endless header", serve: func(s *faultyServer, c net.Conn) {
+		{name: "one endless header", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) {
 			s.pour(c, "HTTP/1.1 200 OK\r\nX-Header: ", strings.Repeat("x", 4096))
 		}, reason: "not TLS"},
 		// HTTP was spoken in plaintext, whatever follows: that can be told.
 		{name: "endless body", serve: func(s *faultyServer, c net.Conn) {
 			s.pour(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1000\r\n"+strings.Repeat("x", 4096)+"\r\n")
-		}, answers: map[string]audit.Verdict{
+		}, timeout: collect.DefaultTimeout, answers: map[string]audit.Verdict{
 			"client-plaintext": audit.Fail, "client-cert-required": audit.Fail, "client-foreign-ca": audit.Skip, "metrics-exposed": audit.Fail,
 			"debug-exposed": audit.Fail, "tls-version-min": audit.Skip, "cert-expiry": audit.Skip, "cert-san-mismatch": audit.Skip,
 			"client-expired-cert": audit.Skip, "client-wrong-eku": audit.Skip, "client-revoked-cert": audit.Skip, "client-system-roots": audit.Skip,
 			"browser-reachable": audit.Fail, // by whatever name it is asked
 		}},
-		{name: "endless HTTP/2 in plaintext", serve: func(s *faultyServer, c net.Conn) {
+		{name: "endless HTTP/2 in plaintext", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) {
 			s.pour(c, settingsFrame, strings.Repeat(pingFrame, 100))
 		}, reason: "not TLS"},
-		{name: "endless TLS records", serve: func(s *faultyServer, c net.Conn) {
+		{name: "endless TLS records", timeout: collect.DefaultTimeout, serve: func(s *faultyServer, c net.Conn) {
 			// Handshake records that carry a message of 60 KiB after another.
 			s.pour(c, "", "\x16\x03\x03\x40\x00\x0b\x00\xf0\x00"+strings.Repeat("x", 16380))
 		}, reason: "no certificate: "},
@@ -176,10 +177,10 @@ func TestFaults(t *testing.T) {
 			reset(c)
 		}, reason: "the connection was reset"},
 		{name: "closed at once", serve: func(*faultyServer, net.Conn) {}, reason: "connection was"},
-		{name: "dripping HTTP", serve: func(s *faultyServer, c net.Conn) { s.drip(c, "HTTP/1.1 200 OK\r\nX: ") }, reason: "not TLS"},
+		{name: "dripping HTTP", serve: func(s *faultyServer, c net.Conn) { s.drip(c, "HTTP/1.1 200 OK\r\nX: ") }, timeout: time.Second, reason: "not TLS"},
 		{name: "dripping TLS", serve: func(s *faultyServer, c net.Conn) { s.drip(c, "\x16\x03\x03\x01\x00\x02\x00\x00\xfc\x03\x03") }, reason: "no answer within"},
 		{name: "silent after the handshake", serve: overTLS([]string{"h2"}, func(s *faultyServer, c *tls.Conn) { s.untilGone(c) }),
-			reason: "no answer within", answers: map[string]audit.Verdict{"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass}},
+			timeout: 2 * time.Second, reason: "no answer within", answers: map[string]audit.Verdict{"tls-version-min": audit.Pass, "cert-expiry": audit.Pass, "cert-san-mismatch": audit.Pass}},
 		{name: "garbage after the handshake", serve: overTLS([]string{"h2"}, func(s *faultyServer, c *tls.Conn) {
 			_, _ = io.WriteString(c, strings.Repeat("garbage", 10))
 			s.untilGone(c)

@@ -4,17 +4,18 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 )
 
 // The alerts that matter (RFC 8446 section 6).
 const (
-	alertCloseNotify          = 0
-	alertHandshakeFailure     = 40
-	alertIllegalParameter     = 47
-	alertProtocolVersion      = 70
-	alertInsufficientSecurity = 71
+	alertCloseNotify          tls.AlertError = 0
+	alertHandshakeFailure     tls.AlertError = 40
+	alertIllegalParameter     tls.AlertError = 47
+	alertProtocolVersion      tls.AlertError = 70
+	alertInsufficientSecurity tls.AlertError = 71
 )
 
 const (
@@ -24,13 +25,8 @@ const (
 	maxWarnings = 4
 )
 
-// alertError is an alert in place of the answer.
-type alertError struct{ description uint8 }
-
-func (e alertError) Error() string { return alertText(e.description) }
-
-func alertText(description uint8) string {
-	return fmt.Sprintf("TLS alert %q", trimTLS(tls.AlertError(description)))
+func alertText(alert tls.AlertError) string {
+	return fmt.Sprintf("TLS alert %q", strings.TrimPrefix(alert.Error(), "tls: "))
 }
 
 // answerError is an answer that is none to the ClientHello.
@@ -83,8 +79,8 @@ func (f *flight) record() error {
 	if len(content) != 2 || content[0] < warning || content[0] > fatal || len(f.pending) > 0 {
 		return answerError{"the answer is not a TLS alert, though its record says so"}
 	}
-	if content[0] == fatal || content[1] == alertCloseNotify {
-		return alertError{content[1]}
+	if alert := tls.AlertError(content[1]); content[0] == fatal || alert == alertCloseNotify {
+		return alert // in place of the answer
 	}
 	if f.warnings++; f.warnings > maxWarnings {
 		return answerError{"the answer is one TLS warning after another"}

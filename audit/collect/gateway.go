@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
 // rangeJSON is the same question as request makes of RangeRPC: one key, without its value,
@@ -36,18 +37,22 @@ func gatewayRange(access audit.Access, answer page) audit.RPC {
 	if answer.State != audit.Answered {
 		return call
 	}
+	if answer.fault != nil {
+		call.Attempt = *answer.fault
+		return call
+	}
 	var body struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 		Count   string `json:"count"`
 	}
 	if err := json.Unmarshal(answer.body, &body); err != nil {
-		call.Code, call.Message = unknownCode, fmt.Sprintf("HTTP status %d without JSON", answer.Status)
+		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d without JSON", answer.Status)
 		return call
 	}
 	call.Code, call.Message = body.Code, cleanText(body.Message)
 	if answer.Status != http.StatusOK && call.Code == 0 {
-		call.Code = unknownCode
+		call.Code = int(etcdrpc.Unknown)
 	}
 	call.Keys, _ = strconv.ParseInt(body.Count, 10, 64) // protobuf's JSON has int64 as a string
 	return call

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -234,5 +233,3 @@ func (p *prober) host() string {
 	}
 	return host
 }
-
-func trimTLS(err error) string { return strings.TrimPrefix(err.Error(), "tls: ") }

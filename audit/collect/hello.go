@@ -60,7 +60,7 @@ func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, 
 // refusedVersion is the refusal of a version where an earlier handshake has shown it.
 func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
 	if version == tls.VersionTLS12 {
-		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Reason == alertText(alertProtocolVersion) {
+		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == alertProtocolVersion {
 			return h.Attempt
 		}
 		return audit.Attempt{}
@@ -131,15 +131,16 @@ func (p *prober) send(ctx context.Context, offered clientHello) (audit.Choice, e
 // failedHello says what an error makes of a question, and whether the version is refused.
 // Only an alert that is about the offer refuses it.
 func (p *prober) failedHello(err error) (audit.Attempt, bool) {
-	if alert, ok := errors.AsType[alertError](err); ok {
-		switch alert.description {
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
+		attempt := audit.Attempt{State: audit.Refused, Reason: alertText(alert), Alert: alert}
+		switch alert {
 		case alertProtocolVersion:
-			return audit.Attempt{State: audit.Refused, Reason: alert.Error()}, true
+			return attempt, true
 		case alertHandshakeFailure, alertIllegalParameter, alertInsufficientSecurity:
-			return audit.Attempt{State: audit.Refused, Reason: alert.Error()}, false
 		default:
-			return audit.Attempt{State: audit.Unclear, Reason: alert.Error()}, false
+			attempt.State = audit.Unclear
 		}
+		return attempt, false
 	}
 	if version, ok := errors.AsType[versionError](err); ok {
 		return audit.Attempt{State: audit.Refused, Reason: version.Error()}, true

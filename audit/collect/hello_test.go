@@ -153,7 +153,7 @@ func TestFewHellos(t *testing.T) {
 		known  audit.Handshake
 		want   int
 	}{
-		{"TLS 1.3 only", &tls.Config{MinVersion: tls.VersionTLS13}, audit.Handshake{MaxVersion: tls.VersionTLS12, Attempt: audit.Attempt{State: audit.Refused, Reason: alertText(alertProtocolVersion)}}, 3},
+		{"TLS 1.3 only", &tls.Config{MinVersion: tls.VersionTLS13}, audit.Handshake{MaxVersion: tls.VersionTLS12, Attempt: audit.Attempt{State: audit.Refused, Reason: alertText(alertProtocolVersion), Alert: alertProtocolVersion}}, 3},
 		{"TLS 1.2 and 1.3", &tls.Config{CipherSuites: strong}, audit.Handshake{}, 6},
 		{"TLS 1.2 only", &tls.Config{CipherSuites: strong, MaxVersion: tls.VersionTLS12}, audit.Handshake{}, 4},
 		{"without hybrid groups", &tls.Config{CipherSuites: strong, CurvePreferences: []tls.CurveID{tls.X25519}}, audit.Handshake{}, 7},
@@ -262,13 +262,13 @@ func TestFailedHello(t *testing.T) {
 		state   audit.State
 		refused bool
 	}{
-		{alertError{alertHandshakeFailure}, audit.Refused, false},
-		{alertError{alertInsufficientSecurity}, audit.Refused, false},
-		{alertError{alertIllegalParameter}, audit.Refused, false},
-		{alertError{alertProtocolVersion}, audit.Refused, true},
-		{alertError{alertCloseNotify}, audit.Unclear, false},
-		{alertError{80}, audit.Unclear, false},
-		{alertError{255}, audit.Unclear, false},
+		{tls.AlertError(alertHandshakeFailure), audit.Refused, false},
+		{tls.AlertError(alertInsufficientSecurity), audit.Refused, false},
+		{tls.AlertError(alertIllegalParameter), audit.Refused, false},
+		{tls.AlertError(alertProtocolVersion), audit.Refused, true},
+		{tls.AlertError(alertCloseNotify), audit.Unclear, false},
+		{tls.AlertError(80), audit.Unclear, false},
+		{tls.AlertError(255), audit.Unclear, false},
 		{versionError{tls.VersionTLS11}, audit.Refused, true},
 		{answerError{"odd"}, audit.Unclear, false},
 		{context.DeadlineExceeded, audit.Unclear, false},

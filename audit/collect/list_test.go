@@ -226,3 +226,7 @@ func TestShardsAreEven(t *testing.T) {
 		}
 	}
 }
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }

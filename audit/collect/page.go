@@ -25,7 +25,8 @@ const (
 // page is a GET and the beginning of its body, which the target does not keep.
 type page struct {
 	audit.Page
-	body []byte
+	body  []byte
+	fault *audit.Attempt // what broke the body off; nil if nothing did before the end or the limit
 }
 
 // question is one GET, or a POST if it has a body. A host or an origin in it is not the
@@ -48,7 +49,7 @@ func (p *prober) session(raw *conn, over io.ReadWriter) *session {
 	return &session{p: p, raw: raw, over: over, buffered: bufio.NewReader(over)}
 }
 
-// get sends one HTTP/1.1 request and says whether the connection serves for another one.
+// get sends one HTTP/1.1 request and reports whether the connection serves for another one.
 func (s *session) get(q question, last bool) (result page, reusable bool) {
 	result.Path = q.path
 	request := &http.Request{
@@ -80,12 +81,20 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 		return result, false
 	}
 	defer func() { _ = response.Body.Close() }()
-	// A body that breaks off or does not end does not undo the answer.
+	// A body that breaks off or does not end does not undo the answer; what is missing of it is no
+	// statement, though.
 	limit := int64(maxBody)
 	if q.path == "/metrics" {
 		limit = maxMetrics
 	}
-	result.body, _ = io.ReadAll(io.LimitReader(response.Body, limit))
+	if result.body, err = io.ReadAll(io.LimitReader(response.Body, limit)); err != nil {
+		fault := s.p.failedHandshake(err, s.raw)
+		if response.StatusCode == http.StatusBadRequest { // perhaps the one below
+			result.Attempt = fault
+			return result, false
+		}
+		result.fault = &fault
+	}
 	if response.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToLower(string(result.body)), "to an https server") {
 		// net/http's TLS server, to a client without TLS. It is the only thing it says in plaintext.
 		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "HTTP 400: the server wants TLS"}
@@ -93,16 +102,19 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	result.State = audit.Answered
 	result.Status = response.StatusCode
-	result.Typical = typical(q.path, response.Header, result.body)
+	result.Typical = isTypical(q.path, response.Header, result.body)
+	if !result.Typical && result.fault != nil {
+		result.Attempt = *result.fault
+	}
 	allowed := response.Header.Get("Access-Control-Allow-Origin")
 	result.AllowsOrigin = q.origin != "" && (allowed == "*" || allowed == q.origin)
 	return result, !last && !response.Close && drained(response.Body)
 }
 
-// typical recognises etcd's answers on the paths that other servers may have, or answer
+// isTypical recognises etcd's answers on the paths that other servers may have, or answer
 // with anything: the v2 API by its header (server/etcdserver/api/v2http of 3.5), a proxy's
 // health by its JSON (server/proxy/grpcproxy/health.go).
-func typical(path string, header http.Header, body []byte) bool {
+func isTypical(path string, header http.Header, body []byte) bool {
 	switch path {
 	case "/v2/keys":
 		return header.Get("X-Etcd-Cluster-Id") != ""

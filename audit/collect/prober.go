@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
 // prober observes one target.
@@ -291,7 +292,7 @@ func (p *prober) countKeys(ctx context.Context, access audit.Access) audit.RPC {
 	if result.State == audit.Answered && result.Code == 0 {
 		keys, err := rangeCount(message)
 		if err != nil {
-			result.Code, result.Message = unknownCode, err.Error()
+			result.Code, result.Message = int(etcdrpc.Unknown), err.Error()
 		}
 		result.Keys = keys
 	}
@@ -303,9 +304,9 @@ func (p *prober) askStatus(ctx context.Context, access audit.Access) (audit.RPC,
 	if result.State != audit.Answered || result.Code != 0 {
 		return result, nil
 	}
-	status, err := status(message)
+	status, err := readStatus(message)
 	if err != nil {
-		result.Code, result.Message = unknownCode, err.Error()
+		result.Code, result.Message = int(etcdrpc.Unknown), err.Error()
 	}
 	return result, status
 }
@@ -315,9 +316,9 @@ func (p *prober) listMembers(ctx context.Context, access audit.Access) (audit.RP
 	if result.State != audit.Answered || result.Code != 0 {
 		return result, nil
 	}
-	members, err := memberList(message)
+	members, err := readMembers(message)
 	if err != nil {
-		result.Code, result.Message = unknownCode, err.Error()
+		result.Code, result.Message = int(etcdrpc.Unknown), err.Error()
 	}
 	return result, members
 }

@@ -48,7 +48,7 @@ var ours = []rule{
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/grpchttp"}},
+	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
