@@ -57,7 +57,7 @@ var ours = []rule{
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
-	{[]string{"policies/rbac"}, []string{"cluster", "internal/failpoint", "internal/grpchttp"}},
+	{[]string{"policies/rbac"}, []string{"cluster", "internal/failpoint"}},
 	{[]string{"policies/guard"}, []string{"policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.
 	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},

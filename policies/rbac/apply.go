@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/failpoint"
@@ -22,7 +21,10 @@ type Outcome struct {
 // its end had enabled it before. What was read as s decides what is done, so that a run that was
 // killed at any moment is finished by the next.
 func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Outcome, error) {
-	admin := l.as(l.Admin, l.Endpoints[0])
+	admin, err := l.connect(l.Admin, l.Endpoints[0])
+	if err != nil {
+		return Outcome{}, err
+	}
 	defer admin.close()
 	for _, c := range p.Changes(s) {
 		l.narrate("%s", c.Text)
@@ -33,12 +35,13 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 	ours := !s.Enabled || s.Unverified
 	if !s.Enabled {
 		if !s.Unverified {
-			if err := admin.write(ctx, Change{"mark that what follows is not verified", "Auth/RoleAdd", message{}.text(1, markerRole), roleExists}); err != nil {
+			if err := admin.write(ctx, markUnverified()); err != nil {
 				return Outcome{}, err
 			}
 		}
-		l.narrate("enable RBAC")
-		if err := admin.write(ctx, Change{"enable RBAC", "Auth/AuthEnable", nil, ""}); err != nil {
+		on := enable()
+		l.narrate("%s", on.Text)
+		if err := admin.write(ctx, on); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -100,21 +103,14 @@ func (l *Live) Disable(ctx context.Context, p Plan, s State, remove bool) error 
 
 // disable asks one member after the other, so that one that is down does not keep RBAC enabled.
 func (l *Live) disable(ctx context.Context, marked bool, after ...Change) error {
-	changes := []Change{{"disable RBAC", "Auth/AuthDisable", nil, ""}}
+	changes := []Change{disable()}
 	if marked {
 		changes = append(changes, unmark())
 	}
 	changes = append(changes, after...)
 	var faults []error
 	for _, endpoint := range l.Endpoints {
-		admin := l.as(l.Admin, endpoint)
-		var err error
-		for _, c := range changes {
-			if err = admin.write(ctx, c); err != nil {
-				break
-			}
-		}
-		admin.close()
+		err := l.writeAll(ctx, endpoint, changes)
 		if err == nil {
 			return nil
 		}
@@ -123,20 +119,27 @@ func (l *Live) disable(ctx context.Context, marked bool, after ...Change) error 
 	return errors.Join(faults...)
 }
 
-// unmark is the end of a run that enabled RBAC.
-func unmark() Change {
-	return Change{"take away the mark", "Auth/RoleDelete", message{}.text(1, markerRole), roleMissing}
+// writeAll makes changes one after the other at one member.
+func (l *Live) writeAll(ctx context.Context, endpoint string, changes []Change) error {
+	admin, err := l.connect(l.Admin, endpoint)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+	for _, c := range changes {
+		if err := admin.write(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write makes a change. What is so already, because a call that was repeated had been heard the
 // first time, is no error.
 func (m *member) write(ctx context.Context, c Change) error {
 	failpoint.Here()
-	a, err := m.call(ctx, c.path, c.request, false)
-	if err == nil && (c.done == "" || !strings.HasSuffix(a.message, c.done)) {
-		err = a.err()
-	}
-	if err != nil {
+	err := m.call(ctx, func(ctx context.Context) error { return c.call(ctx, m.client) })
+	if err != nil && (c.done == nil || !errors.Is(err, c.done)) {
 		return fmt.Errorf("%s at %s: %w", c.Text, m.address, err)
 	}
 	failpoint.Here()

@@ -1,31 +1,107 @@
 package rbac
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Change is one call that brings the users and roles nearer to the plan.
 type Change struct {
 	Text string // what is done, for people
 
-	path    string
-	request message
-	// done is how etcd says that it is so already: a call that is repeated, because its answer
-	// was lost, may have been heard the first time.
-	done string
+	call func(context.Context, clientv3.Auth) error
+	// done is how etcd says that it is so already; nil for a change that it makes again. A call
+	// that is repeated, because its answer was lost, may have been heard the first time.
+	done error
 }
 
-// The answers of etcd's api/v3rpc/rpctypes/error.go to what is so already.
-const (
-	roleExists   = "role name already exists"
-	roleMissing  = "role name not found"
-	userExists   = "user name already exists"
-	userMissing  = "user name not found"
-	notGranted   = "permission is not granted to the role"
-	roleNotGiven = "role is not granted to the user"
-)
+func addRole(name string) Change {
+	return Change{"add role " + name, func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.RoleAdd(ctx, name)
+		return err
+	}, rpctypes.ErrRoleAlreadyExist}
+}
+
+func deleteRole(name string) Change {
+	return Change{"delete role " + name, func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.RoleDelete(ctx, name)
+		return err
+	}, rpctypes.ErrRoleNotFound}
+}
+
+func grantPermission(role string, p Permission) Change {
+	return Change{fmt.Sprintf("grant role %s %s", role, p), func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.RoleGrantPermission(ctx, role, p.Key, p.End, clientv3.PermissionType(p.Access.permType()))
+		return err
+	}, nil}
+}
+
+func revokePermission(role string, p Permission) Change {
+	return Change{fmt.Sprintf("revoke of role %s %s", role, quoted(p.String())), func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.RoleRevokePermission(ctx, role, p.Key, p.End)
+		return err
+	}, rpctypes.ErrPermissionNotGranted}
+}
+
+func addUser(name string) Change {
+	return Change{"add user " + name + " without a password", func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.UserAddWithOptions(ctx, name, "", &clientv3.UserAddOptions{NoPassword: true})
+		return err
+	}, rpctypes.ErrUserAlreadyExist}
+}
+
+func deleteUser(name string) Change {
+	return Change{"delete user " + name, func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.UserDelete(ctx, name)
+		return err
+	}, rpctypes.ErrUserNotFound}
+}
+
+func grantRole(user, role string) Change {
+	return Change{fmt.Sprintf("grant user %s role %s", user, role), func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.UserGrantRole(ctx, user, role)
+		return err
+	}, nil}
+}
+
+func revokeRole(user, role string) Change {
+	return Change{fmt.Sprintf("revoke of user %s role %s", user, quoted(role)), func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.UserRevokeRole(ctx, user, role)
+		return err
+	}, rpctypes.ErrRoleNotGranted}
+}
+
+func enable() Change {
+	return Change{"enable RBAC", func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.AuthEnable(ctx)
+		return err
+	}, nil}
+}
+
+func disable() Change {
+	return Change{"disable RBAC", func(ctx context.Context, auth clientv3.Auth) error {
+		_, err := auth.AuthDisable(ctx)
+		return err
+	}, nil}
+}
+
+// markUnverified begins a run that enables RBAC; unmark ends it.
+func markUnverified() Change {
+	c := addRole(markerRole)
+	c.Text = "mark that what follows is not verified"
+	return c
+}
+
+func unmark() Change {
+	c := deleteRole(markerRole)
+	c.Text = "take away the mark"
+	return c
+}
 
 // Changes are what is missing or too much, in an order in which nobody loses what the plan gives
 // while they are made. Users and roles that the plan does not name stay; Extra lists them.
@@ -34,7 +110,7 @@ func (p Plan) Changes(s State) []Change {
 	for _, role := range p.Roles {
 		have, exists := find(s.Roles, role.Name)
 		if !exists {
-			all = append(all, Change{"add role " + role.Name, "Auth/RoleAdd", message{}.text(1, role.Name), roleExists})
+			all = append(all, addRole(role.Name))
 		}
 		give, take := role.changes(have)
 		all, last = append(all, give...), append(last, take...)
@@ -44,8 +120,7 @@ func (p Plan) Changes(s State) []Change {
 		if at := slices.IndexFunc(s.Users, func(u User) bool { return u.Name == user.Name }); at >= 0 {
 			have = s.Users[at]
 		} else {
-			noPassword := message{}.number(1, 1)
-			all = append(all, Change{"add user " + user.Name + " without a password", "Auth/UserAdd", message{}.text(1, user.Name).inner(3, noPassword), userExists})
+			all = append(all, addUser(user.Name))
 		}
 		give, take := user.changes(have)
 		all, last = append(all, give...), append(last, take...)
@@ -57,10 +132,7 @@ func (p Plan) Changes(s State) []Change {
 func (r Role) changes(have Role) (give, take []Change) {
 	for _, want := range r.Permissions {
 		if !slices.Contains(have.Permissions, want) {
-			give = append(give, Change{
-				fmt.Sprintf("grant role %s %s", r.Name, want),
-				"Auth/RoleGrantPermission", message{}.text(1, r.Name).inner(2, permission(want)), "",
-			})
+			give = append(give, grantPermission(r.Name, want))
 		}
 	}
 	if r.Name == RootRole {
@@ -69,10 +141,7 @@ func (r Role) changes(have Role) (give, take []Change) {
 	for _, given := range have.Permissions {
 		// A grant of another access to the same keys takes this one's place.
 		if !slices.ContainsFunc(r.Permissions, func(want Permission) bool { return want.KeyRange == given.KeyRange }) {
-			take = append(take, Change{
-				fmt.Sprintf("revoke of role %s %s", r.Name, quoted(given.String())),
-				"Auth/RoleRevokePermission", message{}.text(1, r.Name).text(2, given.Key).text(3, given.End), notGranted,
-			})
+			take = append(take, revokePermission(r.Name, given))
 		}
 	}
 	return give, take
@@ -82,15 +151,12 @@ func (r Role) changes(have Role) (give, take []Change) {
 func (u User) changes(have User) (give, take []Change) {
 	for _, role := range u.Roles {
 		if !slices.Contains(have.Roles, role) {
-			give = append(give, Change{fmt.Sprintf("grant user %s role %s", u.Name, role), "Auth/UserGrantRole", message{}.text(1, u.Name).text(2, role), ""})
+			give = append(give, grantRole(u.Name, role))
 		}
 	}
 	for _, role := range have.Roles {
 		if !slices.Contains(u.Roles, role) {
-			take = append(take, Change{
-				fmt.Sprintf("revoke of user %s role %s", u.Name, quoted(role)),
-				"Auth/UserRevokeRole", message{}.text(1, u.Name).text(2, role), roleNotGiven,
-			})
+			take = append(take, revokeRole(u.Name, role))
 		}
 	}
 	return give, take
@@ -117,12 +183,12 @@ func (p Plan) Removal(s State) []Change {
 	var all []Change
 	for _, user := range p.Users {
 		if slices.ContainsFunc(s.Users, func(u User) bool { return u.Name == user.Name }) {
-			all = append(all, Change{"delete user " + user.Name, "Auth/UserDelete", message{}.text(1, user.Name), userMissing})
+			all = append(all, deleteUser(user.Name))
 		}
 	}
 	for _, role := range p.Roles {
 		if _, ok := find(s.Roles, role.Name); ok {
-			all = append(all, Change{"delete role " + role.Name, "Auth/RoleDelete", message{}.text(1, role.Name), roleMissing})
+			all = append(all, deleteRole(role.Name))
 		}
 	}
 	return all

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"go.etcd.io/etcd/api/v3/authpb"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdsec/etcdsec/cluster"
 )
@@ -59,7 +61,8 @@ type State struct {
 	Roles      []Role `json:"roles"`
 }
 
-func (l *Live) as(c Client, endpoint string) *member {
+// connect prepares a connection to one member with the certificate of a client.
+func (l *Live) connect(c Client, endpoint string) (*member, error) {
 	config := &tls.Config{RootCAs: l.Roots, MinVersion: tls.VersionTLS12}
 	if c.Certificate != nil {
 		config.Certificates = []tls.Certificate{*c.Certificate}
@@ -99,9 +102,12 @@ func (l *Live) State(ctx context.Context) (State, error) {
 	if err := errors.Join(faults...); err != nil {
 		return s, err
 	}
-	admin := l.as(l.Admin, l.Endpoints[0])
+	admin, err := l.connect(l.Admin, l.Endpoints[0])
+	if err != nil {
+		return s, err
+	}
 	defer admin.close()
-	if err := everyMember(ctx, admin, asked); err != nil {
+	if err := checkEveryMember(ctx, admin, asked); err != nil {
 		return s, err
 	}
 	return s, s.read(ctx, admin)
@@ -112,10 +118,7 @@ func (l *Live) State(ctx context.Context) (State, error) {
 func (l *Live) Users(ctx context.Context) (State, error) {
 	var faults []error
 	for _, endpoint := range l.Endpoints {
-		var s State
-		admin := l.as(l.Admin, endpoint)
-		err := s.read(ctx, admin)
-		admin.close()
+		s, err := l.usersOf(ctx, endpoint)
 		if err == nil {
 			return s, nil
 		}
@@ -124,145 +127,165 @@ func (l *Live) Users(ctx context.Context) (State, error) {
 	return State{}, errors.Join(faults...)
 }
 
+func (l *Live) usersOf(ctx context.Context, endpoint string) (State, error) {
+	var s State
+	admin, err := l.connect(l.Admin, endpoint)
+	if err != nil {
+		return s, err
+	}
+	defer admin.close()
+	return s, s.read(ctx, admin)
+}
+
 // identity is who answered.
 type identity struct{ cluster, member uint64 }
 
 func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, error) {
-	m := l.as(l.Admin, endpoint)
-	defer m.close()
-	body, err := m.ask(ctx, "Maintenance/Status", nil)
+	m, err := l.connect(l.Admin, endpoint)
 	if err != nil {
 		return Member{}, identity{}, err
 	}
-	found, at := Member{Endpoint: endpoint}, identity{}
-	err = fields(body, func(field protowire.Number, _ uint64, bytes []byte) error {
-		switch field {
-		case 1:
-			return fields(bytes, func(field protowire.Number, number uint64, _ []byte) error {
-				switch field {
-				case 1:
-					at.cluster = number
-				case 2:
-					at.member = number
-				}
-				return nil
-			})
-		case 2:
-			found.Release = clean(string(bytes))
-		}
-		return nil
+	defer m.close()
+	var answer *pb.StatusResponse
+	err = m.call(ctx, func(ctx context.Context) (err error) {
+		answer, err = m.status(ctx)
+		return err
 	})
 	if err != nil {
-		return found, at, err
+		return Member{}, identity{}, err
 	}
+	found := Member{Endpoint: endpoint, Release: clean(answer.GetVersion())}
+	at := identity{answer.GetHeader().GetClusterId(), answer.GetHeader().GetMemberId()}
 	found.Version, err = cluster.ParseVersion(found.Release)
 	return found, at, err
 }
 
-// everyMember wants all members of the cluster among those that were asked: one that nobody
+// checkEveryMember wants all members of the cluster among those that were asked: one that nobody
 // asked may run another version, or ask for no certificate.
-func everyMember(ctx context.Context, admin *member, asked map[uint64]bool) error {
-	body, err := admin.ask(ctx, "Cluster/MemberList", message{}.number(1, 1))
+func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool) error {
+	var list *clientv3.MemberListResponse
+	err := admin.call(ctx, func(ctx context.Context) (err error) {
+		list, err = admin.client.MemberList(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("asking %s for the members: %w", admin.address, err)
 	}
-	return fields(body, func(field protowire.Number, _ uint64, bytes []byte) error {
-		const members = 2
-		if field != members {
-			return nil
+	for _, m := range list.Members {
+		if !asked[m.GetID()] {
+			return fmt.Errorf("asking %s for the members: %q (%x) is a member and not among the endpoints; every member has to be asked", admin.address, clean(m.GetName()), m.GetID())
 		}
-		var id uint64
-		var name string
-		err := fields(bytes, func(field protowire.Number, number uint64, bytes []byte) error {
-			switch field {
-			case 1:
-				id = number
-			case 2:
-				name = string(bytes)
-			}
-			return nil
-		})
-		if err == nil && !asked[id] {
-			err = fmt.Errorf("asking %s for the members: %q (%x) is a member and not among the endpoints; every member has to be asked", admin.address, clean(name), id)
+	}
+	return nil
+}
+
+// maxNames is far above the users of any cluster; each takes a call.
+const maxNames = 2000
+
+// read asks for the users and roles.
+func (s *State) read(ctx context.Context, admin *member) error {
+	if err := s.readEnabled(ctx, admin); err != nil {
+		return fmt.Errorf("asking %s whether RBAC is enabled: %w", admin.address, err)
+	}
+	if err := s.readUsers(ctx, admin); err != nil {
+		return fmt.Errorf("asking %s for its users: %w", admin.address, err)
+	}
+	if err := s.readRoles(ctx, admin); err != nil {
+		return fmt.Errorf("asking %s for its roles: %w", admin.address, err)
+	}
+	return nil
+}
+
+func (s *State) readEnabled(ctx context.Context, admin *member) error {
+	return admin.call(ctx, func(ctx context.Context) error {
+		answer, err := admin.client.AuthStatus(ctx)
+		if err == nil {
+			s.Enabled = answer.Enabled
 		}
 		return err
 	})
 }
 
-// ask is call for who wants the message alone.
-func (m *member) ask(ctx context.Context, path string, request message) ([]byte, error) {
-	a, err := m.call(ctx, path, request, false)
-	if err != nil {
-		return nil, err
-	}
-	return a.body, a.err()
-}
-
-// mostNames is far above the users of any cluster; each takes a call.
-const mostNames = 2000
-
-func (s *State) read(ctx context.Context, admin *member) error {
-	body, err := admin.ask(ctx, "Auth/AuthStatus", nil)
-	if err != nil {
-		return fmt.Errorf("asking %s whether RBAC is enabled: %w", admin.address, err)
-	}
-	err = fields(body, func(field protowire.Number, number uint64, _ []byte) error {
-		if field == 2 {
-			s.Enabled = number != 0
+func (s *State) readUsers(ctx context.Context, admin *member) error {
+	var names []string
+	err := admin.call(ctx, func(ctx context.Context) error {
+		answer, err := admin.client.UserList(ctx)
+		if err == nil {
+			names, err = sortNames(answer.Users)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("asking %s whether RBAC is enabled: %w", admin.address, err)
+		return err
 	}
-	users, err := names(ctx, admin, "Auth/UserList")
-	if err != nil {
-		return fmt.Errorf("asking %s for its users: %w", admin.address, err)
-	}
-	for _, name := range users {
-		body, err := admin.ask(ctx, "Auth/UserGet", message{}.text(1, name))
+	for _, name := range names {
+		user := User{Name: name, Roles: []string{}}
+		err := admin.call(ctx, func(ctx context.Context) error {
+			answer, err := admin.client.UserGet(ctx, name)
+			if err == nil {
+				user.Roles = append([]string{}, answer.Roles...)
+			}
+			return err
+		})
 		if err != nil {
-			return fmt.Errorf("asking %s for user %q: %w", admin.address, name, err)
+			return fmt.Errorf("user %q: %w", name, err)
 		}
-		roles, err := texts(body, 2)
-		if err != nil {
-			return fmt.Errorf("asking %s for user %q: %w", admin.address, name, err)
-		}
-		s.Users = append(s.Users, User{Name: name, Roles: roles})
-	}
-	roles, err := names(ctx, admin, "Auth/RoleList")
-	if err != nil {
-		return fmt.Errorf("asking %s for its roles: %w", admin.address, err)
-	}
-	for _, name := range roles {
-		if name == markerRole {
-			s.Unverified = true
-			continue
-		}
-		body, err := admin.ask(ctx, "Auth/RoleGet", message{}.text(1, name))
-		if err != nil {
-			return fmt.Errorf("asking %s for role %q: %w", admin.address, name, err)
-		}
-		permissions, err := permissions(body)
-		if err != nil {
-			return fmt.Errorf("asking %s for role %q: %w", admin.address, name, err)
-		}
-		s.Roles = append(s.Roles, Role{Name: name, Permissions: permissions})
+		s.Users = append(s.Users, user)
 	}
 	return nil
 }
 
-func names(ctx context.Context, admin *member, path string) ([]string, error) {
-	body, err := admin.ask(ctx, path, nil)
+func (s *State) readRoles(ctx context.Context, admin *member) error {
+	var names []string
+	err := admin.call(ctx, func(ctx context.Context) error {
+		answer, err := admin.client.RoleList(ctx)
+		if err == nil {
+			names, err = sortNames(answer.Roles)
+		}
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all, err := texts(body, 2)
-	if err == nil && len(all) > mostNames {
-		err = fmt.Errorf("there are %d; no more than %d are read", len(all), mostNames)
+	for _, name := range names {
+		if name == markerRole {
+			s.Unverified = true
+			continue
+		}
+		role := Role{Name: name}
+		err := admin.call(ctx, func(ctx context.Context) error {
+			answer, err := admin.client.RoleGet(ctx, name)
+			if err == nil {
+				role.Permissions, err = permissionsFrom(answer.Perm)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("role %q: %w", name, err)
+		}
+		s.Roles = append(s.Roles, role)
 	}
-	slices.Sort(all)
-	return all, err
+	return nil
+}
+
+func sortNames(names []string) ([]string, error) {
+	if len(names) > maxNames {
+		return nil, fmt.Errorf("there are %d; no more than %d are read", len(names), maxNames)
+	}
+	return slices.Sorted(slices.Values(names)), nil
+}
+
+// permissionsFrom converts the permissions of a role, as etcd answers them.
+func permissionsFrom(answer []*authpb.Permission) ([]Permission, error) {
+	all := []Permission{}
+	for _, p := range answer {
+		access, ok := accessFrom(p.GetPermType())
+		if !ok {
+			return nil, fmt.Errorf("a permission has the type %d, which etcd does not have", p.GetPermType())
+		}
+		all = append(all, Permission{Access: access, KeyRange: KeyRange{Key: string(p.GetKey()), End: string(p.GetRangeEnd())}})
+	}
+	return all, nil
 }
 
 // CheckVersions wants of every member the rules that the plan was made for.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // DefaultObservation covers two rounds of API servers and of members at their defaults: each
@@ -18,7 +18,10 @@ const DefaultObservation = 11 * time.Minute
 // permissions an API server's attempts fail, and where etcd does not compact the database grows.
 // An API server writes a key before it compacts, which nobody else does.
 func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
-	admin := l.as(l.Admin, l.Endpoints[0])
+	admin, err := l.connect(l.Admin, l.Endpoints[0])
+	if err != nil {
+		return fmt.Errorf("observing compaction: %w", err)
+	}
 	defer admin.close()
 	written, revision, err := admin.compactors(ctx)
 	if err != nil {
@@ -70,42 +73,30 @@ func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 // compactors is the revision at which an API server last wrote that it compacts, and the revision
 // of the store.
 func (m *member) compactors(ctx context.Context) (written, revision int64, err error) {
-	body, err := m.ask(ctx, "KV/Range", message{}.text(1, compactRevKey).number(8, 1))
-	if err != nil {
-		return 0, 0, err
-	}
-	err = fields(body, func(field protowire.Number, _ uint64, bytes []byte) error {
-		switch field {
-		case 1: // ResponseHeader
-			return fields(bytes, func(field protowire.Number, number uint64, _ []byte) error {
-				if field == 3 {
-					revision = int64(number) //nolint:gosec // int64 is its type in the message
-				}
-				return nil
-			})
-		case 2: // KeyValue
-			return fields(bytes, func(field protowire.Number, number uint64, _ []byte) error {
-				if field == 3 {
-					written = int64(number) //nolint:gosec // int64 is its type in the message
-				}
-				return nil
-			})
+	err = m.call(ctx, func(ctx context.Context) error {
+		answer, err := m.client.Get(ctx, compactRevKey, clientv3.WithKeysOnly())
+		if err != nil {
+			return err
+		}
+		written, revision = 0, answer.Header.GetRevision()
+		for _, key := range answer.Kvs {
+			written = key.GetModRevision()
 		}
 		return nil
 	})
 	return written, revision, err
 }
 
-// gone says whether a revision is compacted.
+// gone reports whether a revision is compacted.
 func (m *member) gone(ctx context.Context, revision int64) (bool, error) {
-	a, err := m.call(ctx, "KV/Range", message{}.text(1, healthKey).number(3, 1).number(4, revision).number(8, 1), false)
-	if err != nil {
-		return false, err
-	}
-	if a.code != statusOK && strings.HasSuffix(a.message, "required revision has been compacted") {
+	err := m.call(ctx, func(ctx context.Context) error {
+		_, err := m.client.Get(ctx, healthKey, clientv3.WithRev(revision), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		return err
+	})
+	if errors.Is(err, rpctypes.ErrCompacted) {
 		return true, nil
 	}
-	return false, a.err()
+	return false, err
 }
 
 // oldest is the first revision that is not compacted.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"go.etcd.io/etcd/api/v3/authpb"
 )
 
 // Access is what a permission lets its holder do with keys.
@@ -15,6 +17,28 @@ const (
 	Write     Access = "write"
 	ReadWrite Access = "readwrite"
 )
+
+// permType is the access as etcd's messages have it.
+func (a Access) permType() authpb.Permission_Type {
+	switch a {
+	case Write:
+		return authpb.Permission_WRITE
+	case ReadWrite:
+		return authpb.Permission_READWRITE
+	case Read:
+	}
+	return authpb.Permission_READ
+}
+
+// accessFrom is the inverse of permType; ok is false for a type that etcd does not have.
+func accessFrom(t authpb.Permission_Type) (access Access, ok bool) {
+	for _, access := range []Access{Read, Write, ReadWrite} {
+		if access.permType() == t {
+			return access, true
+		}
+	}
+	return "", false
+}
 
 // KeyRange is a key, or the keys from Key to End, as etcd takes them: an End of one zero byte is
 // the end of all keys, and an empty one is Key alone.

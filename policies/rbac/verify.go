@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
-	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Verdict is whether a request is let through.
@@ -67,67 +69,49 @@ func probes(prefix string) []Request {
 	}
 }
 
-// encode is a probe as etcd takes it.
-func encode(r Request) (path string, m message, stream bool) {
-	var k KeyRange
-	if len(r.Reads) > 0 {
-		k = r.Reads[0]
-	}
-	switch r.Method {
-	case Range:
-		return "KV/Range", message{}.text(1, k.Key).text(2, k.End).number(3, 1).number(8, 1), false
-	case Txn:
-		const equal, modRevision = 0, 2
-		impossible := message{}.number(1, equal).number(2, modRevision).text(3, k.Key).number(6, math.MaxInt64)
-		put := message{}.inner(2, message{}.text(1, k.Key))
-		return "KV/Txn", message{}.inner(1, impossible).inner(2, put), false
-	case Watch:
-		return "Watch/Watch", message{}.inner(1, message{}.text(1, k.Key).text(2, k.End)), true
-	case LeaseGrant:
-		return "Lease/LeaseGrant", message{}.number(1, math.MaxInt64), false
-	case Compact:
-		return "KV/Compact", message{}.number(1, math.MaxInt64), false
-	case Status:
-		return "Maintenance/Status", nil, false
-	case MemberList:
-		return "Cluster/MemberList", nil, false
-	case AlarmGet:
-		return "Maintenance/Alarm", nil, false
-	case Snapshot:
-		return "Maintenance/Snapshot", nil, true
-	case UserList:
-		return "Auth/UserList", nil, false
-	default:
-		return "", nil, false
-	}
-}
-
 // Verify presents every client's certificate to every member and compares what each probe gets
 // with what the plan and the member's release say. RBAC has to be enabled.
 func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []Client) ([]Check, error) {
 	var checks []Check
 	for _, m := range members {
 		rules := RulesOf(m.Version)
-		admin := l.as(l.Admin, m.Endpoint)
-		// A linearizable read comes after all that was written before it, the users included.
-		_, err := admin.ask(ctx, "KV/Range", message{}.text(1, healthKey).number(3, 1).number(8, 1))
-		admin.close()
-		if err != nil {
+		if err := l.catchUp(ctx, m.Endpoint); err != nil {
 			return checks, fmt.Errorf("verifying %s as %s: %w", m.Endpoint, quoted(l.Admin.CommonName()), err)
 		}
 		for _, c := range clients {
-			checks = append(checks, l.try(ctx, p, rules, m.Endpoint, c)...)
+			tried, err := l.try(ctx, p, rules, m.Endpoint, c)
+			checks = append(checks, tried...)
 			if ctx.Err() != nil {
-				return checks, fmt.Errorf("verifying %s: %w", m.Endpoint, context.Cause(ctx))
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				return checks, fmt.Errorf("verifying %s: %w", m.Endpoint, err)
 			}
 		}
 	}
 	return checks, nil
 }
 
+// catchUp waits until a member has all that was written before, the users included: a
+// linearizable read comes after it.
+func (l *Live) catchUp(ctx context.Context, endpoint string) error {
+	admin, err := l.connect(l.Admin, endpoint)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+	return admin.call(ctx, func(ctx context.Context) error {
+		_, err := admin.client.Get(ctx, healthKey, clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		return err
+	})
+}
+
 // try makes all probes with one certificate at one member.
-func (l *Live) try(ctx context.Context, p Plan, rules Rules, endpoint string, c Client) []Check {
-	m := l.as(c, endpoint)
+func (l *Live) try(ctx context.Context, p Plan, rules Rules, endpoint string, c Client) ([]Check, error) {
+	m, err := l.connect(c, endpoint)
+	if err != nil {
+		return nil, err
+	}
 	defer m.close()
 	var checks []Check
 	for _, request := range probes(p.Prefix) {
@@ -141,50 +125,100 @@ func (l *Live) try(ctx context.Context, p Plan, rules Rules, endpoint string, c 
 		}
 		checks = append(checks, check)
 	}
-	return checks
+	return checks, nil
 }
 
-// probe is the verdict of one member on one request.
+// probe returns the verdict of one member on one request. An error is why it is Unknown.
 func (m *member) probe(ctx context.Context, request Request) (Verdict, error) {
-	path, encoded, stream := encode(request)
-	if path == "" {
-		return Unknown, errors.New("there is no harmless request for it")
-	}
-	a, err := m.call(ctx, path, encoded, stream)
+	err := m.call(ctx, func(ctx context.Context) error { return m.attempt(ctx, request) })
 	switch {
-	case err != nil:
-		return Unknown, err
-	case a.denied():
+	case err == nil:
+		return Allowed, nil
+	case refused(err):
 		return Denied, nil
-	case a.code == statusOK && request.Method == Watch:
-		return watchVerdict(a.body)
-	case a.code == statusOK, request.Method == Compact && strings.HasSuffix(a.message, "required revision is a future revision"),
-		request.Method == LeaseGrant && strings.HasSuffix(a.message, "too large lease TTL"):
+	// etcd refuses the argument, and so it has let the caller through.
+	case request.Method == Compact && errors.Is(err, rpctypes.ErrFutureRev), request.Method == LeaseGrant && errors.Is(err, rpctypes.ErrLeaseTTLTooLarge):
 		return Allowed, nil
 	}
-	return Unknown, a.err()
+	return Unknown, err
 }
 
-// watchVerdict reads the first WatchResponse: etcd refuses a watch by canceling it.
-func watchVerdict(body []byte) (Verdict, error) {
-	canceled, reason := false, ""
-	err := fields(body, func(field protowire.Number, number uint64, bytes []byte) error {
-		switch field {
-		case 4:
-			canceled = number != 0
-		case 6:
-			reason = string(bytes)
-		}
-		return nil
-	})
+// attempt makes the harmless request of a probe.
+func (m *member) attempt(ctx context.Context, r Request) error {
+	var k KeyRange
+	if len(r.Reads) > 0 {
+		k = r.Reads[0]
+	}
+	var err error
+	switch r.Method {
+	case Range:
+		_, err = m.client.Get(ctx, k.Key, clientv3.WithRange(k.End), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	case Txn:
+		never := clientv3.Compare(clientv3.ModRevision(k.Key), "=", int64(math.MaxInt64))
+		_, err = m.client.Txn(ctx).If(never).Then(clientv3.OpPut(k.Key, "")).Commit()
+	case Watch:
+		return m.watch(ctx, k)
+	case LeaseGrant:
+		_, err = m.client.Grant(ctx, math.MaxInt64)
+	case Compact:
+		_, err = m.client.Compact(ctx, math.MaxInt64)
+	case Status:
+		_, err = m.status(ctx)
+	case MemberList:
+		_, err = m.client.MemberList(ctx, clientv3.WithSerializable())
+	case AlarmGet:
+		_, err = m.client.AlarmList(ctx)
+	case Snapshot:
+		return m.snapshot(ctx)
+	case UserList:
+		_, err = m.client.UserList(ctx)
+	default:
+		return fmt.Errorf("there is no harmless request for %s", r.Method)
+	}
+	return err
+}
+
+// Three requests go over the connection of client/v3 and not through its methods: its Status
+// opens a connection of its own for each call, its Watch begins again on its own, and its Snapshot
+// reads on.
+
+func (m *member) status(ctx context.Context) (*pb.StatusResponse, error) {
+	return pb.NewMaintenanceClient(m.client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+}
+
+// watch reads the first message of a watch: etcd refuses one by canceling it.
+func (m *member) watch(ctx context.Context, k KeyRange) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // and so the stream ends
+	stream, err := pb.NewWatchClient(m.client.ActiveConnection()).Watch(ctx)
+	if err != nil {
+		return err
+	}
+	create := &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte(k.Key), RangeEnd: []byte(k.End)}}
+	// A stream that has ended says why when it is read.
+	if err := stream.Send(&pb.WatchRequest{RequestUnion: create}); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	answer, err := stream.Recv()
 	switch {
 	case err != nil:
-		return Unknown, err
-	case !canceled:
-		return Allowed, nil
-	case refusal(reason):
-		return Denied, nil
-	default:
-		return Unknown, errors.New(clean(reason))
+		return err
+	case answer.GetCanceled():
+		return watchError(answer.GetCancelReason())
+	case !answer.GetCreated():
+		return errors.New("etcd answers a watch, and does not say that it began one")
 	}
+	return nil
+}
+
+// snapshot reads the first message of a snapshot.
+func (m *member) snapshot(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // and so the stream ends
+	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{})
+	if err != nil {
+		return err
+	}
+	_, err = stream.Recv()
+	return err
 }
