@@ -19,11 +19,10 @@ func (d *decoding) explain(text []byte) {
 		return // toJSON has said why
 	}
 	d.mapping(tree, "", shapeOfConfiguration())
-	if strict, err := kjson.UnmarshalStrict(text, &tree); err == nil {
-		for _, s := range strict {
-			if strings.HasPrefix(s.Error(), "duplicate field") {
-				d.faultAt(0, "a key is given twice in one mapping")
-			}
+	// With this option alone, every fault is a key that is there twice.
+	if twice, err := kjson.UnmarshalStrict(text, &tree, kjson.DisallowDuplicateFields); err == nil {
+		for range twice {
+			d.faultAt(0, "a key is given twice in one mapping")
 		}
 	}
 }

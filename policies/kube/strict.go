@@ -50,8 +50,7 @@ func strict(data []byte, into any) error {
 		if at, ok := errors.AsType[kjson.FieldError](fault); ok {
 			path = at.FieldPath()
 		}
-		unknown := strings.HasPrefix(fault.Error(), "unknown")
-		if unknown && (path == "status" || strings.HasPrefix(path, "metadata.")) {
+		if isUnknownField(fault) && (path == "status" || strings.HasPrefix(path, "metadata.")) {
 			continue
 		}
 		found = append(found, fault.Error())
@@ -61,6 +60,11 @@ func strict(data []byte, into any) error {
 	}
 	return nil
 }
+
+// isUnknownField reports whether a fault of UnmarshalStrict is a field that is not known, and not
+// one that is there twice. The decoder tells the two apart by nothing but their text
+// (sigs.k8s.io/json internal/golang/encoding/json/kubernetes_patch.go, unknownStrictErrType).
+func isUnknownField(fault error) bool { return strings.HasPrefix(fault.Error(), "unknown field ") }
 
 // decodeFelix reads the two lists of a FelixConfiguration. Of its hundred and more other fields
 // one makes rules of others decide before Calico's.
