@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
 	"github.com/etcdsec/etcdsec/internal/oracle"
 )
 
@@ -27,7 +30,7 @@ func BenchmarkBootstrap(b *testing.B) {
     - {name: monitoring, role: monitoring}
     - {name: root, role: root}
 `
-	if err := os.WriteFile(spec, []byte(faultSpec+more), 0o600); err != nil {
+	if err := os.WriteFile(spec, []byte(clitest.ThreeMembersSpec+more), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	n := 0
@@ -45,7 +48,7 @@ func BenchmarkBootstrap(b *testing.B) {
 // certificates for one node, none of them synced, and `etcdsec pki issue` for three members.
 func BenchmarkBesideKubeadm(b *testing.B) {
 	dir := b.TempDir()
-	kubeadmCerts(b, dir, filepath.Join(dir, "warm")) // builds kubeadm, and writes its configuration
+	clitest.KubeadmCerts(b, dir, filepath.Join(dir, "warm")) // builds kubeadm, and writes its configuration
 	kubeadm, err := oracle.Binary(b.Context(), "kubeadm", os.Stderr)
 	if err != nil {
 		b.Fatal(err)
@@ -54,7 +57,7 @@ func BenchmarkBesideKubeadm(b *testing.B) {
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	if err := os.WriteFile(spec, []byte(faultSpec), 0o600); err != nil {
+	if err := os.WriteFile(spec, []byte(clitest.ThreeMembersSpec), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	var ours, theirs time.Duration
@@ -78,4 +81,35 @@ func BenchmarkBesideKubeadm(b *testing.B) {
 	b.ReportMetric(float64(ours.Milliseconds())/float64(n), "etcdsec-ms")
 	b.ReportMetric(float64(theirs.Milliseconds())/float64(n), "kubeadm-ms")
 	b.ReportMetric(0, "ns/op") // the sum of both says nothing
+}
+
+// BenchmarkStatus reads ten thousand files.
+func BenchmarkStatus(b *testing.B) {
+	dir := b.TempDir()
+	source := filepath.Join(b.TempDir(), "store")
+	spec := filepath.Join(b.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(spec, []byte(clitest.OneMemberSpec), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	quiet := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, now: time.Now}
+	if status := run(b.Context(), quiet, []string{"pki", "issue", "-f", spec, source}); status != 0 {
+		b.Fatal(status)
+	}
+	data, err := os.ReadFile(filepath.Join(source, "nodes", "etcd-0", "pki", "server.crt"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const files = 10_000
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.crt", i)), data, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if status := run(b.Context(), quiet, []string{"pki", "status", dir, "-o", "json"}); status != 0 {
+			b.Fatal(status)
+		}
+	}
+	b.ReportMetric(files*float64(b.N)/b.Elapsed().Seconds(), "files/s")
 }

@@ -6,18 +6,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
 
 // version is set by the linker; a plain `go build` or `go install` reads the module's build information instead.
 var version string
 
 func main() {
-	os.Exit(mainStatus(time.Now))
+	os.Exit(mainStatus())
 }
 
 // mainStatus is apart from main so that deferred calls run before the process ends.
-func mainStatus(now func() time.Time) int {
+func mainStatus() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])

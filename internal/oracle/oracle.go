@@ -33,7 +33,7 @@ func Binary(ctx context.Context, module string, progress io.Writer) (string, err
 		return "", err
 	}
 	dir := filepath.Join(root, "test", module)
-	cache, err := cacheDir()
+	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +96,9 @@ func repositoryRoot() (string, error) {
 	}
 }
 
-func cacheDir() (string, error) {
+// CacheDir returns the folder for what tests build, and makes it: $ETCDSEC_CACHE, or etcdsec/
+// below the user's cache folder.
+func CacheDir() (string, error) {
 	dir := os.Getenv("ETCDSEC_CACHE")
 	if dir == "" {
 		user, err := os.UserCacheDir()

@@ -1,0 +1,150 @@
+// Package clitest runs the etcdsec binary in tests. The binary is built from the sources
+// beside it, with the race detector where the test has it, with the points at which the
+// crash tests kill it (tag failpoints), and with a clock that a test can move (tag testclock).
+package clitest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/etcdsec/etcdsec/internal/oracle"
+)
+
+// Exit statuses of etcdsec, the same for every verb.
+const (
+	StatusDone     = 0 // done, clean
+	StatusFailed   = 1 // could not do it, or could not tell
+	StatusUsage    = 2 // bad command line or spec
+	StatusFindings = 3 // findings, or work due
+)
+
+// commandPackage is what the binary is built from.
+const commandPackage = "github.com/etcdsec/etcdsec/cmd/etcdsec"
+
+// DaysVariable moves the clock of the binary by so many days.
+const DaysVariable = "ETCDSEC_TEST_DAYS"
+
+// raceVariable: a program with the race detector otherwise sleeps for a second at its end.
+const raceVariable = "GORACE=atexit_sleep_ms=0"
+
+var built = sync.OnceValues(build)
+
+// Binary returns the path of the binary, which is called etcdsec and lies in a folder of its
+// own. The first call of a test process builds it.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// build makes the binary in the user's cache folder, where the Go tool leaves one alone that
+// is up to date, so that the packages of one `go test ./...` link it once.
+func build() (string, error) {
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the module's folder: %w", err)
+	}
+	cache, err := oracle.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build", "-buildvcs=false", "-tags=failpoints,testclock"}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	// Clones beside each other do not share: each has sources of its own.
+	key := sha256.Sum256(fmt.Appendf(nil, "%s %q", module, args))
+	dir := filepath.Join(cache, fmt.Sprintf("clitest-%x", key[:6]))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }() // which unlocks it
+	for {
+		if err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("locking %s: %w", lock.Name(), err)
+	}
+	path := filepath.Join(dir, "etcdsec")
+	if out, err := exec.Command("go", append(args, "-o", path, commandPackage)...).CombinedOutput(); err != nil { //nolint:gosec // our own sources
+		return "", fmt.Errorf("building etcdsec: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Command is a command line of etcdsec that is not started yet. It ends with the test.
+func Command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return command(t.Context(), Binary(t), args...)
+}
+
+func command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = Environ()
+	return cmd
+}
+
+// Environ is the environment for the binary.
+func Environ() []string { return append(os.Environ(), raceVariable) }
+
+// Run runs a command line with nothing on its standard input.
+func Run(t testing.TB, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	cmd := Command(t, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		return exit.ExitCode(), out.String(), errs.String()
+	}
+	if err != nil {
+		t.Fatalf("etcdsec %s: %v\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return StatusDone, out.String(), errs.String()
+}
+
+// Expect runs a command line, wants its status, and returns all that it printed.
+func Expect(t testing.TB, want int, args ...string) string {
+	t.Helper()
+	status, stdout, stderr := Run(t, args...)
+	if status != want {
+		t.Fatalf("etcdsec %s: status %d, want %d\n%s%s", strings.Join(args, " "), status, want, stdout, stderr)
+	}
+	return stdout + stderr
+}
+
+// WriteFile writes a file that only its owner may read.
+func WriteFile(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WriteFileBelow writes a file, and makes the folders above it.
+func WriteFileBelow(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	WriteFile(t, path, []byte(text))
+}
