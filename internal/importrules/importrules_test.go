@@ -36,7 +36,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/kubeapi"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/importrules", "internal/netns", "internal/grpchttp", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/netns", "internal/grpchttp", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
@@ -47,7 +47,7 @@ var ours = []rule{
 	{[]string{"audit/report"}, []string{"audit"}},
 	{[]string{"audit/collect/host"}, []string{"audit"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
-	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census"}},
+	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
 	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc"}},
 	{subjects, []string{"audit", "pki", "cluster"}},

@@ -1,13 +1,9 @@
 package snapshot
 
+import "github.com/etcdsec/etcdsec/internal/etcddb"
+
 // Finding the current revision of an object, and finding out who wrote it, take about the
 // same time, most of which is waiting for memory. The one is done while the other is.
-
-// found is a revision that is to be counted. Its slices are parts of the mapping.
-type found struct {
-	key, value []byte
-	current    bool
-}
 
 const (
 	batchSize = 1024
@@ -16,19 +12,19 @@ const (
 
 // counter counts what it is given, in that order, in a goroutine of its own.
 type counter struct {
-	full, empty chan []found
-	batch       []found
+	full, empty chan []etcddb.Revision
+	batch       []etcddb.Revision
 	done        chan error
 }
 
-func newCounter(count func(found)) *counter {
-	c := &counter{full: make(chan []found, batches), empty: make(chan []found, batches), done: make(chan error, 1)}
+func newCounter(count func(etcddb.Revision)) *counter {
+	c := &counter{full: make(chan []etcddb.Revision, batches), empty: make(chan []etcddb.Revision, batches), done: make(chan error, 1)}
 	for range batches {
-		c.empty <- make([]found, 0, batchSize)
+		c.empty <- make([]etcddb.Revision, 0, batchSize)
 	}
 	c.batch = <-c.empty
 	go func() {
-		err := guarded(func() error {
+		err := etcddb.Guard(func() error {
 			for batch := range c.full {
 				for _, f := range batch {
 					count(f)
@@ -46,7 +42,7 @@ func newCounter(count func(found)) *counter {
 	return c
 }
 
-func (c *counter) add(f found) {
+func (c *counter) add(f etcddb.Revision) {
 	c.batch = append(c.batch, f)
 	if len(c.batch) == batchSize {
 		c.full <- c.batch

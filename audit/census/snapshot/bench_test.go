@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/internal/oracle"
 )
@@ -139,16 +140,16 @@ func BenchmarkSnapshot(b *testing.B) {
 	census("census+digest", true, false)
 	census("census+digest+residue", true, true)
 	b.Run("scan", func(b *testing.B) {
-		m, err := openMapping(path)
+		m, err := etcddb.OpenFile(path)
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer m.close()
+		defer m.Close()
 		b.SetBytes(info.Size())
 		found := 0
 		for b.Loop() {
 			found = 0
-			if err := scan(b.Context(), m.data, func(trace) { found++ }); err != nil {
+			if err := scan(b.Context(), m.Data, func(trace) { found++ }); err != nil {
 				b.Fatal(err)
 			}
 		}

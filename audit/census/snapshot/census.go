@@ -11,6 +11,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/census"
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
 // Options say how to read.
@@ -34,11 +35,11 @@ func Census(ctx context.Context, path string, options Options) (audit.Census, er
 	}
 	defer s.close()
 	c, err := s.census(ctx, options)
-	if err == nil && s.db.changed() {
+	if err == nil && s.db.Changed() {
 		err = errors.New("it was changed while it was read; copy it first, and read the copy")
 	}
 	if err != nil {
-		return audit.Census{}, fmt.Errorf("reading %s: %w", s.db.path, err)
+		return audit.Census{}, fmt.Errorf("reading %s: %w", s.db.Path, err)
 	}
 	c.Source = path
 	return *c, nil
@@ -47,7 +48,7 @@ func Census(ctx context.Context, path string, options Options) (audit.Census, er
 func (s *source) census(ctx context.Context, options Options) (*audit.Census, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	data, digest := splitDigest(s.db.data)
+	data, digest := etcddb.SplitDigest(s.db.Data)
 	if options.WithoutDigest {
 		digest = nil
 	}
@@ -55,21 +56,21 @@ func (s *source) census(ctx context.Context, options Options) (*audit.Census, er
 	// The digest takes as long as the census does, so that it is checked beside it. This has
 	// to end before the mapping does.
 	type checked struct {
-		digest string
+		digest etcddb.Digest
 		err    error
 	}
 	done := make(chan checked, 1)
 	go func() {
 		var c checked
-		c.err = guarded(func() (err error) {
-			c.digest, err = checkDigest(ctx, data, digest)
+		c.err = etcddb.Guard(func() (err error) {
+			c.digest, err = etcddb.CheckDigest(ctx, data, digest)
 			return err
 		})
 		done <- c
 	}()
 
 	c := &audit.Census{}
-	err := guarded(func() error { return s.read(ctx, c, data, options) })
+	err := etcddb.Guard(func() error { return s.read(ctx, c, data, options) })
 	if err != nil {
 		cancel()
 	}
@@ -80,8 +81,8 @@ func (s *source) census(ctx context.Context, options Options) (*audit.Census, er
 	if check.err != nil {
 		return nil, check.err
 	}
-	c.Snapshot.Digest = check.digest
-	c.Snapshot.Path, c.Snapshot.Size = s.db.path, s.db.info.Size()
+	c.Snapshot.Digest = digestNames()[check.digest]
+	c.Snapshot.Path, c.Snapshot.Size = s.db.Path, s.db.Info.Size()
 	judge(c)
 	return c, nil
 }
@@ -99,52 +100,41 @@ func judge(c *audit.Census) {
 	}
 }
 
-// errForeign is the refusal of a bbolt database that is not etcd's.
-var errForeign = errors.New("a bbolt database, but not of etcd: it has no bucket \"key\"")
+// digestNames returns the names of digests in a report.
+func digestNames() map[etcddb.Digest]string {
+	return map[etcddb.Digest]string{
+		etcddb.DigestAbsent: audit.DigestAbsent, etcddb.DigestMatches: audit.DigestMatches, etcddb.DigestDiffers: audit.DigestDiffers,
+	}
+}
 
 func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options Options) error {
-	d, err := openDatabase(ctx, data)
+	d, err := etcddb.Open(ctx, data)
 	if err != nil {
 		return err
-	}
-	keys, ok := d.bucket("key")
-	if !ok && d.faults.count == 0 {
-		return errForeign
 	}
 	classifier := census.NewClassifier(options.Known)
 	current := census.NewTally(options.Layout, options.Known...)
 	older := current.Fork().WithoutCopies()
-	counter := newCounter(func(f found) {
-		if f.current {
-			current.AddSeal(f.key, compared(classifier.Classify(f.value)))
+	counter := newCounter(func(r etcddb.Revision) {
+		if r.Current {
+			current.AddSeal(r.Key, compared(classifier.Classify(r.Value)))
 		} else {
-			older.Add(f.key, f.value)
+			older.Add(r.Key, r.Value)
 		}
 	})
-	r := newRevisions(d, counter.add)
-	err = guarded(func() error { return r.read(ctx, keys) })
+	var store etcddb.Store
+	err = etcddb.Guard(func() (err error) {
+		store, err = d.Read(ctx, counter.add)
+		return err
+	})
 	if err := errors.Join(err, counter.end()); err != nil {
 		return err
 	}
-	var set settings
-	for _, b := range d.buckets {
-		if b.name == keys.name {
-			continue
-		}
-		if err := set.read(ctx, d, b); err != nil {
-			return err
-		}
-	}
-
 	*c = current.Census()
-	// Compaction may have removed the newest revision, if that was a deletion.
-	c.Revision = max(r.newest, set.compactRevision)
-	if d.faults.count == 0 {
-		c.Revision = max(c.Revision, 1) // of a store to which nothing was ever written
-	}
+	c.Revision = store.Revision
 	c.Snapshot = &audit.SnapshotFile{
-		PageSize: d.meta.pageSize, Pages: int64(d.pages()), Revisions: r.count, //nolint:gosec // a file has not that many pages
-		CompactRevision: set.compactRevision, StorageVersion: set.storageVersion, ClusterVersion: set.clusterVersion,
+		PageSize: d.PageSize(), Pages: int64(d.Pages()), Revisions: store.Revisions, //nolint:gosec // a file has not that many pages
+		CompactRevision: store.CompactRevision, StorageVersion: store.StorageVersion, ClusterVersion: store.ClusterVersion,
 	}
 	if !options.WithoutResidue {
 		if err := s.residue(ctx, c, d, func() *remains { return newRemains(options, current) }); err != nil {
@@ -152,8 +142,8 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 		}
 		c.Residue.Revisions = countOf(older.Census())
 	}
-	c.Snapshot.Faults, c.Snapshot.FaultCount = d.faults.first, d.faults.count
-	c.Snapshot.Partial = d.faults.count > 0
+	c.Snapshot.Faults, c.Snapshot.FaultCount = d.Faults.First, d.Faults.Count
+	c.Snapshot.Partial = d.Faults.Count > 0
 	return nil
 }
 
@@ -173,13 +163,13 @@ func compared(s census.Seal) census.Seal {
 }
 
 // residue looks at all that is beside the revisions.
-func (s *source) residue(ctx context.Context, c *audit.Census, d *database, nothing func() *remains) error {
+func (s *source) residue(ctx context.Context, c *audit.Census, d *etcddb.Database, nothing func() *remains) error {
 	c.Residue = &audit.Residue{}
-	if d.faults.count > 0 {
+	if d.Faults.Count > 0 {
 		c.Residue.Reason = "the file is damaged: pages that the damage hides are counted as free"
 	}
 	free, wal, left := nothing(), nothing(), nothing()
-	pages, err := d.scanFree(ctx, free)
+	pages, err := free.scanUnused(ctx, d)
 	if err != nil {
 		return err
 	}

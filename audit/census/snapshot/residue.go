@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/census"
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
 // A remains counts the values of one place.
@@ -101,57 +101,11 @@ func sortWriters(counts []audit.WriterCount) {
 	})
 }
 
-// scanFree counts what is on the pages that the current state does not use, and behind the
-// content of those that it uses. It returns how many pages are free.
-func (d *database) scanFree(ctx context.Context, r *remains) (free int64, err error) {
-	zero := make([]byte, d.meta.pageSize)
-	size := uint64(d.meta.pageSize) //nolint:gosec // a page size is not negative
-	pages := d.pages()
-	// A value may lie across pages, so that neighbours are scanned together.
-	run := 0
-	flush := func(end int) error {
-		part := d.data[end-run : end]
-		run = 0
-		return r.scan(ctx, part)
-	}
-	for id := range pages {
-		start := int(id * size) //nolint:gosec // inside of data
-		p := d.data[start:min(start+d.meta.pageSize, len(d.data))]
-		used := d.reached.has(id)
-		if !used {
-			free++
-		}
-		if used || bytes.Equal(p, zero[:len(p)]) {
-			if !used {
-				r.scanned += int64(len(p))
-			}
-			if err := flush(start); err != nil {
-				return free, err
-			}
-		} else {
-			run += len(p)
-		}
-		if used && d.heads.has(id) {
-			if err := d.scanSlack(ctx, r, id, zero); err != nil {
-				return free, err
-			}
-		}
-	}
-	return free, flush(len(d.data))
-}
-
-// scanSlack counts what is behind the content of a page.
-func (d *database) scanSlack(ctx context.Context, r *remains, id uint64, zero []byte) error {
-	p, err := parsePage(d.data[id*uint64(d.meta.pageSize):], d.meta.pageSize) //nolint:gosec // a page size is small
-	if err != nil {
-		return nil //nolint:nilerr // a fault was told when the page was claimed
-	}
-	slack := p.data[p.used():]
-	if len(slack) <= len(zero) && bytes.Equal(slack, zero[:len(slack)]) {
-		r.scanned += int64(len(slack))
-		return nil
-	}
-	return r.scan(ctx, slack)
+// scanUnused counts what lies beside the current state of a database. It returns how many pages are free.
+func (r *remains) scanUnused(ctx context.Context, d *etcddb.Database) (free int64, err error) {
+	free, zeros, err := d.Unused(func(data []byte) error { return r.scan(ctx, data) })
+	r.scanned += zeros
+	return free, err
 }
 
 // scanFiles counts what is in files that are scanned as they are. The records of a WAL are
@@ -159,12 +113,12 @@ func (d *database) scanSlack(ctx context.Context, r *remains, id uint64, zero []
 // torn record, or belongs to a segment that etcd gave up, is found too.
 func (r *remains) scanFiles(ctx context.Context, paths []string) error {
 	for _, path := range paths {
-		m, err := openMapping(path)
+		m, err := etcddb.OpenFile(path)
 		if err != nil {
 			return err
 		}
-		err = r.scan(ctx, m.data)
-		m.close()
+		err = r.scan(ctx, m.Data)
+		m.Close()
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", path, err)
 		}

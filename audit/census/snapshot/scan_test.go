@@ -11,16 +11,16 @@ import (
 
 // stored is mvccpb.KeyValue as etcd writes it.
 func stored(key, value string) []byte {
-	b := protowire.AppendTag(nil, keyField, protowire.BytesType)
+	b := protowire.AppendTag(nil, 1, protowire.BytesType)
 	b = protowire.AppendString(b, key)
 	for _, f := range []struct {
 		number protowire.Number
 		value  uint64
-	}{{createRevisionField, 12345}, {modRevisionField, 1 << 40}, {versionField, 3}} {
+	}{{2, 12345}, {3, 1 << 40}, {4, 3}} {
 		b = protowire.AppendTag(b, f.number, protowire.VarintType)
 		b = protowire.AppendVarint(b, f.value)
 	}
-	b = protowire.AppendTag(b, valueField, protowire.BytesType)
+	b = protowire.AppendTag(b, 5, protowire.BytesType)
 	return protowire.AppendString(b, value)
 }
 

@@ -8,14 +8,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
 // A source is what there is to read: a database, and of a data dir what lies beside it.
 type source struct {
-	db   *mapping
+	db   *etcddb.File
 	wal  []string // the paths of its segments
 	left []string // of what else can hold values
 }
+
+// ErrInUse is for a file that a running etcd writes to.
+var ErrInUse = etcddb.ErrInUse
 
 // maxFiles is far above the files of any member.
 const maxFiles = 10000
@@ -33,14 +38,14 @@ func openSource(path string) (*source, error) {
 			return nil, err
 		}
 	}
-	if s.db, err = openMapping(dbPath); err != nil {
+	if s.db, err = etcddb.OpenFile(dbPath); err != nil {
 		return nil, err
 	}
 	switch {
-	case len(s.db.data) == 0:
+	case len(s.db.Data) == 0:
 		err = errors.New("the file is empty")
-	case s.db.inUse():
-		err = ErrInUse
+	case s.db.InUse():
+		err = etcddb.ErrInUse
 	}
 	if err != nil {
 		s.close()
@@ -49,7 +54,7 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
-func (s *source) close() { s.db.close() }
+func (s *source) close() { s.db.Close() }
 
 // list finds the files of a data dir and returns the path of its database.
 func (s *source) list(dir string) (dbPath string, err error) {
@@ -102,4 +107,12 @@ func files(dir string) ([]string, error) {
 		}
 	}
 	return paths, nil
+}
+
+// cause is the error without the path, which the caller names.
+func cause(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package snapshot
+package etcddb
 
 import (
 	"encoding/binary"

@@ -1,6 +1,58 @@
-package snapshot
+package etcddb
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// Revision is a value that the store had under a key of etcd. Its slices are parts of the file.
+type Revision struct {
+	Key, Value []byte
+	Current    bool // no later revision overwrites or deletes it
+}
+
+// Store is what a database says of itself.
+type Store struct {
+	Revision        int64 // the newest, or that of the last compaction; 1 of a store to which nothing was written
+	Revisions       int64 // how many it has, deletions included
+	CompactRevision int64
+	StorageVersion  string // empty where it is not noted
+	ClusterVersion  string
+}
+
+// ErrForeign is for a bbolt database that is not etcd's.
+var ErrForeign = errors.New("a bbolt database, but not of etcd: it has no bucket \"key\"")
+
+// Read calls take with every revision but deletions, the newest first, and reads the other
+// buckets. It reads a damaged file as far as it can; what is wrong is in Faults. Only ctx and
+// a database that is not etcd's make it fail.
+func (d *Database) Read(ctx context.Context, take func(Revision)) (Store, error) {
+	keys, ok := d.bucket("key")
+	if !ok && d.Faults.Count == 0 {
+		return Store{}, ErrForeign
+	}
+	r := newRevisions(d, take)
+	if err := r.read(ctx, keys); err != nil {
+		return Store{}, err
+	}
+	var set settings
+	for _, b := range d.buckets {
+		if b.name == keys.name {
+			continue
+		}
+		if err := set.read(ctx, d, b); err != nil {
+			return Store{}, err
+		}
+	}
+	s := Store{
+		Revision:  max(r.newest, set.compactRevision), // compaction may have removed the newest, if that was a deletion
+		Revisions: r.count, CompactRevision: set.compactRevision, StorageVersion: set.storageVersion, ClusterVersion: set.clusterVersion,
+	}
+	if d.Faults.Count == 0 {
+		s.Revision = max(s.Revision, 1)
+	}
+	return s, nil
+}
 
 // revisions reads the bucket "key", the newest revision first: the first that is seen of an
 // etcd key is its current one, so that one pass is enough.
@@ -9,10 +61,10 @@ import "context"
 // elements are therefore collected, and then each step is done for all of them: a processor
 // waits for many places at once where nothing else lies between.
 type revisions struct {
-	d     *database
+	d     *Database
 	seen  *seen
 	order order
-	take  func(found)
+	take  func(Revision)
 
 	elements []element
 	hashes   []uint64
@@ -32,7 +84,10 @@ type element struct {
 	ok        bool
 }
 
-func newRevisions(d *database, take func(found)) *revisions {
+// batchSize is how many elements are judged at once.
+const batchSize = 1024
+
+func newRevisions(d *Database, take func(Revision)) *revisions {
 	return &revisions{
 		d: d, seen: newSeen(), order: order{d: d}, take: take,
 		elements: make([]element, 0, batchSize), hashes: make([]uint64, 0, batchSize),
@@ -51,9 +106,9 @@ func (r *revisions) collect(p page) {
 		key, data, ok := p.leaf(i)
 		switch {
 		case !ok:
-			r.d.faults.add(p.id, "element %d points outside of the page", i)
+			r.d.Faults.add(p.id, "element %d points outside of the page", i)
 		case p.isBucket(i):
-			r.d.faults.add(p.id, "element %d is a bucket", i)
+			r.d.Faults.add(p.id, "element %d is a bucket", i)
 		default:
 			r.elements = append(r.elements, element{page: p.id, index: i, key: key, data: data})
 			if len(r.elements) == batchSize {
@@ -87,7 +142,7 @@ func (r *revisions) judge() {
 			continue
 		}
 		if isCurrent := r.seen.add(r.hashes[i]); !e.tombstone {
-			r.take(found{key: e.kv.key, value: e.kv.value, current: isCurrent})
+			r.take(Revision{Key: e.kv.key, Value: e.kv.value, Current: isCurrent})
 		}
 	}
 	r.elements = r.elements[:0]
@@ -96,17 +151,17 @@ func (r *revisions) judge() {
 func (r *revisions) parse(e *element) {
 	revision, tombstone, ok := parseRevision(e.key)
 	if !ok {
-		r.d.faults.add(e.page, "the key of element %d is no revision", e.index)
+		r.d.Faults.add(e.page, "the key of element %d is no revision", e.index)
 		return
 	}
 	e.tombstone = tombstone
 	e.kv, e.ok = parseKeyValue(e.data)
 	switch {
 	case !e.ok, len(e.kv.key) == 0:
-		r.d.faults.add(e.page, "revision %d is no stored object", revision)
+		r.d.Faults.add(e.page, "revision %d is no stored object", revision)
 		e.ok = false
 	case !tombstone && e.kv.modRevision != revision:
-		r.d.faults.add(e.page, "revision %d says that it is %d", revision, e.kv.modRevision)
+		r.d.Faults.add(e.page, "revision %d says that it is %d", revision, e.kv.modRevision)
 		e.ok = false
 	default:
 		r.newest = max(r.newest, revision)
@@ -124,13 +179,13 @@ type settings struct {
 // longestVersion is above any; what is longer is none.
 const longestVersion = 64
 
-func (s *settings) read(ctx context.Context, d *database, b bucket) error {
+func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
 	order := order{d: d}
 	return d.leaves(ctx, b, func(p page) {
 		for i := p.count - 1; i >= 0; i-- {
 			key, value, ok := p.leaf(i)
 			if !ok {
-				d.faults.add(p.id, "element %d points outside of the page", i)
+				d.Faults.add(p.id, "element %d points outside of the page", i)
 				continue
 			}
 			order.check(p.id, i, key)

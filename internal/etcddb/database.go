@@ -1,4 +1,4 @@
-package snapshot
+package etcddb
 
 import (
 	"bytes"
@@ -7,12 +7,13 @@ import (
 	"fmt"
 )
 
-// A database is the bbolt file inside a mapping, read page by page. bbolt itself is not
+// Database is etcd's bbolt file, read page by page. bbolt itself is not
 // used: it panics on pages that are damaged, and it tells nothing about those that are free.
-type database struct {
-	data   []byte // without the trailer
-	meta   meta
-	faults faults
+type Database struct {
+	Faults Faults // found so far
+
+	data []byte // without the digest
+	meta meta
 
 	// reached are the pages that the current state consists of, and heads those of them that
 	// have a header, the others being overflow.
@@ -27,34 +28,34 @@ type bucket struct {
 	inline page
 }
 
-// faults are where the file is not what etcd writes. The first are kept, all are counted.
-type faults struct {
-	first []string
-	count int
+// Faults are where the file is not what etcd writes. The first are kept, all are counted.
+type Faults struct {
+	First []string // each with its page
+	Count int
 }
 
 // mostFaults is how many are kept. A damaged file can have one on every page.
 const mostFaults = 20
 
-func (f *faults) add(page uint64, format string, args ...any) {
-	f.count++
-	if len(f.first) < mostFaults {
-		f.first = append(f.first, fmt.Sprintf("page %d: ", page)+fmt.Sprintf(format, args...))
+func (f *Faults) add(page uint64, format string, args ...any) {
+	f.Count++
+	if len(f.First) < mostFaults {
+		f.First = append(f.First, fmt.Sprintf("page %d: ", page)+fmt.Sprintf(format, args...))
 	}
 }
 
-// openDatabase reads the meta pages and the list of buckets. It fails only when the file is
-// no bbolt database at all.
-func openDatabase(ctx context.Context, data []byte) (*database, error) {
-	d := &database{data: data}
+// Open reads the meta pages and the list of buckets of a file without its digest. It fails
+// only when the file is no bbolt database at all; what else is wrong is in Faults.
+func Open(ctx context.Context, data []byte) (*Database, error) {
+	d := &Database{data: data}
 	if err := d.readMeta(); err != nil {
 		return nil, err
 	}
 	pages := d.pages()
 	if whole := uint64(len(data) / d.meta.pageSize); d.meta.highWater > whole { //nolint:gosec // it is not negative
-		d.faults.add(whole, "the file is cut off: it has %d pages of %d", whole, d.meta.highWater)
+		d.Faults.add(whole, "the file is cut off: it has %d pages of %d", whole, d.meta.highWater)
 	} else if rest := len(data) % d.meta.pageSize; rest != 0 {
-		d.faults.add(pages-1, "%d bytes at the end of the file are neither a page nor a SHA-256", rest)
+		d.Faults.add(pages-1, "%d bytes at the end of the file are neither a page nor a SHA-256", rest)
 	}
 	d.reached, d.heads = newBitset(pages), newBitset(pages)
 	d.mark(0, 1)
@@ -63,14 +64,19 @@ func openDatabase(ctx context.Context, data []byte) (*database, error) {
 	return d, d.walk(ctx, d.meta.root, d.readBuckets)
 }
 
-// pages is how many the file has, the last of which may be cut off.
-func (d *database) pages() uint64 {
+// PageSize returns the size of a page in bytes.
+func (d *Database) PageSize() int { return d.meta.pageSize }
+
+// Pages returns how many pages the file has, of which the last may be cut off.
+func (d *Database) Pages() uint64 { return d.pages() }
+
+func (d *Database) pages() uint64 {
 	size := uint64(d.meta.pageSize) //nolint:gosec // a page size is not negative
 	return (uint64(len(d.data)) + size - 1) / size
 }
 
 // readMeta takes the newer of the two valid meta pages, as bbolt does.
-func (d *database) readMeta() error {
+func (d *Database) readMeta() error {
 	first, err := metaAt(d.data, 0)
 	if err != nil {
 		second, at := d.findSecond()
@@ -78,16 +84,16 @@ func (d *database) readMeta() error {
 			return err
 		}
 		d.meta = second
-		d.faults.add(0, "meta page 0: %v", err)
+		d.Faults.add(0, "meta page 0: %v", err)
 		return nil
 	}
 	d.meta = first
 	second, err := metaAt(d.data, first.pageSize)
 	switch {
 	case err != nil:
-		d.faults.add(1, "meta page 1: %v", err)
+		d.Faults.add(1, "meta page 1: %v", err)
 	case second.pageSize != first.pageSize:
-		d.faults.add(1, "meta page 1: a page size of %d, and of %d in meta page 0", second.pageSize, first.pageSize)
+		d.Faults.add(1, "meta page 1: a page size of %d, and of %d in meta page 0", second.pageSize, first.pageSize)
 	case second.txid > first.txid:
 		d.meta = second
 	}
@@ -95,7 +101,7 @@ func (d *database) readMeta() error {
 }
 
 // findSecond finds the second meta page where the first, which says how large pages are, is damaged.
-func (d *database) findSecond() (m meta, at int) {
+func (d *Database) findSecond() (m meta, at int) {
 	for size := minPageSize; size <= maxPageSize; size *= 2 {
 		if m, err := metaAt(d.data, size); err == nil && m.pageSize == size {
 			return m, size
@@ -113,30 +119,30 @@ func metaAt(data []byte, at int) (meta, error) {
 
 // pageAt reads a page and claims it and its overflow. It returns false, and has told the
 // fault, when that cannot be: it is outside, damaged, or used a second time.
-func (d *database) pageAt(id uint64) (page, bool) {
+func (d *Database) pageAt(id uint64) (page, bool) {
 	if id < 2 || id >= d.meta.highWater || id >= d.pages() {
-		d.faults.add(id, "outside of the file, which uses %d pages and has %d", d.meta.highWater, d.pages())
+		d.Faults.add(id, "outside of the file, which uses %d pages and has %d", d.meta.highWater, d.pages())
 		return page{}, false
 	}
 	p, err := parsePage(d.data[id*uint64(d.meta.pageSize):], d.meta.pageSize) //nolint:gosec // a page size is small
 	switch {
 	case err != nil:
-		d.faults.add(id, "%v", err)
+		d.Faults.add(id, "%v", err)
 		return page{}, false
 	case p.id != id:
-		d.faults.add(id, "it says that it is page %d", p.id)
+		d.Faults.add(id, "it says that it is page %d", p.id)
 		return page{}, false
 	}
 	n := uint64(len(p.data) / d.meta.pageSize) //nolint:gosec // it is not negative
 	if !d.mark(id, n) {
-		d.faults.add(id, "used a second time")
+		d.Faults.add(id, "used a second time")
 		return page{}, false
 	}
 	return p, true
 }
 
 // mark claims n pages from id on.
-func (d *database) mark(id, n uint64) bool {
+func (d *Database) mark(id, n uint64) bool {
 	for i := id; i < id+n; i++ {
 		if d.reached.has(i) {
 			return false
@@ -151,12 +157,12 @@ func (d *database) mark(id, n uint64) bool {
 
 // readFreelist claims the pages of the list of free pages. The list itself is not believed:
 // what no bucket leads to is free.
-func (d *database) readFreelist() {
+func (d *Database) readFreelist() {
 	if d.meta.freelist == noFreelist {
 		return
 	}
 	if p, ok := d.pageAt(d.meta.freelist); ok && p.flags != freelistPage {
-		d.faults.add(p.id, "flags %#x where the freelist has %#x", p.flags, freelistPage)
+		d.Faults.add(p.id, "flags %#x where the freelist has %#x", p.flags, freelistPage)
 	}
 }
 
@@ -164,22 +170,22 @@ func (d *database) readFreelist() {
 const mostBuckets = 100
 
 // readBuckets reads a leaf page of the bucket of buckets.
-func (d *database) readBuckets(p page) {
+func (d *Database) readBuckets(p page) {
 	for i := range p.count {
 		name, value, ok := p.leaf(i)
 		if !ok || !p.isBucket(i) || len(value) < bucketSize {
-			d.faults.add(p.id, "element %d is no bucket", i)
+			d.Faults.add(p.id, "element %d is no bucket", i)
 			continue
 		}
 		if len(d.buckets) == mostBuckets {
-			d.faults.add(p.id, "more than %d buckets", mostBuckets)
+			d.Faults.add(p.id, "more than %d buckets", mostBuckets)
 			return
 		}
 		b := bucket{name: string(name), root: binary.LittleEndian.Uint64(value)}
 		if b.root == 0 {
 			inline, err := parseInline(value[bucketSize:])
 			if err != nil {
-				d.faults.add(p.id, "bucket %.32q: %v", b.name, err)
+				d.Faults.add(p.id, "bucket %.32q: %v", b.name, err)
 				continue
 			}
 			inline.id = p.id
@@ -190,7 +196,7 @@ func (d *database) readBuckets(p page) {
 }
 
 // bucket finds one by its name.
-func (d *database) bucket(name string) (bucket, bool) {
+func (d *Database) bucket(name string) (bucket, bool) {
 	for _, b := range d.buckets {
 		if b.name == name {
 			return b, true
@@ -200,7 +206,7 @@ func (d *database) bucket(name string) (bucket, bool) {
 }
 
 // leaves calls visit with every leaf page of a bucket that can be read, the last first.
-func (d *database) leaves(ctx context.Context, b bucket, visit func(page)) error {
+func (d *Database) leaves(ctx context.Context, b bucket, visit func(page)) error {
 	if b.root == 0 {
 		visit(b.inline)
 		return ctx.Err()
@@ -213,7 +219,7 @@ const deepest = 32
 
 // walk visits the leaf pages below a page, the last first. It ends because no page is
 // visited twice. Only ctx makes it fail.
-func (d *database) walk(ctx context.Context, root uint64, visit func(page)) error {
+func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) error {
 	type step struct {
 		id    uint64
 		depth int
@@ -231,14 +237,14 @@ func (d *database) walk(ctx context.Context, root uint64, visit func(page)) erro
 		case p.flags == leafPage:
 			visit(p)
 		case p.flags != branchPage:
-			d.faults.add(at.id, "flags %#x, which are neither a branch's nor a leaf's", p.flags)
+			d.Faults.add(at.id, "flags %#x, which are neither a branch's nor a leaf's", p.flags)
 		case p.count == 0 || at.depth == deepest:
-			d.faults.add(at.id, "a branch with %d elements, %d levels below the root", p.count, at.depth)
+			d.Faults.add(at.id, "a branch with %d elements, %d levels below the root", p.count, at.depth)
 		default:
 			for i := range p.count {
 				child, _, ok := p.child(i)
 				if !ok {
-					d.faults.add(at.id, "element %d points outside of the page", i)
+					d.Faults.add(at.id, "element %d points outside of the page", i)
 					continue
 				}
 				pending = append(pending, step{id: child, depth: at.depth + 1})
@@ -251,13 +257,13 @@ func (d *database) walk(ctx context.Context, root uint64, visit func(page)) erro
 // order finds keys of a bucket that are not in order, when it is given all of them from the
 // last to the first.
 type order struct {
-	d     *database
+	d     *Database
 	after []byte
 }
 
 func (o *order) check(page uint64, element int, key []byte) {
 	if o.after != nil && bytes.Compare(key, o.after) >= 0 {
-		o.d.faults.add(page, "element %d is out of order", element)
+		o.d.Faults.add(page, "element %d is out of order", element)
 	}
 	o.after = key
 }

@@ -1,17 +1,15 @@
-package snapshot
+package etcddb
 
 import (
 	"encoding/binary"
 	"strings"
 	"testing"
-
-	"github.com/etcdsec/etcdsec/audit"
 )
 
 // pageOf finds the first page of a kind in the bucket "key": the branch, or a leaf below it.
 func pageOf(t *testing.T, data []byte, flags uint16) page {
 	t.Helper()
-	d, err := openDatabase(t.Context(), data)
+	d, err := Open(t.Context(), data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +70,15 @@ func TestFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			data := tinyDatabase(t)
 			c.damage(pageOf(t, data, c.flags))
-			got := &audit.Census{}
-			if err := (&source{}).read(t.Context(), got, data, options()); err != nil {
+			d, err := Open(t.Context(), data)
+			if err != nil {
 				t.Fatal(err)
 			}
-			told := strings.Join(got.Snapshot.Faults, "\n")
-			if !strings.Contains(told, c.want) || got.Snapshot.Partial != (c.want != "") {
+			if _, err := d.Read(t.Context(), func(Revision) {}); err != nil {
+				t.Fatal(err)
+			}
+			told := strings.Join(d.Faults.First, "\n")
+			if !strings.Contains(told, c.want) || (d.Faults.Count > 0) != (c.want != "") {
 				t.Errorf("faults %q, want %q", told, c.want)
 			}
 		})

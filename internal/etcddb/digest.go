@@ -1,11 +1,9 @@
-package snapshot
+package etcddb
 
 import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-
-	"github.com/etcdsec/etcdsec/audit"
 )
 
 // etcd appends the SHA-256 of a database to the snapshot that it sends. A database is a whole
@@ -13,29 +11,39 @@ import (
 // (etcd etcdutl/snapshot/v3_snapshot.go, hasChecksum).
 const sectorSize = 512
 
-// splitDigest cuts the digest off, if there is one.
-func splitDigest(data []byte) (database, digest []byte) {
+// SplitDigest cuts the SHA-256 off a snapshot. digest is nil if there is none.
+func SplitDigest(data []byte) (database, digest []byte) {
 	if len(data) > sha256.Size && len(data)%sectorSize == sha256.Size {
 		return data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
 	}
 	return data, nil
 }
 
-// checkDigest hashes a database and compares.
-func checkDigest(ctx context.Context, database, digest []byte) (string, error) {
+// Digest is what the SHA-256 at the end of a snapshot says of its content.
+type Digest uint8
+
+// The outcomes of CheckDigest.
+const (
+	DigestAbsent Digest = iota // a member's own database has none
+	DigestMatches
+	DigestDiffers
+)
+
+// CheckDigest hashes a database and compares. Only ctx makes it fail.
+func CheckDigest(ctx context.Context, database, digest []byte) (Digest, error) {
 	if digest == nil {
-		return audit.DigestAbsent, nil
+		return DigestAbsent, nil
 	}
 	const piece = 1 << 20
 	hash := sha256.New()
 	for rest := database; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 		if err := ctx.Err(); err != nil {
-			return "", err
+			return DigestAbsent, err
 		}
 		_, _ = hash.Write(rest[:min(piece, len(rest))]) // a hash takes everything
 	}
 	if !bytes.Equal(hash.Sum(nil), digest) {
-		return audit.DigestDiffers, nil
+		return DigestDiffers, nil
 	}
-	return audit.DigestMatches, nil
+	return DigestMatches, nil
 }

@@ -1,4 +1,4 @@
-package snapshot
+package etcddb
 
 import (
 	"errors"
@@ -9,64 +9,66 @@ import (
 	"syscall"
 )
 
-// A mapping is a file that is read through memory. It is mapped read-only, so that not even
-// a fault of this program can write to it.
-type mapping struct {
-	path string
+// File is a file that is read through memory. It is mapped read-only, so that not even
+// a fault of this program can write to it. Read Data inside of Guard.
+type File struct {
+	Path string
+	Info fs.FileInfo // as it was when the file was opened
+	Data []byte      // valid until Close; nil of an empty file
+
 	file *os.File
-	info fs.FileInfo
-	data []byte
 }
 
-// ErrInUse is the refusal of a file that a running etcd writes to.
+// ErrInUse is for a file that a running etcd writes to.
 var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a snapshot of it or a copy that was made while it was stopped")
 
-// openMapping maps a regular file, which may be empty. A named pipe or a device is refused
-// rather than waited for.
-func openMapping(path string) (*mapping, error) {
+// OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device
+// rather than wait for it.
+func OpenFile(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
 	}
-	m := &mapping{path: path, file: file}
-	if err := m.load(); err != nil {
+	f := &File{Path: path, file: file}
+	if err := f.load(); err != nil {
 		_ = file.Close() // it was only read
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return m, nil
+	return f, nil
 }
 
-func (m *mapping) load() error {
-	info, err := m.file.Stat()
+func (f *File) load() error {
+	info, err := f.file.Stat()
 	if err != nil {
 		return cause(err)
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
-	m.info = info
+	f.Info = info
 	if info.Size() == 0 {
 		return nil
 	}
 	if info.Size() != int64(int(info.Size())) {
 		return errors.New("larger than this machine can address")
 	}
-	m.data, err = syscall.Mmap(int(m.file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	f.Data, err = syscall.Mmap(int(f.file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	return err
 }
 
-func (m *mapping) close() {
-	if m.data != nil {
-		_ = syscall.Munmap(m.data) // it is what Mmap returned
+// Close ends the mapping: Data is not to be read afterwards.
+func (f *File) Close() {
+	if f.Data != nil {
+		_ = syscall.Munmap(f.Data) // it is what Mmap returned
 	}
-	_ = m.file.Close() // it was only read
+	_ = f.file.Close() // it was only read
 }
 
-// inUse says whether an etcd has the file open. bbolt holds an exclusive lock on the file of
+// InUse reports whether an etcd has the file open. bbolt holds an exclusive lock on the file of
 // a running member. The shared one that tells is given back at once: held for as long as we
 // read, it would keep an etcd that is started meanwhile from starting.
-func (m *mapping) inUse() bool {
-	fd := int(m.file.Fd())
+func (f *File) InUse() bool {
+	fd := int(f.file.Fd())
 	if err := syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
 		// Some network file systems have no locks; then nothing can be told.
 		return errors.Is(err, syscall.EWOULDBLOCK)
@@ -75,10 +77,10 @@ func (m *mapping) inUse() bool {
 	return false
 }
 
-// changed says whether the file is another one than that which was opened.
-func (m *mapping) changed() bool {
-	info, err := m.file.Stat()
-	return err != nil || info.Size() != m.info.Size() || !info.ModTime().Equal(m.info.ModTime())
+// Changed reports whether the file was changed since it was opened.
+func (f *File) Changed() bool {
+	info, err := f.file.Stat()
+	return err != nil || info.Size() != f.Info.Size() || !info.ModTime().Equal(f.Info.ModTime())
 }
 
 // addressed is what the runtime panics with on a fault at an address (runtime/debug).
@@ -87,9 +89,9 @@ type addressed interface {
 	Addr() uintptr
 }
 
-// guarded runs what reads mappings. A mapped file that is cut off meanwhile, or a disk that
+// Guard runs what reads mapped files. A mapped file that is cut off meanwhile, or a disk that
 // cannot read a sector, is a signal rather than an error; it is returned as one.
-func guarded(read func() error) (err error) {
+func Guard(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		switch fault := recover().(type) {
