@@ -5,31 +5,56 @@ import (
 	"strings"
 )
 
-// Messages and codes with which etcd refuses a caller (api/v3rpc/rpctypes/error.go).
+// Refusal is why etcd refuses a caller, where its message says it. The gRPC code alone does
+// not: "user name is empty" is an invalid argument, as many other things are.
+type Refusal string
+
+// The refusals, as etcd words them (api/v3rpc/rpctypes/error.go).
+const (
+	NoRefusal        Refusal = ""
+	UserEmpty        Refusal = "etcdserver: user name is empty"
+	UserNotFound     Refusal = "etcdserver: user name not found"
+	InvalidToken     Refusal = "etcdserver: invalid auth token" //nolint:gosec // an error message
+	PermissionDenied Refusal = "etcdserver: permission denied"
+)
+
+// RefusalOf reads the message of a gRPC status. It is NoRefusal for any message but those of
+// the list.
+func RefusalOf(message string) Refusal {
+	switch r := Refusal(message); r {
+	case UserEmpty, UserNotFound, InvalidToken, PermissionDenied:
+		return r
+	default:
+		return NoRefusal
+	}
+}
+
+// The codes of gRPC with which etcd refuses a caller.
 const (
 	invalidArgument   = 3
 	permissionRefused = 7
 	unauthenticated   = 16
-
-	userEmpty        = "etcdserver: user name is empty"
-	invalidToken     = "etcdserver: invalid auth token" //nolint:gosec // an error message
-	permissionDenied = "etcdserver: permission denied"
 )
 
-// RefusesToken says whether etcd's authentication, being on, refused the call's token.
+// RefusesToken reports whether etcd's authentication, being on, refused the call's token.
 func (r RPC) RefusesToken() bool {
-	return r.State == Answered && r.Code == unauthenticated && r.Message == invalidToken
+	return r.State == Answered && r.Code == unauthenticated && r.Refusal == InvalidToken
 }
 
-// HasNoUser says whether etcd's authentication, being on, saw no user behind the call.
+// HasNoUser reports whether etcd's authentication, being on, saw no user behind the call.
 func (r RPC) HasNoUser() bool {
-	return r.State == Answered && r.Code == invalidArgument && r.Message == userEmpty
+	return r.State == Answered && r.Code == invalidArgument && r.Refusal == UserEmpty
 }
 
-// DeniesPermission says whether etcd's authentication, being on, found that the user behind the
+// DeniesPermission reports whether etcd's authentication, being on, found that the user behind the
 // call may not do that: where it is off, everything is permitted (server/auth/store.go, isOpPermitted).
 func (r RPC) DeniesPermission() bool {
-	return r.State == Answered && r.Code == permissionRefused && r.Message == permissionDenied
+	return r.State == Answered && r.Code == permissionRefused && r.Refusal == PermissionDenied
+}
+
+// DeniesCaller reports whether etcd refused the call for want of credentials.
+func (r RPC) DeniesCaller() bool {
+	return r.State == Answered && (r.Code == permissionRefused || r.Code == unauthenticated) || r.HasNoUser()
 }
 
 // refusingAnyToken are the branches that refuse a token they never gave out whether

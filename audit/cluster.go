@@ -47,7 +47,7 @@ func Clusters(targets []*Target) []*Target {
 	if slices.ContainsFunc(targets, (*Target).Interrupted) {
 		// Whose the listeners are that were not observed nobody knows, so no cluster is whole.
 		for _, c := range clusters {
-			c.Cluster, c.Reach = nil, Attempt{State: Unclear, Reason: Interrupted}
+			c.Cluster, c.Reach = nil, interruption()
 		}
 	}
 	return clusters

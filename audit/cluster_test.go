@@ -71,7 +71,7 @@ func TestClusterIsNamed(t *testing.T) {
 func TestClustersInterrupted(t *testing.T) {
 	targets := []*audit.Target{
 		{Address: "10.0.0.1:2379", Kind: audit.Client, ClusterID: 1},
-		{Address: "10.0.0.2:2379", Kind: audit.Client, Reach: audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}},
+		{Address: "10.0.0.2:2379", Kind: audit.Client, Reach: audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}},
 	}
 	clusters := audit.Clusters(targets)
 	if len(clusters) != 1 || clusters[0].Unreached() != audit.Interrupted || len(clusters[0].Cluster) > 0 {

@@ -88,7 +88,7 @@ func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
 	switch {
 	case h.SpokeTLS:
 		return judge(h)
-	case t.AnswersPlaintext():
+	case t.HasNoTLS():
 		return Skipped("the port has no TLS")
 	case t.Kind == Metrics && t.NothingListens():
 		return Skipped("nothing listens")

@@ -42,9 +42,32 @@ type Settings struct {
 type Setting struct {
 	Value  string // as written; of a flag without a value "true"
 	Source string // "flag", "environment", or "config file PATH"
-	// Overridden says what else was written and has no effect, such as
-	// "flag --client-cert-auth=true: a config file replaces all flags"; empty if nothing was.
-	Overridden string
+	// Overridden is what else was written and has no effect; empty if nothing was.
+	Overridden []Override
+}
+
+// Override is something that was written and has no effect.
+type Override struct {
+	Source string // "flag", "environment", or the path of a manifest or unit that says the flag
+	Value  string // as written; of a flag without a value "true"
+	Flag   bool   // it was written as a flag, wherever
+	// Text is all of it for people, with why it has no effect:
+	// "flag --client-cert-auth=true: a config file replaces all flags".
+	Text string
+}
+
+// WrittenAsFlag reports whether the setting was made by a flag that has no effect.
+func (s Setting) WrittenAsFlag() bool {
+	return slices.ContainsFunc(s.Overridden, func(o Override) bool { return o.Flag })
+}
+
+// OverriddenText joins what was written without effect, for people; empty if nothing was.
+func (s Setting) OverriddenText() string {
+	texts := make([]string, len(s.Overridden))
+	for i, o := range s.Overridden {
+		texts[i] = o.Text
+	}
+	return strings.Join(texts, "; ")
 }
 
 // Fault is one thing that could not be read or understood.

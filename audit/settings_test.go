@@ -35,7 +35,7 @@ func TestSettingsFault(t *testing.T) {
 		Values: map[string]audit.Setting{
 			"name":     {Value: "a", Source: "flag"},
 			"data-dir": {Value: "$(DIR)", Source: "flag"},
-			"auto-tls": {Overridden: "flag --auto-tls=true: a config file replaces all flags"},
+			"auto-tls": {Overridden: []audit.Override{{Source: "flag", Value: "true", Flag: true, Text: "flag --auto-tls=true: a config file replaces all flags"}}},
 		},
 		Faults: []audit.Fault{
 			{Subject: "data-dir", Reason: "a template"},

@@ -1,9 +1,9 @@
 package audit
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -82,32 +82,6 @@ type Target struct {
 	verification *verification // of Verify
 }
 
-// State is what became of an attempt.
-type State string
-
-// The states of an attempt.
-const (
-	Untried  State = ""         // Reason says why, or is empty
-	Answered State = "answered" // the service answered; a handshake was accepted
-	Refused  State = "refused"  // the server said no in so many words
-	Closed   State = "closed"   // the connection ended without a word: a refusal, or a fault of the network
-	Unclear  State = "unclear"  // silence, garbage, or more than is read
-)
-
-// Interrupted is the reason why what was not yet asked when an audit ended is not known.
-const Interrupted = "the audit was interrupted"
-
-// Attempt is what became of one thing that was tried.
-type Attempt struct {
-	State  State
-	Reason string // of every state but Answered
-	// TimedOut is set when no answer came in time. The state is then Unclear: a slow machine or
-	// network says nothing about the port.
-	TimedOut bool
-	// Alert is that of TLS by which the server ended the connection; 0 if it sent none (RFC 8446 section 6).
-	Alert tls.AlertError
-}
-
 // Access is what a request came with.
 type Access string
 
@@ -156,7 +130,8 @@ type RPC struct {
 	Method  string
 	Code    int           // the gRPC status, if Answered; 0 is OK
 	NotGRPC bool          // Answered in HTTP/2, but not as gRPC answers
-	Message string        // the server's, where Code is not 0
+	Message string        // the server's for people, where Code is not 0
+	Refusal Refusal       // what Message says, where it is etcd's own
 	Keys    int64         // how many keys a Range said there are
 	Took    time.Duration // from the request to the end of the answer, on an open connection; 0 if not Answered
 }
@@ -190,17 +165,25 @@ func (t *Target) RPC(access Access, method string) RPC {
 	return RPC{Access: access, Method: method}
 }
 
-// AnswersPlaintext says whether a service answered without TLS, over HTTP/1.1 or gRPC.
+// AnswersPlaintext reports whether a service answered without TLS, over HTTP/1.1 or gRPC.
 func (t *Target) AnswersPlaintext() bool {
 	return t.Plaintext.State == Answered || t.RPC(InPlaintext, RangeRPC).State == Answered
 }
 
-// GRPCOnly says whether a port that answered gRPC with an access closed every connection on
-// which it was asked for a page with the same one: a client listener beside one of
-// --listen-client-http-urls.
+// HasNoTLS reports whether a port that answers without TLS was seen to have none. A handshake
+// that took too long shows nothing: one port may speak both.
+func (t *Target) HasNoTLS() bool {
+	h := t.Agreed(NoCertificate)
+	return !h.SpokeTLS && t.AnswersPlaintext() && (h.State == Closed || h.deniesProtocol())
+}
+
+// GRPCOnly reports whether a port that answered gRPC with an access was seen to serve no pages
+// with the same one: a client listener beside one of --listen-client-http-urls. Such a port
+// closes the connection of whoever asks for a page, so that a single closed one shows nothing,
+// and none does where another answer was late.
 func (t *Target) GRPCOnly(access Access) bool {
 	const enough = 2 // one closed connection may be a fault of the network
-	closed := 0
+	turnedAway := 0
 	for _, p := range t.Pages {
 		if p.Access != access {
 			continue
@@ -208,40 +191,46 @@ func (t *Target) GRPCOnly(access Access) bool {
 		if p.State != Closed && p.State != Refused {
 			return false
 		}
-		closed++
+		turnedAway++
 	}
 	grpc := false
 	for _, r := range t.RPCs {
-		grpc = grpc || r.Access == access && r.State == Answered && !r.NotGRPC
+		if r.Access != access {
+			continue
+		}
+		if r.Cause == TimedOut {
+			return false
+		}
+		grpc = grpc || r.State == Answered && !r.NotGRPC
 	}
-	return closed >= enough && grpc
+	return turnedAway >= enough && grpc
 }
 
-// HTTPOnly says whether a port that served pages with an access answered none of its gRPC
-// calls as gRPC does: a listener of --listen-client-http-urls.
+// HTTPOnly reports whether a port that serves etcd's pages with an access was seen to speak no
+// gRPC with it: a listener of --listen-client-http-urls. At least one call must have been
+// answered in another protocol, and none may have been answered in gRPC or late.
 func (t *Target) HTTPOnly(access Access) bool {
-	const enough = 2 // as in GRPCOnly
-	pages, calls := false, 0
-	for _, p := range t.Pages {
-		pages = pages || p.Access == access && p.State == Answered
-	}
+	served := t.Version != "" && slices.ContainsFunc(t.Pages, func(p Page) bool { return p.Access == access && p.State == Answered })
+	denied := false
 	for _, r := range t.RPCs {
 		if r.Access != access || r.Method == GatewayRange {
 			continue
 		}
-		if r.State == Unclear || (r.State == Answered && !r.NotGRPC) {
+		switch {
+		case r.NotGRPC, r.deniesProtocol():
+			denied = true
+		case r.State == Unclear, r.State == Answered:
 			return false
 		}
-		calls++
 	}
-	return pages && calls >= enough
+	return served && denied
 }
 
 // NothingListens says whether the port was found closed. A metrics listener need not exist.
 func (t *Target) NothingListens() bool { return t.Reach.State == Refused }
 
 // Interrupted says whether the audit ended before the target was observed.
-func (t *Target) Interrupted() bool { return t.Reach.Reason == Interrupted }
+func (t *Target) Interrupted() bool { return t.Reach.Cause == WasInterrupt }
 
 // Unreached says why no connection was made at all, which is why nothing else is known. It
 // is empty if one was.

@@ -34,18 +34,18 @@ func AuthCNUnmapped() audit.Check {
 
 func cnUnmapped(t *audit.Target, whole audit.RPC) audit.Outcome {
 	for _, call := range t.RPCs {
-		if call.Access == audit.WithCredentials && call.Message == userNotFound {
+		if call.Access == audit.WithCredentials && call.Refusal == audit.UserNotFound {
 			return audit.Failed(audit.Finding{Code: "no-such-user", Text: fmt.Sprintf("%s got %q for the common name %q", call.Method, call.Message, t.GivenName)})
 		}
 	}
 	switch {
 	case whole.Code == 0:
 		return audit.Passed(user(t) + " is let in")
-	case t.GivenName == "" && (whole.HasNoUser() || whole.Message == permissionDenied):
+	case t.GivenName == "" && (whole.HasNoUser() || whole.Refusal == audit.PermissionDenied):
 		return audit.Failed(audit.Finding{Code: "no-name", Text: "the given certificate has no common name"})
 	case whole.HasNoUser():
 		return audit.Failed(audit.Finding{Code: "not-looked-at", Text: fmt.Sprintf("%s takes no user from certificates: --client-cert-auth is off there; the common name is %q", t.Address, t.GivenName)})
-	case whole.Message == permissionDenied:
+	case whole.Refusal == audit.PermissionDenied:
 		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and no user of that name look alike from outside (etcdctl user get %s)", user(t), t.GivenName))
 	default:
 		return undecided(whole)

@@ -31,7 +31,7 @@ func AuthOverbroadRole() audit.Check {
 				switch {
 				case whole.Code == 0:
 					return audit.Failed(audit.Finding{Code: "whole-keyspace", Text: fmt.Sprintf("%s may read all %d keys of %s", user(t), whole.Keys, t.Address)})
-				case whole.Message == permissionDenied || whole.HasNoUser():
+				case whole.Refusal == audit.PermissionDenied || whole.HasNoUser():
 					return audit.Passed(fmt.Sprintf("Range over all keys got %q", whole.Message))
 				default:
 					return undecided(whole)

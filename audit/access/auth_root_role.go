@@ -31,7 +31,7 @@ func AuthRootRole() audit.Check {
 				switch {
 				case whole.Code == 0 && t.GivenName == "root":
 					return audit.Failed(audit.Finding{Code: "root", Text: fmt.Sprintf("the common name of the given certificate is root, and %s takes it for the user", t.Address)})
-				case whole.Message == permissionDenied:
+				case whole.Refusal == audit.PermissionDenied:
 					return audit.Passed(user(t) + " may not read all keys, so it is not root")
 				case whole.HasNoUser():
 					return audit.Passed("no user belongs to the given certificate")

@@ -66,7 +66,7 @@ func withGiven(cluster *audit.Target, judge func(t *audit.Target, whole audit.RP
 			return judge(t, whole)
 		case whole.State != audit.Untried:
 			doubt = fmt.Sprintf("Range %s: %s", whole.Access, whole.Reason)
-		case t.Handshake(audit.GivenCertificate).State != audit.Untried:
+		case t.Handshake(audit.GivenCertificate).Attempt != audit.Attempt{}:
 			doubt = whyNot(t, "")
 		}
 	}
@@ -78,11 +78,6 @@ func withGiven(cluster *audit.Target, judge func(t *audit.Target, whole audit.RP
 
 // user names the user of the given certificate.
 func user(t *audit.Target) string { return fmt.Sprintf("the user %q", t.GivenName) }
-
-const (
-	permissionDenied = "etcdserver: permission denied"
-	userNotFound     = "etcdserver: user name not found"
-)
 
 // undecided is the outcome of an answer that says neither yes nor no.
 func undecided(call audit.RPC) audit.Outcome {

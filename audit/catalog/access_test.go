@@ -14,7 +14,9 @@ func accessFixtures(t *testing.T) []fixture {
 		userEmpty    = "etcdserver: user name is empty"
 		invalidToken = "etcdserver: invalid auth token"
 	)
-	answer := func(call *audit.RPC, code int, message string) { call.Code, call.Message = code, message }
+	answer := func(call *audit.RPC, code int, message string) {
+		call.Code, call.Message, call.Refusal = code, message, audit.RefusalOf(message)
+	}
 	off := func(change func(c *audit.Target)) *audit.Target { return clusterOf(t, 3, change) }
 	// on is with authentication, and what a Range of the given certificate gets.
 	on := func(code int, message string, change func(client *audit.Target)) *audit.Target {
@@ -22,7 +24,7 @@ func accessFixtures(t *testing.T) []fixture {
 			for _, client := range c.Of(audit.Client) {
 				answer(rpc(t, client, audit.RangeRPC), code, message)
 				answer(rpc(t, client, audit.BadTokenRangeRPC), 16, invalidToken)
-				client.RPCs = append(client.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: 16, Message: invalidToken})
+				client.RPCs = append(client.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: 16, Message: invalidToken, Refusal: audit.InvalidToken})
 				if change != nil {
 					change(client)
 				}
@@ -38,7 +40,7 @@ func accessFixtures(t *testing.T) []fixture {
 		}
 	})
 	anonymousOnly := on(0, "", func(client *audit.Target) {
-		client.RPCs = []audit.RPC{{Attempt: answered, Access: audit.InPlaintext, Method: audit.RangeRPC, Code: 3, Message: userEmpty}}
+		client.RPCs = []audit.RPC{{Attempt: answered, Access: audit.InPlaintext, Method: audit.RangeRPC, Code: 3, Message: userEmpty, Refusal: audit.UserEmpty}}
 		client.Handshakes = client.Handshakes[:1]
 	})
 	unclear := on(14, "etcdserver: no leader", nil)

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"crypto/tls"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,6 +93,77 @@ func TestNothingKnown(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// An answer that came too late shows nothing. What timed out passes no check, and skips only
+// those that ask about what nobody gave.
+func TestTimedOut(t *testing.T) {
+	given := []string{
+		"snapshot-age",        // a folder of snapshots
+		"ca-unique",           // an API server or a kubelet
+		"member-drift",        // another member
+		"client-wrong-eku",    // a certificate to present
+		"client-revoked-cert", // likewise
+		"peer-wrong-san",      // likewise
+	}
+	slow := func(kind audit.Kind) *audit.Target {
+		target := &audit.Target{
+			Address: "192.0.2.1:2379", Kind: kind, Now: fixtureTime, Reach: answered, Settings: &audit.Settings{Program: "etcd"},
+			Plaintext: audit.Page{Attempt: silent, Access: audit.InPlaintext, Path: "/version"},
+		}
+		for _, presented := range []audit.Identity{audit.NoCertificate, audit.GivenCertificate, audit.ForeignCA, audit.ForeignCASameName, audit.ExpiredForeign} {
+			target.Handshakes = append(target.Handshakes, audit.Handshake{Attempt: silent, Presented: presented})
+		}
+		for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
+			for _, path := range []string{"/version", "/metrics", "/debug/pprof/", "/v3/kv/range"} {
+				target.Pages = append(target.Pages, audit.Page{Attempt: silent, Access: access, Path: path})
+			}
+			for _, method := range []string{audit.RangeRPC, audit.StatusRPC, audit.MemberListRPC, audit.BadTokenRangeRPC} {
+				target.RPCs = append(target.RPCs, audit.RPC{Attempt: silent, Access: access, Method: method})
+			}
+		}
+		return target
+	}
+	plaintext := func(target *audit.Target) {
+		target.Plaintext.Attempt, target.Plaintext.Status = answered, 200
+		target.Version, target.VersionFrom = "3.6.16", "GET /version in plaintext"
+		target.Pages[0].Attempt, target.Pages[0].Status = answered, 200
+	}
+	overTLS := func(target *audit.Target) {
+		target.Handshakes[0] = audit.Handshake{Attempt: alert, Presented: audit.NoCertificate, SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true}
+	}
+	for name, c := range map[string]struct {
+		change func(*audit.Target)
+		passes []string // what the one answer is enough for
+	}{
+		"everything":               {change: func(*audit.Target) {}},
+		"all but a plaintext page": {change: plaintext, passes: []string{"version-vulnerable", "version-eol", "version-skew"}},
+		"all but a refusal over TLS": {change: overTLS, passes: []string{
+			"client-cert-required", "client-anonymous-read", "peer-cert-required", "metrics-exposed", "grpc-proxy-exposed",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var targets []*audit.Target
+			for _, kind := range append(audit.Listeners(), audit.APIServer, audit.Kubelet) {
+				target := slow(kind)
+				c.change(target)
+				targets = append(targets, target)
+			}
+			cluster := &audit.Target{Address: "cluster c", Kind: audit.Cluster, Now: fixtureTime, Reach: answered, Cluster: slices.Clone(targets)}
+			report := audit.Run(catalog.All(), append(targets, cluster))
+			if len(report.Results) < len(targets) {
+				t.Fatalf("%d results", len(report.Results))
+			}
+			for _, r := range report.Results {
+				switch {
+				case r.Verdict == audit.Pass && !slices.Contains(c.passes, r.CheckID):
+					t.Errorf("%s %s passes: %s", r.Kind, r.CheckID, r.Evidence)
+				case r.Verdict == audit.Skip && !slices.Contains(given, r.CheckID):
+					t.Errorf("%s %s is skipped: %s", r.Kind, r.CheckID, r.Evidence)
+				}
+			}
+		})
 	}
 }
 

@@ -131,7 +131,7 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-cert-auth", name: "replaced by a config file", verdict: audit.Fail, codes: []string{"not-required"}, evidence: "a config file replaces all flags",
 			target: configured(func(s *audit.Settings) {
 				set(s, "trusted-ca-file", "")
-				s.Values["client-cert-auth"] = audit.Setting{Overridden: "flag --client-cert-auth=true: a config file replaces all flags"}
+				s.Values["client-cert-auth"] = audit.Setting{Overridden: []audit.Override{{Source: "flag", Value: "true", Flag: true, Text: "flag --client-cert-auth=true: a config file replaces all flags"}}}
 			})},
 		{check: "config-client-cert-auth", name: "CA not read", target: unsure("trusted-ca-file"), verdict: audit.Unknown},
 		{check: "config-client-cert-auth", name: "what does not matter not read", target: unsure("client-cert-auth"), verdict: audit.Pass},

@@ -52,13 +52,14 @@ func chain(t *testing.T, before, after time.Duration) []*x509.Certificate {
 }
 
 var (
-	alert     = audit.Attempt{State: audit.Refused, Reason: `TLS alert "certificate required"`}
-	unknownCA = audit.Attempt{State: audit.Refused, Reason: `TLS alert "unknown certificate authority"`}
-	oldTLS    = audit.Attempt{State: audit.Refused, Reason: `TLS alert "protocol version not supported"`}
+	alert     = audit.Attempt{State: audit.Refused, Alert: 116, Reason: `TLS alert "certificate required"`}
+	unknownCA = audit.Attempt{State: audit.Refused, Alert: 48, Reason: `TLS alert "unknown certificate authority"`}
+	oldTLS    = audit.Attempt{State: audit.Refused, Alert: audit.ProtocolVersion, Reason: `TLS alert "protocol version not supported"`}
 	answered  = audit.Attempt{State: audit.Answered}
 	ended     = audit.Attempt{State: audit.Closed, Reason: "the connection was closed without an answer"}
-	silent    = audit.Attempt{State: audit.Unclear, Reason: "no answer within 3s"}
-	wantsTLS  = audit.Attempt{State: audit.Refused, Reason: "HTTP 400: the server wants TLS"}
+	silent    = audit.Attempt{State: audit.Unclear, Cause: audit.TimedOut, Reason: "no answer within 3s"}
+	wantsTLS  = audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "HTTP 400: the server wants TLS"}
+	notHTTP2  = audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "the answer is not HTTP/2"}
 )
 
 // hardened is a target of a kind that is in order, as the collector sees it with credentials.

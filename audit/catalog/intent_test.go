@@ -67,7 +67,7 @@ func intentFixtures(t *testing.T) []fixture {
 		{check: "intent-vs-reality", name: "a flag that a config file replaces", verdict: audit.Fail, codes: []string{"client-cert-open"},
 			target: func() *audit.Target {
 				target := meant(anonymous(t, audit.Client), clientAt, "trusted-ca-file", "")
-				target.Settings.Values["client-cert-auth"] = audit.Setting{Overridden: "flag --client-cert-auth=true: a config file replaces all flags"}
+				target.Settings.Values["client-cert-auth"] = audit.Setting{Overridden: []audit.Override{{Source: "flag", Value: "true", Flag: true, Text: "flag --client-cert-auth=true: a config file replaces all flags"}}}
 				target.Pages = []audit.Page{{Attempt: answered, Access: audit.WithoutCertificate, Path: "/debug/pprof/", Status: 404}}
 				return target
 			}()},

@@ -17,14 +17,25 @@ func listenerFixtures(t *testing.T) []fixture {
 		target := plaintextOnly(audit.Client)
 		target.Pages = []audit.Page{{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200}}
 		target.RPCs = append([]audit.RPC{
-			{Attempt: ended, Access: audit.InPlaintext, Method: audit.RangeRPC},
+			{Attempt: notHTTP2, Access: audit.InPlaintext, Method: audit.RangeRPC},
 			{Attempt: ended, Access: audit.InPlaintext, Method: audit.MemberListRPC},
 		}, more...)
+		target.Version, target.VersionFrom = "3.6.16", "GET /version in plaintext"
+		return target
+	}
+	closing := func(target *audit.Target) *audit.Target {
+		for i := range target.RPCs {
+			target.RPCs[i].Attempt = ended
+		}
+		return target
+	}
+	strange := func(target *audit.Target) *audit.Target {
+		target.Version, target.VersionFrom = "", ""
 		return target
 	}
 	// A server without a key for TLS 1.3 turns everybody away there, whatever they present; what
 	// it does over TLS 1.2 counts, if anything.
-	keyless := audit.Attempt{State: audit.Refused, Reason: `TLS alert "handshake failure"`}
+	keyless := audit.Attempt{State: audit.Refused, Alert: 40, Reason: `TLS alert "handshake failure"`}
 	without13 := func(kind audit.Kind, in12 audit.Handshake) *audit.Target {
 		return changed(t, kind, func(target *audit.Target) {
 			in12.Presented, in12.MaxVersion, in12.SpokeTLS = audit.NoCertificate, tls.VersionTLS12, true
@@ -44,6 +55,10 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "peer-cert-required", name: "let in over TLS 1.2", target: without13(audit.Peer, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "peer-accepts-client-cert", name: "no version agreed", target: without13(audit.Peer, turnedAway), verdict: audit.Unknown, evidence: "before a version"},
 		{check: "member-url-plaintext", name: "HTTP only", target: httpOnly(), verdict: audit.Skip, evidence: "HTTP only"},
+		{check: "member-url-plaintext", name: "HTTP, and every call closed", target: closing(httpOnly()), verdict: audit.Unknown},
+		{check: "member-url-plaintext", name: "HTTP that is not etcd's", target: strange(httpOnly()), verdict: audit.Unknown},
+		{check: "member-url-plaintext", name: "HTTP, and a call times out", verdict: audit.Unknown,
+			target: httpOnly(audit.RPC{Attempt: silent, Access: audit.InPlaintext, Method: audit.StatusRPC})},
 		{check: "client-plaintext", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "wants TLS"},
 		{check: "client-plaintext", name: "HTTP and gRPC", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c", "http1"}},
 		{check: "client-plaintext", name: "HTTP beside TLS", verdict: audit.Fail, codes: []string{"http1"}, evidence: "TLS and plaintext",
@@ -65,7 +80,8 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-anonymous-read", name: "TLS", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"tls"}, evidence: "7 keys"},
 		{check: "client-anonymous-read", name: "authentication on", verdict: audit.Pass, evidence: "user name is empty",
 			target: in(func(target *audit.Target) {
-				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 3, "etcdserver: user name is empty"
+				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Refusal = answered, 3, audit.UserEmpty
+				target.RPCs[0].Message = string(audit.UserEmpty)
 			})},
 		{check: "client-anonymous-read", name: "no leader", verdict: audit.Unknown, evidence: "no leader",
 			target: in(func(target *audit.Target) {
@@ -74,7 +90,7 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-anonymous-read", name: "through the gateway alone", verdict: audit.Fail, codes: []string{"gateway-http"}, evidence: "JSON gateway",
 			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Keys: 3})},
 		{check: "client-anonymous-read", name: "the gateway wants a user", verdict: audit.Pass, evidence: "user name is empty",
-			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 3, Message: "etcdserver: user name is empty"})},
+			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 3, Message: string(audit.UserEmpty), Refusal: audit.UserEmpty})},
 		{check: "client-anonymous-read", name: "HTTP without a gateway", target: httpOnly(), verdict: audit.Pass, evidence: "HTTP only"},
 		{check: "client-anonymous-read", name: "handshake times out", verdict: audit.Unknown, target: in(noCertificate(silent))},
 
@@ -100,6 +116,8 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-foreign-ca", name: "same name", verdict: audit.Fail, codes: []string{"same-name-ca"},
 			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = answered })},
 		{check: "client-foreign-ca", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip, evidence: "no TLS"},
+		{check: "client-foreign-ca", name: "plaintext, and the handshake times out", target: slowTLS(plaintextOnly(audit.Client)), verdict: audit.Unknown, evidence: "no answer"},
+		{check: "client-foreign-ca", name: "plaintext, and the answer is not TLS", target: garbledTLS(plaintextOnly(audit.Client)), verdict: audit.Skip, evidence: "no TLS"},
 		{check: "client-foreign-ca", name: "one times out", verdict: audit.Unknown,
 			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = silent })},
 	}
@@ -107,8 +125,8 @@ func listenerFixtures(t *testing.T) []fixture {
 
 func presentedFixtures(t *testing.T) []fixture {
 	t.Helper()
-	expiredAlert := audit.Attempt{State: audit.Refused, Reason: `TLS alert "expired certificate"`}
-	bad := audit.Attempt{State: audit.Refused, Reason: `TLS alert "bad certificate"`}
+	expiredAlert := audit.Attempt{State: audit.Refused, Alert: audit.CertificateExpired, Reason: `TLS alert "expired certificate"`}
+	bad := audit.Attempt{State: audit.Refused, Alert: 42, Reason: `TLS alert "bad certificate"`}
 	with := func(kind audit.Kind, presented audit.Identity, attempts ...audit.Attempt) *audit.Target {
 		return changed(t, kind, func(target *audit.Target) {
 			for _, attempt := range attempts {
@@ -123,6 +141,11 @@ func presentedFixtures(t *testing.T) []fixture {
 		handshake(target, audit.GivenCertificate).Attempt = unknownCA
 		return target
 	}
+	alike := with(audit.Client, audit.RevokedCertificate, unknownCA)
+	handshake(alike, audit.GivenCertificate).Attempt = silent
+	alone := with(audit.Client, audit.RevokedCertificate, unknownCA)
+	handshake(alone, audit.GivenCertificate).Attempt = unknownCA
+	handshake(alone, audit.ForeignCA).Attempt = silent
 	noTLSAnswer := changed(t, audit.Client, func(target *audit.Target) {
 		target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 	})
@@ -151,6 +174,8 @@ func presentedFixtures(t *testing.T) []fixture {
 		{check: "client-wrong-eku", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "client-wrong-eku", name: "times out", target: client(audit.ServersOnly, silent), verdict: audit.Unknown},
 
+		{check: "client-revoked-cert", name: "refused, the given one times out", target: alike, verdict: audit.Unknown, evidence: "the given client certificate"},
+		{check: "client-revoked-cert", name: "refused, the foreign CA times out", target: alone, verdict: audit.Unknown, evidence: "foreign CA"},
 		{check: "client-revoked-cert", name: "closed, the given one let in", target: client(audit.RevokedCertificate, ended), verdict: audit.Pass, evidence: "closed connection"},
 		{check: "client-revoked-cert", name: "closed, nothing let in", target: nothingLetIn(client(audit.RevokedCertificate, ended)), verdict: audit.Unknown},
 		{check: "client-revoked-cert", name: "let in", target: client(audit.RevokedCertificate, answered), verdict: audit.Fail, codes: []string{"accepted"}},
@@ -215,4 +240,20 @@ func peerFixtures(t *testing.T) []fixture {
 		{check: "peer-accepts-client-cert", name: "closed", target: given(ended), verdict: audit.Unknown, evidence: "--peer-trusted-ca-file"},
 		{check: "peer-accepts-client-cert", name: "times out", target: given(silent), verdict: audit.Unknown},
 	}
+}
+
+// slowTLS is a target whose handshakes were not answered in time.
+func slowTLS(target *audit.Target) *audit.Target {
+	for i := range target.Handshakes {
+		target.Handshakes[i].Attempt = silent
+	}
+	return target
+}
+
+// garbledTLS is a target that answers a handshake in another protocol.
+func garbledTLS(target *audit.Target) *audit.Target {
+	for i := range target.Handshakes {
+		target.Handshakes[i].Attempt = audit.Attempt{State: audit.Unclear, Cause: audit.NotSpoken, Reason: "the answer is not TLS"}
+	}
+	return target
 }

@@ -16,7 +16,7 @@ func memberFixtures(t *testing.T) []fixture {
 	behaving := func(version string, code int, message string) *audit.Target {
 		return in(func(target *audit.Target) {
 			target.Version = version
-			target.RPCs = append(target.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: code, Message: message})
+			target.RPCs = append(target.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: code, Message: message, Refusal: audit.RefusalOf(message)})
 		})
 	}
 	advertising := func(peer, client string) *audit.Target {
@@ -30,7 +30,7 @@ func memberFixtures(t *testing.T) []fixture {
 			target.RPCs = append(target.RPCs, call)
 		})
 	}
-	denied := audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.MemberListRPC, Code: 7, Message: "etcdserver: permission denied"}
+	denied := audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.MemberListRPC, Code: 7, Message: "etcdserver: permission denied", Refusal: audit.PermissionDenied}
 	untrusted := in(func(target *audit.Target) {
 		target.Members, target.Version = nil, ""
 		handshake(target, audit.GivenCertificate).TrustFault = "the server does not verify against --cacert: x"

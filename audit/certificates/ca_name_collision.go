@@ -54,7 +54,7 @@ func runCANameCollision(t *audit.Target) audit.Outcome {
 		switch chain := served(port); {
 		case len(chain) > 0:
 			known = append(known, authoritiesOf(port, chain)...)
-		case !port.AnswersPlaintext() && fault == "":
+		case !port.HasNoTLS() && fault == "":
 			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
 		}
 	}

@@ -27,7 +27,7 @@ func trustOf(t *audit.Target) trust {
 	switch {
 	case h.CertificateRequested:
 		return trust{listener: t, asks: true, names: slices.SortedFunc(slices.Values(h.AcceptableCAs), bytes.Compare)}
-	case !h.SpokeTLS && t.AnswersPlaintext():
+	case t.HasNoTLS():
 		return trust{listener: t}
 	// The request comes before the certificate in TLS 1.3 and after it in TLS 1.2, where only
 	// an answer proves that there was none.

@@ -53,7 +53,7 @@ func runCertSharedKey(t *audit.Target) audit.Outcome {
 		switch chain := served(port); {
 		case len(chain) > 0:
 			holders = append(holders, holder{port, chain[0], memberOf(t, port)})
-		case !port.AnswersPlaintext() && fault == "":
+		case !port.HasNoTLS() && fault == "":
 			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
 		}
 	}

@@ -114,6 +114,6 @@ func (p *prober) observe(ctx context.Context) *audit.Target {
 		}
 	}
 	t := p.target()
-	t.Reach = audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
+	t.Reach = audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
 	return t
 }

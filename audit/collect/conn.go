@@ -178,18 +178,18 @@ func (p *prober) failedAttempt(err error) audit.Attempt {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, errNotAsked):
-		return audit.Attempt{State: audit.Unclear, Reason: errNotAsked.Error(), TimedOut: true}
+		return audit.Attempt{State: audit.Unclear, Cause: audit.TimedOut, Reason: errNotAsked.Error()}
 	case errors.Is(err, errTooLong):
 		return audit.Attempt{State: audit.Unclear, Reason: errTooLong.Error()}
 	case errors.Is(err, context.Canceled):
-		return audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
+		return audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("looking up %q: %s", dns.Name, dns.Err)}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		// A connection that its context closed at the deadline reports only that.
 		errors.Is(err, net.ErrClosed),
 		errors.As(err, &timeout) && timeout.Timeout():
-		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("no answer within %s", p.config.Timeout.Round(time.Millisecond)), TimedOut: true}
+		return audit.Attempt{State: audit.Unclear, Cause: audit.TimedOut, Reason: fmt.Sprintf("no answer within %s", p.config.Timeout.Round(time.Millisecond))}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return audit.Attempt{State: audit.Unclear, Reason: "connection refused"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -197,7 +197,7 @@ func (p *prober) failedAttempt(err error) audit.Attempt {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return audit.Attempt{State: audit.Closed, Reason: "the connection was closed without an answer"}
 	case errors.As(err, &notTLS):
-		return audit.Attempt{State: audit.Unclear, Reason: "the answer is not TLS"}
+		return audit.Attempt{State: audit.Unclear, Cause: audit.NotSpoken, Reason: "the answer is not TLS"}
 	case errors.As(err, &op):
 		return audit.Attempt{State: audit.Unclear, Reason: fmt.Sprintf("%s: %v", op.Op, op.Err)}
 	default:

@@ -50,7 +50,7 @@ func gatewayRange(access audit.Access, answer page) audit.RPC {
 		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d without JSON", answer.Status)
 		return call
 	}
-	call.Code, call.Message = body.Code, cleanText(body.Message)
+	call.Code, call.Message, call.Refusal = body.Code, cleanText(body.Message), audit.RefusalOf(body.Message)
 	if answer.Status != http.StatusOK && call.Code == 0 {
 		call.Code = int(etcdrpc.Unknown)
 	}

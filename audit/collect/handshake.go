@@ -205,7 +205,7 @@ func (p *prober) proveHTTP2(raw *conn, over io.ReadWriter) audit.Attempt {
 		return p.failedHandshake(err, raw)
 	}
 	if !isSettings(header) {
-		return audit.Attempt{State: audit.Unclear, Reason: "the answer is not HTTP/2"}
+		return audit.Attempt{State: audit.Unclear, Cause: audit.NotSpoken, Reason: "the answer is not HTTP/2"}
 	}
 	return audit.Attempt{State: audit.Answered}
 }

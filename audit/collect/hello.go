@@ -60,7 +60,7 @@ func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, 
 // refusedVersion is the refusal of a version where an earlier handshake has shown it.
 func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
 	if version == tls.VersionTLS12 {
-		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == alertProtocolVersion {
+		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == audit.ProtocolVersion {
 			return h.Attempt
 		}
 		return audit.Attempt{}

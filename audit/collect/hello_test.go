@@ -153,7 +153,7 @@ func TestFewHellos(t *testing.T) {
 		known  audit.Handshake
 		want   int
 	}{
-		{"TLS 1.3 only", &tls.Config{MinVersion: tls.VersionTLS13}, audit.Handshake{MaxVersion: tls.VersionTLS12, Attempt: audit.Attempt{State: audit.Refused, Reason: alertText(alertProtocolVersion), Alert: alertProtocolVersion}}, 3},
+		{"TLS 1.3 only", &tls.Config{MinVersion: tls.VersionTLS13}, audit.Handshake{MaxVersion: tls.VersionTLS12, Attempt: audit.Attempt{State: audit.Refused, Alert: audit.ProtocolVersion, Reason: alertText(alertProtocolVersion)}}, 3},
 		{"TLS 1.2 and 1.3", &tls.Config{CipherSuites: strong}, audit.Handshake{}, 6},
 		{"TLS 1.2 only", &tls.Config{CipherSuites: strong, MaxVersion: tls.VersionTLS12}, audit.Handshake{}, 4},
 		{"without hybrid groups", &tls.Config{CipherSuites: strong, CurvePreferences: []tls.CurveID{tls.X25519}}, audit.Handshake{}, 7},

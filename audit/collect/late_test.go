@@ -77,7 +77,7 @@ func TestCallTooLate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got, _ := impatient(serveConns(t, c.serve)).call(t.Context(), audit.InPlaintext, audit.StatusRPC)
-			if got.State != c.state || got.TimedOut != c.late || got.NotGRPC || got.Reason == "" {
+			if got.State != c.state || (got.Cause == audit.TimedOut) != c.late || got.NotGRPC || got.Reason == "" {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -104,7 +104,7 @@ func TestCallLateInMessage(t *testing.T) {
 		_, _ = c.Write(whole[:body-50])
 	})
 	got, message := impatient(address).call(t.Context(), audit.InPlaintext, audit.StatusRPC)
-	if got.State != audit.Unclear || !got.TimedOut || got.NotGRPC || message != nil {
+	if got.State != audit.Unclear || got.Cause != audit.TimedOut || got.NotGRPC || message != nil {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -126,7 +126,7 @@ func TestPageTooLate(t *testing.T) {
 			t.Parallel()
 			p := impatient(answer(c.head, c.body))
 			got := p.fetch(t.Context(), audit.InPlaintext, c.path)
-			if got.State != c.state || got.State == audit.Unclear && !got.TimedOut {
+			if got.State != c.state || got.State == audit.Unclear && got.Cause != audit.TimedOut {
 				t.Errorf("got %+v", got.Page)
 			}
 			target := &audit.Target{}
@@ -137,7 +137,7 @@ func TestPageTooLate(t *testing.T) {
 		})
 	}
 	gateway := gatewayRange(audit.InPlaintext, impatient(answer("200 OK", `{"count":`)).fetch(t.Context(), audit.InPlaintext, "/v3/kv/range"))
-	if gateway.State != audit.Unclear || !gateway.TimedOut {
+	if gateway.State != audit.Unclear || gateway.Cause != audit.TimedOut {
 		t.Errorf("got %+v", gateway)
 	}
 }
@@ -151,7 +151,7 @@ func TestTurnTooLate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	got, _ := p.call(ctx, audit.InPlaintext, audit.StatusRPC)
-	if got.State != audit.Unclear || !got.TimedOut || got.Reason != errNotAsked.Error() {
+	if got.State != audit.Unclear || got.Cause != audit.TimedOut || got.Reason != errNotAsked.Error() {
 		t.Errorf("got %+v", got)
 	}
 }

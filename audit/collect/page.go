@@ -69,14 +69,14 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	_ = request.Write(s.over) // as in proveHTTP2, the answer is read in any case
 	if first, err := s.buffered.Peek(2); err == nil && first[0] == tlsAlert && first[1] == tlsMajor {
-		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "the answer is a TLS alert"}
+		result.Attempt = audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "the answer is a TLS alert"}
 		return result, false
 	}
 	response, err := http.ReadResponse(s.buffered, request)
 	if err != nil {
 		result.Attempt = s.p.failedHandshake(err, s.raw)
 		if result.State == audit.Unclear && s.raw.cause(nil) == nil {
-			result.Reason = "the answer is not HTTP"
+			result.Cause, result.Reason = audit.NotSpoken, "the answer is not HTTP"
 		}
 		return result, false
 	}
@@ -97,7 +97,7 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	if response.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToLower(string(result.body)), "to an https server") {
 		// net/http's TLS server, to a client without TLS. It is the only thing it says in plaintext.
-		result.Attempt = audit.Attempt{State: audit.Refused, Reason: "HTTP 400: the server wants TLS"}
+		result.Attempt = audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "HTTP 400: the server wants TLS"}
 		return result, false
 	}
 	result.State = audit.Answered

@@ -61,7 +61,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 	}
 	result.State = audit.Answered
 	if status, answered := errors.AsType[*etcdrpc.StatusError](err); answered {
-		result.Code, result.Message = int(status.Code), cleanText(status.Message)
+		result.Code, result.Message, result.Refusal = int(status.Code), cleanText(status.Message), audit.RefusalOf(status.Message)
 		message = nil
 	} else if err != nil {
 		// That is an answer all the same: whatever it is, it let the caller in.
@@ -96,7 +96,7 @@ func (p *prober) open(ctx context.Context, access audit.Access) (*conn, net.Conn
 	h, raw, secured := p.handshake(ctx, p.client(access, "h2"))
 	if raw != nil && h.ALPN != "h2" {
 		_ = raw.Close()
-		return nil, nil, audit.Attempt{State: audit.Refused, Reason: "the server does not negotiate HTTP/2"}
+		return nil, nil, audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "the server does not negotiate HTTP/2"}
 	}
 	return raw, secured, h.Attempt
 }
@@ -106,7 +106,7 @@ func (p *prober) open(ctx context.Context, access audit.Access) (*conn, net.Conn
 func (p *prober) failedCall(ctx context.Context, fault error, access audit.Access, raw *conn) audit.Attempt {
 	if access == audit.InPlaintext {
 		if reason := raw.refusal(); reason != "" {
-			return audit.Attempt{State: audit.Refused, Reason: reason}
+			return audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: reason}
 		}
 	}
 	if ctx.Err() != nil {
@@ -115,7 +115,7 @@ func (p *prober) failedCall(ctx context.Context, fault error, access audit.Acces
 	if cause := raw.cause(nil); cause != nil {
 		return p.failedAttempt(cause)
 	}
-	if attempt := p.failedAttempt(fault); attempt.State != audit.Unclear || attempt.TimedOut {
+	if attempt := p.failedAttempt(fault); attempt.State != audit.Unclear || attempt.Cause == audit.TimedOut {
 		return attempt
 	}
 	return audit.Attempt{State: audit.Unclear, Reason: "the answer is not HTTP/2"}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -56,7 +55,7 @@ func (p *port) tlsByFlags() sight {
 // looksSet says whether a setting was made, be it where it has no effect: a benchmark that
 // reads the command line of an etcd with a configuration file sees it.
 func (p *port) looksSet(flag string) bool {
-	return p.value(flag) != "" || strings.Contains(p.settings.Values[flag].Overridden, "--"+flag+"=")
+	return p.value(flag) != "" || p.settings.Values[flag].WrittenAsFlag()
 }
 
 func (p *port) tlsByRules() sight {
@@ -76,7 +75,7 @@ func (p *port) tlsSeen() sight {
 	switch {
 	case p.speaksTLS():
 		return shut("the port speaks TLS")
-	case p.target.AnswersPlaintext():
+	case p.target.HasNoTLS():
 		return opened("the port speaks plaintext only" + p.plaintextAnswer())
 	default:
 		p.doubts("TLS handshake: " + p.anonymous().Reason)
@@ -118,7 +117,8 @@ func (p *port) plaintextSeen() sight {
 func (p *port) certByFlags() sight {
 	auth := p.side.flag("client-cert-auth")
 	setting := p.settings.Values[auth]
-	if p.enabled(auth) || setting.Value == "" && strings.Contains(setting.Overridden, "--"+auth+"=true") {
+	switchedOn := slices.ContainsFunc(setting.Overridden, func(o audit.Override) bool { return o.Flag && o.Value == "true" })
+	if p.enabled(auth) || setting.Value == "" && switchedOn {
 		return shut(p.written(auth))
 	}
 	return opened(p.written(auth))
@@ -196,7 +196,7 @@ func (p *port) agreedVersion() sight {
 	switch h := p.target.HandshakeUpTo(tls.VersionTLS12); {
 	case h.Version != 0:
 		return opened(tls.VersionName(h.Version) + " is agreed to")
-	case h.State == audit.Refused && strings.Contains(h.Reason, "protocol version"):
+	case h.State == audit.Refused && h.Alert == audit.ProtocolVersion:
 		return shut("TLS 1.2 is refused: " + h.Reason)
 	default:
 		p.doubts("a handshake up to TLS 1.2: " + h.Reason)

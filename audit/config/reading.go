@@ -85,8 +85,8 @@ func (r *reading) written(flag string) string {
 	if setting.Source != "" && setting.Source != "flag" {
 		text += " (" + setting.Source + ")"
 	}
-	if setting.Overridden != "" {
-		text += " (without effect: " + setting.Overridden + ")"
+	if overridden := setting.OverriddenText(); overridden != "" {
+		text += " (without effect: " + overridden + ")"
 	}
 	return text
 }

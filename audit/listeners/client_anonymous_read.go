@@ -37,7 +37,7 @@ func runClientAnonymousRead(t *audit.Target) audit.Outcome {
 			switch {
 			case call.State == audit.Answered && call.Code == 0:
 				findings = append(findings, audit.Finding{Code: readCode(access, method), Text: fmt.Sprintf("%s %s is answered; the member holds %d keys", method, access, call.Keys)})
-			case call.State == audit.Answered && deniesCaller(call):
+			case call.State == audit.Answered && call.DeniesCaller():
 				denials = append(denials, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))
 			case method == audit.RangeRPC && t.HTTPOnly(access):
 				if t.RPC(access, audit.GatewayRange).State == audit.Untried {
@@ -73,22 +73,4 @@ func readCode(access audit.Access, method string) string {
 		code = map[audit.Access]string{audit.InPlaintext: "gateway-http", audit.WithoutCertificate: "gateway-tls"}[access]
 	}
 	return code
-}
-
-// deniesCaller says whether etcd refused a call for want of credentials. With
-// authentication on it answers "user name is empty" as an invalid argument.
-func deniesCaller(call audit.RPC) bool {
-	const (
-		invalidArgument  = 3
-		permissionDenied = 7
-		unauthenticated  = 16
-	)
-	switch call.Code {
-	case permissionDenied, unauthenticated:
-		return true
-	case invalidArgument:
-		return call.Message == "etcdserver: user name is empty"
-	default:
-		return false
-	}
 }

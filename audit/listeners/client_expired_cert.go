@@ -1,8 +1,6 @@
 package listeners
 
 import (
-	"strings"
-
 	"github.com/etcdsec/etcdsec/audit"
 )
 
@@ -41,7 +39,7 @@ func expiredCert(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
 	switch {
 	case h.State == audit.Answered:
 		return audit.Failed(audit.Finding{Code: "accepted", Text: string(audit.ExpiredForeign) + " is let in"})
-	case h.State == audit.Refused && strings.Contains(h.Reason, "expired"): // alert 45, RFC 8446 section 6.2
+	case h.State == audit.Refused && h.Alert == audit.CertificateExpired:
 		return audit.Passed(string(audit.ExpiredForeign) + " is refused for its expiry: " + h.Reason)
 	case h.State == audit.Refused:
 		return audit.Skipped(string(audit.ExpiredForeign) + " is refused for another reason: " + h.Reason +

@@ -30,13 +30,17 @@ func ClientWrongEKU() audit.Check {
 
 // faultyCert judges a certificate of the trusted CA with a fault, if there is one to present.
 func faultyCert(t *audit.Target, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
-	h := t.Handshake(identity)
+	h, foreign, given := t.Handshake(identity), t.Handshake(audit.ForeignCA), t.Handshake(audit.GivenCertificate)
 	switch {
 	case anonymous.State == audit.Answered && !anonymous.CertificateRequested:
 		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so " + string(identity) + " serves as well"})
 	case h.State == audit.Answered:
 		return audit.Failed(audit.Finding{Code: "accepted", Text: string(identity) + " is let in"})
-	case h.State == audit.Refused && h.Reason == t.Handshake(audit.ForeignCA).Reason && t.Handshake(audit.GivenCertificate).State != audit.Answered:
+	case h.State == audit.Refused && given.State == audit.Unclear:
+		return audit.CouldNotTell(string(audit.GivenCertificate) + ", with which to compare: " + given.Reason)
+	case h.State == audit.Refused && given.State != audit.Answered && foreign.State != audit.Refused:
+		return audit.CouldNotTell(string(audit.ForeignCA) + ", with which to compare: " + foreign.Reason)
+	case h.State == audit.Refused && given.State != audit.Answered && h.Alert == foreign.Alert:
 		// The alert is that of a CA which the port does not know, and nothing shows that it
 		// knows this one: the fault itself may not have been looked at.
 		return audit.Skipped("the port refuses it as it refuses a foreign CA: " + h.Reason + "; nothing of its own CA is let in to compare")

@@ -66,7 +66,7 @@ func certificateDemand(t *audit.Target) string {
 	h := t.Agreed(audit.NoCertificate)
 	admitted := t.Admits(audit.NoCertificate)
 	switch {
-	case !h.SpokeTLS && t.AnswersPlaintext():
+	case t.HasNoTLS():
 		return "no TLS"
 	case admitted.Verdict == audit.Pass:
 		return "required"

@@ -62,7 +62,7 @@ func (f *memberFlags) clusters(listeners []*audit.Target, now time.Time) []*audi
 	all := &audit.Target{Address: "cluster", Kind: audit.Cluster, Now: now, Cluster: listeners}
 	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || f.snapshotDir != "") {
 		if slices.ContainsFunc(listeners, (*audit.Target).Interrupted) {
-			all.Cluster, all.Reach = nil, audit.Attempt{State: audit.Unclear, Reason: audit.Interrupted}
+			all.Cluster, all.Reach = nil, audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
 		}
 		clusters = []*audit.Target{all}
 	}

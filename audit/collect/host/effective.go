@@ -105,7 +105,7 @@ func applyFlags(s *audit.Settings, flags []written) {
 		case twice && collected(s.Program, f.name):
 			setting.Value = before.Value + "," + f.value
 		case twice && before.Value != f.value:
-			setting.Overridden = also(before.Overridden, "flag "+written{f.name, before.Value}.flag()+": it is given again, and the last counts")
+			setting.Overridden = append(before.Overridden, flagOverride(written{f.name, before.Value}, "it is given again, and the last counts"))
 		case twice:
 			setting.Overridden = before.Overridden
 		}
@@ -123,7 +123,7 @@ func applyEnvironment(s *audit.Settings, env []written, all []variable) {
 	}
 	for _, e := range env {
 		if given, found := s.Values[e.name]; found {
-			given.Overridden = also(given.Overridden, "environment "+variableOf(e.name)+"="+e.value+": the flag counts")
+			given.Overridden = append(given.Overridden, environmentOverride(e, "the flag counts"))
 			s.Values[e.name] = given
 			continue
 		}
@@ -157,10 +157,10 @@ func (inv *invocation) applyFile(s *audit.Settings, configFile written, flags, e
 	}
 	applyConfig(s, at, data)
 	for _, f := range flags {
-		overridden(s, f.name, "flag "+f.flag()+": a config file replaces all flags")
+		overridden(s, f.name, flagOverride(f, "a config file replaces all flags"))
 	}
 	for _, e := range env {
-		overridden(s, e.name, "environment "+variableOf(e.name)+"="+e.value+": a config file replaces the environment")
+		overridden(s, e.name, environmentOverride(e, "a config file replaces the environment"))
 	}
 	if inv.process.startedBefore(inv.view.modified(at)) {
 		s.Faults = append(s.Faults, audit.Fault{Subject: at, Reason: "it was changed after the process started, which may run with other settings: restart it"})
@@ -180,20 +180,23 @@ func applyConfig(s *audit.Settings, at string, data []byte) {
 	}
 }
 
-func overridden(s *audit.Settings, name, what string) {
+func overridden(s *audit.Settings, name string, what audit.Override) {
 	if name == "config-file" {
 		return
 	}
 	setting := s.Values[name]
-	setting.Overridden = also(setting.Overridden, what)
+	setting.Overridden = append(setting.Overridden, what)
 	s.Values[name] = setting
 }
 
-func also(first, second string) string {
-	if first == "" {
-		return second
-	}
-	return first + "; " + second
+// flagOverride is a flag that has no effect, and why.
+func flagOverride(f written, why string) audit.Override {
+	return audit.Override{Source: fromFlag, Value: f.value, Flag: true, Text: "flag " + f.flag() + ": " + why}
+}
+
+// environmentOverride is a variable that has no effect, and why.
+func environmentOverride(e written, why string) audit.Override {
+	return audit.Override{Source: fromEnvironment, Value: e.value, Text: "environment " + variableOf(e.name) + "=" + e.value + ": " + why}
 }
 
 // finish makes every value one that can be shown and kept, and notes the ones that nobody
@@ -203,7 +206,10 @@ func finish(s *audit.Settings) {
 		setting := s.Values[name]
 		clean := printable(name)
 		setting.Value = withoutSecret(name, printable(setting.Value))
-		setting.Overridden = withoutSecret(name, printable(setting.Overridden))
+		for i, o := range setting.Overridden {
+			o.Value, o.Text = withoutSecret(name, printable(o.Value)), withoutSecret(name, printable(o.Text))
+			setting.Overridden[i] = o
+		}
 		delete(s.Values, name)
 		s.Values[clean] = setting
 		boolean, known := isSwitch(name)

@@ -98,8 +98,8 @@ func values(s *audit.Settings) map[string]string {
 	all := map[string]string{}
 	for name, v := range s.Values {
 		all[name] = fmt.Sprintf("%s (%s)", v.Value, v.Source)
-		if v.Overridden != "" {
-			all[name] += " [" + v.Overridden + "]"
+		if len(v.Overridden) > 0 {
+			all[name] += " [" + v.OverriddenText() + "]"
 		}
 	}
 	return all

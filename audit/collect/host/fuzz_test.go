@@ -44,8 +44,11 @@ func checkSettings(t *testing.T, s *audit.Settings) {
 	for name, v := range s.Values {
 		check(name)
 		check(v.Value)
-		check(v.Overridden)
-		if v.Source == "" && v.Overridden == "" || len(v.Value) > maxText+4 {
+		for _, o := range v.Overridden {
+			check(o.Value)
+			check(o.Text)
+		}
+		if v.Source == "" && len(v.Overridden) == 0 || len(v.Value) > maxText+4 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

@@ -117,7 +117,10 @@ func (p *one) adopt(d *one) {
 			p.differs(at, fmt.Sprintf("it says --%s=%s, and the process runs without it: restart it", name, short(says.Value)))
 			continue
 		}
-		runs.Overridden = also(runs.Overridden, fmt.Sprintf("%s says --%s=%s: the process was started without it: restart it", at, name, says.Value))
+		runs.Overridden = append(runs.Overridden, audit.Override{
+			Source: at, Value: says.Value, Flag: true,
+			Text: fmt.Sprintf("%s says --%s=%s: the process was started without it: restart it", at, name, says.Value),
+		})
 		p.settings.Values[name] = runs
 	}
 	for _, name := range flagNames(p.settings) {
