@@ -195,11 +195,11 @@ func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	return cluster.ECDSAP256, false
 }
 
-// Trust is what one port of the members trusts, and whom that lets in.
+// Trust says what one port of the members trusts, and whom that lets in.
 type Trust struct {
-	Port   string // client or peer
-	CA     string // its CN
-	LetsIn []string
+	Port   string   `json:"port"`    // client or peer
+	CA     string   `json:"ca"`      // its CN
+	LetsIn []string `json:"lets_in"` // certificates that the port accepts from a caller
 }
 
 // TrustGraph verifies every certificate of the members as a caller on both ports: by the CA

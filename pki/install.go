@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
@@ -187,23 +189,33 @@ func (in *Installation) Install() error {
 	return nil
 }
 
-// Requests reads the CSRs that a node made for the leaves of a bundle: files named as the
-// certificates will be, with .csr behind instead. Leaves without one are left out.
-func Requests(dir string, leaves []Leaf) (map[string]string, error) {
-	found := map[string]string{}
-	for _, l := range leaves {
-		at := filepath.Join(dir, filepath.FromSlash(RequestFile(l)))
-		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		found[l.Name] = at
+// NodeAddresses returns this machine's addresses, and those from which it reaches the other
+// members. The kernel picks a source when a UDP socket is connected, which sends nothing.
+func NodeAddresses(c *cluster.Cluster, member string) (own, sources []netip.Addr, err error) {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading this node's addresses: %w", err)
 	}
-	return found, nil
-}
-
-// RequestFile is the name of a leaf's CSR, beside its key.
-func RequestFile(l Leaf) string {
-	return l.CertFile[:len(l.CertFile)-len(path.Ext(l.CertFile))] + ".csr"
+	for _, i := range interfaces {
+		if prefix, err := netip.ParsePrefix(i.String()); err == nil {
+			own = append(own, prefix.Addr().Unmap().WithZone(""))
+		}
+	}
+	for _, m := range c.Etcd.Members {
+		to := m.Advertised().IP
+		if m.Name == member || !to.IsValid() || to.IsLoopback() {
+			continue
+		}
+		conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, c.Etcd.PeerPort)))
+		if err != nil {
+			continue // no route to it now: nothing can be told
+		}
+		if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+			if from := local.AddrPort().Addr().Unmap().WithZone(""); !slices.Contains(sources, from) {
+				sources = append(sources, from)
+			}
+		}
+		_ = conn.Close() // nothing was sent
+	}
+	return own, sources, nil
 }

@@ -1,19 +1,23 @@
 package pki
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // ReasonKeyCompromise is the reason for a key that was stolen. It is never certified again.
 const ReasonKeyCompromise = "keyCompromise"
 
-// reasons are the words of RFC 5280, 5.3.1, with their codes. certificateHold and
+// reasons lists the words of RFC 5280, 5.3.1, with their codes. certificateHold and
 // removeFromCRL are left out: etcd knows only revoked and not revoked.
 var reasons = []struct {
 	name string
@@ -23,7 +27,7 @@ var reasons = []struct {
 	{"superseded", 4}, {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9},
 }
 
-// Reasons are the reasons for a revocation, in the spelling of RFC 5280.
+// Reasons returns the reasons for a revocation, in the spelling of RFC 5280.
 func Reasons() []string {
 	names := make([]string, 0, len(reasons))
 	for _, r := range reasons {
@@ -41,7 +45,7 @@ func reasonCode(name string) int {
 	return 0
 }
 
-// Revocation says which certificates to revoke.
+// Revocation tells which certificates to revoke.
 type Revocation struct {
 	// Which is a serial number in hexadecimal, or the name of a leaf, member or client.
 	Which string
@@ -93,14 +97,14 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 	return found, nil
 }
 
-// entry is a revocation's line in the ledger.
+// entry returns a revocation's line in the ledger.
 func (r Revocation) entry(e Entry, specHash string, now time.Time) Entry {
 	e.Event, e.Reason, e.Time, e.SpecHash, e.Prev = EventRevoke, r.Reason, now.UTC().Truncate(time.Second), specHash, ""
 	return e
 }
 
-// candidates are the certificates that are meant: valid, and not revoked yet. before says
-// whether there are others that were revoked.
+// candidates returns the certificates that are meant: valid, and not revoked yet. before
+// reports whether there are others that were revoked.
 func (r Revocation) candidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
 	serial := normalSerial(r.Which)
 	if r.Certificate != nil {
@@ -133,7 +137,7 @@ func (r Revocation) candidates(entries []Entry, now time.Time) (found []Entry, b
 	return found, before, nil
 }
 
-// normalSerial takes a serial number as openssl, a browser or this program print it.
+// normalSerial reads a serial number as openssl, a browser or this program print it.
 func normalSerial(s string) string {
 	s = strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(s)), ":", ""), "0x")
 	n, ok := new(big.Int).SetString(s, 16)
@@ -143,7 +147,7 @@ func normalSerial(s string) string {
 	return SerialString(n)
 }
 
-// inUse says which certificates the store's bundles present, and for whom.
+// inUse returns the serial numbers that the store's bundles present, and for whom.
 func (s *Store) inUse(plan Plan) (map[string]string, error) {
 	holders := map[string]string{}
 	for _, b := range plan.Bundles {
@@ -163,3 +167,64 @@ func (s *Store) inUse(plan Plan) (map[string]string, error) {
 // Revoke enters revocations in the ledger. The lists follow with the next Survey and Issue,
 // also when this process dies before.
 func (s *Store) Revoke(entries []Entry) error { return appendLedger(s.Dir, entries) }
+
+// Revoked is a certificate that a run revoked, or would revoke.
+type Revoked struct {
+	Name     string    `json:"name"`
+	Serial   string    `json:"serial"`
+	NotAfter time.Time `json:"not_after"`
+	Reason   string    `json:"reason"`
+}
+
+// RevocationResult says what a revocation did, or would do.
+type RevocationResult struct {
+	SchemaVersion int       `json:"schema_version"`
+	Dir           string    `json:"dir"`
+	Cluster       string    `json:"cluster"`
+	DryRun        bool      `json:"dry_run"`
+	Revoked       []Revoked `json:"revoked"` // none if all of it was revoked before
+	Next          []string  `json:"next"`
+}
+
+// ApplyRevocation enters a revocation in the ledger and signs the lists anew; with dryRun it
+// only finds the certificates. The ledger comes first: a run that dies before the lists are
+// signed has revoked all the same, and the next one signs them. An *UnfinishedError means
+// that it got so far.
+func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revocation, now time.Time, dryRun bool) (RevocationResult, error) {
+	result := RevocationResult{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: dryRun, Revoked: []Revoked{}, Next: afterRevocation(c, s.Dir)}
+	plan := NewPlan(c)
+	entries, err := s.PlanRevocation(plan, r, now)
+	if err != nil {
+		return result, err
+	}
+	for _, e := range entries {
+		result.Revoked = append(result.Revoked, Revoked{e.Name, e.Serial, e.NotAfter, e.Reason})
+	}
+	if dryRun {
+		return result, nil
+	}
+	if err := s.Revoke(entries); err != nil {
+		return result, err
+	}
+	survey, err := s.Survey(ctx, plan, now, Renewal{ListsOnly: true})
+	if err == nil {
+		err = s.Issue(ctx, survey, c.YAML, IssueConfig{Now: now})
+	}
+	if err != nil {
+		return result, &UnfinishedError{fmt.Errorf("the revocation is in the ledger, and the lists are not signed: %w", err)}
+	}
+	return result, nil
+}
+
+// ReadLeafFile returns the leaf of a PEM file; nil if there is no such file.
+func ReadLeafFile(path string) (*x509.Certificate, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, nil //nolint:nilerr // a folder named like a client, say; it is no certificate's file
+	}
+	certs, err := ReadCertificates(path)
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
+}

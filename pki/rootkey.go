@@ -28,11 +28,52 @@ type RootKeys struct {
 	Destroy    bool
 }
 
-// ParseRecipients reads a file of age recipients, one on each line.
-func ParseRecipients(text []byte) ([]string, error) { return agekey.ParseRecipients(text) }
+// RootKeyFiles names the files by which the keys of roots are kept and opened.
+type RootKeyFiles struct {
+	Recipients     []string // age recipients as such
+	RecipientsPath string   // of a file of recipients, one on each line
+	PassphrasePath string   // of a passphrase that encrypts keys and opens them
+	IdentityPath   string   // of an age identity that opens keys
+	Destroy        bool
+}
 
-// ParsePassphrase reads a passphrase's file: one line, its end left out.
-func ParsePassphrase(text []byte) ([]byte, error) { return agekey.ParsePassphrase(text) }
+// maxRecipientsSize holds thousands of recipients.
+const maxRecipientsSize = 256 << 10
+
+// Read reads the files, and finds out whether keys can be kept so.
+func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
+	keep = RootKeys{Recipients: f.Recipients, Destroy: f.Destroy}
+	if f.RecipientsPath != "" {
+		text, err := durable.ReadFile(f.RecipientsPath, maxRecipientsSize)
+		if err != nil {
+			return keep, access, err
+		}
+		more, err := agekey.ParseRecipients(text)
+		if err != nil {
+			return keep, access, &FileError{f.RecipientsPath, err}
+		}
+		keep.Recipients = append(keep.Recipients, more...)
+	}
+	if f.PassphrasePath != "" {
+		text, err := ReadSecret(f.PassphrasePath)
+		if err != nil {
+			return keep, access, err
+		}
+		if keep.Passphrase, err = agekey.ParsePassphrase(text); err != nil {
+			return keep, access, &FileError{f.PassphrasePath, err}
+		}
+		access.Passphrase = keep.Passphrase
+	}
+	if f.IdentityPath != "" {
+		if access.Identities, err = ReadSecret(f.IdentityPath); err != nil {
+			return keep, access, err
+		}
+	}
+	if err := keep.Check(); err != nil {
+		return keep, access, fmt.Errorf("keeping the roots' keys: %w", err)
+	}
+	return keep, access, nil
+}
 
 func (r RootKeys) given() bool { return len(r.Recipients) > 0 || r.Passphrase != nil || r.Destroy }
 

@@ -59,7 +59,7 @@ func readSecret(path string) (data []byte, exposed *ModeError, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); info.Mode().IsRegular() && mode&0o077 != 0 {
 		exposed = &ModeError{Path: path, Mode: mode}
 	}
 	data, err = durable.ReadFile(path, maxPEMSize)

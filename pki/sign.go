@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
@@ -33,6 +34,45 @@ func NewRemote(url string, key []byte, roots *x509.CertPool) (*Remote, error) {
 		return nil, err
 	}
 	return &Remote{server}, nil
+}
+
+// RemoteFiles names a cfssl server and the files that it takes to ask it.
+type RemoteFiles struct {
+	URL     string
+	KeyPath string // of its auth key, which nobody else may read: it signs certificates
+	CAPath  string // of the roots that verify it; empty for the system's
+}
+
+// Open reads the files. Without a URL there is no remote.
+func (f RemoteFiles) Open() (*Remote, error) {
+	switch {
+	case f.URL == "" && f.KeyPath+f.CAPath != "":
+		return nil, errors.New("--remote-key and --remote-cacert go with --remote")
+	case f.URL == "":
+		return nil, nil
+	case f.KeyPath == "":
+		return nil, errors.New("--remote wants --remote-key, the file of the server's auth key")
+	}
+	key, err := ReadSecret(f.KeyPath)
+	if err != nil {
+		return nil, err
+	}
+	var roots *x509.CertPool
+	if f.CAPath != "" {
+		certs, err := ReadCertificates(f.CAPath)
+		if err != nil {
+			return nil, err
+		}
+		roots = x509.NewCertPool()
+		for _, c := range certs {
+			roots.AddCert(c)
+		}
+	}
+	remote, err := NewRemote(f.URL, key, roots)
+	if err != nil {
+		return nil, fmt.Errorf("--remote: %w", err)
+	}
+	return remote, nil
 }
 
 // newLeafSigner takes crypto/x509 where cfssl 1.6.5 would panic: it computes subject key

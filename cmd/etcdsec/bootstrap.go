@@ -4,11 +4,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/manifests"
 )
 
 func newBootstrapCommand(a *app) *cobra.Command {
-	var o issueOptions
+	var flags signFlags
 	cmd := &cobra.Command{
 		Use:   "bootstrap -f cluster.yaml DIR",
 		Short: "Turn a spec into certificates and hardened configs",
@@ -26,37 +27,33 @@ are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no net
   etcdsec bootstrap -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.sign(cmd.Context(), o, given[0], signing{render: a.bootstrapFiles})
+			return flags.run(cmd.Context(), a, given[0], signing{render: a.bootstrapFiles})
 		},
 	}
-	o.flags(cmd)
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// bootstrapFiles are the files beside the certificates.
-func (a *app) bootstrapFiles(c *cluster.Cluster) ([]manifests.File, error) {
-	files, err := memberFiles(c)
+// bootstrapFiles renders the files beside the certificates.
+func (a *app) bootstrapFiles(c *cluster.Cluster) ([]durable.File, error) {
+	rendered, err := manifests.Cluster(c)
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range c.Etcd.Members {
+		files, err := manifests.Member(c, m)
+		if err != nil {
+			return nil, err
+		}
+		rendered = append(rendered, files...)
 	}
 	isolation, warnings, err := isolationFiles(c)
 	for _, w := range warnings {
 		a.narrate("warning: %s", w)
 	}
-	return append(files, isolation...), err
-}
-
-func memberFiles(c *cluster.Cluster) ([]manifests.File, error) {
-	files, err := manifests.Cluster(c)
-	if err != nil {
-		return nil, err
+	var files []durable.File
+	for _, f := range append(rendered, isolation...) {
+		files = append(files, durable.File{Name: f.Path, Data: f.Data})
 	}
-	for _, m := range c.Etcd.Members {
-		rendered, err := manifests.Member(c, m)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, rendered...)
-	}
-	return files, nil
+	return files, err
 }

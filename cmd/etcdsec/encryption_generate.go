@@ -132,7 +132,7 @@ func (a *app) generateEncryption(flags encryptionGenerateFlags, dir string) erro
 			if result.Steps[i].Action == "keep" {
 				continue
 			}
-			if err := writeBelow(dir, result.Steps[i].Path, 0o600, data); err != nil {
+			if err := durable.WriteBelow(dir, result.Steps[i].Path, 0o600, data); err != nil {
 				return failure(err, "")
 			}
 		}
@@ -260,4 +260,12 @@ func scpHost(h string) string {
 		return "[" + h + "]"
 	}
 	return h
+}
+
+// step is one file of the result.
+type step struct {
+	Action string `json:"action"` // write, update, keep
+	Name   string `json:"name"`
+	Path   string `json:"path"` // in DIR
+	Detail string `json:"detail,omitempty"`
 }

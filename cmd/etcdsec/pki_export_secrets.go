@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,12 +14,9 @@ import (
 
 // exportSecretsFlags are what the operator wrote.
 type exportSecretsFlags struct {
-	exportOptions
-	style         string
-	namespace     string
-	name          string
-	replicas      int
-	clusterDomain string
+	exportFlags
+	style string
+	export.Shared
 }
 
 func newPKIExportSecretsCommand(a *app) *cobra.Command {
@@ -57,172 +53,57 @@ has mode 0600.
   kubectl apply --server-side -f ./secrets`,
 		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			if err := flags.check(); err != nil {
-				return usageError(err, "")
-			}
-			return a.export(flags.exportOptions, given[0], given[1], func(store *export.Store, now time.Time) ([]exported, error) {
-				return a.exportSecrets(store, flags, given[2:], now)
-			})
+			return flags.run(a, given[0], given[1], given[2:])
 		},
 	}
-	f := cmd.Flags()
+	flags.addFlags(cmd)
+	return cmd
+}
+
+func (f *exportSecretsFlags) addFlags(cmd *cobra.Command) {
 	var styles []string
 	for _, s := range export.Styles() {
 		styles = append(styles, string(s))
 	}
-	f.StringVar(&flags.style, "style", styles[0], "`style` of the Secrets: "+strings.Join(styles, ", "))
+	cmd.Flags().StringVar(&f.style, "style", styles[0], "`style` of the Secrets: "+strings.Join(styles, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("style", cobra.FixedCompletions(styles, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
-	f.StringVar(&flags.namespace, "namespace", "kube-system", "`namespace` of the Secrets")
-	f.StringVar(&flags.name, "name", "", "`name` of the EtcdCluster, or full name of the release (default the spec's)")
-	f.IntVar(&flags.replicas, "replicas", 3, "`number` of replicas that the certificates must name, with etcd-operator and bitnami")
-	f.StringVar(&flags.clusterDomain, "cluster-domain", "cluster.local", "DNS `domain` of the Kubernetes cluster")
-	flags.flags(cmd)
-	return cmd
+	cmd.Flags().StringVar(&f.Namespace, "namespace", "kube-system", "`namespace` of the Secrets")
+	cmd.Flags().StringVar(&f.Name, "name", "", "`name` of the EtcdCluster, or full name of the release (default the spec's)")
+	cmd.Flags().IntVar(&f.Replicas, "replicas", 3, "`number` of replicas that the certificates must name, with etcd-operator and bitnami")
+	cmd.Flags().StringVar(&f.ClusterDomain, "cluster-domain", "cluster.local", "DNS `domain` of the Kubernetes cluster")
+	f.exportFlags.addFlags(cmd)
 }
 
-func (f exportSecretsFlags) check() error {
-	if !slices.Contains(export.Styles(), export.Style(f.style)) {
+func (f *exportSecretsFlags) run(a *app, dir, out string, names []string) error {
+	f.Style = export.Style(f.style)
+	if err := f.check(); err != nil {
+		return usageError(err, "")
+	}
+	return a.export(f.exportFlags, dir, out, func(store *export.Store, now time.Time) (export.Items, error) {
+		return store.Secrets(export.SecretsConfig{Shared: f.Shared, Names: names}, now)
+	})
+}
+
+func (f *exportSecretsFlags) check() error {
+	if !slices.Contains(export.Styles(), f.Style) {
 		return fmt.Errorf("--style %s: unknown style; see --help", f.style)
 	}
-	if err := export.CheckLabel(f.namespace); err != nil {
+	if err := export.CheckLabel(f.Namespace); err != nil {
 		return fmt.Errorf("--namespace: %w", err)
 	}
-	if f.style == string(export.StyleTLS) && f.name != "" {
+	if f.Style == export.StyleTLS && f.Name != "" {
 		return fmt.Errorf("--name is for --style %s and %s", export.StyleEtcdOperator, export.StyleBitnami)
 	}
-	if f.name != "" {
-		if err := export.CheckLabel(f.name); err != nil {
+	if f.Name != "" {
+		if err := export.CheckLabel(f.Name); err != nil {
 			return fmt.Errorf("--name: %w", err)
 		}
 	}
-	if f.replicas < 1 {
-		return fmt.Errorf("--replicas %d: want at least 1", f.replicas)
+	if f.Replicas < 1 {
+		return fmt.Errorf("--replicas %d: want at least 1", f.Replicas)
 	}
-	if domain, err := cluster.ParseAddress(f.clusterDomain); err != nil || domain.DNS == "" {
-		return fmt.Errorf("--cluster-domain %q: want a DNS name such as cluster.local", f.clusterDomain)
+	if domain, err := cluster.ParseAddress(f.ClusterDomain); err != nil || domain.DNS == "" {
+		return fmt.Errorf("--cluster-domain %q: want a DNS name such as cluster.local", f.ClusterDomain)
 	}
 	return nil
-}
-
-func (a *app) exportSecrets(store *export.Store, flags exportSecretsFlags, names []string, now time.Time) ([]exported, error) {
-	refs, err := findLeaves(store, names)
-	if err != nil {
-		return nil, err
-	}
-	if export.Style(flags.style) == export.StyleTLS {
-		return a.exportTLSSecrets(store, flags.namespace, refs, len(names) > 0, now)
-	}
-	shared := export.Shared{
-		Style: export.Style(flags.style), Name: flags.name, Namespace: flags.namespace,
-		Replicas: flags.replicas, ClusterDomain: flags.clusterDomain,
-	}
-	if shared.Name == "" {
-		shared.Name = store.Cluster.Name
-	}
-	return a.exportSharedSecrets(store, shared, refs, len(names) > 0, now)
-}
-
-// findLeaves are the leaves that the operator named, or all, each once and in plan order.
-func findLeaves(store *export.Store, names []string) ([]export.Ref, error) {
-	if len(names) == 0 {
-		return store.Leaves(), nil
-	}
-	wanted := map[string]bool{}
-	for _, name := range names {
-		found, err := store.Find(name)
-		if err != nil {
-			return nil, usageError(err, "")
-		}
-		for _, r := range found {
-			wanted[r.Path()] = true
-		}
-	}
-	var refs []export.Ref
-	for _, r := range store.Leaves() {
-		if wanted[r.Path()] {
-			refs = append(refs, r)
-		}
-	}
-	return refs, nil
-}
-
-func (a *app) exportTLSSecrets(store *export.Store, namespace string, refs []export.Ref, named bool, now time.Time) ([]exported, error) {
-	objectNames := store.SecretNames()
-	var lines []exported
-	for _, r := range refs {
-		l, err := store.Read(r, now)
-		if err != nil {
-			return nil, err
-		}
-		if l.Key == nil && !named {
-			lines = append(lines, exported{name: r.Name, role: r.Role, detail: noKey, skipped: true})
-			continue
-		}
-		line, err := exportedSecret(l, export.StyleTLS, objectNames[r.Path()], namespace)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, line)
-	}
-	return lines, nil
-}
-
-func (a *app) exportSharedSecrets(store *export.Store, shared export.Shared, refs []export.Ref, named bool, now time.Time) ([]exported, error) {
-	if !named {
-		refs = membersOnly(refs)
-	}
-	chosen, err := shared.Choose(refs)
-	if err != nil {
-		return nil, usageError(err, "")
-	}
-	if len(chosen) == 0 {
-		return nil, usageError(errors.New("nothing of what is named is mounted by "+string(shared.Style)), "")
-	}
-	var lines []exported
-	for _, r := range chosen {
-		l, err := store.Read(r, now)
-		if err != nil {
-			return nil, err
-		}
-		warnings, err := shared.Check(l)
-		if err != nil {
-			return nil, failure(err, "list these names as addresses of one member in the spec, or give --name, --namespace, --replicas and --cluster-domain")
-		}
-		for _, w := range warnings {
-			a.narrate("warning: %s", w)
-		}
-		line, err := exportedSecret(l, shared.Style, shared.SecretName(r), shared.Namespace)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, line)
-	}
-	return lines, nil
-}
-
-func membersOnly(refs []export.Ref) []export.Ref {
-	var members []export.Ref
-	for _, r := range refs {
-		if r.Member() {
-			members = append(members, r)
-		}
-	}
-	return members
-}
-
-// noKey is why a leaf is not exported.
-const noKey = "its key is not in this store, but where it was made"
-
-func exportedSecret(l export.Leaf, style export.Style, name, namespace string) (exported, error) {
-	if l.Key == nil {
-		return exported{}, failure(fmt.Errorf("exporting %s: %s", l.Name, noKey), "")
-	}
-	file, err := export.Secret(l, style, name, namespace)
-	if err != nil {
-		return exported{}, err
-	}
-	return exported{
-		name: l.Name, role: l.Role, file: file,
-		detail: fmt.Sprintf("Secret %s/%s, %s, %s", namespace, name, l.Name, until(l)),
-	}, nil
 }

@@ -1,20 +1,21 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/pki/export"
 )
 
+// exportTarFlags are what the operator wrote.
+type exportTarFlags struct {
+	exportFlags
+	owner string
+}
+
 func newPKIExportTarCommand(a *app) *cobra.Command {
-	var o exportOptions
-	var owner string
+	var flags exportTarFlags
 	cmd := &cobra.Command{
 		Use:   "tar DIR OUT [MEMBER...]",
 		Short: "Write a tar per node",
@@ -36,45 +37,24 @@ has mode 0600.
   ssh root@10.0.0.11 tar -xpf - -C /etc/etcd < ./nodes/etcd-0.tar`,
 		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			user, err := parseOwner(owner)
-			if err != nil {
-				return usageError(err, "")
-			}
-			return a.export(o, given[0], given[1], func(store *export.Store, now time.Time) ([]exported, error) {
-				return a.exportNodes(store, given[2:], user, now)
-			})
+			return flags.run(a, given[0], given[1], given[2:])
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "`user[:group]` to own the files on the node, by number, or by name as it is here (default root)")
-	o.flags(cmd)
+	flags.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) exportNodes(store *export.Store, named []string, owner *durable.Owner, now time.Time) ([]exported, error) {
-	for _, name := range named {
-		if _, ok := store.Cluster.Member(name); !ok {
-			return nil, usageError(fmt.Errorf("there is no member %q in cluster %s", name, store.Cluster.Name), "")
-		}
+func (f *exportTarFlags) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files on the node, by number, or by name as it is here (default root)")
+	f.exportFlags.addFlags(cmd)
+}
+
+func (f *exportTarFlags) run(a *app, dir, out string, members []string) error {
+	owner, err := parseOwner(f.owner)
+	if err != nil {
+		return err
 	}
-	var lines []exported
-	for _, m := range store.Cluster.Etcd.Members {
-		if len(named) > 0 && !slices.Contains(named, m.Name) {
-			continue
-		}
-		node, err := store.Node(m.Name, now)
-		if err != nil {
-			return nil, err
-		}
-		data, err := node.Tar(owner)
-		if err != nil {
-			return nil, err
-		}
-		detail := fmt.Sprintf("nodes/%s", m.Name)
-		if len(node.Keyless) > 0 {
-			detail += ", without the keys of " + strings.Join(node.Keyless, " and ")
-			a.narrate("%s: the keys of %s are not in this store, but where they were made; the archive is without them", m.Name, strings.Join(node.Keyless, " and "))
-		}
-		lines = append(lines, exported{name: m.Name, file: export.File{Name: m.Name + ".tar", Data: data}, detail: detail})
-	}
-	return lines, nil
+	return a.export(f.exportFlags, dir, out, func(store *export.Store, now time.Time) (export.Items, error) {
+		return store.Tars(members, owner, now)
+	})
 }

@@ -10,9 +10,27 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
+// pkiImportAuthorityFlags are what the operator wrote.
+type pkiImportAuthorityFlags struct {
+	spec, output string
+	dryRun       bool
+}
+
+// authoritiesResult is the result in JSON.
+type authoritiesResult struct {
+	SchemaVersion int         `json:"schema_version"`
+	Dir           string      `json:"dir"`
+	DryRun        bool        `json:"dry_run"`
+	Authorities   []authority `json:"authorities"`
+}
+
+type authority struct {
+	Name    string `json:"name"`
+	Subject string `json:"subject"`
+}
+
 func newPKIImportAuthorityCommand(a *app) *cobra.Command {
-	var spec, output string
-	var dryRun bool
+	var flags pkiImportAuthorityFlags
 	cmd := &cobra.Command{
 		Use:   "authority -f cluster.yaml DIR NAME=FILE...",
 		Short: "Take a site's own CA into a store",
@@ -27,38 +45,30 @@ Reads the spec and the files. Writes DIR only. Uses no network.`,
 		Example: `  etcdsec pki import authority -f cluster.yaml ./store client-root=site-ca.crt peer-root=site-peer-ca.crt`,
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			return a.importAuthorities(spec, output, given[0], given[1:], dryRun)
+			return flags.run(a, given[0], given[1:])
 		},
 	}
-	specFlag(cmd, &spec)
-	outputFlag(cmd, &output, "text", "json")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check everything and write nothing")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-type authoritiesResult struct {
-	SchemaVersion int         `json:"schema_version"`
-	Dir           string      `json:"dir"`
-	DryRun        bool        `json:"dry_run"`
-	Authorities   []authority `json:"authorities"`
+func (f *pkiImportAuthorityFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	outputFlag(cmd, &f.output, "text", "json")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check everything and write nothing")
 }
 
-type authority struct {
-	Name    string `json:"name"`
-	Subject string `json:"subject"`
-}
-
-func (a *app) importAuthorities(spec, output, dir string, files []string, dryRun bool) error {
-	c, err := a.loadSpec(spec)
+func (f *pkiImportAuthorityFlags) run(a *app, dir string, arguments []string) error {
+	c, err := a.loadSpec(f.spec)
 	if err != nil {
 		return err
 	}
-	plan := pki.NewPlan(c)
-	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: dryRun}
+	known := pki.NewPlan(c).Authorities
+	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun}
 	adoption := pki.Adoption{Authorities: map[string]pki.AdoptedCA{}}
-	for _, argument := range files {
+	for _, argument := range arguments {
 		name, file, _ := strings.Cut(argument, "=")
-		if !slices.ContainsFunc(plan.Authorities, func(p pki.Authority) bool { return p.Name == name }) {
+		if !slices.ContainsFunc(known, func(p pki.Authority) bool { return p.Name == name }) {
 			return usageError(fmt.Errorf("%q: the plan has no authority %q", argument, name), "")
 		}
 		certs, err := pki.ReadCertificates(file)
@@ -71,16 +81,16 @@ func (a *app) importAuthorities(spec, output, dir string, files []string, dryRun
 		result.Authorities = append(result.Authorities, authority{name, certs[0].Subject.String()})
 		adoption.Authorities[name] = pki.AdoptedCA{Certificate: certs[0]}
 	}
-	if err := a.adopt(dir, c, plan, adoption, dryRun); err != nil {
+	if err := a.adopt(dir, c, adoption, f.dryRun); err != nil {
 		return err
 	}
-	if output == "json" {
+	if f.output == "json" {
 		return a.printJSON(result)
 	}
 	for _, t := range result.Authorities {
 		_, _ = fmt.Fprintf(a.stdout, "%s  %s\n", t.Name, t.Subject) // the writer remembers its error
 	}
-	if dryRun {
+	if f.dryRun {
 		a.narrate("dry run: nothing was written in %s", dir)
 	}
 	return nil

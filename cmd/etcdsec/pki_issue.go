@@ -5,7 +5,7 @@ import (
 )
 
 func newPKIIssueCommand(a *app) *cobra.Command {
-	var o issueOptions
+	var flags signFlags
 	cmd := &cobra.Command{
 		Use:   "issue -f cluster.yaml DIR",
 		Short: "Issue every certificate of the spec that is missing",
@@ -19,9 +19,9 @@ Reads the spec and DIR. Writes DIR only, keys with mode 0600. Uses no network.`,
   etcdsec pki issue -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.sign(cmd.Context(), o, given[0], signing{})
+			return flags.run(cmd.Context(), a, given[0], signing{})
 		},
 	}
-	o.flags(cmd)
+	flags.addFlags(cmd)
 	return cmd
 }

@@ -1,22 +1,23 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
+// pkiRenewFlags are what the operator wrote.
+type pkiRenewFlags struct {
+	signFlags
+	renewal pki.Renewal
+}
+
 func newPKIRenewCommand(a *app) *cobra.Command {
-	var o issueOptions
-	var renewal pki.Renewal
-	var jitter time.Duration
+	var flags pkiRenewFlags
 	cmd := &cobra.Command{
 		Use:   "renew DIR [NAME...]",
 		Short: "Renew the certificates that are due",
@@ -40,52 +41,28 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR 
   etcdsec pki renew -f cluster.yaml ./store        # an address changed in the spec`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if jitter < 0 {
-				return usageError(fmt.Errorf("--jitter %s: want a duration such as 72h", jitter), "")
-			}
-			renewal.Names, renewal.Jitter = given[1:], jitter
-			if renewal.All && len(renewal.Names) > 0 {
-				return usageError(errors.New("--all and names together: which of the two?"), "")
-			}
-			renewal.Due = !renewal.All && len(renewal.Names) == 0
-			return a.signStore(cmd.Context(), o, given[0], signing{renewal: renewal, after: copyBundles})
+			return flags.run(cmd.Context(), a, given[0], given[1:])
 		},
 	}
-	o.flags(cmd)
-	cmd.Flags().BoolVar(&renewal.All, "all", false, "renew every leaf, due or not")
-	cmd.Flags().BoolVar(&renewal.NewKey, "new-key", false, "make a new key for each leaf renewed")
-	cmd.Flags().DurationVar(&jitter, "jitter", 0, "let each leaf be due earlier by up to `duration`, so that they do not all change on one day")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// copyBundles says where the bundles that changed have to go. There may be a thousand.
-func copyBundles(c *cluster.Cluster, r *issueResult) {
-	const most = 10
-	var changed []string
-	for _, s := range r.Steps {
-		bundle := strings.HasPrefix(s.Path, "nodes/") || strings.HasPrefix(s.Path, "clients/")
-		if bundle && (s.Action == "renew" || s.Action == "issue") && (len(changed) == 0 || changed[len(changed)-1] != s.Path) {
-			changed = append(changed, s.Path)
-		}
-	}
-	for i, path := range changed {
-		if i == most {
-			r.Next = append(r.Next, fmt.Sprintf("and so on for %d more bundles", len(changed)-most))
-			break
-		}
-		r.Next = append(r.Next, "copy "+filepath.Join(r.Dir, path)+" to "+destination(c, path))
-	}
-	if len(changed) > 0 {
-		r.Next = append(r.Next, "restart nothing: etcd and kube-apiserver read leaves anew at every handshake")
-	}
+func (f *pkiRenewFlags) addFlags(cmd *cobra.Command) {
+	f.signFlags.addFlags(cmd)
+	cmd.Flags().BoolVar(&f.renewal.All, "all", false, "renew every leaf, due or not")
+	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each leaf renewed")
+	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "let each leaf be due earlier by up to `duration`, so that they do not all change on one day")
 }
 
-// destination is where a bundle of the store belongs.
-func destination(c *cluster.Cluster, path string) string {
-	for _, m := range c.Etcd.Members {
-		if path == "nodes/"+m.Name+"/pki" {
-			return fmt.Sprintf("%s on %s (%s)", c.Etcd.PKIDir(m), m.Name, m.Advertised())
-		}
+func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []string) error {
+	if f.renewal.Jitter < 0 {
+		return usageError(fmt.Errorf("--jitter %s: want a duration such as 72h", f.renewal.Jitter), "")
 	}
-	return "where its client reads it"
+	if f.renewal.All && len(names) > 0 {
+		return usageError(errors.New("--all and names together: which of the two?"), "")
+	}
+	f.renewal.Names = names
+	f.renewal.Due = !f.renewal.All && len(names) == 0
+	return f.runInStore(ctx, a, dir, signing{change: pki.Change{Renewal: f.renewal}, next: pki.AfterRenewal})
 }

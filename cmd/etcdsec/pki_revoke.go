@@ -2,24 +2,25 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
+// pkiRevokeFlags are what the operator wrote.
+type pkiRevokeFlags struct {
+	spec, output, reason string
+	current, dryRun      bool
+}
+
 func newPKIRevokeCommand(a *app) *cobra.Command {
-	var o revokeOptions
+	var flags pkiRevokeFlags
 	cmd := &cobra.Command{
 		Use:   "revoke DIR SERIAL|NAME|FILE",
 		Short: "Revoke certificates and sign the revocation lists",
@@ -44,41 +45,24 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR 
   etcdsec pki revoke ./store ./stolen.crt --current --reason keyCompromise`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.revoke(cmd.Context(), o, given[0], given[1])
+			return flags.run(cmd.Context(), a, given[0], given[1])
 		},
 	}
-	specFlag(cmd, &o.spec)
-	outputFlag(cmd, &o.output, "text", "json")
-	cmd.Flags().StringVar(&o.reason, "reason", "unspecified", "`why`: "+strings.Join(pki.Reasons(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(pki.Reasons(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
-	cmd.Flags().BoolVar(&o.current, "current", false, "revoke what is in use too")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be revoked and write nothing")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-type revokeOptions struct {
-	spec, output, reason string
-	current, dryRun      bool
+func (f *pkiRevokeFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	outputFlag(cmd, &f.output, "text", "json")
+	cmd.Flags().StringVar(&f.reason, "reason", "unspecified", "`why`: "+strings.Join(pki.Reasons(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(pki.Reasons(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.Flags().BoolVar(&f.current, "current", false, "revoke what is in use too")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be revoked and write nothing")
 }
 
-type revokeResult struct {
-	SchemaVersion int       `json:"schema_version"`
-	Dir           string    `json:"dir"`
-	Cluster       string    `json:"cluster"`
-	DryRun        bool      `json:"dry_run"`
-	Revoked       []revoked `json:"revoked"`
-	Next          []string  `json:"next"`
-}
-
-type revoked struct {
-	Name     string    `json:"name"`
-	Serial   string    `json:"serial"`
-	NotAfter time.Time `json:"not_after"`
-	Reason   string    `json:"reason"`
-}
-
-func (a *app) revoke(ctx context.Context, o revokeOptions, dir, which string) error {
-	spec, err := storeSpec(o.spec, dir)
+func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) error {
+	spec, err := storeSpec(f.spec, dir)
 	if err != nil {
 		return err
 	}
@@ -86,8 +70,8 @@ func (a *app) revoke(ctx context.Context, o revokeOptions, dir, which string) er
 	if err != nil {
 		return err
 	}
-	revocation := pki.Revocation{Which: which, Reason: o.reason, Current: o.current}
-	if revocation.Certificate, err = certificateFile(which); err != nil {
+	revocation := pki.Revocation{Which: which, Reason: f.reason, Current: f.current}
+	if revocation.Certificate, err = pki.ReadLeafFile(which); err != nil {
 		return failure(err, "")
 	}
 	store, err := pki.PeekStore(dir, c)
@@ -95,75 +79,20 @@ func (a *app) revoke(ctx context.Context, o revokeOptions, dir, which string) er
 		return a.storeError(dir, err)
 	}
 	defer store.Close()
-	now := a.now()
-	entries, err := store.PlanRevocation(pki.NewPlan(c), revocation, now)
+	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
+	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
+		return failure(err, "mend the cause, then: etcdsec pki renew "+dir)
+	}
 	if errors.Is(err, pki.ErrCurrent) {
 		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", dir))
 	}
 	if err != nil {
 		return failure(err, "")
 	}
-	if !o.dryRun {
-		if err := a.enterRevocation(ctx, store, c, entries, now); err != nil {
-			return err
-		}
-	}
-	result := revokeResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: o.dryRun, Revoked: []revoked{}, Next: afterRevocation(c, dir)}
-	for _, e := range entries {
-		result.Revoked = append(result.Revoked, revoked{e.Name, e.Serial, e.NotAfter, e.Reason})
-	}
-	return a.printRevoked(o.output, result)
+	return a.printRevoked(f.output, result)
 }
 
-// enterRevocation writes the ledger first. A run that dies before the lists are signed has
-// revoked all the same: the next one signs them.
-func (a *app) enterRevocation(ctx context.Context, store *pki.Store, c *cluster.Cluster, entries []pki.Entry, now time.Time) error {
-	if err := store.Revoke(entries); err != nil {
-		return failure(err, "")
-	}
-	work, err := store.Survey(ctx, pki.NewPlan(c), now, pki.Renewal{ListsOnly: true})
-	if err == nil {
-		err = store.Issue(ctx, work, c.YAML, pki.IssueConfig{Now: now})
-	}
-	if err != nil {
-		return failure(fmt.Errorf("the revocation is in the ledger, and the lists are not signed: %w", err), "mend the cause, then: etcdsec pki renew "+store.Dir)
-	}
-	return nil
-}
-
-// certificateFile reads the leaf of a PEM file, where the argument names one.
-func certificateFile(path string) (*x509.Certificate, error) {
-	const mostBytes = 1 << 20
-	data, err := durable.ReadFile(path, mostBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, nil //nolint:nilerr // a folder named like a client, say; it is no certificate's file
-	}
-	certs, err := pki.ParseCertificates(data)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return certs[0], nil
-}
-
-func afterRevocation(c *cluster.Cluster, dir string) []string {
-	var next []string
-	if c.PKI.CRL {
-		for _, m := range c.Etcd.Members {
-			path := "nodes/" + m.Name + "/pki"
-			next = append(next, fmt.Sprintf("copy %s to %s: it has the new lists, which etcd reads at the next handshake", filepath.Join(dir, path), destination(c, path)))
-		}
-	} else {
-		next = append(next, "nobody is shut out yet: members read a revocation list only with spec.pki.crl: true, etcdsec bootstrap, and a restart with the new configuration")
-	}
-	return append(next,
-		"restart the members one by one if a connection may be open: etcd does not close it",
-		"where a key is stolen, see that nothing else trusts it: clients of etcd check no list")
-}
-
-func (a *app) printRevoked(format string, r revokeResult) error {
+func (a *app) printRevoked(format string, r pki.RevocationResult) error {
 	if format == "json" {
 		return a.printJSON(r)
 	}

@@ -10,8 +10,19 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
+// pkiVerifyFlags are what the operator wrote.
+type pkiVerifyFlags struct{ spec, output string }
+
+// verifyResult is the result in JSON.
+type verifyResult struct {
+	SchemaVersion int           `json:"schema_version"`
+	Dir           string        `json:"dir"`
+	Cluster       string        `json:"cluster"`
+	Findings      []pki.Finding `json:"findings"`
+}
+
 func newPKIVerifyCommand(a *app) *cobra.Command {
-	var spec, output string
+	var flags pkiVerifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Find everything that is wrong with a store",
@@ -29,23 +40,20 @@ tell. Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Write
   etcdsec pki verify -f cluster.yaml ./store      # against a spec that changed`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			return a.verify(spec, output, given[0])
+			return flags.run(a, given[0])
 		},
 	}
-	specFlag(cmd, &spec)
-	outputFlag(cmd, &output, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-type verifyResult struct {
-	SchemaVersion int           `json:"schema_version"`
-	Dir           string        `json:"dir"`
-	Cluster       string        `json:"cluster"`
-	Findings      []pki.Finding `json:"findings"`
+func (f *pkiVerifyFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	outputFlag(cmd, &f.output, "text", "json")
 }
 
-func (a *app) verify(spec, output, dir string) error {
-	spec, err := storeSpec(spec, dir)
+func (f *pkiVerifyFlags) run(a *app, dir string) error {
+	spec, err := storeSpec(f.spec, dir)
 	if err != nil {
 		return err
 	}
@@ -63,7 +71,7 @@ func (a *app) verify(spec, output, dir string) error {
 		return failure(err, "")
 	}
 	result := verifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
-	if output == "json" {
+	if f.output == "json" {
 		err = a.printJSON(result)
 	} else {
 		a.printFindings(result)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"syscall"
 
@@ -185,6 +186,16 @@ func Append(path string, data []byte) (err error) {
 		return SyncDir(filepath.Dir(path))
 	}
 	return nil
+}
+
+// WriteBelow writes a file by its slash-separated path below dir, and makes the folders on
+// the way.
+func WriteBelow(dir, name string, mode fs.FileMode, data []byte) error {
+	folder := filepath.Join(dir, filepath.FromSlash(path.Dir(name)))
+	if err := MakeDirs(folder, nil); err != nil {
+		return err
+	}
+	return WriteFile(folder, File{Name: path.Base(name), Mode: mode, Data: data}, nil)
 }
 
 // ReadFile reads a regular file of at most limit bytes. Anything else, a folder, a

@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// mode is that of every file of an export: each can hold a private key.
+// mode of every file of an export: each can hold a private key.
 const mode fs.FileMode = 0o600
 
 // File is one file of an export.
@@ -21,16 +21,17 @@ type File struct {
 	Data []byte
 }
 
-// Action is what delivering does about a file.
+// Action names what delivering does about a file.
 type Action string
 
 // The actions.
 const (
 	ActionWrite Action = "write" // it was not there
 	ActionKeep  Action = "keep"  // it was there and equal
-	// ActionProtect is an equal file that others could read; it is written anew.
+	// ActionProtect writes anew an equal file that others could read.
 	ActionProtect Action = "protect"
 	ActionReplace Action = "replace" // it was there and differed
+	ActionSkip    Action = "skip"    // there is no file
 )
 
 // DifferError means that files of other content are where an export would write.
@@ -40,7 +41,7 @@ func (e *DifferError) Error() string {
 	return "already there, with other content: " + strings.Join(e.Paths, ", ")
 }
 
-// Delivery is how to deliver.
+// Delivery tells how to deliver.
 type Delivery struct {
 	Force  bool // replace files that differ
 	DryRun bool // only say what would be done
@@ -88,7 +89,7 @@ func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 	return actions, nil
 }
 
-// compare says for each file what writing it into dir means.
+// compare returns for each file what writing it into dir means.
 func compare(dir string, files []File) ([]Action, error) {
 	actions := make([]Action, len(files))
 	for i, f := range files {

@@ -18,7 +18,7 @@ type Leaf struct {
 	Key   crypto.Signer       // nil when the key was made on the node and never left it
 }
 
-// Cert is the leaf's own certificate.
+// Cert returns the leaf's own certificate.
 func (l Leaf) Cert() *x509.Certificate { return l.Chain[0] }
 
 // verify wants the key to be the certificate's, and the chain to end at what the holder
@@ -51,7 +51,7 @@ func sameKey(a, b crypto.PublicKey) bool {
 	return ok && k.Equal(b)
 }
 
-// encodeCertificates is a PEM bundle in the given order.
+// encodeCertificates writes a PEM bundle in the given order.
 func encodeCertificates(certs []*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, c := range certs {
@@ -60,7 +60,7 @@ func encodeCertificates(certs []*x509.Certificate) []byte {
 	return b.Bytes()
 }
 
-// encodeKey is PKCS #8 in PEM, as the store has it.
+// encodeKey writes PKCS #8 in PEM, as the store has it.
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -69,7 +69,7 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// mayBeClient says whether a server that asks for client certificates takes this one.
+// mayBeClient reports whether a server that asks for client certificates takes this one.
 func (l Leaf) mayBeClient() bool {
 	return slices.Contains(l.Cert().ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,7 +16,7 @@ import (
 // loader at 300,000 for each and 1,000,000 together (dotnet/runtime, Pkcs12LoaderLimits).
 const iterations = 100_000
 
-// PKCS12 is a leaf with its key, its chain and the roots that its holder trusts, as one
+// PKCS12 encodes a leaf with its key, its chain and the roots that its holder trusts, as one
 // file under a password. The encryption is AES-256-CBC with PBKDF2-HMAC-SHA-256, and the
 // MAC HMAC-SHA-256: OpenSSL 1.1.1 and Java 12 read it. PBMAC1 (RFC 9579) in its place
 // would want OpenSSL 3.4 and Java 26.
@@ -30,18 +29,25 @@ func PKCS12(l Leaf, password string) ([]byte, error) {
 
 // CheckPassword refuses a password that is empty, and one that not every reader of
 // PKCS #12 can take: Java derives keys from printable ASCII alone ("Password is not
-// ASCII", com.sun.crypto.provider.PBEKey). Its errors never quote it.
+// ASCII", com.sun.crypto.provider.PBEKey). Its errors are ErrPassword and never quote it.
 func CheckPassword(password string) error {
 	if password == "" {
-		return errors.New("the password is empty")
+		return passwordError("the password is empty")
 	}
 	for _, b := range []byte(password) {
 		if b < 0x20 || b > 0x7e {
-			return errors.New("the password has a character beyond printable ASCII, with which Java reads no PKCS #12")
+			return passwordError("the password has a character beyond printable ASCII, with which Java reads no PKCS #12")
 		}
 	}
 	return nil
 }
+
+// passwordError says why a password is not usable.
+type passwordError string
+
+func (e passwordError) Error() string { return string(e) }
+
+func (passwordError) Is(target error) bool { return target == ErrPassword }
 
 func encodePKCS12(l Leaf, password string, iterations int) ([]byte, error) {
 	authorities := slices.Clone(l.Chain[1:])
@@ -63,7 +69,7 @@ func encodePKCS12(l Leaf, password string, iterations int) ([]byte, error) {
 	return data, nil
 }
 
-// salts are the file's random bytes: salts and initialisation vectors. They come from the
+// salts returns the file's random bytes: salts and initialisation vectors. They come from the
 // private key and the certificates, so that equal input gives equal bytes, and nobody
 // without the key can foresee them. The password is left out: else whoever has the key,
 // and not the password, could try passwords on the salts, which is faster than on the file.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Shared is how etcd-operator and the Bitnami chart load certificates: one Secret for
+// Shared describes how etcd-operator and the Bitnami chart load certificates: one Secret for
 // the client port and one for the peer port, which all replicas mount. A certificate in
 // them must therefore name every replica.
 type Shared struct {
@@ -33,7 +33,7 @@ func sharedRole(r Ref) string {
 	return "" // the gateway's client certificate, which neither mounts
 }
 
-// Choose takes those leaves that the style mounts, at most one of a role.
+// Choose returns those leaves that the style mounts, at most one of a role.
 func (s Shared) Choose(refs []Ref) ([]Ref, error) {
 	var chosen []Ref
 	byRole := map[string]Ref{}
@@ -54,7 +54,7 @@ func (s Shared) Choose(refs []Ref) ([]Ref, error) {
 	return chosen, nil
 }
 
-// SecretName is the name under which the style looks for a leaf's Secret. Those of
+// SecretName returns the name under which the style looks for a leaf's Secret. Those of
 // etcd-operator are not to be chosen (etcd-io/etcd-operator, internal/controller/utils.go,
 // getServerCertName and the two beside it). Those of the chart are values:
 // auth.client.existingSecret, which is the server's, and auth.peer.existingSecret.
@@ -62,7 +62,7 @@ func (s Shared) SecretName(r Ref) string {
 	return s.Name + "-" + sharedRole(r) + "-tls"
 }
 
-// replicaNames are the names under which replicas are reached on a port.
+// replicaNames returns the names under which replicas are reached on a port.
 func (s Shared) replicaNames(role string) []string {
 	zone := s.Namespace + ".svc." + s.ClusterDomain
 	service := s.Name
@@ -83,8 +83,19 @@ func (s Shared) replicaNames(role string) []string {
 	return names
 }
 
+// ReplicasError reports a certificate that all replicas would mount and that does not name
+// them all.
+type ReplicasError struct {
+	Leaf    string
+	Missing []string // DNS names of replicas
+}
+
+func (e *ReplicasError) Error() string {
+	return fmt.Sprintf("every replica would mount %s, which is not valid for %s", e.Leaf, summarize(e.Missing))
+}
+
 // Check refuses a certificate that does not name every replica: those which it leaves
-// out would be refused by their peers and clients. What is unwise is returned in words.
+// out would be refused by their peers and clients. The warnings say what is unwise.
 func (s Shared) Check(l Leaf) (warnings []string, err error) {
 	role := sharedRole(l.Ref)
 	if role == roleClient {
@@ -97,7 +108,7 @@ func (s Shared) Check(l Leaf) (warnings []string, err error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("every replica would mount %s, which is not valid for %s", l.Name, list(missing))
+		return nil, &ReplicasError{Leaf: l.Name, Missing: missing}
 	}
 	if role == roleServer && !l.mayBeClient() {
 		warnings = append(warnings, s.clientWarning(l))
@@ -105,7 +116,7 @@ func (s Shared) Check(l Leaf) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// clientWarning: both may present the server's certificate to etcd as a client's. Some
+// clientWarning says what follows from a server certificate that is no client's. Both may present the server's certificate to etcd as a client's. Some
 // versions of etcd-operator dial members with it and others with the client's Secret
 // (etcd-io/etcd-operator, internal/controller/utils.go, buildClientTLSConfig;
 // docs/design/tls-and-cluster-access.md names the former as a fault). The chart's

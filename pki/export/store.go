@@ -45,7 +45,7 @@ func Open(dir string) (*Store, error) {
 	return &Store{Dir: dir, Cluster: c, plan: pki.NewPlan(c), held: held}, nil
 }
 
-// Close gives the store free.
+// Close releases the store's lock.
 func (s *Store) Close() { s.held.Close() }
 
 // Ref names a leaf of the store's plan.
@@ -58,16 +58,16 @@ type Ref struct {
 	leaf   pki.Leaf
 }
 
-// Member says whether a member holds the leaf, and not a client.
+// Member reports whether a member holds the leaf, and not a client.
 func (r Ref) Member() bool { return strings.HasPrefix(r.bundle.Path, "nodes/") }
 
-// Path is where the leaf's files are in the store, without their suffix. No other leaf
+// Path returns where the leaf's files are in the store, without their suffix. No other leaf
 // has it, while names such as clients/server can mean two.
 func (r Ref) Path() string {
 	return path.Join(r.bundle.Path, strings.TrimSuffix(r.leaf.CertFile, path.Ext(r.leaf.CertFile)))
 }
 
-// Leaves are all leaves of the plan, in its order.
+// Leaves returns all leaves of the plan, in its order.
 func (s *Store) Leaves() []Ref {
 	var refs []Ref
 	for _, b := range s.plan.Bundles {
@@ -103,11 +103,11 @@ func (s *Store) Find(name string) ([]Ref, error) {
 	case len(named) > 1:
 		return nil, fmt.Errorf("%q is the name of two leaves, %s and %s", name, named[0].Path(), named[1].Path())
 	}
-	return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, list(holders))
+	return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, summarize(holders))
 }
 
-// list is a list for an error, cut where it would fill the screen.
-func list(names []string) string {
+// summarize lists names for an error, and cuts them where they would fill the screen.
+func summarize(names []string) string {
 	const most = 12
 	if len(names) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
@@ -147,7 +147,7 @@ func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	return l, nil
 }
 
-// nodeDir is the folder of a member's node, relative to the store, and the bundles in it.
+// nodeDir returns the folder of a member's node, relative to the store, and the bundles in it.
 func (s *Store) nodeDir(member string) (dir string, bundles []string) {
 	dir = path.Join("nodes", member)
 	for _, b := range s.plan.Bundles {
@@ -179,7 +179,7 @@ func (s *Store) CheckOutside(out string) error {
 	return nil
 }
 
-// realPath is the absolute path without symlinks, of which the last parts may be missing.
+// realPath returns the absolute path without symlinks, of which the last parts may be missing.
 func realPath(p string) (string, error) {
 	existing, err := filepath.Abs(p)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"io"
@@ -10,8 +10,8 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// printPrometheus writes the text format for node_exporter's textfile collector.
-func printPrometheus(w io.Writer, r statusResult, now time.Time) error {
+// WritePrometheus writes the report in the text format, for node_exporter's textfile collector.
+func (r Report) WritePrometheus(w io.Writer, now time.Time) error {
 	ends := gauge("etcdsec_certificate_not_after_timestamp_seconds", "When a certificate, or the first of the CAs behind it, ends.")
 	state := gauge("etcdsec_certificate_state", "1 for the state that a certificate has, 0 for the others.")
 	for _, row := range r.Certificates {
@@ -21,7 +21,7 @@ func printPrometheus(w io.Writer, r statusResult, now time.Time) error {
 		}
 		for _, s := range pki.States() {
 			is := 0.0
-			if row.State == string(s) {
+			if row.State == s {
 				is = 1
 			}
 			state.Metric = append(state.Metric, value(is, label("source", row.Source), label("name", row.Name), label("state", string(s))))

@@ -1,0 +1,112 @@
+package pki
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Change tells what Apply does to a store beside issuing what is missing.
+type Change struct {
+	Renewal Renewal
+	Files   []durable.File // files without a key, by their path in the store; the modes are set here
+	DryRun  bool           // find out what there is to do, and do nothing
+}
+
+// Result says what a run did to a store, or would do.
+type Result struct {
+	SchemaVersion int    `json:"schema_version"`
+	Dir           string `json:"dir"`
+	Cluster       string `json:"cluster"`
+	DryRun        bool   `json:"dry_run"`
+	Steps         []Step `json:"steps"`
+	// Next lists what is left to do by hand, in order.
+	Next []string `json:"next,omitempty"`
+}
+
+// Count returns how many steps did one of the actions.
+func (r Result) Count(actions ...Action) int {
+	n := 0
+	for _, s := range r.Steps {
+		if slices.Contains(actions, s.Action) {
+			n++
+		}
+	}
+	return n
+}
+
+// UnfinishedError reports a run that stopped half-way. The same run goes on from there.
+type UnfinishedError struct{ Err error }
+
+func (e *UnfinishedError) Error() string { return e.Err.Error() }
+
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
+// Apply brings the store up to the spec: certificates first, then the files of the change. An
+// *UnfinishedError means that something was written before it failed.
+func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, config IssueConfig) (Result, error) {
+	result := Result{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: change.DryRun, Steps: []Step{}}
+	survey, err := s.Survey(ctx, NewPlan(c), config.Now, change.Renewal)
+	if err != nil {
+		return result, err
+	}
+	result.Steps = append(result.Steps, survey.Steps...)
+	var differ []durable.File
+	for _, f := range change.Files {
+		step := Step{Action: ActionKeep, Name: path.Base(f.Name), Path: f.Name}
+		exists, equal, err := s.FileState(f.Name, f.Data)
+		switch {
+		case err != nil:
+			return result, err
+		case exists && !equal:
+			step.Action = ActionUpdate
+		case !exists:
+			step.Action = ActionWrite
+		}
+		if !equal {
+			differ = append(differ, f)
+		}
+		result.Steps = append(result.Steps, step)
+	}
+	if change.DryRun {
+		return result, nil
+	}
+	if err := s.Issue(ctx, survey, c.YAML, config); err != nil {
+		return result, &UnfinishedError{err}
+	}
+	for _, f := range differ {
+		file := durable.File{Name: path.Base(f.Name), Mode: 0o644, Data: f.Data}
+		if err := s.WriteFile(path.Dir(f.Name), file, config.Owner); err != nil {
+			return result, &UnfinishedError{err}
+		}
+	}
+	return result, nil
+}
+
+// AddedMembers names the members that the store's ledger has never seen, in a store that has
+// others, and that do not say that they join: etcd must be told that it joins a cluster and
+// does not begin one.
+func (s *Store) AddedMembers(c *cluster.Cluster) ([]string, error) {
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, e := range entries {
+		known[e.Name] = true
+	}
+	isKnown := func(m cluster.Member) bool { return known[m.Name+"/server"] }
+	if !slices.ContainsFunc(c.Etcd.Members, isKnown) {
+		return nil, nil
+	}
+	var added []string
+	for _, m := range c.Etcd.Members {
+		if !isKnown(m) && !m.Joining {
+			added = append(added, m.Name)
+		}
+	}
+	return added, nil
+}

@@ -1,0 +1,252 @@
+package export
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Item is one file of an export, or a leaf of which there is none.
+type Item struct {
+	Name    string // of the leaf or member
+	Role    string // of the leaf
+	Detail  string
+	File    File
+	Skipped bool // there is no file
+}
+
+// Items are what an export has, and what is unwise about it.
+type Items struct {
+	List     []Item
+	Warnings []string
+}
+
+// SelectionError reports that what was named cannot be exported so.
+type SelectionError struct {
+	Err        error
+	Suggestion string // a name to give instead, or empty
+}
+
+func (e *SelectionError) Error() string { return e.Err.Error() }
+
+func (e *SelectionError) Unwrap() error { return e.Err }
+
+// ErrKeyElsewhere means that a leaf has no key in the store.
+var ErrKeyElsewhere = errors.New("its key is not in this store, but where it was made")
+
+// SecretsConfig tells which Secrets to make.
+type SecretsConfig struct {
+	Shared          // Style, Namespace and, for the styles that share, the rest
+	Names  []string // of leaves, members or clients; none is all whose key is in the store
+}
+
+// Secrets makes a Secret of each leaf that the configuration names.
+func (s *Store) Secrets(config SecretsConfig, now time.Time) (Items, error) {
+	refs, err := s.selectLeaves(config.Names)
+	if err != nil {
+		return Items{}, err
+	}
+	if config.Style == StyleTLS {
+		return s.tlsSecrets(config, refs, now)
+	}
+	if config.Name == "" {
+		config.Name = s.Cluster.Name
+	}
+	return s.sharedSecrets(config, refs, now)
+}
+
+// selectLeaves returns the leaves that the names mean, or all, each once and in plan order.
+func (s *Store) selectLeaves(names []string) ([]Ref, error) {
+	if len(names) == 0 {
+		return s.Leaves(), nil
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		found, err := s.Find(name)
+		if err != nil {
+			return nil, &SelectionError{Err: err}
+		}
+		for _, r := range found {
+			wanted[r.Path()] = true
+		}
+	}
+	return slices.DeleteFunc(s.Leaves(), func(r Ref) bool { return !wanted[r.Path()] }), nil
+}
+
+func (s *Store) tlsSecrets(config SecretsConfig, refs []Ref, now time.Time) (Items, error) {
+	objectNames := s.SecretNames()
+	var items Items
+	for _, r := range refs {
+		l, err := s.Read(r, now)
+		if err != nil {
+			return items, err
+		}
+		if l.Key == nil && len(config.Names) == 0 {
+			items.List = append(items.List, Item{Name: r.Name, Role: r.Role, Detail: ErrKeyElsewhere.Error(), Skipped: true})
+			continue
+		}
+		item, err := secretItem(l, StyleTLS, objectNames[r.Path()], config.Namespace)
+		if err != nil {
+			return items, err
+		}
+		items.List = append(items.List, item)
+	}
+	return items, nil
+}
+
+func (s *Store) sharedSecrets(config SecretsConfig, refs []Ref, now time.Time) (Items, error) {
+	var items Items
+	if len(config.Names) == 0 {
+		refs = slices.DeleteFunc(refs, func(r Ref) bool { return !r.Member() })
+	}
+	chosen, err := config.Choose(refs)
+	if err == nil && len(chosen) == 0 {
+		err = errors.New("nothing of what is named is mounted by " + string(config.Style))
+	}
+	if err != nil {
+		return items, &SelectionError{Err: err}
+	}
+	for _, r := range chosen {
+		l, err := s.Read(r, now)
+		if err != nil {
+			return items, err
+		}
+		warnings, err := config.Check(l)
+		if err != nil {
+			return items, err
+		}
+		items.Warnings = append(items.Warnings, warnings...)
+		item, err := secretItem(l, config.Style, config.SecretName(r), config.Namespace)
+		if err != nil {
+			return items, err
+		}
+		items.List = append(items.List, item)
+	}
+	return items, nil
+}
+
+func secretItem(l Leaf, style Style, name, namespace string) (Item, error) {
+	if l.Key == nil {
+		return Item{}, fmt.Errorf("exporting %s: %w", l.Name, ErrKeyElsewhere)
+	}
+	file, err := Secret(l, style, name, namespace)
+	return Item{
+		Name: l.Name, Role: l.Role, File: file,
+		Detail: fmt.Sprintf("Secret %s/%s, %s, %s", namespace, name, l.Name, l.describeEnd()),
+	}, err
+}
+
+// describeEnd says when the leaf ends.
+func (l Leaf) describeEnd() string {
+	return "until " + l.Cert().NotAfter.UTC().Format(time.DateOnly)
+}
+
+// PKCS12File makes a PKCS #12 file of one leaf.
+func (s *Store) PKCS12File(leaf, file, password string, now time.Time) (Items, error) {
+	refs, err := s.Find(leaf)
+	if err != nil {
+		return Items{}, &SelectionError{Err: err}
+	}
+	if len(refs) != 1 {
+		return Items{}, &SelectionError{Err: fmt.Errorf("%s has %d leaves, and a file has one", leaf, len(refs)), Suggestion: refs[0].Name}
+	}
+	l, err := s.Read(refs[0], now)
+	if err != nil {
+		return Items{}, err
+	}
+	if l.Key == nil {
+		return Items{}, fmt.Errorf("exporting %s: %w", l.Name, ErrKeyElsewhere)
+	}
+	data, err := PKCS12(l, password)
+	return Items{List: []Item{{
+		Name: l.Name, Role: l.Role, File: File{Name: file, Data: data},
+		Detail: fmt.Sprintf("PKCS #12, %s, %s", l.Name, l.describeEnd()),
+	}}}, err
+}
+
+// Tars makes an archive of the node of each member that is named, or of all.
+func (s *Store) Tars(members []string, owner *durable.Owner, now time.Time) (Items, error) {
+	var items Items
+	for _, name := range members {
+		if _, ok := s.Cluster.Member(name); !ok {
+			return items, &SelectionError{Err: fmt.Errorf("there is no member %q in cluster %s", name, s.Cluster.Name)}
+		}
+	}
+	for _, m := range s.Cluster.Etcd.Members {
+		if len(members) > 0 && !slices.Contains(members, m.Name) {
+			continue
+		}
+		node, err := s.Node(m.Name, now)
+		if err != nil {
+			return items, err
+		}
+		data, err := node.Tar(owner)
+		if err != nil {
+			return items, err
+		}
+		detail := fmt.Sprintf("nodes/%s", m.Name)
+		if keys := strings.Join(node.Keyless, " and "); keys != "" {
+			detail += ", without the keys of " + keys
+			items.Warnings = append(items.Warnings, fmt.Sprintf("%s: the keys of %s are not in this store, but where they were made; the archive is without them", m.Name, keys))
+		}
+		items.List = append(items.List, Item{Name: m.Name, File: File{Name: m.Name + ".tar", Data: data}, Detail: detail})
+	}
+	return items, nil
+}
+
+// Step says what an export did, or would do, about one item.
+type Step struct {
+	Action Action `json:"action"`
+	Name   string `json:"name"`
+	Role   string `json:"role,omitempty"`
+	Path   string `json:"path"` // in the folder of the export
+	Detail string `json:"detail,omitempty"`
+}
+
+// Result says what an export did, or would do.
+type Result struct {
+	SchemaVersion int    `json:"schema_version"`
+	Dir           string `json:"dir"` // the store
+	Out           string `json:"out"` // the folder of the export
+	Cluster       string `json:"cluster"`
+	DryRun        bool   `json:"dry_run"`
+	Steps         []Step `json:"steps"`
+}
+
+// Count returns how many steps did an action.
+func (r Result) Count(action Action) int {
+	n := 0
+	for _, s := range r.Steps {
+		if s.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+// Deliver writes the files of the items into the folder out.
+func (s *Store) Deliver(out string, items []Item, how Delivery) (Result, error) {
+	result := Result{SchemaVersion: 1, Dir: s.Dir, Out: out, Cluster: s.Cluster.Name, DryRun: how.DryRun, Steps: []Step{}}
+	var files []File
+	for _, item := range items {
+		if !item.Skipped {
+			files = append(files, item.File)
+		}
+	}
+	actions, err := Deliver(out, files, how)
+	if err != nil {
+		return result, err
+	}
+	for _, item := range items {
+		step := Step{Action: ActionSkip, Name: item.Name, Role: item.Role, Path: item.File.Name, Detail: item.Detail}
+		if !item.Skipped {
+			step.Action, actions = actions[0], actions[1:]
+		}
+		result.Steps = append(result.Steps, step)
+	}
+	return result, nil
+}

@@ -1,0 +1,52 @@
+package export
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// maxPasswordSize is far above what anybody or any program makes a password of, in bytes.
+const maxPasswordSize = 4096
+
+// ErrPassword means that a password cannot protect a PKCS #12 file.
+var ErrPassword = errors.New("not usable as a password")
+
+// ReadPassword reads the only line of a file that others cannot read, or of stdin where the
+// path is "-". Its errors never quote the password.
+func ReadPassword(path string, stdin io.Reader) (string, error) {
+	data, err := readPasswordFile(path, stdin)
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	line, rest, _ := bytes.Cut(data, []byte("\n"))
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return "", fmt.Errorf("reading the password: %s has more than one line", path)
+	}
+	password := string(bytes.TrimSuffix(line, []byte("\r")))
+	if err := CheckPassword(password); err != nil {
+		return "", fmt.Errorf("reading the password: %s: %w", path, err)
+	}
+	return password, nil
+}
+
+func readPasswordFile(path string, stdin io.Reader) ([]byte, error) {
+	if path == "-" {
+		data, err := io.ReadAll(io.LimitReader(stdin, maxPasswordSize+1))
+		if err == nil && len(data) > maxPasswordSize {
+			err = fmt.Errorf("standard input is larger than %d bytes", maxPasswordSize)
+		}
+		return data, err
+	}
+	data, err := pki.ReadSecret(path)
+	if exposed, ok := errors.AsType[*pki.ModeError](err); ok {
+		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; take another password, in a file of mode 0600", path, exposed.Mode)
+	}
+	if err == nil && len(data) > maxPasswordSize {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxPasswordSize)
+	}
+	return data, err
+}

@@ -1,0 +1,103 @@
+package pki
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
+
+// memberPath returns a member's bundle in the store.
+func memberPath(m cluster.Member) string { return "nodes/" + m.Name + "/pki" }
+
+// destination says where a bundle of the store belongs.
+func destination(c *cluster.Cluster, bundle string) string {
+	for _, m := range c.Etcd.Members {
+		if bundle == memberPath(m) {
+			return fmt.Sprintf("%s on %s (%s)", c.Etcd.PKIDir(m), m.Name, m.Advertised())
+		}
+	}
+	return "where its client reads it"
+}
+
+// InstallTarget returns where the holder of a bundle reads it; empty for a client's.
+func InstallTarget(c *cluster.Cluster, b Bundle) string {
+	for _, m := range c.Etcd.Members {
+		if b.Path == memberPath(m) {
+			return c.Etcd.PKIDir(m)
+		}
+	}
+	return ""
+}
+
+// AfterRenewal says where the bundles that changed have to go. There may be a thousand.
+func AfterRenewal(c *cluster.Cluster, r Result) []string {
+	const most = 10
+	var changed, next []string
+	for _, s := range r.Steps {
+		bundle := strings.HasPrefix(s.Path, "nodes/") || strings.HasPrefix(s.Path, "clients/")
+		if bundle && (s.Action == ActionRenew || s.Action == ActionIssue) && (len(changed) == 0 || changed[len(changed)-1] != s.Path) {
+			changed = append(changed, s.Path)
+		}
+	}
+	for i, path := range changed {
+		if i == most {
+			next = append(next, fmt.Sprintf("and so on for %d more bundles", len(changed)-most))
+			break
+		}
+		next = append(next, "copy "+filepath.Join(r.Dir, path)+" to "+destination(c, path))
+	}
+	if len(changed) > 0 {
+		next = append(next, "restart nothing: etcd and kube-apiserver read leaves anew at every handshake")
+	}
+	return next
+}
+
+// AfterRecovery says in which order a cluster whose certificates all expired comes back: a
+// quorum of members first, then what depends on them. Members that run still serve their
+// open connections, but no new one; they need no restart unless what they trust changed.
+func AfterRecovery(c *cluster.Cluster, r Result) []string {
+	rootRenewed := slices.ContainsFunc(r.Steps, func(s Step) bool {
+		return s.Action == ActionRenew && s.Role == RoleCA && (s.Name == ClientRoot || s.Name == PeerRoot)
+	})
+	var next []string
+	for _, m := range c.Etcd.Members {
+		next = append(next, fmt.Sprintf("copy %s to %s", filepath.Join(r.Dir, memberPath(m)), destination(c, memberPath(m))))
+	}
+	start := "start etcd on all members at once; a first one is up only when a quorum is"
+	if rootRenewed {
+		start = "stop and start etcd on all members at once: a root has a new certificate, which etcd reads only at its start"
+	}
+	next = append(next, start)
+	if len(c.Etcd.Members) > 0 {
+		m := c.Etcd.Members[0]
+		next = append(next, fmt.Sprintf("see them serve: etcdsec audit run --pki %s https://%s:%d", shellWord(r.Dir), m.Advertised(), c.Etcd.ClientPort))
+	}
+	apiServers := "copy clients/kube-apiserver to the API servers"
+	if c.PKI.Layout != cluster.LayoutEtcdsec {
+		apiServers = "see that the API servers have the client certificates of their nodes' bundles"
+	}
+	if rootRenewed {
+		apiServers += ", and restart each kube-apiserver: it reads --etcd-cafile only at its start"
+	} else {
+		apiServers += "; a kube-apiserver that runs picks them up by itself"
+	}
+	return append(next, apiServers, "copy the other folders below clients/ to their holders: backups, monitoring")
+}
+
+// afterRevocation says how a revocation comes into force.
+func afterRevocation(c *cluster.Cluster, dir string) []string {
+	var next []string
+	if c.PKI.CRL {
+		for _, m := range c.Etcd.Members {
+			next = append(next, fmt.Sprintf("copy %s to %s: it has the new lists, which etcd reads at the next handshake", filepath.Join(dir, memberPath(m)), destination(c, memberPath(m))))
+		}
+	} else {
+		next = append(next, "nobody is shut out yet: members read a revocation list only with spec.pki.crl: true, etcdsec bootstrap, and a restart with the new configuration")
+	}
+	return append(next,
+		"restart the members one by one if a connection may be open: etcd does not close it",
+		"where a key is stolen, see that nothing else trusts it: clients of etcd check no list")
+}

@@ -1,0 +1,137 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// maxRequestSize is far above a request's of an RSA-4096 key.
+const maxRequestSize = 64 << 10
+
+// Request names the files of a certificate request that a node made.
+type Request struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`      // in the node's folder
+	CSR  string `json:"csr"`      // likewise
+	Kept bool   `json:"key_kept"` // whether the key was there before
+}
+
+// MakeRequests makes a key and a request in dir for each leaf. A key that is there is kept
+// and gets a request. With dryRun it writes nothing.
+func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) ([]Request, error) {
+	if !dryRun {
+		if err := durable.MakeDirs(dir, nil); err != nil {
+			return nil, err
+		}
+		release, err := durable.Lock(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	made := make([]Request, 0, len(leaves))
+	for _, l := range leaves {
+		r, err := makeRequest(dir, l, algorithm, dryRun)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, r)
+	}
+	return made, nil
+}
+
+// makeRequest makes the key first: the next run uses one that has no request.
+func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) (Request, error) {
+	r := Request{Name: l.Name, Key: l.KeyFile, CSR: RequestFile(l)}
+	key, err := ReadKey(filepath.Join(dir, filepath.FromSlash(l.KeyFile)))
+	switch {
+	case err == nil:
+		r.Kept = true
+	case !errors.Is(err, fs.ErrNotExist):
+		return r, err
+	case dryRun:
+		return r, nil
+	default:
+		made, keyPEM, err := NewKey(algorithm)
+		if err != nil {
+			return r, fmt.Errorf("making the key of %s: %w", l.Name, err)
+		}
+		if err := durable.WriteBelow(dir, l.KeyFile, 0o600, keyPEM); err != nil {
+			return r, err
+		}
+		key = made
+	}
+	csrPEM, err := NewRequest(l, key)
+	if err != nil || dryRun {
+		return r, err
+	}
+	return r, durable.WriteBelow(dir, r.CSR, 0o644, csrPEM)
+}
+
+// RequestFile returns the name of a leaf's CSR, beside its key.
+func RequestFile(l Leaf) string {
+	return l.CertFile[:len(l.CertFile)-len(path.Ext(l.CertFile))] + ".csr"
+}
+
+// ReadRequests reads and checks the CSRs for some leaves out of a folder or one file. A leaf
+// without a request in the folder is left out.
+func ReadRequests(from string, leaves []Leaf) (map[string]*x509.CertificateRequest, error) {
+	files, err := requestFiles(from, leaves)
+	if err != nil {
+		return nil, err
+	}
+	requests := map[string]*x509.CertificateRequest{}
+	var faults []error
+	for _, l := range leaves {
+		file := files[l.Name]
+		if file == "" {
+			continue
+		}
+		data, err := durable.ReadFile(file, maxRequestSize)
+		if err == nil {
+			requests[l.Name], err = ParseRequest(data)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("reading the request %s: %w", file, err))
+		}
+	}
+	return requests, errors.Join(faults...)
+}
+
+// requestFiles returns the file of each leaf's request: in a folder those named as the
+// certificates will be, with .csr at the end instead.
+func requestFiles(from string, leaves []Leaf) (map[string]string, error) {
+	info, err := os.Stat(from)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	if !info.IsDir() {
+		if len(leaves) > 1 {
+			return nil, fmt.Errorf("%s is one file, and there are %d certificates: name one, such as %s, or give the folder", from, len(leaves), leaves[0].Name)
+		}
+		files[leaves[0].Name] = from
+		return files, nil
+	}
+	for _, l := range leaves {
+		at := filepath.Join(from, filepath.FromSlash(RequestFile(l)))
+		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		files[l.Name] = at
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s has no request: want %s", from, RequestFile(leaves[0]))
+	}
+	return files, nil
+}

@@ -1,0 +1,45 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// WriteText writes the report as a table.
+func (r Report) WriteText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "STATE\tNAME\tROLE\tENDS\tDAYS\tKEY\tISSUER\tNAMES\tDETAIL") // Flush returns the error
+	for _, row := range r.Certificates {
+		state, ends, days := string(row.State), "", ""
+		if row.Live != "" && row.Live != LiveServed {
+			state = string(row.Live)
+		}
+		if row.NotAfter != nil {
+			ends, days = row.NotAfter.Format(time.DateOnly), fmt.Sprint(row.DaysLeft)
+		}
+		name := row.Name
+		if row.State == pki.StateUnreadable || row.Role == RoleLive {
+			name = row.Source
+		}
+		detail := row.Detail
+		if row.Live == LiveServed && detail == "" {
+			detail = "served is what is on disk"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, name, row.Role, ends, days, row.Key, row.Issuer, shorten(row.SANs), detail)
+	}
+	return w.Flush()
+}
+
+// shorten returns the first two names, and how many more there are.
+func shorten(names []string) string {
+	const most = 2
+	if len(names) > most {
+		return fmt.Sprintf("%s +%d", strings.Join(names[:most], " "), len(names)-most)
+	}
+	return strings.Join(names, " ")
+}
