@@ -6,17 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Crash kills a verb that works on a store before each change of the disk that it makes, and
-// half-way through each write. After each kill no key is unreadable and no line of the ledger
+// Crash kills a verb that works on a store before changes of the disk that it makes, and
+// half-way through writes. After each kill no key is unreadable and no line of the ledger
 // is lost; the same command run again finishes the work and leaves nothing behind.
 type Crash struct {
 	// Base is a folder with all that the verb needs; each run works in a copy of it. The
@@ -28,24 +32,112 @@ type Crash struct {
 	Hidden bool   // no plain key of a root may be left anywhere
 }
 
-// EveryPoint returns how many points the verb has, after having been killed at each of them.
-func (c Crash) EveryPoint(t *testing.T) (points int) {
-	t.Helper()
-	for c.killedAt(t, points+1) {
-		points++
+// Points chooses where a verb is killed, in order and counted from 1. trace names the function
+// behind each point of the verb.
+type Points func(t *testing.T, trace []string) []int
+
+// EveryPoint chooses all of them.
+func EveryPoint(_ *testing.T, trace []string) []int {
+	all := make([]int, len(trace))
+	for i := range all {
+		all[i] = i + 1
 	}
-	return points
+	return all
+}
+
+// seedVariable repeats the sample of an earlier run.
+const seedVariable = "ETCDSEC_TEST_SEED"
+
+// SamplePoints chooses the first point, the last one, those around the first and the last line
+// of the ledger and swap of a symlink, and others at random, spread over the whole verb.
+func SamplePoints(t *testing.T, trace []string) []int {
+	t.Helper()
+	const spread = 12
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv(seedVariable); given != "" {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("this sample again: %s=%d", seedVariable, seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	last := len(trace)
+	chosen := map[int]bool{1: true, last: true}
+	for _, name := range []string{"durable.Append", "durable.symlink"} {
+		is := func(function string) bool { return strings.HasSuffix(function, name) }
+		first := slices.IndexFunc(trace, is)
+		if first < 0 {
+			continue
+		}
+		final := last - 1
+		for !is(trace[final]) {
+			final--
+		}
+		for _, at := range []int{first + 1, final + 1} {
+			for point := max(1, at-1); point <= min(last, at+2); point++ {
+				chosen[point] = true
+			}
+		}
+	}
+	for part := range spread {
+		from, to := part*last/spread, (part+1)*last/spread
+		if from < to {
+			chosen[1+from+random.IntN(to-from)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(chosen))
+}
+
+// Kill kills the verb at the chosen points, and returns how many points it has.
+func (c Crash) Kill(t *testing.T, choose Points) (points int) {
+	t.Helper()
+	trace := c.trace(t)
+	if len(trace) == 0 {
+		t.Fatal("the verb comes by no point")
+	}
+	chosen := choose(t, trace)
+	for _, point := range chosen {
+		if !c.killedAt(t, point) {
+			t.Errorf("point %d of %d was not reached", point, len(trace))
+		}
+	}
+	if c.killedAt(t, len(trace)+1) {
+		t.Errorf("there are more than %d points", len(trace))
+	}
+	t.Logf("killed at %d of %d points", len(chosen), len(trace))
+	return len(trace)
+}
+
+// trace returns the function behind each point of the verb.
+func (c Crash) trace(t *testing.T) []string {
+	t.Helper()
+	dir, path := c.copyOfBase(t), filepath.Join(t.TempDir(), "trace")
+	if status, out := runWith(t, dir, "ETCDSEC_FAILPOINT_TRACE="+path, c.Verb...); status != StatusDone {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
 // RunKilled runs a command line in dir, killed at the failpoint of that number, or never
 // where that is 0. Status -1 is a kill.
 func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
 	t.Helper()
+	return runWith(t, dir, fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), args...)
+}
+
+// runWith runs a command line in dir with one more variable in its environment.
+func runWith(t testing.TB, dir, variable string, args ...string) (status int, output string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := command(ctx, Binary(t), args...)
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at))
+	cmd.Env = append(cmd.Env, variable)
 	out, err := cmd.CombinedOutput()
 	exit, failed := errors.AsType[*exec.ExitError](err)
 	switch {
@@ -61,14 +153,21 @@ func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, ou
 	return exit.ExitCode(), string(out)
 }
 
+// copyOfBase returns a copy of the base, in which a verb can work.
+func (c Crash) copyOfBase(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "copy")
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", c.Base, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
 // killedAt runs the verb on a copy of the base, killed at a point, checks what is left, and
 // finishes the work. It is false when the verb has no such point any more.
 func (c Crash) killedAt(t *testing.T, point int) bool {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), fmt.Sprint(point))
-	if out, err := exec.CommandContext(t.Context(), "cp", "-a", c.Base, dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	dir := c.copyOfBase(t)
 	defer func() { _ = os.RemoveAll(dir) }() // a hundred copies are too many to keep
 	ledgerBefore := c.ledger(t, dir)
 	status, out := RunKilled(t, dir, point, c.Verb...)

@@ -8,14 +8,19 @@ import (
 	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
 )
 
-// The process is killed before each change of the disk that a verb makes, and half-way
-// through each write: no key is ever unreadable, no line of the ledger is lost, and the
-// same command run again finishes the work and leaves nothing behind.
+// The process is killed before changes of the disk that a verb makes, and half-way through
+// writes: no key is ever unreadable, no line of the ledger is lost, and the same command run
+// again finishes the work and leaves nothing behind. `make test-e2e` does so at every point.
 func TestKilledAtEveryChange(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hundreds of processes; not with -short")
 	}
 	t.Parallel()
+	testKilled(t, clitest.SamplePoints)
+}
+
+func testKilled(t *testing.T, choose clitest.Points) {
+	t.Helper()
 	foreign := t.TempDir()
 	makeK3s(t, foreign)
 	cases := map[string]struct {
@@ -62,11 +67,10 @@ func TestKilledAtEveryChange(t *testing.T) {
 					t.Fatalf("%v: status %d\n%s", line, status, out)
 				}
 			}
-			points := c.EveryPoint(t)
+			points := c.Kill(t, choose)
 			if points < tc.least {
 				t.Errorf("%d points, want at least %d: the failpoints are not where the changes are", points, tc.least)
 			}
-			t.Logf("%d points", points)
 		})
 	}
 }
