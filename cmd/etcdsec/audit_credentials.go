@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,12 +17,9 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki"
 )
-
-// maxPEM is far above a trust bundle of hundreds of CAs.
-const maxPEM = 1 << 20
 
 // etcdCredentialFlags say what is presented to etcd.
 type etcdCredentialFlags struct {
@@ -67,68 +63,29 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 	var credentials collect.Credentials
 	var err error
 	if flags.caPath != "" {
-		if credentials.Roots, err = loadPool(flags.caPath); err != nil {
+		if credentials.Roots, err = input.Pool(flags.caPath); err != nil {
 			return collect.Credentials{}, failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
 		}
 	}
 	if flags.certPath != "" {
-		if credentials.Certificate, err = loadClientPair(flags.certPath, flags.keyPath, now); err != nil {
-			return collect.Credentials{}, err
+		if credentials.Certificate, err = input.ValidPair(flags.certPath, flags.keyPath, now); err != nil {
+			return collect.Credentials{}, clientError(err)
 		}
 	}
 	return credentials, nil
 }
 
-func loadPool(path string) (*x509.CertPool, error) {
-	data, err := readPEM(path)
-	if err != nil {
-		return nil, fmt.Errorf("loading the CAs: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("loading the CAs: %s: no PEM certificate in it", path)
-	}
-	return pool, nil
-}
-
-func loadClientPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error) {
-	pair, err := loadPair(certPath, keyPath)
-	if err != nil {
-		return nil, err
-	}
-	renew := "in a store: etcdsec pki renew DIR " + filepath.Base(filepath.Dir(certPath))
+// clientError is the failure to load a client certificate, with the way out where there is one.
+func clientError(err error) error {
+	invalid, ok := errors.AsType[*input.ValidityError](err)
 	switch {
-	case now.After(pair.Leaf.NotAfter):
-		return nil, failure(fmt.Errorf("the client certificate %s expired on %s; every server would refuse it", certPath, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), renew)
-	case now.Before(pair.Leaf.NotBefore):
-		return nil, failure(fmt.Errorf("the client certificate %s is not valid before %s; every server would refuse it", certPath, pair.Leaf.NotBefore.UTC().Format(time.RFC3339)), "date   # is this machine's clock right?")
+	case !ok:
+		return failure(err, "")
+	case invalid.Expired:
+		return failure(err, "in a store: etcdsec pki renew DIR "+filepath.Base(filepath.Dir(invalid.Path)))
+	default:
+		return failure(err, "date   # is this machine's clock right?")
 	}
-	return pair, nil
-}
-
-func loadPair(certPath, keyPath string) (*tls.Certificate, error) {
-	certPEM, err := readPEM(certPath)
-	if err != nil {
-		return nil, failure(fmt.Errorf("loading the client certificate: %w", err), "")
-	}
-	keyPEM, err := readPEM(keyPath)
-	if err != nil {
-		return nil, failure(fmt.Errorf("loading the client key: %w", err), "")
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, failure(fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err), "")
-	}
-	return &pair, nil
-}
-
-// readPEM reads a file of a sane size. The errors name it.
-func readPEM(path string) ([]byte, error) {
-	data, err := durable.ReadFile(path, maxPEM)
-	if err == nil && len(data) == 0 {
-		err = fmt.Errorf("%s: the file is empty", path)
-	}
-	return data, err
 }
 
 // faultWords are how --present names a fault.
@@ -158,9 +115,9 @@ func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
 			return nil, usageError(fmt.Errorf("--present %s: a certificate with that fault is given already", written), "")
 		}
 		seen[identity] = true
-		pair, err := loadPair(certPath, keyPath)
+		pair, err := input.Pair(certPath, keyPath)
 		if err != nil {
-			return nil, err
+			return nil, failure(err, "")
 		}
 		all = append(all, collect.Faulty{Identity: identity, Certificate: pair})
 	}

@@ -5,24 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
 func newRBACCommand(a *app) *cobra.Command {
 	return newGroupCommand("rbac", "Give each client of etcd the least it needs",
-		`Plan, apply and prove the users and roles of etcd: one user for each client of the spec, known
-by the CN of its certificate and without a password, with the permissions that its role takes by
-the rules of the cluster's release of etcd. Who holds the certificate of a health check can then
-no longer read Secrets, nor who takes over an API server remove members.`,
+		`Plan, apply and prove the users and roles of etcd: one user for each client of the spec. etcd
+knows a user by the CN of its certificate; no user has a password. Each user gets the permissions
+that its role needs by the rules of the cluster's release of etcd. Then the certificate of a health
+check no longer reads Secrets, and that of an API server no longer removes members.`,
 		newRBACPlanCommand(a),
 		newRBACApplyCommand(a),
 		newRBACVerifyCommand(a),
@@ -30,7 +28,7 @@ no longer read Secrets, nor who takes over an API server remove members.`,
 	)
 }
 
-// rbacFlags are what the verbs that ask a cluster have in common.
+// rbacFlags are the flags that the verbs which ask a cluster have in common.
 type rbacFlags struct {
 	spec      string
 	prefix    string
@@ -43,132 +41,151 @@ type rbacFlags struct {
 	output    string
 }
 
+func (f *rbacFlags) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	specFlag(cmd, &f.spec)
+	etcdPrefixFlag(cmd, &f.prefix)
+	flags.StringSliceVar(&f.endpoints, "endpoints", nil, "`host:port` of the client port of every member (default the spec's)")
+	flags.StringVar(&f.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates (default DIR's)")
+	flags.StringVar(&f.certPath, "cert", "", "PEM `file` of an administrator's certificate (default that of DIR's first client of role root)")
+	flags.StringVar(&f.keyPath, "key", "", "PEM `file` of its private key")
+	flags.DurationVar(&f.timeout, "timeout", rbac.DefaultTimeout, "`time` for one request")
+	outputFlag(cmd, &f.output, "text", "json")
+}
+
+func (f *rbacFlags) addPresentFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.present, "present", nil, "`CERT,KEY` of a client to try beside those of DIR; may be repeated")
+}
+
 func etcdPrefixFlag(cmd *cobra.Command, prefix *string) {
 	cmd.Flags().StringVar(prefix, "etcd-prefix", rbac.DefaultPrefix, "kube-apiserver's --etcd-prefix, as `prefix` of its keys")
 }
 
-func (flags *rbacFlags) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	specFlag(cmd, &flags.spec)
-	etcdPrefixFlag(cmd, &flags.prefix)
-	f.StringSliceVar(&flags.endpoints, "endpoints", nil, "`host:port` of the client port of every member (default the spec's)")
-	f.StringVar(&flags.caPath, "cacert", "", "PEM `file` of the CAs that signed the servers' certificates (default DIR's)")
-	f.StringVar(&flags.certPath, "cert", "", "PEM `file` of an administrator's certificate (default that of DIR's first client of role root)")
-	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
-	f.DurationVar(&flags.timeout, "timeout", rbac.DefaultTimeout, "`time` for one request")
-	outputFlag(cmd, &flags.output, "text", "json")
+// rbacTarget is a cluster with its plan and the certificates to try.
+type rbacTarget struct {
+	dir     string
+	spec    string // its path
+	plan    rbac.Plan
+	live    *rbac.Live
+	clients []rbac.Client
 }
 
-func (flags *rbacFlags) addClientFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&flags.present, "present", nil, "`CERT,KEY` of a client to try beside those of DIR; may be repeated")
+// load reads all that a verb needs before it asks a member.
+func (f *rbacFlags) load(a *app, dir string) (rbacTarget, error) {
+	return f.loadTarget(a, dir, false)
 }
 
-// rbacRun is what a verb works with.
-type rbacRun struct {
-	dir      string
-	specPath string
-	plan     rbac.Plan
-	live     *rbac.Live
-	clients  []rbac.Client
-	spec     *cluster.Cluster
+// loadWayOut is load for a verb that must work with a plan that is refused, and with clients whose
+// certificates are of no use.
+func (f *rbacFlags) loadWayOut(a *app, dir string) (rbacTarget, error) {
+	return f.loadTarget(a, dir, true)
 }
 
-// rbacPlan is the plan of a spec; a refused one is a bad spec.
-func (a *app) rbacPlan(spec, prefix string) (rbac.Plan, *cluster.Cluster, error) {
-	c, err := a.loadSpec(spec)
-	if err != nil {
-		return rbac.Plan{}, nil, err
+func (f *rbacFlags) loadTarget(a *app, dir string, wayOut bool) (rbacTarget, error) {
+	t := rbacTarget{dir: dir}
+	switch {
+	case f.timeout <= 0:
+		return t, usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 10s", f.timeout), "")
+	case (f.certPath == "") != (f.keyPath == ""):
+		return t, usageError(errors.New("--cert and --key go together"), "--cert client.crt --key client.key")
 	}
+	var err error
+	if t.spec, err = storeSpec(f.spec, dir); err != nil {
+		return t, err
+	}
+	c, err := a.loadSpec(t.spec)
+	if err != nil {
+		return t, err
+	}
+	if t.plan, err = planRBAC(c, f.prefix); err != nil && !wayOut {
+		return t, err
+	}
+	endpoints, err := rbac.Endpoints(f.endpoints, c)
+	if err != nil {
+		return t, usageError(fmt.Errorf("--endpoints: %w", err), "--endpoints 10.0.0.11:2379,10.0.0.12:2379")
+	}
+	if t.clients, err = rbac.StoreClients(dir, c, a.now()); err != nil && !wayOut {
+		return t, clientError(err)
+	}
+	t.live = &rbac.Live{Endpoints: endpoints, Timeout: f.timeout, Narrate: a.narrate}
+	if err := f.loadAdministrator(a, t); err != nil {
+		return t, err
+	}
+	presented, err := f.loadPresented(a)
+	t.clients = append(t.clients, presented...)
+	return t, err
+}
+
+// loadAdministrator reads who asks: --cert, or the store's first client of role root.
+func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
+	admin, found := rbac.Administrator(t.clients)
+	switch {
+	case f.certPath != "":
+		if admin, err = rbac.LoadClient(f.certPath, f.keyPath, a.now()); err != nil {
+			return clientError(err)
+		}
+	case !found:
+		return failure(fmt.Errorf("%s: there is no certificate of a client of role root", t.dir),
+			"etcdsec pki issue -f "+t.spec+" "+t.dir+"   # or --cert FILE --key FILE of an administrator")
+	}
+	t.live.Admin = admin
+	if f.caPath != "" {
+		t.live.Roots, err = input.Pool(f.caPath)
+	} else {
+		t.live.Roots, err = rbac.StoreRoots(t.dir)
+	}
+	if err != nil {
+		return failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
+	}
+	return nil
+}
+
+// loadPresented reads the certificates of --present.
+func (f *rbacFlags) loadPresented(a *app) ([]rbac.Client, error) {
+	var clients []rbac.Client
+	for _, written := range f.present {
+		certPath, keyPath, both := strings.Cut(written, ",")
+		if !both || certPath == "" || keyPath == "" {
+			return nil, usageError(fmt.Errorf("--present %s: want CERT,KEY", written), "--present apiserver-etcd-client.crt,apiserver-etcd-client.key")
+		}
+		client, err := rbac.LoadClient(certPath, keyPath, a.now())
+		if err != nil {
+			return nil, clientError(err)
+		}
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
+// planRBAC plans; a spec whose plan is refused is a bad spec.
+func planRBAC(c *cluster.Cluster, prefix string) (rbac.Plan, error) {
 	if !strings.HasPrefix(prefix, "/") || strings.Trim(prefix, "/") == "" {
-		return rbac.Plan{}, nil, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
+		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
 	}
 	plan, err := rbac.NewPlan(c, c.Etcd.Version, prefix)
 	if err != nil {
-		return plan, c, usageError(fmt.Errorf("planning RBAC: %w", err), "")
+		err = usageError(fmt.Errorf("planning RBAC: %w", err), "")
 	}
-	return plan, c, nil
+	return plan, err
 }
 
-// rbacRunOf loads all that a verb needs before a member is asked. The way out is open with a plan
-// that is refused, too.
-func (a *app) rbacRunOf(flags rbacFlags, dir string, wayOut bool) (rbacRun, error) {
-	r := rbacRun{dir: dir}
-	var err error
-	if flags.timeout <= 0 {
-		return r, usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 10s", flags.timeout), "")
+// survey asks the cluster, and refuses one to which the plan does not apply.
+func (t rbacTarget) survey(ctx context.Context) (rbac.State, error) {
+	state, err := t.live.Survey(ctx, t.plan)
+	if err == nil {
+		return state, nil
 	}
-	if r.specPath, err = storeSpec(flags.spec, dir); err != nil {
-		return r, err
+	hint := ""
+	if _, other := errors.AsType[*rbac.VersionError](err); other {
+		hint = "set spec.etcd.version to what all members run, or end the upgrade first"
 	}
-	if r.plan, r.spec, err = a.rbacPlan(r.specPath, flags.prefix); err != nil && (!wayOut || r.spec == nil) {
-		return r, err
-	}
-	endpoints, err := rbacEndpoints(flags.endpoints, r.spec)
-	if err != nil {
-		return r, usageError(err, "--endpoints 10.0.0.11:2379,10.0.0.12:2379")
-	}
-	store, err := a.storeClients(dir, r.spec, wayOut)
-	if err != nil {
-		return r, err
-	}
-	if r.clients, err = a.presented(flags.present, store); err != nil {
-		return r, err
-	}
-	r.live = &rbac.Live{Endpoints: endpoints, Timeout: flags.timeout, Narrate: a.narrate}
-	return r, a.rbacAdministrator(flags, r, store)
+	return state, failure(err, hint)
 }
 
-// rbacEndpoints are every member's client port.
-func rbacEndpoints(written []string, c *cluster.Cluster) ([]string, error) {
-	var endpoints []string
-	for _, w := range written {
-		host := strings.TrimSuffix(strings.TrimPrefix(w, "https://"), "/")
-		u, err := url.Parse("https://" + host)
-		if err != nil || u.Host != host || u.Hostname() == "" || u.Port() == "" || strings.HasPrefix(w, "http://") {
-			return nil, fmt.Errorf("--endpoints %q: want host:port of a client port, which speaks TLS", w)
-		}
-		endpoints = append(endpoints, host)
+// printRBAC prints what the library found, in the format of -o.
+func (a *app) printRBAC(format string, found interface{ WriteText(w io.Writer) error }) error {
+	if format == "json" {
+		return a.printJSON(found)
 	}
-	if len(endpoints) > 0 {
-		return endpoints, nil
-	}
-	for _, m := range c.Etcd.Members {
-		endpoints = append(endpoints, net.JoinHostPort(m.Advertised().String(), strconv.Itoa(int(c.Etcd.ClientPort))))
-	}
-	return endpoints, nil
+	return found.WriteText(a.stdout)
 }
-
-// state asks the cluster, and refuses one to which the plan does not apply.
-func (r rbacRun) state(ctx context.Context) (rbac.State, error) {
-	state, err := r.live.State(ctx)
-	if err != nil {
-		return state, failure(err, "")
-	}
-	if err := r.plan.CheckVersions(state.Members); err != nil {
-		return state, failure(err, "set spec.etcd.version to what all members run, or end the upgrade first")
-	}
-	return state, nil
-}
-
-// changeTexts are for people and for JSON.
-func changeTexts(changes []rbac.Change) []string {
-	texts := []string{}
-	for _, c := range changes {
-		texts = append(texts, c.Text)
-	}
-	return texts
-}
-
-// writeList writes a heading and its lines, or nothing where there are none.
-func writeList(w io.Writer, heading string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	_, _ = fmt.Fprintf(w, "%s\n", heading) // the writer remembers its error
-	for _, line := range lines {
-		_, _ = fmt.Fprintf(w, "  %s\n", line)
-	}
-}
-
-// errUnverified is the end of a run whose checks could not be made.
-var errUnverified = errors.New("not every check could be made")

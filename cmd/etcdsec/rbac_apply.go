@@ -3,21 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
+// rbacApplyFlags are the flags of rbac apply.
+type rbacApplyFlags struct {
+	rbacFlags
+
+	also    []string
+	observe time.Duration
+	dryRun  bool
+}
+
 func newRBACApplyCommand(a *app) *cobra.Command {
-	var flags rbacFlags
-	var also []string
-	var observe time.Duration
-	var dryRun bool
+	var flags rbacApplyFlags
 	cmd := &cobra.Command{
 		Use:   "apply [-f cluster.yaml] DIR",
 		Short: "Make the users and roles, enable RBAC, and try every certificate",
@@ -48,128 +52,68 @@ Exit status: 0 enabled and proven, 1 it could not be, and is disabled if this ru
   etcdsec rbac apply ./store --observe 0
   etcdsec rbac apply -f cluster.yaml ./store --endpoints 10.0.0.11:2379 -o json`,
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			if observe < 0 {
-				return usageError(fmt.Errorf("--observe %s: want a time, or 0", observe), "")
-			}
-			r, err := a.rbacRunOf(flags, given[0], false)
-			if err != nil {
-				return err
-			}
-			if err := checkRBACClients(r, also); err != nil {
-				return err
-			}
-			if dryRun {
-				observe = 0
-			}
-			return a.applyRBAC(cmd.Context(), r, flags.output, observe, dryRun)
-		},
+		RunE: func(cmd *cobra.Command, given []string) error { return flags.run(cmd.Context(), a, given[0]) },
 	}
 	flags.addFlags(cmd)
-	flags.addClientFlags(cmd)
-	f := cmd.Flags()
-	f.StringArrayVar(&also, "also", nil, "`CERT` that is in use as well, whose CN must be a user; may be repeated")
-	f.DurationVar(&observe, "observe", rbac.DefaultObservation, "`time` to observe who compacts; 0 only where you know")
-	f.BoolVar(&dryRun, "dry-run", false, "print what would be done and change nothing")
 	return cmd
 }
 
-// rbacReport is the JSON of apply and verify. Fields are only ever added.
-type rbacReport struct {
-	SchemaVersion int           `json:"schema_version"`
-	Cluster       string        `json:"cluster"`
-	Members       []rbac.Member `json:"members"`
-	Enabled       bool          `json:"enabled"`
-	Changes       []string      `json:"changes"` // that bring the cluster to the plan
-	Extra         []string      `json:"extra"`   // what the plan does not name
-	Checks        []rbac.Check  `json:"checks"`
+func (f *rbacApplyFlags) addFlags(cmd *cobra.Command) {
+	f.rbacFlags.addFlags(cmd)
+	f.addPresentFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.also, "also", nil, "`CERT` that is in use as well, whose CN must be a user; may be repeated")
+	flags.DurationVar(&f.observe, "observe", rbac.DefaultObservation, "`time` to observe who compacts; 0 only where you know")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
 }
 
-func (a *app) applyRBAC(ctx context.Context, r rbacRun, format string, observe time.Duration, dryRun bool) error {
-	state, err := r.state(ctx)
+func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
+	if f.observe < 0 {
+		return usageError(fmt.Errorf("--observe %s: want a time, or 0", f.observe), "")
+	}
+	t, err := f.load(a, dir)
 	if err != nil {
 		return err
 	}
-	if dryRun {
-		return a.printRBACReport(r.planned(state), format)
+	if err := t.plan.CheckUsers(t.clients, f.also, t.live.Admin); err != nil {
+		return failure(err, "add a client of that name to spec.clients, or issue its certificate with the CN of one that is there")
 	}
-	if observe > 0 && takesCompaction(r, state) {
-		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", observe)
-		if err := r.live.ObserveCompaction(ctx, observe); err != nil {
-			return failure(err, "etcdsec rbac plan -f "+r.specPath+"   # which flags it takes")
+	if untried := t.plan.Untried(t.clients); len(untried) > 0 {
+		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+t.spec+" "+dir+"   # or --present CERT,KEY")
+	}
+	state, err := t.survey(ctx)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return a.printRBAC(f.output, t.plan.Report(state))
+	}
+	if f.observe > 0 && t.plan.TakesCompaction(state) {
+		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", f.observe)
+		if err := t.live.ObserveCompaction(ctx, f.observe); err != nil {
+			return failure(err, "etcdsec rbac plan -f "+t.spec+"   # which flags it takes")
 		}
 	}
-	// The certificates must not be renewed while they are tried, nor two runs undo each other.
-	release, err := durable.Lock(r.dir)
+	return f.apply(ctx, a, t)
+}
+
+// apply changes etcd with the store locked: its certificates must not be renewed while they are
+// tried, nor two runs undo each other.
+func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error {
+	release, err := durable.Lock(t.dir)
 	if err != nil {
-		return a.storeError(r.dir, err)
+		return a.storeError(t.dir, err)
 	}
 	defer release()
-	if state, err = r.state(ctx); err != nil { // it may have changed meanwhile
-		return err
-	}
-	report := r.planned(state)
-	outcome, err := r.live.Apply(ctx, r.plan, state, r.clients)
-	report.Checks = append(report.Checks, outcome.Checks...)
+	state, err := t.survey(ctx) // it may have changed meanwhile
 	if err != nil {
-		return failure(err, "etcdsec rbac apply "+r.dir+" --dry-run   # what is still to do")
-	}
-	report.Enabled = true
-	return a.printRBACReport(report, format)
-}
-
-// planned is what apply would do to a state.
-func (r rbacRun) planned(state rbac.State) rbacReport {
-	changes := changeTexts(r.plan.Changes(state))
-	if !state.Enabled {
-		changes = append(changes, "enable RBAC")
-	}
-	return rbacReport{
-		SchemaVersion: 1, Cluster: r.plan.Cluster, Members: state.Members, Enabled: state.Enabled,
-		Changes: changes, Extra: r.plan.Extra(state), Checks: []rbac.Check{},
-	}
-}
-
-// takesCompaction says whether API servers that compact would be kept from it by this run.
-func takesCompaction(r rbacRun, state rbac.State) bool {
-	if r.plan.Compaction != cluster.CompactionByEtcd {
-		return false
-	}
-	return !state.Enabled || slices.ContainsFunc(state.Users, func(u rbac.User) bool {
-		planned, ok := r.plan.User(u.Name)
-		return ok && planned.Client == cluster.RoleKubernetes && slices.Contains(u.Roles, rbac.RootRole)
-	})
-}
-
-func (a *app) printRBACReport(r rbacReport, format string) error {
-	if format == "json" {
-		return a.printJSON(r)
-	}
-	for _, m := range r.Members {
-		_, _ = fmt.Fprintf(a.stdout, "%s runs etcd %s\n", m.Endpoint, m.Release) // stdout remembers its error
-	}
-	writeList(a.stdout, "changes:", r.Changes)
-	writeList(a.stdout, "not of the plan, and left as it is (etcdctl user delete NAME, etcdctl role delete NAME):", r.Extra)
-	var wrong []string
-	for _, c := range r.Checks {
-		if c.OK() {
-			continue
-		}
-		line := fmt.Sprintf("%s at %s: %s was %s, and the plan says %s", c.Client, c.Endpoint, c.Request, c.Measured, c.Planned)
-		if c.Reason != "" {
-			line += ": " + c.Reason
-		}
-		wrong = append(wrong, line)
-	}
-	writeList(a.stdout, "not as planned:", wrong)
-	state := "disabled"
-	if r.Enabled {
-		state = "enabled"
-	}
-	if len(r.Checks) > 0 {
-		_, err := fmt.Fprintf(a.stdout, "RBAC is %s; %d of %d checks went as planned\n", state, len(r.Checks)-len(wrong), len(r.Checks))
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "RBAC is %s\n", state)
-	return err
+	report := t.plan.Report(state)
+	outcome, err := t.live.Apply(ctx, t.plan, state, t.clients)
+	if err != nil {
+		return failure(err, "etcdsec rbac apply "+t.dir+" --dry-run   # what is still to do")
+	}
+	report.Checks, report.Enabled = append(report.Checks, outcome.Checks...), true
+	return a.printRBAC(f.output, report)
 }

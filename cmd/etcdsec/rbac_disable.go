@@ -1,14 +1,21 @@
 package main
 
 import (
-	"fmt"
+	"context"
 
 	"github.com/spf13/cobra"
 )
 
+// rbacDisableFlags are the flags of rbac disable.
+type rbacDisableFlags struct {
+	rbacFlags
+
+	remove bool
+	dryRun bool
+}
+
 func newRBACDisableCommand(a *app) *cobra.Command {
-	var flags rbacFlags
-	var remove, dryRun bool
+	var flags rbacDisableFlags
 	cmd := &cobra.Command{
 		Use:   "disable [-f cluster.yaml] DIR",
 		Short: "Disable RBAC: every client may do everything again",
@@ -24,49 +31,32 @@ Exit status: 0 disabled, or it was, 1 it could not be, 2 bad command line or spe
   etcdsec rbac disable ./store
   etcdsec rbac disable ./store --remove`,
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			r, err := a.rbacRunOf(flags, given[0], true)
-			if err != nil {
-				return err
-			}
-			state, err := r.live.Users(cmd.Context())
-			if err != nil {
-				return failure(err, "")
-			}
-			changes := []string{}
-			if state.Enabled {
-				changes = append(changes, "disable RBAC")
-			}
-			if remove {
-				changes = append(changes, changeTexts(r.plan.Removal(state))...)
-			}
-			if !dryRun {
-				if err := r.live.Disable(cmd.Context(), r.plan, state, remove); err != nil {
-					return failure(err, "")
-				}
-			}
-			if flags.output == "json" {
-				return a.printJSON(struct {
-					SchemaVersion int      `json:"schema_version"`
-					Cluster       string   `json:"cluster"`
-					Changes       []string `json:"changes"`
-				}{1, r.plan.Cluster, changes})
-			}
-			if len(changes) == 0 {
-				_, err := fmt.Fprintln(a.stdout, "RBAC is disabled already")
-				return err
-			}
-			for _, c := range changes {
-				if _, err := fmt.Fprintln(a.stdout, c); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, given []string) error { return flags.run(cmd.Context(), a, given[0]) },
 	}
 	flags.addFlags(cmd)
-	f := cmd.Flags()
-	f.BoolVar(&remove, "remove", false, "delete the users and roles of the plan as well")
-	f.BoolVar(&dryRun, "dry-run", false, "print what would be done and change nothing")
 	return cmd
+}
+
+func (f *rbacDisableFlags) addFlags(cmd *cobra.Command) {
+	f.rbacFlags.addFlags(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&f.remove, "remove", false, "delete the users and roles of the plan as well")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
+}
+
+func (f *rbacDisableFlags) run(ctx context.Context, a *app, dir string) error {
+	t, err := f.loadWayOut(a, dir)
+	if err != nil {
+		return err
+	}
+	state, err := t.live.Users(ctx)
+	if err != nil {
+		return failure(err, "")
+	}
+	if !f.dryRun {
+		if err := t.live.Disable(ctx, t.plan, state, f.remove); err != nil {
+			return failure(err, "")
+		}
+	}
+	return a.printRBAC(f.output, t.plan.Disabling(state, f.remove))
 }

@@ -1,15 +1,19 @@
 package main
 
 import (
-	"slices"
+	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
+// rbacVerifyFlags are the flags of rbac verify.
+type rbacVerifyFlags struct{ rbacFlags }
+
 func newRBACVerifyCommand(a *app) *cobra.Command {
-	var flags rbacFlags
+	var flags rbacVerifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify [-f cluster.yaml] DIR",
 		Short: "Prove that every certificate may do what is planned, and no more",
@@ -27,41 +31,39 @@ Exit status: 0 as planned, 1 it cannot be told, 2 bad command line, or a spec th
   etcdsec rbac verify ./store -o json
   etcdsec rbac verify ./store --present old-client.crt,old-client.key`,
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			r, err := a.rbacRunOf(flags, given[0], false)
-			if err != nil {
-				return err
-			}
-			state, err := r.state(cmd.Context())
-			if err != nil {
-				return err
-			}
-			report := r.planned(state)
-			if state.Enabled {
-				checks, err := r.live.Verify(cmd.Context(), r.plan, state.Members, r.clients)
-				if err != nil {
-					return failure(err, "")
-				}
-				report.Checks = append(report.Checks, checks...)
-			}
-			if err := a.printRBACReport(report, flags.output); err != nil {
-				return err
-			}
-			return verifiedStatus(report)
-		},
+		RunE: func(cmd *cobra.Command, given []string) error { return flags.run(cmd.Context(), a, given[0]) },
 	}
 	flags.addFlags(cmd)
-	flags.addClientFlags(cmd)
+	flags.addPresentFlag(cmd)
 	return cmd
 }
 
-func verifiedStatus(r rbacReport) error {
-	if slices.ContainsFunc(r.Checks, func(c rbac.Check) bool { return c.Measured == rbac.Unknown }) {
-		return failure(errUnverified, "")
+func (f *rbacVerifyFlags) run(ctx context.Context, a *app, dir string) error {
+	t, err := f.load(a, dir)
+	if err != nil {
+		return err
 	}
-	wrong := slices.ContainsFunc(r.Checks, func(c rbac.Check) bool { return !c.OK() })
-	if wrong || len(r.Changes)+len(r.Extra) > 0 {
+	state, err := t.survey(ctx)
+	if err != nil {
+		return err
+	}
+	report := t.plan.Report(state)
+	if state.Enabled {
+		checks, err := t.live.Verify(ctx, t.plan, state.Members, t.clients)
+		if err != nil {
+			return failure(err, "")
+		}
+		report.Checks = append(report.Checks, checks...)
+	}
+	if err := a.printRBAC(f.output, report); err != nil {
+		return err
+	}
+	switch report.Verdict() {
+	case rbac.Unknown:
+		return failure(errors.New("not every check could be made"), "")
+	case rbac.Denied:
 		return statusError{status: statusFindings}
+	case rbac.Allowed:
 	}
 	return nil
 }

@@ -34,11 +34,12 @@ var ours = []rule{
 	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
 	{[]string{"cmd/etcdsec/tests/..."}, []string{"..."}},
 	// etcdtest builds servers with the Go tool, which a product does not.
-	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/kubeapi"}},
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/input", "internal/kubeapi"}},
 
 	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/netns", "internal/grpchttp", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
+	{[]string{"internal/input"}, []string{"internal/durable"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
 	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki/throwaway"}},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
@@ -58,7 +59,7 @@ var ours = []rule{
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
-	{[]string{"policies/rbac"}, []string{"cluster", "internal/failpoint"}},
+	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/failpoint", "internal/input"}},
 	{[]string{"policies/guard"}, []string{"policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.
 	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},
@@ -260,7 +261,8 @@ func TestViolations(t *testing.T) {
 		{"objects know no spec", "policies/kube", own("cluster"), true},
 		{"rbac dials", "policies/rbac", client, false},
 		{"rbac reads the spec", "policies/rbac", own("cluster"), false},
-		{"rbac knows no store", "policies/rbac", own("pki"), true},
+		{"rbac reads the certificates of a store", "policies/rbac", own("pki"), false},
+		{"rbac renders no policies", "policies/rbac", own("policies"), true},
 		{"a package takes no flags", "policies", cobra, true},
 		{"nothing of ours imports the command", "pki", own("cmd/etcdsec/internal/x"), true},
 

@@ -83,11 +83,7 @@ func failed(checks []Check) error {
 			faults = append(faults, errors.New("and more"))
 			break
 		}
-		fault := fmt.Errorf("verifying %s at %s: %s was %s, and the plan says %s", quoted(c.Client), c.Endpoint, c.Request, c.Measured, c.Planned)
-		if c.Reason != "" {
-			fault = fmt.Errorf("%w: %s", fault, c.Reason)
-		}
-		faults = append(faults, fault)
+		faults = append(faults, fmt.Errorf("verifying %s at %s: %s", quoted(c.Client), c.Endpoint, c.difference()))
 	}
 	return errors.Join(faults...)
 }

@@ -20,20 +20,6 @@ import (
 // has no permissions and no user has it: it tells the next run that this one was killed between.
 const markerRole = "etcdsec-unverified"
 
-// Client is the holder of a certificate that is presented to the members.
-type Client struct {
-	Source      string // where the certificate is, for people
-	Certificate *tls.Certificate
-}
-
-// CommonName is the etcd user that the certificate is.
-func (c Client) CommonName() string {
-	if c.Certificate == nil || c.Certificate.Leaf == nil {
-		return ""
-	}
-	return c.Certificate.Leaf.Subject.CommonName
-}
-
 // Live is a running cluster and the administrator's certificate.
 type Live struct {
 	Endpoints []string       // host:port of the client port of every member
@@ -288,24 +274,26 @@ func permissionsFrom(answer []*authpb.Permission) ([]Permission, error) {
 	return all, nil
 }
 
-// CheckVersions wants of every member the rules that the plan was made for.
+// A VersionError is a member whose release has other rules than those that a plan was made for.
+type VersionError struct {
+	Endpoint  string
+	Release   string   // of the member
+	Planned   string   // the release of the plan
+	Differing []Method // whose rules are not the same
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s runs etcd %s, and the plan is for %s, which has other rules for %s", e.Endpoint, e.Release, e.Planned, joined(e.Differing))
+}
+
+// CheckVersions wants every member to have the rules that the plan was made for. The error joins a
+// *VersionError for each that has not.
 func (p Plan) CheckVersions(members []Member) error {
 	var faults []error
 	for _, m := range members {
-		differing := p.Rules.Differing(RulesOf(m.Version))
-		if len(differing) == 0 {
-			continue
+		if differing := p.Rules.Differing(RulesOf(m.Version)); len(differing) > 0 {
+			faults = append(faults, &VersionError{Endpoint: m.Endpoint, Release: m.Release, Planned: p.Version, Differing: differing})
 		}
-		faults = append(faults, fmt.Errorf("%s runs etcd %s, and the plan is for %s, which has other rules for %s", m.Endpoint, m.Release, p.Version, joined(differing)))
 	}
 	return errors.Join(faults...)
-}
-
-// CheckClient wants a user of the plan in the CN of a certificate.
-func (p Plan) CheckClient(source string, leaf *x509.Certificate) error {
-	name := leaf.Subject.CommonName
-	if _, ok := p.User(name); ok {
-		return nil
-	}
-	return fmt.Errorf("%s: its CN %q is no user of the plan; with RBAC etcd would refuse what it asks", source, clean(name))
 }

@@ -34,6 +34,8 @@ type User struct {
 
 // Plan is what the users and roles of a cluster are to be.
 type Plan struct {
+	SchemaVersion int `json:"schema_version"`
+
 	Cluster    string             `json:"cluster"`
 	Version    string             `json:"etcd_version"`
 	Prefix     string             `json:"prefix"`
@@ -57,7 +59,7 @@ func NewPlan(c *cluster.Cluster, version cluster.Version, prefix string) (Plan, 
 		prefix = DefaultPrefix
 	}
 	p := Plan{
-		Cluster: c.Name, Version: version.String(), Prefix: cleanPrefix(prefix),
+		SchemaVersion: 1, Cluster: c.Name, Version: version.String(), Prefix: cleanPrefix(prefix),
 		Compaction: c.RBAC.Compaction, Rules: RulesOf(version),
 	}
 	p.Roles = roles(p.Prefix)

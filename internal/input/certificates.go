@@ -1,0 +1,104 @@
+// Package input opens the files that a command line names. Each is bounded in size, and each error
+// names the file and quotes nothing of what is in it.
+package input
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// maxPEM is far above a trust bundle of hundreds of CAs, in bytes.
+const maxPEM = 1 << 20
+
+// A ValidityError is a client certificate that every server would refuse at this time.
+type ValidityError struct {
+	Path    string
+	Expired bool      // it is not valid any more; false: it is not valid yet
+	Limit   time.Time // NotAfter if it is expired, NotBefore otherwise
+}
+
+func (e *ValidityError) Error() string {
+	if e.Expired {
+		return fmt.Sprintf("the client certificate %s expired on %s; every server would refuse it", e.Path, e.Limit.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("the client certificate %s is not valid before %s; every server would refuse it", e.Path, e.Limit.UTC().Format(time.RFC3339))
+}
+
+// PEM reads a file of PEM blocks, of 1 MiB at most. An empty file is an error.
+func PEM(path string) ([]byte, error) {
+	data, err := durable.ReadFile(path, maxPEM)
+	if err == nil && len(data) == 0 {
+		err = fmt.Errorf("%s: the file is empty", path)
+	}
+	return data, err
+}
+
+// Pool reads the CAs of a trust bundle.
+func Pool(path string) (*x509.CertPool, error) {
+	data, err := PEM(path)
+	if err != nil {
+		return nil, fmt.Errorf("loading the CAs: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("loading the CAs: %s: no PEM certificate in it", path)
+	}
+	return pool, nil
+}
+
+// Pair reads a client certificate with its chain, and the private key, which must be that of the
+// certificate.
+func Pair(certPath, keyPath string) (*tls.Certificate, error) {
+	certPEM, err := PEM(certPath)
+	if err != nil {
+		return nil, fmt.Errorf("loading the client certificate: %w", err)
+	}
+	keyPEM, err := PEM(keyPath)
+	if err != nil {
+		return nil, fmt.Errorf("loading the client key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("loading the client certificate %s with the key %s: %w", certPath, keyPath, err)
+	}
+	return &pair, nil
+}
+
+// ValidPair is Pair for a certificate that is to be accepted: one that is not valid at the given
+// time is a *ValidityError.
+func ValidPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error) {
+	pair, err := Pair(certPath, keyPath)
+	switch {
+	case err != nil:
+		return nil, err
+	case now.After(pair.Leaf.NotAfter):
+		return nil, &ValidityError{Path: certPath, Expired: true, Limit: pair.Leaf.NotAfter}
+	case now.Before(pair.Leaf.NotBefore):
+		return nil, &ValidityError{Path: certPath, Limit: pair.Leaf.NotBefore}
+	}
+	return pair, nil
+}
+
+// Certificate reads the first certificate of a file, which is the one that its holder presents as
+// its own.
+func Certificate(path string) (*x509.Certificate, error) {
+	data, err := PEM(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a certificate: %w", err)
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			leaf, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("reading the certificate %s: %w", path, err)
+			}
+			return leaf, nil
+		}
+	}
+	return nil, fmt.Errorf("reading a certificate: %s: no PEM certificate in it", path)
+}

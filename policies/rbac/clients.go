@@ -1,0 +1,150 @@
+package rbac
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/pki"
+)
+
+// Client is the holder of a certificate that is presented to the members.
+type Client struct {
+	Source      string // where the certificate is, for people
+	Certificate *tls.Certificate
+	Role        cluster.Role // of the spec's client; empty for a certificate that is not of the store
+}
+
+// CommonName returns the name of the etcd user that the certificate stands for.
+func (c Client) CommonName() string {
+	if c.Certificate == nil || c.Certificate.Leaf == nil {
+		return ""
+	}
+	return c.Certificate.Leaf.Subject.CommonName
+}
+
+// LoadClient reads a certificate and its key. One that is not valid at the given time is an
+// *input.ValidityError.
+func LoadClient(certPath, keyPath string, now time.Time) (Client, error) {
+	pair, err := input.ValidPair(certPath, keyPath, now)
+	if err != nil {
+		return Client{}, err
+	}
+	return Client{Source: certPath, Certificate: pair}, nil
+}
+
+// StoreClients reads the certificates of the spec's clients from a store, in the order of the
+// spec. A client whose key is not in the store has it elsewhere and is left out. The error joins
+// what is wrong with each of the others; the rest are returned with it.
+func StoreClients(dir string, c *cluster.Cluster, now time.Time) ([]Client, error) {
+	var clients []Client
+	var faults []error
+	for _, bundle := range pki.NewPlan(c).Bundles {
+		for _, leaf := range bundle.Leaves {
+			role := cluster.Role(leaf.Role)
+			if !slices.Contains(cluster.Roles(), role) {
+				continue // of a member
+			}
+			at := filepath.Join(dir, filepath.FromSlash(bundle.Path))
+			keyPath := filepath.Join(at, leaf.KeyFile)
+			if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			client, err := LoadClient(filepath.Join(at, leaf.CertFile), keyPath, now)
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			client.Role = role
+			clients = append(clients, client)
+		}
+	}
+	return clients, errors.Join(faults...)
+}
+
+// StoreRoots reads the CAs of the members' certificates from a store.
+func StoreRoots(dir string) (*x509.CertPool, error) {
+	return input.Pool(filepath.Join(dir, "authorities", pki.ClientRoot, "ca.crt"))
+}
+
+// Administrator returns the first client whose role is root.
+func Administrator(clients []Client) (Client, bool) {
+	at := slices.IndexFunc(clients, func(c Client) bool { return c.Role == cluster.RoleRoot })
+	if at < 0 {
+		return Client{}, false
+	}
+	return clients[at], true
+}
+
+// Endpoints returns the client port of every member as host:port: those that were written, with or
+// without https://, or else those of the spec.
+func Endpoints(written []string, c *cluster.Cluster) ([]string, error) {
+	var endpoints []string
+	for _, w := range written {
+		host := strings.TrimSuffix(strings.TrimPrefix(w, "https://"), "/")
+		u, err := url.Parse("https://" + host)
+		if err != nil || u.Host != host || u.Hostname() == "" || u.Port() == "" || strings.HasPrefix(w, "http://") {
+			return nil, fmt.Errorf("endpoint %q: want host:port of a client port, which speaks TLS", w)
+		}
+		endpoints = append(endpoints, host)
+	}
+	if len(endpoints) > 0 {
+		return endpoints, nil
+	}
+	for _, m := range c.Etcd.Members {
+		endpoints = append(endpoints, net.JoinHostPort(m.Advertised().String(), strconv.Itoa(int(c.Etcd.ClientPort))))
+	}
+	return endpoints, nil
+}
+
+// CheckUsers wants the CN of every certificate that is in use to be a user of the plan: those of
+// the clients, those of the files in also, and the administrator's, whose user must keep role root.
+func (p Plan) CheckUsers(clients []Client, also []string, admin Client) error {
+	var faults []error
+	check := func(source string, leaf *x509.Certificate) {
+		if _, ok := p.User(leaf.Subject.CommonName); !ok {
+			faults = append(faults, fmt.Errorf("%s: its CN %q is no user of the plan; with RBAC etcd would refuse what it asks", source, clean(leaf.Subject.CommonName)))
+		}
+	}
+	for _, c := range clients {
+		check(c.Source, c.Certificate.Leaf)
+	}
+	for _, path := range also {
+		leaf, err := input.Certificate(path)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		check(path, leaf)
+	}
+	check(admin.Source, admin.Certificate.Leaf)
+	if user, ok := p.User(admin.CommonName()); ok && !slices.Contains(user.Roles, RootRole) {
+		faults = append(faults, fmt.Errorf("%s: user %s does not have role root by the plan, so that it could not go on", admin.Source, user.Name))
+	}
+	return errors.Join(faults...)
+}
+
+// Untried returns the users of the spec's clients that none of the certificates stands for, so
+// that nothing would prove that they are served.
+func (p Plan) Untried(clients []Client) []string {
+	var names []string
+	for _, user := range p.Users {
+		tried := slices.ContainsFunc(clients, func(c Client) bool { return c.CommonName() == user.Name })
+		if user.Client != "" && !tried {
+			names = append(names, user.Name)
+		}
+	}
+	return names
+}
