@@ -207,11 +207,13 @@ func (t *Target) GRPCOnly(access Access) bool {
 }
 
 // HTTPOnly reports whether a port that serves etcd's pages with an access was seen to speak no
-// gRPC with it: a listener of --listen-client-http-urls. At least one call must have been
-// answered in another protocol, and none may have been answered in gRPC or late.
+// gRPC with it: a listener of --listen-client-http-urls. Such a port answers a call in HTTP/1, or
+// closes the connection, so that a single closed one shows nothing, and none does where another
+// answer was late. Pages of something else than etcd show nothing either.
 func (t *Target) HTTPOnly(access Access) bool {
+	const enough = 2 // as in GRPCOnly
 	served := t.Version != "" && slices.ContainsFunc(t.Pages, func(p Page) bool { return p.Access == access && p.State == Answered })
-	denied := false
+	denied, closed := false, 0
 	for _, r := range t.RPCs {
 		if r.Access != access || r.Method == GatewayRange {
 			continue
@@ -219,11 +221,13 @@ func (t *Target) HTTPOnly(access Access) bool {
 		switch {
 		case r.NotGRPC, r.deniesProtocol():
 			denied = true
-		case r.State == Unclear, r.State == Answered:
+		case r.State == Closed:
+			closed++
+		case r.State != Untried:
 			return false
 		}
 	}
-	return served && denied
+	return served && (denied || closed >= enough)
 }
 
 // NothingListens says whether the port was found closed. A metrics listener need not exist.

@@ -29,6 +29,10 @@ func listenerFixtures(t *testing.T) []fixture {
 		}
 		return target
 	}
+	once := func(target *audit.Target) *audit.Target {
+		target.RPCs = target.RPCs[:1]
+		return target
+	}
 	strange := func(target *audit.Target) *audit.Target {
 		target.Version, target.VersionFrom = "", ""
 		return target
@@ -55,7 +59,8 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "peer-cert-required", name: "let in over TLS 1.2", target: without13(audit.Peer, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "peer-accepts-client-cert", name: "no version agreed", target: without13(audit.Peer, turnedAway), verdict: audit.Unknown, evidence: "before a version"},
 		{check: "member-url-plaintext", name: "HTTP only", target: httpOnly(), verdict: audit.Skip, evidence: "HTTP only"},
-		{check: "member-url-plaintext", name: "HTTP, and every call closed", target: closing(httpOnly()), verdict: audit.Unknown},
+		{check: "member-url-plaintext", name: "HTTP, and every call closed", target: closing(httpOnly()), verdict: audit.Skip, evidence: "HTTP only"},
+		{check: "member-url-plaintext", name: "HTTP, and one call closed", target: once(closing(httpOnly())), verdict: audit.Unknown},
 		{check: "member-url-plaintext", name: "HTTP that is not etcd's", target: strange(httpOnly()), verdict: audit.Unknown},
 		{check: "member-url-plaintext", name: "HTTP, and a call times out", verdict: audit.Unknown,
 			target: httpOnly(audit.RPC{Attempt: silent, Access: audit.InPlaintext, Method: audit.StatusRPC})},
