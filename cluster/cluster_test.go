@@ -198,7 +198,7 @@ func TestHostedPods(t *testing.T) {
 	if diff := cmp.Diff(want, c.Isolation.Pods); diff != "" {
 		t.Errorf("pods (-want +got):\n%s", diff)
 	}
-	if !slices.Equal(c.Isolation.Backends, []string{"networkpolicy"}) || c.Isolation.PodAddresses != Masqueraded {
+	if !slices.Equal(c.Isolation.Backends, []Backend{BackendNetworkPolicy}) || c.Isolation.PodAddresses != Masqueraded {
 		t.Errorf("%+v", c.Isolation)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Isolation says who may reach etcd, and what enforces it.
 type Isolation struct {
-	Backends     []string
+	Backends     []Backend
 	Scrapers     []netip.Prefix
 	Backups      []netip.Prefix
 	PodCIDRs     []netip.Prefix
@@ -52,9 +52,22 @@ type PodSelector struct {
 // IsZero says whether nothing was given.
 func (s PodSelector) IsZero() bool { return s.Namespace == "" && len(s.Labels) == 0 }
 
-// Backends are what can enforce the isolation, in the order in which help names them.
-func Backends() []string {
-	return []string{"networkpolicy", "calico", "cilium", "clusternetworkpolicy", "nftables", "systemd"}
+// Backend names what enforces the isolation.
+type Backend string
+
+// The backends.
+const (
+	BackendNetworkPolicy        Backend = "networkpolicy"
+	BackendCalico               Backend = "calico"
+	BackendCilium               Backend = "cilium"
+	BackendClusterNetworkPolicy Backend = "clusternetworkpolicy"
+	BackendNftables             Backend = "nftables"
+	BackendSystemd              Backend = "systemd"
+)
+
+// Backends returns all of them, in the order in which help names them.
+func Backends() []Backend {
+	return []Backend{BackendNetworkPolicy, BackendCalico, BackendCilium, BackendClusterNetworkPolicy, BackendNftables, BackendSystemd}
 }
 
 // A node's name is that of an API object: labels with dots between.
@@ -84,19 +97,19 @@ func (c *Cluster) nameNodes() {
 }
 
 func (v *validator) isolation(config IsolationConfig, runtime Runtime) Isolation {
-	i := Isolation{Backends: config.Backends}
+	var i Isolation
 	for n, b := range config.Backends {
 		field := fmt.Sprintf("spec.isolation.backends[%d]", n)
-		oneOf(v, field, b, "", Backends())
+		i.Backends = append(i.Backends, oneOf(v, field, b, "", Backends()))
 		if slices.Contains(config.Backends[:n], b) {
 			v.fault(field, "%q is there twice", b)
 		}
 	}
 	if len(i.Backends) == 0 {
 		// A NetworkPolicy never selects a Pod on the host network, so it is only for hosted etcd.
-		i.Backends = []string{"nftables"}
+		i.Backends = []Backend{BackendNftables}
 		if runtime == Hosted {
-			i.Backends = []string{"networkpolicy"}
+			i.Backends = []Backend{BackendNetworkPolicy}
 		}
 	}
 	i.Scrapers = v.prefixes("spec.isolation.scrapers", config.Scrapers)

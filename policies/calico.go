@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -14,6 +16,56 @@ const (
 	memberRole    = "member"
 	apiServerRole = "api-server"
 )
+
+func calicoBackend() Backend {
+	b := Backend{
+		Name: cluster.BackendCalico, Summary: "host endpoints and their policies, with the failsafe ports narrowed",
+		form: objectsForm{}, normal: normalCalico,
+	}
+	b.render = func(i *Intent, _ RenderOptions) (Rendered, error) { return renderDocuments(i, b.Name, calico(i)) }
+	b.files = objectFiles(b.Name)
+	return b
+}
+
+func normalCalico(o kube.Objects) []normalObject {
+	var all []normalObject
+	for _, f := range o.FelixConfigurations {
+		n := newNormalObject(f.TypeMeta, f.Metadata, f.Spec)
+		n.partial = true
+		all = append(all, n)
+	}
+	for _, p := range o.CalicoPolicies {
+		if strings.HasPrefix(p.APIVersion, "crd.projectcalico.org/") {
+			p.Metadata.Name = strings.TrimPrefix(p.Metadata.Name, "default.") // which Calico puts before it there
+		}
+		all = append(all, newNormalObject(p.TypeMeta, p.Metadata, calicoDefaults(p.Spec), "spec.ingress", "spec.egress"))
+	}
+	for _, e := range o.HostEndpoints {
+		n := newNormalObject(e.TypeMeta, e.Metadata, e.Spec, "spec.profiles")
+		// By this label the policies know it.
+		n.fields["metadata"] = map[string]any{"labels": map[string]any{hostRole: e.Metadata.Labels[hostRole]}}
+		all = append(all, n)
+	}
+	return all
+}
+
+// calicoDefaults are those of projectcalico/calico libcalico-go/lib/clientv3.
+func calicoDefaults(s kube.CalicoPolicySpec) kube.CalicoPolicySpec {
+	if s.Tier == "" {
+		s.Tier = "default"
+	}
+	if len(s.Types) == 0 {
+		switch {
+		case len(s.Egress) == 0:
+			s.Types = []string{"Ingress"}
+		case len(s.Ingress) == 0:
+			s.Types = []string{"Egress"}
+		default:
+			s.Types = []string{"Ingress", "Egress"}
+		}
+	}
+	return s
+}
 
 // calico is for members on the host network of nodes that Calico runs on. The documents are in
 // the order in which they must be applied: a host endpoint without a policy cuts its host off.

@@ -6,12 +6,58 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
+func ciliumBackend() Backend {
+	b := Backend{
+		Name: cluster.BackendCilium, Summary: "host firewall policies",
+		form: objectsForm{},
+		normal: func(o kube.Objects) (all []normalObject) {
+			for _, p := range o.CiliumPolicies {
+				// The order of its rules; within one, order decides nothing.
+				all = append(all, newNormalObject(p.TypeMeta, p.Metadata, ciliumDefaults(p), "spec"))
+			}
+			return all
+		},
+	}
+	b.render = func(i *Intent, o RenderOptions) (Rendered, error) {
+		documents, err := cilium(i, o.CiliumStrict)
+		if err != nil {
+			return Rendered{}, err
+		}
+		return renderDocuments(i, b.Name, documents)
+	}
+	b.files = objectFiles(b.Name)
+	return b
+}
+
+// ciliumDefaults are those of cilium/cilium pkg/policy/api, Rule.Sanitize.
+func ciliumDefaults(p kube.CiliumPolicy) []kube.CiliumRule {
+	rules := slices.Clone(p.Specs)
+	if p.Spec != nil {
+		rules = append(rules, *p.Spec)
+	}
+	for i, r := range rules {
+		in, out := len(r.Ingress)+len(r.IngressDeny) > 0, len(r.Egress)+len(r.EgressDeny) > 0
+		d := kube.CiliumDefaultDeny{Ingress: &in, Egress: &out}
+		if given := r.EnableDefaultDeny; given != nil {
+			if given.Ingress != nil {
+				d.Ingress = given.Ingress
+			}
+			if given.Egress != nil {
+				d.Egress = given.Egress
+			}
+		}
+		rules[i].EnableDefaultDeny, rules[i].Description = &d, ""
+	}
+	return rules
+}
+
 // cilium is for members on the host network of nodes that Cilium runs on.
 func cilium(i *Intent, strict bool) ([]document, error) {
-	if err := i.refusePodClients("cilium", "Cilium knows Pods by label and never by address"); err != nil {
+	if err := i.refusePodClients(cluster.BackendCilium, "Cilium knows Pods by label and never by address"); err != nil {
 		return nil, err
 	}
 	members, err := ciliumMembers(i, strict)
@@ -128,7 +174,7 @@ func (i *Intent) strictHosts() error {
 }
 
 func refuseStrict(why string) error {
-	return Refusal{"cilium", "the strict form lets in the nodes of members alone, by their labels, and " + why, []string{"calico", "nftables"}}
+	return Refusal{cluster.BackendCilium, "the strict form lets in the nodes of members alone, by their labels, and " + why, []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
 }
 
 // ciliumPods is the other end, which needs no host firewall.

@@ -3,16 +3,39 @@ package policies
 import (
 	"slices"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 // mostNetworks is how many a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
 const mostNetworks = 25
 
+func clusterNetworkPolicyBackend() Backend {
+	b := Backend{
+		Name: cluster.BackendClusterNetworkPolicy, Summary: "keeps Pods from the members; in addition to one of the above",
+		form: objectsForm{},
+		normal: func(o kube.Objects) (all []normalObject) {
+			for _, p := range o.ClusterNetworkPolicies {
+				all = append(all, newNormalObject(p.TypeMeta, p.Metadata, p.Spec, "spec.ingress", "spec.egress"))
+			}
+			return all
+		},
+	}
+	b.render = func(i *Intent, _ RenderOptions) (Rendered, error) {
+		documents, err := clusterNetworkPolicy(i)
+		if err != nil {
+			return Rendered{}, err
+		}
+		return renderDocuments(i, b.Name, documents)
+	}
+	b.files = objectFiles(b.Name)
+	return b
+}
+
 // clusterNetworkPolicy keeps Pods from members that are on the host network. It is about Pods
 // alone, so it goes with a backend that filters on the members' hosts.
 func clusterNetworkPolicy(i *Intent) ([]document, error) {
-	if err := i.refusePodClients("clusternetworkpolicy", "its subjects are Pods by label and never by address"); err != nil {
+	if err := i.refusePodClients(cluster.BackendClusterNetworkPolicy, "its subjects are Pods by label and never by address"); err != nil {
 		return nil, err
 	}
 	var peers []kube.ClusterEgressPeer

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // document is an object with what there is to say of it.
@@ -23,27 +23,8 @@ type document struct {
 // note is a comment above a field, such as spec.ingress[1].
 type note struct{ field, why string }
 
-func (d document) objects() kube.Objects {
-	var o kube.Objects
-	switch object := d.object.(type) {
-	case kube.NetworkPolicy:
-		o.NetworkPolicies = []kube.NetworkPolicy{object}
-	case kube.ClusterNetworkPolicy:
-		o.ClusterNetworkPolicies = []kube.ClusterNetworkPolicy{object}
-	case kube.HostEndpoint:
-		o.HostEndpoints = []kube.HostEndpoint{object}
-	case kube.CalicoPolicy:
-		o.CalicoPolicies = []kube.CalicoPolicy{object}
-	case kube.FelixConfiguration:
-		o.FelixConfigurations = []kube.FelixConfiguration{object}
-	case kube.CiliumPolicy:
-		o.CiliumPolicies = []kube.CiliumPolicy{object}
-	}
-	return o
-}
-
 // writeDocuments is the YAML of objects, with their comments.
-func writeDocuments(i *Intent, backend string, documents []document) ([]byte, error) {
+func writeDocuments(i *Intent, backend cluster.Backend, documents []document) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Written by etcdsec: who may reach the etcd of %s, for %s.\n", i.Cluster, backend)
 	for _, d := range documents {

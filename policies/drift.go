@@ -2,25 +2,140 @@ package policies
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Unknown is what a Difference is that could not be compared.
-const Unknown = "unknown"
+// Drift compares what is in force with an intent.
+type Drift struct {
+	Intent *Intent
+	// Node names the node or member of rulesets with which none is named.
+	Node string
+	// Backends are those of which objects are compared; of the spec if there are none.
+	Backends []cluster.Backend
+	Options  RenderOptions
 
-// Difference is one thing in which a cluster's objects are not as an intent wants them.
+	found []Difference
+	have  kube.Objects
+	given bool // objects were
+}
+
+// Difference is one thing in which something is not as an intent wants it.
 type Difference struct {
-	Object string `json:"object"` // its kind and name, such as GlobalNetworkPolicy prod-etcd
-	What   string `json:"what"`   // missing, changed, extra, or unknown
-	Field  string `json:"field,omitempty"`
-	Want   string `json:"want,omitempty"` // as JSON; nothing where it is to be absent
-	Have   string `json:"have,omitempty"` // of what is unknown, why
+	Where string `json:"where,omitempty"` // the file, or the host
+	What  string `json:"what"`            // which part of a table, unit or object, such as GlobalNetworkPolicy prod-etcd spec.order
+	Kind  string `json:"kind"`            // missing, extra, changed or unknown
+	Want  string `json:"want,omitempty"`  // of an object as JSON; empty where it is to be absent
+	Live  string `json:"live,omitempty"`  // of what is unknown, why
+}
+
+// The kinds of differences. Unknown marks a Difference that could not be determined.
+const (
+	Missing = nft.Missing
+	Extra   = nft.Extra
+	Changed = nft.Changed
+	Unknown = "unknown"
+)
+
+// String describes the difference without its place.
+func (d Difference) String() string {
+	orNothing := func(s string) string {
+		if s == "" {
+			return "nothing"
+		}
+		return s
+	}
+	if d.Kind == Changed {
+		return orNothing(d.Live) + ", want " + orNothing(d.Want)
+	}
+	return d.Want + d.Live
+}
+
+// DriftResult is what a comparison found. JSON has it as it is.
+type DriftResult struct {
+	SchemaVersion int          `json:"schema_version"`
+	Matches       bool         `json:"matches"`
+	Differences   []Difference `json:"differences"`
+}
+
+// NewDriftResult returns the result of some differences.
+func NewDriftResult(found []Difference) DriftResult {
+	return DriftResult{SchemaVersion: 1, Matches: len(found) == 0, Differences: append([]Difference{}, found...)}
+}
+
+// Undecided reports whether something could not be compared.
+func (r DriftResult) Undecided() bool {
+	return slices.ContainsFunc(r.Differences, func(d Difference) bool { return d.Kind == Unknown })
+}
+
+// UnnamedNodeError is the error of a ruleset of which nobody said what node it is of.
+type UnnamedNodeError struct {
+	File    string
+	Example string // the name of a member
+}
+
+func (e *UnnamedNodeError) Error() string { return e.File + ": of which host is it?" }
+
+// ErrNoObjects is the error of objects that were given where no backend is made of any.
+var ErrNoObjects = errors.New("objects were given, and no backend of the spec is made of any")
+
+// Compare takes rulesets and units each by itself, and the objects of all files together. Their
+// content shows which they are.
+func (d *Drift) Compare(r *Reader, given []string) ([]Difference, error) {
+	for _, g := range given {
+		f, err := r.Open(g)
+		if err != nil {
+			return nil, err
+		}
+		if f.Node == "" {
+			f.Node = d.Node
+		}
+		if err := formOf(f.Name, f.Data).compare(d, f.Node, f.Name, f.Data); err != nil {
+			return nil, err
+		}
+	}
+	if !d.given {
+		return d.found, nil
+	}
+	backends := d.Backends
+	if len(backends) == 0 {
+		backends = d.Intent.Backends
+	}
+	var want kube.Objects
+	made := false
+	for _, name := range backends {
+		b, err := FindBackend(name)
+		if err != nil {
+			return nil, err
+		}
+		rendered, err := Render(d.Intent, name, d.Options)
+		if err != nil {
+			return nil, err
+		}
+		made = made || b.MadeOfObjects()
+		want.Add(rendered.Objects)
+	}
+	if !made {
+		return nil, ErrNoObjects
+	}
+	return append(d.found, ObjectDrift(want, d.have)...), nil
+}
+
+// RulesDrift returns how live rules differ from the wanted ones.
+func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
+	var found []Difference
+	for _, d := range nft.Diff(want, live) {
+		found = append(found, Difference{Where: where, What: d.What, Kind: d.Kind, Want: d.Want, Live: d.Live})
+	}
+	return found
 }
 
 // ObjectDrift compares what Render gives with what a cluster has, after the defaults that an API
@@ -28,7 +143,7 @@ type Difference struct {
 // left alone; those labelled as ours that are not wanted are extra. An object that was skipped
 // while it was read is unknown. The differences are in the order of what is wanted.
 func ObjectDrift(want, have kube.Objects) []Difference {
-	wanted, there := normal(want), normal(have)
+	wanted, there := normalize(want), normalize(have)
 	var found []Difference
 	for _, w := range wanted {
 		at := slices.IndexFunc(there, func(h normalObject) bool { return h.name == w.name })
@@ -41,17 +156,27 @@ func ObjectDrift(want, have kube.Objects) []Difference {
 			return kind+" "+s.Name == w.name
 		})
 		if skipped >= 0 {
-			found = append(found, Difference{Object: w.name, What: Unknown, Have: have.Skipped[skipped].Why})
+			found = append(found, Difference{What: w.name, Kind: Unknown, Live: have.Skipped[skipped].Why})
 			continue
 		}
-		found = append(found, Difference{Object: w.name, What: "missing"})
+		found = append(found, Difference{What: w.name, Kind: Missing})
 	}
 	for _, h := range there {
 		if h.ours && !slices.ContainsFunc(wanted, func(w normalObject) bool { return w.name == h.name }) {
-			found = append(found, Difference{Object: h.name, What: "extra"})
+			found = append(found, Difference{What: h.name, Kind: Extra})
 		}
 	}
 	return found
+}
+
+func normalize(o kube.Objects) []normalObject {
+	var all []normalObject
+	for _, b := range Backends() {
+		if b.normal != nil {
+			all = append(all, b.normal(o)...)
+		}
+	}
+	return all
 }
 
 // normalObject is an object in the form in which equal ones are equal.
@@ -63,42 +188,17 @@ type normalObject struct {
 	partial bool     // only the fields that are wanted concern us
 }
 
-func normal(o kube.Objects) []normalObject {
-	var all []normalObject
-	add := func(t kube.TypeMeta, m kube.ObjectMeta, spec any, ordered ...string) {
-		name := m.Name
-		if strings.HasPrefix(t.APIVersion, "crd.projectcalico.org/") && strings.HasSuffix(t.Kind, "NetworkPolicy") {
-			name = strings.TrimPrefix(name, "default.") // which Calico puts before it there
-		}
-		if m.Namespace != "" {
-			name = m.Namespace + "/" + name
-		}
-		all = append(all, normalObject{
-			name: t.Kind + " " + name, ours: m.Labels[ManagedBy] == Manager,
-			fields: map[string]any{"spec": tree(spec)}, ordered: ordered, partial: t.Kind == "FelixConfiguration",
-		})
+// newNormalObject takes an object with its defaults filled in. In the ordered lists the order
+// decides.
+func newNormalObject(t kube.TypeMeta, m kube.ObjectMeta, spec any, ordered ...string) normalObject {
+	name := m.Name
+	if m.Namespace != "" {
+		name = m.Namespace + "/" + name
 	}
-	for _, f := range o.FelixConfigurations {
-		add(f.TypeMeta, f.Metadata, f.Spec)
+	return normalObject{
+		name: t.Kind + " " + name, ours: m.Labels[ManagedBy] == Manager,
+		fields: map[string]any{"spec": tree(spec)}, ordered: ordered,
 	}
-	for _, p := range o.CalicoPolicies {
-		add(p.TypeMeta, p.Metadata, calicoDefaults(p.Spec), "spec.ingress", "spec.egress")
-	}
-	for _, e := range o.HostEndpoints {
-		add(e.TypeMeta, e.Metadata, e.Spec, "spec.profiles")
-		// By this label the policies know it.
-		all[len(all)-1].fields["metadata"] = map[string]any{"labels": map[string]any{hostRole: e.Metadata.Labels[hostRole]}}
-	}
-	for _, p := range o.CiliumPolicies {
-		add(p.TypeMeta, p.Metadata, ciliumDefaults(p), "spec") // its rules; within one, order decides nothing
-	}
-	for _, p := range o.ClusterNetworkPolicies {
-		add(p.TypeMeta, p.Metadata, p.Spec, "spec.ingress", "spec.egress")
-	}
-	for _, p := range o.NetworkPolicies {
-		add(p.TypeMeta, p.Metadata, networkPolicyDefaults(p.Spec))
-	}
-	return all
 }
 
 // tree is a value as JSON has it. The types of package kube have no value that JSON has not.
@@ -114,73 +214,6 @@ func tree(v any) any {
 	return t
 }
 
-// networkPolicyDefaults are those of kubernetes/kubernetes pkg/apis/networking/v1/defaults.go.
-func networkPolicyDefaults(s kube.NetworkPolicySpec) kube.NetworkPolicySpec {
-	if len(s.PolicyTypes) == 0 {
-		s.PolicyTypes = []string{"Ingress"}
-		if len(s.Egress) > 0 {
-			s.PolicyTypes = append(s.PolicyTypes, "Egress")
-		}
-	}
-	ports := func(given []kube.PolicyPort) []kube.PolicyPort {
-		filled := slices.Clone(given)
-		for i := range filled {
-			if filled[i].Protocol == "" {
-				filled[i].Protocol = "TCP"
-			}
-		}
-		return filled
-	}
-	s.Ingress, s.Egress = slices.Clone(s.Ingress), slices.Clone(s.Egress)
-	for i := range s.Ingress {
-		s.Ingress[i].Ports = ports(s.Ingress[i].Ports)
-	}
-	for i := range s.Egress {
-		s.Egress[i].Ports = ports(s.Egress[i].Ports)
-	}
-	return s
-}
-
-// calicoDefaults are those of projectcalico/calico libcalico-go/lib/clientv3.
-func calicoDefaults(s kube.CalicoPolicySpec) kube.CalicoPolicySpec {
-	if s.Tier == "" {
-		s.Tier = "default"
-	}
-	if len(s.Types) == 0 {
-		switch {
-		case len(s.Egress) == 0:
-			s.Types = []string{"Ingress"}
-		case len(s.Ingress) == 0:
-			s.Types = []string{"Egress"}
-		default:
-			s.Types = []string{"Ingress", "Egress"}
-		}
-	}
-	return s
-}
-
-// ciliumDefaults are those of cilium/cilium pkg/policy/api, Rule.Sanitize.
-func ciliumDefaults(p kube.CiliumPolicy) []kube.CiliumRule {
-	rules := slices.Clone(p.Specs)
-	if p.Spec != nil {
-		rules = append(rules, *p.Spec)
-	}
-	for i, r := range rules {
-		in, out := len(r.Ingress)+len(r.IngressDeny) > 0, len(r.Egress)+len(r.EgressDeny) > 0
-		d := kube.CiliumDefaultDeny{Ingress: &in, Egress: &out}
-		if given := r.EnableDefaultDeny; given != nil {
-			if given.Ingress != nil {
-				d.Ingress = given.Ingress
-			}
-			if given.Egress != nil {
-				d.Egress = given.Egress
-			}
-		}
-		rules[i].EnableDefaultDeny, rules[i].Description = &d, ""
-	}
-	return rules
-}
-
 func (w normalObject) differences(h normalObject) []Difference {
 	c := comparison{object: w}
 	c.compare("", w.fields, h.fields)
@@ -193,7 +226,7 @@ type comparison struct {
 }
 
 func (c *comparison) add(field string, want, have any) {
-	c.found = append(c.found, Difference{Object: c.object.name, What: "changed", Field: field, Want: compact(want), Have: compact(have)})
+	c.found = append(c.found, Difference{What: c.object.name + " " + field, Kind: Changed, Want: compact(want), Live: compact(have)})
 }
 
 // compact is a value as JSON, in which maps are sorted; nothing for what is absent.

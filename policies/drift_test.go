@@ -50,26 +50,26 @@ func TestObjectDrift(t *testing.T) {
 		{
 			"a port more", "hosted/networkpolicy.yaml",
 			[]string{"    - Ingress\n    - Egress", "    - Ingress"},
-			[]policies.Difference{{Object: "NetworkPolicy tenant/prod-etcd", What: "changed", Field: "spec.policyTypes[1]", Want: `"Egress"`}},
+			[]policies.Difference{{What: "NetworkPolicy tenant/prod-etcd spec.policyTypes[1]", Kind: "changed", Want: `"Egress"`}},
 		},
 		{
 			"rules in another order", "stacked/calico.yaml",
 			[]string{"    # Nobody else.\n    - action: Deny", "    - action: Allow"},
-			[]policies.Difference{{Object: "GlobalNetworkPolicy prod-etcd", What: "changed", Field: "spec.ingress[3].action", Want: `"Deny"`, Have: `"Allow"`}},
+			[]policies.Difference{{What: "GlobalNetworkPolicy prod-etcd spec.ingress[3].action", Kind: "changed", Want: `"Deny"`, Live: `"Allow"`}},
 		},
 		{
 			"a failsafe port open to all", "stacked/calico.yaml",
 			[]string{"      port: 2380\n      net: \"10.0.0.13/32\"", "      port: 2380"},
 			[]policies.Difference{
-				{Object: "FelixConfiguration default", What: "changed", Field: "spec.failsafeInboundHostPorts[12]", Want: `{"net":"10.0.0.13/32","port":2380,"protocol":"tcp"}`},
-				{Object: "FelixConfiguration default", What: "changed", Field: "spec.failsafeInboundHostPorts", Have: `{"port":2380,"protocol":"tcp"}`},
+				{What: "FelixConfiguration default spec.failsafeInboundHostPorts[12]", Kind: "changed", Want: `{"net":"10.0.0.13/32","port":2380,"protocol":"tcp"}`},
+				{What: "FelixConfiguration default spec.failsafeInboundHostPorts", Kind: "changed", Live: `{"port":2380,"protocol":"tcp"}`},
 			},
 		},
 		{"other settings of Felix", "stacked/calico.yaml", []string{"spec:\n  failsafeInbound", "spec:\n  failsafeOutboundHostPorts: []\n  bpfEnabled: true\n  failsafeInbound"}, nil},
 		{
 			"a label gone", "stacked/calico.yaml",
 			[]string{"    etcdsec.dev/etcd: member", "    etcdsec.dev/etcd: nobody"},
-			[]policies.Difference{{Object: "HostEndpoint cp-0-etcd", What: "changed", Field: "metadata.labels.etcdsec.dev/etcd", Want: `"member"`, Have: `"nobody"`}},
+			[]policies.Difference{{What: "HostEndpoint cp-0-etcd metadata.labels.etcdsec.dev/etcd", Kind: "changed", Want: `"member"`, Live: `"nobody"`}},
 		},
 		{
 			"Calico's own API version", "stacked/calico.yaml",
@@ -79,18 +79,18 @@ func TestObjectDrift(t *testing.T) {
 			"default deny", "stacked/cilium.yaml",
 			[]string{"  enableDefaultDeny:\n    ingress: false\n    egress: false\n", ""},
 			[]policies.Difference{
-				{Object: "CiliumClusterwideNetworkPolicy prod-etcd", What: "changed", Field: "spec[0].enableDefaultDeny.ingress", Want: "false", Have: "true"},
+				{What: "CiliumClusterwideNetworkPolicy prod-etcd spec[0].enableDefaultDeny.ingress", Kind: "changed", Want: "false", Live: "true"},
 			},
 		},
 		{
 			"one is gone and another has a name of its own", "stacked/clusternetworkpolicy.yaml",
 			[]string{"name: prod-no-pod-to-etcd", "name: old-no-pod-to-etcd"},
-			[]policies.Difference{{Object: "ClusterNetworkPolicy prod-no-pod-to-etcd", What: "missing"}, {Object: "ClusterNetworkPolicy old-no-pod-to-etcd", What: "extra"}},
+			[]policies.Difference{{What: "ClusterNetworkPolicy prod-no-pod-to-etcd", Kind: "missing"}, {What: "ClusterNetworkPolicy old-no-pod-to-etcd", Kind: "extra"}},
 		},
 		{
 			"one that is not understood", "stacked/clusternetworkpolicy.yaml",
 			[]string{"  priority: 10", "  priority: 10\n  schedule: nightly"},
-			[]policies.Difference{{Object: "ClusterNetworkPolicy prod-no-pod-to-etcd", What: "unknown", Have: `unknown field "spec.schedule"`}},
+			[]policies.Difference{{What: "ClusterNetworkPolicy prod-no-pod-to-etcd", Kind: "unknown", Live: `unknown field "spec.schedule"`}},
 		},
 	}
 	for _, test := range tests {

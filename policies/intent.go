@@ -24,7 +24,7 @@ type Intent struct {
 	PodAddresses        cluster.PodAddresses
 	MemberNodes         []cluster.Label
 	Pods                cluster.Pods
-	Backends            []string
+	Backends            []cluster.Backend
 	// Warnings are things that are allowed and unwise.
 	Warnings []string
 }

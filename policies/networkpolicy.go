@@ -2,17 +2,42 @@ package policies
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
+func networkPolicyBackend() Backend {
+	b := Backend{
+		Name: cluster.BackendNetworkPolicy, Summary: "for hosted etcd; nothing of a NetworkPolicy is about the host network",
+		hosted: true, form: objectsForm{},
+		normal: func(o kube.Objects) (all []normalObject) {
+			for _, p := range o.NetworkPolicies {
+				all = append(all, newNormalObject(p.TypeMeta, p.Metadata, networkPolicyDefaults(p.Spec)))
+			}
+			return all
+		},
+	}
+	b.render = func(i *Intent, _ RenderOptions) (Rendered, error) {
+		documents, err := networkPolicy(i)
+		if err != nil {
+			return Rendered{}, err
+		}
+		return renderDocuments(i, b.Name, documents)
+	}
+	b.files = objectFiles(b.Name)
+	return b
+}
+
 // networkPolicy is for members that are Pods of the Pod network, and no others.
 func networkPolicy(i *Intent) ([]document, error) {
 	if i.Runtime != cluster.Hosted {
-		return nil, Refusal{"networkpolicy",
+		return nil, Refusal{
+			cluster.BackendNetworkPolicy,
 			"its members are on the host network, and no NetworkPolicy selects what is there: it would be taken and do nothing (kubernetes/website#39875)",
-			[]string{"calico", "cilium", "nftables"}}
+			[]cluster.Backend{cluster.BackendCalico, cluster.BackendCilium, cluster.BackendNftables},
+		}
 	}
 	self := []kube.Peer{{PodSelector: selector(i.Pods.Etcd)}}
 	p := kube.NetworkPolicy{
@@ -85,4 +110,31 @@ func tcp(ports ...uint16) []kube.PolicyPort {
 		list = append(list, kube.PolicyPort{Protocol: "TCP", Port: &kube.IntOrString{Int: int32(p)}})
 	}
 	return list
+}
+
+// networkPolicyDefaults are those of kubernetes/kubernetes pkg/apis/networking/v1/defaults.go.
+func networkPolicyDefaults(s kube.NetworkPolicySpec) kube.NetworkPolicySpec {
+	if len(s.PolicyTypes) == 0 {
+		s.PolicyTypes = []string{"Ingress"}
+		if len(s.Egress) > 0 {
+			s.PolicyTypes = append(s.PolicyTypes, "Egress")
+		}
+	}
+	ports := func(given []kube.PolicyPort) []kube.PolicyPort {
+		filled := slices.Clone(given)
+		for i := range filled {
+			if filled[i].Protocol == "" {
+				filled[i].Protocol = "TCP"
+			}
+		}
+		return filled
+	}
+	s.Ingress, s.Egress = slices.Clone(s.Ingress), slices.Clone(s.Egress)
+	for i := range s.Ingress {
+		s.Ingress[i].Ports = ports(s.Ingress[i].Ports)
+	}
+	for i := range s.Egress {
+		s.Egress[i].Ports = ports(s.Egress[i].Ports)
+	}
+	return s
 }

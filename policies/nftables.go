@@ -1,10 +1,13 @@
 package policies
 
 import (
+	"bytes"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
@@ -14,6 +17,112 @@ const NftablesTable = "etcdsec"
 // The table comes before what others filter at priority 0. Order decides nothing, since what
 // one table drops no other brings back; it only spares them the packets.
 const nftablesPriority = -10
+
+func nftablesBackend() Backend {
+	return Backend{
+		Name: cluster.BackendNftables, Summary: "filters on every node; works everywhere",
+		form: rulesetForm{}, files: nftablesStoreFiles,
+		render: func(i *Intent, o RenderOptions) (Rendered, error) {
+			rules := Nftables(i)
+			if o.OtherNode {
+				rules = NftablesForward(i)
+			}
+			return Rendered{Text: rules.Text(), Filters: Filters{Rules: rules}}, nil
+		},
+	}
+}
+
+// rulesFile is the name of the rules of nftables.
+const rulesFile = "etcdsec.nft"
+
+// nftablesStoreFiles lists the rules of each member's host, and those of every other node.
+func nftablesStoreFiles(i *Intent) ([]File, error) {
+	own, err := Render(i, cluster.BackendNftables, RenderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	other, err := Render(i, cluster.BackendNftables, RenderOptions{OtherNode: true})
+	if err != nil {
+		return nil, err
+	}
+	files := make([]File, 0, len(i.Members)+1)
+	for _, m := range i.Members {
+		files = append(files, File{m.Name, rulesFile, own.Text})
+	}
+	return append(files, File{"", rulesFile, other.Text}), nil
+}
+
+// rulesetForm is what "nft -j list ruleset" prints.
+type rulesetForm struct{}
+
+func (rulesetForm) recognizes(_ string, data []byte) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(data[:min(len(data), 256)]), []byte("{"))
+	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"nftables"`))
+}
+
+func (rulesetForm) read(f *Filters, node, file string, data []byte) error {
+	rules, err := nft.Parse(data)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	switch {
+	case node != "":
+		f.NodeRules = append(f.NodeRules, NodeRules{Node: node, Rules: rules})
+	case f.Rules != nil:
+		return fmt.Errorf("%s is a second ruleset of every node; say of which each is: NODE=%s", file, file)
+	default:
+		f.Rules = rules
+	}
+	return nil
+}
+
+func (rulesetForm) compare(d *Drift, node, file string, data []byte) error {
+	if err := d.Intent.Refuse(cluster.BackendNftables); err != nil {
+		return err
+	}
+	if node == "" {
+		return &UnnamedNodeError{File: file, Example: d.Intent.Members[0].Name}
+	}
+	live, err := nft.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	d.found = append(d.found, RulesDrift(file, d.Intent.NodeFilter(node).Rules(d.Intent), live)...)
+	return nil
+}
+
+// NodeFilter is the packet filter that an intent has for one node.
+type NodeFilter struct {
+	Name   string
+	Member bool // a member runs on the node, and Name is the member's
+}
+
+// NodeFilter returns the filter of the member of that name or on the node of that name; of a
+// name that is neither, that of a node without a member.
+func (i *Intent) NodeFilter(name string) NodeFilter {
+	for _, m := range i.Members {
+		if m.Name == name || m.Node == name {
+			return NodeFilter{m.Name, true}
+		}
+	}
+	return NodeFilter{Name: name}
+}
+
+// Rules returns the rules that the node is to have.
+func (f NodeFilter) Rules(i *Intent) *nft.Ruleset {
+	if f.Member {
+		return Nftables(i)
+	}
+	return NftablesForward(i)
+}
+
+// String describes the node.
+func (f NodeFilter) String() string {
+	if f.Member {
+		return "host of member " + f.Name
+	}
+	return "node without a member"
+}
 
 // Nftables are the rules for every host that runs a member or is about to: what comes in at
 // etcd's ports, to whichever address of the host, and what the host forwards to any member.

@@ -112,14 +112,16 @@ func intent(t *testing.T, name string) *policies.Intent {
 
 // goldens are what each backend makes of each spec; nothing is a refusal, which why is part of.
 func goldens() []struct {
-	spec, backend string
-	strict        bool
-	refused       string
+	spec    string
+	backend cluster.Backend
+	strict  bool
+	refused string
 } {
 	return []struct {
-		spec, backend string
-		strict        bool
-		refused       string
+		spec    string
+		backend cluster.Backend
+		strict  bool
+		refused string
 	}{
 		{"stacked", "networkpolicy", false, "its members are on the host network, and no NetworkPolicy selects what is there"},
 		{"stacked", "calico", false, ""},
@@ -160,7 +162,7 @@ func goldenPath(spec, backend string, strict bool) string {
 func TestRender(t *testing.T) {
 	t.Parallel()
 	for _, c := range goldens() {
-		t.Run(c.spec+"/"+c.backend, func(t *testing.T) {
+		t.Run(c.spec+"/"+string(c.backend), func(t *testing.T) {
 			t.Parallel()
 			got, err := policies.Render(intent(t, c.spec), c.backend, policies.RenderOptions{CiliumStrict: c.strict})
 			if c.refused != "" {
@@ -176,7 +178,7 @@ func TestRender(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, goldenPath(c.spec, c.backend, c.strict), got.Text)
+			compare(t, goldenPath(c.spec, string(c.backend), c.strict), got.Text)
 			again, err := policies.Render(intent(t, c.spec), c.backend, policies.RenderOptions{CiliumStrict: c.strict})
 			if err != nil || !bytes.Equal(got.Text, again.Text) {
 				t.Errorf("differs the second time (%v)", err)

@@ -1,12 +1,16 @@
 package policies
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // SystemdDropIn limits with whom the unit of a member talks at all.
@@ -17,11 +21,170 @@ type SystemdDropIn struct {
 	Text        []byte
 }
 
+func systemdBackend() Backend {
+	return Backend{
+		Name: cluster.BackendSystemd, Summary: "a filter on etcd's unit, without ports; in addition to one of the above",
+		form: unitForm{}, files: systemdStoreFiles,
+		render: func(i *Intent, _ RenderOptions) (Rendered, error) {
+			units, err := systemdDropIns(i)
+			r := Rendered{Filters: Filters{Units: units}}
+			if len(units) > 0 {
+				r.Text = units[0].Text // the same for all of them
+			}
+			return r, err
+		},
+	}
+}
+
+// systemdStoreFiles lists the drop-in of each member's unit.
+func systemdStoreFiles(i *Intent) ([]File, error) {
+	r, err := Render(i, cluster.BackendSystemd, RenderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	files := make([]File, 0, len(r.Units))
+	for _, unit := range r.Units {
+		files = append(files, File{unit.Member, path.Join(unit.Unit+".d", "isolation.conf"), unit.Text})
+	}
+	return files, nil
+}
+
+// unitForm is a unit file or a drop-in of systemd.
+type unitForm struct{}
+
+func (unitForm) recognizes(file string, data []byte) bool {
+	switch filepath.Ext(file) {
+	case ".conf", ".service":
+		return true
+	}
+	return bytes.HasPrefix(data, []byte("[Service]")) || bytes.Contains(data, []byte("\n[Service]"))
+}
+
+func (unitForm) read(f *Filters, node, file string, data []byte) error {
+	unit, err := ParseDropIn(file, data)
+	if err != nil {
+		return err
+	}
+	unit.Member = node
+	if unit.Unit = filepath.Base(file); file == Stdin {
+		unit.Unit = ""
+	}
+	f.Units = append(f.Units, unit)
+	return nil
+}
+
+// compare takes a drop-in, which is the same for every member.
+func (unitForm) compare(d *Drift, _, file string, data []byte) error {
+	rendered, err := Render(d.Intent, cluster.BackendSystemd, RenderOptions{})
+	if err != nil {
+		return err
+	}
+	live, err := ParseDropIn(file, data)
+	if err != nil {
+		return err
+	}
+	want, err := ParseDropIn("what is rendered", rendered.Text)
+	if err != nil {
+		return err
+	}
+	for _, list := range []struct {
+		name       string
+		want, live []netip.Prefix
+	}{{"IPAddressDeny", want.Deny, live.Deny}, {"IPAddressAllow", want.Allow, live.Allow}} {
+		for _, p := range list.want {
+			if !slices.Contains(list.live, p) {
+				d.found = append(d.found, Difference{Where: file, What: list.name, Kind: nft.Missing, Want: p.String()})
+			}
+		}
+		for _, p := range list.live {
+			if !slices.Contains(list.want, p) {
+				d.found = append(d.found, Difference{Where: file, What: list.name, Kind: nft.Extra, Live: p.String()})
+			}
+		}
+	}
+	return nil
+}
+
+// ParseDropIn reads the address lists of a unit file or a drop-in: IPAddressAllow and
+// IPAddressDeny of [Service] (systemd.resource-control(5)). An empty value empties the list.
+func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
+	d := SystemdDropIn{Text: data}
+	section, pending := "", ""
+	for n, line := range bytes.Split(data, []byte("\n")) {
+		text := strings.TrimSpace(string(line))
+		if text == "" || text[0] == '#' || text[0] == ';' {
+			continue // also within a value that goes on
+		}
+		if text = pending + text; strings.HasSuffix(text, `\`) {
+			pending = strings.TrimSuffix(text, `\`) + " "
+			continue
+		}
+		pending = ""
+		if text[0] == '[' {
+			section = text
+			continue
+		}
+		key, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return d, fmt.Errorf("%s:%d: %q is neither a section nor KEY=VALUE", file, n+1, text)
+		}
+		if section != "[Service]" {
+			continue
+		}
+		list := &d.Deny
+		switch strings.TrimSpace(key) {
+		case "IPAddressDeny":
+		case "IPAddressAllow":
+			list = &d.Allow
+		default:
+			continue
+		}
+		if strings.TrimSpace(value) == "" {
+			*list = nil
+			continue
+		}
+		for word := range strings.FieldsSeq(value) {
+			prefixes, err := unitPrefixes(word)
+			if err != nil {
+				return d, fmt.Errorf("%s:%d: %s: %w", file, n+1, strings.TrimSpace(key), err)
+			}
+			*list = append(*list, prefixes...)
+		}
+	}
+	if pending != "" {
+		return d, fmt.Errorf("%s: the last line goes on and nothing follows", file)
+	}
+	return d, nil
+}
+
+// unitPrefixes are what a word of the lists stands for.
+func unitPrefixes(word string) ([]netip.Prefix, error) {
+	of := func(list ...string) ([]netip.Prefix, error) { return ParseNetworks(list) }
+	switch word {
+	case "any":
+		return of("0.0.0.0/0", "::/0")
+	case "localhost":
+		return of("127.0.0.0/8", "::1/128")
+	case "link-local":
+		return of("169.254.0.0/16", "fe80::/64")
+	case "multicast":
+		return of("224.0.0.0/4", "ff00::/8")
+	}
+	p, err := of(word)
+	if err != nil {
+		return nil, fmt.Errorf("%q is neither an address, a network, any, localhost, link-local nor multicast", word)
+	}
+	return p, nil
+}
+
 // systemdDropIns are the same for every member. systemd filters both directions and knows no
 // ports, so that a scraper reaches the peer port's TLS handshake.
 func systemdDropIns(i *Intent) ([]SystemdDropIn, error) {
 	if i.Runtime != cluster.Systemd {
-		return nil, Refusal{"systemd", "a static Pod has no unit to put a filter on", []string{"calico", "cilium", "nftables"}}
+		return nil, Refusal{
+			cluster.BackendSystemd, "a static Pod has no unit to put a filter on",
+			[]cluster.Backend{cluster.BackendCalico, cluster.BackendCilium, cluster.BackendNftables},
+		}
 	}
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	anybody := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}

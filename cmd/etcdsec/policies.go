@@ -1,18 +1,26 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/guard"
+)
 
 func newPoliciesCommand(a *app) *cobra.Command {
+	var backends strings.Builder
+	for _, b := range policies.Backends() {
+		fmt.Fprintf(&backends, "\n  %-21s %s", b.Name, b.Summary)
+	}
 	return newGroupCommand("policies", "Isolate etcd on the network",
 		`Turn what a spec says of the network, who may reach which port of etcd, into what enforces
 it. spec.isolation.backends names that, one or several:
-
-  nftables              filters on every node; works everywhere
-  calico                host endpoints and their policies, with the failsafe ports narrowed
-  cilium                host firewall policies
-  networkpolicy         for hosted etcd; nothing of a NetworkPolicy is about the host network
-  clusternetworkpolicy  keeps Pods from the members; in addition to one of the above
-  systemd               a filter on etcd's unit, without ports; in addition likewise`,
+`+backends.String(),
 		newPoliciesRenderCommand(a),
 		newPoliciesProveCommand(a),
 		newPoliciesApplyCommand(a),
@@ -21,4 +29,102 @@ it. spec.isolation.backends names that, one or several:
 		newPoliciesDriftCommand(a),
 		newPoliciesWatchCommand(a),
 	)
+}
+
+func backendFlag(cmd *cobra.Command, backend *string) {
+	cmd.Flags().StringVar(backend, "backend", "", "`name` of what enforces: "+strings.Join(backendNames(), ", ")+" (default: those of the spec)")
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(backendNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+}
+
+func backendNames() []string {
+	var names []string
+	for _, b := range policies.Backends() {
+		names = append(names, string(b.Name))
+	}
+	return names
+}
+
+// backendsFlag returns the backend of --backend, or none where it was not given.
+func backendsFlag(name string) ([]cluster.Backend, error) {
+	if name == "" {
+		return nil, nil
+	}
+	b, err := policies.FindBackend(cluster.Backend(name))
+	if err != nil {
+		return nil, usageError(fmt.Errorf("--backend %s: want one of %s", name, strings.Join(backendNames(), ", ")), "")
+	}
+	return []cluster.Backend{b.Name}, nil
+}
+
+const autoNode = "auto"
+
+func nodeFlag(cmd *cobra.Command, node *string) {
+	cmd.Flags().StringVar(node, "node", autoNode, "`name` of the member or node whose rules are meant; auto goes by the addresses of this host")
+}
+
+// givenNode returns the name of --node, which is empty for auto.
+func givenNode(node string) string {
+	if node == autoNode {
+		return ""
+	}
+	return node
+}
+
+// loadIntent loads a verb's spec, and says on stderr what is unwise in it.
+func (a *app) loadIntent(spec string) (*policies.Intent, error) {
+	c, err := a.loadSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	i, err := policies.NewIntent(c)
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	for _, w := range i.Warnings {
+		a.narrate("warning: %s", w)
+	}
+	return i, nil
+}
+
+// policyReader opens the files of a verb. Standard input is not for them if the spec is there.
+func (a *app) policyReader(spec string) *policies.Reader {
+	if spec == "-" {
+		return &policies.Reader{}
+	}
+	return &policies.Reader{Stdin: a.stdin}
+}
+
+// policiesError adds what helps to an error of a verb, which the words after "etcdsec policies"
+// run again.
+func policiesError(err error, again string) error {
+	if e, ok := errors.AsType[*policies.UnnamedNodeError](err); ok {
+		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+e.Example+"="+e.File)
+	}
+	if e, ok := errors.AsType[*guard.WrongNodeError](err); ok {
+		return usageError(fmt.Errorf("--node %w", err), "--node "+e.Member)
+	}
+	_, refused := errors.AsType[policies.Refusal](err)
+	_, empty := errors.AsType[*policies.EmptyTopologyError](err)
+	switch {
+	case refused:
+		return usageError(err, "")
+	case empty:
+		return failure(err, "kubectl get nodes,namespaces,pods -A -o json > topology.json")
+	case errors.Is(err, policies.ErrNoObjects):
+		return usageError(err, "--backend calico, cilium, networkpolicy or clusternetworkpolicy")
+	case errors.Is(err, guard.ErrNoNft):
+		return failure(err, "apt-get install nftables, or dnf install nftables")
+	case errors.Is(err, guard.ErrNotPermitted):
+		return failure(err, "sudo etcdsec policies "+again)
+	}
+	return failure(err, "")
+}
+
+// refusalError names the backend to render instead of one that would not isolate etcd.
+func refusalError(err error, spec string) error {
+	refusal, ok := errors.AsType[policies.Refusal](err)
+	if !ok || len(refusal.Instead) == 0 {
+		return policiesError(err, "")
+	}
+	return usageError(refusal, "etcdsec policies render --backend "+string(refusal.Instead[0])+" -f "+spec)
 }

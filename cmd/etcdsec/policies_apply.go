@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,20 +71,23 @@ Exit status: 0 kept, or nothing to do, 1 undone, or it could not be told, 2 bad 
   etcdsec policies confirm
   etcdsec policies rollback`,
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.applyPolicies(cmd.Context(), flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a) },
 	}
-	specFlag(cmd, &flags.spec)
-	nodeFlag(cmd, &flags.node)
-	stateDirFlag(cmd, &flags.stateDir)
-	f := cmd.Flags()
-	f.DurationVar(&flags.guard, "guard", time.Minute, "`time` to confirm the change before it is undone")
-	f.StringVar(&flags.confirm, "confirm", confirmAsk, "`how` it is confirmed: ask, or checks that held")
-	f.BoolVar(&flags.cut, "cut", false, "load the rules even if they cut off who is connected now")
-	f.BoolVar(&flags.dryRun, "dry-run", false, "print what would change and change nothing")
-	f.StringVar(&flags.save, "save", "", "`file` to keep the rules in once they are confirmed, for nftables.service")
-	_ = cmd.RegisterFlagCompletionFunc("confirm", cobra.FixedCompletions([]string{confirmAsk, confirmChecks}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
-	outputFlag(cmd, &flags.output, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
+}
+
+func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	nodeFlag(cmd, &f.node)
+	stateDirFlag(cmd, &f.stateDir)
+	cmd.Flags().DurationVar(&f.guard, "guard", time.Minute, "`time` to confirm the change before it is undone")
+	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`how` it is confirmed: ask, or checks that held")
+	cmd.Flags().BoolVar(&f.cut, "cut", false, "load the rules even if they cut off who is connected now")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change and change nothing")
+	cmd.Flags().StringVar(&f.save, "save", "", "`file` to keep the rules in once they are confirmed, for nftables.service")
+	_ = cmd.RegisterFlagCompletionFunc("confirm", cobra.FixedCompletions([]string{confirmAsk, confirmChecks}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	outputFlag(cmd, &f.output, "text", "json")
 }
 
 func stateDirFlag(cmd *cobra.Command, dir *string) {
@@ -88,15 +95,15 @@ func stateDirFlag(cmd *cobra.Command, dir *string) {
 	_ = cmd.MarkFlagDirname("state-dir") // only completion; fails for unknown flags
 }
 
-func (flags policiesApplyFlags) check() error {
+func (f *policiesApplyFlags) check() error {
 	switch {
-	case flags.guard < time.Second || flags.guard > time.Hour:
-		return usageError(fmt.Errorf("--guard %s: want 1s to 1h; a change without a guard could lock you out", flags.guard), "--guard 60s")
-	case flags.confirm != confirmAsk && flags.confirm != confirmChecks:
-		return usageError(fmt.Errorf("--confirm %s: want ask or checks", flags.confirm), "")
-	case flags.save != "" && !isDir(filepath.Dir(flags.save)):
-		return usageError(fmt.Errorf("--save %s: there is no folder %s", flags.save, filepath.Dir(flags.save)), "mkdir -p "+filepath.Dir(flags.save))
-	case flags.spec == "-" && flags.confirm == confirmAsk && !flags.dryRun:
+	case f.guard < time.Second || f.guard > time.Hour:
+		return usageError(fmt.Errorf("--guard %s: want 1s to 1h; a change without a guard could lock you out", f.guard), "--guard 60s")
+	case f.confirm != confirmAsk && f.confirm != confirmChecks:
+		return usageError(fmt.Errorf("--confirm %s: want ask or checks", f.confirm), "")
+	case f.save != "" && !isDir(filepath.Dir(f.save)):
+		return usageError(fmt.Errorf("--save %s: there is no folder %s", f.save, filepath.Dir(f.save)), "mkdir -p "+filepath.Dir(f.save))
+	case f.spec == "-" && f.confirm == confirmAsk && !f.dryRun:
 		return usageError(errors.New("-f -: standard input is where the change is confirmed"), "-f cluster.yaml, or --confirm checks")
 	}
 	return nil
@@ -107,68 +114,177 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-func (a *app) applyPolicies(ctx context.Context, flags policiesApplyFlags) error {
-	if err := flags.check(); err != nil {
+func (f *policiesApplyFlags) run(ctx context.Context, a *app) error {
+	if err := f.check(); err != nil {
 		return err
 	}
-	i, err := a.nftablesIntent(flags.spec)
+	i, err := a.loadIntent(f.spec)
 	if err != nil {
 		return err
 	}
-	host, err := thisHost(i, flags.node)
+	again := "apply -f " + f.spec
+	host, n, err := guard.Find(i, givenNode(f.node))
 	if err != nil {
-		return err
+		return policiesError(err, again)
 	}
-	n, err := guard.FindNft()
-	if err != nil {
-		return nftFailure(err, "apply -f cluster.yaml")
-	}
-	if !flags.dryRun {
-		state, err := openGuard(flags)
-		if err != nil {
+	var state *guard.State
+	if !f.dryRun {
+		if state, err = f.openState(); err != nil {
 			return err
 		}
 		defer state.Close()
-		return a.applyGuarded(ctx, flags, i, host, n, state)
 	}
-	plan, err := planNftables(ctx, i, host, n)
+	plan, err := guard.NewPlan(ctx, i, host, host.Probes(i, secureAPIPort), n)
 	if err != nil {
+		return policiesError(err, again)
+	}
+	if f.dryRun {
+		a.narrate("dry run: nothing was changed")
+	}
+	if err := a.printNftablesPlan(f.output, plan); err != nil {
 		return err
 	}
-	a.narrate("dry run: nothing was changed")
-	if err := a.printNftablesPlan(flags.output, plan); err != nil {
-		return err
+	if !f.dryRun {
+		return f.apply(ctx, a, plan, n, state)
 	}
-	return a.printOutcomeOf(flags.output, plan)
+	return a.printPlanOutcome(f.output, plan)
 }
 
-func openGuard(flags policiesApplyFlags) (*guard.State, error) {
-	state, err := guard.Open(flags.stateDir)
+func (f *policiesApplyFlags) openState() (*guard.State, error) {
+	state, err := guard.Open(f.stateDir)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, failure(err, "sudo etcdsec policies apply -f "+flags.spec)
+		return nil, failure(err, "sudo etcdsec policies apply -f "+f.spec)
 	case errors.Is(err, durable.ErrLocked):
 		return nil, failure(err, "wait for it to end; nothing was changed by this run")
 	case errors.Is(err, guard.ErrOpen):
-		return nil, failure(err, "etcdsec policies rollback"+stateDirHint(flags.stateDir)+"   # or confirm")
+		return nil, failure(err, "etcdsec policies rollback"+stateDirHint(f.stateDir)+"   # or confirm")
 	case err != nil:
 		return nil, failure(err, "")
 	}
 	return state, nil
 }
 
+// apply changes the rules, with the folder of the guard held.
+func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n guard.Nft, state *guard.State) error {
+	if p.Outcome == guard.PlanUnchanged {
+		a.narrate("nothing to do: the rules are there")
+		if f.save != "" {
+			if err := a.saveRules(f.save, p); err != nil {
+				return err
+			}
+		}
+		return a.printPlanOutcome(f.output, p)
+	}
+	if len(p.Cut) > 0 && !f.cut {
+		var who []string
+		for _, c := range p.Cut {
+			who = append(who, fmt.Sprintf("  %s at port %d", c.From, c.Port))
+		}
+		return failure(fmt.Errorf("hosts are connected that the spec does not let in, and nothing was loaded:\n%s", strings.Join(who, "\n")),
+			"add them to the spec, or cut them off with --cut")
+	}
+	change, err := p.Load(ctx, n, guard.Options{
+		State: state, Within: f.guard, ByChecks: f.confirm == confirmChecks, Now: a.now,
+		Watch: func(within time.Duration) error {
+			return guard.Spawn(f.stateDir, []string{
+				"policies", "watch", "--state-dir", f.stateDir, "--nft", string(n), "--within", within.String(),
+			}, a.now().Add(10*time.Second))
+		},
+	})
+	if err != nil {
+		return policiesError(err, "apply -f "+f.spec)
+	}
+	a.narrate("loaded; undone in %s unless it is confirmed", f.guard)
+	var answers <-chan string
+	if f.confirm == confirmAsk {
+		how := "run"
+		if isTerminal(a.stdin) {
+			// Only a terminal: a line that a script left on standard input is no answer.
+			how, answers = "type yes to keep it, or run", lines(a.stdin)
+		}
+		a.narrate("%s from another session: etcdsec policies confirm%s", how, stateDirHint(f.stateDir))
+	}
+	reason, err := change.Wait(ctx, answers)
+	if err != nil {
+		return failure(err, "etcdsec policies rollback"+stateDirHint(f.stateDir))
+	}
+	if p.Outcome == guard.PlanKept {
+		a.narrate("kept")
+		if err := a.saveRules(f.save, p); err != nil {
+			return err
+		}
+		return a.printPlanOutcome(f.output, p)
+	}
+	if err := a.printPlanOutcome(f.output, p); err != nil {
+		return err
+	}
+	return failure(fmt.Errorf("the change was undone: %w", reason), "")
+}
+
 // saveRules keeps the rules where nftables.service finds them, and says how it does.
-func (a *app) saveRules(path string, p *nftablesPlan) error {
+func (a *app) saveRules(path string, p *guard.Plan) error {
 	if path == "" {
 		a.narrate("the rules do not outlive a boot")
 		a.narrate("hint: run this again with --save /etc/nftables.d/etcdsec.nft")
 		return nil
 	}
-	file := durable.File{Name: filepath.Base(path), Mode: 0o600, Data: p.rules.Text()}
+	file := durable.File{Name: filepath.Base(path), Mode: 0o600, Data: p.Rules.Text()}
 	if err := durable.WriteFile(filepath.Dir(path), file, nil); err != nil {
 		return failure(err, "")
 	}
 	a.narrate(`wrote %s; /etc/nftables.conf loads it at boot with the line: include "%[1]s"`, path)
 	a.narrate("hint: systemctl enable nftables")
 	return nil
+}
+
+func stateDirHint(dir string) string {
+	if dir == guard.DefaultDir {
+		return ""
+	}
+	return " --state-dir " + dir
+}
+
+// lines returns the lines of a reader, until it ends. The goroutine ends with the process.
+func lines(r io.Reader) <-chan string {
+	all := make(chan string)
+	go func() {
+		defer close(all)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			all <- s.Text()
+		}
+	}()
+	return all
+}
+
+// printNftablesPlan prints what is to be done, as text. JSON is printed once, with what came of it.
+func (a *app) printNftablesPlan(output string, p *guard.Plan) error {
+	if output == "json" {
+		return nil
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "host\t%s\n", p.Host)
+	for _, d := range p.Changes {
+		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", d.What, d.Kind, d)
+	}
+	for _, c := range p.Cut {
+		_, _ = fmt.Fprintf(table, "cut\t%s\tport %d\tconnected now, and not let in by the spec\n", c.From, c.Port)
+	}
+	for _, c := range p.Checks {
+		answers := "answers"
+		if !c.Answers {
+			answers = "does not answer, and is not watched"
+		}
+		_, _ = fmt.Fprintf(table, "check\t%s\t%s\t%s\n", c.Address, c.Name, answers)
+	}
+	return table.Flush()
+}
+
+// printPlanOutcome prints what came of a plan.
+func (a *app) printPlanOutcome(output string, p *guard.Plan) error {
+	if output == "json" {
+		return a.printJSON(p)
+	}
+	_, err := fmt.Fprintln(a.stdout, p.Outcome)
+	return err
 }

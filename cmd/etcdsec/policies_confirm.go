@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
+// policiesConfirmFlags are what the operator wrote, for rollback too.
+type policiesConfirmFlags struct {
+	stateDir string
+	output   string
+}
+
 func newPoliciesConfirmCommand(a *app) *cobra.Command {
-	var dir, output string
+	var flags policiesConfirmFlags
 	cmd := &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the rules that were applied under guard",
@@ -24,17 +29,14 @@ Once the change is being undone it is too late, and this command says so. Reads 
 Exit status: 0 kept, 1 undone, or there was nothing to confirm.`,
 		Example: `  etcdsec policies confirm`,
 		Args:    args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.decidePolicies(cmd.Context(), dir, output, guard.Keep)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a, guard.Keep) },
 	}
-	stateDirFlag(cmd, &dir)
-	outputFlag(cmd, &output, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
 func newPoliciesRollbackCommand(a *app) *cobra.Command {
-	var dir, output string
+	var flags policiesConfirmFlags
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "Undo the rules that were applied under guard",
@@ -45,47 +47,39 @@ was killed. Puts table inet etcdsec back to what it was and touches no other. Re
 Exit status: 0 undone, 1 it was kept before, could not be undone, or there was nothing to undo.`,
 		Example: `  etcdsec policies rollback`,
 		Args:    args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.decidePolicies(cmd.Context(), dir, output, guard.Undo)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a, guard.Undo) },
 	}
-	stateDirFlag(cmd, &dir)
-	outputFlag(cmd, &output, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// decidePolicies says the word and reports what became of the change.
-func (a *app) decidePolicies(ctx context.Context, dir, output string, w guard.Word) error {
+func (f *policiesConfirmFlags) addFlags(cmd *cobra.Command) {
+	stateDirFlag(cmd, &f.stateDir)
+	outputFlag(cmd, &f.output, "text", "json")
+}
+
+// run says the word and reports what became of the change.
+func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) error {
 	verb := "confirm"
 	if w == guard.Undo {
 		verb = "rollback"
 	}
-	_, err := guard.Decide(dir, w)
+	outcome, err := guard.Settle(ctx, f.stateDir, w)
 	switch {
 	case errors.Is(err, guard.ErrNone):
 		return failure(err, "etcdsec policies apply -f cluster.yaml")
 	case errors.Is(err, fs.ErrPermission):
 		return failure(err, "sudo etcdsec policies "+verb)
 	case err != nil:
-		return failure(err, "")
+		return policiesError(err, verb)
 	}
-	n, err := guard.FindNft()
-	if err != nil {
-		return nftFailure(err, verb)
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	outcome, err := guard.Await(ctx, dir, n)
-	if err != nil {
-		return nftFailure(err, verb)
-	}
-	if err := a.printOutcome(output, outcome); err != nil {
+	if err := a.printOutcome(f.output, outcome); err != nil {
 		return err
 	}
-	if w == guard.Keep && outcome != guard.Kept {
+	switch {
+	case w == guard.Keep && outcome != guard.Kept:
 		return failure(errors.New("it was too late: the change is undone"), "etcdsec policies apply -f cluster.yaml")
-	}
-	if w == guard.Undo && outcome != guard.Undone {
+	case w == guard.Undo && outcome != guard.Undone:
 		return failure(errors.New("it was too late: the change was kept"), "")
 	}
 	return nil

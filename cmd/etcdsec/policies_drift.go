@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/guard"
-	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // policiesDriftFlags are what the operator wrote.
@@ -49,122 +46,62 @@ Exit status: 0 as meant, 1 it could not be told, 2 bad command line or spec, 3 d
   ssh root@10.0.0.11 nft -j list ruleset | etcdsec policies drift -f cluster.yaml --node etcd-0 -
   kubectl get networkpolicies -A -o json | etcdsec policies drift -f cluster.yaml -
   kubectl get felixconfigurations,globalnetworkpolicies,hostendpoints -o json | etcdsec policies drift -f cluster.yaml --backend calico -`,
-		RunE: func(cmd *cobra.Command, files []string) error {
-			return a.driftPolicies(cmd.Context(), flags, files)
-		},
+		RunE: func(cmd *cobra.Command, given []string) error { return flags.run(cmd.Context(), a, given) },
 	}
-	specFlag(cmd, &flags.spec)
-	nodeFlag(cmd, &flags.node)
-	backendFlag(cmd, &flags.backend)
-	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form of render --strict")
-	outputFlag(cmd, &flags.output, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// policyDifference is one difference of a result.
-type policyDifference struct {
-	Where string `json:"where,omitempty"` // the file, or this host
-	What  string `json:"what"`            // which part of a table, unit or object
-	Kind  string `json:"kind"`            // missing, extra, changed or unknown
-	Want  string `json:"want,omitempty"`
-	Live  string `json:"live,omitempty"` // of what is unknown, why
+func (f *policiesDriftFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	nodeFlag(cmd, &f.node)
+	backendFlag(cmd, &f.backend)
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "of cilium, the form of render --strict")
+	outputFlag(cmd, &f.output, "text", "json")
 }
 
-type driftResult struct {
-	SchemaVersion int                `json:"schema_version"`
-	Matches       bool               `json:"matches"`
-	Differences   []policyDifference `json:"differences"`
-}
-
-func (a *app) driftPolicies(ctx context.Context, flags policiesDriftFlags, files []string) error {
-	if flags.backend != "" && !slices.Contains(cluster.Backends(), flags.backend) {
-		return usageError(fmt.Errorf("--backend %s: want one of %s", flags.backend, strings.Join(cluster.Backends(), ", ")), "")
+func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) error {
+	backends, err := backendsFlag(f.backend)
+	if err != nil {
+		return err
 	}
-	if flags.spec == "-" && slices.Contains(files, "-") {
+	if f.spec == "-" && slices.Contains(files, "-") {
 		return usageError(errors.New("-f - with file -: standard input is one of them"), "")
 	}
-	c, err := a.loadSpec(flags.spec)
+	i, err := a.loadIntent(f.spec)
 	if err != nil {
 		return err
 	}
-	i, err := policies.NewIntent(c)
-	if err != nil {
-		return usageError(err, "")
-	}
-	for _, w := range i.Warnings {
-		a.narrate("warning: %s", w)
-	}
-	result := driftResult{SchemaVersion: 1, Differences: []policyDifference{}}
+	var found []policies.Difference
 	if len(files) == 0 {
-		result.Differences, err = driftOfThisHost(ctx, i, flags.node)
+		found, err = guard.Drift(ctx, i, givenNode(f.node))
 	} else {
-		d := policyDrift{flags: flags, intent: i, files: policyFiles{stdin: a.stdin, intent: i}, found: result.Differences}
-		result.Differences, err = d.compare(files)
+		d := policies.Drift{Intent: i, Node: givenNode(f.node), Backends: backends, Options: policies.RenderOptions{CiliumStrict: f.strict}}
+		found, err = d.Compare(a.policyReader(f.spec), files)
 	}
 	if err != nil {
-		return err
+		return policiesError(err, "drift -f "+f.spec)
 	}
-	result.Matches = len(result.Differences) == 0
-	if err := a.printDrift(flags.output, result); err != nil {
+	result := policies.NewDriftResult(found)
+	if err := a.printDrift(f.output, result); err != nil {
 		return err
 	}
 	switch {
 	case result.Matches:
 		return nil
-	case slices.ContainsFunc(result.Differences, func(d policyDifference) bool { return d.Kind == policies.Unknown }):
+	case result.Undecided():
 		return failure(errors.New("not everything could be compared"), "")
 	}
 	return statusError{status: statusFindings}
 }
 
-func driftOfThisHost(ctx context.Context, i *policies.Intent, node string) ([]policyDifference, error) {
-	if err := i.Refuse("nftables"); err != nil {
-		return nil, usageError(err, "")
-	}
-	host, err := thisHost(i, node)
-	if err != nil {
-		return nil, err
-	}
-	n, err := guard.FindNft()
-	if err != nil {
-		return nil, nftFailure(err, "drift -f cluster.yaml")
-	}
-	live, err := n.Ruleset(ctx)
-	if err != nil {
-		return nil, nftFailure(err, "drift -f cluster.yaml")
-	}
-	return nftDifferences(host.name, nft.Diff(host.rules(i), live)), nil
-}
-
-func nftDifferences(where string, found []nft.Difference) []policyDifference {
-	all := make([]policyDifference, 0, len(found))
-	for _, d := range found {
-		all = append(all, policyDifference{Where: where, What: d.What, Kind: d.Kind, Want: d.Want, Live: d.Live})
-	}
-	return all
-}
-
-func (a *app) printDrift(output string, result driftResult) error {
+func (a *app) printDrift(output string, result policies.DriftResult) error {
 	if output == "json" {
 		return a.printJSON(result)
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range result.Differences {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Where, d.What, d.Kind, d.detail())
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Where, d.What, d.Kind, d)
 	}
 	return table.Flush()
-}
-
-// detail is what a difference is about.
-func (d policyDifference) detail() string {
-	orNothing := func(s string) string {
-		if s == "" {
-			return "nothing"
-		}
-		return s
-	}
-	if d.Kind == nft.Changed {
-		return orNothing(d.Live) + ", want " + orNothing(d.Want)
-	}
-	return d.Want + d.Live
 }

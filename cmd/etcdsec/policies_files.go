@@ -12,10 +12,6 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// nftablesFile is the name of the rules in the store: in the folder of each member those of its
-// host, and in that of Kubernetes those of every other node.
-const nftablesFile = "etcdsec.nft"
-
 // isolationFiles are those of a spec's backends in the store. What a spec cannot have is a
 // warning: the certificates do not wait for it.
 func isolationFiles(c *cluster.Cluster) (files []manifests.File, warnings []string, err error) {
@@ -27,8 +23,12 @@ func isolationFiles(c *cluster.Cluster) (files []manifests.File, warnings []stri
 		return nil, warnings, nil
 	}
 	warnings = intent.Warnings
-	for _, backend := range intent.Backends {
-		rendered, err := policies.Render(intent, backend, policies.RenderOptions{})
+	for _, name := range intent.Backends {
+		backend, err := policies.FindBackend(name)
+		if err != nil {
+			return nil, warnings, err
+		}
+		made, err := backend.Files(intent)
 		if refusal, ok := errors.AsType[policies.Refusal](err); ok {
 			warnings = append(warnings, fmt.Sprintf("spec.isolation.backends: %v; nothing is written for it", refusal))
 			continue
@@ -36,22 +36,12 @@ func isolationFiles(c *cluster.Cluster) (files []manifests.File, warnings []stri
 		if err != nil {
 			return nil, warnings, err
 		}
-		switch backend {
-		case "systemd":
-			for _, unit := range rendered.Units {
-				files = append(files, manifests.File{Path: path.Join("nodes", unit.Member, unit.Unit+".d", "isolation.conf"), Data: unit.Text})
+		for _, f := range made {
+			dir := pki.KubernetesDir
+			if f.Member != "" {
+				dir = path.Join("nodes", f.Member)
 			}
-		case "nftables":
-			for _, m := range intent.Members {
-				files = append(files, manifests.File{Path: path.Join("nodes", m.Name, nftablesFile), Data: rendered.Text})
-			}
-			other, err := policies.Render(intent, backend, policies.RenderOptions{OtherNode: true})
-			if err != nil {
-				return nil, warnings, err
-			}
-			files = append(files, manifests.File{Path: path.Join(pki.KubernetesDir, nftablesFile), Data: other.Text})
-		default:
-			files = append(files, manifests.File{Path: path.Join(pki.KubernetesDir, "isolation-"+backend+".yaml"), Data: rendered.Text})
+			files = append(files, manifests.File{Path: path.Join(dir, f.Path), Data: f.Data})
 		}
 	}
 	return files, warnings, nil

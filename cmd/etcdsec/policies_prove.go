@@ -2,14 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"slices"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/policies"
-	"github.com/etcdsec/etcdsec/policies/kube"
 	"github.com/etcdsec/etcdsec/policies/lint"
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
@@ -60,148 +58,70 @@ hold, or a finding has the severity of --fail-on.`,
   etcdsec policies prove -f cluster.yaml policies.yaml -o json
   kubectl get nodes,namespaces,pods,networkpolicies -A -o json | etcdsec policies prove -f cluster.yaml -
   ssh root@10.0.0.11 nft -j list ruleset > cp-0.json; etcdsec policies prove -f cluster.yaml cp-0=cp-0.json`,
-		RunE: func(_ *cobra.Command, given []string) error { return a.provePolicies(flags, given) },
+		RunE: func(_ *cobra.Command, given []string) error { return flags.run(a, given) },
 	}
-	specFlag(cmd, &flags.spec)
-	f := cmd.Flags()
-	f.StringArrayVar(&flags.topology, "topology", nil, "`file` of which only nodes, namespaces and Pods are taken; may be repeated")
-	f.BoolVar(&flags.strict, "strict", false, "without files, the form of cilium that needs its nodeSelectorLabels")
-	flags.selection.addFlags(cmd)
-	failOnFlag(cmd, &flags.failOn, audit.Medium)
-	outputFlag(cmd, &flags.format, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// proof is the result, as JSON has it. Fields are only ever added.
-type proof struct {
-	SchemaVersion int    `json:"schema_version"`
-	Cluster       string `json:"cluster"`
-	reach.Proof
-	// Judged is where the filters are from: files, or the backends that were rendered.
-	Judged   []string       `json:"judged"`
-	Findings []audit.Result `json:"findings"`
-	Skipped  []skippedFile  `json:"skipped"`
+func (f *policiesProveFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	cmd.Flags().StringArrayVar(&f.topology, "topology", nil, "`file` of which only nodes, namespaces and Pods are taken; may be repeated")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "without files, the form of cilium that needs its nodeSelectorLabels")
+	f.selection.addFlags(cmd)
+	failOnFlag(cmd, &f.failOn, audit.Medium)
+	outputFlag(cmd, &f.format, "text", "json")
 }
 
-type skippedFile struct {
-	File string `json:"file"`
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	Why  string `json:"why"`
-}
-
-func (a *app) provePolicies(flags policiesProveFlags, paths []string) error {
-	failOn, err := parseFailOn(flags.failOn)
+func (f *policiesProveFlags) run(a *app, paths []string) error {
+	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
 		return err
 	}
-	checks, err := flags.selection.of(lint.Catalog())
+	checks, err := f.selection.of(lint.Catalog())
 	if err != nil {
 		return err
 	}
-	if flags.strict && len(paths) > 0 {
+	if f.strict && len(paths) > 0 {
 		return usageError(errors.New("--strict is about what is rendered, and files are given"), "")
 	}
-	c, err := a.loadSpec(flags.spec)
+	intent, err := a.loadIntent(f.spec)
 	if err != nil {
 		return err
 	}
-	intent, err := policies.NewIntent(c)
-	if err != nil {
-		return usageError(err, "")
-	}
-	for _, w := range intent.Warnings {
-		a.narrate("warning: %s", w)
-	}
-	files := policyFiles{stdin: a.stdin, intent: intent}
-	if flags.spec == "-" {
-		files.stdin = nil
-	}
-	if err := files.read(paths); err != nil {
-		return err
-	}
-	if len(paths) == 0 {
-		if err := files.render(intent, flags.strict, flags.spec); err != nil {
-			return err
-		}
-	}
-	where, err := files.topology(flags.topology)
-	if err != nil {
-		return err
-	}
-	topology := reach.NewTopology(intent, where)
-	p := proof{
-		SchemaVersion: 1, Cluster: intent.Cluster, Judged: files.judged,
-		Proof: reach.Prove(intent, topology, files.filters, audit.Place{SpecPath: flags.spec}), Findings: []audit.Result{}, Skipped: []skippedFile{},
-	}
-	var ids []string
-	for _, check := range checks {
-		ids = append(ids, check.ID)
-	}
-	report := lint.Run(ids, &lint.Subject{Name: intent.Cluster, SpecPath: flags.spec, Intent: intent, Topology: topology, Filters: files.filters})
-	for _, r := range report.Results {
-		if r.Verdict == audit.Fail || r.Verdict == audit.Unknown {
-			p.Findings = append(p.Findings, r)
-		}
-	}
-	for _, s := range files.filters.Objects.Skipped {
-		p.Skipped = append(p.Skipped, skippedFile{s.File, s.Kind, s.Name, s.Why})
-	}
-	if flags.format == "json" {
-		err = a.printJSON(p)
+	reader := a.policyReader(f.spec)
+	judged := paths
+	var filters policies.Filters
+	if len(paths) > 0 {
+		filters, err = reader.ReadFilters(paths)
 	} else {
-		err = a.printProof(p)
+		filters, err = policies.RenderFilters(intent, policies.RenderOptions{CiliumStrict: f.strict})
+		for _, b := range intent.Backends {
+			judged = append(judged, string(b))
+		}
 	}
 	if err != nil {
-		return err
+		return refusalError(err, f.spec)
 	}
-	return proofStatus(p, failOn)
-}
-
-// proofStatus is the exit status of a proof that was written.
-func proofStatus(p proof, failOn audit.Severity) error {
-	is := func(v audit.Verdict) bool {
-		return slices.ContainsFunc(p.Findings, func(r audit.Result) bool {
-			return r.Verdict == v && (v == audit.Unknown || r.Severity.Rank() <= failOn.Rank())
-		})
+	where, err := reader.ReadTopology(filters.Objects, f.topology)
+	if err != nil {
+		return policiesError(err, "")
+	}
+	report := lint.Prove(&lint.Subject{
+		Name: intent.Cluster, SpecPath: f.spec, Intent: intent, Topology: reach.NewTopology(intent, where), Filters: filters,
+	}, checks, judged)
+	if f.format == "json" {
+		err = a.printJSON(report)
+	} else {
+		_, err = io.WriteString(a.stdout, report.Text())
 	}
 	switch {
-	case len(p.Unknown) > 0 || len(p.Flows) == 0 || is(audit.Unknown):
+	case err != nil:
+		return err
+	case report.Undecided():
 		return statusError{status: statusFailed}
-	case len(p.Violations) > 0 || is(audit.Fail):
+	case report.Fails(failOn):
 		return statusError{status: statusFindings}
-	}
-	return nil
-}
-
-// render takes what the spec's backends would be given.
-func (f *policyFiles) render(i *policies.Intent, strict bool, spec string) error {
-	for _, backend := range i.Backends {
-		r, err := policies.Render(i, backend, policies.RenderOptions{CiliumStrict: strict})
-		if refusal, ok := errors.AsType[policies.Refusal](err); ok {
-			hint := ""
-			if len(refusal.Instead) > 0 {
-				hint = "etcdsec policies render --backend " + refusal.Instead[0] + " -f " + spec
-			}
-			return usageError(refusal, hint)
-		}
-		if err != nil {
-			return failure(err, "")
-		}
-		f.judged = append(f.judged, backend)
-		if r.Rules != nil {
-			f.filters.Rules = r.Rules
-		}
-		f.filters.Units = append(f.filters.Units, r.Units...)
-		// What a reader of the text would make of it, and not what it was made from.
-		if len(r.Units) > 0 || r.Rules != nil {
-			continue
-		}
-		o, err := kube.Decode(backend, r.Text)
-		if err != nil {
-			return failure(fmt.Errorf("reading back what was rendered: %w", err), "")
-		}
-		f.filters.Objects.Add(o)
 	}
 	return nil
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,52 +43,41 @@ Reads the spec; writes to stdout only; uses no network and applies nothing.`,
   etcdsec policies render --backend nftables --node worker-7 -f cluster.yaml > etcdsec.nft
   etcdsec policies render -f cluster.yaml`,
 		Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return a.renderPolicies(flags) },
+		RunE: func(*cobra.Command, []string) error { return flags.run(a) },
 	}
-	specFlag(cmd, &flags.spec)
-	backendFlag(cmd, &flags.backend)
-	cmd.Flags().BoolVar(&flags.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
-	cmd.Flags().StringVar(&flags.node, "node", "", "of nftables, `name` of the member or node whose rules are meant (default: a member's host)")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-func backendFlag(cmd *cobra.Command, backend *string) {
-	cmd.Flags().StringVar(backend, "backend", "", "`name` of what enforces: "+strings.Join(cluster.Backends(), ", ")+" (default: those of the spec)")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(cluster.Backends(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+func (f *policiesRenderFlags) addFlags(cmd *cobra.Command) {
+	specFlag(cmd, &f.spec)
+	backendFlag(cmd, &f.backend)
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
+	cmd.Flags().StringVar(&f.node, "node", "", "of nftables, `name` of the member or node whose rules are meant (default: a member's host)")
 }
 
-func (a *app) renderPolicies(flags policiesRenderFlags) error {
-	if flags.backend != "" && !slices.Contains(cluster.Backends(), flags.backend) {
-		return usageError(fmt.Errorf("--backend %s: want one of %s", flags.backend, strings.Join(cluster.Backends(), ", ")), "")
-	}
-	c, err := a.loadSpec(flags.spec)
+func (f *policiesRenderFlags) run(a *app) error {
+	backends, err := backendsFlag(f.backend)
 	if err != nil {
 		return err
 	}
-	intent, err := policies.NewIntent(c)
+	intent, err := a.loadIntent(f.spec)
 	if err != nil {
-		return usageError(err, "")
+		return err
 	}
-	backends := intent.Backends
-	if flags.backend != "" {
-		backends = []string{flags.backend}
+	if len(backends) == 0 {
+		backends = intent.Backends
 	}
-	if flags.strict && !slices.Contains(backends, "cilium") {
-		return usageError(errors.New("--strict is a form of cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+flags.spec)
+	if f.strict && !slices.Contains(backends, cluster.BackendCilium) {
+		return usageError(errors.New("--strict is a form of cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+f.spec)
 	}
-	for _, w := range intent.Warnings {
-		a.narrate("warning: %s", w)
-	}
-	options := policies.RenderOptions{CiliumStrict: flags.strict, OtherNode: flags.node != "" && !namedHost(intent, flags.node).member}
+	options := policies.RenderOptions{CiliumStrict: f.strict, OtherNode: f.node != "" && !intent.NodeFilter(f.node).Member}
 	// All or nothing: half of an isolation must not look like one.
 	var out bytes.Buffer
 	for _, backend := range backends {
 		rendered, err := policies.Render(intent, backend, options)
-		if refusal, ok := errors.AsType[policies.Refusal](err); ok {
-			return usageError(refusal, insteadOf(refusal, flags.spec))
-		}
 		if err != nil {
-			return failure(err, "")
+			return refusalError(err, f.spec)
 		}
 		out.Write(rendered.Text)
 	}
@@ -99,12 +86,4 @@ func (a *app) renderPolicies(flags policiesRenderFlags) error {
 	}
 	_, err = a.stdout.Write(out.Bytes())
 	return err
-}
-
-// insteadOf is the command for a backend that would do.
-func insteadOf(r policies.Refusal, spec string) string {
-	if len(r.Instead) == 0 {
-		return ""
-	}
-	return "etcdsec policies render --backend " + r.Instead[0] + " -f " + spec
 }

@@ -12,33 +12,41 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
+// policiesWatchFlags are what "policies apply" says.
+type policiesWatchFlags struct {
+	stateDir string
+	nft      string
+	within   time.Duration
+}
+
 // newPoliciesWatchCommand is the process that "policies apply" starts, and nobody else.
 func newPoliciesWatchCommand(a *app) *cobra.Command {
-	var dir, path string
-	var within time.Duration
+	var flags policiesWatchFlags
 	cmd := &cobra.Command{
 		Use:    "watch",
 		Short:  "Undo a change that is not confirmed",
 		Long:   `Started by "policies apply", which tells it when to begin.`,
 		Hidden: true,
 		Args:   args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.watchPolicies(cmd.Context(), dir, guard.Nft(path), within)
-		},
+		RunE:   func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a) },
 	}
-	stateDirFlag(cmd, &dir)
-	cmd.Flags().StringVar(&path, "nft", "", "`path` of nft")
-	cmd.Flags().DurationVar(&within, "within", 0, "`time` after which the change is undone")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) watchPolicies(ctx context.Context, dir string, n guard.Nft, within time.Duration) error {
-	if n == "" || within <= 0 {
+func (f *policiesWatchFlags) addFlags(cmd *cobra.Command) {
+	stateDirFlag(cmd, &f.stateDir)
+	cmd.Flags().StringVar(&f.nft, "nft", "", "`path` of nft")
+	cmd.Flags().DurationVar(&f.within, "within", 0, "`time` after which the change is undone")
+}
+
+func (f *policiesWatchFlags) run(ctx context.Context, a *app) error {
+	if f.nft == "" || f.within <= 0 {
 		return usageError(fmt.Errorf("policies apply starts it"), "etcdsec policies apply --help")
 	}
 	// The terminal that goes away is what it is there for.
 	signal.Ignore(syscall.SIGHUP)
-	outcome, err := guard.Watch(ctx, dir, n, within, guard.Ready)
+	outcome, err := guard.Watch(ctx, f.stateDir, guard.Nft(f.nft), f.within, guard.Ready)
 	if err != nil {
 		return failure(err, "")
 	}

@@ -60,7 +60,7 @@ var ours = []rule{
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
 	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/failpoint", "internal/input"}},
-	{[]string{"policies/guard"}, []string{"policies/nft", "internal/durable"}},
+	{[]string{"policies/guard"}, []string{"cluster", "policies", "policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.
 	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},
 	{[]string{"policies/lint"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft", "policies/reach"}},
@@ -255,7 +255,8 @@ func TestViolations(t *testing.T) {
 		{"policies are linted", "policies/lint", own("policies/reach"), false},
 		{"a packet filter is what nft says", "policies/nft", own("internal/durable"), true},
 		{"a guard loads rules", "policies/guard", own("policies/nft"), false},
-		{"a guard makes none", "policies/guard", own("policies"), true},
+		{"a guard makes its plan", "policies/guard", own("policies"), false},
+		{"a guard follows no packets", "policies/guard", own("policies/reach"), true},
 		{"policies dial nothing", "policies", client, true},
 		{"policies make objects", "policies", own("policies/kube"), false},
 		{"objects know no spec", "policies/kube", own("cluster"), true},

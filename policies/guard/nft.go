@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
@@ -83,21 +85,31 @@ func (n Nft) run(ctx context.Context, stdin []byte, args ...string) ([]byte, err
 	cmd := exec.CommandContext(ctx, string(n), args...) //nolint:gosec // nft(8) with arguments from here
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.WaitDelay = time.Second
-	// What it says is read in English.
-	cmd.Env = []string{"LC_ALL=C"}
+	cmd.Env = []string{"LC_ALL=C"} // for those who read an error of it
 	out, errs := &bounded{limit: nft.MaxDump}, &bounded{limit: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, errs
 	err := cmd.Run()
 	switch {
 	case err == nil:
 		return out.Bytes(), nil
-	case strings.Contains(errs.String(), "Operation not permitted"):
+	case !mayAdministerNetwork():
 		return nil, fmt.Errorf("running nft %s: %w", strings.Join(args, " "), ErrNotPermitted)
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
 	return nil, fmt.Errorf("running nft %s: %w: %.300q", strings.Join(args, " "), err, first)
+}
+
+// mayAdministerNetwork reports whether this process, and so what it runs, has CAP_NET_ADMIN,
+// without which the kernel refuses whatever nft asks (nf_tables_api.c, nfnetlink_rcv).
+func mayAdministerNetwork() bool {
+	var sets [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return true // nft's own words then say what is wrong
+	}
+	return sets[unix.CAP_NET_ADMIN/32].Effective&(1<<(unix.CAP_NET_ADMIN%32)) != 0
 }
 
 // bounded holds what a program prints, and stops it where that is too much.

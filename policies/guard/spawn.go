@@ -12,16 +12,16 @@ import (
 
 // Spawn starts a watchdog, this program again with other arguments, and returns when it says
 // at descriptor 3 that it is up, before a deadline. It has a session of its own, so that it outlives this process,
-// its terminal and the SSH connection that both came by. The channel is closed when it ends.
-func Spawn(dir string, args []string, deadline time.Time) (ended <-chan struct{}, err error) {
+// its terminal and the SSH connection that both came by.
+func Spawn(dir string, args []string, deadline time.Time) error {
 	log, err := os.OpenFile(Log(dir), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("starting the guard: %w", err)
+		return fmt.Errorf("starting the guard: %w", err)
 	}
 	defer log.Close()
 	up, says, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the guard: %w", err)
+		return fmt.Errorf("starting the guard: %w", err)
 	}
 	defer up.Close()
 	// The file that runs now, even if another was put in its place.
@@ -33,7 +33,7 @@ func Spawn(dir string, args []string, deadline time.Time) (ended <-chan struct{}
 	err = cmd.Start()
 	_ = says.Close()
 	if err != nil {
-		return nil, fmt.Errorf("starting the guard: %w", err)
+		return fmt.Errorf("starting the guard: %w", err)
 	}
 	done := make(chan struct{})
 	go func() {
@@ -48,9 +48,9 @@ func Spawn(dir string, args []string, deadline time.Time) (ended <-chan struct{}
 	if err != nil {
 		_ = cmd.Process.Kill()
 		<-done
-		return nil, fmt.Errorf("starting the guard: %w", errors.Join(err, errors.New(Messages(dir))))
+		return fmt.Errorf("starting the guard: %w", errors.Join(err, errors.New(Messages(dir))))
 	}
-	return done, nil
+	return nil
 }
 
 // Ready tells Spawn, at the other end of descriptor 3, that the watchdog is up.

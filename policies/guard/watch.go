@@ -47,6 +47,21 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 	return settle(context.WithoutCancel(ctx), dir, n, decision)
 }
 
+// Settle says a word about the change in a folder, and returns what becomes of it: what was said
+// first holds. Without a change it is ErrNone.
+func Settle(ctx context.Context, dir string, w Word) (Word, error) {
+	if _, err := Decide(dir, w); err != nil {
+		return "", err
+	}
+	n, err := FindNft()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return Await(ctx, dir, n)
+}
+
 // settle does what was decided and notes it.
 func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error) {
 	if decision == Keep {

@@ -1,5 +1,7 @@
 package kube
 
+import "fmt"
+
 // Objects are what a set of files says, in the files' order.
 type Objects struct {
 	NetworkPolicies        []NetworkPolicy
@@ -25,6 +27,26 @@ type Skipped struct {
 	Name    string // with its namespace before a slash, where it has one
 	Why     string
 	Decides bool
+}
+
+// Append adds one object of a type of this package. It panics for any other type.
+func (o *Objects) Append(object any) {
+	switch object := object.(type) {
+	case NetworkPolicy:
+		o.NetworkPolicies = append(o.NetworkPolicies, object)
+	case ClusterNetworkPolicy:
+		o.ClusterNetworkPolicies = append(o.ClusterNetworkPolicies, object)
+	case HostEndpoint:
+		o.HostEndpoints = append(o.HostEndpoints, object)
+	case CalicoPolicy:
+		o.CalicoPolicies = append(o.CalicoPolicies, object)
+	case FelixConfiguration:
+		o.FelixConfigurations = append(o.FelixConfigurations, object)
+	case CiliumPolicy:
+		o.CiliumPolicies = append(o.CiliumPolicies, object)
+	default:
+		panic(fmt.Sprintf("kube: no list for a %T", object)) // a mistake of the caller
+	}
 }
 
 // Add puts the objects of another set behind those of this one.

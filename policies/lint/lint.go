@@ -17,7 +17,7 @@ type Subject struct {
 	SpecPath string // where its spec is; empty if nobody said
 	Intent   *policies.Intent
 	Topology reach.Topology
-	Filters  reach.Filters
+	Filters  policies.Filters
 }
 
 // Check is one question that is asked of them.

@@ -50,7 +50,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Subject{Name: "test", Intent: i, Topology: reach.NewTopology(i, o), Filters: reach.Filters{Objects: o}}
+	return &Subject{Name: "test", Intent: i, Topology: reach.NewTopology(i, o), Filters: policies.Filters{Objects: o}}
 }
 
 // np is a NetworkPolicy on the members with some ingress rules.
@@ -266,8 +266,8 @@ func TestMetadata(t *testing.T) {
 // What is rendered for each backend has nothing wrong with it.
 func TestRenderedIsClean(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{"calico", "cilium", "clusternetworkpolicy", "networkpolicy"} {
-		t.Run(backend, func(t *testing.T) {
+	for _, backend := range []cluster.Backend{"calico", "cilium", "clusternetworkpolicy", "networkpolicy"} {
+		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			s := subject(t, backend == "networkpolicy", "")
 			r, err := policies.Render(s.Intent, backend, policies.RenderOptions{})

@@ -209,7 +209,7 @@ spec: {node: cp-0, interfaceName: "*"}
 			t.Parallel()
 			i := intent(t, "static-pod", test.spec)
 			o := objects(t, test.text)
-			p := Prove(i, NewTopology(i, o), Filters{Objects: o, Units: test.units}, audit.Place{})
+			p := Prove(i, NewTopology(i, o), policies.Filters{Objects: o, Units: test.units}, audit.Place{})
 			for who, want := range test.want {
 				at := strings.LastIndexByte(who, ' ')
 				// A stacked API server has its member's address, and so the same outcome.
@@ -236,7 +236,7 @@ spec: {node: cp-0, interfaceName: "*"}
 
 func prefixes(t testing.TB, list ...string) []netip.Prefix {
 	t.Helper()
-	parsed, err := parsePrefixes(list)
+	parsed, err := policies.ParseNetworks(list)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func BenchmarkProve(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p := Prove(i, NewTopology(i, o), Filters{Objects: o, Rules: rendered.Rules}, audit.Place{})
+		p := Prove(i, NewTopology(i, o), policies.Filters{Objects: o, Rules: rendered.Rules}, audit.Place{})
 		if len(p.Violations)+len(p.Unknown) > 0 {
 			b.Fatalf("%+v %q", p.Violations, p.Unknown)
 		}
@@ -121,7 +121,7 @@ func BenchmarkFlow(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			e, err := newEvaluator(i, NewTopology(i, o), Filters{Objects: o})
+			e, err := newEvaluator(i, NewTopology(i, o), policies.Filters{Objects: o})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestManyPodsAreFewSources(t *testing.T) {
 	i := intent(t, "static-pod", masquerade)
 	text := bigDump(&b, 20, 2000, 0)
 	o := objects(t, string(bytes.TrimSpace(text)))
-	p := Prove(i, NewTopology(i, o), Filters{Objects: o}, audit.Place{})
+	p := Prove(i, NewTopology(i, o), policies.Filters{Objects: o}, audit.Place{})
 	counts := map[Class]int{}
 	for _, f := range p.Flows {
 		if f.To == "etcd-1" && f.Port == 2379 && f.FromCount > 1 {

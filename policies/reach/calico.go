@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -108,7 +110,7 @@ func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]cali
 	for i, r := range rules {
 		at := fmt.Sprintf("%s[%d]", direction(egress), i)
 		rule := calicoRule{action: r.Action, tcp: true}
-		rule.decision = &Decision{Kind: ByRule, Engine: Calico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}
+		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendCalico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}
 		if !slices.Contains([]string{"Allow", "Deny", "Pass", "Log"}, r.Action) {
 			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", at, r.Action)
 		}
@@ -143,10 +145,10 @@ func newCalicoEntity(e *kube.CalicoEntity) (calicoEntity, error) {
 		return c, nil
 	}
 	var err error
-	if c.nets, err = parsePrefixes(e.Nets); err != nil {
+	if c.nets, err = policies.ParseNetworks(e.Nets); err != nil {
 		return c, fmt.Errorf("nets: %w", err)
 	}
-	if c.notNets, err = parsePrefixes(e.NotNets); err != nil {
+	if c.notNets, err = policies.ParseNetworks(e.NotNets); err != nil {
 		return c, fmt.Errorf("notNets: %w", err)
 	}
 	for _, of := range []struct {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -35,7 +37,7 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 
 // unclear is the decision of a host endpoint of which nothing tells what it does.
 func (h *calicoHost) unclear() *Decision {
-	return &Decision{Kind: ByUnclear, Engine: Calico, Policy: h.name}
+	return &Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name}
 }
 
 func (h *calicoHost) labels(key string) (string, bool) {
@@ -77,7 +79,7 @@ func (e *evaluator) failsafes(node string, egress bool) ([]failsafe, error) {
 	}
 	var list []failsafe
 	for _, port := range defaultFailsafes(egress) {
-		list = append(list, failsafe{port: port, by: &Decision{Kind: ByFailsafe, Engine: Calico, Port: port}})
+		list = append(list, failsafe{port: port, by: &Decision{Kind: ByFailsafe, Engine: cluster.BackendCalico, Port: port}})
 	}
 	return list, nil
 }
@@ -88,9 +90,9 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 		if p.Protocol != "" && !isTCP(kube.IntOrString{String: p.Protocol}) {
 			continue
 		}
-		s := failsafe{port: p.Port, by: &Decision{Kind: ByFailsafe, Engine: Calico, Port: p.Port, Policy: "FelixConfiguration " + name}}
+		s := failsafe{port: p.Port, by: &Decision{Kind: ByFailsafe, Engine: cluster.BackendCalico, Port: p.Port, Policy: "FelixConfiguration " + name}}
 		if p.Net != "" {
-			prefix, err := parsePrefix(p.Net)
+			prefix, err := policies.ParseNetwork(p.Net)
 			if err != nil {
 				return nil, fmt.Errorf("FelixConfiguration %s: failsafe port %d: %w", name, i, err)
 			}
@@ -114,7 +116,7 @@ func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure *
 		case h.wildcard && wildcard == nil:
 			wildcard = h
 		case !h.wildcard && h.named && len(h.addrs) == 0:
-			unsure = &Decision{Kind: ByUnclearHost, Engine: Calico, Policy: h.name}
+			unsure = &Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name}
 		}
 	}
 	return wildcard, unsure
@@ -154,11 +156,11 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	case forwarded:
 		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
 	case slices.Contains(h.profiles, "projectcalico-default-allow"):
-		return pass(&Decision{Kind: ByProfile, Engine: Calico, Policy: h.name})
+		return pass(&Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name})
 	case len(h.profiles) > 0:
 		return cannotTell(h.unclear(), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
 	}
-	return deny(&Decision{Kind: ByNoProfile, Engine: Calico, Policy: h.name})
+	return deny(&Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name})
 }
 
 // failsafe is the port that a connection has to or from somebody whatever policies say, or nothing.
@@ -240,7 +242,7 @@ func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) ca
 // OpenFailsafe returns the failsafe port by which Felix opens a port of a node to everybody, if
 // it does.
 func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) (Decision, bool) {
-	e := evaluator{filters: Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
+	e := evaluator{filters: policies.Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
 	ports, err := e.failsafes(node, false)
 	if err != nil {
 		return Decision{}, false

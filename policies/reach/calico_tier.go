@@ -3,6 +3,8 @@ package reach
 import (
 	"slices"
 	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // calicoTiers judges one direction by the policies that apply, in their order. step, if it is
@@ -11,7 +13,7 @@ import (
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
-		return cannotTell(&Decision{Kind: ByUnclear, Engine: Calico, Policy: applied[0].name}, "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
+		return cannotTell(&Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}, "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
 	}
 	if step != nil && !slices.Contains(tiers, defaultTier) {
 		tiers = append(tiers, defaultTier)
@@ -72,10 +74,10 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 		return v, true
 	}
 	if tier != defaultTier {
-		first.Kind, first.Engine = ByUnclear, Calico
+		first.Kind, first.Engine = ByUnclear, cluster.BackendCalico
 		return cannotTell(first, "no rule of tier "+tier+" matches, and what it does then is not known"), true
 	}
-	first.Kind, first.Engine, first.Egress, first.Tier = ByDefaultDeny, Calico, egress, tier
+	first.Kind, first.Engine, first.Egress, first.Tier = ByDefaultDeny, cluster.BackendCalico, egress, tier
 	return deny(first), true
 }
 

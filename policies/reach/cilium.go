@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -125,7 +127,7 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 			if e != nil && err == nil {
 				err = fmt.Errorf("%s[%d]: %w", direction, i, e)
 			}
-			p.decision = &Decision{Kind: ByRule, Engine: Cilium, Rule: fmt.Sprintf("%s[%d]", direction, i), Egress: egress}
+			p.decision = &Decision{Kind: ByRule, Engine: cluster.BackendCilium, Rule: fmt.Sprintf("%s[%d]", direction, i), Egress: egress}
 			peers = append(peers, p)
 		}
 		return peers
@@ -175,18 +177,18 @@ func newCiliumPeers(g kube.CiliumIngress) (ciliumPeers, error) {
 		}
 	}
 	for _, s := range g.FromCIDR {
-		in, err := parsePrefix(s)
+		in, err := policies.ParseNetwork(s)
 		if err != nil {
 			return p, err
 		}
 		p.blocks = append(p.blocks, block{in: in})
 	}
 	for _, s := range g.FromCIDRSet {
-		in, err := parsePrefix(s.CIDR)
+		in, err := policies.ParseNetwork(s.CIDR)
 		if err != nil {
 			return p, err
 		}
-		except, err := parsePrefixes(s.Except)
+		except, err := policies.ParseNetworks(s.Except)
 		if err != nil {
 			return p, err
 		}

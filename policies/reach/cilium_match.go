@@ -3,6 +3,8 @@ package reach
 import (
 	"maps"
 	"slices"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // selects says whether a rule applies to a Pod.
@@ -136,7 +138,7 @@ func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, l
 	case match == maybe:
 		return v, true
 	}
-	return deny(&Decision{Kind: ByDefaultDeny, Engine: Cilium, Policy: closed, Egress: egress}), true
+	return deny(&Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress}), true
 }
 
 // ciliumMatch is the first of the rules that denies, or that allows, and so is the one that
@@ -185,7 +187,7 @@ func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	}
 	v, decided := e.ciliumVerdict(selected, c, egress, n, nil)
 	if !decided {
-		return pass(&Decision{Kind: ByNoDeny, Engine: Cilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
+		return pass(&Decision{Kind: ByNoDeny, Engine: cluster.BackendCilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
 	}
 	return v
 }

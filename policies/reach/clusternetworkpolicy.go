@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -72,7 +74,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", c.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: ClusterPolicies, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}
+		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}
 		c.in = append(c.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -87,7 +89,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", c.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: ClusterPolicies, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}
+		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}
 		c.out = append(c.out, rule)
 	}
 	return c, nil
@@ -126,7 +128,7 @@ func newClusterEgressPeer(peer kube.ClusterEgressPeer) (clusterPeer, error) {
 		}
 		c.nodes = &nodes
 	}
-	if c.networks, err = parsePrefixes(peer.Networks); err != nil {
+	if c.networks, err = policies.ParseNetworks(peer.Networks); err != nil {
 		return c, fmt.Errorf("networks: %w", err)
 	}
 	c.none = pods == nil && c.nodes == nil && len(c.networks) == 0 && !c.domains

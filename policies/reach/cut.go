@@ -18,7 +18,7 @@ const kubeletPort = 10250
 
 // Cuts are the members' hosts whose kubelet another member's host cannot reach any more: what
 // comes of a host endpoint without a policy that lets the rest in, or of default deny.
-func Cuts(i *policies.Intent, t Topology, filters Filters) []Cut {
+func Cuts(i *policies.Intent, t Topology, filters policies.Filters) []Cut {
 	e, _ := newEvaluator(i, t, filters) // Prove says what could not be taken
 	e.makeTargets()
 	var cuts []Cut

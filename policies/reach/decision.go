@@ -2,6 +2,8 @@ package reach
 
 import (
 	"fmt"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // Kind tells how it comes that a packet passes or is stopped.
@@ -27,23 +29,11 @@ const (
 	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
 )
 
-// Engine is what enforces a decision.
-type Engine string
-
-// The engines. What no filter decides has none.
-const (
-	Kubernetes      Engine = "networkpolicy"
-	ClusterPolicies Engine = "clusternetworkpolicy"
-	Calico          Engine = "calico"
-	Cilium          Engine = "cilium"
-	Nftables        Engine = "nftables"
-	Systemd         Engine = "systemd"
-)
-
 // Decision is what decides about a packet. Which fields are set depends on Kind and Engine.
 type Decision struct {
-	Kind   Kind   `json:"kind"`
-	Engine Engine `json:"engine,omitempty"`
+	Kind Kind `json:"kind"`
+	// Engine enforces it. What no filter decides has none.
+	Engine cluster.Backend `json:"engine,omitempty"`
 	// Policy names the object by kind, namespace and name; of systemd, the unit.
 	Policy string `json:"policy,omitempty"`
 	// More counts further policies that apply and decide the same.
@@ -73,7 +63,7 @@ func (d Decision) String() string {
 	case ByDefaultDeny:
 		return d.defaultDeny()
 	case ByNoDeny:
-		if d.Engine == Nftables {
+		if d.Engine == cluster.BackendNftables {
 			return d.place() + ": no rule drops it"
 		}
 		return "no rule of " + d.policies() + " denies it"
@@ -108,11 +98,11 @@ func (d Decision) String() string {
 
 func (d Decision) rule() string {
 	switch {
-	case d.Engine == Systemd:
+	case d.Engine == cluster.BackendSystemd:
 		return d.Rule + " of " + d.Policy + " on " + d.Member
-	case d.Engine == Nftables && d.Rule == "":
+	case d.Engine == cluster.BackendNftables && d.Rule == "":
 		return d.place()
-	case d.Engine == Nftables:
+	case d.Engine == cluster.BackendNftables:
 		return d.place() + ": " + d.Rule
 	case d.Action == "":
 		return d.Policy + " " + d.Rule
@@ -127,11 +117,11 @@ func (d Decision) defaultDeny() string {
 	}
 	text += ", no " + direction(d.Egress) + " rule"
 	switch d.Engine {
-	case Cilium:
+	case cluster.BackendCilium:
 		text += ", and so default deny"
-	case Calico:
+	case cluster.BackendCalico:
 		text += ", and so the end of tier " + d.Tier
-	case Kubernetes, ClusterPolicies, Nftables, Systemd:
+	case cluster.BackendNetworkPolicy, cluster.BackendClusterNetworkPolicy, cluster.BackendNftables, cluster.BackendSystemd:
 	}
 	return text
 }

@@ -3,6 +3,8 @@ package reach
 import (
 	"slices"
 	"testing"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // Two Pods that are stopped by policies with the Pods' own names are stopped by two policies.
@@ -42,7 +44,7 @@ spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Egress]}
 		if at < 0 {
 			t.Fatalf("%s is not among the senders", name)
 		}
-		want := Decision{Kind: ByDefaultDeny, Engine: Kubernetes, Policy: "NetworkPolicy " + name, Egress: true}
+		want := Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: "NetworkPolicy " + name, Egress: true}
 		if got := p.Flows[at].Decision; got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}

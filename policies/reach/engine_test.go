@@ -127,7 +127,7 @@ func TestEngineOfKubernetes(t *testing.T) {
 // ourAnswer is what the evaluator makes of a case.
 func ourAnswer(t *testing.T, q engineQuestion, o kube.Objects, top Topology) engineAnswer {
 	t.Helper()
-	e, err := newEvaluator(&policies.Intent{}, top, Filters{Objects: o})
+	e, err := newEvaluator(&policies.Intent{}, top, policies.Filters{Objects: o})
 	if err != nil {
 		t.Fatal(err)
 	}

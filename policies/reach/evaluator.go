@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
@@ -15,7 +16,7 @@ import (
 type evaluator struct {
 	intent   *policies.Intent
 	topology Topology
-	filters  Filters
+	filters  policies.Filters
 
 	network map[string][]*networkPolicy // by namespace
 	cluster []*clusterPolicy            // by priority
@@ -36,7 +37,7 @@ type evaluator struct {
 
 // newEvaluator takes the policies; the error joins all that no API server would take. These
 // are left out.
-func newEvaluator(i *policies.Intent, t Topology, f Filters) (*evaluator, error) {
+func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
 		intent: i, topology: t, filters: f,
 		network: map[string][]*networkPolicy{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
@@ -122,7 +123,7 @@ func (e *evaluator) of(p *Pod) *podPolicies {
 		case yes:
 			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
 		case maybe:
-			in.unsure = &Decision{Kind: ByUnclearPods, Engine: Cilium, Policy: r.name}
+			in.unsure = &Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name}
 			out.unsure = in.unsure
 		case no:
 		}

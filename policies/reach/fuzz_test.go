@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/etcdsec/etcdsec/policies"
 )
 
 // calicoSelectors are selectors with what they make of {a: "x", b: "y-z", c: ""}.
@@ -93,7 +95,7 @@ func dropIns() map[string][2][]string {
 func TestDropIn(t *testing.T) {
 	t.Parallel()
 	for text, want := range dropIns() {
-		d, err := ParseDropIn("10.conf", []byte(text))
+		d, err := policies.ParseDropIn("10.conf", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -103,7 +105,7 @@ func TestDropIn(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"[Service]\nIPAddressAllow=nobody\n", "[Service]\nIPAddressDeny=10.0.0.0/33\n", "[Service]\nnothing\n", "[Service]\nIPAddressAllow=\\"} {
-		if _, err := ParseDropIn("10.conf", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), "10.conf:") {
+		if _, err := policies.ParseDropIn("10.conf", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), "10.conf:") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -119,7 +121,7 @@ func FuzzDropIn(f *testing.F) {
 		f.Fatal("no seeds")
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := ParseDropIn("x.conf", data)
+		d, err := policies.ParseDropIn("x.conf", data)
 		if err != nil {
 			return
 		}
@@ -132,7 +134,7 @@ func FuzzDropIn(f *testing.F) {
 		for _, p := range d.Deny {
 			b.WriteString("IPAddressDeny=" + p.String() + "\n")
 		}
-		again, err := ParseDropIn("x.conf", []byte(b.String()))
+		again, err := policies.ParseDropIn("x.conf", []byte(b.String()))
 		if err != nil || !slices.Equal(again.Allow, d.Allow) || !slices.Equal(again.Deny, d.Deny) {
 			t.Errorf("%q reads as %v %v, and then as %v %v: %v", data, d.Allow, d.Deny, again.Allow, again.Deny, err)
 		}

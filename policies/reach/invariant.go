@@ -46,7 +46,7 @@ func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
 			index[own] = at
 			fix := r.lines(f, e.intent.Backends, place)
 			list = append(list, Violation{
-				Invariant: own.invariant, Severity: severityOf(own.invariant), FromClass: f.FromClass, FixText: sentence(fix), Fix: fix,
+				Invariant: own.invariant, Severity: severityOf(own.invariant), FromClass: f.FromClass, reached: f.Allowed, FixText: sentence(fix), Fix: fix,
 			})
 		}
 		v := &list[at]
@@ -114,13 +114,14 @@ func (v Violation) Sentence() string {
 	for _, p := range v.Ports {
 		ports = append(ports, fmt.Sprint(p))
 	}
-	verb := "reach"
-	switch v.Invariant {
-	case PeersReachable, APIServersReach, MembersReachClient, ScrapersReach, BackupsReach:
-		verb = "do not reach"
-	}
-	if v.FromCount == 1 {
-		verb = strings.NewReplacer("do not reach", "does not reach", "reach", "reaches").Replace(verb)
+	verb := "do not reach"
+	switch one := v.FromCount == 1; {
+	case v.reached && one:
+		verb = "reaches"
+	case v.reached:
+		verb = "reach"
+	case one:
+		verb = "does not reach"
 	}
 	return fmt.Sprintf("%s %s port %s of %s", few(v.From), verb, strings.Join(ports, ", "), few(v.To))
 }

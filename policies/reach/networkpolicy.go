@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -63,7 +65,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", n.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: Kubernetes, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}
+		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}
 		n.in = append(n.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -71,7 +73,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", n.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: Kubernetes, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}
+		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}
 		n.out = append(n.out, rule)
 	}
 	return n, nil
@@ -107,11 +109,11 @@ func newNetworkPeer(p kube.Peer) (networkPeer, error) {
 	case p.IPBlock != nil && (p.PodSelector != nil || p.NamespaceSelector != nil):
 		return peer, fmt.Errorf("has ipBlock and a selector, which the API server refuses")
 	case p.IPBlock != nil:
-		in, err := parsePrefix(p.IPBlock.CIDR)
+		in, err := policies.ParseNetwork(p.IPBlock.CIDR)
 		if err != nil {
 			return peer, fmt.Errorf("ipBlock.cidr: %w", err)
 		}
-		except, err := parsePrefixes(p.IPBlock.Except)
+		except, err := policies.ParseNetworks(p.IPBlock.Except)
 		if err != nil {
 			return peer, fmt.Errorf("ipBlock.except: %w", err)
 		}
@@ -243,5 +245,5 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 	if unsure.unknown != "" {
 		return unsure
 	}
-	return deny(&Decision{Kind: ByDefaultDeny, Engine: Kubernetes, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
+	return deny(&Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
@@ -25,13 +26,13 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 	}
 	rules, known := e.rulesOf(name)
 	if !known {
-		return cannotTell(&Decision{Kind: ByUnknownRules, Engine: Nftables, Node: name}, "the ruleset of "+name+" was not given")
+		return cannotTell(&Decision{Kind: ByUnknownRules, Engine: cluster.BackendNftables, Node: name}, "the ruleset of "+name+" was not given")
 	}
 	if rules == nil {
 		return verdict{allowed: true}
 	}
 	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
-	by := &Decision{Kind: ByRule, Engine: Nftables, Hook: "input", Node: name, Rule: d.Rule}
+	by := &Decision{Kind: ByRule, Engine: cluster.BackendNftables, Hook: "input", Node: name, Rule: d.Rule}
 	if hook == nft.Forward {
 		by.Hook = "forward"
 	}

@@ -95,7 +95,7 @@ func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
 	if h, _ := e.calicoHostOf(n, to); h == nil {
 		return verdict{allowed: true}
 	}
-	return pass(&Decision{Kind: ByHostAction, Engine: Calico, Node: n.Name})
+	return pass(&Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name})
 }
 
 // followToPod takes a packet to a member on the Pod network, which Pods reach with their own addresses.

@@ -14,7 +14,7 @@ import (
 // Prove follows a packet from every source to every port of every member, and compares what
 // happens to it with what the intent wants. The place gives what violations are mended with the
 // path of the spec. Equal input gives an equal proof.
-func Prove(i *policies.Intent, t Topology, filters Filters, place audit.Place) Proof {
+func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit.Place) Proof {
 	e, err := newEvaluator(i, t, filters)
 	p := Proof{Flows: []Flow{}, Violations: []Violation{}, Unknown: []string{}, Assumed: []string{}}
 	if err != nil {

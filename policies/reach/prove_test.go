@@ -63,7 +63,7 @@ func objects(t testing.TB, texts ...string) kube.Objects {
 
 func prove(t testing.TB, i *policies.Intent, o kube.Objects) Proof {
 	t.Helper()
-	return Prove(i, NewTopology(i, o), Filters{Objects: o}, audit.Place{})
+	return Prove(i, NewTopology(i, o), policies.Filters{Objects: o}, audit.Place{})
 }
 
 // outcomes are the flows of one sender to one member, by port: "+" allowed, "-" denied, "?"

@@ -7,26 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/policies"
-	"github.com/etcdsec/etcdsec/policies/kube"
-	"github.com/etcdsec/etcdsec/policies/nft"
 )
-
-// Filters are all that stands between etcd and the others. A packet must pass every one of
-// them that is in its way.
-type Filters struct {
-	Objects kube.Objects
-	// Rules are loaded on every node that NodeRules does not name.
-	Rules     *nft.Ruleset
-	NodeRules []NodeRules
-	Units     []policies.SystemdDropIn // one without a member is of all members
-}
-
-// NodeRules is what one node has loaded.
-type NodeRules struct {
-	Node  string
-	Rules *nft.Ruleset
-}
 
 // Class says what kind of sender a source is.
 type Class string
@@ -74,6 +55,7 @@ type Violation struct {
 	Ports     []uint16       `json:"ports"`
 	Text      string         `json:"text"`
 	DecidedBy []string       `json:"decided_by"`
+	reached   bool           // the senders reach the ports, and are not to
 	// Fix is what mends it; FixText has its lines in one.
 	FixText string            `json:"fix"`
 	Fix     audit.Remediation `json:"fix_lines"`

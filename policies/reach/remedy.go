@@ -11,7 +11,7 @@ import (
 // remedy is a way to mend a flow that is not as the intent wants it.
 type remedy struct {
 	kind    remedyKind
-	backend string // of addBackend
+	backend cluster.Backend // of addBackend
 }
 
 type remedyKind int
@@ -33,25 +33,25 @@ func (e *evaluator) remedyFor(f Flow) remedy {
 		return remedy{kind: letIn}
 	case f.Decision.Kind == ByFailsafe:
 		return remedy{kind: narrowFailsafe}
-	case f.FromClass == ClassNode && f.Decision.Kind == ByNoDeny && f.Decision.Engine == Cilium:
+	case f.FromClass == ClassNode && f.Decision.Kind == ByNoDeny && f.Decision.Engine == cluster.BackendCilium:
 		return remedy{kind: useStrictCilium}
 	}
 	return remedy{addBackend, e.missingBackend(f)}
 }
 
 // missingBackend names the backend that stops a flow which the others let through.
-func (e *evaluator) missingBackend(f Flow) string {
+func (e *evaluator) missingBackend(f Flow) cluster.Backend {
 	switch {
 	case e.intent.Runtime == cluster.Hosted:
-		return "networkpolicy"
+		return cluster.BackendNetworkPolicy
 	case f.FromClass == ClassPod && f.Decision.Kind == ByHostAction:
-		return "clusternetworkpolicy"
+		return cluster.BackendClusterNetworkPolicy
 	}
-	return "nftables"
+	return cluster.BackendNftables
 }
 
 // lines writes a remedy for a flow. The place has the path of the spec.
-func (r remedy) lines(f Flow, backends []string, place audit.Place) audit.Remediation {
+func (r remedy) lines(f Flow, backends []cluster.Backend, place audit.Place) audit.Remediation {
 	spec := place.Spec()
 	switch r.kind {
 	case letIn:
@@ -75,11 +75,11 @@ func (r remedy) lines(f Flow, backends []string, place audit.Place) audit.Remedi
 	case addBackend:
 	}
 	if slices.Contains(backends, r.backend) {
-		return audit.Remediation{audit.Paste("etcdsec policies render --backend %s -f %s   # and apply it beside what lets this pass", r.backend, spec)}
+		return audit.Remediation{audit.Paste("etcdsec policies render --backend %s -f %s   # and apply it beside what lets this pass", string(r.backend), spec)}
 	}
 	return audit.Remediation{
 		audit.Say("add %s to spec.isolation.backends, and apply it:", r.backend),
-		audit.Paste("etcdsec policies render --backend %s -f %s", r.backend, spec),
+		audit.Paste("etcdsec policies render --backend %s -f %s", string(r.backend), spec),
 	}
 }
 

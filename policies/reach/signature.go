@@ -118,7 +118,7 @@ func (s *signatures) ofCalico() {
 				continue
 			}
 			for _, port := range *ports {
-				if p, err := parsePrefix(port.Net); err == nil {
+				if p, err := policies.ParseNetwork(port.Net); err == nil {
 					s.bound(p)
 				}
 			}
@@ -174,7 +174,7 @@ var addressWords = regexp.MustCompile(`[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*(/[0-9]+)
 func (s *signatures) ofRules() {
 	take := func(text []byte) {
 		for _, word := range addressWords.FindAllString(string(text), -1) {
-			if p, err := parsePrefix(strings.Trim(word, ".")); err == nil {
+			if p, err := policies.ParseNetwork(strings.Trim(word, ".")); err == nil {
 				s.bound(p)
 			}
 		}
@@ -265,7 +265,7 @@ func (s *signatures) node(n *Node) string {
 		return "none"
 	}
 	own := s.e.isMembers(n) || n.APIServer ||
-		slices.ContainsFunc(s.e.filters.NodeRules, func(r NodeRules) bool { return r.Node == n.Name }) ||
+		slices.ContainsFunc(s.e.filters.NodeRules, func(r policies.NodeRules) bool { return r.Node == n.Name }) ||
 		slices.ContainsFunc(s.e.hosts, func(h *calicoHost) bool { return h.node == n.Name })
 	if own {
 		return "node " + n.Name

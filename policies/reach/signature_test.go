@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
@@ -90,7 +91,7 @@ func TestSignaturesMissNothing(t *testing.T) {
 		if n%2 == 0 {
 			runtime, isolation = "hosted", "podCIDRs: [10.244.0.0/16], pods: {etcd: {namespace: one, labels: [x=a]}, scraper: {namespace: two, labels: [y=b]}}"
 		}
-		e, err := newEvaluator(intentOf(t, runtime, "\n    members:\n      - {name: node-0, addresses: [10.0.0.11]}", isolation), top, Filters{Objects: o})
+		e, err := newEvaluator(intentOf(t, runtime, "\n    members:\n      - {name: node-0, addresses: [10.0.0.11]}", isolation), top, policies.Filters{Objects: o})
 		if err != nil {
 			t.Fatal(err)
 		}

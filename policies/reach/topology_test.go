@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
@@ -25,7 +26,7 @@ func TestBothFamilies(t *testing.T) {
 	t.Parallel()
 	i := intentOf(t, "systemd", dualStack, `podCIDRs: [10.244.0.0/16, "fd00:1::/64"]`)
 	u := policies.SystemdDropIn{Deny: prefixes(t, "0.0.0.0/0"), Allow: prefixes(t, "10.0.0.11", "10.0.0.12", "10.0.0.13", "10.0.0.99")}
-	p := Prove(i, NewTopology(i, objects(t)), Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
+	p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
 	if got := outcomes(p, "outside (IPv4)", "etcd-0"); got != "---" {
 		t.Errorf("IPv4 %s", got)
 	}
@@ -33,7 +34,7 @@ func TestBothFamilies(t *testing.T) {
 		t.Errorf("IPv6 %s", got)
 	}
 	u.Deny = prefixes(t, "0.0.0.0/0", "::/0")
-	p = Prove(i, NewTopology(i, objects(t)), Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
+	p = Prove(i, NewTopology(i, objects(t)), policies.Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
 	if got := outcomes(p, "etcd-1", "etcd-0"); got != "+++---" {
 		t.Errorf("members by IPv4 and IPv6: %s", got)
 	}
@@ -56,7 +57,7 @@ func TestJoiningMember(t *testing.T) {
 	t.Parallel()
 	i := intentOf(t, "systemd", dualStack, "")
 	u := policies.SystemdDropIn{Deny: prefixes(t, "0.0.0.0/0", "::/0"), Allow: prefixes(t, "10.0.0.11", "10.0.0.12", "10.0.0.99", "fd00::/64")}
-	p := Prove(i, NewTopology(i, objects(t)), Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
+	p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
 	at := slices.IndexFunc(p.Violations, func(v Violation) bool { return v.Invariant == PeersReachable })
 	if at < 0 || !slices.Contains(p.Violations[at].From, "etcd-2 (joining)") || !slices.Contains(p.Violations[at].To, "etcd-2") {
 		t.Errorf("%+v", p.Violations)
@@ -71,7 +72,7 @@ func TestRenderedRulesHold(t *testing.T) {
 	t.Parallel()
 	for _, pods := range []string{"masqueraded", "routed"} {
 		i := intentOf(t, "static-pod", dualStack, `podCIDRs: [10.244.0.0/16, "fd00:1::/64"], scrapers: [10.0.0.40/32, "fd00::40/128"], backups: [10.0.1.0/24], podAddresses: `+pods)
-		p := Prove(i, NewTopology(i, objects(t)), Filters{Rules: policies.Nftables(i)}, audit.Place{})
+		p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Rules: policies.Nftables(i)}, audit.Place{})
 		if !p.Holds {
 			t.Errorf("%s: %q %+v", pods, p.Unknown, p.Violations)
 		}
@@ -83,7 +84,7 @@ func TestRenderedRulesHold(t *testing.T) {
 		dumpOnFailure(t, p)
 	}
 	i := intent(t, "static-pod", "podCIDRs: [10.244.0.0/16], scrapers: [10.244.3.7/32]")
-	p := Prove(i, NewTopology(i, objects(t)), Filters{Rules: policies.Nftables(i)}, audit.Place{})
+	p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Rules: policies.Nftables(i)}, audit.Place{})
 	if got := violated(p); !slices.Equal(got, []string{ScrapersReach}) {
 		t.Errorf("a scraper that is a masqueraded Pod: %q", got)
 	}
@@ -97,9 +98,10 @@ func TestRenderedObjects(t *testing.T) {
 	t.Parallel()
 	isolated := []string{ClientIsolated, MetricsIsolated, PeerIsolated}
 	for _, test := range []struct {
-		backend, runtime, spec string
-		strict                 bool
-		broken                 []string
+		backend       cluster.Backend
+		runtime, spec string
+		strict        bool
+		broken        []string
 	}{
 		{"calico", "static-pod", masquerade, false, nil},
 		{"cilium", "static-pod", masquerade, false, isolated},
@@ -114,7 +116,7 @@ func TestRenderedObjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Prove(i, NewTopology(i, r.Objects), Filters{Objects: r.Objects, Rules: r.Rules, Units: r.Units}, audit.Place{})
+		p := Prove(i, NewTopology(i, r.Objects), policies.Filters{Objects: r.Objects, Rules: r.Rules, Units: r.Units}, audit.Place{})
 		if got := violated(p); !slices.Equal(got, test.broken) || len(p.Unknown) > 0 {
 			t.Errorf("%s, strict %t: %q %q", test.backend, test.strict, got, p.Unknown)
 			dump(t, p)
@@ -135,7 +137,7 @@ func TestBorrowedAddress(t *testing.T) {
 	for n := range rules.Tables {
 		rules.Tables[n].Chains = slices.DeleteFunc(slices.Clone(rules.Tables[n].Chains), func(c nft.Chain) bool { return c.Hook == "forward" })
 	}
-	p := Prove(i, NewTopology(i, objects(t)), Filters{Rules: rules}, audit.Place{})
+	p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Rules: rules}, audit.Place{})
 	if got := outcomes(p, "a Pod on cp-1", "etcd-0"); got != "++-" {
 		t.Errorf("a Pod on a member's node: %s", got)
 	}
@@ -149,7 +151,7 @@ func TestBorrowedAddress(t *testing.T) {
 func TestMappedAddresses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.0.0.0/120": "10.0.0.0/24", "10.0.0.7/8": "10.0.0.0/8", "::/0": "::/0"} {
-		if p, err := parsePrefix(text); err != nil || p != netip.MustParsePrefix(want) {
+		if p, err := policies.ParseNetwork(text); err != nil || p != netip.MustParsePrefix(want) {
 			t.Errorf("%s: %s %v, want %s", text, p, err, want)
 		}
 	}

@@ -53,7 +53,7 @@ func (s *policiesSite) prove(from *labHost) reach.Proof {
 		intent.PodAddresses = cluster.Masqueraded
 	}
 	var dump kube.Objects
-	filters := reach.Filters{Rules: policies.NftablesForward(&intent)} // of nodes that are not here
+	filters := policies.Filters{Rules: policies.NftablesForward(&intent)} // of nodes that are not here
 	node := from
 	if from.node != nil {
 		node = from.node
@@ -77,7 +77,7 @@ func (s *policiesSite) prove(from *labHost) reach.Proof {
 			n.Status.Addresses = append(n.Status.Addresses, kube.NodeAddress{Type: "InternalIP", Address: a.String()})
 		}
 		dump.Nodes = append(dump.Nodes, n)
-		filters.NodeRules = append(filters.NodeRules, reach.NodeRules{Node: h.name, Rules: h.rules})
+		filters.NodeRules = append(filters.NodeRules, policies.NodeRules{Node: h.name, Rules: h.rules})
 	}
 	return reach.Prove(&intent, reach.NewTopology(&intent, dump), filters, audit.Place{})
 }

@@ -1,0 +1,136 @@
+package policies
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/policies/kube"
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// Filters are all that stands between etcd and the others. A packet must pass every one of
+// them that is in its way.
+type Filters struct {
+	Objects kube.Objects
+	// Rules are loaded on every node that NodeRules does not name.
+	Rules     *nft.Ruleset
+	NodeRules []NodeRules
+	Units     []SystemdDropIn // one without a member is of all members
+}
+
+// NodeRules is what one node has loaded.
+type NodeRules struct {
+	Node  string
+	Rules *nft.Ruleset
+}
+
+// form is a kind of file that filters are written in.
+type form interface {
+	// recognizes reports whether a file is of this form, by its content or its name.
+	recognizes(file string, data []byte) bool
+	// read adds what a file has to the filters. node is the name before the file's, or empty.
+	read(f *Filters, node, file string, data []byte) error
+	// compare adds what a file has to a comparison with the intent.
+	compare(d *Drift, node, file string, data []byte) error
+}
+
+// forms are tried in this order; the last takes every file.
+func forms() []form { return []form{rulesetForm{}, unitForm{}, objectsForm{}} }
+
+func formOf(file string, data []byte) form {
+	all := forms()
+	for _, f := range all[:len(all)-1] {
+		if f.recognizes(file, data) {
+			return f
+		}
+	}
+	return all[len(all)-1]
+}
+
+// Read adds what a file has: what nft lists as JSON, a unit of systemd, or objects of a cluster,
+// as its content shows. Rules and units are of the node or member, or of all where it is empty;
+// objects are of the whole cluster. file is only named.
+func (f *Filters) Read(node, file string, data []byte) error {
+	return formOf(file, data).read(f, node, file, data)
+}
+
+// Join adds what a backend was rendered to.
+func (f *Filters) Join(r Rendered) error {
+	if r.Rules != nil {
+		f.Rules = r.Rules
+	}
+	f.Units = append(f.Units, r.Units...)
+	b, err := FindBackend(r.Backend)
+	if err != nil || !b.MadeOfObjects() {
+		return err
+	}
+	// What a reader of the text makes of it, not what it was made from.
+	o, err := kube.Decode(string(r.Backend), r.Text)
+	if err != nil {
+		return fmt.Errorf("reading back what was rendered: %w", err)
+	}
+	f.Objects.Add(o)
+	return nil
+}
+
+// objectsForm is YAML or JSON as kubectl prints it.
+type objectsForm struct{}
+
+func (objectsForm) recognizes(string, []byte) bool { return true }
+
+func (objectsForm) read(f *Filters, node, file string, data []byte) error {
+	if node != "" {
+		return fmt.Errorf("%s is neither a ruleset as JSON nor a unit, and what is of a whole cluster is not of %s", file, node)
+	}
+	o, err := kube.Decode(file, data)
+	if err != nil {
+		return err
+	}
+	f.Objects.Add(o)
+	return nil
+}
+
+func (objectsForm) compare(d *Drift, _, file string, data []byte) error {
+	o, err := kube.Decode(file, data)
+	if err != nil {
+		return err
+	}
+	d.given = true
+	d.have.Add(o)
+	return nil
+}
+
+// ParseNetwork reads a network or a single address, as Calico and Cilium do. A network of
+// IPv4-mapped addresses becomes one of IPv4, and bits behind the length are cleared.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}
+
+// ParseNetworks reads several networks.
+func ParseNetworks(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, s := range list {
+		p, err := ParseNetwork(s)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, p)
+	}
+	return networks, nil
+}

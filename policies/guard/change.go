@@ -1,0 +1,176 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/nft"
+)
+
+// Options are how a plan is applied.
+type Options struct {
+	State *State // the folder of the guard, which is held until the change is kept or undone
+	// Within is the time after which a change is undone that nobody confirmed.
+	Within time.Duration
+	// ByChecks keeps the change at the end of that time if everything still answers, instead of
+	// undoing it.
+	ByChecks bool
+	// Watch starts the watchdog, a process that outlives this one, and returns once it is up.
+	// It is told after which time it undoes the change by itself.
+	Watch func(within time.Duration) error
+	Now   func() time.Time
+}
+
+// Change is a plan that was loaded and is neither kept nor undone yet.
+type Change struct {
+	plan    *Plan
+	options Options
+	nft     Nft
+	began   time.Time // before the watchdog counts
+}
+
+// ErrNotLoaded means that the rules could not be loaded. The filter is as it was, unless the
+// error says otherwise.
+var ErrNotLoaded = errors.New("the rules were not loaded")
+
+// checksMargin is for the last checks to be made before the watchdog would undo the change.
+const checksMargin = 15 * time.Second
+
+// Load starts the watchdog and then loads the rules of a plan.
+func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
+	c := &Change{plan: p, options: o, nft: n, began: o.Now()}
+	previous, err := n.Restore(ctx, p.live, "inet", policies.NftablesTable)
+	if err == nil {
+		err = n.Check(ctx, previous) // or there would be no way back
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := o.State.Prepare(previous); err != nil {
+		return nil, err
+	}
+	within := o.Within
+	if o.ByChecks {
+		within += checksMargin
+	}
+	if err := o.Watch(within); err != nil {
+		return nil, errors.Join(err, o.State.Abandon())
+	}
+	// From here on the end of this command means to undo the change, and not to stop half-way.
+	ctx = context.WithoutCancel(ctx)
+	err = n.Load(ctx, p.Rules.Text())
+	if err == nil {
+		var live *nft.Ruleset
+		if live, err = n.Ruleset(ctx); err == nil && len(nft.Diff(p.Rules, live)) > 0 {
+			err = errors.New("the kernel lists other rules than were loaded")
+		}
+	}
+	if err == nil && Decided(o.State.dir) != Undo {
+		return c, nil
+	}
+	// This process may have been stopped for so long that the watchdog has undone what was
+	// not loaded yet. The table is then brought back again.
+	_, undoErr := c.settle(ctx, Undo)
+	return nil, errors.Join(ErrNotLoaded, err, undoErr, n.Load(ctx, previous))
+}
+
+// Wait waits for what becomes of the change, notes it in the plan, and returns why it was undone. It is kept by an answer of
+// yes, by the word of another session or, with ByChecks, by checks that held; it is undone by
+// any other answer, when something that answered before does not any more, when ctx ends, or
+// when the time is over. answers may be nil. The error is of an outcome that is not known.
+func (c *Change) Wait(ctx context.Context, answers <-chan string) (reason, err error) {
+	outcome, reason, err := c.wait(ctx, answers)
+	switch {
+	case err != nil:
+		return nil, err
+	case outcome == Kept:
+		c.plan.Outcome = PlanKept
+		return nil, nil
+	}
+	c.plan.Outcome = PlanUndone
+	return reason, nil
+}
+
+func (c *Change) wait(ctx context.Context, answers <-chan string) (outcome Word, reason, err error) {
+	staying, stop := context.WithCancel(ctx)
+	defer stop()
+	lost := make(chan error, 1)
+	go func() {
+		if err := Stay(staying, c.plan.probes); err != nil {
+			lost <- err
+		}
+	}()
+	var end <-chan time.Time
+	if c.options.ByChecks {
+		end = time.After(c.options.Within)
+	}
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return c.undo(ctx, errors.New("this command was ended"))
+		case err := <-lost:
+			return c.undo(ctx, err)
+		case answer, more := <-answers:
+			switch {
+			case !more:
+				answers = nil // another session has the word
+				continue
+			case strings.TrimSpace(answer) != "yes":
+				return c.undo(ctx, fmt.Errorf("the answer was %.20q", answer))
+			}
+			return c.keep(ctx)
+		case <-end:
+			return c.keep(ctx)
+		case <-ticker.C:
+			word := Decided(c.options.State.dir)
+			if word == "" {
+				continue
+			}
+			reason := fmt.Errorf("it was not confirmed within %s", c.options.Within)
+			if c.options.Now().Sub(c.began) < c.options.Within {
+				reason = errors.New("another session undid it, or ended its guard")
+			}
+			outcome, err := c.settle(ctx, word)
+			return outcome, reason, err
+		}
+	}
+}
+
+// keep confirms the change if all that answered before does so once more.
+func (c *Change) keep(ctx context.Context) (outcome Word, reason, err error) {
+	if err := Hold(ctx, c.plan.probes); err != nil {
+		return c.undo(ctx, err)
+	}
+	outcome, err = c.settle(ctx, Keep)
+	return outcome, nil, err
+}
+
+func (c *Change) undo(ctx context.Context, reason error) (Word, error, error) {
+	outcome, err := c.settle(ctx, Undo)
+	return outcome, reason, err
+}
+
+// settle says the word and waits until the watchdog has done what was said first.
+func (c *Change) settle(ctx context.Context, w Word) (Word, error) {
+	// The end of this command is when a change has to be undone, and not given up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	dir := c.options.State.dir
+	if _, err := Decide(dir, w); err != nil && !errors.Is(err, ErrNone) {
+		return "", err
+	}
+	outcome, err := Await(ctx, dir, c.nft)
+	if err != nil {
+		if said := Messages(dir); said != "" {
+			err = fmt.Errorf("%w; the guard said: %s", err, said)
+		}
+		return "", err
+	}
+	return outcome, nil
+}

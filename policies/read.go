@@ -1,0 +1,117 @@
+package policies
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+// Stdin is the name of standard input in place of a file's.
+const Stdin = "stdin"
+
+// Reader opens the files that a command line names. Each is at most kube.MaxSize bytes.
+type Reader struct {
+	Stdin io.Reader // nil if it is in use otherwise; it can be read once
+}
+
+// NamedFile is a file, and the node or member that was named with it.
+type NamedFile struct {
+	Node string // empty if none was named
+	Name string // Stdin in place of "-"
+	Data []byte
+}
+
+// Open reads "[NODE=]FILE", where "-" is standard input. A file whose own name has that form
+// is the file.
+func (r *Reader) Open(given string) (NamedFile, error) {
+	node, path, ok := strings.Cut(given, "=")
+	if _, err := os.Stat(given); err == nil || !ok || strings.Contains(node, "/") {
+		node, path = "", given
+	}
+	data, err := r.read(path)
+	if path == "-" {
+		path = Stdin
+	}
+	return NamedFile{node, path, data}, err
+}
+
+// read reads a file, or standard input for "-".
+func (r *Reader) read(path string) ([]byte, error) {
+	if path != "-" {
+		return durable.ReadFile(path, kube.MaxSize)
+	}
+	if r.Stdin == nil {
+		return nil, errors.New("standard input can be read only once")
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Stdin, kube.MaxSize+1))
+	r.Stdin = nil
+	if err == nil && len(data) > kube.MaxSize {
+		err = fmt.Errorf("standard input: larger than %d bytes", kube.MaxSize)
+	}
+	return data, err
+}
+
+// ReadFilters reads the filters of several files.
+func (r *Reader) ReadFilters(given []string) (Filters, error) {
+	var filters Filters
+	for _, g := range given {
+		f, err := r.Open(g)
+		if err != nil {
+			return filters, fmt.Errorf("reading a policy: %w", err)
+		}
+		if err := filters.Read(f.Node, f.Name, f.Data); err != nil {
+			return filters, err
+		}
+	}
+	return filters, nil
+}
+
+// EmptyTopologyError is the error of a file that was given for its nodes, namespaces and Pods,
+// and has none.
+type EmptyTopologyError struct{ File string }
+
+func (e *EmptyTopologyError) Error() string {
+	return fmt.Sprintf("reading a topology: %s has neither nodes, Pods nor namespaces", e.File)
+}
+
+// ReadTopology returns the nodes, namespaces and Pods of the objects that were judged, and of
+// further files. A file without any is an EmptyTopologyError.
+func (r *Reader) ReadTopology(judged kube.Objects, paths []string) (kube.Objects, error) {
+	where := kube.Objects{Nodes: judged.Nodes, Pods: judged.Pods, Namespaces: judged.Namespaces}
+	for _, path := range paths {
+		data, err := r.read(path)
+		if err != nil {
+			return where, fmt.Errorf("reading a topology: %w", err)
+		}
+		o, err := kube.Decode(path, data)
+		if err != nil {
+			return where, err
+		}
+		if len(o.Nodes)+len(o.Pods)+len(o.Namespaces) == 0 {
+			return where, &EmptyTopologyError{path}
+		}
+		where.Add(kube.Objects{Nodes: o.Nodes, Pods: o.Pods, Namespaces: o.Namespaces})
+	}
+	return where, nil
+}
+
+// RenderFilters returns the filters of every backend of the spec, as a reader of the rendered
+// texts has them. The error is a Refusal where one would not enforce the intent.
+func RenderFilters(i *Intent, o RenderOptions) (Filters, error) {
+	var filters Filters
+	for _, name := range i.Backends {
+		r, err := Render(i, name, o)
+		if err == nil {
+			err = filters.Join(r)
+		}
+		if err != nil {
+			return filters, err
+		}
+	}
+	return filters, nil
+}
