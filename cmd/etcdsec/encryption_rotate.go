@@ -147,8 +147,13 @@ func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rot
 // rotationServers are the API servers, each at an address of its own.
 func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Client) ([]rotation.Server, error) {
 	var servers []rotation.Server
-	add := func(name, address string) {
-		servers = append(servers, rotation.Server{Name: name, Client: client.At(address)})
+	add := func(name, address string) error {
+		at, err := client.At(address)
+		if err != nil {
+			return usageError(fmt.Errorf("%s: %w", name, err), "--apiserver cp-0=10.0.0.11:6443")
+		}
+		servers = append(servers, rotation.Server{Name: name, Client: at})
+		return nil
 	}
 	for _, w := range written {
 		name, address, found := strings.Cut(w, "=")
@@ -158,11 +163,15 @@ func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Clien
 		if slices.ContainsFunc(servers, func(s rotation.Server) bool { return s.Name == name || s.Client.Host() == address }) {
 			return nil, usageError(fmt.Errorf("--apiserver %q: its name or address is listed twice", w), "")
 		}
-		add(name, address)
+		if err := add(name, address); err != nil {
+			return nil, err
+		}
 	}
 	if len(written) == 0 {
 		for _, host := range c.APIServers {
-			add(host.Name, net.JoinHostPort(host.Addresses[0].String(), fmt.Sprint(secureAPIPort)))
+			if err := add(host.Name, net.JoinHostPort(host.Addresses[0].String(), fmt.Sprint(secureAPIPort))); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(servers) == 0 {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
 // version is set by the linker; a plain `go build` or `go install` reads the module's build information instead.
@@ -19,5 +21,6 @@ func main() {
 func mainStatus() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	kubeapi.DiscardLogs()
 	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
 }

@@ -166,7 +166,11 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.At(s.Address)
+	at, err := c.At(s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // EtcdClient is a new certificate that etcd takes for the user of that name.

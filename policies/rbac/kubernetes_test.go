@@ -19,6 +19,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
@@ -162,7 +163,7 @@ func (c *control) update(ctx context.Context, n int) error {
 	const name = "changing"
 	body := fmt.Appendf(nil, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":%q},"data":{"k":""}}`, name)
 	err := c.api.Send(ctx, http.MethodPost, configMaps, "application/json", body, nil)
-	if err != nil && !kubeapi.IsStatus(err, http.StatusConflict) {
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	for i := 0; i < n && ctx.Err() == nil; i++ {

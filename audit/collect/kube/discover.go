@@ -1,15 +1,18 @@
-// Package kube finds what is to be audited in a Kubernetes cluster: it asks the API server
-// for the control-plane nodes and for the Pods that run etcd. It reads, and never writes.
+// Package kube finds what to audit in a Kubernetes cluster: it asks the API server for the
+// control-plane nodes and for the Pods that run etcd. It only reads.
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
@@ -17,20 +20,20 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// Found is what a cluster has to audit.
+// Found lists what can be audited in a cluster.
 type Found struct {
 	Endpoints []collect.Endpoint
-	// Settings are those of the etcd Pods, as their objects declare them.
+	// Settings holds the settings of the etcd Pods, as their objects declare them.
 	Settings []*audit.Settings
-	// Unreached says what is there and cannot be audited, and why.
+	// Unreached names what is there and cannot be audited, with the reason.
 	Unreached []audit.Fault
 }
 
 // ErrNoEtcd means that the cluster shows no etcd, as where the control plane is another's.
 var ErrNoEtcd = errors.New("no Pod that runs etcd: the etcd of a managed control plane, of k3s, or one outside of the cluster, cannot be found from here")
 
-// etcdPods are where distributions have the Pods of their etcd: kubeadm and its kin, kOps,
-// OpenShift.
+// etcdPods returns where distributions keep the Pods of their etcd: kubeadm and its
+// relatives, kOps, OpenShift.
 func etcdPods() []struct{ namespace, labels string } {
 	return []struct{ namespace, labels string }{
 		{"kube-system", "component=etcd"},
@@ -39,55 +42,24 @@ func etcdPods() []struct{ namespace, labels string } {
 	}
 }
 
-// controlPlane are the labels of a control-plane node: since 1.20, and before.
-func controlPlane() []string {
+// controlPlaneLabels returns the labels of a control-plane node: that since 1.20, and that before.
+func controlPlaneLabels() []string {
 	return []string{"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
 }
 
-// node is the part of a Node (k8s.io/api/core/v1) that says where it is.
-type node struct {
-	Metadata struct {
-		Name string `json:"name"`
-	} `json:"metadata"`
-	Status struct {
-		Addresses []struct {
-			Type    string `json:"type"`
-			Address string `json:"address"`
-		} `json:"addresses"`
-		DaemonEndpoints struct {
-			KubeletEndpoint struct {
-				Port int `json:"Port"`
-			} `json:"kubeletEndpoint"`
-		} `json:"daemonEndpoints"`
-	} `json:"status"`
-}
-
-func (n node) internalIP() string {
+// internalIP returns the address of a node inside of the cluster; empty if it has none.
+func internalIP(n corev1.Node) string {
 	for _, a := range n.Status.Addresses {
-		if a.Type == "InternalIP" && net.ParseIP(a.Address) != nil {
+		if a.Type == corev1.NodeInternalIP && net.ParseIP(a.Address) != nil {
 			return a.Address
 		}
 	}
 	return ""
 }
 
-// pod is where a Pod runs; its containers are read by package host.
-type pod struct {
-	Metadata struct {
-		Name string `json:"name"`
-	} `json:"metadata"`
-	Spec struct {
-		NodeName    string `json:"nodeName"`
-		HostNetwork bool   `json:"hostNetwork"`
-	} `json:"spec"`
-	Status struct {
-		HostIP string `json:"hostIP"`
-		PodIP  string `json:"podIP"`
-	} `json:"status"`
-}
-
 // Find lists the cluster's etcd Pods with their listeners, and the API server's and
-// kubelet's port of each control-plane node. A refusal of one list is in Unreached.
+// kubelet's port of each control-plane node. If the user may not list one of these, Unreached
+// says so.
 func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 	f := Found{}
 	if err := findPods(ctx, c, &f); err != nil {
@@ -105,34 +77,42 @@ func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 
 func findPods(ctx context.Context, c *kubeapi.Client, f *Found) error {
 	for _, where := range etcdPods() {
-		items, err := c.List(ctx, "/api/v1/namespaces/"+where.namespace+"/pods", where.labels)
-		if kubeapi.IsStatus(err, http.StatusForbidden) {
+		err := kubeapi.List(ctx, c, "/api/v1/namespaces/"+where.namespace+"/pods", where.labels, func(page *corev1.PodList) error {
+			for _, pod := range page.Items {
+				f.addPod(c.Context, pod)
+			}
+			return nil
+		})
+		if apierrors.IsForbidden(err) {
 			f.Unreached = append(f.Unreached, audit.Fault{Subject: "Pods of " + where.namespace, Reason: "the user of the kubeconfig may not list them"})
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		for _, item := range items {
-			f.addPod(c.Context, item)
-		}
 	}
 	return nil
 }
 
-func (f *Found) addPod(cluster string, object []byte) {
-	var p pod
-	if err := json.Unmarshal(object, &p); err != nil || p.Status.HostIP == "" {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: "Pod " + p.Metadata.Name, Reason: "it does not run"})
+func (f *Found) addPod(cluster string, p corev1.Pod) {
+	subject := "Pod " + p.Name
+	if p.Status.HostIP == "" {
+		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: "it does not run"})
 		return
 	}
 	address := p.Status.HostIP
 	if !p.Spec.HostNetwork {
 		address = p.Status.PodIP
 	}
-	found, err := host.ReadPod(object, p.Spec.NodeName, "Pod "+p.Metadata.Name, address)
+	// Package host reads the Pods of manifests, which are text.
+	object, err := json.Marshal(p)
 	if err != nil {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: "Pod " + p.Metadata.Name, Reason: err.Error()})
+		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: err.Error()})
+		return
+	}
+	found, err := host.ReadPod(object, p.Spec.NodeName, subject, address)
+	if err != nil {
+		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: err.Error()})
 		return
 	}
 	f.Settings = append(f.Settings, found.Settings...)
@@ -143,26 +123,19 @@ func (f *Found) addPod(cluster string, object []byte) {
 }
 
 func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
-	for _, label := range controlPlane() {
-		items, err := c.List(ctx, "/api/v1/nodes", label)
-		if kubeapi.IsStatus(err, http.StatusForbidden) {
+	for _, label := range controlPlaneLabels() {
+		err := kubeapi.List(ctx, c, "/api/v1/nodes", label, func(page *corev1.NodeList) error {
+			for _, n := range page.Items {
+				f.addNode(c.Context, n)
+			}
+			return nil
+		})
+		if apierrors.IsForbidden(err) {
 			f.Unreached = append(f.Unreached, audit.Fault{Subject: "nodes", Reason: "the user of the kubeconfig may not list them"})
 			return nil
 		}
 		if err != nil {
 			return err
-		}
-		for _, item := range items {
-			var n node
-			if err := json.Unmarshal(item, &n); err != nil || n.internalIP() == "" {
-				f.Unreached = append(f.Unreached, audit.Fault{Subject: "node " + n.Metadata.Name, Reason: "it has no InternalIP"})
-				continue
-			}
-			kubelet := n.Status.DaemonEndpoints.KubeletEndpoint.Port
-			if kubelet == 0 {
-				kubelet = 10250
-			}
-			f.add(collect.Endpoint{Address: net.JoinHostPort(n.internalIP(), fmt.Sprint(kubelet)), Kind: audit.Kubelet, ClusterName: c.Context})
 		}
 	}
 	// The API server that answered is one of them; the others are behind the same name.
@@ -170,6 +143,20 @@ func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
 	return nil
 }
 
+// defaultKubeletPort is what a kubelet listens on that does not report another port.
+const defaultKubeletPort = 10250
+
+func (f *Found) addNode(cluster string, n corev1.Node) {
+	address := internalIP(n)
+	if address == "" {
+		f.Unreached = append(f.Unreached, audit.Fault{Subject: "node " + n.Name, Reason: "it has no InternalIP"})
+		return
+	}
+	port := cmp.Or(n.Status.DaemonEndpoints.KubeletEndpoint.Port, defaultKubeletPort)
+	f.add(collect.Endpoint{Address: net.JoinHostPort(address, fmt.Sprint(port)), Kind: audit.Kubelet, ClusterName: cluster})
+}
+
+// add adds an endpoint whose address is not known yet.
 func (f *Found) add(e collect.Endpoint) {
 	if !slices.ContainsFunc(f.Endpoints, func(known collect.Endpoint) bool { return known.Address == e.Address }) {
 		f.Endpoints = append(f.Endpoints, e)

@@ -53,8 +53,13 @@ func TestHostileServer(t *testing.T) {
 			http.Redirect(w, r, "https://192.0.2.1/", http.StatusFound)
 		}, "HTTP status 302"},
 		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "not JSON"},
+		"another kind": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1"}`))
+		}, "not JSON of a v1.PodList"},
 		"pages for ever": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"metadata":{"continue":"more"},"items":[]}`))
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"more"},"items":[]}`))
 		}, "more than 100 pages"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,14 +78,19 @@ func TestPages(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		page := map[string]any{"items": []any{}}
+		w.Header().Set("Content-Type", "application/json")
+		kind := "PodList"
+		if strings.HasSuffix(r.URL.Path, "/nodes") {
+			kind = "NodeList"
+		}
+		page := map[string]any{"kind": kind, "apiVersion": "v1", "items": []any{}}
 		if strings.HasSuffix(r.URL.Path, "/nodes") && r.URL.Query().Get("labelSelector") == "node-role.kubernetes.io/control-plane" {
 			name, next := "cp-0", "2"
 			if r.URL.Query().Get("continue") == "2" {
 				name, next = "cp-1", ""
 			}
 			page = map[string]any{
-				"metadata": map[string]any{"continue": next},
+				"kind": kind, "apiVersion": "v1", "metadata": map[string]any{"continue": next},
 				"items": []any{
 					map[string]any{"metadata": map[string]any{"name": name}, "status": map[string]any{"addresses": []any{map[string]any{"type": "InternalIP", "address": "192.0.2.1" + name[3:]}}}},
 					map[string]any{"metadata": map[string]any{"name": "odd-" + name}},

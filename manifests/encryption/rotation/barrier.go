@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
@@ -162,40 +163,50 @@ func stageName(s Stage) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// lease is what an API server keeps in kube-system to say that it lives.
-type lease struct {
-	Metadata struct {
-		Name   string            `json:"name"`
-		Labels map[string]string `json:"labels"`
-	} `json:"metadata"`
-	Spec struct {
-		RenewTime            time.Time `json:"renewTime"`
-		LeaseDurationSeconds int       `json:"leaseDurationSeconds"`
-	} `json:"spec"`
-}
-
 // nobodyElse fails if an API server lives that was not asked: it may write with any key. Each
 // keeps a lease (KEP-1965), whose name is the identity that its metrics hash.
 func (r *Rotation) nobodyElse(ctx context.Context, asked []ServerState) error {
-	items, err := r.Servers[0].Client.List(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver.kubernetes.io/identity=kube-apiserver")
+	err := kubeapi.List(ctx, r.Servers[0].Client, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver.kubernetes.io/identity=kube-apiserver", func(page *coordinationv1.LeaseList) error {
+		for _, l := range page.Items {
+			if err := r.wasAsked(l, asked); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if stranger, is := errors.AsType[*strangerError](err); is {
+		return stranger
+	}
 	if err != nil {
 		return fmt.Errorf("looking for other API servers: %w", err)
 	}
-	for _, item := range items {
-		var l lease
-		if err := json.Unmarshal(item, &l); err != nil {
-			return errors.New("looking for other API servers: a lease is not as leases are")
-		}
-		if r.Now().After(l.Spec.RenewTime.Add(time.Duration(l.Spec.LeaseDurationSeconds) * time.Second)) {
-			continue
-		}
-		sum := sha256.Sum256([]byte(l.Metadata.Name))
-		hash := "sha256:" + hex.EncodeToString(sum[:])
-		known := slices.ContainsFunc(asked, func(s ServerState) bool { return s.idHash == hash || s.idHash == "" && s.Hash == "" })
-		if !known {
-			return fmt.Errorf("there is an API server on %s that was not asked (lease kube-system/%s, renewed %s ago): add it to spec.apiServers, or if it is gone for good: kubectl -n kube-system delete lease %[2]s",
-				l.Metadata.Labels["kubernetes.io/hostname"], l.Metadata.Name, r.Now().Sub(l.Spec.RenewTime).Round(time.Second))
-		}
-	}
 	return nil
+}
+
+// wasAsked fails if the API server of a lease lives and is none of those that were asked.
+func (r *Rotation) wasAsked(l coordinationv1.Lease, asked []ServerState) error {
+	if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
+		return errors.New("a lease is not as leases are")
+	}
+	age := r.Now().Sub(l.Spec.RenewTime.Time)
+	if age > time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(l.Name))
+	hash := "sha256:" + hex.EncodeToString(sum[:])
+	if slices.ContainsFunc(asked, func(s ServerState) bool { return s.idHash == hash || s.idHash == "" && s.Hash == "" }) {
+		return nil
+	}
+	return &strangerError{host: l.Labels["kubernetes.io/hostname"], lease: l.Name, age: age}
+}
+
+// strangerError means that an API server lives that nobody named.
+type strangerError struct {
+	host, lease string
+	age         time.Duration // since it renewed its lease
+}
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("there is an API server on %s that was not asked (lease kube-system/%s, renewed %s ago): add it to spec.apiServers, or if it is gone for good: kubectl -n kube-system delete lease %[2]s",
+		e.host, e.lease, e.age.Round(time.Second))
 }

@@ -78,7 +78,7 @@ func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path str
 	}()
 	r.narrate("kube-controller-manager rewrites %s: StorageVersionMigration %s", c.name, m.Metadata.Name)
 	for waited := time.Duration(0); ; waited += pollEvery {
-		if err := client.Get(ctx, own, nil, "application/json", &m); err != nil {
+		if err := client.Get(ctx, own, nil, "", &m); err != nil {
 			return false, fmt.Errorf("waiting for the migration of %s: %w", c.name, err)
 		}
 		switch {

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	validation "k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
@@ -24,20 +27,9 @@ type collection struct {
 	base, plural string
 }
 
-// object is what is asked of one: never what is in it.
-type object struct {
-	Metadata struct {
-		Namespace       string `json:"namespace"`
-		Name            string `json:"name"`
-		UID             string `json:"uid"`
-		ResourceVersion string `json:"resourceVersion"`
-	} `json:"metadata"`
-}
-
 const (
-	metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-	rewritePage  = "500"
-	mergePatch   = "application/merge-patch+json"
+	rewritePage = 500
+	mergePatch  = "application/merge-patch+json"
 )
 
 // rewrite changes nothing in every object of the plan's resources, by which an API server
@@ -79,7 +71,7 @@ const workers = 8
 func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c collection, pace *pace) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	objects := make(chan object)
+	objects := make(chan metav1.ObjectMeta)
 	var done atomic.Int64
 	var wg sync.WaitGroup
 	for range workers {
@@ -95,7 +87,7 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 			}
 		})
 	}
-	err := eachObject(ctx, client, c, func(o object) error {
+	err := eachObject(ctx, client, c, func(o metav1.ObjectMeta) error {
 		if err := pace.wait(ctx); err != nil {
 			return err
 		}
@@ -122,57 +114,48 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 
 // touch writes an object as it is. One that is gone, or that somebody else has written
 // meanwhile, is done: every API server writes with the first key by then.
-func touch(ctx context.Context, client *kubeapi.Client, c collection, o object) error {
+func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.ObjectMeta) error {
+	name := strings.TrimPrefix(o.Namespace+"/"+o.Name, "/")
 	path := c.base
-	if o.Metadata.Namespace != "" {
-		path += "/namespaces/" + url.PathEscape(o.Metadata.Namespace)
+	if o.Namespace != "" {
+		path += "/namespaces/" + o.Namespace
 	}
-	path += "/" + c.plural + "/" + url.PathEscape(o.Metadata.Name)
-	change, err := json.Marshal(map[string]any{"metadata": map[string]string{"uid": o.Metadata.UID, "resourceVersion": o.Metadata.ResourceVersion}})
+	path += "/" + c.plural + "/" + o.Name
+	// A name with a slash or dots would lead to another object.
+	for _, segment := range []string{o.Namespace, o.Name} {
+		if faults := validation.IsValidPathSegmentName(segment); len(faults) > 0 {
+			return fmt.Errorf("the API server lists an object whose name is none: %q", name)
+		}
+	}
+	change, err := json.Marshal(map[string]any{"metadata": map[string]string{"uid": string(o.UID), "resourceVersion": o.ResourceVersion}})
 	if err != nil {
 		return err
 	}
 	err = client.Send(ctx, http.MethodPatch, path, mergePatch, change, nil)
-	if kubeapi.IsStatus(err, http.StatusNotFound, http.StatusConflict) {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", strings.TrimPrefix(o.Metadata.Namespace+"/"+o.Metadata.Name, "/"), err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
 // eachObject lists a collection page by page. Where the list has become too old to go on
 // with, it begins anew, as kubectl does.
-func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(object) error) error {
+func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
 	const restarts = 5
-	next := ""
-	for begun := 0; begun < restarts; {
-		query := url.Values{"limit": {rewritePage}}
-		if next != "" {
-			query.Set("continue", next)
-		}
-		var page struct {
-			Metadata struct {
-				Continue string `json:"continue"`
-			} `json:"metadata"`
-			Items []object `json:"items"`
-		}
-		err := client.Get(ctx, c.path, query, metadataOnly, &page)
-		if kubeapi.IsStatus(err, http.StatusGone) {
-			begun, next = begun+1, ""
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, o := range page.Items {
-			if err := visit(o); err != nil {
-				return err
+	for range restarts {
+		err := kubeapi.ListMetadata(ctx, client, c.path, rewritePage, func(page *metav1.PartialObjectMetadataList) error {
+			for _, o := range page.Items {
+				if err := visit(o.ObjectMeta); err != nil {
+					return err
+				}
 			}
-		}
-		if next = page.Metadata.Continue; next == "" {
 			return nil
+		})
+		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+			return err
 		}
 	}
 	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
@@ -192,7 +175,7 @@ func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error)
 			} `json:"versions"`
 		} `json:"groups"`
 	}
-	if err := client.Get(ctx, "/apis", nil, "application/json", &groups); err != nil {
+	if err := client.Get(ctx, "/apis", nil, "", &groups); err != nil {
 		return nil, err
 	}
 	remote, err := aggregated(ctx, client)
@@ -231,22 +214,21 @@ func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error)
 
 // aggregated are the versions, as "group/version", that another server than this one serves.
 func aggregated(ctx context.Context, client *kubeapi.Client) ([]string, error) {
-	items, err := client.List(ctx, "/apis/apiregistration.k8s.io/v1/apiservices", "")
-	if err != nil {
-		return nil, err
-	}
-	var remote []string
-	for _, item := range items {
-		var service struct {
+	// Its type is not in k8s.io/api. There are as many as versions of groups.
+	var list struct {
+		Items []struct {
 			Spec struct {
 				Group   string          `json:"group"`
 				Version string          `json:"version"`
 				Service json.RawMessage `json:"service"`
 			} `json:"spec"`
-		}
-		if err := json.Unmarshal(item, &service); err != nil {
-			return nil, errors.New("an APIService is not as they are")
-		}
+		} `json:"items"`
+	}
+	if err := client.Get(ctx, "/apis/apiregistration.k8s.io/v1/apiservices", nil, "", &list); err != nil {
+		return nil, err
+	}
+	var remote []string
+	for _, service := range list.Items {
 		if len(service.Spec.Service) > 0 && string(service.Spec.Service) != "null" {
 			remote = append(remote, service.Spec.Group+"/"+service.Spec.Version)
 		}
@@ -261,7 +243,7 @@ func resourcesOf(ctx context.Context, client *kubeapi.Client, base, group string
 			Verbs []string `json:"verbs"`
 		} `json:"resources"`
 	}
-	if err := client.Get(ctx, base, nil, "application/json", &list); err != nil {
+	if err := client.Get(ctx, base, nil, "", &list); err != nil {
 		return nil, err
 	}
 	var found []collection

@@ -1,0 +1,77 @@
+package kubeapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// answerError is an answer with a status of failure. Its cause is an APIStatus, so that
+// k8s.io/apimachinery/pkg/api/errors tells its kinds apart: IsForbidden, IsNotFound.
+type answerError struct {
+	host  string
+	cause apierrors.APIStatus
+}
+
+func (e *answerError) Error() string {
+	status := e.cause.Status()
+	text := fmt.Sprintf("%s answers HTTP status %d", e.host, status.Code)
+	if status.Message != "" {
+		text += fmt.Sprintf(": %q", shorten(status.Message))
+	}
+	return text
+}
+
+func (e *answerError) Unwrap() error {
+	err, _ := e.cause.(error)
+	return err
+}
+
+// sizeError means that a server sent more than it may.
+type sizeError struct{ limit int64 }
+
+func (e *sizeError) Error() string {
+	return fmt.Sprintf("it answers more than %d MiB", e.limit>>20)
+}
+
+// explain makes an error of client-go short: without the URL, and without the server's own
+// long texts.
+func (c *Client) explain(err error) error {
+	if tooLarge, is := errors.AsType[*sizeError](err); is {
+		return fmt.Errorf("asking %s: %w", c.base.Host, tooLarge)
+	}
+	var status apierrors.APIStatus // not an error by its type, so errors.AsType does not take it
+	if errors.As(err, &status) {
+		return &answerError{host: c.base.Host, cause: status}
+	}
+	if failed, is := errors.AsType[*url.Error](err); is {
+		err = failed.Err
+	}
+	return fmt.Errorf("asking %s: %w", c.base.Host, err)
+}
+
+// shorten cuts a text to what an error may hold.
+func shorten(text string) string {
+	const most = 200
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
+// loginError means that the kubeconfig's own way to log in did not end in time.
+type loginError struct{ cause error }
+
+func (e *loginError) Error() string {
+	if errors.Is(e.cause, context.DeadlineExceeded) {
+		return fmt.Sprintf("logging in as the kubeconfig says took longer than %s", loginPatience)
+	}
+	return fmt.Sprintf("logging in as the kubeconfig says: %v", e.cause)
+}
+
+func (e *loginError) Unwrap() error { return e.cause }

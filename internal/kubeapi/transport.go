@@ -1,0 +1,112 @@
+package kubeapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// maxAnswer is above a page of the largest objects that etcd stores.
+const maxAnswer = 64 << 20
+
+// loginPatience is the time for a person to log in with the program that the kubeconfig names.
+const loginPatience = 5 * time.Minute
+
+// maxRetryAfter is the longest wait that a server may ask for before the next try.
+const maxRetryAfter = 5 * time.Second
+
+type budgetKey struct{}
+
+// budget counts the bytes that the answers to some requests may still have.
+type budget struct {
+	limit int64
+	left  atomic.Int64
+}
+
+// withBudget allows the requests of a context so many bytes of answers together, unless a
+// context above it has a budget already.
+func withBudget(ctx context.Context, limit int64) context.Context {
+	if _, has := ctx.Value(budgetKey{}).(*budget); has {
+		return ctx
+	}
+	b := &budget{limit: limit}
+	b.left.Store(limit)
+	return context.WithValue(ctx, budgetKey{}, b)
+}
+
+// bounded gives each request a deadline, which includes the reading of the answer, and holds
+// its answer to the budget of its context. It is below what logs in, which takes its own time.
+type bounded struct {
+	base    http.RoundTripper
+	timeout time.Duration
+}
+
+func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(withBudget(request.Context(), maxAnswer), b.timeout)
+	response, err := b.base.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	// client-go waits as long as the server says, and not beyond what a caller would.
+	const retryAfter = "Retry-After"
+	if seconds, err := strconv.Atoi(response.Header.Get(retryAfter)); err != nil || seconds < 0 || time.Duration(seconds) > maxRetryAfter/time.Second {
+		response.Header.Del(retryAfter)
+	}
+	allowed, _ := ctx.Value(budgetKey{}).(*budget)
+	response.Body = &boundedBody{ReadCloser: response.Body, budget: allowed, cancel: cancel}
+	return response, nil
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	budget *budget
+	cancel context.CancelFunc
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.budget.left.Add(-int64(n)) < 0 {
+		return 0, &sizeError{limit: b.budget.limit}
+	}
+	return n, err
+}
+
+func (b *boundedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// patient ends the wait for a login. client-go gives neither the program of an exec plugin nor
+// an identity provider a deadline or a context. The program itself is left to its end.
+type patient struct {
+	base http.RoundTripper
+}
+
+func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
+	type result struct {
+		response *http.Response
+		err      error
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), loginPatience)
+	defer cancel()
+	done := make(chan result, 1)
+	go func() {
+		response, err := p.base.RoundTrip(request) //nolint:bodyclose // whoever takes the result closes it
+		done <- result{response, err}
+	}()
+	select {
+	case r := <-done:
+		return r.response, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.response != nil {
+				_ = r.response.Body.Close()
+			}
+		}()
+		return nil, &loginError{cause: ctx.Err()}
+	}
+}
