@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Address is how a host is reached: an IP address or a DNS name, exactly one of them.
+// Address is an IP address or a DNS name of a host, exactly one of them.
 type Address struct {
 	IP  netip.Addr // invalid for a DNS name; never an IPv4-mapped IPv6 address
 	DNS string     // lower-case, without a trailing dot; empty for an IP address

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Runtime is what runs etcd on a node.
+// Runtime names what runs etcd on a node.
 type Runtime string
 
 // The runtimes.
@@ -19,10 +19,10 @@ const (
 	Hosted    Runtime = "hosted" // etcd on the Pod network
 )
 
-// Runtimes are all of them, in the order in which help names them.
+// Runtimes returns every runtime, in the order in which help names them.
 func Runtimes() []Runtime { return []Runtime{StaticPod, Systemd, Hosted} }
 
-// Role is what a client's certificate is for; `etcdsec rbac` derives its permissions from it.
+// Role names what a client's certificate is for; `etcdsec rbac` derives its permissions from it.
 type Role string
 
 // The roles.
@@ -35,12 +35,12 @@ const (
 	RoleRoot        Role = "root"
 )
 
-// Roles are all of them.
+// Roles returns every role.
 func Roles() []Role {
 	return []Role{RoleKubernetes, RoleHealthcheck, RoleMonitoring, RoleAuditor, RoleBackup, RoleRoot}
 }
 
-// KeyAlgorithm is the algorithm and size of every key of a cluster.
+// KeyAlgorithm names the algorithm and size of every key of a cluster.
 type KeyAlgorithm string
 
 // The key algorithms.
@@ -52,12 +52,12 @@ const (
 	Ed25519   KeyAlgorithm = "ed25519"
 )
 
-// KeyAlgorithms are all of them.
+// KeyAlgorithms returns every key algorithm.
 func KeyAlgorithms() []KeyAlgorithm {
 	return []KeyAlgorithm{ECDSAP256, ECDSAP384, RSA3072, RSA4096, Ed25519}
 }
 
-// Hierarchy says what stands between a root and the leaves.
+// Hierarchy names what stands between a root and the leaves.
 type Hierarchy string
 
 // The hierarchies.
@@ -72,28 +72,28 @@ const (
 	Shared Hierarchy = "shared"
 )
 
-// Hierarchies are all of them.
+// Hierarchies returns every hierarchy.
 func Hierarchies() []Hierarchy { return []Hierarchy{Issuing, Single, Shared} }
 
-// Compaction is who compacts etcd. Only role root may since etcd 3.5.28 and 3.6.9, which is
+// Compaction names who compacts etcd. Only role root may since etcd 3.5.28 and 3.6.9, which is
 // more than kube-apiserver needs otherwise.
 type Compaction string
 
-// The compactions. Empty is a cluster whose spec does not speak of RBAC: its API servers
-// compact, as they do by default.
+// The compactions. It is empty for a cluster whose spec does not mention RBAC: its API
+// servers compact, as they do by default.
 const (
 	CompactionByEtcd      Compaction = "etcd"
 	CompactionByAPIServer Compaction = "apiserver"
 )
 
-// AutoCompactionRetention is how much history etcd keeps where it compacts itself: as much as
-// kube-apiserver keeps by default.
+// AutoCompactionRetention is how much history etcd keeps if it compacts by itself: as much
+// as kube-apiserver keeps by default.
 const AutoCompactionRetention = "5m"
 
-// RBAC says how the cluster lives with etcd's users and roles.
+// RBAC describes how the cluster uses etcd's users and roles.
 type RBAC struct{ Compaction Compaction }
 
-// Cluster is a spec that was found valid, with every default filled in. Make one with New or Load.
+// Cluster is a valid spec with every default filled in. Make one with [New] or [Load].
 type Cluster struct {
 	Name       string
 	Etcd       Etcd
@@ -117,7 +117,7 @@ func (c *Cluster) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Etcd is what all members share, and the members.
+// Etcd holds the members and what all of them share.
 type Etcd struct {
 	Version           Version
 	Runtime           Runtime
@@ -135,7 +135,7 @@ type Version struct{ Major, Minor, Patch int }
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-// Compare is negative when v is the older.
+// Compare returns a negative number if v is older than w, and 0 if they are equal.
 func (v Version) Compare(w Version) int {
 	return slices.Compare([]int{v.Major, v.Minor, v.Patch}, []int{w.Major, w.Minor, w.Patch})
 }
@@ -146,7 +146,7 @@ type Host struct {
 	Addresses []Address
 }
 
-// IPs are the host's IP addresses, in the spec's order.
+// IPs returns the host's IP addresses, in the spec's order.
 func (h Host) IPs() []netip.Addr {
 	var ips []netip.Addr
 	for _, a := range h.Addresses {
@@ -157,7 +157,7 @@ func (h Host) IPs() []netip.Addr {
 	return ips
 }
 
-// DNSNames are the host's DNS names, in the spec's order.
+// DNSNames returns the host's DNS names, in the spec's order.
 func (h Host) DNSNames() []string {
 	var names []string
 	for _, a := range h.Addresses {
@@ -175,13 +175,13 @@ type Member struct {
 	Node    string // of Kubernetes; the API server's name with the same address where the spec has none, or the member's
 }
 
-// Advertised is the address that peers and clients use.
+// Advertised returns the address that peers and clients use.
 func (m Member) Advertised() Address { return m.Addresses[0] }
 
-// PKIDir is where the member's node keeps its certificates.
+// PKIDir returns where the member's node keeps its certificates.
 func (e Etcd) PKIDir(m Member) string { return expandName(e.pkiDir, m.Name) }
 
-// DataDir is where the member's node keeps etcd's data.
+// DataDir returns where the member's node keeps etcd's data.
 func (e Etcd) DataDir(m Member) string { return expandName(e.dataDir, m.Name) }
 
 // Client is one holder of a client certificate. Its name is the certificate's CN and
@@ -191,7 +191,7 @@ type Client struct {
 	Role Role
 }
 
-// PKI says how keys and certificates are made.
+// PKI describes how keys and certificates are made.
 type PKI struct {
 	KeyAlgorithm    KeyAlgorithm
 	Hierarchy       Hierarchy
@@ -206,7 +206,7 @@ type PKI struct {
 	files Files // with {{.Name}} where a member's name goes
 }
 
-// ExternalKey says which program signs with an authority's key.
+// ExternalKey names the program that signs with an authority's key.
 type ExternalKey struct {
 	Authority string // client-root, peer-root or an issuing CA
 	Exec      []string

@@ -1,17 +1,17 @@
-// Package cluster holds the cluster spec: the one document that says which members,
-// API servers and clients an etcd cluster has, and how its keys, its encryption and
-// its isolation are to be. It loads strictly and reports every fault at once.
+// Package cluster holds the cluster spec: the one document that lists the members, API
+// servers and clients of an etcd cluster, and describes its keys, its encryption and its
+// isolation. It loads strictly and reports every fault at once.
 package cluster
 
 import "github.com/etcdsec/etcdsec/internal/strictyaml"
 
-// APIVersion and Kind are the only ones a spec may carry.
+// APIVersion and Kind are the only ones that a spec may have.
 const (
 	APIVersion = "etcdsec.dev/v1alpha1"
 	Kind       = "Cluster"
 )
 
-// Config is the spec as the operator wrote it, strictly decoded but not yet judged.
+// Config is the spec as the operator wrote it, strictly decoded but not yet validated.
 // A zero value means "not given"; New fills in the defaults.
 type Config struct {
 	APIVersion string   `yaml:"apiVersion"`
@@ -76,7 +76,7 @@ type ClientConfig struct {
 	Role string `yaml:"role"`
 }
 
-// PKIConfig says how keys and certificates are made. Lifetimes are Go durations in hours, such as 2160h.
+// PKIConfig describes how keys and certificates are made. Lifetimes are Go durations in hours, such as 2160h.
 type PKIConfig struct {
 	KeyAlgorithm    string `yaml:"keyAlgorithm"`
 	Hierarchy       string `yaml:"hierarchy"`
@@ -96,7 +96,7 @@ type PKIConfig struct {
 	Files FilesConfig `yaml:"files"`
 }
 
-// ExternalKeyConfig says which program signs with an authority's key: an argument vector,
+// ExternalKeyConfig names the program that signs with an authority's key: an argument vector,
 // never given to a shell, and the names of the environment variables that it may see.
 type ExternalKeyConfig struct {
 	Authority string   `yaml:"authority"`
@@ -105,7 +105,7 @@ type ExternalKeyConfig struct {
 	Env       []string `yaml:"env"`
 }
 
-// EncryptionConfig says how kube-apiserver encrypts what it stores.
+// EncryptionConfig describes how kube-apiserver encrypts what it stores.
 type EncryptionConfig struct {
 	Provider  string   `yaml:"provider"`
 	Socket    string   `yaml:"socket"`
@@ -120,7 +120,7 @@ type EncryptionConfig struct {
 	Push []string `yaml:"push"`
 }
 
-// IsolationConfig says who may reach etcd over the network, and what enforces it.
+// IsolationConfig lists who may reach etcd over the network, and what enforces it.
 type IsolationConfig struct {
 	Backends  []string `yaml:"backends"`
 	Scrapers  []string `yaml:"scrapers"`
@@ -135,8 +135,8 @@ type IsolationConfig struct {
 	Pods        PodsConfig `yaml:"pods"`
 }
 
-// PodsConfig says which Pods are the members and who reaches them, where etcd is on the Pod
-// network. Who is not named here is known by address.
+// PodsConfig selects the Pods that are the members and those that reach them, if etcd is on
+// the Pod network. Everybody else is known by address.
 type PodsConfig struct {
 	Etcd      PodSelectorConfig `yaml:"etcd"`
 	APIServer PodSelectorConfig `yaml:"apiServer"`
@@ -157,7 +157,7 @@ type RotationConfig struct {
 	Restart []string `yaml:"restart"`
 }
 
-// RBACConfig says how a cluster lives with etcd's users and roles. Without it nothing is
+// RBACConfig describes how a cluster uses etcd's users and roles. Without it nothing is
 // prepared for them.
 type RBACConfig struct {
 	// Compaction is who compacts etcd: etcd or apiserver.

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Phase is how far the encryption of what is stored has come. It decides whether plaintext is
-// read and written.
+// Phase tells how far the encryption of the stored objects has come. It decides whether
+// plaintext is read and written.
 type Phase string
 
 // The phases.
@@ -22,13 +22,13 @@ const (
 	Disabling Phase = "disabling"
 )
 
-// Phases are all of them.
+// Phases returns every phase.
 func Phases() []Phase { return []Phase{Encrypted, Enabling, Disabling} }
 
-// EncryptionProviders are what can encrypt, in the order in which help names them.
+// EncryptionProviders returns the providers that can encrypt, in the order in which help names them.
 func EncryptionProviders() []string { return []string{"secretbox", "aesgcm", "aescbc", "kms"} }
 
-// Wildcard says whether a resource of an EncryptionConfiguration stands for all of a group, or for everything.
+// Wildcard reports whether a resource of an EncryptionConfiguration stands for all of a group, or for everything.
 func Wildcard(resource string) bool { return strings.HasPrefix(resource, "*.") }
 
 // CheckResource refuses the resources that kube-apiserver refuses in an

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Layout says under which names a member's files lie on its node.
+// Layout names the tool whose file names a member's node uses.
 type Layout string
 
 // The layouts.
@@ -22,12 +22,12 @@ const (
 	LayoutCustom  Layout = "custom" // spec.pki.files
 )
 
-// Layouts are all of them.
+// Layouts returns every layout.
 func Layouts() []Layout {
 	return []Layout{LayoutEtcdsec, LayoutKubeadm, LayoutK3s, LayoutKOps, LayoutCustom}
 }
 
-// defaultPKIDir is where a layout's owner keeps its files.
+// defaultPKIDir returns where a layout's owner keeps its files.
 func defaultPKIDir(l Layout) string {
 	switch l {
 	case LayoutKubeadm:
@@ -39,7 +39,7 @@ func defaultPKIDir(l Layout) string {
 	}
 }
 
-// Files are the names of a member's files below its pkiDir, slash-separated.
+// Files names a member's files below its pkiDir, slash-separated.
 type Files struct {
 	ClientCA, PeerCA string // what the client port and the peer port trust
 	Server           KeyPair
@@ -51,18 +51,18 @@ type Files struct {
 	Clients []ClientFiles
 }
 
-// KeyPair is a certificate's file and its key's.
+// KeyPair names a certificate's file and its key's.
 type KeyPair struct{ Cert, Key string }
 
-// ClientFiles are the files of one client of the spec.
+// ClientFiles names the files of one client of the spec.
 type ClientFiles struct {
 	Client string
 	KeyPair
 }
 
-func pair(base string) KeyPair { return KeyPair{Cert: base + ".crt", Key: base + ".key"} }
+func pairOf(base string) KeyPair { return KeyPair{Cert: base + ".crt", Key: base + ".key"} }
 
-// preset is a layout's table, with the roles of the clients that lie with a member.
+// preset is the table of a layout, with the roles of the clients whose files lie with a member.
 type preset struct {
 	files Files
 	roles []rolePair
@@ -80,38 +80,38 @@ func presets(l Layout) preset {
 		return preset{
 			Files{
 				ClientCA: "etcd/ca.crt", PeerCA: "etcd/peer-ca.crt",
-				Server: pair("etcd/server"), Peer: pair("etcd/peer"), GatewayClient: pair("etcd/gateway-client"),
+				Server: pairOf("etcd/server"), Peer: pairOf("etcd/peer"), GatewayClient: pairOf("etcd/gateway-client"),
 				ClientCRL: "etcd/client.crl", PeerCRL: "etcd/peer.crl",
 			},
-			[]rolePair{{RoleHealthcheck, pair("etcd/healthcheck-client")}, {RoleKubernetes, pair("apiserver-etcd-client")}},
+			[]rolePair{{RoleHealthcheck, pairOf("etcd/healthcheck-client")}, {RoleKubernetes, pairOf("apiserver-etcd-client")}},
 		}
 	case LayoutK3s:
 		// k3s-io/k3s pkg/daemons/control/deps/deps.go
 		return preset{
 			Files{
 				ClientCA: "server-ca.crt", PeerCA: "peer-ca.crt",
-				Server: pair("server-client"), Peer: pair("peer-server-client"), GatewayClient: pair("gateway-client"),
+				Server: pairOf("server-client"), Peer: pairOf("peer-server-client"), GatewayClient: pairOf("gateway-client"),
 				ClientCRL: "client.crl", PeerCRL: "peer.crl",
 			},
-			[]rolePair{{RoleKubernetes, pair("client")}},
+			[]rolePair{{RoleKubernetes, pairOf("client")}},
 		}
 	case LayoutKOps:
 		// kubernetes-sigs/etcd-manager pkg/etcd/pki.go
 		return preset{Files{
 			ClientCA: "clients/ca.crt", PeerCA: "peers/ca.crt",
-			Server: pair("clients/server"), Peer: pair("peers/me"), GatewayClient: pair("clients/gateway-client"),
+			Server: pairOf("clients/server"), Peer: pairOf("peers/me"), GatewayClient: pairOf("clients/gateway-client"),
 			ClientCRL: "clients/client.crl", PeerCRL: "peers/peer.crl",
 		}, nil}
 	default:
 		return preset{Files{
 			ClientCA: "ca.crt", PeerCA: "peer-ca.crt",
-			Server: pair("server"), Peer: pair("peer"), GatewayClient: pair("gateway-client"),
+			Server: pairOf("server"), Peer: pairOf("peer"), GatewayClient: pairOf("gateway-client"),
 			ClientCRL: "client.crl", PeerCRL: "peer.crl",
 		}, nil}
 	}
 }
 
-// FilesOf are the names of a layout, with a client of each role that it has files for.
+// FilesOf returns the names of a layout, with a client of each role that it has files for.
 func FilesOf(l Layout) Files {
 	p := presets(l)
 	for _, r := range p.roles {
@@ -120,13 +120,13 @@ func FilesOf(l Layout) Files {
 	return p.files
 }
 
-// OwnFlags says whether etcd's flags come from this spec, as they do where the files are
+// OwnFlags reports whether etcd's flags come from this spec, as they do where the files are
 // named by etcdsec or kubeadm, and not from the tool whose PKI was imported.
 func (c *Cluster) OwnFlags() bool {
 	return c.PKI.Hierarchy != Shared && (c.PKI.Layout == LayoutEtcdsec || c.PKI.Layout == LayoutKubeadm)
 }
 
-// Files are the names of a member's files below its PKIDir.
+// Files returns the names of a member's files below its PKIDir.
 func (c *Cluster) Files(m Member) Files {
 	f := c.PKI.files
 	at := func(s *string) { *s = expandName(*s, m.Name) }
@@ -172,13 +172,13 @@ type ClientFilesConfig struct {
 	Key  string `yaml:"key"`
 }
 
-func (f FilesConfig) given() bool {
+func (f FilesConfig) isSet() bool {
 	return f.ClientCA+f.PeerCA+f.Server.Cert+f.Server.Key+f.Peer.Cert+f.Peer.Key+f.Gateway.Cert+f.Gateway.Key+f.ClientCRL+f.PeerCRL != "" || len(f.Clients) > 0
 }
 
 func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy, clients []Client) Files {
 	if layout != LayoutCustom {
-		if config.given() {
+		if config.isSet() {
 			v.fault("spec.pki.files", "only layout custom has file names of its own")
 		}
 		return presetFiles(layout, clients)

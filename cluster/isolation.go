@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Isolation says who may reach etcd, and what enforces it.
+// Isolation lists who may reach etcd, and what enforces it.
 type Isolation struct {
 	Backends     []Backend
 	Scrapers     []netip.Prefix
@@ -20,7 +20,7 @@ type Isolation struct {
 	Pods         Pods
 }
 
-// PodAddresses says with which address a Pod reaches a node.
+// PodAddresses names the source address that a node sees of a Pod.
 type PodAddresses string
 
 // What a node sees as the source of what a Pod of another node sends.
@@ -49,7 +49,7 @@ type PodSelector struct {
 	Labels    []Label
 }
 
-// IsZero says whether nothing was given.
+// IsZero reports whether nothing was given.
 func (s PodSelector) IsZero() bool { return s.Namespace == "" && len(s.Labels) == 0 }
 
 // Backend names what enforces the isolation.
@@ -65,7 +65,7 @@ const (
 	BackendSystemd              Backend = "systemd"
 )
 
-// Backends returns all of them, in the order in which help names them.
+// Backends returns every backend, in the order in which help names them.
 func Backends() []Backend {
 	return []Backend{BackendNetworkPolicy, BackendCalico, BackendCilium, BackendClusterNetworkPolicy, BackendNftables, BackendSystemd}
 }

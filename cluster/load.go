@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// maxSpecSize is far above any spec (nine members and twenty clients are about 4 KiB)
+// maxSpecSize is far above the size of any spec (nine members and twenty clients are about 4 KiB)
 // and far below what would hurt to read by mistake.
 const maxSpecSize = 1 << 20
 
@@ -20,7 +20,7 @@ func Load(path string) (*Cluster, error) {
 	return Read(path, f)
 }
 
-// Read is Load from a stream; name is what the faults call it.
+// Read loads a spec from a stream; its faults call it by name.
 func Read(name string, r io.Reader) (*Cluster, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSpecSize+1))
 	if err != nil {

@@ -110,7 +110,7 @@ func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 	return e
 }
 
-// oldestEtcd is the first 3.5 release with --tls-min-version, which every config here sets.
+// oldestEtcd is the first 3.5 release that has --tls-min-version, which every config here sets.
 var oldestEtcd = Version{3, 5, 8}
 
 var versionForm = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})$`)
@@ -211,7 +211,7 @@ func (v *validator) hosts(field string, config []HostConfig) []Host {
 	return hosts
 }
 
-// defaultClients have a certificate in every cluster.
+// defaultClients returns the clients that have a certificate in every cluster.
 func defaultClients() []Client {
 	return []Client{
 		{Name: "kube-apiserver", Role: RoleKubernetes},

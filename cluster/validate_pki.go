@@ -40,7 +40,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 	return p
 }
 
-// authorities are those that a key can be for.
+// authorities names the authorities that a key can be for.
 func authorities() []string {
 	return []string{"client-root", "peer-root", "server-issuing", "client-issuing", "peer-issuing"}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Adoption is what another tool made and a store takes over: authorities and bundles by the
+// Adoption lists what a store takes over from another tool: authorities and bundles by the
 // names of the plan, with every file as it was.
 type Adoption struct {
 	Authorities map[string]AdoptedCA
@@ -172,7 +172,7 @@ type adoptedLeaf struct {
 	keyOnNode bool
 }
 
-// adoptedLeaves are the leaves of a bundle that are among its files, each with its key.
+// adoptedLeaves returns the leaves of a bundle that are among its files, each with its key.
 func adoptedLeaves(b Bundle, files []durable.File) ([]adoptedLeaf, error) {
 	data := map[string][]byte{}
 	for _, f := range files {

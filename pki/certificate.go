@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// encodeCertificates is a PEM bundle in the given order, leaf first.
+// encodeCertificates returns a PEM bundle in the given order, leaf first.
 func encodeCertificates(certs ...*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, c := range certs {
@@ -73,7 +73,7 @@ func notPEM(data []byte, command string) error {
 // serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).
 const serialBits = 159
 
-// newSerial is random. It is unique across all CAs of a store, because etcd compares
+// newSerial returns a random number. It is unique across all CAs of a store, because etcd compares
 // CRL entries by serial number alone.
 func newSerial() (*big.Int, error) {
 	for {
@@ -84,7 +84,7 @@ func newSerial() (*big.Int, error) {
 	}
 }
 
-// SerialString is a serial number in hexadecimal, as openssl prints it, in lower case.
+// SerialString returns a serial number in hexadecimal, as openssl prints it, in lower case.
 func SerialString(serial *big.Int) string {
 	return hex.EncodeToString(serial.Bytes())
 }

@@ -86,8 +86,8 @@ func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry 
 	return revoked
 }
 
-// below returns the names of the authorities and leaves whose certificates a root vouches for.
-func (p Plan) below(root string) map[string]bool {
+// namesBelow returns the names of the authorities and leaves whose certificates a root vouches for.
+func (p Plan) namesBelow(root string) map[string]bool {
 	names := map[string]bool{}
 	for _, a := range p.Authorities {
 		if a.Issuer == root || names[a.Issuer] {
@@ -115,7 +115,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 	}
 	var faults []error
 	for _, list := range plan.Lists {
-		work := crlWork{RevocationList: list, entries: revocations(entries, namesBelow(entries, plan, list.Root), now)}
+		work := crlWork{RevocationList: list, entries: revocations(entries, everNamedBelow(entries, plan, list.Root), now)}
 		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
 		work.der, err = durable.ReadFile(at, maxPEMSize)
@@ -153,9 +153,9 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 	return found, errors.Join(faults...)
 }
 
-// namesBelow returns all names below a root, those that the spec no longer has included.
-func namesBelow(entries []Entry, plan Plan, root string) map[string]bool {
-	names := plan.below(root)
+// everNamedBelow returns all names below a root, those that the spec no longer has included.
+func everNamedBelow(entries []Entry, plan Plan, root string) map[string]bool {
+	names := plan.namesBelow(root)
 	var roots []string
 	for _, e := range entries {
 		if e.Name == root && e.Role == RoleCA {

@@ -30,7 +30,7 @@ func NewKey(algorithm cluster.KeyAlgorithm) (crypto.Signer, []byte, error) {
 	return key, keyPEM, err
 }
 
-// NewRequest is a CSR in PEM: the key, proof of its possession, and the leaf's CN as a
+// NewRequest returns a CSR in PEM: the key, proof of its possession, and the leaf's CN as a
 // hint for who handles the file. Nothing else in it would be looked at.
 func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: l.CommonName}}
@@ -109,7 +109,7 @@ func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
 	return errors.Join(append(faults, checkStrength(csr.PublicKey))...)
 }
 
-// weakestRSA is what NIST SP 800-57 allows at all.
+// weakestRSA is the smallest size that NIST SP 800-57 allows, in bits.
 const weakestRSA = 2048
 
 func checkStrength(pub crypto.PublicKey) error {

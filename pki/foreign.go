@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Foreign is a member's folder as another tool made it.
+// Foreign holds what another tool left in a member's folder.
 type Foreign struct {
 	Member string
 	Dir    string
@@ -56,19 +56,19 @@ func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
 		faults = append(faults, err)
 		return certs
 	}
-	p.ClientCA = first(one(f.ClientCA, true))
+	p.ClientCA = firstCertificate(one(f.ClientCA, true))
 	p.Server = one(f.Server.Cert, true)
 	faults = append(faults, p.key(f.Server.Key), p.key(f.Peer.Key), p.caKey(f.ClientCA))
 	p.Peer = one(f.Peer.Cert, true)
 	p.PeerCA = p.ClientCA
 	if f.PeerCA != f.ClientCA {
-		if ca := first(one(f.PeerCA, false)); ca != nil {
+		if ca := firstCertificate(one(f.PeerCA, false)); ca != nil {
 			p.PeerCA = ca
 			faults = append(faults, p.caKey(f.PeerCA))
 		}
 	}
 	for _, c := range f.Clients {
-		if leaf := first(one(c.Cert, false)); leaf != nil {
+		if leaf := firstCertificate(one(c.Cert, false)); leaf != nil {
 			p.Clients[c.Client] = leaf
 			faults = append(faults, p.key(c.Key))
 		}
@@ -79,7 +79,7 @@ func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
 	return p, nil
 }
 
-func first(certs []*x509.Certificate) *x509.Certificate {
+func firstCertificate(certs []*x509.Certificate) *x509.Certificate {
 	if len(certs) == 0 {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (p *Foreign) readKey(name string) ([]byte, error) {
 	return data, nil
 }
 
-// AdoptForeign is what a store takes over from the members' folders.
+// AdoptForeign returns what a store takes over from the members' folders.
 func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, error) {
 	adoption := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
 	var faults []error
@@ -222,7 +222,7 @@ func TrustGraph(members []*Foreign) []Trust {
 	return ports
 }
 
-// leaves are a member's certificates with what stands behind them, by what they are for.
+// leaves returns a member's certificates with what stands behind them, by what they are for.
 func (p *Foreign) leaves() map[string][]*x509.Certificate {
 	leaves := map[string][]*x509.Certificate{"server": p.Server, "peer": p.Peer}
 	for name, leaf := range p.Clients {
@@ -296,11 +296,11 @@ func (f *weaknesses) ca(name string, ca *x509.Certificate) {
 		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
-		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, KeyWords(ca))
+		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, DescribeKey(ca))
 	}
 }
 
-// longLeaf is what the CA/Browser Forum once allowed, and far above what renewing by a timer needs.
+// longLeaf is the lifetime that the CA/Browser Forum once allowed. A leaf that a timer renews needs far less.
 const longLeaf = 398 * 24 * time.Hour
 
 func (f *weaknesses) leaf(p *Foreign, name string, leaf *x509.Certificate) {
@@ -323,7 +323,7 @@ func (f *weaknesses) leaf(p *Foreign, name string, leaf *x509.Certificate) {
 		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(leaf); !strong {
-		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", KeyWords(leaf))
+		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", DescribeKey(leaf))
 	}
 	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		f.add(at, Fix{say("turn the gRPC gateway off in the spec, then:"), f.renew(p)}, "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)

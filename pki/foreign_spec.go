@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// SpecConfig is what a foreign PKI does not say of its cluster.
+// SpecConfig gives what the certificates of a foreign PKI do not tell about its cluster.
 type SpecConfig struct {
 	Name    string
 	Version string // of etcd
@@ -78,7 +78,7 @@ func clientsOf(p *Foreign) string {
 	return "  clients:\n" + strings.Join(lines, "")
 }
 
-// sharedNames are the names that several members have, such as that of a service.
+// sharedNames returns the names that several members have, such as that of a service.
 func sharedNames(members []*Foreign) []string {
 	count := map[string]int{}
 	for _, p := range members {
@@ -101,7 +101,7 @@ func allNames(p *Foreign) Names {
 	return peer.union(server)
 }
 
-// addressesOf are a member's own addresses: IP addresses first, as the first is advertised.
+// addressesOf returns a member's own addresses: IP addresses first, as the first is advertised.
 func addressesOf(p *Foreign, shared []string) (addresses, dropped []string) {
 	everywhere := loopback().Strings()
 	for _, name := range allNames(p).Strings() {

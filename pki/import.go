@@ -11,7 +11,7 @@ import (
 // MemberFolder is a member and a copy of its folder.
 type MemberFolder struct{ Member, Dir string }
 
-// ForeignCluster is what the folders of a cluster's members say of it.
+// ForeignCluster is a cluster as the folders of its members show it.
 type ForeignCluster struct {
 	Cluster *cluster.Cluster
 	Members []*Foreign

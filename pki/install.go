@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// InstallConfig says what a node is about to install.
+// InstallConfig tells what a node is about to install.
 type InstallConfig struct {
 	Signed string // the bundle's folder as the operator's store has it
 	Keys   string // where the node made its keys; empty: they are in Target
@@ -31,7 +31,7 @@ type InstallConfig struct {
 	Owner    *durable.Owner
 }
 
-// Installation is what a node will have: every file checked, nothing written yet.
+// Installation lists the files that a node will have. All are checked, none is written yet.
 type Installation struct {
 	Files  []durable.File
 	Same   bool // Target has it all already

@@ -178,7 +178,7 @@ func (b *issuance) signLeaf(ctx context.Context, l Leaf, work leafWork, signer *
 // newSigner prepares the signer of a leaf's issuer, and verifies the CAs up to the root.
 func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
 	var chain []*x509.Certificate
-	for _, name := range b.survey.plan.chain(l) {
+	for _, name := range b.survey.plan.issuersAbove(l) {
 		chain = append(chain, b.signed[name].cert)
 	}
 	for _, eku := range l.EKUs {

@@ -37,7 +37,7 @@ func generateKey(algorithm cluster.KeyAlgorithm) (crypto.Signer, error) {
 	}
 }
 
-// encodeKey is PKCS #8 in PEM, which etcd, kube-apiserver and openssl all read.
+// encodeKey returns PKCS #8 in PEM, which etcd, kube-apiserver and openssl all read.
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -81,7 +81,7 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
-	if !written(key, block) || !bytes.Equal(withoutBreaks(text[:len(text)-len(rest)]), withoutBreaks(pem.EncodeToMemory(block))) {
+	if !isCanonical(key, block) || !bytes.Equal(withoutBreaks(text[:len(text)-len(rest)]), withoutBreaks(pem.EncodeToMemory(block))) {
 		return nil, errors.New("damaged, or in a form that `openssl pkey` would write otherwise")
 	}
 	signer, ok := key.(crypto.Signer)
@@ -91,9 +91,9 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// written says whether a key's DER is what Go and openssl write for it. The parsers pass
+// isCanonical reports whether a key's DER is what Go and openssl write for it. The parsers pass
 // over a damaged public half, which openssl would use, and over unknown parts.
-func written(key any, block *pem.Block) bool {
+func isCanonical(key any, block *pem.Block) bool {
 	var again []byte
 	var err error
 	switch k := key.(type) {
@@ -119,7 +119,7 @@ func withoutBreaks(text []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), nil), []byte("\n"), nil)
 }
 
-// samePublicKey says whether two public keys are equal.
+// samePublicKey reports whether two public keys are equal.
 func samePublicKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.Equal(b)

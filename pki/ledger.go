@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// ledgerName is the file of the ledger in a store.
+// ledgerName names the file of the ledger in a store.
 const ledgerName = "ledger.jsonl"
 
 // A ledger of ten years of a large cluster is a few MiB.
@@ -85,8 +85,8 @@ type ledger struct {
 	torn    bool     // whether there is half a line behind them
 }
 
-// last is the hash of the last whole line.
-func (l ledger) last() string {
+// lastHash returns the hash of the last whole line.
+func (l ledger) lastHash() string {
 	if len(l.hashes) == 0 {
 		return ""
 	}
@@ -109,7 +109,7 @@ func readLedger(dir string) (ledger, error) {
 	return l, nil
 }
 
-// headName is the file that says how long the ledger is. The chain of hashes shows every
+// headName names the file that records how long the ledger is. The chain of hashes shows every
 // edit but one: lines taken off the end.
 const headName = "ledger.head"
 
@@ -149,11 +149,11 @@ func (l ledger) checkHead(dir string) error {
 
 func (l ledger) headIsCurrent(dir string) bool {
 	data, err := durable.ReadFile(filepath.Join(dir, headName), maxPEMSize)
-	return err == nil && bytes.Equal(data, ledgerHead{Lines: len(l.hashes), Hash: l.last()}.encode())
+	return err == nil && bytes.Equal(data, ledgerHead{Lines: len(l.hashes), Hash: l.lastHash()}.encode())
 }
 
 func (l ledger) writeHead(dir string) error {
-	head := ledgerHead{Lines: len(l.hashes), Hash: l.last()}
+	head := ledgerHead{Lines: len(l.hashes), Hash: l.lastHash()}
 	return durable.WriteFile(dir, durable.File{Name: headName, Mode: 0o600, Data: head.encode()}, nil)
 }
 
@@ -171,7 +171,7 @@ func parseLedger(data []byte) (ledger, error) {
 		if err := decoder.Decode(&e); err != nil {
 			return ledger{}, fmt.Errorf("%d: not a ledger line: %w", number, err)
 		}
-		if e.Prev != l.last() {
+		if e.Prev != l.lastHash() {
 			return ledger{}, fmt.Errorf("%d: the line before it is not the one it was written after; the ledger was edited", number)
 		}
 		l.entries = append(l.entries, e)
@@ -220,7 +220,7 @@ func appendLedger(dir string, entries []Entry) error {
 func (l *ledger) chain(entries []Entry) ([]byte, error) {
 	var b bytes.Buffer
 	for _, e := range entries {
-		e.Prev = l.last()
+		e.Prev = l.lastHash()
 		line, err := json.Marshal(e)
 		if err != nil {
 			return nil, fmt.Errorf("encoding a ledger line: %w", err)

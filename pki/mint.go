@@ -15,9 +15,9 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// Minted are certificates of a store's own authorities that a member must refuse. They live
-// in memory only, and the ledger has none of them: each has a fault that makes it useless
-// to whoever might see it. Revoked is nil where nothing was revoked that is valid still.
+// Minted holds certificates of a store's own authorities that a member must refuse. They
+// live in memory only, and the ledger has none of them: each has a fault that makes it
+// useless to whoever might see it. Revoked is nil if no revoked certificate is still valid.
 type Minted struct {
 	Expired     tls.Certificate
 	ServersOnly tls.Certificate
@@ -25,7 +25,7 @@ type Minted struct {
 	Elsewhere   tls.Certificate // a member's, for 192.0.2.1, which is no machine's address (RFC 5737)
 }
 
-// mintedLifetime is that of the ones that have not ended: an audit takes minutes.
+// mintedLifetime is the lifetime of those that have not expired: an audit takes minutes.
 const mintedLifetime = 10 * time.Minute
 
 // Mint makes certificates with a fault each, signed by the keys of the store in dir. It
@@ -66,17 +66,17 @@ func Mint(dir string, now time.Time) (Minted, error) {
 	return m, err
 }
 
-// auditName is the subject of what is minted: who reads a member's log sees what it was.
+// auditName is the subject of what Mint makes: who reads a member's log sees what it was.
 const auditName = "etcdsec-audit"
 
-// borrowAuthority is the authority that signs a leaf of the plan, with its key.
+// borrowAuthority returns the authority that signs a leaf of the plan, with its key.
 func borrowAuthority(dir string, plan Plan, leaf string) (*throwaway.CA, error) {
 	_, leaves, found := plan.Find(leaf)
 	if !found {
 		return nil, fmt.Errorf("minting a certificate to present: the spec of the store has no %s", leaf)
 	}
 	var certs []*x509.Certificate
-	for _, name := range append([]string{leaves[0].Issuer}, plan.chain(leaves[0])...) {
+	for _, name := range append([]string{leaves[0].Issuer}, plan.issuersAbove(leaves[0])...) {
 		read, err := ReadCertificates(filepath.Join(dir, filepath.FromSlash(plan.authority(name).Path()), caCertName))
 		if err != nil {
 			return nil, fmt.Errorf("minting a certificate to present: %w", err)
@@ -94,7 +94,7 @@ func borrowAuthority(dir string, plan Plan, leaf string) (*throwaway.CA, error) 
 	return throwaway.Borrow(certs[0], key, certs[1:]...), nil
 }
 
-// revokedClient is the serial number of a client's certificate that the ledger has as
+// revokedClient returns the serial number of a client's certificate that the ledger has as
 // revoked and that has not ended; nil if there is none.
 func revokedClient(dir string, now time.Time) (*big.Int, error) {
 	entries, err := ReadLedger(dir)

@@ -9,13 +9,13 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Names are the subject alternative names of a certificate. Order is kept but means nothing.
+// Names are the subject alternative names of a certificate. Their order means nothing.
 type Names struct {
 	IPs []netip.Addr
 	DNS []string
 }
 
-// loopback is in every member's certificates, as kubeadm does it: etcdctl on the node
+// loopback returns the names that every member's certificates have, as with kubeadm: etcdctl on the node
 // dials 127.0.0.1, and members on one machine come from there.
 func loopback() Names {
 	return Names{
@@ -24,7 +24,7 @@ func loopback() Names {
 	}
 }
 
-// hostNames are all names by which a host is reached, itself included.
+// hostNames returns all names by which a host is reached, itself included.
 func hostNames(h cluster.Host) Names {
 	n := Names{IPs: h.IPs(), DNS: h.DNSNames()}
 	return n.union(loopback())
@@ -45,7 +45,7 @@ func (n Names) union(m Names) Names {
 	return u
 }
 
-// Strings are the names as text, IP addresses first.
+// Strings returns the names as text, IP addresses first.
 func (n Names) Strings() []string {
 	s := make([]string, 0, len(n.IPs)+len(n.DNS))
 	for _, ip := range n.IPs {
@@ -56,7 +56,7 @@ func (n Names) Strings() []string {
 
 func (n Names) empty() bool { return len(n.IPs)+len(n.DNS) == 0 }
 
-// sameSet says whether two sets of names are equal, whatever their order.
+// sameSet reports whether two sets of names are equal, whatever their order.
 func (n Names) sameSet(m Names) bool {
 	a, b := n.Strings(), m.Strings()
 	slices.Sort(a)
@@ -64,7 +64,7 @@ func (n Names) sameSet(m Names) bool {
 	return slices.Equal(a, b)
 }
 
-// namesOf are the SANs of a certificate. Kinds of SAN that no plan has are counted in other.
+// namesOf returns the SANs of a certificate. Kinds of SAN that no plan has are counted in other.
 func namesOf(cert *x509.Certificate) (n Names, other int) {
 	for _, ip := range cert.IPAddresses {
 		if a, ok := netip.AddrFromSlice(ip); ok {
@@ -94,7 +94,7 @@ func permit(n Names, more []cluster.Range) constraints {
 		c.permitted = append(c.permitted, cluster.Range{Prefix: netip.PrefixFrom(ip, ip.BitLen())})
 	}
 	for _, dns := range n.DNS {
-		if slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Domain != "" && within(dns, r.Domain) }) {
+		if slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Domain != "" && isWithin(dns, r.Domain) }) {
 			continue
 		}
 		c.permitted = append(c.permitted, cluster.Range{Domain: dns})
@@ -121,7 +121,7 @@ func (c constraints) apply(template *x509.Certificate) {
 	}
 }
 
-// cover says whether a CA that carries constraints may sign a leaf with these names.
+// constraintsCover reports whether a CA that carries constraints may sign a leaf with these names.
 func constraintsCover(ca *x509.Certificate, n Names) bool {
 	for _, ip := range n.IPs {
 		if len(ca.ExcludedIPRanges) > 0 || len(ca.PermittedIPRanges) > 0 &&
@@ -131,14 +131,14 @@ func constraintsCover(ca *x509.Certificate, n Names) bool {
 	}
 	for _, dns := range n.DNS {
 		if len(ca.ExcludedDNSDomains) > 0 || len(ca.PermittedDNSDomains) > 0 &&
-			!slices.ContainsFunc(ca.PermittedDNSDomains, func(d string) bool { return within(dns, d) }) {
+			!slices.ContainsFunc(ca.PermittedDNSDomains, func(d string) bool { return isWithin(dns, d) }) {
 			return false
 		}
 	}
 	return true
 }
 
-func within(name, domain string) bool {
+func isWithin(name, domain string) bool {
 	return name == domain || len(name) > len(domain) && name[len(name)-len(domain)-1:] == "."+domain
 }
 

@@ -1,7 +1,10 @@
-// Package pki issues and verifies the certificates of an etcd cluster and its clients.
-// The whole PKI is one table, the Plan, derived from the cluster spec; the Store is the
-// folder that holds what was issued, and the Ledger says what that was. The package says
-// nothing to the user, and uses the network only to ask a Remote.
+// Package pki issues and verifies the certificates of an etcd cluster and its clients. The
+// whole PKI is one table, the [Plan], derived from the cluster spec. The [Store] is the
+// folder that holds what was issued, and its ledger records each certificate. A [Survey]
+// compares the store with the plan, and [Store.Issue] signs what the survey asks for.
+//
+// The package prints nothing. It uses the network only to ask a [Remote], and the kernel's
+// routes for [NodeAddresses].
 package pki
 
 import (
@@ -45,7 +48,7 @@ type Authority struct {
 	external    *cluster.ExternalKey
 }
 
-// Path is the authority's bundle in the store.
+// Path returns the authority's bundle in the store.
 func (a Authority) Path() string { return path.Join("authorities", a.Name) }
 
 // Leaf is one end-entity certificate of the plan.
@@ -118,7 +121,7 @@ func NewPlan(c *cluster.Cluster) Plan {
 	return p
 }
 
-// issuers says which authority signs which kind of leaf, and which root peers trust.
+// issuers names the authority that signs each kind of leaf, and the root that peers trust.
 type issuers struct{ server, client, peer, peerRoot string }
 
 func (p *Plan) planAuthorities(c *cluster.Cluster) issuers {
@@ -153,7 +156,7 @@ func (p *Plan) planAuthorities(c *cluster.Cluster) issuers {
 	return issuers{ServerIssuing, ClientIssuing, PeerIssuing, PeerRoot}
 }
 
-// serverEKUs are those of server leaves. The gRPC gateway dials its own client port with
+// serverEKUs returns the extended key usages of server leaves. The gRPC gateway dials its own client port with
 // the server certificate, which then needs clientAuth too, unless --client-cert-file names
 // another (etcd-io/etcd#9785). The flags that etcdsec writes name another.
 func serverEKUs(c *cluster.Cluster) []x509.ExtKeyUsage {
@@ -171,7 +174,7 @@ func allMemberNames(c *cluster.Cluster) Names {
 	return all
 }
 
-// memberNames are the names of a member's server and peer certificates. kubeadm wants its
+// memberNames returns the names of a member's server and peer certificates. kubeadm wants its
 // node's name among them, which is the member's (cmd/kubeadm/app/util/pkiutil, GetEtcdAltNames).
 func memberNames(c *cluster.Cluster, m cluster.Member) Names {
 	names := hostNames(m.Host)
@@ -222,7 +225,7 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	return b
 }
 
-// heldByMembers says whether a client's certificates lie in the members' bundles.
+// heldByMembers reports whether a client's certificates lie in the members' bundles.
 func heldByMembers(c *cluster.Cluster, client cluster.Client) bool {
 	return len(c.Etcd.Members) > 0 && slices.ContainsFunc(c.Files(c.Etcd.Members[0]).Clients, func(held cluster.ClientFiles) bool {
 		return held.Client == client.Name
@@ -246,7 +249,7 @@ func (p Plan) Find(name string) (Bundle, []Leaf, bool) {
 	for _, b := range p.Bundles {
 		var leaves []Leaf
 		for _, l := range b.Leaves {
-			if named(l, name) {
+			if hasName(l, name) {
 				leaves = append(leaves, l)
 			}
 		}
@@ -280,9 +283,9 @@ func (p Plan) authority(name string) Authority {
 	return Authority{}
 }
 
-// chain names the authorities whose certificates stand behind a leaf in its file: from its
+// issuersAbove names the authorities whose certificates stand behind a leaf in its file: from its
 // issuer up to the one below the self-signed root, which verifiers have.
-func (p Plan) chain(l Leaf) []string {
+func (p Plan) issuersAbove(l Leaf) []string {
 	var names []string
 	for a := p.authority(l.Issuer); a.Issuer != ""; a = p.authority(a.Issuer) {
 		names = append(names, a.Name)
@@ -290,7 +293,7 @@ func (p Plan) chain(l Leaf) []string {
 	return names
 }
 
-// firstBelow is the first certificate that is there and that an authority signed or vouches for.
+// firstBelow returns the first certificate that is there and that an authority signed or vouches for.
 func (p Plan) firstBelow(authority string, there func(relative string) bool) string {
 	for _, a := range p.Authorities {
 		if a.Issuer == authority && there(a.Path()+"/ca.crt") {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Renewal says which leaves to sign anew. The zero value renews none, and issues what is missing.
+// Renewal tells which leaves to sign anew. The zero value renews none, and issues what is missing.
 type Renewal struct {
 	Due bool // leaves that are due, or not as planned
 	All bool // every leaf
@@ -80,8 +80,8 @@ func (r Renewal) unknown(plan Plan) []error {
 	return faults
 }
 
-// named reports whether a name means a leaf: its own, its member's or its client's.
-func named(l Leaf, name string) bool {
+// hasName reports whether a name means a leaf: its own, its member's or its client's.
+func hasName(l Leaf, name string) bool {
 	return l.Name == name || l.Name == "clients/"+name || strings.HasPrefix(l.Name, name+"/") && name != "clients"
 }
 
@@ -90,7 +90,7 @@ func (r Renewal) selects(l Leaf) bool {
 	if r.Requests != nil {
 		return r.Requests[l.Name] != nil
 	}
-	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(l, name) })
+	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return hasName(l, name) })
 }
 
 // why says why a leaf is to be renewed; empty if it is not.
@@ -105,7 +105,7 @@ func (r Renewal) why(l Leaf, chain []*x509.Certificate, problems []string, now t
 	case r.All || len(r.Names) > 0:
 		return "asked for; " + describeEnd(earliestEnd(chain), now)
 	}
-	early := now.Add(r.earlier(chain[0]))
+	early := now.Add(r.jitterFor(chain[0]))
 	for _, cert := range chain {
 		if Due(cert, early) {
 			return describeEnd(cert.NotAfter, now)
@@ -127,8 +127,8 @@ func (r Renewal) reason(problems []string) signReason {
 	return reasonDue
 }
 
-// earlier returns how much earlier a certificate is due by the jitter.
-func (r Renewal) earlier(cert *x509.Certificate) time.Duration {
+// jitterFor returns how much earlier a certificate is due by the jitter.
+func (r Renewal) jitterFor(cert *x509.Certificate) time.Duration {
 	if r.Jitter <= 0 {
 		return 0
 	}

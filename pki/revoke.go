@@ -70,11 +70,11 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 	if err != nil {
 		return nil, err
 	}
-	current, err := s.inUse(plan)
+	current, err := s.serialsInUse(plan)
 	if err != nil {
 		return nil, err
 	}
-	candidates, before, err := r.candidates(entries, now)
+	candidates, before, err := r.findCandidates(entries, now)
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +103,14 @@ func (r Revocation) entry(e Entry, specHash string, now time.Time) Entry {
 	return e
 }
 
-// candidates returns the certificates that are meant: valid, and not revoked yet. before
+// findCandidates returns the certificates that are meant: valid, and not revoked yet. before
 // reports whether there are others that were revoked.
-func (r Revocation) candidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
+func (r Revocation) findCandidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
 	serial := normalSerial(r.Which)
 	if r.Certificate != nil {
 		serial = SerialString(r.Certificate.SerialNumber)
 	}
-	byName := func(e Entry) bool { return r.Certificate == nil && named(Leaf{Name: e.Name}, r.Which) }
+	byName := func(e Entry) bool { return r.Certificate == nil && hasName(Leaf{Name: e.Name}, r.Which) }
 	revoked := map[string]bool{}
 	for _, e := range entries {
 		revoked[e.Serial] = revoked[e.Serial] || e.Event == EventRevoke
@@ -147,8 +147,8 @@ func normalSerial(s string) string {
 	return SerialString(n)
 }
 
-// inUse returns the serial numbers that the store's bundles present, and for whom.
-func (s *Store) inUse(plan Plan) (map[string]string, error) {
+// serialsInUse returns the serial numbers that the store's bundles present, and for whom.
+func (s *Store) serialsInUse(plan Plan) (map[string]string, error) {
 	holders := map[string]string{}
 	for _, b := range plan.Bundles {
 		for _, l := range b.Leaves {

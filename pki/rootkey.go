@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/execsigner"
 )
 
-// encryptedKeyName is an authority's key as an age file.
+// encryptedKeyName names the age file of an authority's key.
 const encryptedKeyName = "ca.key.age"
 
 // RootKeys tells how the keys of roots are kept. The zero value keeps them as they are, and
@@ -75,7 +75,7 @@ func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 	return keep, access, nil
 }
 
-func (r RootKeys) given() bool { return len(r.Recipients) > 0 || r.Passphrase != nil || r.Destroy }
+func (r RootKeys) isSet() bool { return len(r.Recipients) > 0 || r.Passphrase != nil || r.Destroy }
 
 // Check finds out whether keys can be kept so, before any is made.
 func (r RootKeys) Check() error {
@@ -123,13 +123,13 @@ func (r RootKeys) describe() string {
 	switch {
 	case r.Destroy:
 		return "its key destroyed"
-	case r.given():
+	case r.isSet():
 		return "its key encrypted"
 	}
 	return ""
 }
 
-// KeyAccess opens keys that are encrypted.
+// KeyAccess holds what opens encrypted keys.
 type KeyAccess struct {
 	Identities []byte // the text of an age identity file
 	Passphrase []byte
@@ -204,7 +204,7 @@ func (p *Plan) setExternal(keys []cluster.ExternalKey) {
 // protects reports whether the plain key of a root that is there is to go, and writes into
 // its step in what way the key is kept. certified means that this run signs the root.
 func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) bool {
-	if !a.isRoot() || a.external != nil || !r.given() {
+	if !a.isRoot() || a.external != nil || !r.isSet() {
 		return false
 	}
 	switch {

@@ -12,10 +12,10 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// State is what can be said of a certificate at a point in time.
+// State is the verdict on a certificate at a point in time.
 type State string
 
-// The states. The first that applies, from the bottom up, is a certificate's.
+// The states. A certificate has the last one of the list that applies to it.
 const (
 	StateOK          State = "ok"
 	StateDue         State = "due" // a third of its lifetime is left, or less
@@ -26,7 +26,7 @@ const (
 	StateUnreadable  State = "unreadable"
 )
 
-// States are all of them, the best first.
+// States returns every state, the best first.
 func States() []State {
 	return []State{StateOK, StateDue, StateWrongNames, StateWrongIssuer, StateNotYetValid, StateExpired, StateUnreadable}
 }
@@ -42,7 +42,7 @@ type Status struct {
 	Detail string
 }
 
-// Judge is the state of a chain by its dates alone.
+// Judge returns the state of a chain by its dates alone.
 func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	for _, cert := range chain {
 		if now.Before(cert.NotBefore) {
@@ -65,7 +65,8 @@ func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	return StateOK, ""
 }
 
-// Ends is when the chain is valid no more.
+// Ends returns when the chain ends: when the first of its certificates does. Without a
+// chain it is the zero time.
 func (s Status) Ends() time.Time {
 	if len(s.Chain) == 0 {
 		return time.Time{}
@@ -73,8 +74,8 @@ func (s Status) Ends() time.Time {
 	return earliestEnd(s.Chain)
 }
 
-// KeyWords is a public key's algorithm and size.
-func KeyWords(cert *x509.Certificate) string {
+// DescribeKey returns a public key's algorithm and size.
+func DescribeKey(cert *x509.Certificate) string {
 	switch key := cert.PublicKey.(type) {
 	case *ecdsa.PublicKey:
 		return key.Curve.Params().Name
@@ -86,13 +87,13 @@ func KeyWords(cert *x509.Certificate) string {
 	return cert.PublicKeyAlgorithm.String()
 }
 
-// SANs are the names of a certificate, IP addresses first.
+// SANs returns the names of a certificate, IP addresses first.
 func SANs(cert *x509.Certificate) []string {
 	names, _ := namesOf(cert)
 	return names.Strings()
 }
 
-// StoreStatus is the state of every certificate of a store's plan, in plan order. It reads
+// StoreStatus returns the state of every certificate of a store's plan, in plan order. It reads
 // without the store's lock: bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	plan := NewPlan(c)
@@ -124,7 +125,8 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	return rows
 }
 
-// orUnreadable is the row, or what kept it from being read.
+// orUnreadable returns the row, or if there is an error, one that says what kept the
+// certificate from being read.
 func (s Status) orUnreadable(err error) Status {
 	if err != nil {
 		s.State, s.Detail = StateUnreadable, withoutPath(err).Error()

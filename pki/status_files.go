@@ -19,10 +19,10 @@ const (
 	maxDepth = 12
 )
 
-// certificateSuffixes are those of files that are read in a folder.
+// certificateSuffixes are the suffixes of the files that FileStatus reads in a folder.
 var certificateSuffixes = []string{".crt", ".pem", ".cer", ".cert"}
 
-// FileStatus is the state of every certificate in a file or below a folder, in the order of
+// FileStatus returns the state of every certificate in a file or below a folder, in the order of
 // the paths. Keys are not read. A symlink out of the folder is named and not followed.
 func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, error) {
 	info, err := os.Stat(target)
@@ -103,7 +103,7 @@ func (w *walker) folder(dir string, depth int) error {
 	return nil
 }
 
-// symlink is the kind of file that a symlink within the folder stands for. A folder is
+// symlink returns the kind of file that a symlink within the folder stands for. A folder is
 // entered by its own name, but for the version that a bundle's name leads to.
 func (w *walker) symlink(path string) (fs.FileMode, error) {
 	target, err := filepath.EvalSymlinks(path)

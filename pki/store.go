@@ -16,13 +16,13 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// SpecName is the file of the spec in a store.
+// SpecName names the file of the spec in a store.
 const SpecName = "cluster.yaml"
 
 // Bounds of what is read from a store. A file of a hundred RSA-4096 certificates is 200 KiB.
 const maxPEMSize = 1 << 20
 
-// Store is the operator's folder of one cluster, held for this process alone.
+// Store is the operator's folder of one cluster. It is locked for this process alone.
 type Store struct {
 	Dir string
 	// Remote, when not nil, signs leaves in place of the keys in the store.
@@ -44,7 +44,7 @@ func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
 	return openStore(dir, c)
 }
 
-// PeekStore is OpenStore for a dry run: it makes no folder.
+// PeekStore opens a store for a dry run: unlike OpenStore it makes no folder.
 func PeekStore(dir string, c *cluster.Cluster) (*Store, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return &Store{Dir: dir, release: func() {}}, nil
@@ -65,7 +65,7 @@ func openStore(dir string, c *cluster.Cluster) (*Store, error) {
 	return s, nil
 }
 
-// Close gives the store free.
+// Close releases the store's lock.
 func (s *Store) Close() { s.release() }
 
 // ErrForeignStore means that a folder holds something other than this cluster's store.
@@ -173,7 +173,7 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	return loaded, nil
 }
 
-// leafState is a leaf as the store has it.
+// leafState holds a leaf as the store has it.
 type leafState struct {
 	chain []*x509.Certificate // nil when it was not issued yet
 	key   crypto.Signer       // nil when the key is on its node only
@@ -215,7 +215,7 @@ func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	return drifted, nil
 }
 
-// filesAt are the files of a bundle's current version, in its folder and one below.
+// filesAt returns the files of a bundle's current version, in its folder and one below.
 func (s *Store) filesAt(relative string) ([]durable.File, error) {
 	// A bundle is a symlink to its version, and WalkDir does not follow its root.
 	dir, err := filepath.EvalSymlinks(filepath.Join(s.Dir, filepath.FromSlash(relative)))

@@ -173,7 +173,7 @@ func (w *Survey) surveyAuthorities(now time.Time, renewal Renewal, keys RootKeys
 func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (Step, signReason, error) {
 	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
 	if loaded == nil {
-		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", describeIssuer(a), days(a.Lifetime))
+		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", describeIssuer(a), formatDays(a.Lifetime))
 		return step, reasonNew, nil
 	}
 	expired := now.After(loaded.cert.NotAfter)
@@ -181,7 +181,7 @@ func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (S
 	switch dates := errors.Join(caDates(loaded.cert, now)...); {
 	case renewal.Authorities && (expired || Due(loaded.cert, now)):
 		step.Action = ActionRenew
-		step.Detail = fmt.Sprintf("%s; same key, %s", describeEnd(loaded.cert.NotAfter, now), days(a.Lifetime))
+		step.Detail = fmt.Sprintf("%s; same key, %s", describeEnd(loaded.cert.NotAfter, now), formatDays(a.Lifetime))
 		return step, reasonRenewed, nil
 	case renewal.Authorities && !a.isRoot() && len(issuing) > 0:
 		step.Action, step.Detail = ActionRenew, joinFaults(issuing)+"; same key"
@@ -276,4 +276,4 @@ func describeIssuer(a Authority) string {
 	return "signed by " + a.Issuer
 }
 
-func days(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/24)) }
+func formatDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/24)) }

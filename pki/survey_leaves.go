@@ -124,7 +124,7 @@ func leafProblems(plan Plan, cas authorities, l Leaf, state leafState, now time.
 // leaf in its file.
 func (p Plan) replacedIssuers(l Leaf, chain []*x509.Certificate, cas authorities) []string {
 	var replaced []string
-	for i, name := range p.chain(l) {
+	for i, name := range p.issuersAbove(l) {
 		issuer := cas[name]
 		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.cert.PublicKey)) {
 			replaced = append(replaced, name)

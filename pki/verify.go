@@ -29,9 +29,8 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 	return faults
 }
 
-// verifyIssued is verifyLeaf for a leaf that was signed just now by an issuer which
-// verifyIssuer has found good for each of the leaf's EKUs. What is left is the leaf's own:
-// its content, its signature, the name constraints and the dates, once for all EKUs.
+// verifyIssued checks a leaf that was signed just now by an issuer which verifyIssuer has
+// found good for each of the leaf's EKUs. Only the leaf's own is left to check: its content, its signature, the name constraints and the dates, once for all EKUs.
 func verifyIssued(want Leaf, leaf, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
 	faults := append(verifyContent(want, leaf, pub), verifyNesting([]*x509.Certificate{leaf, issuer})...)
 	if err := verifyChain([]*x509.Certificate{leaf}, issuer, want.EKUs[0], now); err != nil {
@@ -108,7 +107,7 @@ func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicK
 	return errors.Join(append(append(caFaults(cert, issuer, pub), caDates(cert, now)...), caDeviations(want, cert)...)...)
 }
 
-// caFaults are what makes a certificate useless as that of an authority, whatever the plan.
+// caFaults returns what makes a certificate useless as that of an authority, whatever the plan.
 func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	var faults []error
 	if !cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
@@ -126,7 +125,7 @@ func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	return append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
 }
 
-// caDates are the faults of an authority's lifetime at a point in time.
+// caDates returns the faults of an authority's lifetime at a point in time.
 func caDates(cert *x509.Certificate, now time.Time) []error {
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
 		return []error{fmt.Errorf("is valid from %s to %s, and it is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
@@ -134,7 +133,7 @@ func caDates(cert *x509.Certificate, now time.Time) []error {
 	return nil
 }
 
-// caDeviations are how an authority that works differs from the plan. A root that signs
+// caDeviations returns how an authority that works differs from the plan. A root that signs
 // leaves itself was perhaps made by another tool, which set no path length.
 func caDeviations(want Authority, cert *x509.Certificate) []error {
 	var faults []error
@@ -154,7 +153,7 @@ func sameEKUs(a, b []x509.ExtKeyUsage) bool {
 	return slices.Equal(a, b)
 }
 
-// EKUNames are extended key usages in the spelling of RFC 5280.
+// EKUNames returns extended key usages in the spelling of RFC 5280.
 func EKUNames(ekus []x509.ExtKeyUsage) []string {
 	names := make([]string, 0, len(ekus))
 	for _, eku := range ekus {

@@ -66,28 +66,28 @@ func (v *verification) read(relative string, fix Fix) []*x509.Certificate {
 	return certs
 }
 
-// restore is the fix for what nothing can make again.
+// restore returns the fix for what nothing can make again.
 func (v *verification) restore() Fix {
 	return Fix{say("bring it back from a backup of the store; nothing can make it again")}
 }
 
-// recovery is the fix for an authority that must be certified anew.
+// recovery returns the fix for an authority that must be certified anew.
 func (v *verification) recovery() Line { return paste("etcdsec pki recover %s", v.store.Dir) }
 
-// renew is the fix for all that is due.
+// renew returns the fix for all that is due.
 func (v *verification) renew() Line { return paste("etcdsec pki renew %s", v.store.Dir) }
 
-// renewLeaf is the fix for a certificate that must be signed again.
+// renewLeaf returns the fix for a certificate that must be signed again.
 func (v *verification) renewLeaf(name string) Line {
 	return paste("etcdsec pki renew %s %s", v.store.Dir, name)
 }
 
-// renewKey is the fix for a key that must be replaced.
+// renewKey returns the fix for a key that must be replaced.
 func (v *verification) renewKey(name string) Line {
 	return paste("etcdsec pki renew %s %s --new-key", v.store.Dir, name)
 }
 
-// replacePair is the fix for a leaf whose key is lost or damaged. Only a leaf that is not
+// replacePair returns the fix for a leaf whose key is lost or damaged. Only a leaf that is not
 // there gets a new key without the old one.
 func (v *verification) replacePair(b Bundle, l Leaf) Fix {
 	return Fix{
@@ -228,7 +228,7 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%v", fault)
 	}
-	for i, name := range v.plan.chain(l) {
+	for i, name := range v.plan.issuersAbove(l) {
 		issuer := v.cas[name]
 		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.PublicKey)) {
 			v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "its issuer %s was replaced", name)

@@ -35,7 +35,7 @@ func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 	return c, nil
 }
 
-// narrate says something on stderr that is not the result.
+// narrate prints on stderr what is not the result.
 func (a *app) narrate(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, "etcdsec: "+format+"\n", args...)
 }

@@ -103,7 +103,7 @@ func Decrypt(data, identityFile []byte) ([]byte, error) {
 	return key, err
 }
 
-// HasPassphrase says whether a file wants a passphrase, and not an identity file.
+// HasPassphrase reports whether a file is opened by a passphrase, and not by an identity file.
 func HasPassphrase(data []byte) (bool, error) {
 	stanzas, err := readHeader(data)
 	return err == nil && hasPassphrase(stanzas), err
@@ -170,7 +170,7 @@ func open(data []byte) io.Reader {
 	return bytes.NewReader(data)
 }
 
-// damage says which part of a file is damaged. The cause would quote it.
+// damage names the part of a file that is damaged. The cause would quote it.
 func damage(cause error, part string) error {
 	if _, ok := errors.AsType[*armor.Error](cause); ok {
 		part = "its armor, the lines of PEM around it"
@@ -178,7 +178,7 @@ func damage(cause error, part string) error {
 	return fmt.Errorf("%w: %s cannot be read", ErrDamaged, part)
 }
 
-// recipientTypes are the types of a file's recipients, each once, in its order. They are
+// recipientTypes returns the types of a file's recipients, each once, in its order. They are
 // foreign text, and a few are enough to see which identity is wanted.
 func recipientTypes(stanzas []*age.Stanza) string {
 	const most = 5

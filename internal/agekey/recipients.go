@@ -132,13 +132,13 @@ func parseSSHRecipient(text string) (age.Recipient, error) {
 	return r, nil
 }
 
-// line is one line of a file that holds something.
+// line is a line of a file that is neither empty nor a comment.
 type line struct {
 	number int // from 1
 	text   string
 }
 
-// contentLines are the lines of a recipients or identity file that are neither empty nor a
+// contentLines returns the lines of a recipients or identity file that are neither empty nor a
 // comment, without the white space around them.
 func contentLines(text []byte) ([]line, error) {
 	if len(text) > MaxFileSize {

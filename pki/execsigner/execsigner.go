@@ -71,10 +71,10 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultTimeout is enough for a person to touch an HSM.
+// DefaultTimeout leaves a person time to touch an HSM.
 const DefaultTimeout = time.Minute
 
-// Config says how a plugin is run and which of its keys is used.
+// Config tells how to run a plugin and which of its keys to use.
 type Config struct {
 	// Argv is the plugin and its arguments, which no shell sees. A plugin without a slash
 	// is looked up in PATH. Errors name the plugin and not its arguments.
@@ -210,12 +210,12 @@ func (s *Signer) ask(r request, field string) ([]byte, error) {
 	refusal, refused := errors.AsType[*refusalError](err)
 	switch {
 	case refused:
-		return nil, fmt.Errorf("%w%s", refusal, out.saying())
+		return nil, fmt.Errorf("%w%s", refusal, out.describeStderr())
 	case out.exit != nil:
 		// What it printed before it failed counts for nothing.
-		return nil, fmt.Errorf("the plugin failed: %w%s", out.exit, out.saying())
+		return nil, fmt.Errorf("the plugin failed: %w%s", out.exit, out.describeStderr())
 	case err != nil:
-		return nil, fmt.Errorf("reading the plugin's response: %w%s", err, out.saying())
+		return nil, fmt.Errorf("reading the plugin's response: %w%s", err, out.describeStderr())
 	}
 	return answer, nil
 }

@@ -35,7 +35,7 @@ func checkKey(public crypto.PublicKey) error {
 	return nil
 }
 
-// signRequest says to a plugin what crypto.Signer was told.
+// signRequest makes the request for a call of crypto.Signer.
 func signRequest(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) (request, error) {
 	if opts == nil {
 		return request{}, errors.New("no hash was given")
@@ -71,7 +71,7 @@ func signRequest(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts)
 	return r, nil
 }
 
-// verify says whether a signature answers a request.
+// verify reports whether a signature answers a request.
 func verify(public crypto.PublicKey, r request, signature []byte) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:

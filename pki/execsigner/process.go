@@ -21,15 +21,15 @@ const (
 	lingering = 2 * time.Second
 )
 
-// output is what a plugin that ran to its end left.
+// output holds what a plugin printed before it ended.
 type output struct {
 	stdout []byte
 	stderr head
 	exit   error // why its exit status is not 0, or nil
 }
 
-// saying is the end of an error: what the plugin wrote to standard error.
-func (o *output) saying() string { return o.stderr.saying() }
+// describeStderr returns what the plugin wrote to standard error, for the end of an error.
+func (o *output) describeStderr() string { return o.stderr.describeStderr() }
 
 // run starts the plugin, hands it a request and waits for its end. An error means that it
 // could not be started, was killed, or left its output open.
@@ -71,15 +71,15 @@ func (c Config) run(parent context.Context, request []byte) (*output, error) {
 	exit, exited := errors.AsType[*exec.ExitError](err)
 	switch {
 	case parent.Err() != nil:
-		return nil, fmt.Errorf("interrupted while the plugin ran: %w%s", context.Cause(parent), out.saying())
+		return nil, fmt.Errorf("interrupted while the plugin ran: %w%s", context.Cause(parent), out.describeStderr())
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w%s", context.Cause(ctx), out.saying())
+		return nil, fmt.Errorf("%w%s", context.Cause(ctx), out.describeStderr())
 	case errors.Is(err, exec.ErrWaitDelay):
-		return nil, fmt.Errorf("the plugin exited, and a process that it started holds its output open%s", out.saying())
+		return nil, fmt.Errorf("the plugin exited, and a process that it started holds its output open%s", out.describeStderr())
 	case exited:
 		out.exit = exit
 	case err != nil:
-		return nil, fmt.Errorf("running the plugin: %w%s", err, out.saying())
+		return nil, fmt.Errorf("running the plugin: %w%s", err, out.describeStderr())
 	}
 	out.stdout = stdout.kept.Bytes()
 	return &out, nil
@@ -93,7 +93,7 @@ func killGroup(cmd *exec.Cmd) error {
 	return err
 }
 
-// environment is PATH, HOME and the variables of the given names. It is never nil, which
+// environment returns PATH, HOME and the variables of the given names. It is never nil, which
 // os/exec takes for the whole environment of this process.
 func environment(names []string) ([]string, error) {
 	env := []string{}
@@ -141,7 +141,7 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (h *head) saying() string {
+func (h *head) describeStderr() string {
 	text := bytes.TrimSpace(h.kept.Bytes())
 	switch {
 	case len(text) == 0:

@@ -31,7 +31,7 @@ const (
 	maxResponse = 64 << 10
 )
 
-// request is what a plugin is asked. The package comment is its specification.
+// request is the question to a plugin. The package comment specifies it.
 type request struct {
 	Version int    `json:"version"`
 	Op      string `json:"op"`
@@ -42,7 +42,7 @@ type request struct {
 	Message []byte `json:"message,omitzero"` // omitted when nil; there is an empty message
 }
 
-// encode is the request as one line.
+// encode writes the request as one line.
 func (r request) encode() ([]byte, error) {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
@@ -53,7 +53,7 @@ func (r request) encode() ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// refusalError is a plugin's own word that it cannot do what it was asked.
+// refusalError carries a plugin's own message that it cannot do what it was asked.
 type refusalError struct{ text string }
 
 func (e *refusalError) Error() string {

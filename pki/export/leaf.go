@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Leaf is an end-entity certificate as the store has it, with what goes with it.
+// Leaf is an end-entity certificate as the store has it, with its chain, roots and key.
 type Leaf struct {
 	Ref
 	Chain []*x509.Certificate // the leaf, then the issuing CA where there is one

@@ -35,7 +35,7 @@ type (
 	}
 )
 
-// Style is who loads the Secrets.
+// Style names who loads the Secrets.
 type Style string
 
 // The styles. What each has in its Secrets is said at shape.
@@ -45,10 +45,10 @@ const (
 	StyleBitnami      Style = "bitnami"
 )
 
-// Styles are all of them, in the order in which help names them.
+// Styles returns every style, in the order in which help names them.
 func Styles() []Style { return []Style{StyleTLS, StyleEtcdOperator, StyleBitnami} }
 
-// shape is the type of a Secret and the names of its three keys.
+// shape gives the type of a Secret and the names of its three keys.
 type shape struct{ kind, cert, key, ca string }
 
 func (s Style) shape() shape {
@@ -65,7 +65,7 @@ func (s Style) shape() shape {
 	return shape{kind: "kubernetes.io/tls", cert: "tls.crt", key: "tls.key", ca: "ca.crt"}
 }
 
-// encodeKey is the key as the style's reader parses it. The auto provider of
+// encodeKey returns the key as the style's reader parses it. The auto provider of
 // etcd-operator reads nothing but SEC 1 (etcd-io/etcd-operator,
 // pkg/certificate/auto/provider.go, parsePrivateKey); etcd reads that too.
 func (s Style) encodeKey(l Leaf) ([]byte, error) {
@@ -79,7 +79,7 @@ func (s Style) encodeKey(l Leaf) ([]byte, error) {
 	return encodeKey(l.Key)
 }
 
-// Secret is the manifest of a Kubernetes Secret with a leaf, its chain and key, and the
+// Secret returns the manifest of a Kubernetes Secret with a leaf, its chain and key, and the
 // roots that its holder trusts. The leaf must have its key.
 func Secret(l Leaf, style Style, name, namespace string) (File, error) {
 	keyPEM, err := style.encodeKey(l)
@@ -129,7 +129,7 @@ func CheckLabel(s string) error {
 
 var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
 
-// SecretNames are the names of all leaves' Secrets, by the leaf's Path: the cluster's and
+// SecretNames returns the names of all leaves' Secrets, by the leaf's Path: the cluster's and
 // the leaf's name, joined by dashes. Where two would be the same, or one had to be changed
 // to be a name at all, a hash tells them apart. A leaf's name is the same whichever other
 // leaves are exported with it.
@@ -153,7 +153,7 @@ func (s *Store) SecretNames() map[string]string {
 	return names
 }
 
-// objectName is s with every run of characters that no name has replaced by one dash.
+// objectName replaces each run of characters that no object's name has by one dash.
 func objectName(s string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(s), "-"), "-")
 	return strings.TrimRight(name[:min(len(name), maxName)], "-")

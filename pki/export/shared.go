@@ -116,12 +116,12 @@ func (s Shared) Check(l Leaf) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// clientWarning says what follows from a server certificate that is no client's. Both may present the server's certificate to etcd as a client's. Some
-// versions of etcd-operator dial members with it and others with the client's Secret
-// (etcd-io/etcd-operator, internal/controller/utils.go, buildClientTLSConfig;
-// docs/design/tls-and-cluster-access.md names the former as a fault). The chart's
-// readiness probe does it (bitnami/containers, bitnami/etcd/3.6, healthcheck.sh, and
-// etcdctl_auth_norbac_flags in libetcd.sh).
+// clientWarning warns of a server certificate that is not valid for clients. Both may
+// present the server's certificate to etcd as a client's. Some versions of etcd-operator
+// dial members with it and others with the client's Secret (etcd-io/etcd-operator,
+// internal/controller/utils.go, buildClientTLSConfig; docs/design/tls-and-cluster-access.md
+// names the former as a fault). The chart's readiness probe does it (bitnami/containers,
+// bitnami/etcd/3.6, healthcheck.sh, and etcdctl_auth_norbac_flags in libetcd.sh).
 func (s Shared) clientWarning(l Leaf) string {
 	if s.Style == StyleBitnami {
 		return fmt.Sprintf("the readiness probe of the Bitnami image presents %s as a client's certificate, which it is not: with auth.client.enableAuthentication, set customReadinessProbe", l.Name)

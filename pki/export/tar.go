@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Node is what lies on a member's node.
+// Node holds the files of a member's node.
 type Node struct {
 	Member  string
 	Keyless []string // the member's leaves whose key is not in the store
@@ -124,7 +124,7 @@ func (w *walk) file(relative, file string) error {
 	return nil
 }
 
-// Tar is the archive of a node: real files in place of the store's symlinks, with the
+// Tar returns the archive of a node: real files in place of the store's symlinks, with the
 // modes they must have, owned by the given user, or by root. Times are that of the newest
 // certificate, so that equal nodes give equal bytes.
 func (n Node) Tar(owner *durable.Owner) ([]byte, error) {

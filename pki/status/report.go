@@ -86,7 +86,7 @@ func newRow(s pki.Status, now time.Time) Row {
 	}
 	cert, end := s.Chain[0], s.Ends().UTC()
 	row.Subject, row.Issuer = cert.Subject.String(), cert.Issuer.CommonName
-	row.Key, row.SANs, row.Serial = pki.KeyWords(cert), pki.SANs(cert), pki.SerialString(cert.SerialNumber)
+	row.Key, row.SANs, row.Serial = pki.DescribeKey(cert), pki.SANs(cert), pki.SerialString(cert.SerialNumber)
 	row.NotAfter, row.DaysLeft = &end, int(end.Sub(now).Hours()/24)
 	return row
 }

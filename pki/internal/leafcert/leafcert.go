@@ -1,4 +1,4 @@
-// Package leafcert says what goes into a leaf, whoever signs it, and signs it with
+// Package leafcert checks what goes into a leaf, whoever signs it, and signs it with
 // crypto/x509 alone: under FIPS, where cfssl 1.6.5 panics, and where a key on its node
 // leaves nothing at hand but its public half.
 package leafcert
@@ -21,7 +21,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Request is everything in a leaf but its key.
+// Request holds everything in a leaf but its key.
 type Request struct {
 	Serial     *big.Int
 	CommonName string
@@ -106,7 +106,7 @@ func (s Signer) Sign(r Request, pub crypto.PublicKey) (*x509.Certificate, error)
 	return x509.ParseCertificate(der)
 }
 
-// subjectKeyID is method 1 of RFC 7093: the first 160 bits of the SHA-256 of the public
+// subjectKeyID computes a key ID by method 1 of RFC 7093: the first 160 bits of the SHA-256 of the public
 // key's bits. crypto/x509 gives a leaf none of its own.
 func subjectKeyID(pub crypto.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
