@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
@@ -22,7 +21,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// encryptionRotateFlags are what the operator wrote.
+// encryptionRotateFlags are the flags of encryption rotate and encryption rotate status.
 type encryptionRotateFlags struct {
 	spec       string
 	kubeconfig string
@@ -81,31 +80,36 @@ Exit status: 0 rotated, or not due, 1 it could not go on, 2 bad command line or 
   etcdsec encryption rotate abort ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.rotateEncryption(cmd.Context(), flags, given[0])
+			return flags.run(cmd.Context(), a, given[0])
 		},
 	}
 	flags.addFlags(cmd)
-	f := cmd.Flags()
-	f.StringArrayVar(&flags.install, "install", nil, "`NAME=FILE` of this machine that the API server reads; may be repeated")
-	f.StringVar(&flags.to, "to", "", "`provider` to encrypt with: secretbox, aesgcm, aescbc, kms, or identity to end it (default the spec's)")
-	f.DurationVar(&flags.minAge, "min-age", time.Hour, "do nothing if the last rotation ended less than this `time` ago")
-	f.BoolVar(&flags.step, "step", false, "go to the next stage and no further")
-	f.BoolVar(&flags.dryRun, "dry-run", false, "print what would be done and change nothing")
-	f.DurationVar(&flags.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they look once a minute")
-	f.Float64Var(&flags.rate, "rate", 200, "`objects` to rewrite in a second; 0 is no limit")
-	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(append(cluster.EncryptionProviders(), "identity"), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	flags.addChangeFlags(cmd)
 	cmd.AddCommand(newEncryptionRotateStatusCommand(a), newEncryptionRotateAbortCommand(a))
 	return cmd
 }
 
-func (flags *encryptionRotateFlags) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	specFlag(cmd, &flags.spec)
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`file` of an administrator of the cluster")
-	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
-	f.StringArrayVar(&flags.apiServers, "apiserver", nil, "`NAME=HOST:PORT` of an API server, in place of the spec's; may be repeated")
-	flags.census.addFlags(cmd)
-	outputFlag(cmd, &flags.output, "text", "json")
+// addChangeFlags adds the flags of the verb that changes something.
+func (f *encryptionRotateFlags) addChangeFlags(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.StringArrayVar(&f.install, "install", nil, "`NAME=FILE` of this machine that the API server reads; may be repeated")
+	set.StringVar(&f.to, "to", "", "`provider` to encrypt with: secretbox, aesgcm, aescbc, kms, or identity to end it (default the spec's)")
+	set.DurationVar(&f.minAge, "min-age", time.Hour, "do nothing if the last rotation ended less than this `time` ago")
+	set.BoolVar(&f.step, "step", false, "go to the next stage and no further")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
+	set.DurationVar(&f.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they look once a minute")
+	set.Float64Var(&f.rate, "rate", 200, "`objects` to rewrite in a second; 0 is no limit")
+	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(append(cluster.EncryptionProviders(), "identity"), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+}
+
+func (f *encryptionRotateFlags) addFlags(cmd *cobra.Command) {
+	set := cmd.Flags()
+	specFlag(cmd, &f.spec)
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` of an administrator of the cluster")
+	set.StringVar(&f.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
+	set.StringArrayVar(&f.apiServers, "apiserver", nil, "`NAME=HOST:PORT` of an API server, in place of the spec's; may be repeated")
+	f.census.addFlags(cmd)
+	outputFlag(cmd, &f.output, "text", "json")
 }
 
 // rotationOf is a rotation of the store in dir, with all that its steps need.
@@ -180,95 +184,55 @@ func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Clien
 	return servers, nil
 }
 
-func (a *app) rotateEncryption(ctx context.Context, flags encryptionRotateFlags, dir string) error {
-	r, c, err := a.rotationOf(flags, dir)
+func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) error {
+	r, c, err := a.rotationOf(*f, dir)
 	if err != nil {
 		return err
 	}
-	_, err = r.Status(ctx)
-	if errors.Is(err, rotation.ErrNone) {
-		begun, err := a.beginRotation(ctx, flags, r, c)
-		if err != nil || !begun {
-			return err
-		}
-	} else if err != nil {
+	request := rotation.Request{Spec: c, To: encryption.ProviderType(f.to), MinAge: f.minAge, OneStep: f.step, Random: rand.Reader}
+	if err := rotation.CheckTarget(request.To, c); err != nil {
+		return usageError(fmt.Errorf("--to %w", err), "")
+	}
+	if f.dryRun {
+		return a.previewRotation(ctx, f.output, r, request)
+	}
+	outcome, err := r.Run(ctx, request)
+	switch {
+	case errors.Is(err, durable.ErrLocked):
+		return failure(err, "wait for it to end; nothing was changed by this run")
+	case err != nil:
+		return failure(err, "etcdsec encryption rotate status "+dir+" --kubeconfig "+f.kubeconfig)
+	case outcome == rotation.Stepped:
+		return a.printRotationState(ctx, f.output, r)
+	}
+	return nil
+}
+
+// previewRotation prints what the next run would do.
+func (a *app) previewRotation(ctx context.Context, format string, r *rotation.Rotation, request rotation.Request) error {
+	err := a.printRotationState(ctx, format, r)
+	if !errors.Is(err, rotation.ErrNone) {
+		return err
+	}
+	p, due, err := r.Preview(ctx, request)
+	if err != nil {
 		return failure(err, "")
 	}
-	if flags.dryRun {
-		return a.rotationStatusOf(ctx, flags.output, r)
+	if !due {
+		return nil
 	}
-	for {
-		done, err := r.Step(ctx)
-		switch {
-		case errors.Is(err, durable.ErrLocked):
-			return failure(err, "wait for it to end; nothing was changed by this run")
-		case err != nil:
-			return failure(err, "etcdsec encryption rotate status "+dir+" --kubeconfig "+flags.kubeconfig)
-		case done:
-			a.narrate("the rotation has ended")
-			a.narrate("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
-			a.narrate("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", filepath.Join(r.Dir, rotation.ConfigName))
-			return nil
-		case flags.step:
-			return a.rotationStatusOf(ctx, flags.output, r)
-		}
+	if format == "json" {
+		return a.printJSON(p)
 	}
+	if err := p.WriteText(a.stdout); err != nil {
+		return err
+	}
+	return askedStatus(p.Servers)
 }
 
-// beginRotation makes the plan of a new rotation, unless the last one is young. With --dry-run
-// it prints it and keeps nothing.
-func (a *app) beginRotation(ctx context.Context, flags encryptionRotateFlags, r *rotation.Rotation, c *cluster.Cluster) (begun bool, err error) {
-	last, err := rotation.Last(r.Dir)
-	if err != nil {
-		return false, failure(err, "")
+func askedStatus(servers []rotation.ServerState) error {
+	if err := rotation.CheckAsked(servers); err != nil {
+		return failure(err, "")
 	}
-	if age := a.now().Sub(last); !last.IsZero() && age < flags.minAge {
-		a.narrate("nothing to do: the last rotation was begun %s ago, and --min-age is %s", age.Round(time.Second), flags.minAge)
-		return false, nil
-	}
-	provider := encryption.ProviderType(flags.to)
-	switch {
-	case flags.to == "":
-		provider = encryption.ProviderType(c.Encryption.Provider)
-	case !slices.Contains(append(cluster.EncryptionProviders(), "identity"), flags.to):
-		return false, usageError(fmt.Errorf("--to %q: want one of %s or identity", flags.to, strings.Join(cluster.EncryptionProviders(), ", ")), "")
-	case flags.to == "kms" && c.Encryption.Socket == "":
-		return false, usageError(errors.New("--to kms: spec.encryption has provider kms and a socket, or there is no plugin to name"), "")
-	}
-	var key encryption.Key
-	if provider != encryption.KMS && provider != encryption.Identity {
-		if key, err = encryption.GenerateKey(rand.Reader, a.now()); err != nil {
-			return false, failure(err, "")
-		}
-	}
-	current, err := rotation.InForce(r.Dir)
-	if err != nil {
-		return false, failure(err, "")
-	}
-	plan, err := rotation.Make(current, c, provider, key, a.now())
-	if err != nil {
-		return false, failure(err, "")
-	}
-	if flags.dryRun {
-		return false, a.printPlan(ctx, flags.output, r, plan)
-	}
-	if cost := provider.Cost(); cost != "" {
-		a.narrate("warning: %s", cost)
-	}
-	if err := durable.MakeDirs(r.Dir, nil); err != nil {
-		return false, failure(err, "")
-	}
-	if err := rotation.Begin(r.Dir, plan); err != nil {
-		return false, failure(err, "")
-	}
-	a.narrate("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", joined(plan.From), encryption.Describe(plan.To))
-	return true, nil
-}
-
-func joined(writers []audit.Writer) string {
-	var names []string
-	for _, w := range writers {
-		names = append(names, encryption.Describe(w))
-	}
-	return strings.Join(names, ", ")
+	return nil
 }

@@ -55,7 +55,7 @@ var ours = []rule{
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
 	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
-	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/strictyaml"}},
+	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},

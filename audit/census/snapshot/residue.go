@@ -35,10 +35,11 @@ func (r *remains) scan(ctx context.Context, data []byte) error {
 	r.scanned += int64(len(data))
 	return scan(ctx, data, func(t trace) {
 		r.bytes += int64(t.length)
-		seal := r.classify.Classify(t.value)
+		classify := r.classify.Classify
 		if len(t.value) != t.length { // its end is not there, or is not known
-			seal = r.classify.ClassifyStart(t.value)
+			classify = r.classify.ClassifyStart
 		}
+		seal := classify(t.value)
 		if _, isObject := r.layout.Object(t.key); isObject {
 			r.placed.AddSeal(t.key, seal)
 		} else {

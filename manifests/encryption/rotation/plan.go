@@ -66,7 +66,7 @@ func (p *Plan) stageOf(hash string) Stage {
 }
 
 // ConfigName is the file that is in force, below DIR/kubernetes.
-const ConfigName = "encryption-config.yaml"
+const ConfigName = encryption.ConfigName
 
 const (
 	folder    = "encryption-rotation" // of a rotation that is under way

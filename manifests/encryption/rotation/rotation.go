@@ -61,8 +61,11 @@ func (r *Rotation) file(stage Stage) string {
 // Loaded says what each API server has loaded. It changes nothing.
 func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.servers(ctx, p) }
 
-// State is how far a rotation is.
+// State is how far a rotation is. Fields of its JSON are only ever added.
 type State struct {
+	SchemaVersion int  `json:"schema_version"`
+	UnderWay      bool `json:"under_way"`
+
 	Plan     *Plan         `json:"plan"`
 	Stage    Stage         `json:"stage"` // of the file that is in force
 	Aborting bool          `json:"aborting"`
@@ -80,7 +83,7 @@ func (r *Rotation) Status(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Plan: p, Stage: stage, Aborting: aborting(r.Dir), Servers: r.servers(ctx, p)}
+	s := State{SchemaVersion: 1, UnderWay: true, Plan: p, Stage: stage, Aborting: aborting(r.Dir), Servers: r.servers(ctx, p)}
 	s.Next = p.nextStep(stage, s.Aborting)
 	return s, nil
 }

@@ -1,0 +1,99 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// Preview is what Run would do: begin a rotation, go on with one, or nothing. It is its own
+// JSON, of which fields are only ever added.
+type Preview struct {
+	SchemaVersion int            `json:"schema_version"`
+	From          []audit.Writer `json:"from"`
+	To            audit.Writer   `json:"to"`     // without the name of the key, which is made by the run that keeps it
+	Counts        []Count        `json:"counts"` // of the resources that are rewritten
+	Servers       []ServerState  `json:"servers"`
+}
+
+// Preview tells what a new rotation would do, and takes a census of what it would find. It
+// changes nothing. due is false if the last rotation is too young.
+func (r *Rotation) Preview(ctx context.Context, request Request) (p Preview, due bool, err error) {
+	plan, due, err := r.plan(request)
+	if err != nil || !due {
+		return Preview{}, due, err
+	}
+	counts, err := r.Census(ctx, &plan)
+	if err != nil {
+		return Preview{}, true, fmt.Errorf("taking the census: %w", err)
+	}
+	p = Preview{SchemaVersion: 1, From: plan.From, To: plan.To, Counts: counts, Servers: r.Loaded(ctx, &plan)}
+	p.To.Key = ""
+	return p, true, nil
+}
+
+// WriteText writes a preview for people.
+func (p Preview) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
+	_, _ = fmt.Fprintf(table, "from %s\nto a new %s\n\nRESOURCE\tENCRYPTED BY\tOBJECTS\n", describeAll(p.From), encryption.Describe(p.To))
+	for _, count := range p.Counts {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", count.Resource, encryption.Describe(count.Writer), count.Objects)
+	}
+	_, _ = fmt.Fprintln(table)
+	writeServers(table, p.Servers)
+	return table.Flush()
+}
+
+// WriteText writes the state for people.
+func (s State) WriteText(w io.Writer) error {
+	direction := ""
+	if s.Aborting {
+		direction = ", and is taken back"
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
+	_, _ = fmt.Fprintf(table, "from %s to %s\nin force is %q%s\nnext: %s\n\n", describeAll(s.Plan.From), encryption.Describe(s.Plan.To), s.Stage, direction, s.Next)
+	writeServers(table, s.Servers)
+	return table.Flush()
+}
+
+func writeServers(w io.Writer, servers []ServerState) {
+	_, _ = fmt.Fprintln(w, "API SERVER\tHAS LOADED")
+	for _, s := range servers {
+		loaded := s.Hash
+		switch {
+		case s.Fault != "":
+			loaded = "unknown: " + s.Fault
+		case s.Stage != "":
+			loaded = string(s.Stage)
+		case loaded == "":
+			loaded = "no encryption configuration"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", s.Name, loaded)
+	}
+}
+
+// ErrUnasked means that the state of an API server is unknown.
+var ErrUnasked = errors.New("not every API server can be asked")
+
+// CheckAsked returns ErrUnasked if an API server did not say what it has loaded.
+func CheckAsked(servers []ServerState) error {
+	if slices.ContainsFunc(servers, func(s ServerState) bool { return s.Fault != "" }) {
+		return ErrUnasked
+	}
+	return nil
+}
+
+func describeAll(writers []audit.Writer) string {
+	names := make([]string, len(writers))
+	for i, w := range writers {
+		names[i] = encryption.Describe(w)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,222 @@
+package encryption
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// The files of a store, below the folder of what Kubernetes gets.
+const (
+	ConfigName        = "encryption-config.yaml"
+	kubeadmConfigName = "kubeadm-encryption.yaml"
+)
+
+// Action is what becomes of a file.
+type Action string
+
+// The actions.
+const (
+	Write  Action = "write" // it is new
+	Update Action = "update"
+	Keep   Action = "keep" // it is as it should be
+)
+
+// Step is a file and what becomes of it.
+type Step struct {
+	Action Action `json:"action"`
+	Name   string `json:"name"` // always empty; the steps of other verbs have one
+	Path   string `json:"path"` // in the store
+	Detail string `json:"detail,omitempty"`
+
+	data []byte
+}
+
+// Preparation is what a store needs for the encryption of its spec, and what API servers are to
+// be told. Fields of its JSON are only ever added.
+type Preparation struct {
+	SchemaVersion int    `json:"schema_version"`
+	Dir           string `json:"dir"`
+	Cluster       string `json:"cluster"`
+	DryRun        bool   `json:"dry_run"`
+	Steps         []Step `json:"steps"`
+	// Writes names what encrypts new values; of a key that is not made yet, its provider alone.
+	Writes string `json:"writes"`
+	// Hash is how kube-apiserver names the file in its metric apiserver_encryption_config_controller_last_config_info.
+	Hash  string   `json:"hash,omitempty"`
+	Path  string   `json:"path"`  // on the hosts of the API servers
+	Flags []string `json:"flags"` // of kube-apiserver
+}
+
+// KeptError means that a configuration is there that cannot be brought up to the spec.
+type KeptError struct {
+	Path string
+	Err  error
+}
+
+func (e *KeptError) Error() string { return fmt.Sprintf("%s is kept as it is: %v", e.Path, e.Err) }
+
+// Unwrap returns why.
+func (e *KeptError) Unwrap() error { return e.Err }
+
+// Prepare brings the configuration in a folder of a store up to the spec, or makes one with a
+// new key, and says what is to be written. It writes nothing. The folder is dir/below.
+// A preparation for a dry run does not name the key that it made.
+func Prepare(c *cluster.Cluster, dir, below string, dryRun bool, random io.Reader, now time.Time) (Preparation, error) {
+	setup, err := NewSetup(c)
+	if err != nil {
+		return Preparation{}, err
+	}
+	config, err := next(c, filepath.Join(dir, filepath.FromSlash(below), ConfigName), random, now)
+	if err != nil {
+		return Preparation{}, err
+	}
+	p := Preparation{
+		SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: dryRun,
+		Path: setup.Path, Flags: setup.Flags, Hash: Hash(config.text), Writes: config.writesWith(),
+	}
+	if config.action == Write && dryRun {
+		p.Writes, p.Hash = c.Encryption.Provider, "" // the key is made by the run that writes it
+	}
+	kubeadm := path.Join(below, kubeadmConfigName)
+	action, err := actionFor(filepath.Join(dir, filepath.FromSlash(kubeadm)), setup.Kubeadm)
+	if err != nil {
+		return Preparation{}, err
+	}
+	p.Steps = []Step{
+		{Action: config.action, Path: path.Join(below, ConfigName), Detail: p.Writes + " for " + strings.Join(c.Encryption.Resources, ", "), data: config.text},
+		{Action: action, Path: kubeadm, data: setup.Kubeadm},
+	}
+	return p, nil
+}
+
+// Write does what was prepared. Every file has mode 0600.
+func (p Preparation) Write() error {
+	for _, s := range p.Steps {
+		if s.Action == Keep {
+			continue
+		}
+		if err := durable.WriteBelow(p.Dir, s.Path, 0o600, s.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextConfiguration is a configuration for a spec, with its text and what becomes of its file.
+type nextConfiguration struct {
+	*Configuration
+	text   []byte
+	action Action
+}
+
+// next brings the configuration in a file up to the spec, or makes a new one.
+func next(c *cluster.Cluster, file string, random io.Reader, now time.Time) (nextConfiguration, error) {
+	n := nextConfiguration{action: Update}
+	current, err := durable.ReadFile(file, MaxSize)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		n.action = Write
+		var key Key
+		if c.Encryption.Provider != string(KMS) {
+			if key, err = GenerateKey(random, now); err != nil {
+				return n, err
+			}
+		}
+		n.Configuration = Generate(c, key)
+	case err != nil:
+		return n, err
+	default:
+		there, err := Parse(file, current, Server{Reload: true})
+		if err != nil {
+			return n, fmt.Errorf("%s is there and never overwritten, and kube-apiserver would refuse it:\n%w", file, err)
+		}
+		if n.Configuration, err = there.Update(c); err != nil {
+			return n, &KeptError{Path: file, Err: err}
+		}
+		if n.Equal(there) {
+			return nextConfiguration{Configuration: there, text: current, action: Keep}, nil
+		}
+	}
+	n.text, err = n.Render("Written by etcdsec. It holds keys: mode 0600, and a copy apart from the backups of etcd.")
+	return n, err
+}
+
+// writesWith names what encrypts new values, in the spelling of the file.
+func (c *Configuration) writesWith() string {
+	var names []string
+	for _, w := range c.Writers() {
+		provider, _, _ := strings.Cut(string(w.Provider), " ") // without the version of a KMS
+		if w.Key != "" {
+			provider += " " + strings.ReplaceAll(Shown(w.Key), `"`, "")
+		}
+		names = append(names, provider)
+	}
+	return strings.Join(names, ", ")
+}
+
+// actionFor compares a file that holds no key with what it should have.
+func actionFor(file string, data []byte) (Action, error) {
+	there, err := durable.ReadFile(file, 1<<20)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Write, nil
+	case err != nil:
+		return "", err
+	case string(there) == string(data):
+		return Keep, nil
+	}
+	return Update, nil
+}
+
+// Warnings returns what the choices of a spec cost, and what they need on the hosts of API servers.
+func Warnings(c *cluster.Cluster) []string {
+	var all []string
+	if cost := ProviderType(c.Encryption.Provider).Cost(); cost != "" {
+		all = append(all, "warning: "+cost)
+	}
+	switch cluster.Phase(c.Encryption.Phase) {
+	case cluster.Encrypted:
+		all = append(all, "phase encrypted: plaintext that is stored cannot be read; for a cluster that has some: spec.encryption.phase: enabling")
+	case cluster.Enabling:
+		all = append(all, "phase enabling: plaintext is read, also what somebody else puts into etcd; when all is rewritten: spec.encryption.phase: encrypted")
+	case cluster.Disabling:
+		all = append(all, "warning: phase disabling: new values are stored in plaintext")
+	}
+	if socket := strings.TrimPrefix(c.Encryption.Socket, "unix://"); socket != "" {
+		if _, err := os.Stat(socket); err != nil {
+			all = append(all, fmt.Sprintf("warning: the socket %s is not on this host; without a KMS plugin behind it on theirs, API servers can read and write nothing that it encrypts", socket))
+		}
+	}
+	return all
+}
+
+// DeliveryCommands returns the lines that bring the configuration to every API server.
+func (p Preparation) DeliveryCommands(c *cluster.Cluster) []string {
+	file, folder := filepath.Join(p.Dir, filepath.FromSlash(p.Steps[0].Path)), path.Dir(p.Path)
+	hosts := make([]string, 0, len(c.APIServers))
+	for _, h := range c.APIServers {
+		hosts = append(hosts, h.Addresses[0].String())
+	}
+	if len(hosts) == 0 {
+		hosts = []string{"API_SERVER"}
+	}
+	var lines []string
+	for _, host := range hosts {
+		target := host
+		if strings.Contains(host, ":") {
+			target = "[" + host + "]" // as rsync takes it before a colon
+		}
+		lines = append(lines, fmt.Sprintf("ssh root@%s install -d -m 0700 %s", host, folder), fmt.Sprintf("rsync %s root@%s:%s/", file, target, folder))
+	}
+	return lines
+}
