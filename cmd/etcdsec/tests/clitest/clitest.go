@@ -28,7 +28,7 @@ const (
 	StatusFindings = 3 // findings, or work due
 )
 
-// commandPackage is what the binary is built from.
+// commandPackage is the import path of package main.
 const commandPackage = "github.com/etcdsec/etcdsec/cmd/etcdsec"
 
 // DaysVariable moves the clock of the binary by so many days.
