@@ -130,7 +130,7 @@ func (m *member) call(ctx context.Context, ask func(context.Context) error) erro
 		switch {
 		case err == nil:
 			return nil
-		case !passing(err):
+		case !isPassing(err):
 			return m.explain(ctx, err)
 		}
 		select {
@@ -141,9 +141,9 @@ func (m *member) call(ctx context.Context, ask func(context.Context) error) erro
 	}
 }
 
-// passing reports whether the same question may get another answer at once: there is no leader
+// isPassing reports whether the same question may get another answer at once: there is no leader
 // just now, or a user or role was changed between etcd's two looks at them.
-func passing(err error) bool {
+func isPassing(err error) bool {
 	if errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrTimeoutWaitAppliedIndex) {
 		return true
 	}
@@ -177,8 +177,8 @@ func (e *answerError) Error() string { return clean(rpctypes.ErrorDesc(e.cause))
 
 func (e *answerError) Unwrap() error { return e.cause }
 
-// refused reports whether an error says that the caller may not do what it asked for.
-func refused(err error) bool {
+// isRefusal reports whether an error says that the caller may not do what it asked for.
+func isRefusal(err error) bool {
 	switch {
 	case err == nil:
 		return false

@@ -134,7 +134,7 @@ func (m *member) probe(ctx context.Context, request Request) (Verdict, error) {
 	switch {
 	case err == nil:
 		return Allowed, nil
-	case refused(err):
+	case isRefusal(err):
 		return Denied, nil
 	// etcd refuses the argument, and so it has let the caller through.
 	case request.Method == Compact && errors.Is(err, rpctypes.ErrFutureRev), request.Method == LeaseGrant && errors.Is(err, rpctypes.ErrLeaseTTLTooLarge):
