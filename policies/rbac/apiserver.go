@@ -2,11 +2,11 @@ package rbac
 
 import "strings"
 
-// compactRevKey is where API servers agree on who compacts. It is not below their prefix
+// compactRevKey is the key by which API servers agree on who compacts. It is not below their prefix
 // (k8s.io/apiserver pkg/storage/etcd3/compact.go).
 const compactRevKey = "compact_rev_key"
 
-// apiServerRequests are what kube-apiserver asks of etcd (k8s.io/apiserver v0.36,
+// apiServerRequests returns the requests that kube-apiserver sends to etcd (k8s.io/apiserver v0.36,
 // pkg/storage/etcd3, storage/feature and storage/storagebackend/factory).
 func apiServerRequests(prefix string, compacts bool) []Request {
 	all, one := Prefix(prefix), Single(prefix+"configmaps/default/name")
@@ -34,5 +34,5 @@ func apiServerRequests(prefix string, compacts bool) []Request {
 	return requests
 }
 
-// cleanPrefix is --etcd-prefix of kube-apiserver as the beginning of its keys.
-func cleanPrefix(written string) string { return "/" + strings.Trim(written, "/") + "/" }
+// keyPrefix turns the --etcd-prefix of kube-apiserver into the beginning of its keys.
+func keyPrefix(written string) string { return "/" + strings.Trim(written, "/") + "/" }

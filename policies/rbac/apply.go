@@ -9,17 +9,17 @@ import (
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
-// Outcome is what Apply came to.
+// Outcome is the result of Apply.
 type Outcome struct {
 	Checks []Check
-	// Disabled says that RBAC was enabled and then disabled again, since a check failed.
+	// Disabled reports whether Apply disabled RBAC again because a check failed.
 	Disabled bool
 }
 
-// Apply makes the changes of a plan, enables RBAC, and verifies with each client's certificate at
-// each member; if one is not served as planned, RBAC is disabled again, unless a run that came to
-// its end had enabled it before. What was read as s decides what is done, so that a run that was
-// killed at any moment is finished by the next.
+// Apply makes the changes of a plan, enables RBAC, and verifies it with each client's certificate at
+// each member. If a check fails, Apply disables RBAC again, unless an earlier run had enabled and
+// proven it. What to do follows from the state alone, so that the next run finishes one that was
+// killed, at whatever moment.
 func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Outcome, error) {
 	admin, err := l.connect(l.Admin, l.Endpoints[0])
 	if err != nil {
@@ -48,7 +48,7 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 	checks, err := l.Verify(ctx, p, s.Members, clients)
 	o := Outcome{Checks: checks}
 	if err == nil {
-		err = failed(checks)
+		err = checkFailures(checks)
 	}
 	if err == nil {
 		if ours {
@@ -71,8 +71,8 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 	return o, fmt.Errorf("%w\nRBAC was disabled again", err)
 }
 
-// failed is the error of checks that did not go as planned.
-func failed(checks []Check) error {
+// checkFailures joins the checks that did not go as planned, ten of them at most.
+func checkFailures(checks []Check) error {
 	const most = 10
 	var faults []error
 	for _, c := range checks {
@@ -83,12 +83,12 @@ func failed(checks []Check) error {
 			faults = append(faults, errors.New("and more"))
 			break
 		}
-		faults = append(faults, fmt.Errorf("verifying %s at %s: %s", quoted(c.Client), c.Endpoint, c.difference()))
+		faults = append(faults, fmt.Errorf("verifying %s at %s: %s", quote(c.Client), c.Endpoint, c.difference()))
 	}
 	return errors.Join(faults...)
 }
 
-// Disable disables RBAC. The users and roles stay, unless those of the plan are to be removed.
+// Disable disables RBAC. The users and roles stay; with remove, those of the plan are deleted.
 func (l *Live) Disable(ctx context.Context, p Plan, s State, remove bool) error {
 	var after []Change
 	if remove {
@@ -97,7 +97,8 @@ func (l *Live) Disable(ctx context.Context, p Plan, s State, remove bool) error 
 	return l.disable(ctx, s.Unverified, after...)
 }
 
-// disable asks one member after the other, so that one that is down does not keep RBAC enabled.
+// disable asks one member after the other until one does it. A member that is down does not keep
+// RBAC enabled.
 func (l *Live) disable(ctx context.Context, marked bool, after ...Change) error {
 	changes := []Change{disable()}
 	if marked {
@@ -130,8 +131,8 @@ func (l *Live) writeAll(ctx context.Context, endpoint string, changes []Change) 
 	return nil
 }
 
-// write makes a change. What is so already, because a call that was repeated had been heard the
-// first time, is no error.
+// write makes a change. A change that is made already is no error: when a call is repeated, etcd may
+// have made it the first time.
 func (m *member) write(ctx context.Context, c Change) error {
 	failpoint.Here()
 	err := m.call(ctx, func(ctx context.Context) error { return c.call(ctx, m.client) })

@@ -10,13 +10,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Change is one call that brings the users and roles nearer to the plan.
+// Change is one call to etcd that brings its users and roles nearer to the plan.
 type Change struct {
-	Text string // what is done, for people
+	Text string // says what the call does, for people
 
 	call func(context.Context, clientv3.Auth) error
-	// done is how etcd says that it is so already; nil for a change that it makes again. A call
-	// that is repeated, because its answer was lost, may have been heard the first time.
+	// done is the error by which etcd says that the change is made already; nil if etcd makes it
+	// again without an error. When an answer is lost and the call repeated, etcd may have made the
+	// change the first time.
 	done error
 }
 
@@ -42,7 +43,7 @@ func grantPermission(role string, p Permission) Change {
 }
 
 func revokePermission(role string, p Permission) Change {
-	return Change{fmt.Sprintf("revoke of role %s %s", role, quoted(p.String())), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("revoke of role %s %s", role, quote(p.String())), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.RoleRevokePermission(ctx, role, p.Key, p.End)
 		return err
 	}, rpctypes.ErrPermissionNotGranted}
@@ -70,7 +71,7 @@ func grantRole(user, role string) Change {
 }
 
 func revokeRole(user, role string) Change {
-	return Change{fmt.Sprintf("revoke of user %s role %s", user, quoted(role)), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("revoke of user %s role %s", user, quote(role)), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.UserRevokeRole(ctx, user, role)
 		return err
 	}, rpctypes.ErrRoleNotGranted}
@@ -103,16 +104,17 @@ func unmark() Change {
 	return c
 }
 
-// Changes are what is missing or too much, in an order in which nobody loses what the plan gives
-// while they are made. Users and roles that the plan does not name stay; Extra lists them.
+// Changes returns the calls that bring a cluster to the plan. Their order gives before it takes, so
+// that nobody loses meanwhile what the plan gives. Users and roles that the plan does not name stay;
+// Extra lists them.
 func (p Plan) Changes(s State) []Change {
 	var all, last []Change
 	for _, role := range p.Roles {
-		have, exists := find(s.Roles, role.Name)
+		have, exists := findRole(s.Roles, role.Name)
 		if !exists {
 			all = append(all, addRole(role.Name))
 		}
-		give, take := role.changes(have)
+		give, take := role.diff(have)
 		all, last = append(all, give...), append(last, take...)
 	}
 	for _, user := range p.Users {
@@ -122,21 +124,21 @@ func (p Plan) Changes(s State) []Change {
 		} else {
 			all = append(all, addUser(user.Name))
 		}
-		give, take := user.changes(have)
+		give, take := user.diff(have)
 		all, last = append(all, give...), append(last, take...)
 	}
 	return append(all, last...)
 }
 
-// changes make of the role that is there this one.
-func (r Role) changes(have Role) (give, take []Change) {
+// diff returns the calls that turn the role in etcd into r: what to give first, and what to take last.
+func (r Role) diff(have Role) (give, take []Change) {
 	for _, want := range r.Permissions {
 		if !slices.Contains(have.Permissions, want) {
 			give = append(give, grantPermission(r.Name, want))
 		}
 	}
 	if r.Name == RootRole {
-		return give, nil // its permissions are nothing beside what it may without
+		return give, nil // etcd lets it do everything, whatever its permissions
 	}
 	for _, given := range have.Permissions {
 		// A grant of another access to the same keys takes this one's place.
@@ -147,8 +149,8 @@ func (r Role) changes(have Role) (give, take []Change) {
 	return give, take
 }
 
-// changes make of the user that is there this one.
-func (u User) changes(have User) (give, take []Change) {
+// diff returns the calls that turn the user in etcd into u: what to give first, and what to take last.
+func (u User) diff(have User) (give, take []Change) {
 	for _, role := range u.Roles {
 		if !slices.Contains(have.Roles, role) {
 			give = append(give, grantRole(u.Name, role))
@@ -162,23 +164,23 @@ func (u User) changes(have User) (give, take []Change) {
 	return give, take
 }
 
-// Extra are the users and roles that the plan does not name.
+// Extra lists the users and roles of etcd that the plan does not name, for people.
 func (p Plan) Extra(s State) []string {
 	var all []string
 	for _, user := range s.Users {
 		if _, ok := p.User(user.Name); !ok {
-			all = append(all, fmt.Sprintf("user %s (roles: %s)", quoted(user.Name), quoted(strings.Join(user.Roles, ", "))))
+			all = append(all, fmt.Sprintf("user %s (roles: %s)", quote(user.Name), quote(strings.Join(user.Roles, ", "))))
 		}
 	}
 	for _, role := range s.Roles {
 		if _, ok := p.Role(role.Name); !ok {
-			all = append(all, "role "+quoted(role.Name))
+			all = append(all, "role "+quote(role.Name))
 		}
 	}
 	return all
 }
 
-// Removal takes the users and roles of the plan away again.
+// Removal returns the calls that delete the users and roles of the plan.
 func (p Plan) Removal(s State) []Change {
 	var all []Change
 	for _, user := range p.Users {
@@ -187,14 +189,15 @@ func (p Plan) Removal(s State) []Change {
 		}
 	}
 	for _, role := range p.Roles {
-		if _, ok := find(s.Roles, role.Name); ok {
+		if _, ok := findRole(s.Roles, role.Name); ok {
 			all = append(all, deleteRole(role.Name))
 		}
 	}
 	return all
 }
 
-func find(roles []Role, name string) (Role, bool) {
+// findRole finds a role by its name.
+func findRole(roles []Role, name string) (Role, bool) {
 	at := slices.IndexFunc(roles, func(r Role) bool { return r.Name == name })
 	if at < 0 {
 		return Role{}, false
@@ -202,8 +205,8 @@ func find(roles []Role, name string) (Role, bool) {
 	return roles[at], true
 }
 
-// quoted is a name of the server's as it is where it is plain, and quoted otherwise.
-func quoted(s string) string {
+// quote returns a name from the server as it is if it is plain, and quoted otherwise.
+func quote(s string) string {
 	q := fmt.Sprintf("%q", s)
 	if len(s) > 0 && q[1:len(q)-1] == s {
 		return s
@@ -211,7 +214,8 @@ func quoted(s string) string {
 	return q
 }
 
-func joined[T ~string](all []T) string {
+// join joins names with commas.
+func join[T ~string](all []T) string {
 	var b strings.Builder
 	for i, s := range all {
 		if i > 0 {

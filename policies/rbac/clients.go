@@ -115,7 +115,7 @@ func (p Plan) CheckUsers(clients []Client, also []string, admin Client) error {
 	var faults []error
 	check := func(source string, leaf *x509.Certificate) {
 		if _, ok := p.User(leaf.Subject.CommonName); !ok {
-			faults = append(faults, fmt.Errorf("%s: its CN %q is no user of the plan; with RBAC etcd would refuse what it asks", source, clean(leaf.Subject.CommonName)))
+			faults = append(faults, fmt.Errorf("%s: its CN %q is no user of the plan; with RBAC etcd would refuse what it asks", source, makeLegible(leaf.Subject.CommonName)))
 		}
 	}
 	for _, c := range clients {

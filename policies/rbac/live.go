@@ -16,32 +16,32 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// markerRole is there from before RBAC is enabled until every certificate was seen to work. It
-// has no permissions and no user has it: it tells the next run that this one was killed between.
+// markerRole exists in etcd from before a run enables RBAC until every certificate has passed. If a
+// run is killed in between, the next one finds it. It has no permissions, and no user has it.
 const markerRole = "etcdsec-unverified"
 
-// Live is a running cluster and the administrator's certificate.
+// Live is a running cluster, and the administrator who changes it.
 type Live struct {
 	Endpoints []string       // host:port of the client port of every member
-	Roots     *x509.CertPool // of the servers' certificates; nil is the operating system's
+	Roots     *x509.CertPool // verify the servers' certificates; nil means the operating system's
 	Admin     Client
-	Timeout   time.Duration // of one call; 0 is DefaultTimeout
+	Timeout   time.Duration // bounds one call; 0 means DefaultTimeout
 
-	Narrate func(format string, args ...any) // nil: nobody listens
+	Narrate func(format string, args ...any) // is told of each step; may be nil
 }
 
-// Member is one member as it was found.
+// Member is one member of a cluster, as it answered.
 type Member struct {
 	Endpoint string          `json:"endpoint"`
 	Version  cluster.Version `json:"-"`
 	Release  string          `json:"version"`
 }
 
-// State is what the users and roles of a cluster are.
+// State is the users and roles of a running cluster.
 type State struct {
 	Members []Member `json:"members"`
 	Enabled bool     `json:"enabled"`
-	// Unverified says that a run enabled RBAC, or was about to, and did not come to its end.
+	// Unverified reports whether a run that enabled RBAC, or was about to, did not finish.
 	Unverified bool   `json:"unverified"`
 	Users      []User `json:"users"`
 	Roles      []Role `json:"roles"`
@@ -62,8 +62,8 @@ func (l *Live) narrate(format string, args ...any) {
 	}
 }
 
-// State asks every member for its version, and the first for the users and roles. A member that
-// does not answer is an error: what holds for it cannot be told.
+// State asks every member for its version, and the first one for the users and roles. A member that
+// does not answer is an error, because nobody knows which rules it has.
 func (l *Live) State(ctx context.Context) (State, error) {
 	var s State
 	if len(l.Endpoints) == 0 {
@@ -99,8 +99,8 @@ func (l *Live) State(ctx context.Context) (State, error) {
 	return s, s.read(ctx, admin)
 }
 
-// Users is State without the members, from the first of them that answers: what it takes to
-// disable RBAC while others are down.
+// Users reads the users and roles from the first member that answers. Disabling RBAC needs no more,
+// and works while other members are down.
 func (l *Live) Users(ctx context.Context) (State, error) {
 	var faults []error
 	for _, endpoint := range l.Endpoints {
@@ -123,7 +123,7 @@ func (l *Live) usersOf(ctx context.Context, endpoint string) (State, error) {
 	return s, s.read(ctx, admin)
 }
 
-// identity is who answered.
+// identity is the IDs of the cluster and the member that answered.
 type identity struct{ cluster, member uint64 }
 
 func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, error) {
@@ -140,14 +140,14 @@ func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, e
 	if err != nil {
 		return Member{}, identity{}, err
 	}
-	found := Member{Endpoint: endpoint, Release: clean(answer.GetVersion())}
+	found := Member{Endpoint: endpoint, Release: makeLegible(answer.GetVersion())}
 	at := identity{answer.GetHeader().GetClusterId(), answer.GetHeader().GetMemberId()}
 	found.Version, err = cluster.ParseVersion(found.Release)
 	return found, at, err
 }
 
-// checkEveryMember wants all members of the cluster among those that were asked: one that nobody
-// asked may run another version, or ask for no certificate.
+// checkEveryMember wants every member of the cluster to have been asked. One that was not may run
+// another version, or accept clients without a certificate.
 func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool) error {
 	var list *clientv3.MemberListResponse
 	err := admin.call(ctx, func(ctx context.Context) (err error) {
@@ -159,16 +159,16 @@ func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool)
 	}
 	for _, m := range list.Members {
 		if !asked[m.GetID()] {
-			return fmt.Errorf("asking %s for the members: %q (%x) is a member and not among the endpoints; every member has to be asked", admin.address, clean(m.GetName()), m.GetID())
+			return fmt.Errorf("asking %s for the members: %q (%x) is a member and not among the endpoints; every member has to be asked", admin.address, makeLegible(m.GetName()), m.GetID())
 		}
 	}
 	return nil
 }
 
-// maxNames is far above the users of any cluster; each takes a call.
+// maxNames bounds the users and the roles, each of which takes a call. No cluster has so many.
 const maxNames = 2000
 
-// read asks for the users and roles.
+// read fills in the users and roles, and whether RBAC is enabled.
 func (s *State) read(ctx context.Context, admin *member) error {
 	if err := s.readEnabled(ctx, admin); err != nil {
 		return fmt.Errorf("asking %s whether RBAC is enabled: %w", admin.address, err)
@@ -254,6 +254,7 @@ func (s *State) readRoles(ctx context.Context, admin *member) error {
 	return nil
 }
 
+// sortNames sorts the names of users or roles, and refuses too many.
 func sortNames(names []string) ([]string, error) {
 	if len(names) > maxNames {
 		return nil, fmt.Errorf("there are %d; no more than %d are read", len(names), maxNames)
@@ -283,7 +284,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s runs etcd %s, and the plan is for %s, which has other rules for %s", e.Endpoint, e.Release, e.Planned, joined(e.Differing))
+	return fmt.Sprintf("%s runs etcd %s, and the plan is for %s, which has other rules for %s", e.Endpoint, e.Release, e.Planned, join(e.Differing))
 }
 
 // CheckVersions wants every member to have the rules that the plan was made for. The error joins a
@@ -291,7 +292,7 @@ func (e *VersionError) Error() string {
 func (p Plan) CheckVersions(members []Member) error {
 	var faults []error
 	for _, m := range members {
-		if differing := p.Rules.Differing(RulesOf(m.Version)); len(differing) > 0 {
+		if differing := p.Rules.Differing(RulesFor(m.Version)); len(differing) > 0 {
 			faults = append(faults, &VersionError{Endpoint: m.Endpoint, Release: m.Release, Planned: p.Version, Differing: differing})
 		}
 	}

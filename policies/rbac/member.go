@@ -173,7 +173,7 @@ func (m *member) explain(ctx context.Context, err error) error {
 // is fit to print.
 type answerError struct{ cause error }
 
-func (e *answerError) Error() string { return clean(rpctypes.ErrorDesc(e.cause)) }
+func (e *answerError) Error() string { return makeLegible(rpctypes.ErrorDesc(e.cause)) }
 
 func (e *answerError) Unwrap() error { return e.cause }
 
@@ -222,11 +222,11 @@ func watchError(reason string) error {
 			return known
 		}
 	}
-	return fmt.Errorf("etcd canceled the watch: %s", clean(reason))
+	return fmt.Errorf("etcd canceled the watch: %s", makeLegible(reason))
 }
 
-// clean makes text of a server fit for a message.
-func clean(s string) string {
+// makeLegible makes text from a server fit to print: short, valid UTF-8, no control characters.
+func makeLegible(s string) string {
 	const most = 200
 	s = strings.ToValidUTF8(s[:min(len(s), most)], "")
 	return strings.Map(func(r rune) rune {

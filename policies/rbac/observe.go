@@ -10,24 +10,24 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// DefaultObservation covers two rounds of API servers and of members at their defaults: each
-// compacts every five minutes, and an API server that takes over from another after up to ten.
+// DefaultObservation is long enough to see API servers and members compact twice at their defaults.
+// Each compacts every five minutes; an API server that takes over from another may take ten.
 const DefaultObservation = 11 * time.Minute
 
-// ObserveCompaction watches who compacts, and wants it to be etcd alone: with the plan's
-// permissions an API server's attempts fail, and where etcd does not compact the database grows.
-// An API server writes a key before it compacts, which nobody else does.
+// ObserveCompaction watches a cluster for the time d, and wants etcd alone to compact. Under the plan
+// an API server may not compact, and if etcd does not either, the database grows. An API server
+// gives itself away by a key that it writes before it compacts.
 func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 	admin, err := l.connect(l.Admin, l.Endpoints[0])
 	if err != nil {
 		return fmt.Errorf("observing compaction: %w", err)
 	}
 	defer admin.close()
-	written, revision, err := admin.compactors(ctx)
+	written, revision, err := admin.lastCompaction(ctx)
 	if err != nil {
 		return fmt.Errorf("observing compaction: %w", err)
 	}
-	oldest, err := admin.oldest(ctx, revision)
+	oldest, err := admin.oldestRevision(ctx, revision)
 	if err != nil {
 		return fmt.Errorf("observing compaction: %w", err)
 	}
@@ -51,11 +51,11 @@ func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 		case <-tick.C:
 		}
 		// In this order: what an API server compacted, it wrote before.
-		gone, err := admin.gone(ctx, oldest)
+		gone, err := admin.isCompacted(ctx, oldest)
 		if err != nil {
 			return fmt.Errorf("observing compaction: %w", err)
 		}
-		now, _, err := admin.compactors(ctx)
+		now, _, err := admin.lastCompaction(ctx)
 		if err != nil {
 			return fmt.Errorf("observing compaction: %w", err)
 		}
@@ -70,9 +70,9 @@ func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// compactors is the revision at which an API server last wrote that it compacts, and the revision
-// of the store.
-func (m *member) compactors(ctx context.Context) (written, revision int64, err error) {
+// lastCompaction returns the revision at which an API server last wrote that it compacts, 0 if none
+// did, and the revision of the store.
+func (m *member) lastCompaction(ctx context.Context) (written, revision int64, err error) {
 	err = m.call(ctx, func(ctx context.Context) error {
 		answer, err := m.client.Get(ctx, compactRevKey, clientv3.WithKeysOnly())
 		if err != nil {
@@ -87,8 +87,8 @@ func (m *member) compactors(ctx context.Context) (written, revision int64, err e
 	return written, revision, err
 }
 
-// gone reports whether a revision is compacted.
-func (m *member) gone(ctx context.Context, revision int64) (bool, error) {
+// isCompacted reports whether a revision is compacted.
+func (m *member) isCompacted(ctx context.Context, revision int64) (bool, error) {
 	err := m.call(ctx, func(ctx context.Context) error {
 		_, err := m.client.Get(ctx, healthKey, clientv3.WithRev(revision), clientv3.WithLimit(1), clientv3.WithKeysOnly())
 		return err
@@ -99,12 +99,12 @@ func (m *member) gone(ctx context.Context, revision int64) (bool, error) {
 	return false, err
 }
 
-// oldest is the first revision that is not compacted.
-func (m *member) oldest(ctx context.Context, newest int64) (int64, error) {
+// oldestRevision returns the first revision that is not compacted. newest is the last one.
+func (m *member) oldestRevision(ctx context.Context, newest int64) (int64, error) {
 	low, high := int64(1), newest
 	for low < high {
 		middle := low + (high-low)/2
-		gone, err := m.gone(ctx, middle)
+		gone, err := m.isCompacted(ctx, middle)
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,9 @@
-// Package rbac plans, applies and proves the users and roles of etcd: a user for each client of
-// the spec, with no password, known by the CN of its certificate, and with no more permissions
-// than its work takes by the rules of the cluster's release of etcd.
+// Package rbac plans, applies and proves the users and roles of etcd. Each client of the spec gets a
+// user without a password, which etcd knows by the CN of the client's certificate. A user gets the
+// permissions that its work needs by the rules of the cluster's release of etcd, and no others.
+//
+// [NewPlan] plans without asking anybody. [Live] reads, changes and proves a running cluster; it asks
+// each member on its own, through etcd's own client.
 package rbac
 
 import (
@@ -12,27 +15,29 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// RootUser and RootRole are etcd's: without that user, with that role, RBAC is not enabled.
+// RootUser and RootRole are the user and the role that etcd itself knows. It enables RBAC only if the
+// user exists and has the role.
 const (
 	RootUser = "root"
 	RootRole = "root"
 )
 
-// DefaultPrefix is kube-apiserver's own for --etcd-prefix.
+// DefaultPrefix is kube-apiserver's default for --etcd-prefix.
 const DefaultPrefix = "/registry"
 
-// healthKey is what `etcdctl endpoint health` reads.
+// healthKey is the key that `etcdctl endpoint health` reads.
 const healthKey = "health"
 
-// User is a user of etcd: the CN of a certificate, and no password.
+// User is a user of etcd. Its name is the CN of a certificate; it has no password.
 type User struct {
 	Name  string   `json:"name"`
 	Roles []string `json:"roles"`
-	// Client is the spec's role of the client; empty for etcd's own root where no client has its name.
+	// Client is the role that the spec gives the client. It is empty for etcd's own user root, if no
+	// client has that name.
 	Client cluster.Role `json:"client_role,omitempty"`
 }
 
-// Plan is what the users and roles of a cluster are to be.
+// Plan is the users and roles that a cluster needs. Its JSON fields are only ever added to.
 type Plan struct {
 	SchemaVersion int `json:"schema_version"`
 
@@ -42,29 +47,31 @@ type Plan struct {
 	Compaction cluster.Compaction `json:"compaction"`
 	Roles      []Role             `json:"roles"`
 	Users      []User             `json:"users"`
-	// Consequences are what is different from then on, and which flags it takes.
+	// Consequences says, in sentences, what changes for whom, and which flags etcd and
+	// kube-apiserver need.
 	Consequences []string `json:"consequences"`
 	Rules        Rules    `json:"rules"`
 }
 
-// Refusal is a plan that would break the cluster, with the way out.
+// A Refusal says why a plan would break the cluster, and what to do instead.
 type Refusal struct{ Problem, Fix string }
 
 func (r *Refusal) Error() string { return r.Problem + "\n  " + r.Fix }
 
-// NewPlan plans the users and roles of a cluster whose members run a version. prefix is
-// kube-apiserver's --etcd-prefix; empty is its default. The error joins every Refusal.
+// NewPlan plans the users and roles of a cluster whose members run the given version of etcd. prefix
+// is kube-apiserver's --etcd-prefix; empty means its default. The error joins every *Refusal; the
+// plan is returned with it.
 func NewPlan(c *cluster.Cluster, version cluster.Version, prefix string) (Plan, error) {
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
 	p := Plan{
-		SchemaVersion: 1, Cluster: c.Name, Version: version.String(), Prefix: cleanPrefix(prefix),
-		Compaction: c.RBAC.Compaction, Rules: RulesOf(version),
+		SchemaVersion: 1, Cluster: c.Name, Version: version.String(), Prefix: keyPrefix(prefix),
+		Compaction: c.RBAC.Compaction, Rules: RulesFor(version),
 	}
-	p.Roles = roles(p.Prefix)
+	p.Roles = leastRoles(p.Prefix)
 	for _, client := range c.Clients {
-		p.Users = append(p.Users, User{Name: client.Name, Roles: userRoles(client.Role, p.Compaction), Client: client.Role})
+		p.Users = append(p.Users, User{Name: client.Name, Roles: rolesFor(client.Role, p.Compaction), Client: client.Role})
 	}
 	if !slices.ContainsFunc(p.Users, func(u User) bool { return u.Name == RootUser }) {
 		p.Users = append(p.Users, User{Name: RootUser, Roles: []string{RootRole}})
@@ -72,12 +79,12 @@ func NewPlan(c *cluster.Cluster, version cluster.Version, prefix string) (Plan, 
 	p.Roles = slices.DeleteFunc(p.Roles, func(r Role) bool {
 		return !slices.ContainsFunc(p.Users, func(u User) bool { return slices.Contains(u.Roles, r.Name) })
 	})
-	p.Consequences = p.consequences(c)
-	return p, p.refusals(c, version)
+	p.Consequences = p.listConsequences(c)
+	return p, p.check(c, version)
 }
 
-// roles are all that there are, the least that each takes.
-func roles(prefix string) []Role {
+// leastRoles returns every role, with the least permissions that its work needs.
+func leastRoles(prefix string) []Role {
 	return []Role{
 		{Name: RootRole, Permissions: []Permission{}},
 		{Name: string(cluster.RoleKubernetes), Permissions: []Permission{
@@ -88,8 +95,8 @@ func roles(prefix string) []Role {
 	}
 }
 
-// userRoles are the roles of etcd that a client of the spec has.
-func userRoles(role cluster.Role, compaction cluster.Compaction) []string {
+// rolesFor returns the roles of etcd for a client of a role of the spec.
+func rolesFor(role cluster.Role, compaction cluster.Compaction) []string {
 	switch role {
 	case cluster.RoleRoot, cluster.RoleBackup: // Snapshot is for root alone
 		return []string{RootRole}
@@ -123,7 +130,7 @@ func (p Plan) User(name string) (User, bool) {
 	return p.Users[at], true
 }
 
-// Caller is the holder of a certificate with a CN.
+// Caller returns how etcd sees the holder of a certificate with that CN, under the plan.
 func (p Plan) Caller(commonName string) Caller {
 	user, known := p.User(commonName)
 	c := Caller{Identified: true, User: known}
@@ -135,12 +142,12 @@ func (p Plan) Caller(commonName string) Caller {
 	return c
 }
 
-// refusals are what would break the cluster.
-func (p Plan) refusals(c *cluster.Cluster, version cluster.Version) error {
+// check returns the Refusals of a plan.
+func (p Plan) check(c *cluster.Cluster, version cluster.Version) error {
 	var faults []error
 	refuse := func(problem, fix string) { faults = append(faults, &Refusal{problem, fix}) }
 	if !slices.ContainsFunc(c.Clients, func(client cluster.Client) bool { return client.Role == cluster.RoleRoot }) {
-		refuse("spec.clients: there is no client of role root, so that nobody could administer etcd or disable RBAC again",
+		refuse("spec.clients: there is no client of role root: nobody could administer etcd or disable RBAC again",
 			"add to spec.clients: - {name: root, role: root}   # then: etcdsec pki issue -f cluster.yaml DIR")
 	}
 	if p.Compaction == "" {
@@ -162,42 +169,42 @@ func (p Plan) refusals(c *cluster.Cluster, version cluster.Version) error {
 	return errors.Join(faults...)
 }
 
-// consequences are sentences, the most important ones first.
-func (p Plan) consequences(c *cluster.Cluster) []string {
+// listConsequences returns the consequences of a plan, the most important ones first.
+func (p Plan) listConsequences(c *cluster.Cluster) []string {
 	var all []string
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	kubernetes := namesOf(c, cluster.RoleKubernetes)
+	kubernetes := clientNames(c, cluster.RoleKubernetes)
 	switch p.Compaction {
 	case cluster.CompactionByEtcd:
 		say("etcd compacts itself: every member runs with --auto-compaction-mode=periodic --auto-compaction-retention=%s, and every kube-apiserver with --etcd-compaction-interval=0. Where either is missing, kube-apiserver logs errors or the database fills.", cluster.AutoCompactionRetention)
-		say("an API server does not learn what etcd compacted: it may answer the next page of a list from its watch cache at a revision that etcd has no more (k8s.io/apiserver pkg/storage/cacher/compactor.go).")
+		say("an API server does not learn what etcd compacted: from its watch cache it may answer the next page of a list at a revision that etcd no longer has (k8s.io/apiserver pkg/storage/cacher/compactor.go).")
 		say("%s reads and writes %s and %s and nothing else.", kubernetes, Prefix(p.Prefix), compactRevKey)
 	case cluster.CompactionByAPIServer:
-		say("kube-apiserver goes on to compact, and so %s has role root: whoever holds its certificate owns etcd, as without RBAC. Only the other clients are limited.", kubernetes)
+		say("kube-apiserver goes on to compact, and for that %s has role root. Whoever holds its certificate owns etcd, as without RBAC; only the other clients are limited.", kubernetes)
 	}
-	if backups := namesOf(c, cluster.RoleBackup); backups != "" {
-		say("%s has role root, because etcd gives a snapshot to nobody else: keep its key as you keep the root key, or take backups with `etcdutl` from a copy of the data dir.", backups)
+	if backups := clientNames(c, cluster.RoleBackup); backups != "" {
+		say("%s has role root, because etcd gives a snapshot to no other role. Guard its key like the root key, or take backups with `etcdutl` from a copy of the data dir.", backups)
 	}
 	if p.Rules.Need(Status) == NeedsRoot {
 		say("etcd %s answers Status to role root alone: health checks and audits that ask for it see a refusal (3.5.32, 3.6.12 and newer answer every client).", p.Version)
 	}
-	if monitoring := namesOf(c, cluster.RoleMonitoring); monitoring != "" {
-		say("%s gets a user without a role: /metrics and /health ask for a certificate and for no user.", monitoring)
+	if monitoring := clientNames(c, cluster.RoleMonitoring); monitoring != "" {
+		say("%s gets a user without a role: /metrics and /health need a certificate, but no user.", monitoring)
 	}
 	if c.Etcd.EnableGRPCGateway {
-		say("the JSON gateway (spec.etcd.enableGRPCGateway) is of no use any more: etcd ignores the CN of its certificate, and these users have no password to log in with.")
+		say("the JSON gateway (spec.etcd.enableGRPCGateway) no longer works: etcd ignores the CN of its certificate, and these users have no password to log in with.")
 	}
 	if c.PKI.Hierarchy == cluster.Shared {
 		say("RBAC has a hole here: spec.pki.hierarchy is shared, so that every client's certificate opens the peer port, which obeys no RBAC.")
 	} else {
-		say("RBAC does not limit peers: who holds a member's peer certificate reads and writes everything.")
+		say("RBAC does not limit peers: whoever holds a member's peer certificate reads and writes everything.")
 	}
-	say("each certificate needs the CN of its user: one with another CN is refused at once (but for what etcd %s leaves to everyone: %s).", p.Version, p.Rules.open())
+	say("each certificate needs the CN of its user. One with another CN is refused at once, except for what etcd %s leaves open to everyone: %s.", p.Version, p.Rules.listOpen())
 	return all
 }
 
-// open lists what every certificate of a trusted CA may do.
-func (r Rules) open() string {
+// listOpen lists the methods that every certificate of a trusted CA may call.
+func (r Rules) listOpen() string {
 	var methods []string
 	for _, n := range r {
 		if n.Need == Open || n.Need == Identified {
@@ -207,7 +214,8 @@ func (r Rules) open() string {
 	return strings.Join(methods, ", ")
 }
 
-func namesOf(c *cluster.Cluster, role cluster.Role) string {
+// clientNames lists the clients of a role.
+func clientNames(c *cluster.Cluster, role cluster.Role) string {
 	var names []string
 	for _, client := range c.Clients {
 		if client.Role == role {

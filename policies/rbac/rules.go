@@ -6,8 +6,8 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Method is an RPC of etcd, as service.method. Where an argument changes what etcd asks for,
-// each case is a method of its own.
+// Method is an RPC of etcd, as service.method. If an argument changes what etcd requires, each case
+// is a method of its own.
 type Method string
 
 // The methods.
@@ -61,43 +61,44 @@ const (
 	RoleRevokePermission Method = "Auth.RoleRevokePermission"
 )
 
-// Need is what etcd asks of the caller of a method, with RBAC enabled.
+// Need is what etcd requires of the caller of a method while RBAC is enabled.
 type Need string
 
-// The needs. The CN of a client's certificate counts as an identity whether there is a user
-// of that name or not, so that Identified keeps out nobody but who has no certificate: the
-// JSON gateway, for whose requests etcd ignores the CN (server/auth/store.go, AuthInfoFromTLS).
+// The needs. The CN of a client's certificate counts as an identity even if no user has that name.
+// So Identified refuses only a caller without a certificate: the JSON gateway, for whose requests
+// etcd ignores the CN (server/auth/store.go, AuthInfoFromTLS).
 const (
 	Open       Need = "open"
 	Identified Need = "identified"
-	// OfKeys is the permission to read or write each key of the request, or of the lease.
-	OfKeys Need = "keys"
-	// IdentifiedAndKeys are both: a lease without keys wants an identity still.
+	// NeedsKeys is permission to read or write each key of the request, or of the lease.
+	NeedsKeys Need = "keys"
+	// IdentifiedAndKeys is both: even a lease without keys requires an identity.
 	IdentifiedAndKeys Need = "identified+keys"
-	// RootOrOwn is role root, or a question for the caller's own user or role.
+	// RootOrOwn is role root, or a question about the caller's own user or role.
 	RootOrOwn Need = "root or own"
 	NeedsRoot Need = "root"
 )
 
-// milestone is a change of the rules: the patch releases of 3.5 and 3.6 that first had it,
-// and never for a branch that ended without. Every release since 3.7.0 has it.
+// milestone is a change of the rules, given by the first patch releases of 3.5 and 3.6 that have it;
+// never for a branch that does not have it. Every release since 3.7.0 has it.
 type milestone struct{ of35, of36 int }
 
 const never = 1 << 30
 
 var (
 	always = milestone{0, 0}
-	// since36 came with a new branch.
+	// since36 came with the branch 3.6.
 	since36 = milestone{never, 0}
 	// checked is the fix of CVE-2026-33413: until then, many methods were not checked at all.
 	checked = milestone{28, 9}
-	// listed let MemberList and the reading of alarms be again (etcd-io/etcd#21550).
+	// listed opened MemberList and the reading of alarms again (etcd-io/etcd#21550).
 	listed = milestone{29, 10}
-	// stated let Status be again (etcd-io/etcd#21663).
+	// stated opened Status again (etcd-io/etcd#21663).
 	stated  = milestone{32, 12}
 	since37 = milestone{never, never}
 )
 
+// reached reports whether a version has the change.
 func (m milestone) reached(v cluster.Version) bool {
 	switch {
 	case v.Major > 3 || v.Minor >= 7:
@@ -109,28 +110,28 @@ func (m milestone) reached(v cluster.Version) bool {
 	}
 }
 
-// step is what a method needs since a milestone.
+// step is what a method requires since a milestone.
 type step struct {
 	since milestone
 	need  Need
 }
 
-// rule is one method's. Before its first step the method is not there.
+// rule is what one method requires over time. Before its first step the method does not exist.
 type rule struct {
 	method Method
 	steps  []step
 }
 
-// rules is the one table of what etcd asks for, in the order of the methods above. It was read
+// rules returns the one table of what etcd requires, in the order of the methods above. It was read
 // from etcd's server/etcdserver (v3_server.go, server.go, apply/auth.go, api/v3rpc) of 3.5.27,
 // 3.5.31, 3.5.32, 3.5.35, 3.6.8 to 3.6.12, 3.6.16, 3.7.0 and 3.7.3, and TestRules measures it on
 // real servers; 3.5.28 to 3.5.30 are told from etcd-io/etcd#21663 alone.
 func rules() []rule {
 	root := []step{{always, NeedsRoot}}
-	keys := []step{{always, OfKeys}}
+	keys := []step{{always, NeedsKeys}}
 	return []rule{
 		{Range, keys},
-		{RangeStream, []step{{since37, OfKeys}}},
+		{RangeStream, []step{{since37, NeedsKeys}}},
 		{Put, keys},
 		{DeleteRange, keys},
 		{Txn, keys},
@@ -138,9 +139,9 @@ func rules() []rule {
 		{Watch, keys},
 
 		{LeaseGrant, []step{{always, Open}, {checked, Identified}}},
-		{LeaseRevoke, []step{{always, OfKeys}, {checked, IdentifiedAndKeys}}},
+		{LeaseRevoke, []step{{always, NeedsKeys}, {checked, IdentifiedAndKeys}}},
 		{LeaseKeepAlive, []step{{always, Open}, {checked, IdentifiedAndKeys}}},
-		{LeaseTimeToLive, []step{{always, OfKeys}, {checked, IdentifiedAndKeys}}},
+		{LeaseTimeToLive, []step{{always, NeedsKeys}, {checked, IdentifiedAndKeys}}},
 		{LeaseLeases, []step{{always, Open}, {checked, IdentifiedAndKeys}}},
 
 		{MemberList, []step{{always, Open}, {checked, NeedsRoot}, {listed, Identified}}},
@@ -179,18 +180,18 @@ func rules() []rule {
 	}
 }
 
-// MethodNeed is one line of a version's rules.
+// MethodNeed is what one method requires in one release.
 type MethodNeed struct {
 	Method Method `json:"method"`
 	Need   Need   `json:"need"`
 }
 
-// Rules are what one release of etcd asks for, in the order of the table. A method that the
-// release does not have is not among them.
+// Rules is what one release of etcd requires, in the order of the table. It leaves out the methods
+// that the release does not have.
 type Rules []MethodNeed
 
-// RulesOf are the rules of a release.
-func RulesOf(v cluster.Version) Rules {
+// RulesFor returns the rules of a release.
+func RulesFor(v cluster.Version) Rules {
 	var all Rules
 	for _, r := range rules() {
 		var need Need
@@ -206,7 +207,7 @@ func RulesOf(v cluster.Version) Rules {
 	return all
 }
 
-// Need is what a method needs; empty for one that the release does not have.
+// Need returns what a method requires; empty for a method that the release does not have.
 func (r Rules) Need(m Method) Need {
 	at := slices.IndexFunc(r, func(n MethodNeed) bool { return n.Method == m })
 	if at < 0 {
@@ -215,8 +216,8 @@ func (r Rules) Need(m Method) Need {
 	return r[at].Need
 }
 
-// Differing are the methods for which two releases do not ask the same. A method that only one
-// of them has makes no difference to who uses neither.
+// Differing returns the methods for which two releases have different rules. It ignores a method
+// that only one of them has: a plan that holds for both does not use it.
 func (r Rules) Differing(other Rules) []Method {
 	var methods []Method
 	for _, n := range r {

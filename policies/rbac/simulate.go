@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/etcd/api/v3/authpb"
 )
 
-// Access is what a permission lets its holder do with keys.
+// Access is what a permission allows with its keys.
 type Access string
 
 // The accesses, in etcd's words.
@@ -18,7 +18,7 @@ const (
 	ReadWrite Access = "readwrite"
 )
 
-// permType is the access as etcd's messages have it.
+// permType returns the access as it is in etcd's messages.
 func (a Access) permType() authpb.Permission_Type {
 	switch a {
 	case Write:
@@ -40,17 +40,17 @@ func accessFrom(t authpb.Permission_Type) (access Access, ok bool) {
 	return "", false
 }
 
-// KeyRange is a key, or the keys from Key to End, as etcd takes them: an End of one zero byte is
-// the end of all keys, and an empty one is Key alone.
+// KeyRange is a key, or the keys from Key up to End and without it, as etcd takes them. An empty End
+// means Key alone, and an End of one zero byte means all keys from Key on.
 type KeyRange struct {
 	Key string `json:"key"`
 	End string `json:"end,omitempty"`
 }
 
-// openEnd is a range end without an end.
+// openEnd is the End of a range that has none.
 const openEnd = "\x00"
 
-// Prefix is every key that begins with p.
+// Prefix returns the range of every key that begins with p.
 func Prefix(p string) KeyRange {
 	end := []byte(p)
 	for i := len(end) - 1; i >= 0; i-- {
@@ -62,7 +62,7 @@ func Prefix(p string) KeyRange {
 	return KeyRange{Key: p, End: openEnd}
 }
 
-// Single is one key.
+// Single returns the range of one key.
 func Single(key string) KeyRange { return KeyRange{Key: key} }
 
 func (k KeyRange) String() string {
@@ -80,8 +80,9 @@ func (k KeyRange) String() string {
 	}
 }
 
-// interval is the range half-open: End is the first key beyond, and open says there is none.
-func (k KeyRange) interval() (from, to string, open bool) {
+// bounds returns the first key of a range and the first key beyond it. open reports that there is
+// none beyond.
+func (k KeyRange) bounds() (from, to string, open bool) {
 	switch k.End {
 	case "":
 		return k.Key, k.Key + openEnd, false
@@ -92,13 +93,13 @@ func (k KeyRange) interval() (from, to string, open bool) {
 	}
 }
 
-// covered says whether ranges together hold all of another, as etcd joins those of all the roles
-// of a user (server/auth/range_perm_cache.go).
-func covered(want KeyRange, have []KeyRange) bool {
-	at, to, open := want.interval()
+// isCovered reports whether the ranges of have together hold all of want. etcd joins the ranges of
+// all the roles of a user in this way (server/auth/range_perm_cache.go).
+func isCovered(want KeyRange, have []KeyRange) bool {
+	at, to, open := want.bounds()
 	sorted := slices.SortedFunc(slices.Values(have), func(a, b KeyRange) int { return cmp.Compare(a.Key, b.Key) })
 	for _, h := range sorted {
-		from, end, endless := h.interval()
+		from, end, endless := h.bounds()
 		if from > at {
 			return false
 		}
@@ -113,7 +114,7 @@ func covered(want KeyRange, have []KeyRange) bool {
 	return false
 }
 
-// Permission is one of a role's.
+// Permission allows a role one access to one range of keys.
 type Permission struct {
 	Access Access `json:"access"`
 	KeyRange
@@ -121,19 +122,19 @@ type Permission struct {
 
 func (p Permission) String() string { return string(p.Access) + " " + p.KeyRange.String() }
 
-// Role is a named list of permissions. The role root needs none: etcd lets it do everything.
+// Role is a named list of permissions. The role root needs none: etcd allows it everything.
 type Role struct {
 	Name        string       `json:"name"`
 	Permissions []Permission `json:"permissions"`
 }
 
-// Request is one call of a method, with the keys that it touches. Those of a call about a lease
-// are the keys that the lease is attached to.
+// Request is one call of a method, with the keys that it touches. A call about a lease touches the
+// keys that the lease is attached to.
 type Request struct {
 	Method Method
 	Reads  []KeyRange
 	Writes []KeyRange
-	Own    bool // a question for the caller's own user or role
+	Own    bool // it asks about the caller's own user or role
 }
 
 func (r Request) String() string {
@@ -149,15 +150,15 @@ func (r Request) String() string {
 	return strings.TrimSpace(string(r.Method) + " " + strings.Join(touched, ", "))
 }
 
-// Caller is who makes a request. The zero value is who has no certificate.
+// Caller is somebody who makes a request. The zero value has no certificate.
 type Caller struct {
 	Identified bool   // a client certificate was presented, whatever its CN
 	User       bool   // there is a user of that CN
 	Roles      []Role // of the user
 }
 
-// Allows is what etcd would answer with RBAC enabled. A method that the release does not have
-// is allowed to nobody.
+// Allows reports whether etcd would allow a request while RBAC is enabled. Nobody is allowed a method
+// that the release does not have.
 func (r Rules) Allows(c Caller, request Request) bool {
 	if slices.ContainsFunc(c.Roles, func(role Role) bool { return role.Name == RootRole }) {
 		return r.Need(request.Method) != ""
@@ -167,7 +168,7 @@ func (r Rules) Allows(c Caller, request Request) bool {
 		return true
 	case Identified:
 		return c.Identified
-	case OfKeys:
+	case NeedsKeys:
 		return c.mayTouch(request)
 	case IdentifiedAndKeys:
 		return c.Identified && c.mayTouch(request)
@@ -178,6 +179,7 @@ func (r Rules) Allows(c Caller, request Request) bool {
 	return false
 }
 
+// mayTouch reports whether the roles of a caller allow it the keys of a request.
 func (c Caller) mayTouch(request Request) bool {
 	var reads, writes []KeyRange
 	for _, role := range c.Roles {
@@ -191,12 +193,12 @@ func (c Caller) mayTouch(request Request) bool {
 		}
 	}
 	for _, want := range request.Reads {
-		if !covered(want, reads) {
+		if !isCovered(want, reads) {
 			return false
 		}
 	}
 	for _, want := range request.Writes {
-		if !covered(want, writes) {
+		if !isCovered(want, writes) {
 			return false
 		}
 	}

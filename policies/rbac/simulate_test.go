@@ -31,7 +31,7 @@ func TestCovered(t *testing.T) {
 		"a key of an open range":       {Single("zz"), []KeyRange{{"a", all}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := covered(c.want, c.have); got != c.ok {
+			if got := isCovered(c.want, c.have); got != c.ok {
 				t.Errorf("%s in %s: %t", c.want, c.have, got)
 			}
 		})

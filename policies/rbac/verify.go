@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Verdict is whether a request is let through.
+// Verdict says whether etcd allows a request.
 type Verdict string
 
 // The verdicts.
@@ -22,7 +22,7 @@ const (
 	Unknown Verdict = "unknown"
 )
 
-// Check is one request that was made with one certificate at one member.
+// Check is one request, made with one certificate at one member.
 type Check struct {
 	Endpoint string  `json:"endpoint"`
 	Client   string  `json:"client"`
@@ -30,21 +30,21 @@ type Check struct {
 	Request  string  `json:"request"`
 	Planned  Verdict `json:"planned"`
 	Measured Verdict `json:"measured"`
-	Reason   string  `json:"reason,omitempty"` // of what is unknown
+	Reason   string  `json:"reason,omitempty"` // why Measured is Unknown
 }
 
-// OK says that the member did what the plan says.
+// OK reports whether the member did what the plan says.
 func (c Check) OK() bool { return c.Planned == c.Measured }
 
-// probes are the requests by which a certificate is tried. None has a lasting effect, whether
-// the member lets it through or not:
+// probes returns the requests that try a certificate. None has a lasting effect, whether the member
+// allows it or not:
 //
-//   - a Range reads one key's name, a Watch and a Snapshot end with the first message;
+//   - a Range reads the name of one key, a Watch and a Snapshot end with the first message;
 //   - a write is a transaction on a condition that is never true. etcd checks the permissions of
 //     both its branches before it looks at the condition (server/etcdserver/apply/auth.go), and
 //     a transaction that writes nothing makes no revision;
-//   - Compact names a revision that will never come, LeaseGrant a time beyond etcd's limit of
-//     9,000,000,000 s (server/lease/lessor.go): both are refused after the permission was checked.
+//   - Compact names a revision that will never come, and LeaseGrant a time beyond etcd's limit of
+//     9,000,000,000 s (server/lease/lessor.go). etcd refuses both after it has checked the permission.
 func probes(prefix string) []Request {
 	all, every := Prefix(prefix), KeyRange{openEnd, openEnd}
 	one, revision, health := Single(prefix+"etcdsec-rbac-probe"), Single(compactRevKey), Single(healthKey)
@@ -69,14 +69,15 @@ func probes(prefix string) []Request {
 	}
 }
 
-// Verify presents every client's certificate to every member and compares what each probe gets
-// with what the plan and the member's release say. RBAC has to be enabled.
+// Verify presents every client's certificate to every member, and compares the verdict of each probe
+// with the plan and the rules of the member's release. RBAC must be enabled. The error says that it
+// could not be tried; what was allowed or denied is in the checks.
 func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []Client) ([]Check, error) {
 	var checks []Check
 	for _, m := range members {
-		rules := RulesOf(m.Version)
+		rules := RulesFor(m.Version)
 		if err := l.catchUp(ctx, m.Endpoint); err != nil {
-			return checks, fmt.Errorf("verifying %s as %s: %w", m.Endpoint, quoted(l.Admin.CommonName()), err)
+			return checks, fmt.Errorf("verifying %s as %s: %w", m.Endpoint, quote(l.Admin.CommonName()), err)
 		}
 		for _, c := range clients {
 			tried, err := l.try(ctx, p, rules, m.Endpoint, c)
@@ -92,8 +93,8 @@ func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []C
 	return checks, nil
 }
 
-// catchUp waits until a member has all that was written before, the users included: a
-// linearizable read comes after it.
+// catchUp waits until a member has everything that was written before, the users included. A
+// linearizable read is answered only then.
 func (l *Live) catchUp(ctx context.Context, endpoint string) error {
 	admin, err := l.connect(l.Admin, endpoint)
 	if err != nil {
@@ -106,7 +107,7 @@ func (l *Live) catchUp(ctx context.Context, endpoint string) error {
 	})
 }
 
-// try makes all probes with one certificate at one member.
+// try sends all probes with one certificate to one member.
 func (l *Live) try(ctx context.Context, p Plan, rules Rules, endpoint string, c Client) ([]Check, error) {
 	m, err := l.connect(c, endpoint)
 	if err != nil {
@@ -128,7 +129,7 @@ func (l *Live) try(ctx context.Context, p Plan, rules Rules, endpoint string, c 
 	return checks, nil
 }
 
-// probe returns the verdict of one member on one request. An error is why it is Unknown.
+// probe returns the verdict of one member on one request. The error says why it is Unknown.
 func (m *member) probe(ctx context.Context, request Request) (Verdict, error) {
 	err := m.call(ctx, func(ctx context.Context) error { return m.attempt(ctx, request) })
 	switch {
@@ -143,7 +144,7 @@ func (m *member) probe(ctx context.Context, request Request) (Verdict, error) {
 	return Unknown, err
 }
 
-// attempt makes the harmless request of a probe.
+// attempt sends the harmless request of a probe.
 func (m *member) attempt(ctx context.Context, r Request) error {
 	var k KeyRange
 	if len(r.Reads) > 0 {
@@ -178,15 +179,15 @@ func (m *member) attempt(ctx context.Context, r Request) error {
 	return err
 }
 
-// Three requests go over the connection of client/v3 and not through its methods: its Status
-// opens a connection of its own for each call, its Watch begins again on its own, and its Snapshot
-// reads on.
+// Three requests use etcd's generated stubs on the connection of client/v3, and not its methods: its
+// Status opens a new connection for each call, its Watch begins again on its own, and its Snapshot
+// reads on after the first message.
 
 func (m *member) status(ctx context.Context) (*pb.StatusResponse, error) {
 	return pb.NewMaintenanceClient(m.client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
 }
 
-// watch reads the first message of a watch: etcd refuses one by canceling it.
+// watch reads the first message of a watch. etcd refuses a watch by canceling it.
 func (m *member) watch(ctx context.Context, k KeyRange) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // and so the stream ends
