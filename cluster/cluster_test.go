@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 			`cluster.yaml:14: spec.clients: want a list, got a mapping`,
 		}},
 		"unquoted version": {strings.Replace(minimal, `"3.6.16"`, "3.6", 1), []string{`spec.etcd.version: want a string, got "3.6", which YAML reads as another type; put it in quotes`}},
-		"anchors":          {minimal + "  apiServers: &a []\n  clients: *a\n", []string{"spec.apiServers: anchors and aliases are not taken", "spec.clients: anchors"}},
+		"anchors":          {minimal + "  apiServers: &a []\n  clients: *a\n", []string{"spec.apiServers: anchors and aliases are not allowed", "spec.clients: anchors"}},
 		"wrong kind":       {strings.Replace(minimal, "kind: Cluster", "kind: Pod", 1), []string{`cluster.yaml:2: kind: want Cluster, got "Pod"`}},
 		"no name":          {strings.Replace(minimal, "{name: prod}", "{}", 1), []string{"cluster.yaml:3: metadata.name: is missing"}},
 		"bad names":        {strings.Replace(minimal, "name: etcd-0", "name: ../etcd", 1), []string{`cluster.yaml:8: spec.etcd.members[0].name: "../etcd" is not a name`}},

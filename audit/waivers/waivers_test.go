@@ -114,7 +114,7 @@ func TestReadRefuses(t *testing.T) {
 		"a number":          {entry("check: cert-expiry, expires: 2027-03-31, ticket: 12" + rest), []string{"ticket: want a string", "put it in quotes"}},
 		"duplicate":         {good + "  - {check: cert-expiry, target: \"*\", owner: other, reason: again, expires: 2026-12-01}\n", []string{"waivers.yaml:12: waivers[2]: waives the same as waivers[1] on line 11"}},
 		"a key twice":       {entry("check: cert-expiry, check: cert-expiry, expires: 2027-03-31" + rest), []string{"check: is given twice"}},
-		"a bomb of aliases": {head + "waivers: &a [*a, *a, *a]\n", []string{"anchors and aliases are not taken"}},
+		"a bomb of aliases": {head + "waivers: &a [*a, *a, *a]\n", []string{"anchors and aliases are not allowed"}},
 		"an unfolding bomb": {"a: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: [*b,*b,*b]\n" + good, []string{"a: unknown key"}},
 		"deep":              {head + "waivers: " + strings.Repeat("[", 20000), []string{"not YAML"}},
 	} {

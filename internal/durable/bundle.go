@@ -21,9 +21,8 @@ import (
 // to the new ones. The version before is kept for a rollback.
 
 // SwapBundle writes files as the next version of the bundle dir/name and makes it the
-// current one. Files are written in the given order; their names may have one folder in
-// front of them. On any error, and on a crash at any
-// point, the bundle is the old one, whole.
+// current one. It writes the files in the given order; a name may have one folder in front.
+// After an error, or a crash at any point, the bundle is the old one, whole.
 func SwapBundle(dir, name string, files []File, owner *Owner) error {
 	if err := swapBundle(dir, name, files, owner); err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
@@ -57,7 +56,7 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 	return nil
 }
 
-// pointAt makes dir/name a symlink to a version, at once.
+// pointAt makes dir/name a symlink to a version, in one step.
 func pointAt(dir, name, version string, owner *Owner) error {
 	path, link := filepath.Join(dir, name), filepath.Join(dir, "."+name+".link")
 	if err := clearLink(dir, name, link); err != nil {
@@ -83,8 +82,8 @@ func pointAt(dir, name, version string, owner *Owner) error {
 	return clearLink(dir, name, link)
 }
 
-// clearLink removes what a killed run left under the temporary name: a symlink, or the
-// plain folder that was exchanged, which is kept as version 0.
+// clearLink clears the temporary name of what a killed run left there. It removes a symlink,
+// and keeps the plain folder of an exchange as version 0.
 func clearLink(dir, name, link string) error {
 	if info, err := os.Lstat(link); err != nil || !info.IsDir() {
 		return removeIfThere(link)
@@ -96,6 +95,7 @@ func clearLink(dir, name, link string) error {
 	return rename(link, previous)
 }
 
+// writeVersion writes the files of a version into a new folder and syncs them.
 func writeVersion(path string, files []File, owner *Owner) error {
 	if err := MakeDir(path, owner); err != nil {
 		return err
@@ -133,12 +133,13 @@ func DropPrevious(dir, name string) error {
 	return SyncDir(dir)
 }
 
+// versionName returns the name of the folder of a version.
 func versionName(name string, version int) string {
 	return "." + name + "." + strconv.Itoa(version)
 }
 
-// BundleVersion is the number of the bundle's current version, 0 when there is none or it
-// is a plain folder, as a copy that follows symlinks leaves it behind.
+// BundleVersion returns the number of the bundle's current version. It is 0 if there is no
+// bundle, or only a plain folder, which a copy that follows symlinks leaves behind.
 func BundleVersion(dir, name string) (int, error) {
 	path := filepath.Join(dir, name)
 	info, err := os.Lstat(path)

@@ -1,6 +1,6 @@
-// Package durable writes files that survive a crash: each is complete under its name or
-// not there, with its mode and owner set before its first byte, and on the disk, not
-// only in the page cache, when the call returns.
+// Package durable writes files that survive a crash. A file is complete under its name, or not
+// there. Its mode and owner are set before its first byte, and when the call returns, it is on
+// the disk and not only in the page cache.
 package durable
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
-// Owner is a numeric owner. The zero *Owner (nil) leaves files to the process's own user.
+// Owner is a numeric owner. A nil *Owner leaves files to the process's own user.
 type Owner struct{ UID, GID int }
 
-// OwnerOf is who owns a file or folder, or what a symlink points at.
+// OwnerOf returns the owner of a file or folder. It follows symlinks.
 func OwnerOf(path string) (*Owner, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -40,8 +40,8 @@ type File struct {
 	Data []byte
 }
 
-// MakeDir creates a folder with mode 0700 whatever the umask, if it is not there, and
-// makes its entry in the parent durable. The parent must exist.
+// MakeDir creates a folder, if it is not there, and makes its entry in the parent durable. Its
+// mode is 0700, whatever the umask. The parent must exist.
 func MakeDir(path string, owner *Owner) error {
 	failpoint.Here()
 	if err := os.Mkdir(path, 0o700); err != nil {
@@ -65,7 +65,7 @@ func MakeDir(path string, owner *Owner) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// MakeDirs is MakeDir for a path of which several last parts may be missing.
+// MakeDirs is MakeDir for the whole path: it creates the missing parents too.
 func MakeDirs(path string, owner *Owner) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
@@ -78,7 +78,7 @@ func MakeDirs(path string, owner *Owner) error {
 	return MakeDir(path, owner)
 }
 
-// create writes a new file that must not exist yet and syncs it, but not its folder.
+// create writes and syncs a new file, which must not exist yet. It does not sync the folder.
 func create(path string, f File, owner *Owner) (err error) {
 	// O_EXCL also refuses to follow a symlink that somebody left at this name.
 	failpoint.Here()
@@ -110,7 +110,8 @@ func create(path string, f File, owner *Owner) (err error) {
 	return out.Sync()
 }
 
-// WriteFile replaces dir/f.Name: a temporary file in dir, synced, renamed, dir synced.
+// WriteFile replaces dir/f.Name in one step: it writes and syncs a temporary file in dir, renames
+// it, and syncs dir.
 func WriteFile(dir string, f File, owner *Owner) error {
 	path := filepath.Join(dir, f.Name)
 	tmp := filepath.Join(dir, "."+f.Name+tmpSuffix)
@@ -146,6 +147,7 @@ func write(f *os.File, data []byte) error {
 	return err
 }
 
+// removeIfThere removes a file, unless it does not exist.
 func removeIfThere(path string) error {
 	failpoint.Here()
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -154,8 +156,8 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// Append adds data to the end of a file of mode 0600 and syncs it. When the data cannot
-// be written whole, the file is cut back to what it was.
+// Append adds data to the end of a file of mode 0600 and syncs it. If it cannot write all of
+// the data, it cuts the file back to its former size.
 func Append(path string, data []byte) (err error) {
 	failpoint.Here()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -198,8 +200,8 @@ func WriteBelow(dir, name string, mode fs.FileMode, data []byte) error {
 	return WriteFile(folder, File{Name: path.Base(name), Mode: mode, Data: data}, nil)
 }
 
-// ReadFile reads a regular file of at most limit bytes. Anything else, a folder, a
-// device, a pipe that never ends, a larger file, is an error that names the path.
+// ReadFile reads a regular file of at most limit bytes. It refuses a larger file, a folder, a
+// device or a pipe with an error that names the path.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -225,7 +227,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// SyncDir makes the names in a folder durable.
+// SyncDir syncs a folder, so that the names in it survive a crash.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -239,13 +241,13 @@ func SyncDir(path string) error {
 	return d.Close()
 }
 
-// RemoveAll is os.RemoveAll for what no name in use leads to.
+// RemoveAll is os.RemoveAll, for files and folders that no name in use leads to.
 func RemoveAll(path string) error {
 	failpoint.Here()
 	return os.RemoveAll(path)
 }
 
-// Truncate cuts a file back to size and syncs nothing: what is cut was never released.
+// Truncate cuts a file back to size, in bytes. It does not sync: what it cuts was never released.
 func Truncate(path string, size int64) error {
 	failpoint.Here()
 	return os.Truncate(path, size)

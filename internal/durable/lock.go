@@ -10,9 +10,9 @@ import (
 // ErrLocked means that another process works on the same folder.
 var ErrLocked = errors.New("another etcdsec is working on it")
 
-// Lock takes a folder for this process until release is called or the process ends. It
-// does not wait. A lock file would also stop two runs, but it survives a crash and then
-// stops every run; flock ends with the process.
+// Lock locks a folder for this process until release is called or the process ends. It does
+// not wait: if another process has the lock, the error is ErrLocked. A lock file would also
+// stop two runs, but it survives a crash and then stops every run; flock ends with the process.
 func Lock(dir string) (release func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 // bundle, whose own name is the symlink, is mounted as the version it had at the start.
 const dataLink = "..data"
 
-// ProjectFiles brings files into the folder dir, all at once, and leaves every other file in
-// it as it is. Where files of these names were plain, their contents are first kept as
-// the version before. Names have no folder in front. The version before is kept.
+// ProjectFiles replaces files in the folder dir, all at once, and leaves every other file in it
+// as it is. It keeps the version before; plain files of these names become that version first.
+// A name has no folder in front.
 func ProjectFiles(dir string, files []File, owner *Owner) error {
 	if err := projectFiles(dir, files, owner); err != nil {
 		return fmt.Errorf("installing into %s: %w", dir, err)
@@ -64,9 +64,11 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 	return nil
 }
 
+// projectedName returns the name of the folder of a version.
 func projectedName(version int) string { return "..v." + strconv.Itoa(version) }
 
-// projectedVersion is 0 for a folder that is not projected yet.
+// projectedVersion returns the number of the current version, 0 if the folder is not projected
+// yet.
 func projectedVersion(dir string) (int, error) {
 	target, err := os.Readlink(filepath.Join(dir, dataLink))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,8 +85,8 @@ func projectedVersion(dir string) (int, error) {
 	return version, nil
 }
 
-// adoptPlainFiles makes version 1 of the files that are there, so that readers never see
-// the new ones mixed with the old: each name becomes a symlink to what it was.
+// adoptPlainFiles makes version 1 of the plain files in a folder: each name becomes a symlink
+// to the file that it was. So readers never see old files mixed with new ones.
 func adoptPlainFiles(dir string, files []File, owner *Owner) (int, error) {
 	var plain []File
 	for _, f := range files {
@@ -115,7 +117,7 @@ func adoptPlainFiles(dir string, files []File, owner *Owner) (int, error) {
 	return 1, linkNames(dir, plain, owner)
 }
 
-// carryOver are the files of a version that the next one does not replace.
+// carryOver reads the files of a version that the next one does not replace.
 func carryOver(dir string, replaced []File) ([]File, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -144,6 +146,7 @@ func carryOver(dir string, replaced []File) ([]File, error) {
 	return kept, nil
 }
 
+// linkNames makes each name a symlink through "..data".
 func linkNames(dir string, files []File, owner *Owner) error {
 	for _, f := range files {
 		target := filepath.Join(dataLink, f.Name)
@@ -157,7 +160,7 @@ func linkNames(dir string, files []File, owner *Owner) error {
 	return SyncDir(dir)
 }
 
-// replaceLink makes dir/name a symlink to target, in the place of what was there.
+// replaceLink makes dir/name a symlink to target, and replaces what was there.
 func replaceLink(dir, name, target string, owner *Owner) error {
 	link := filepath.Join(dir, "."+name+".link")
 	if err := removeIfThere(link); err != nil {

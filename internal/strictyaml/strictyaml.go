@@ -1,6 +1,6 @@
-// Package strictyaml decodes a YAML document into a struct and takes nothing that the struct
-// does not have. It reports every fault at once, each with its line and field, and remembers
-// where each field was written, so that whoever judges the values can say so too.
+// Package strictyaml decodes a YAML document into a struct, and refuses every key that the struct
+// does not have. It reports all faults at once, each with its line and field. It remembers where
+// each field was written, so that its caller can name the line of a bad value.
 package strictyaml
 
 import (
@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Source remembers where in which file each field was written. Its zero value knows nothing.
+// Source knows the file and the line of each field. Its zero value knows none.
 type Source struct {
 	file  string
 	lines map[string]int
@@ -49,8 +49,9 @@ func (f *Fault) Error() string {
 	return b.String()
 }
 
-// Line is the 1-based line on which a field was written, such as spec.etcd.members[1].name;
-// of one that is absent, that of the nearest enclosing field. 0 if there is none.
+// Line returns the line, counted from 1, on which a field such as spec.etcd.members[1].name was
+// written. For an absent field it is the line of the nearest enclosing field, and 0 if there is
+// none.
 func (s Source) Line(field string) int {
 	line := 0
 	for at := field; at != "" && line == 0; at = parentField(at) {
@@ -59,19 +60,20 @@ func (s Source) Line(field string) int {
 	return line
 }
 
-// Fault locates a problem at a field, or at the nearest enclosing one that was written.
+// Fault returns a *Fault at the line of a field.
 func (s Source) Fault(field, format string, a ...any) error {
 	return &Fault{File: s.file, Line: s.Line(field), Field: field, Problem: fmt.Sprintf(format, a...)}
 }
 
+// parentField returns the field that encloses another.
 func parentField(field string) string {
 	return field[:max(strings.LastIndexAny(field, ".["), 0)]
 }
 
 // Decode reads one YAML document into the struct that into points at, by the yaml tags of its
-// fields: structs, slices, strings, ints and bools. Unknown keys, duplicate keys, wrong types,
-// anchors (and with them documents that unfold to more than they are) and a second document are
-// faults; the error joins all of them. file is only named in the faults.
+// fields: structs, slices, strings, ints and bools. The error joins a *Fault for each unknown key,
+// duplicate key, wrong type, anchor, and for a second document. Anchors are refused because with
+// them a small document can unfold to a huge one. file is only a name for the faults.
 func Decode(file string, data []byte, into any) (Source, error) {
 	d := decoder{source: Source{file: file, lines: map[string]int{}}}
 	root, err := parseDocument(file, data)
@@ -85,6 +87,7 @@ func Decode(file string, data []byte, into any) (Source, error) {
 	return d.source, nil
 }
 
+// parseDocument parses the one document of a file.
 func parseDocument(file string, data []byte) (*yaml.Node, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &Fault{File: file, Problem: "the file is empty"}
@@ -108,6 +111,8 @@ func parseDocument(file string, data []byte) (*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
+// syntaxFault returns the *Fault for an error of the YAML parser, which gives the line only in its
+// text (go.yaml.in/yaml/v3, decode.go, parser.fail).
 func syntaxFault(file string, err error) error {
 	text, line := err.Error(), 0
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
@@ -125,6 +130,7 @@ type decoder struct {
 	faults []error
 }
 
+// faultAt adds a fault at a node.
 func (d *decoder) faultAt(n *yaml.Node, field, format string, a ...any) {
 	d.faults = append(d.faults, &Fault{File: d.source.file, Line: n.Line, Field: field, Problem: fmt.Sprintf(format, a...)})
 }
@@ -133,7 +139,7 @@ func (d *decoder) faultAt(n *yaml.Node, field, format string, a ...any) {
 func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
 	d.source.lines[field] = n.Line
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.faultAt(n, field, "anchors and aliases are not taken; write the value out")
+		d.faultAt(n, field, "anchors and aliases are not allowed; write the value out")
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
@@ -154,7 +160,7 @@ func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
 	case reflect.String:
 		// A date without quotes is the text that was written, as everywhere else in a document.
 		if n.Kind != yaml.ScalarNode || (n.Tag != "!!str" && n.Tag != "!!timestamp") {
-			d.faultAt(n, field, "want a string, got %s%s", describe(n), quoteIt(n))
+			d.faultAt(n, field, "want a string, got %s%s", describe(n), quoteHint(n))
 			return
 		}
 		into.SetString(n.Value)
@@ -177,12 +183,13 @@ func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
 	}
 }
 
+// decodeMapping fills a struct from a mapping.
 func (d *decoder) decodeMapping(n *yaml.Node, field string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
 		d.faultAt(n, field, "want a mapping, got %s", describe(n))
 		return
 	}
-	fields := fieldsOf(into.Type())
+	fields := listFields(into.Type())
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -194,19 +201,21 @@ func (d *decoder) decodeMapping(n *yaml.Node, field string, into reflect.Value) 
 		seen[key.Value] = key.Line
 		at := slices.IndexFunc(fields, func(f yamlField) bool { return f.key == key.Value })
 		if at < 0 {
-			d.faultAt(key, path, "unknown key; known here: %s", strings.Join(keysOf(fields), ", "))
+			d.faultAt(key, path, "unknown key; known here: %s", strings.Join(listKeys(fields), ", "))
 			continue
 		}
 		d.decode(value, path, into.Field(fields[at].index))
 	}
 }
 
+// yamlField is a field of a struct, with its key in the document.
 type yamlField struct {
 	key   string
 	index int
 }
 
-func fieldsOf(t reflect.Type) []yamlField {
+// listFields lists the fields of a struct that have a key.
+func listFields(t reflect.Type) []yamlField {
 	var fields []yamlField
 	for i := range t.NumField() {
 		if key, ok := t.Field(i).Tag.Lookup("yaml"); ok {
@@ -216,7 +225,8 @@ func fieldsOf(t reflect.Type) []yamlField {
 	return fields
 }
 
-func keysOf(fields []yamlField) []string {
+// listKeys lists the keys of fields.
+func listKeys(fields []yamlField) []string {
 	keys := make([]string, 0, len(fields))
 	for _, f := range fields {
 		keys = append(keys, f.key)
@@ -224,6 +234,7 @@ func keysOf(fields []yamlField) []string {
 	return keys
 }
 
+// describe names a value in an error.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -240,16 +251,17 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-func quoteIt(n *yaml.Node) string {
+// quoteHint says to quote a value that YAML reads as another type than a string.
+func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!str" {
 		return ", which YAML reads as another type; put it in quotes"
 	}
 	return ""
 }
 
-// Locate remembers where the fields of a document were written, for a reader that decodes it
-// by other means. It takes whatever is there: of what is no YAML to this package it knows
-// nothing. next is the line on which a second document begins; 0 if none does.
+// Locate finds the lines of the fields of a document that its caller decodes by other means. It
+// refuses nothing: if the data is no YAML, the source is empty. next is the line on which a second
+// document begins, and 0 if there is none.
 func Locate(file string, data []byte) (source Source, next int) {
 	source = Source{file: file, lines: map[string]int{}}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -275,10 +287,12 @@ func Locate(file string, data []byte) (source Source, next int) {
 	}
 }
 
-// maxDepth bounds the paths of fields, which grow with it. No document has so much.
+// maxDepth bounds the nesting, and so the length of the paths, that locate follows. No document
+// nests so deep.
 const maxDepth = 32
 
-// locate does not follow aliases, which may lead back.
+// locate notes the lines of n and of what is in it. It does not follow aliases, which may lead
+// back.
 func (s Source) locate(n *yaml.Node, field string, depth int) {
 	s.lines[field] = n.Line
 	if depth == 0 {

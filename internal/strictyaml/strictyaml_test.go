@@ -66,7 +66,7 @@ func TestDecodeRefuses(t *testing.T) {
 			"a.yaml:7: name: is given twice; first on line 6",
 			"a.yaml:8: Kept: unknown key",
 		}},
-		"an alias": {"name: &a x\nday: *a\n", []string{"a.yaml:1: name: anchors and aliases are not taken", "a.yaml:2: day: anchors"}},
+		"an alias": {"name: &a x\nday: *a\n", []string{"a.yaml:1: name: anchors and aliases are not allowed", "a.yaml:2: day: anchors"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var into document
