@@ -141,7 +141,7 @@ func measured(b *testing.B, program, etcdctl, endpoint string, keys int) int64 {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if program == etcdctlProgram {
-		cmd = exec.CommandContext(ctx, etcdctl, "get", "--prefix", "/registry/", "--endpoints=http://"+endpoint)
+		cmd = exec.CommandContext(ctx, etcdctl, "get", "--prefix", "/registry/", "--endpoints=http://"+endpoint, "--command-timeout=5m")
 		cmd.Stdout, cmd.Stderr = nil, os.Stderr // it prints every value
 	}
 	if err := cmd.Run(); err != nil {
