@@ -21,11 +21,11 @@ const (
 	calicoName         = "projectcalico.org/name" // of a namespace
 )
 
-// networkPolicyOrder is that of Kubernetes' NetworkPolicies in Calico's tier default
+// networkPolicyOrder is the place of Kubernetes' NetworkPolicies in Calico's tier default
 // (projectcalico/calico libcalico-go/lib/backend/k8s/conversion/constants.go).
 const networkPolicyOrder = 1000
 
-// defaultTier comes last of the tiers that Calico's own policies may be in.
+// defaultTier is the tier that Calico judges last.
 const defaultTier = "default"
 
 // calicoPolicy is a GlobalNetworkPolicy or, with a namespace, Calico's own NetworkPolicy.
@@ -173,7 +173,7 @@ func newCalicoEntity(e *kube.CalicoEntity) (calicoEntity, error) {
 	return c, nil
 }
 
-// newCalicoPorts takes numbers, "FIRST:LAST" and names.
+// newCalicoPorts reads numbers, "FIRST:LAST" and names.
 func newCalicoPorts(ports []kube.CalicoPortRange) ([]calicoPort, error) {
 	var list []calicoPort
 	for _, p := range ports {
@@ -199,15 +199,14 @@ func newCalicoPorts(ports []kube.CalicoPortRange) ([]calicoPort, error) {
 	return list, nil
 }
 
-// sortCalico puts policies into the order in which Calico judges them within a tier: by
-// order, and of one order by name.
+// sortCalico sorts policies as Calico judges them within a tier: by order, then by name.
 func sortCalico(list []*calicoPolicy) {
 	slices.SortStableFunc(list, func(a, b *calicoPolicy) int {
 		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.name, b.name))
 	})
 }
 
-// podLabels are those of a Pod as selectors see them.
+// podLabels looks up a Pod's labels as Calico's selectors see them.
 func podLabels(p *Pod) func(string) (string, bool) {
 	return func(key string) (string, bool) {
 		switch key {
@@ -221,7 +220,7 @@ func podLabels(p *Pod) func(string) (string, bool) {
 	}
 }
 
-// namespaceLabels are those of a Pod's namespace as selectors see them.
+// calicoNamespaceLabels looks up the labels of a Pod's namespace as Calico's selectors see them.
 func (e *evaluator) calicoNamespaceLabels(p *Pod) func(string) (string, bool) {
 	labels := e.topology.namespaceLabels(p.Namespace)
 	return func(key string) (string, bool) {
@@ -233,7 +232,7 @@ func (e *evaluator) calicoNamespaceLabels(p *Pod) func(string) (string, bool) {
 	}
 }
 
-// selects says whether a policy applies to a Pod.
+// selects reports whether a policy applies to a Pod.
 func (c *calicoPolicy) selects(e *evaluator, p *Pod) bool {
 	if p.HostNetwork || c.early != 0 || c.namespace != "" && c.namespace != p.Namespace {
 		return false
@@ -270,13 +269,13 @@ func portIn(ports []calicoPort, c conn) truth {
 		case c.dst.pod == nil:
 			in = or(in, maybe) // a HostEndpoint may name its ports
 		default:
-			in = or(in, c.dst.pod.named(p.name, c.port))
+			in = or(in, c.dst.pod.hasPort(p.name, c.port))
 		}
 	}
 	return in
 }
 
-// matches says whether one end of a connection is the entity. A selector means Pods and the
+// matches reports whether one end of a connection is the entity. A selector selects Pods, the
 // expected addresses of host endpoints, and sets of networks, which a dump may leave out.
 func (x calicoEntity) matches(e *evaluator, policy *calicoPolicy, end end) truth {
 	if len(x.nets) > 0 && !within(end.addr, x.nets) || within(end.addr, x.notNets) {
@@ -306,7 +305,7 @@ func (e *evaluator) calicoSelects(policy *calicoPolicy, x calicoEntity, end end)
 		}
 		return yes
 	}
-	if policy.namespace != "" && x.namespaces == nil || x.namespaces != nil && !x.namespaces.hosts() {
+	if policy.namespace != "" && x.namespaces == nil || x.namespaces != nil && !x.namespaces.includesHosts() {
 		return sets
 	}
 	for _, h := range e.hosts {

@@ -35,7 +35,7 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	return c, nil
 }
 
-// unclear is the decision of a host endpoint of which nothing tells what it does.
+// unclear returns the decision of a host endpoint whose effect is not known.
 func (h *calicoHost) unclear() *Decision {
 	return &Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name}
 }
@@ -52,8 +52,8 @@ type failsafe struct {
 	by   *Decision
 }
 
-// defaultFailsafes are those of TCP that Felix opens without being told
-// (projectcalico/calico felix/config/config_params.go).
+// defaultFailsafes returns the TCP ports that Felix opens by default (projectcalico/calico
+// felix/config/config_params.go).
 func defaultFailsafes(egress bool) []uint16 {
 	if egress {
 		return []uint16{179, 2379, 2380, 5473, 6443, 6666, 6667}
@@ -61,7 +61,8 @@ func defaultFailsafes(egress bool) []uint16 {
 	return []uint16{22, 179, 2379, 2380, 5473, 6443, 6666, 6667}
 }
 
-// failsafes are the ports of a node. What is set for the node stands in place of what is set for all.
+// failsafes returns the failsafe ports of a node. A list for the node replaces the list for all
+// nodes.
 func (e *evaluator) failsafes(node string, egress bool) ([]failsafe, error) {
 	for _, name := range []string{"node." + node, "default"} {
 		for _, f := range e.filters.Objects.FelixConfigurations {
@@ -104,9 +105,9 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 	return list, nil
 }
 
-// calicoHostOf is the host endpoint of a node for what comes to or from one of its addresses.
-// unsure is set where that cannot be told.
-func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure *Decision) {
+// findCalicoHost returns the host endpoint that filters traffic of one of a node's addresses, or
+// nil. unsure is set if the objects do not show which endpoint that is.
+func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure *Decision) {
 	var wildcard *calicoHost
 	for _, h := range e.hosts {
 		switch {
@@ -122,13 +123,14 @@ func (e *evaluator) calicoHostOf(n *Node, a netip.Addr) (h *calicoHost, unsure *
 	return wildcard, unsure
 }
 
-// calicoHostVerdict judges what a host itself sends or gets or, with forwarded, what it forwards.
+// calicoHostVerdict judges what a host itself sends or receives or, with forwarded, what it
+// forwards.
 func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) verdict {
 	own, other := c.dst, c.src
 	if egress {
 		own, other = c.src, c.dst
 	}
-	h, unsure := e.calicoHostOf(n, own.addr)
+	h, unsure := e.findCalicoHost(n, own.addr)
 	if unsure != nil {
 		return cannotTell(unsure, unsure.String())
 	}
@@ -138,7 +140,7 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	applied := e.calicoHostPolicies(h, egress, forwarded)
 	// These stand before every policy, but not for what is forwarded and has passed what comes
 	// before DNAT (projectcalico/calico felix/rules/endpoints.go).
-	by, err := e.failsafe(n, c, other.addr, egress)
+	by, err := e.findFailsafe(n, c, other.addr, egress)
 	switch {
 	case err != nil:
 		return cannotTell(h.unclear(), err.Error())
@@ -163,8 +165,8 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	return deny(&Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name})
 }
 
-// failsafe is the port that a connection has to or from somebody whatever policies say, or nothing.
-func (e *evaluator) failsafe(n *Node, c conn, other netip.Addr, egress bool) (*Decision, error) {
+// findFailsafe returns the failsafe port that lets a connection through before any policy, or nil.
+func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool) (*Decision, error) {
 	ports, err := e.failsafes(n.Name, egress)
 	for _, f := range ports {
 		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
@@ -174,7 +176,8 @@ func (e *evaluator) failsafe(n *Node, c conn, other netip.Addr, egress bool) (*D
 	return nil, err
 }
 
-// calicoEarly judges by policies that come before all others. They deny nothing at their end.
+// calicoEarly judges by the policies that come before all others. Traffic that none of them matches
+// goes on.
 func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (verdict, bool) {
 	for _, p := range early {
 		switch v, action := e.calicoPolicy(p, c, egress); action {
@@ -195,7 +198,7 @@ func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 		if h.node != n.Name || !h.wildcard {
 			continue
 		}
-		by, err := e.failsafe(n, c, c.src.addr, false)
+		by, err := e.findFailsafe(n, c, c.src.addr, false)
 		if err != nil {
 			return cannotTell(h.unclear(), err.Error())
 		}
@@ -218,7 +221,7 @@ type calicoHostKey struct {
 	egress, forwarded bool
 }
 
-// calicoHostPolicies are the policies of a host endpoint for a direction.
+// calicoHostPolicies returns the policies of a host endpoint for one direction.
 func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) calicoApplied {
 	key := calicoHostKey{h, egress, forwarded}
 	if a, ok := e.hostApplied[key]; ok {
@@ -228,7 +231,7 @@ func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) ca
 	for _, p := range e.calico {
 		switch {
 		case p.namespace != "" || forwarded && !p.forward || egress && !p.egress || !egress && !p.ingress:
-		case !p.namespaces.hosts() || !p.selector.matches(h.labels):
+		case !p.namespaces.includesHosts() || !p.selector.matches(h.labels):
 		case p.early != 0 && (!egress || p.early != preDNAT):
 			a.early = append(a.early, p)
 		case p.early == 0:

@@ -47,11 +47,11 @@ func newCalicoSelector(text string) (calicoSelector, error) {
 	return calicoSelector{root: root, global: root.operator == "global"}, nil
 }
 
-// hosts says whether a selector of namespaces leaves host endpoints in, which have none: all()
-// means every namespace.
-func (s calicoSelector) hosts() bool { return s.root == nil || s.global }
+// includesHosts reports whether a namespace selector also covers host endpoints, which have no
+// namespace: all() means every namespace.
+func (s calicoSelector) includesHosts() bool { return s.root == nil || s.global }
 
-// matches takes the labels of an endpoint, or of a namespace.
+// matches reports whether the labels of an endpoint or a namespace match.
 func (s calicoSelector) matches(labels func(key string) (string, bool)) bool {
 	return s.root == nil || s.root.matches(labels)
 }
@@ -87,9 +87,9 @@ func (t *calicoTerm) matches(labels func(string) (string, bool)) bool {
 	}
 }
 
-// keys are the labels that a selector asks for, and the values that it compares them with;
-// open if it compares in another way than with whole values.
-func (s calicoSelector) keys(add func(key string, values []string, open bool)) {
+// visitKeys calls add for each label that a selector uses, with the values that it compares it to.
+// open is set if it compares in another way than with whole values.
+func (s calicoSelector) visitKeys(add func(key string, values []string, open bool)) {
 	var walk func(*calicoTerm)
 	walk = func(t *calicoTerm) {
 		if t == nil {
@@ -118,7 +118,7 @@ func (p *calicoParser) space() {
 	}
 }
 
-// take consumes a token and the space behind it, if it comes next.
+// take consumes a token and the space after it, if the token comes next.
 func (p *calicoParser) take(token string) bool {
 	if !strings.HasPrefix(p.rest(), token) {
 		return false
@@ -193,7 +193,7 @@ func (p *calicoParser) operand(depth int) (*calicoTerm, error) {
 	return p.condition(key)
 }
 
-// function is all(), global() or has(LABEL).
+// function parses all(), global() or has(LABEL).
 func (p *calicoParser) function(name string) (*calicoTerm, error) {
 	t := &calicoTerm{operator: name}
 	switch name {
@@ -212,7 +212,7 @@ func (p *calicoParser) function(name string) (*calicoTerm, error) {
 	return t, nil
 }
 
-// label is what Calico takes for a label's key; it does not consume the space behind it.
+// label parses what Calico accepts as the key of a label. It does not consume the space after it.
 func (p *calicoParser) label() string {
 	start := p.at
 	for p.at < len(p.text) {
@@ -271,7 +271,7 @@ func (p *calicoParser) set(t *calicoTerm) error {
 	return nil
 }
 
-// quoted is a string in either kind of quotes, which cannot have that kind in it.
+// quoted parses a string in single or double quotes. The string cannot contain the same quotes.
 func (p *calicoParser) quoted() (string, error) {
 	if p.at >= len(p.text) || p.text[p.at] != '\'' && p.text[p.at] != '"' {
 		return "", fmt.Errorf("want a string in quotes at %q", p.rest())

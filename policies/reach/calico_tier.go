@@ -7,9 +7,9 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// calicoTiers judges one direction by the policies that apply, in their order. step, if it is
-// given, is what NetworkPolicies of Kubernetes say, which have a place in that order. decided
-// is false if every tier passes the packet on, or none has a policy for it.
+// calicoTiers judges one direction by the policies that apply, in their order. step, if given,
+// judges by Kubernetes' NetworkPolicies, which have a place in that order. The result is false if
+// every tier passes the packet on, or no tier has a policy for it.
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
@@ -27,7 +27,7 @@ func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, st
 	return verdict{}, false
 }
 
-// tiersOf are the tiers of some policies, the default one last.
+// tiersOf lists the tiers of some policies, the default one last.
 func tiersOf(applied []*calicoPolicy) []string {
 	var tiers []string
 	last := false

@@ -64,7 +64,7 @@ func newCiliumSelector(s kube.LabelSelector) (ciliumSelector, error) {
 	return c, err
 }
 
-// namesNamespace says whether a selector says which namespaces it means.
+// namesNamespace reports whether a selector names the namespaces it selects from.
 func (s ciliumSelector) namesNamespace() bool {
 	return slices.ContainsFunc(s.selector, func(r requirement) bool {
 		return r.key == ciliumNamespace || strings.HasPrefix(r.key, ciliumNamespaceLabels)
@@ -133,7 +133,7 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 		return peers
 	}
 	r.in, r.neverIn = add("ingress", false, s.Ingress), add("ingressDeny", false, s.IngressDeny)
-	r.out, r.neverOut = add("egress", true, turned(s.Egress)), add("egressDeny", true, turned(s.EgressDeny))
+	r.out, r.neverOut = add("egress", true, asIngress(s.Egress)), add("egressDeny", true, asIngress(s.EgressDeny))
 	// Unless it says otherwise, a rule that has a direction turns on default deny for it.
 	r.denyIn, r.denyOut = len(r.in)+len(r.neverIn) > 0, len(r.out)+len(r.neverOut) > 0
 	if d := s.EnableDefaultDeny; d != nil {
@@ -147,8 +147,8 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 	return r, err
 }
 
-// turned are egress rules in the shape of ingress ones, which differ in names alone.
-func turned(list []kube.CiliumEgress) []kube.CiliumIngress {
+// asIngress converts egress rules to the shape of ingress rules, which differ only in names.
+func asIngress(list []kube.CiliumEgress) []kube.CiliumIngress {
 	var out []kube.CiliumIngress
 	for _, e := range list {
 		out = append(out, kube.CiliumIngress{

@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// selects says whether a rule applies to a Pod.
+// selects reports whether a rule applies to a Pod.
 func (r *ciliumRule) selects(e *evaluator, p *Pod) truth {
 	if r.pods == nil || p.HostNetwork || r.namespace != "" && r.namespace != p.Namespace {
 		return no
@@ -22,7 +22,7 @@ func (e *evaluator) ciliumMatches(s ciliumSelector, p *Pod) truth {
 	return truthOf(s.matches(e.ciliumLabels(p)))
 }
 
-// ciliumLabels are those of a Pod as selectors see them.
+// ciliumLabels returns a Pod's labels as Cilium's selectors see them.
 func (e *evaluator) ciliumLabels(p *Pod) map[string]string {
 	if labels, ok := e.ciliumPods[p]; ok {
 		return labels
@@ -36,7 +36,7 @@ func (e *evaluator) ciliumLabels(p *Pod) map[string]string {
 	return labels
 }
 
-// entities are the names that Cilium has for an end of a connection, seen from a node
+// entities returns Cilium's names for one end of a connection, seen from a node
 // (docs.cilium.io/en/stable/security/policy/language/#entities-based).
 func (e *evaluator) entities(x end, local *Node) []string {
 	names := []string{"all"}
@@ -58,8 +58,8 @@ func (e *evaluator) entities(x end, local *Node) []string {
 	return names
 }
 
-// matches says whether a rule's entry is about a connection; other is the end that the rule
-// does not select, and local the node where it is enforced.
+// matches reports whether a rule's entry covers a connection. other is the end that the rule does
+// not select; local is the node that enforces the rule.
 func (p ciliumPeers) matches(e *evaluator, r *ciliumRule, c conn, other end, local *Node) truth {
 	if !p.tcp {
 		return no
@@ -67,7 +67,7 @@ func (p ciliumPeers) matches(e *evaluator, r *ciliumRule, c conn, other end, loc
 	port := truthOf(len(p.ports) == 0)
 	for _, q := range p.ports {
 		if q.name != "" {
-			port = or(port, c.dst.pod.named(q.name, c.port))
+			port = or(port, c.dst.pod.hasPort(q.name, c.port))
 		} else {
 			port = or(port, truthOf(q.first <= c.port && c.port <= q.last))
 		}
@@ -110,8 +110,8 @@ func (p ciliumPeers) matches(e *evaluator, r *ciliumRule, c conn, other end, loc
 	return and(port, peer)
 }
 
-// ciliumVerdict judges one direction by the rules that select the Pod or the node there. others
-// are the NetworkPolicies of Kubernetes that do: Cilium lets pass what either lets pass.
+// ciliumVerdict judges one direction by the rules that select the Pod or the node. others judges by
+// Kubernetes' NetworkPolicies: Cilium lets through what either of them allows.
 func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, local *Node, others func() verdict) (v verdict, decided bool) {
 	closed := ""
 	for _, r := range selected {
@@ -141,8 +141,8 @@ func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, l
 	return deny(&Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress}), true
 }
 
-// ciliumMatch is the first of the rules that denies, or that allows, and so is the one that
-// decides; or one that may.
+// ciliumMatch returns the verdict of the first rule that denies or, without denies, allows the
+// connection. If only an unclear rule matches, it returns that one.
 func (e *evaluator) ciliumMatch(selected []*ciliumRule, c conn, egress, denies bool, local *Node) (v verdict, match truth) {
 	for _, r := range selected {
 		entries, other := r.in, c.src
@@ -167,8 +167,8 @@ func (e *evaluator) ciliumMatch(selected []*ciliumRule, c conn, egress, denies b
 	return v, match
 }
 
-// ciliumHost judges what a node itself sends or gets. Without the host firewall, or on a host
-// that is no node, nothing does.
+// ciliumHost judges what a node itself sends or receives. Without the host firewall, or on a host
+// outside Kubernetes, Cilium filters nothing.
 func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	if n == nil || !n.Kubernetes {
 		return verdict{allowed: true}

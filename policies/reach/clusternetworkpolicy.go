@@ -17,12 +17,12 @@ type clusterPolicy struct {
 	name     string
 	admin    bool // and not the baseline
 	priority int32
-	subject  podsOf
+	subject  podSelector
 	in, out  []clusterRule
 }
 
-// podsOf selects Pods of the Pod network.
-type podsOf struct{ namespaces, pods selector }
+// podSelector selects Pods of the Pod network.
+type podSelector struct{ namespaces, pods selector }
 
 type clusterRule struct {
 	decision *Decision
@@ -33,7 +33,7 @@ type clusterRule struct {
 }
 
 type clusterPeer struct {
-	pods     *podsOf
+	pods     *podSelector
 	nodes    *selector
 	networks []netip.Prefix
 	domains  bool
@@ -54,7 +54,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 	default:
 		return nil, fmt.Errorf("%s: spec.tier: %q is none; want Admin or Baseline", c.name, p.Spec.Tier)
 	}
-	subject, err := newPodsOf(p.Spec.Subject.Namespaces, p.Spec.Subject.Pods)
+	subject, err := newPodSelector(p.Spec.Subject.Namespaces, p.Spec.Subject.Pods)
 	if err != nil {
 		return nil, fmt.Errorf("%s: spec.subject: %w", c.name, err)
 	}
@@ -65,9 +65,9 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 	for i, r := range p.Spec.Ingress {
 		rule, err := newClusterRule(r.Action, r.Protocols)
 		for _, peer := range r.From {
-			var pods *podsOf
+			var pods *podSelector
 			if err == nil {
-				pods, err = newPodsOf(peer.Namespaces, peer.Pods)
+				pods, err = newPodSelector(peer.Namespaces, peer.Pods)
 				rule.peers = append(rule.peers, clusterPeer{pods: pods, none: pods == nil})
 			}
 		}
@@ -95,9 +95,9 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 	return c, nil
 }
 
-// newPodsOf is nil where neither is given.
-func newPodsOf(namespaces *kube.LabelSelector, pods *kube.NamespacedPod) (*podsOf, error) {
-	var p podsOf
+// newPodSelector returns nil if neither is given.
+func newPodSelector(namespaces *kube.LabelSelector, pods *kube.NamespacedPod) (*podSelector, error) {
+	var p podSelector
 	var err error
 	switch {
 	case namespaces != nil:
@@ -116,7 +116,7 @@ func newPodsOf(namespaces *kube.LabelSelector, pods *kube.NamespacedPod) (*podsO
 }
 
 func newClusterEgressPeer(peer kube.ClusterEgressPeer) (clusterPeer, error) {
-	pods, err := newPodsOf(peer.Namespaces, peer.Pods)
+	pods, err := newPodSelector(peer.Namespaces, peer.Pods)
 	if err != nil {
 		return clusterPeer{}, err
 	}
@@ -167,7 +167,7 @@ func newClusterRule(action string, protocols []kube.ClusterPolicyProtocol) (clus
 	return r, nil
 }
 
-func (p podsOf) matches(e *evaluator, pod *Pod) bool {
+func (p podSelector) matches(e *evaluator, pod *Pod) bool {
 	return pod != nil && !pod.HostNetwork && p.pods.matches(pod.Labels) && p.namespaces.matches(e.topology.namespaceLabels(pod.Namespace))
 }
 
@@ -178,7 +178,7 @@ func (r clusterRule) matches(e *evaluator, c conn, other end) truth {
 	port := truthOf(len(r.ports) == 0)
 	for _, p := range r.ports {
 		if p.name != "" {
-			port = or(port, c.dst.pod.named(p.name, c.port))
+			port = or(port, c.dst.pod.hasPort(p.name, c.port))
 		} else {
 			port = or(port, truthOf(p.first <= c.port && c.port <= p.last))
 		}
@@ -206,8 +206,8 @@ func (r clusterRule) matches(e *evaluator, c conn, other end) truth {
 	return and(port, peers)
 }
 
-// clusterPolicies judges one direction by a tier's policies that select the Pod, in the order
-// of their priorities. decided is false if none does, or one passes it on.
+// clusterPolicies judges one direction by those policies of a tier that select the Pod, by rising
+// priority. decided is false if none matches, or one passes the packet on.
 func (e *evaluator) clusterPolicies(selected []*clusterPolicy, c conn, egress bool) (v verdict, decided bool) {
 	for i := 0; i < len(selected); {
 		// Which of several policies of one priority wins is left to the implementation.
@@ -224,7 +224,7 @@ func (e *evaluator) clusterPolicies(selected []*clusterPolicy, c conn, egress bo
 	return verdict{}, false
 }
 
-// clusterPriority judges by the policies of one priority; the action is empty if none matches.
+// clusterPriority judges by the policies of one priority. The action is empty if none matches.
 func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bool) (verdict, string) {
 	var v verdict
 	action := ""

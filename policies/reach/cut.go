@@ -6,18 +6,18 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// Cut is a host that policies shut to what has nothing to do with etcd.
+// Cut is a host where policies block traffic that has nothing to do with etcd.
 type Cut struct {
 	Node      string
 	Calico    bool // and not Cilium
 	DecidedBy string
 }
 
-// kubeletPort is one that the API server of another node needs.
+// kubeletPort stands for the ports that other nodes' API servers need.
 const kubeletPort = 10250
 
-// Cuts are the members' hosts whose kubelet another member's host cannot reach any more: what
-// comes of a host endpoint without a policy that lets the rest in, or of default deny.
+// Cuts returns the members' hosts whose kubelet another member's host can no longer reach. The cause
+// is a host endpoint without a policy that lets other traffic in, or default deny.
 func Cuts(i *policies.Intent, t Topology, filters policies.Filters) []Cut {
 	e, _ := newEvaluator(i, t, filters) // Prove says what could not be taken
 	e.makeTargets()
@@ -27,7 +27,7 @@ func Cuts(i *policies.Intent, t Topology, filters policies.Filters) []Cut {
 		if m.pod != nil || len(others) == 0 || len(m.addrs) == 0 {
 			continue
 		}
-		from := family(others[0].addrs, m.addrs[0])
+		from := sameFamily(others[0].addrs, m.addrs[0])
 		if len(from) == 0 {
 			continue
 		}

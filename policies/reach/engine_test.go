@@ -150,7 +150,7 @@ func ourAnswer(t *testing.T, q engineQuestion, o kube.Objects, top Topology) eng
 				continue
 			}
 			egress := n == 0
-			d := &e.of(subject).directions[1-n]
+			d := &e.policiesFor(subject).directions[1-n]
 			if len(d.network) > 0 {
 				v := e.networkPolicies(d.network, c, egress)
 				if v.unknown != "" {

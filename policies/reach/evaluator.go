@@ -11,8 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// evaluator has the policies in a form that is quick to ask. It is not for use by several
-// goroutines at once.
+// evaluator holds the policies in compiled form. It is not safe for concurrent use.
 type evaluator struct {
 	intent   *policies.Intent
 	topology Topology
@@ -35,8 +34,8 @@ type evaluator struct {
 	ciliumNodes map[*Node][]*ciliumRule
 }
 
-// newEvaluator takes the policies; the error joins all that no API server would take. These
-// are left out.
+// newEvaluator compiles the policies. The error joins those that every API server refuses; they are
+// left out.
 func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
 		intent: i, topology: t, filters: f,
@@ -84,7 +83,7 @@ func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluato
 	return e, errors.Join(faults...)
 }
 
-// podPolicies are the policies that select a Pod, by direction: ingress and egress.
+// podPolicies holds the policies that select a Pod, by direction: ingress and egress.
 type podPolicies struct{ directions [2]podDirection }
 
 type podDirection struct {
@@ -95,8 +94,8 @@ type podDirection struct {
 	unsure          *Decision // of a Cilium policy that may select it
 }
 
-// of are the policies of a Pod. Selectors are asked once for each Pod, and not for each packet.
-func (e *evaluator) of(p *Pod) *podPolicies {
+// policiesFor returns the policies that select p, computed once per Pod.
+func (e *evaluator) policiesFor(p *Pod) *podPolicies {
 	if s, ok := e.pods[p]; ok {
 		return s
 	}
@@ -106,7 +105,7 @@ func (e *evaluator) of(p *Pod) *podPolicies {
 		return s
 	}
 	in, out := &s.directions[0], &s.directions[1]
-	e.ofKubernetes(p, in, out)
+	e.addKubernetes(p, in, out)
 	for _, c := range e.calico {
 		if !c.selects(e, p) {
 			continue
@@ -131,7 +130,7 @@ func (e *evaluator) of(p *Pod) *podPolicies {
 	return s
 }
 
-func (e *evaluator) ofKubernetes(p *Pod, in, out *podDirection) {
+func (e *evaluator) addKubernetes(p *Pod, in, out *podDirection) {
 	for _, n := range e.network[p.Namespace] {
 		if !n.pods.matches(p.Labels) {
 			continue
@@ -164,12 +163,12 @@ func (d *podDirection) addCluster(c *clusterPolicy) {
 	}
 }
 
-// podVerdict judges what a Pod gets or, with egress, sends: by the tier Admin, by what is of
-// the namespace, and where that has nothing to say, by the tier Baseline.
+// podVerdict judges what a Pod receives or, with egress, sends: by tier Admin, then by the policies
+// of the namespace, and if these do not apply, by tier Baseline.
 func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
-	d := &e.of(p).directions[0]
+	d := &e.policiesFor(p).directions[0]
 	if egress {
-		d = &e.of(p).directions[1]
+		d = &e.policiesFor(p).directions[1]
 	}
 	v, decided := e.clusterPolicies(d.admin, c, egress)
 	if decided {
@@ -190,8 +189,8 @@ func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
 	return pass(&Decision{Kind: ByNoPolicy, Pod: p.String()})
 }
 
-// podMiddle judges by NetworkPolicies, alone or among those of Calico or Cilium, which each
-// have their own way of reading them together.
+// podMiddle judges by NetworkPolicies, alone or together with those of Calico or Cilium, each of
+// which combines them in its own way.
 func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (verdict, bool) {
 	if d.unsure != nil {
 		return cannotTell(d.unsure, d.unsure.String()), true
@@ -214,5 +213,5 @@ func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (ver
 	if len(d.calico) == 0 && len(d.cilium) == 0 && network != nil {
 		filters = append(filters, network())
 	}
-	return every(filters), len(filters) > 0
+	return combine(filters), len(filters) > 0
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// makeTargets are the members: hosts, or the Pods that are selected, of which each member has
-// one that stands for it where a dump has none.
+// makeTargets lists the members: their hosts or, hosted, the Pods that the spec selects. If the dump
+// has no such Pods, one Pod stands for each member.
 func (e *evaluator) makeTargets() {
 	if e.intent.Runtime != cluster.Hosted {
 		for _, m := range e.intent.Members {
@@ -45,8 +45,8 @@ func (e *evaluator) makeTargets() {
 	}
 }
 
-// hostedAddress is the nth address from a Pod network's tenth, or a shared one (RFC 6598) where
-// the spec names none.
+// hostedAddress returns the nth address after the tenth of a Pod network, or a shared one (RFC 6598)
+// if the spec names no network.
 func (e *evaluator) hostedAddress(otherwise netip.Addr, n int) netip.Addr {
 	for _, p := range e.intent.PodCIDRs {
 		if p.Addr().Is4() != otherwise.Is4() {
@@ -60,7 +60,8 @@ func (e *evaluator) hostedAddress(otherwise netip.Addr, n int) netip.Addr {
 	return otherwise
 }
 
-// hostedFamilies are those that Pods have: of the spec's networks of Pods, and IPv4 if it has none.
+// hostedFamilies reports which address families Pods have: those of the spec's Pod networks, and
+// IPv4 if there are none.
 func (e *evaluator) hostedFamilies() (v4, v6 bool) {
 	for _, p := range e.intent.PodCIDRs {
 		v4, v6 = v4 || p.Addr().Is4(), v6 || !p.Addr().Is4()
@@ -75,8 +76,8 @@ func selectedBy(s cluster.PodSelector, p *Pod) bool {
 	return !slices.ContainsFunc(s.Labels, func(l cluster.Label) bool { v, ok := p.Labels[l.Key]; return !ok || v != l.Value })
 }
 
-// hostedSources are the Pods, or hosts, of members and API servers, and of scrapers and
-// backups that are Pods.
+// hostedSources returns the Pods or hosts of members and API servers, and the scrapers and backups
+// that are Pods.
 func (e *evaluator) hostedSources() []*source {
 	var list []*source
 	for _, t := range e.targets {

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// The invariants. All of them hold also for a member that is still to be added, from the
-// moment when the policies are there.
+// The invariants. Each also covers a member that is about to be added, as soon as the policies are
+// in place.
 const (
 	PeersReachable     = "peers-reachable"      // every member reaches every member's peer port
 	APIServersReach    = "api-servers-reach"    // every API server reaches every member's client port
@@ -21,8 +21,8 @@ const (
 	MetricsIsolated    = "metrics-port-isolated"
 )
 
-// violations are the flows that are not as they are wanted: those of one invariant and one
-// kind of sender in one sentence, the worst first.
+// violations returns the flows that the intent does not want so, the worst first. Flows of one
+// invariant and one kind of sender are one violation.
 func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
 	// What is let in by another way is closed in another: remedy is set for what is allowed.
 	type group struct {
@@ -98,8 +98,8 @@ func (e *evaluator) invariant(f Flow) string {
 	return BackupsReach
 }
 
-// severityOf: quorum and the API server are certain outages, and who reaches a port of etcd
-// needs one credential more.
+// severityOf rates an invariant. Without quorum or API server an outage is certain; who reaches a
+// port of etcd needs one credential more.
 func severityOf(invariant string) audit.Severity {
 	switch invariant {
 	case PeersReachable, APIServersReach, ClientIsolated, PeerIsolated:
@@ -108,7 +108,7 @@ func severityOf(invariant string) audit.Severity {
 	return audit.Medium
 }
 
-// Sentence is the text of a violation.
+// Sentence returns the text of a violation.
 func (v Violation) Sentence() string {
 	var ports []string
 	for _, p := range v.Ports {
@@ -123,11 +123,11 @@ func (v Violation) Sentence() string {
 	case one:
 		verb = "does not reach"
 	}
-	return fmt.Sprintf("%s %s port %s of %s", few(v.From), verb, strings.Join(ports, ", "), few(v.To))
+	return fmt.Sprintf("%s %s port %s of %s", firstNames(v.From), verb, strings.Join(ports, ", "), firstNames(v.To))
 }
 
-// few are the first names of a list that may be long; the list itself has all of them.
-func few(names []string) string {
+// firstNames joins the first names of a list and counts the rest.
+func firstNames(names []string) string {
 	const most = 9
 	if len(names) <= most {
 		return strings.Join(names, ", ")

@@ -44,7 +44,8 @@ type networkPort struct {
 	any         bool // of the protocol
 }
 
-// newNetworkPolicy fills in what the API server would, or says why it refuses the policy.
+// newNetworkPolicy fills in the API server's defaults. The error says why the API server refuses the
+// policy.
 func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 	n := &networkPolicy{namespace: orDefault(p.Metadata.Namespace)}
 	n.name = "NetworkPolicy " + n.namespace + "/" + p.Metadata.Name
@@ -138,7 +139,7 @@ func newNetworkPeer(p kube.Peer) (networkPeer, error) {
 	return peer, nil
 }
 
-// newNetworkPort also says whether the port is of TCP, which it is without a protocol.
+// newNetworkPort also reports whether the port is a TCP port, as it is without a protocol.
 func newNetworkPort(p kube.PolicyPort) (networkPort, bool, error) {
 	tcp := p.Protocol == "" || p.Protocol == "TCP"
 	switch {
@@ -163,21 +164,21 @@ func newNetworkPort(p kube.PolicyPort) (networkPort, bool, error) {
 	return networkPort{first: uint16(p.Port.Int), last: uint16(last)}, tcp, nil //nolint:gosec // at most 65535
 }
 
-// matches says whether a port of a connection is one of the rule's. Names are those of the
+// matches reports whether the rule covers the port of a connection. Names are those of the
 // destination's containers; a host has none.
 func (p networkPort) matches(c conn) truth {
 	if p.any {
 		return yes
 	}
 	if p.name != "" {
-		return c.dst.pod.named(p.name, c.port)
+		return c.dst.pod.hasPort(p.name, c.port)
 	}
 	return truthOf(p.first <= c.port && c.port <= p.last)
 }
 
-// named says whether a Pod's port has a name. One on the host network is the same as its host
-// to a policy, and no names are known of that.
-func (p *Pod) named(name string, port uint16) truth {
+// hasPort reports whether a Pod's port has a name. To a policy, a Pod on the host network is its
+// host, whose ports have no known names.
+func (p *Pod) hasPort(name string, port uint16) truth {
 	if p == nil || p.HostNetwork {
 		return no
 	}
@@ -187,9 +188,9 @@ func (p *Pod) named(name string, port uint16) truth {
 	return truthOf(slices.Contains(p.Ports, NamedPort{name, port}))
 }
 
-// matches says whether the other end of a connection is a peer. Selectors mean Pods of the Pod
-// network and no others: one on the host network comes with its node's address, which only an
-// ipBlock matches (kubernetes/website#39875, kubernetes/kubernetes#65321).
+// matches reports whether the other end of a connection is a peer. Selectors select only Pods of the
+// Pod network: a Pod on the host network has its node's address, which only an ipBlock matches
+// (kubernetes/website#39875, kubernetes/kubernetes#65321).
 func (p networkPeer) matches(e *evaluator, policy *networkPolicy, other end) bool {
 	if p.block != nil {
 		// Cilium matches a network neither with a Pod nor with a node, whatever its address is.
@@ -223,8 +224,8 @@ func (r networkRule) matches(e *evaluator, policy *networkPolicy, c conn, other 
 	return no
 }
 
-// networkPolicies judges one direction by the NetworkPolicies that select the Pod there, of
-// which it must be given at least one: what any rule of any of them lets pass, passes.
+// networkPolicies judges one direction by the NetworkPolicies that select the Pod, at least one. A
+// packet passes if any rule of any of them allows it.
 func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bool) verdict {
 	unsure := verdict{}
 	for _, p := range selected {

@@ -8,7 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// rulesOf is what a node has loaded. known is false if others have been given and this one not.
+// rulesOf returns what a node has loaded. known is false if rulesets of other nodes were given and
+// not this one's.
 func (e *evaluator) rulesOf(node string) (rules *nft.Ruleset, known bool) {
 	for _, r := range e.filters.NodeRules {
 		if r.Node == node {

@@ -7,8 +7,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// end is one end of a connection as a filter sees it: a Pod with its own address, or a host
-// with one of its addresses, which is also what a masqueraded Pod of it looks like.
+// end is one end of a connection as a filter sees it: a Pod with its own address, or a host with one
+// of its addresses. A masqueraded Pod looks like its host.
 type end struct {
 	node *Node // nil for what is outside of everything that is known
 	pod  *Pod  // nil for a host
@@ -29,20 +29,20 @@ type target struct {
 	addrs []netip.Addr
 }
 
-// seenAs is the address with which a source reaches a member's host, or false if it has none
-// of the same family.
-func (e *evaluator) seenAs(s *source, from netip.Addr, m target) (netip.Addr, bool) {
+// visibleAddress returns the source address that a member's host sees, or false if the source has
+// none of the same family.
+func (e *evaluator) visibleAddress(s *source, from netip.Addr, m target) (netip.Addr, bool) {
 	if s.pod == nil || m.pod != nil || s.node == m.node || e.intent.PodAddresses == cluster.Routed {
 		return from, true
 	}
-	own := family(s.node.Addrs, from)
+	own := sameFamily(s.node.Addrs, from)
 	if len(own) == 0 {
 		return netip.Addr{}, false
 	}
 	return own[0], true
 }
 
-// follow takes a packet from a source to a member, through everything that may stop it.
+// follow sends a packet from a source to a member through every filter in its way.
 func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) verdict {
 	own := conn{src: end{s.node, s.pod, from}, dst: end{m.node, m.pod, to}, port: port}
 	if m.pod != nil {
@@ -54,7 +54,7 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 	}
 	if s.pod == nil && s.node == m.node {
 		// What a host sends itself meets neither Calico's host endpoints nor Cilium's host firewall.
-		v := every([]verdict{
+		v := combine([]verdict{
 			e.nftVerdict(m.node, nft.Input, from, to, port, true),
 			e.unitVerdict(m.name, from),
 			allow(&Decision{Kind: ByOwnHost}),
@@ -83,22 +83,22 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		filters = append(filters, e.calicoHostVerdict(m.node, arrives, false, false))
 	}
 	filters = append(filters, e.ciliumHost(m.node, arrives, false), e.unitVerdict(m.name, seen))
-	return every(filters)
+	return combine(filters)
 }
 
-// workloadToHost is how Calico judges what a Pod sends to its own host: by the Pod's egress
-// policies, what comes before DNAT, and then by defaultEndpointToHostAction, and not by the
-// other policies of the host endpoint. That setting
-// is Accept in Calico's manifests and operator (projectcalico/calico felix/rules/static.go,
-// filterInputChain).
+// workloadToHost judges what a Pod sends to its own host, as Calico does: by the Pod's egress
+// policies, by policies before DNAT and by defaultEndpointToHostAction. No other policy of the host
+// endpoint applies. That setting is Accept in Calico's manifests and operator (projectcalico/calico
+// felix/rules/static.go, filterInputChain).
 func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
-	if h, _ := e.calicoHostOf(n, to); h == nil {
+	if h, _ := e.findCalicoHost(n, to); h == nil {
 		return verdict{allowed: true}
 	}
 	return pass(&Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name})
 }
 
-// followToPod takes a packet to a member on the Pod network, which Pods reach with their own addresses.
+// followToPod sends a packet to a member on the Pod network, which Pods reach with their own
+// addresses.
 func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 	if s.pod == nil && s.node != nil && s.node == m.node {
 		v := allow(&Decision{Kind: ByOwnNode, Node: s.node.Name})
@@ -122,5 +122,5 @@ func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 			e.calicoHostVerdict(m.node, c, false, true))
 	}
 	filters = append(filters, e.podVerdict(m.pod, c, false))
-	return every(filters)
+	return combine(filters)
 }

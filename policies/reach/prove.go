@@ -11,9 +11,9 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// Prove follows a packet from every source to every port of every member, and compares what
-// happens to it with what the intent wants. The place gives what violations are mended with the
-// path of the spec. Equal input gives an equal proof.
+// Prove follows a packet from every source to every port of every member, and compares the result
+// with the intent. The place gives the path of the spec for the lines that mend a violation. Equal
+// input gives an equal proof.
 func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit.Place) Proof {
 	e, err := newEvaluator(i, t, filters)
 	p := Proof{Flows: []Flow{}, Violations: []Violation{}, Unknown: []string{}, Assumed: []string{}}
@@ -33,13 +33,13 @@ func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit
 		}
 	}
 	p.Violations = append(p.Violations, e.violations(p.Flows, place)...)
-	p.Assumed = append(p.Assumed, e.assumed()...)
+	p.Assumed = append(p.Assumed, e.assumptions()...)
 	p.Holds = len(p.Violations) == 0 && len(p.Unknown) == 0 && len(p.Flows) > 0
 	return p
 }
 
-// flows are in the order of the sources, then of the members, then of the ports. Senders of a
-// dump that have the same outcome everywhere are one.
+// flows returns the flows by source, then member, then port. Senders of a dump with the same outcome
+// everywhere are joined.
 func (e *evaluator) flows() []Flow {
 	var flows []Flow
 	type joined struct{ at, to int }
@@ -93,8 +93,8 @@ func (e *evaluator) flowsFrom(s *source) []Flow {
 			continue // a Pod and itself
 		}
 		for _, to := range m.addrs {
-			for _, from := range family(s.addrs, to) {
-				seen, ok := e.seenAs(s, from, m)
+			for _, from := range sameFamily(s.addrs, to) {
+				seen, ok := e.visibleAddress(s, from, m)
 				if !ok {
 					continue
 				}
@@ -119,8 +119,8 @@ func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Ad
 	}
 }
 
-// assumed is what the outcome rests on beside the files.
-func (e *evaluator) assumed() []string {
+// assumptions lists what the result depends on and the files do not show.
+func (e *evaluator) assumptions() []string {
 	var list []string
 	if len(e.cilium) > 0 {
 		nodes, labels := false, false

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Class says what kind of sender a source is.
+// Class is the kind of a sender.
 type Class string
 
 // The classes, in the order of the matrix.
@@ -23,24 +23,25 @@ const (
 	ClassOutside   Class = "outside"
 )
 
-// Flow is whether one source reaches one port of one member.
+// Flow tells whether one source reaches one port of one member.
 type Flow struct {
 	From      string     `json:"from"`
 	FromClass Class      `json:"from_class"`
 	FromCount int        `json:"from_count"` // how many senders have this outcome
 	FromAddr  netip.Addr `json:"from_address"`
-	// SeenAs is the address that the member's host sees, which is that of a node where Pods are masqueraded.
+	// SeenAs is the source address that the member's host sees. For a masqueraded Pod it is the
+	// address of its node.
 	SeenAs  netip.Addr `json:"seen_as"`
 	To      string     `json:"to"`
 	ToAddr  netip.Addr `json:"to_address"`
 	Port    uint16     `json:"port"`
 	Allowed bool       `json:"allowed"`
 	Wanted  bool       `json:"wanted"`
-	// Unavoidable is set on what no policy can keep out: a Pod's own node.
+	// Unavoidable is set if no policy can stop the flow, as from a Pod's own node.
 	Unavoidable bool     `json:"unavoidable,omitempty"`
 	Decision    Decision `json:"decision"`
 	DecidedBy   string   `json:"decided_by"` // the decision in words
-	// Unknown says why it could not be told; Allowed then means nothing.
+	// Unknown tells why the outcome is not known. Allowed then means nothing.
 	Unknown string `json:"unknown,omitempty"`
 }
 
@@ -56,18 +57,18 @@ type Violation struct {
 	Text      string         `json:"text"`
 	DecidedBy []string       `json:"decided_by"`
 	reached   bool           // the senders reach the ports, and are not to
-	// Fix is what mends it; FixText has its lines in one.
+	// Fix has the lines that mend it; FixText joins them.
 	FixText string            `json:"fix"`
 	Fix     audit.Remediation `json:"fix_lines"`
 }
 
-// Proof is what Prove found. It holds if nothing is violated and nothing unknown.
+// Proof is the result of Prove. It holds if nothing is violated and nothing is unknown.
 type Proof struct {
 	Holds      bool        `json:"holds"`
 	Flows      []Flow      `json:"flows"`
 	Violations []Violation `json:"violations"`
-	// Unknown is why some of it could not be told, each reason once.
+	// Unknown lists why some outcomes are not known, each reason once.
 	Unknown []string `json:"unknown"`
-	// Assumed is what the proof rests on and the files do not say.
+	// Assumed lists what the proof depends on and the files do not show.
 	Assumed []string `json:"assumed"`
 }

@@ -15,7 +15,7 @@ type requirement struct {
 	values        []string
 }
 
-// newSelector takes a selector as the API server does, or says what it refuses.
+// newSelector compiles a selector. The error says why the API server refuses it.
 func newSelector(s kube.LabelSelector) (selector, error) {
 	compiled := make(selector, 0, len(s.MatchLabels)+len(s.MatchExpressions))
 	keys := make([]string, 0, len(s.MatchLabels))
@@ -65,14 +65,14 @@ func (s selector) matches(labels map[string]string) bool {
 	return true
 }
 
-// Selects says whether a label selector selects labels. One that the API server refuses
-// selects nothing.
+// Selects reports whether a label selector matches labels. A selector that the API server refuses
+// matches nothing.
 func Selects(s kube.LabelSelector, labels map[string]string) bool {
 	compiled, err := newSelector(s)
 	return err == nil && compiled.matches(labels)
 }
 
-// SelectsCalico is Selects for an expression of Calico's.
+// SelectsCalico reports whether a selector of Calico's matches labels.
 func SelectsCalico(text string, labels map[string]string) bool {
 	s, err := newCalicoSelector(text)
 	return err == nil && s.matches(func(key string) (string, bool) {

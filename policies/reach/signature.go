@@ -12,9 +12,9 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// signatures tell senders apart as far as any policy does: by the labels, and the values of
-// them, that some selector asks for, and by where an address lies between all that are
-// mentioned anywhere. Thousands of Pods are then a few.
+// signatures groups senders that no policy can tell apart. It looks only at the labels and values
+// that some selector uses, and at which networks of the policies hold an address. Thousands of Pods
+// become a few groups.
 type signatures struct {
 	e          *evaluator
 	labels     map[string]*mentioned
@@ -28,30 +28,30 @@ type mentioned struct {
 
 func newSignatures(e *evaluator) *signatures {
 	s := &signatures{e: e, labels: map[string]*mentioned{}}
-	s.ofNetworkPolicies()
-	s.ofClusterPolicies()
-	s.ofCalico()
-	s.ofCilium()
+	s.addNetworkPolicies()
+	s.addClusterPolicies()
+	s.addCalico()
+	s.addCilium()
 	for _, u := range e.filters.Units {
-		s.bound(u.Allow...)
-		s.bound(u.Deny...)
+		s.addBoundaries(u.Allow...)
+		s.addBoundaries(u.Deny...)
 	}
-	s.ofIntent()
-	s.ofRules()
+	s.addIntent()
+	s.addRules()
 	slices.SortFunc(s.boundaries, netip.Addr.Compare)
 	s.boundaries = slices.Compact(s.boundaries)
 	return s
 }
 
-func (s *signatures) ofNetworkPolicies() {
+func (s *signatures) addNetworkPolicies() {
 	peer := func(p networkPeer) {
 		s.mention(p.pods)
 		if p.namespaces != nil {
 			s.mention(*p.namespaces)
 		}
 		if p.block != nil {
-			s.bound(p.block.in)
-			s.bound(p.block.except...)
+			s.addBoundaries(p.block.in)
+			s.addBoundaries(p.block.except...)
 		}
 	}
 	for _, list := range s.e.network {
@@ -66,7 +66,7 @@ func (s *signatures) ofNetworkPolicies() {
 	}
 }
 
-func (s *signatures) ofClusterPolicies() {
+func (s *signatures) addClusterPolicies() {
 	peer := func(p clusterPeer) {
 		if p.pods != nil {
 			s.mention(p.pods.namespaces)
@@ -75,7 +75,7 @@ func (s *signatures) ofClusterPolicies() {
 		if p.nodes != nil {
 			s.mention(*p.nodes)
 		}
-		s.bound(p.networks...)
+		s.addBoundaries(p.networks...)
 	}
 	for _, p := range s.e.cluster {
 		s.mention(p.subject.namespaces)
@@ -88,10 +88,10 @@ func (s *signatures) ofClusterPolicies() {
 	}
 }
 
-func (s *signatures) ofCalico() {
+func (s *signatures) addCalico() {
 	of := func(c *calicoSelector) {
 		if c != nil {
-			c.keys(s.mentionLabel)
+			c.visitKeys(s.mentionLabel)
 		}
 	}
 	for _, p := range s.e.calico {
@@ -102,14 +102,14 @@ func (s *signatures) ofCalico() {
 				of(x.selector)
 				of(x.notSelector)
 				of(x.namespaces)
-				s.bound(x.nets...)
-				s.bound(x.notNets...)
+				s.addBoundaries(x.nets...)
+				s.addBoundaries(x.notNets...)
 			}
 		}
 	}
 	for _, h := range s.e.hosts {
 		for _, a := range h.addrs {
-			s.bound(netip.PrefixFrom(a, a.BitLen()))
+			s.addBoundaries(netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
 	for _, f := range s.e.filters.Objects.FelixConfigurations {
@@ -119,14 +119,14 @@ func (s *signatures) ofCalico() {
 			}
 			for _, port := range *ports {
 				if p, err := policies.ParseNetwork(port.Net); err == nil {
-					s.bound(p)
+					s.addBoundaries(p)
 				}
 			}
 		}
 	}
 }
 
-func (s *signatures) ofCilium() {
+func (s *signatures) addCilium() {
 	for _, r := range s.e.cilium {
 		for _, c := range []*ciliumSelector{r.pods, r.nodes} {
 			if c != nil {
@@ -138,21 +138,21 @@ func (s *signatures) ofCilium() {
 				s.mention(c.selector)
 			}
 			for _, b := range p.blocks {
-				s.bound(b.in)
-				s.bound(b.except...)
+				s.addBoundaries(b.in)
+				s.addBoundaries(b.except...)
 			}
 		}
 	}
 }
 
-func (s *signatures) ofIntent() {
+func (s *signatures) addIntent() {
 	i := s.e.intent
-	s.bound(i.Scrapers...)
-	s.bound(i.Backups...)
+	s.addBoundaries(i.Scrapers...)
+	s.addBoundaries(i.Backups...)
 	for _, h := range [][]policies.Host{i.Members, i.APIServers} {
 		for _, host := range h {
 			for _, a := range host.Addrs {
-				s.bound(netip.PrefixFrom(a, a.BitLen()))
+				s.addBoundaries(netip.PrefixFrom(a, a.BitLen()))
 			}
 		}
 	}
@@ -167,15 +167,15 @@ func (s *signatures) ofIntent() {
 	}
 }
 
-// addressWords are what looks like an address or network in the text of a ruleset.
+// addressWords matches what looks like an address or network in the text of a ruleset.
 var addressWords = regexp.MustCompile(`[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*(/[0-9]+)?`)
 
-// ofRules takes every address in the rulesets for one that may make a difference.
-func (s *signatures) ofRules() {
+// addRules adds every address in the rulesets.
+func (s *signatures) addRules() {
 	take := func(text []byte) {
 		for _, word := range addressWords.FindAllString(string(text), -1) {
 			if p, err := policies.ParseNetwork(strings.Trim(word, ".")); err == nil {
-				s.bound(p)
+				s.addBoundaries(p)
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func (s *signatures) mentionLabel(key string, values []string, open bool) {
 	m.open = m.open || open
 }
 
-func (s *signatures) bound(prefixes ...netip.Prefix) {
+func (s *signatures) addBoundaries(prefixes ...netip.Prefix) {
 	for _, p := range prefixes {
 		s.boundaries = append(s.boundaries, p.Masked().Addr())
 		// Behind the last address of the network something else begins.
@@ -240,8 +240,8 @@ func (s *signatures) addresses(b *strings.Builder, addrs []netip.Addr) {
 	}
 }
 
-// labelled writes what of some labels is mentioned anywhere.
-func (s *signatures) labelled(b *strings.Builder, labels map[string]string) {
+// writeLabels writes those of some labels that any policy uses.
+func (s *signatures) writeLabels(b *strings.Builder, labels map[string]string) {
 	var keys []string
 	for k := range labels {
 		if s.labels[k] != nil {
@@ -259,7 +259,7 @@ func (s *signatures) labelled(b *strings.Builder, labels map[string]string) {
 	}
 }
 
-// node is the signature of a node as a sender, and as the host of Pods.
+// node returns the signature of a node as a sender, and as the host of Pods.
 func (s *signatures) node(n *Node) string {
 	if n == nil {
 		return "none"
@@ -271,28 +271,28 @@ func (s *signatures) node(n *Node) string {
 		return "node " + n.Name
 	}
 	var b strings.Builder
-	s.labelled(&b, n.Labels)
+	s.writeLabels(&b, n.Labels)
 	s.addresses(&b, n.Addrs)
 	return b.String()
 }
 
-// pod is the signature of a Pod as a sender; of its node that is given.
+// pod returns the signature of a Pod as a sender, given that of its node.
 func (s *signatures) pod(p *Pod, node string) string {
 	var b strings.Builder
 	b.WriteString(node)
-	if len(s.e.network[p.Namespace]) > 0 || s.namespaced(p.Namespace) {
+	if len(s.e.network[p.Namespace]) > 0 || s.namesNamespace(p.Namespace) {
 		b.WriteString(" in " + p.Namespace)
 	}
 	b.WriteByte('#')
-	s.labelled(&b, p.Labels)
+	s.writeLabels(&b, p.Labels)
 	b.WriteByte('#')
-	s.labelled(&b, s.e.topology.namespaceLabels(p.Namespace))
+	s.writeLabels(&b, s.e.topology.namespaceLabels(p.Namespace))
 	s.addresses(&b, p.Addrs)
 	return b.String()
 }
 
-// namespaced says whether anything names a namespace by itself and not by its labels.
-func (s *signatures) namespaced(namespace string) bool {
+// namesNamespace reports whether any policy selects a namespace by its name, not by its labels.
+func (s *signatures) namesNamespace(namespace string) bool {
 	for _, key := range []string{calicoNamespace, calicoName, ciliumNamespace} {
 		if m := s.labels[key]; m != nil && (m.open || m.values[namespace]) {
 			return true
@@ -302,7 +302,7 @@ func (s *signatures) namespaced(namespace string) bool {
 		slices.ContainsFunc(s.e.cilium, func(r *ciliumRule) bool { return r.namespace == namespace })
 }
 
-// dumpSources are the nodes and Pods of a dump, one for each signature.
+// dumpSources returns the nodes and Pods of a dump, one for each signature.
 func (e *evaluator) dumpSources() []*source {
 	var list []*source
 	if len(e.topology.Pods) == 0 && len(e.topology.Nodes) == 0 {
@@ -344,7 +344,7 @@ func (e *evaluator) isTarget(p *Pod) bool {
 	return slices.ContainsFunc(e.targets, func(t target) bool { return t.pod == p })
 }
 
-// podRoles are those that the spec gives Pods by their labels.
+// podRoles returns the roles that the spec gives a Pod by its labels.
 func (e *evaluator) podRoles(p *Pod) []policies.Role {
 	var roles []policies.Role
 	for _, of := range []struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// source is who sends: one sender, or one that stands for all of its kind.
+// source is one sender, or one that stands for all of its kind.
 type source struct {
 	class  Class
 	name   string
@@ -21,8 +21,8 @@ type source struct {
 	dumped bool   // a Pod or node of a dump, which is joined with others of the same outcome
 }
 
-// wanted says whether the intent lets the source reach a port. What is a Pod has no role by
-// its node's address, which others see.
+// wanted reports whether the intent lets the source reach a port. The address of its node gives a
+// Pod no role.
 func (e *evaluator) wanted(s *source, from netip.Addr, port uint16) bool {
 	if slices.ContainsFunc(s.roles, func(r policies.Role) bool { return e.intent.Reaches(r, port) }) {
 		return true
@@ -30,7 +30,8 @@ func (e *evaluator) wanted(s *source, from netip.Addr, port uint16) bool {
 	return e.intent.Wanted(from, port)
 }
 
-// sources are who may try: everyone the spec names, and one of each kind that it does not.
+// sources returns every sender to try: all that the spec names, and one of each kind that it does
+// not name.
 func (e *evaluator) sources() []*source {
 	var list []*source
 	if e.intent.Runtime == cluster.Hosted {
@@ -50,7 +51,7 @@ func classes() []Class {
 	return []Class{ClassMember, ClassAPIServer, ClassScraper, ClassBackup, ClassNode, ClassPod, ClassOutside}
 }
 
-// hostSources are the hosts of members and API servers.
+// hostSources returns the hosts of members and API servers.
 func (e *evaluator) hostSources() []*source {
 	var list []*source
 	for _, m := range e.intent.Members {
@@ -69,7 +70,7 @@ func memberName(m policies.Host) string {
 	return m.Name
 }
 
-// hostNode is the node that a host is, by its addresses before its name.
+// hostNode returns the node of a host, found by its addresses or else by its name.
 func (e *evaluator) hostNode(h policies.Host) *Node {
 	if n := e.topology.nodeOf(h.Addrs); n != nil {
 		return n
@@ -84,7 +85,8 @@ func (e *evaluator) nodeNamed(name string) *Node {
 	return nil
 }
 
-// networkSources stand for the networks of a role: for each, an address that has no other role.
+// networkSources returns one sender for each network of a role, if possible with an address that has
+// no other role.
 func (e *evaluator) networkSources(class Class, role policies.Role, networks []netip.Prefix) []*source {
 	var list []*source
 	for _, p := range networks {
@@ -97,7 +99,7 @@ func (e *evaluator) networkSources(class Class, role policies.Role, networks []n
 			name += " of " + p.String()
 		}
 		s := &source{class: class, name: name, count: 1, addrs: []netip.Addr{a}}
-		s.node, s.pod = e.whose(a)
+		s.node, s.pod = e.ownerOf(a)
 		if s.pod != nil && s.node == nil {
 			s.node = e.worker()
 			s.pod.Node = s.node
@@ -107,9 +109,9 @@ func (e *evaluator) networkSources(class Class, role policies.Role, networks []n
 	return list
 }
 
-// whose says what has an address: a node, a Pod with its node, or, of the Pods' networks, a
-// Pod that stands for one to come.
-func (e *evaluator) whose(a netip.Addr) (*Node, *Pod) {
+// ownerOf returns what has an address: a node, or a Pod and its node. For an unused address of the
+// Pods' networks it is a Pod that stands for one to come.
+func (e *evaluator) ownerOf(a netip.Addr) (*Node, *Pod) {
 	if n := e.topology.nodeOf([]netip.Addr{a}); n != nil {
 		return n, nil
 	}
@@ -127,8 +129,8 @@ func (e *evaluator) whose(a netip.Addr) (*Node, *Pod) {
 	return nil, nil
 }
 
-// addressIn is the first address of a network, after the network's own, that will do; the
-// search ends early in a large network.
+// addressIn returns the first usable address of a network, after the network's own. In a large
+// network it gives up early.
 func addressIn(p netip.Prefix, will func(netip.Addr) bool) netip.Addr {
 	const tries = 4096
 	a := p.Addr()
@@ -147,14 +149,14 @@ func addressIn(p netip.Prefix, will func(netip.Addr) bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// strangers are those whom nobody wants: a node without a role, Pods, and somebody outside.
+// strangers returns the senders without a role: a node, Pods, and somebody outside.
 func (e *evaluator) strangers() []*source {
 	var list []*source
 	worker := e.worker()
 	if len(e.topology.Nodes) == 0 || !e.dumped(worker) {
 		list = append(list, &source{class: ClassNode, name: "another node", count: 1, node: worker, addrs: worker.Addrs})
 	}
-	list = append(list, e.strangePods(worker)...)
+	list = append(list, e.strangerPods(worker)...)
 	for _, of := range e.families() {
 		if a := e.stranger(of.outside); a.IsValid() {
 			list = append(list, &source{class: ClassOutside, name: "outside (" + of.name + ")", count: 1, addrs: []netip.Addr{a}})
@@ -165,8 +167,8 @@ func (e *evaluator) strangers() []*source {
 
 func (e *evaluator) dumped(n *Node) bool { return slices.Contains(e.topology.Nodes, n) }
 
-// strangePods are Pods without a role, on each kind of node that makes a difference.
-func (e *evaluator) strangePods(worker *Node) []*source {
+// strangerPods returns Pods without a role, on each kind of node that makes a difference.
+func (e *evaluator) strangerPods(worker *Node) []*source {
 	var list []*source
 	add := func(name, namespace string, labels map[string]string, n *Node) {
 		if n == nil || !n.Kubernetes {
@@ -207,8 +209,8 @@ func labelMap(labels []cluster.Label) map[string]string {
 	return m
 }
 
-// worker is a node that is neither a member's nor an API server's: of the dump, of the spec's
-// networks of nodes, or one that only stands for it.
+// worker returns a node that hosts neither a member nor an API server: one of the dump, one in the
+// spec's node networks, or an imagined one.
 func (e *evaluator) worker() *Node {
 	if e.aWorker != nil {
 		return e.aWorker
@@ -240,7 +242,7 @@ func (e *evaluator) worker() *Node {
 	return e.aWorker
 }
 
-// podAddress is one that a Pod of a node may have.
+// podAddress returns an address that a Pod of a node may have.
 func (e *evaluator) podAddress(v4 bool, n *Node) netip.Addr {
 	for _, p := range e.intent.PodCIDRs {
 		if p.Addr().Is4() != v4 {
@@ -252,7 +254,7 @@ func (e *evaluator) podAddress(v4 bool, n *Node) netip.Addr {
 			return a
 		}
 	}
-	if len(family(n.Addrs, anyOf(v4))) == 0 && len(n.Addrs) > 0 {
+	if len(sameFamily(n.Addrs, anyOf(v4))) == 0 && len(n.Addrs) > 0 {
 		return netip.Addr{}
 	}
 	for _, of := range e.families() {
@@ -270,26 +272,26 @@ func anyOf(v4 bool) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// addressFamily has networks that RFC 5737 and RFC 3849 keep for documentation, so that an
-// address of them is nobody's.
+// addressFamily has networks that RFC 5737 and RFC 3849 reserve for documentation: nobody has an
+// address in them.
 type addressFamily struct {
 	name                 string
 	v4                   bool
 	outside, worker, pod netip.Prefix
 }
 
-// families are those that the members have.
+// families returns the address families of the members.
 func (e *evaluator) families() []addressFamily {
 	all := []addressFamily{
 		{"IPv4", true, netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("192.0.2.0/24")},
 		{"IPv6", false, netip.MustParsePrefix("2001:db8:ffff::/64"), netip.MustParsePrefix("2001:db8:fffe::/64"), netip.MustParsePrefix("2001:db8:fffd::/64")},
 	}
 	return slices.DeleteFunc(all, func(f addressFamily) bool {
-		return !slices.ContainsFunc(e.targets, func(t target) bool { return len(family(t.addrs, anyOf(f.v4))) > 0 })
+		return !slices.ContainsFunc(e.targets, func(t target) bool { return len(sameFamily(t.addrs, anyOf(f.v4))) > 0 })
 	})
 }
 
-// stranger is an address of a network that nothing else has or mentions.
+// stranger returns an address of a network that nothing else has or names.
 func (e *evaluator) stranger(p netip.Prefix) netip.Addr {
 	return addressIn(p, func(a netip.Addr) bool {
 		return len(e.intent.Roles(a)) == 0 && !within(a, e.intent.PodCIDRs) && !within(a, e.intent.NodeCIDRs) && e.topology.nodeOf([]netip.Addr{a}) == nil

@@ -6,8 +6,8 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// unitVerdict judges by the unit of a member what it gets from an address or sends to it. The
-// lists say nothing about ports, and the one that allows wins over the one that denies.
+// unitVerdict judges by a member's unit what it receives from an address or sends to it. The lists
+// have no ports, and the list that allows wins over the list that denies.
 func (e *evaluator) unitVerdict(member string, other netip.Addr) verdict {
 	name := ""
 	var allowed, denied []netip.Prefix

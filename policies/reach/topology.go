@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// Topology is where everything runs. Make one with NewTopology.
+// Topology tells where everything runs. Make one with NewTopology.
 type Topology struct {
 	Nodes      []*Node
 	Pods       []*Pod
@@ -24,7 +24,7 @@ type Node struct {
 	Name   string
 	Labels map[string]string
 	Addrs  []netip.Addr
-	// Kubernetes says that it is a node of the cluster; etcd's hosts need not be.
+	// Kubernetes is set on a node of the cluster. etcd's hosts need not be nodes.
 	Kubernetes bool
 	APIServer  bool
 }
@@ -53,8 +53,8 @@ type Namespace struct {
 	Labels map[string]string
 }
 
-// NewTopology is the members and API servers of an intent, and whatever nodes, Pods and
-// namespaces a dump of the cluster has.
+// NewTopology returns the members and API servers of an intent, and the nodes, Pods and namespaces
+// of a dump of the cluster.
 func NewTopology(i *policies.Intent, dump kube.Objects) Topology {
 	t := Topology{}
 	for _, n := range dump.Nodes {
@@ -95,8 +95,8 @@ func NewTopology(i *policies.Intent, dump kube.Objects) Topology {
 	return t
 }
 
-// host is the node that a member or an API server is, by its addresses before its name; a new
-// one, where there is none.
+// host returns the node of a member or API server, found by its addresses or else by its name. If
+// there is none it adds one.
 func (t *Topology) host(byName map[string]*Node, h policies.Host, labels []cluster.Label, kubernetes bool) *Node {
 	n := t.nodeOf(h.Addrs)
 	if n == nil {
@@ -116,7 +116,7 @@ func (t *Topology) host(byName map[string]*Node, h policies.Host, labels []clust
 	return n
 }
 
-// controlPlane is what kubeadm labels the nodes of the control plane with.
+// controlPlane is kubeadm's label for nodes of the control plane.
 const controlPlane = "node-role.kubernetes.io/control-plane"
 
 func (t *Topology) takePods(dump kube.Objects, byName map[string]*Node) {
@@ -143,7 +143,7 @@ func (t *Topology) takePods(dump kube.Objects, byName map[string]*Node) {
 	}
 }
 
-// namedPorts are a container's TCP ports that have a name.
+// namedPorts returns a container's TCP ports that have a name.
 func namedPorts(c kube.Container) []NamedPort {
 	var ports []NamedPort
 	for _, p := range c.Ports {
@@ -154,7 +154,7 @@ func namedPorts(c kube.Container) []NamedPort {
 	return ports
 }
 
-// nodeOf is the node that has one of some addresses, or nil.
+// nodeOf returns the node that has one of some addresses, or nil.
 func (t *Topology) nodeOf(addrs []netip.Addr) *Node {
 	for _, n := range t.Nodes {
 		for _, a := range addrs {
@@ -178,7 +178,8 @@ func (t *Topology) indexNamespaces() {
 // metadataName is the label that the API server gives every namespace.
 const metadataName = "kubernetes.io/metadata.name"
 
-// namespaceLabels are those of a namespace; of one that nobody described it is known by its name alone.
+// namespaceLabels returns the labels of a namespace. Of a namespace that no file describes, only the
+// name is known.
 func (t *Topology) namespaceLabels(name string) map[string]string {
 	if labels, ok := t.known[name]; ok {
 		return labels
@@ -188,7 +189,7 @@ func (t *Topology) namespaceLabels(name string) map[string]string {
 	return labels
 }
 
-// orDefault is the namespace of an object that names none, as kubectl applies it.
+// orDefault returns a namespace, or "default" if it is empty, as kubectl applies objects.
 func orDefault(namespace string) string {
 	if namespace == "" {
 		return "default"
@@ -196,7 +197,8 @@ func orDefault(namespace string) string {
 	return namespace
 }
 
-// appendAddr takes an address as an object has it; what is none, such as a host's name, is left out.
+// appendAddr appends an address as an object has it. Anything else, such as a host name, is left
+// out.
 func appendAddr(addrs []netip.Addr, text string) []netip.Addr {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
@@ -215,8 +217,8 @@ func appendNew(addrs []netip.Addr, a netip.Addr) []netip.Addr {
 // String names a Pod as kubectl does.
 func (p *Pod) String() string { return p.Namespace + "/" + p.Name }
 
-// family are the addresses of a host or Pod that can speak to another.
-func family(addrs []netip.Addr, other netip.Addr) []netip.Addr {
+// sameFamily returns the addresses of a host or Pod that are of the same family as another.
+func sameFamily(addrs []netip.Addr, other netip.Addr) []netip.Addr {
 	var same []netip.Addr
 	for _, a := range addrs {
 		if a.Is4() == other.Is4() {

@@ -1,6 +1,6 @@
 package reach
 
-// truth is whether a condition holds; maybe, where what was given does not say.
+// truth tells whether a condition holds. It is maybe if the files do not tell.
 type truth int8
 
 const (
@@ -21,18 +21,18 @@ func (t truth) not() truth { return yes - t }
 func and(a, b truth) truth { return min(a, b) }
 func or(a, b truth) truth  { return max(a, b) }
 
-// verdict is what one filter makes of a packet.
+// verdict is what one filter does with a packet.
 type verdict struct {
 	allowed bool
 	unknown string    // why it could not be told
 	by      *Decision // nil if the filter has no opinion
 	ruled   bool      // a rule let it pass, and not the lack of any
-	// unavoidable: no policy could have kept it out.
+	// unavoidable is set if no policy could have stopped it.
 	unavoidable bool
 }
 
-// allow, deny and pass return the verdicts of a rule that lets a packet through, of one that
-// stops it, and of a filter that lets it through for want of a rule.
+// allow, deny and pass return the verdict of a rule that lets a packet through, of a rule that stops
+// it, and of a filter that has no rule for it.
 func allow(by *Decision) verdict { return verdict{allowed: true, by: by, ruled: true} }
 func deny(by *Decision) verdict  { return verdict{by: by, ruled: true} }
 func pass(by *Decision) verdict  { return verdict{allowed: true, by: by} }
@@ -40,10 +40,10 @@ func pass(by *Decision) verdict  { return verdict{allowed: true, by: by} }
 // cannotTell returns the verdict of a rule that may match and would decide.
 func cannotTell(by *Decision, why string) verdict { return verdict{by: by, unknown: why} }
 
-// every is the verdict of filters in the order in which a packet meets them. One that surely
-// denies decides, whatever is unknown about the others. Where all let it pass, the last that
-// has a rule for it is named.
-func every(filters []verdict) verdict {
+// combine returns the verdict of several filters, in the order in which a packet meets them. A
+// filter that surely denies decides, even if others are unknown. If all let the packet pass, the
+// last one that has a rule for it decides.
+func combine(filters []verdict) verdict {
 	var unknown *verdict
 	decided := verdict{allowed: true, by: &Decision{Kind: ByNothing}}
 	for i, v := range filters {
