@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// hostRole is the label of host endpoints by which the policies select them.
+// hostRole is the label by which the policies select host endpoints.
 const (
 	hostRole      = "etcdsec.dev/etcd"
 	memberRole    = "member"
@@ -49,7 +49,7 @@ func normalCalico(o kube.Objects) []normalObject {
 	return all
 }
 
-// calicoDefaults are those of projectcalico/calico libcalico-go/lib/clientv3.
+// calicoDefaults fills in the defaults of projectcalico/calico libcalico-go/lib/clientv3.
 func calicoDefaults(s kube.CalicoPolicySpec) kube.CalicoPolicySpec {
 	if s.Tier == "" {
 		s.Tier = "default"
@@ -67,7 +67,7 @@ func calicoDefaults(s kube.CalicoPolicySpec) kube.CalicoPolicySpec {
 	return s
 }
 
-// calico is for members on the host network of nodes that Calico runs on. The documents are in
+// calico renders for members on the host network of nodes where Calico runs. The documents are in
 // the order in which they must be applied: a host endpoint without a policy cuts its host off.
 func calico(i *Intent) []document {
 	documents := []document{felix(i), calicoMembers(i), calicoOwnPods(i), calicoBorrowers(i), calicoRest(i)}
@@ -78,7 +78,7 @@ func calicoMeta(kind string) kube.TypeMeta {
 	return kube.TypeMeta{APIVersion: kube.CalicoAPIVersion, Kind: kind}
 }
 
-// failsafes are what Calico lets in by default but for etcd's ports
+// failsafes returns the ports that Calico lets in by default, without those of etcd
 // (projectcalico/calico felix/config/config_params.go).
 func failsafes() []kube.FailsafePort {
 	return []kube.FailsafePort{
@@ -119,8 +119,8 @@ Where Calico keeps its own data in this etcd, all nodes are its clients: spec.is
 	}
 }
 
-// calicoRules are those of one direction. A rule has networks of one family: Calico refuses others
-// (projectcalico/calico libcalico-go/lib/validator/v3).
+// calicoRules collects the rules of one direction. Each has networks of one family: Calico refuses a
+// mixture (projectcalico/calico libcalico-go/lib/validator/v3).
 type calicoRules struct {
 	field string
 	rules []kube.CalicoRule
@@ -180,7 +180,7 @@ func calicoMembers(i *Intent) document {
 	return document{why: "Who reaches the members. It says nothing of any other port.", object: p, notes: c.notes}
 }
 
-// denyAllBut keeps from the members who has none of some addresses.
+// denyAllBut keeps everybody from the members who is not in some networks.
 func (i *Intent) denyAllBut(networks ...[]netip.Prefix) []kube.CalicoRule {
 	four, six := families(networks...)
 	memberFour, memberSix := families(hosts(i.MemberAddrs()))
@@ -193,8 +193,9 @@ func (i *Intent) denyAllBut(networks ...[]netip.Prefix) []kube.CalicoRule {
 	return rules
 }
 
-// calicoOwnPods is asked in PREROUTING, of packets from every interface, and denies nothing at its
-// end (projectcalico/calico felix/rules/static.go, StaticManglePreroutingChain).
+// calicoOwnPods renders a policy that Calico applies in PREROUTING to packets from every interface,
+// and that does not deny what none of its rules matches (projectcalico/calico felix/rules/static.go,
+// StaticManglePreroutingChain).
 func calicoOwnPods(i *Intent) document {
 	p := i.calicoPolicy("-etcd-own-pods", 10, fmt.Sprintf("%s == '%s'", hostRole, memberRole))
 	p.Spec.Types, p.Spec.PreDNAT, p.Spec.ApplyOnForward = []string{"Ingress"}, true, true

@@ -33,7 +33,7 @@ func ciliumBackend() Backend {
 	return b
 }
 
-// ciliumDefaults are those of cilium/cilium pkg/policy/api, Rule.Sanitize.
+// ciliumDefaults fills in the defaults of cilium/cilium pkg/policy/api, Rule.Sanitize.
 func ciliumDefaults(p kube.CiliumPolicy) []kube.CiliumRule {
 	rules := slices.Clone(p.Specs)
 	if p.Spec != nil {
@@ -55,7 +55,7 @@ func ciliumDefaults(p kube.CiliumPolicy) []kube.CiliumRule {
 	return rules
 }
 
-// cilium is for members on the host network of nodes that Cilium runs on.
+// cilium renders for members on the host network of nodes where Cilium runs.
 func cilium(i *Intent, strict bool) ([]document, error) {
 	if err := i.refusePodClients(cluster.BackendCilium, "Cilium knows Pods by label and never by address"); err != nil {
 		return nil, err
@@ -85,14 +85,14 @@ func ciliumPorts(ports ...uint16) []kube.CiliumPortRule {
 	return []kube.CiliumPortRule{{Ports: list}}
 }
 
-// allBut is every address without those of some networks.
+// allBut returns every address except those of some networks.
 func allBut(networks ...[]netip.Prefix) []kube.CiliumCIDR {
 	four, six := families(networks...)
 	return []kube.CiliumCIDR{{CIDR: "0.0.0.0/0", Except: four}, {CIDR: "::/0", Except: six}}
 }
 
-// ciliumMembers denies surgically. A policy that allows would put the nodes into default deny, and
-// every port of theirs would have to be in it.
+// ciliumMembers denies only etcd's ports. A policy that allows would put the nodes into default
+// deny, and would have to list every port of theirs.
 func ciliumMembers(i *Intent, strict bool) (document, error) {
 	members := hosts(i.MemberAddrs())
 	rule := kube.CiliumRule{NodeSelector: &kube.LabelSelector{MatchLabels: matchLabels(i.MemberNodes)}}
@@ -140,7 +140,7 @@ nodes are therefore let in.` + left
 	return d, nil
 }
 
-// noScraperNode says whether it is known that no node scrapes metrics.
+// noScraperNode reports whether the spec shows that no node scrapes metrics.
 func (i *Intent) noScraperNode() bool {
 	if len(i.Scrapers) == 0 {
 		return true
@@ -149,7 +149,7 @@ func (i *Intent) noScraperNode() bool {
 	return len(i.NodeCIDRs) > 0 && !slices.ContainsFunc(i.Scrapers, onNode)
 }
 
-// notLabelled selects what a label does not.
+// notLabelled selects everything without a label.
 func notLabelled(key, value string) kube.SelectorRequirement {
 	if value == "" {
 		return kube.SelectorRequirement{Key: key, Operator: "DoesNotExist"}
@@ -157,7 +157,8 @@ func notLabelled(key, value string) kube.SelectorRequirement {
 	return kube.SelectorRequirement{Key: key, Operator: "NotIn", Values: []string{value}}
 }
 
-// strictHosts refuses to shut out nodes among which some are wanted that have no label of ours.
+// strictHosts refuses the strict form if a node that is to be let in has no label of the members'
+// nodes.
 func (i *Intent) strictHosts() error {
 	of := i.MemberAddrs()
 	for _, h := range i.APIServers {
@@ -177,7 +178,7 @@ func refuseStrict(why string) error {
 	return Refusal{cluster.BackendCilium, "the strict form lets in the nodes of members alone, by their labels, and " + why, []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
 }
 
-// ciliumPods is the other end, which needs no host firewall.
+// ciliumPods renders the policy for the sending Pods, which needs no host firewall.
 func ciliumPods(i *Intent) document {
 	rule := kube.CiliumRule{
 		EndpointSelector: &kube.LabelSelector{},

@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// mostNetworks is how many a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
+// mostNetworks is the most networks that a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
 const mostNetworks = 25
 
 func clusterNetworkPolicyBackend() Backend {

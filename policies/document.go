@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// document is an object with what there is to say of it.
+// document is an object with its comments.
 type document struct {
 	why    string // above it
 	object any    // of package kube
@@ -23,7 +23,7 @@ type document struct {
 // note is a comment above a field, such as spec.ingress[1].
 type note struct{ field, why string }
 
-// writeDocuments is the YAML of objects, with their comments.
+// writeDocuments returns the YAML of objects, with their comments.
 func writeDocuments(i *Intent, backend cluster.Backend, documents []document) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Written by etcdsec: who may reach the etcd of %s, for %s.\n", i.Cluster, backend)
@@ -45,7 +45,7 @@ func comment(text string) string {
 	return b.String()
 }
 
-// write goes through JSON, which has the fields in the order of the types, and YAML reads.
+// write encodes the object as JSON, which keeps the order of the fields, and reads that as YAML.
 func (d document) write(b *bytes.Buffer) error {
 	data, err := json.Marshal(d.object)
 	if err != nil {
@@ -70,10 +70,10 @@ func (d document) write(b *bytes.Buffer) error {
 	return e.Close()
 }
 
-// plainForm is text that reads the same to every YAML without quotes.
+// plainForm matches text that every YAML parser reads as a string without quotes.
 var plainForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9./-]*$`)
 
-// restyle makes a node of JSON one of YAML, and puts the comments above its fields.
+// restyle turns a JSON node into a YAML node and puts the comments above its fields.
 func (d document) restyle(n, key *yaml.Node, field string, written map[string]bool) {
 	if at := slices.IndexFunc(d.notes, func(n note) bool { return n.field == field }); at >= 0 {
 		above := n
@@ -104,7 +104,7 @@ func (d document) restyle(n, key *yaml.Node, field string, written map[string]bo
 	}
 }
 
-// quote keeps the quotes of text that some reader of YAML takes for something else.
+// quote keeps the quotes of text that some YAML parser would read as another type.
 func quote(n *yaml.Node) {
 	n.Style = 0
 	if n.Tag != "!!str" {

@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Intent is who may reach the members of a cluster. Make one with NewIntent.
+// Intent tells who may reach the members of a cluster. Make one with NewIntent.
 type Intent struct {
 	Cluster string
 	Runtime cluster.Runtime
@@ -25,14 +25,14 @@ type Intent struct {
 	MemberNodes         []cluster.Label
 	Pods                cluster.Pods
 	Backends            []cluster.Backend
-	// Warnings are things that are allowed and unwise.
+	// Warnings lists what is allowed but unwise.
 	Warnings []string
 }
 
-// Ports are those of every member, TCP.
+// Ports holds the TCP ports of every member.
 type Ports struct{ Client, Peer, Metrics uint16 }
 
-// All are the three, in the order in which tables show them.
+// All returns the three ports, in the order of the tables.
 func (p Ports) All() []uint16 { return []uint16{p.Client, p.Peer, p.Metrics} }
 
 // Host is a member or an API server as a packet filter knows it.
@@ -43,7 +43,7 @@ type Host struct {
 	Joining bool         // a member that is about to be added
 }
 
-// Role is why a source may reach a port.
+// Role is the reason why a source may reach a port.
 type Role string
 
 // The roles. What has none of them reaches nothing.
@@ -54,8 +54,8 @@ const (
 	Backup    Role = "backup"
 )
 
-// Reaches says whether a role is wanted at a port of a member. Members reach each other's
-// client port as well: that is where etcdctl on a member's host asks about the others.
+// Reaches reports whether a role may reach a port of a member. Members also reach each other's
+// client port: etcdctl on a member's host asks there about the others.
 func (i *Intent) Reaches(r Role, port uint16) bool {
 	switch r {
 	case Member:
@@ -68,7 +68,7 @@ func (i *Intent) Reaches(r Role, port uint16) bool {
 	return false
 }
 
-// Roles are those of whoever sends with an address.
+// Roles returns the roles of whoever sends from an address.
 func (i *Intent) Roles(a netip.Addr) []Role {
 	a = a.Unmap()
 	var roles []Role
@@ -89,15 +89,15 @@ func (i *Intent) Roles(a netip.Addr) []Role {
 	return roles
 }
 
-// Wanted says whether whoever sends with an address is wanted at a port of a member.
+// Wanted reports whether whoever sends from an address may reach a port of a member.
 func (i *Intent) Wanted(a netip.Addr, port uint16) bool {
 	return slices.ContainsFunc(i.Roles(a), func(r Role) bool { return i.Reaches(r, port) })
 }
 
-// MemberAddrs are the addresses of all members, sorted.
+// MemberAddrs returns the addresses of all members, sorted.
 func (i *Intent) MemberAddrs() []netip.Addr { return addresses(i.Members) }
 
-// APIServerAddrs are the addresses of all API servers, sorted.
+// APIServerAddrs returns the addresses of all API servers, sorted.
 func (i *Intent) APIServerAddrs() []netip.Addr { return addresses(i.APIServers) }
 
 func addresses(hosts []Host) []netip.Addr {
@@ -109,8 +109,8 @@ func addresses(hosts []Host) []netip.Addr {
 	return slices.Compact(all)
 }
 
-// NewIntent is the intent of a spec. The error joins every fault: who has only a DNS name
-// cannot be let in by a packet filter.
+// NewIntent returns the intent of a spec. The error joins every fault: a packet filter cannot let in
+// a host that has only a DNS name.
 func NewIntent(c *cluster.Cluster) (*Intent, error) {
 	i := &Intent{
 		Cluster: c.Name, Runtime: c.Etcd.Runtime,
@@ -148,7 +148,7 @@ func NewIntent(c *cluster.Cluster) (*Intent, error) {
 	return i, nil
 }
 
-// warn says which lines of the spec mean something else than they seem to.
+// warn notes which lines of the spec do not mean what they seem to mean.
 func (i *Intent) warn() {
 	add := func(format string, a ...any) { i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...)) }
 	for _, pod := range i.PodCIDRs {

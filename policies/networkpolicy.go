@@ -30,7 +30,7 @@ func networkPolicyBackend() Backend {
 	return b
 }
 
-// networkPolicy is for members that are Pods of the Pod network, and no others.
+// networkPolicy renders for members that are Pods of the Pod network, and no others.
 func networkPolicy(i *Intent) ([]document, error) {
 	if i.Runtime != cluster.Hosted {
 		return nil, Refusal{
@@ -88,7 +88,7 @@ func selector(s cluster.PodSelector) *kube.LabelSelector {
 	return &kube.LabelSelector{MatchLabels: matchLabels(s.Labels)}
 }
 
-// peers are some Pods, if they are named, and networks.
+// peers returns the peers for some Pods, if any are named, and for networks.
 func (i *Intent) peers(pods cluster.PodSelector, networks []netip.Prefix) []kube.Peer {
 	var peers []kube.Peer
 	if !pods.IsZero() {
@@ -112,7 +112,8 @@ func tcp(ports ...uint16) []kube.PolicyPort {
 	return list
 }
 
-// networkPolicyDefaults are those of kubernetes/kubernetes pkg/apis/networking/v1/defaults.go.
+// networkPolicyDefaults fills in the defaults of kubernetes/kubernetes
+// pkg/apis/networking/v1/defaults.go.
 func networkPolicyDefaults(s kube.NetworkPolicySpec) kube.NetworkPolicySpec {
 	if len(s.PolicyTypes) == 0 {
 		s.PolicyTypes = []string{"Ingress"}

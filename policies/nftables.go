@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// NftablesTable is the name of the one table of nftables that is ours, of family inet.
+// NftablesTable is the name of the only table that etcdsec writes, of family inet.
 const NftablesTable = "etcdsec"
 
 // The table comes before what others filter at priority 0. Order decides nothing, since what
@@ -124,9 +124,9 @@ func (f NodeFilter) String() string {
 	return "node without a member"
 }
 
-// Nftables are the rules for every host that runs a member or is about to: what comes in at
-// etcd's ports, to whichever address of the host, and what the host forwards to any member.
-// It is the same for each of them.
+// Nftables returns the rules for every host that runs a member or is about to: for what comes in at
+// etcd's ports, to any address of the host, and what the host forwards to any member. They are the
+// same for each host.
 func Nftables(i *Intent) *nft.Ruleset {
 	r := nftables(i)
 	t := &r.Tables[0]
@@ -135,8 +135,8 @@ func Nftables(i *Intent) *nft.Ruleset {
 	return r
 }
 
-// NftablesForward are the rules for every other node: what it forwards to a member. Its own
-// ports are no business of theirs; something else may listen there.
+// NftablesForward returns the rules for every other node: for what it forwards to a member. They do
+// not touch the node's own ports, where something else may listen.
 func NftablesForward(i *Intent) *nft.Ruleset {
 	r := nftables(i)
 	t := &r.Tables[0]
@@ -171,7 +171,7 @@ func nftables(i *Intent) *nft.Ruleset {
 	return &nft.Ruleset{Tables: []nft.Table{t}}
 }
 
-// nftablesSource is who has a role.
+// nftablesSource is a role and who has it.
 type nftablesSource struct {
 	role  Role
 	name  string
@@ -213,7 +213,7 @@ func (f nftablesFamily) set(s nftablesSource) nft.Set {
 	return nft.Addrs(s.name+f.suffix, f.typ, s.hosts)
 }
 
-// in matches an address of the packet against a set, if the table has it.
+// in matches an address of the packet against a set. It reports whether the table has the set.
 func (f nftablesFamily) in(t *nft.Table, field, set string) (nft.Statement, bool) {
 	set += f.suffix
 	has := slices.ContainsFunc(t.Sets, func(s nft.Set) bool { return s.Name == set })
@@ -285,7 +285,8 @@ func nftablesOutput(i *Intent, t *nft.Table) nft.Chain {
 	return c
 }
 
-// onlyAllowed let to the members whom the chain of the allowed lets, of what matches also more.
+// onlyAllowed returns rules that let only those reach the members whom the chain "allowed" accepts.
+// They apply to packets that also match more.
 func onlyAllowed(i *Intent, t *nft.Table, more ...nft.Statement) []nft.Rule {
 	var rules []nft.Rule
 	for _, f := range nftablesFamilies {

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// Rendered is an intent in the form of one backend.
+// Rendered is an intent as one backend enforces it.
 type Rendered struct {
 	Backend cluster.Backend
 	// Text is what an operator applies. Equal intents give equal bytes.
@@ -18,12 +18,12 @@ type Rendered struct {
 	Filters
 }
 
-// RenderOptions are what a spec does not say.
+// RenderOptions holds what a spec does not say.
 type RenderOptions struct {
-	// CiliumStrict shuts out the hosts of other nodes too, which takes an agent that knows the
-	// labels of nodes.
+	// CiliumStrict also shuts out the hosts of other nodes. The agent must know the labels of nodes
+	// for it.
 	CiliumStrict bool
-	// OtherNode is a node without a member, whose nftables are only about what it forwards.
+	// OtherNode renders for a node without a member, whose nftables only filter what it forwards.
 	OtherNode bool
 }
 
@@ -58,7 +58,7 @@ func renderDocuments(i *Intent, name cluster.Backend, documents []document) (Ren
 	return r, nil
 }
 
-// hosts are prefixes of single addresses.
+// hosts returns a network for each single address.
 func hosts(addrs []netip.Addr) []netip.Prefix {
 	prefixes := make([]netip.Prefix, 0, len(addrs))
 	for _, a := range addrs {
@@ -67,7 +67,7 @@ func hosts(addrs []netip.Addr) []netip.Prefix {
 	return prefixes
 }
 
-// families are the IPv4 networks and the IPv6 networks, merged, as text.
+// families returns the IPv4 networks and the IPv6 networks, merged, as text.
 func families(networks ...[]netip.Prefix) (four, six []string) {
 	for _, p := range merge(slices.Concat(networks...)) {
 		if p.Addr().Is4() {
@@ -79,13 +79,13 @@ func families(networks ...[]netip.Prefix) (four, six []string) {
 	return four, six
 }
 
-// texts are networks, merged, as text.
+// texts returns networks, merged, as text.
 func texts(networks ...[]netip.Prefix) []string {
 	four, six := families(networks...)
 	return append(four, six...)
 }
 
-// inPods are the networks among some that hold addresses of Pods.
+// inPods returns those networks that hold addresses of Pods.
 func (i *Intent) inPods(networks []netip.Prefix) []netip.Prefix {
 	var found []netip.Prefix
 	for _, p := range networks {
@@ -109,12 +109,12 @@ func (i *Intent) refusePodClients(backend cluster.Backend, why string) error {
 	return nil
 }
 
-// managed is the metadata of an object of ours.
+// managed returns the metadata of an object that etcdsec makes.
 func (i *Intent) managed(name string) kube.ObjectMeta {
 	return kube.ObjectMeta{Name: name, Labels: map[string]string{ManagedBy: Manager}}
 }
 
-// The label by which objects of ours are known.
+// The label that marks objects as made by etcdsec.
 const (
 	ManagedBy = "app.kubernetes.io/managed-by"
 	Manager   = "etcdsec"

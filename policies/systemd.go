@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// SystemdDropIn limits with whom the unit of a member talks at all.
+// SystemdDropIn limits whom the unit of a member may talk to.
 type SystemdDropIn struct {
 	Member      string
 	Unit        string
@@ -144,7 +144,7 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 			continue
 		}
 		for word := range strings.FieldsSeq(value) {
-			prefixes, err := unitPrefixes(word)
+			prefixes, err := unitNetworks(word)
 			if err != nil {
 				return d, fmt.Errorf("%s:%d: %s: %w", file, n+1, strings.TrimSpace(key), err)
 			}
@@ -157,8 +157,8 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 	return d, nil
 }
 
-// unitPrefixes are what a word of the lists stands for.
-func unitPrefixes(word string) ([]netip.Prefix, error) {
+// unitNetworks returns the networks that a word of the lists stands for.
+func unitNetworks(word string) ([]netip.Prefix, error) {
 	of := func(list ...string) ([]netip.Prefix, error) { return ParseNetworks(list) }
 	switch word {
 	case "any":
@@ -177,8 +177,8 @@ func unitPrefixes(word string) ([]netip.Prefix, error) {
 	return p, nil
 }
 
-// systemdDropIns are the same for every member. systemd filters both directions and knows no
-// ports, so that a scraper reaches the peer port's TLS handshake.
+// systemdDropIns returns one drop-in for each member, all of the same text. systemd filters both
+// directions and knows no ports: a scraper reaches the peer port too, up to its TLS handshake.
 func systemdDropIns(i *Intent) ([]SystemdDropIn, error) {
 	if i.Runtime != cluster.Systemd {
 		return nil, Refusal{

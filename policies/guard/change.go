@@ -11,10 +11,10 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Options are how a plan is applied.
+// Options tells how a plan is applied.
 type Options struct {
 	State *State // the folder of the guard, which is held until the change is kept or undone
-	// Within is the time after which a change is undone that nobody confirmed.
+	// Within is the time to confirm a change before it is undone.
 	Within time.Duration
 	// ByChecks keeps the change at the end of that time if everything still answers, instead of
 	// undoing it.
@@ -37,7 +37,7 @@ type Change struct {
 // error says otherwise.
 var ErrNotLoaded = errors.New("the rules were not loaded")
 
-// checksMargin is for the last checks to be made before the watchdog would undo the change.
+// checksMargin is the time for the last checks before the watchdog undoes the change.
 const checksMargin = 15 * time.Second
 
 // Load starts the watchdog and then loads the rules of a plan.
@@ -156,7 +156,7 @@ func (c *Change) undo(ctx context.Context, reason error) (Word, error, error) {
 	return outcome, reason, err
 }
 
-// settle says the word and waits until the watchdog has done what was said first.
+// settle decides, and waits until the watchdog has carried out the first decision.
 func (c *Change) settle(ctx context.Context, w Word) (Word, error) {
 	// The end of this command is when a change has to be undone, and not given up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Connection is one that somebody else has with a port of this host.
+// Connection is a TCP connection of another host with a port of this host.
 type Connection struct {
 	From netip.AddrPort
 	To   netip.AddrPort
@@ -25,7 +25,7 @@ type Connection struct {
 // thousand connections, at 150 bytes each.
 const maxConnections = 64 << 20
 
-// Connected are the established TCP connections of others with some ports of this host. A
+// Connected returns the established TCP connections of other hosts with some ports of this host. A
 // host's connection with itself is not among them.
 func Connected(ports []uint16) ([]Connection, error) {
 	var all []Connection

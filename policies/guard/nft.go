@@ -24,10 +24,10 @@ type Nft string
 // ErrNotPermitted means that the kernel refused: only root sees and changes the packet filter.
 var ErrNotPermitted = errors.New("the kernel lets only root see and change the packet filter")
 
-// ErrNoNft means that nft(8) is nowhere.
+// ErrNoNft means that nft(8) is not installed.
 var ErrNoNft = errors.New("nft is not installed")
 
-// FindNft looks where a user's PATH may not, too.
+// FindNft finds nft(8), also in system folders that a user's PATH may lack.
 func FindNft() (Nft, error) {
 	for _, name := range []string{"nft", "/usr/sbin/nft", "/sbin/nft"} {
 		// A relative entry of PATH is an error of its own, and is not run as root.
@@ -38,10 +38,10 @@ func FindNft() (Nft, error) {
 	return "", ErrNoNft
 }
 
-// patience is for one run of nft. A transaction of our size takes milliseconds.
+// patience bounds one run of nft. A transaction of our size takes milliseconds.
 const patience = 30 * time.Second
 
-// Ruleset is all of this network namespace, and as `nft -j list ruleset` printed it.
+// Ruleset returns everything that is loaded in this network namespace.
 func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) {
 	out, err := n.run(ctx, nil, "-j", "list", "ruleset")
 	if err != nil {
@@ -50,8 +50,8 @@ func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) {
 	return nft.Parse(out)
 }
 
-// Restore is a text for nft that brings a table back to what it is now, or removes it if it
-// is not there.
+// Restore returns a text for nft that brings a table back to what it is now, or removes it if there
+// is none now.
 func (n Nft) Restore(ctx context.Context, live *nft.Ruleset, family, name string) ([]byte, error) {
 	text := fmt.Appendf(nil, "table %s %s\ndelete table %[1]s %[2]s\n", family, name)
 	for _, t := range live.Tables {
@@ -67,7 +67,7 @@ func (n Nft) Restore(ctx context.Context, live *nft.Ruleset, family, name string
 	return text, nil
 }
 
-// Check says whether Load would do it, and changes nothing.
+// Check returns the error that Load would return, and changes nothing.
 func (n Nft) Check(ctx context.Context, text []byte) error {
 	_, err := n.run(ctx, text, "-c", "-f", "-")
 	return err

@@ -36,7 +36,7 @@ const (
 	PlanUndone    Outcome = "undone"
 )
 
-// Cut is somebody who is connected now and could not be any more.
+// Cut is a connection that the new rules would cut off.
 type Cut struct {
 	From string `json:"from"` // address:port
 	Port uint16 `json:"port"`

@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Probe is something that answered before a change and has to after it.
+// Probe is something that answered before a change and has to answer after it.
 type Probe struct {
 	Name    string // "etcd-1 peer port"
 	Address string // host:port
 	Kind    ProbeKind
 }
 
-// ProbeKind is what counts as an answer.
+// ProbeKind tells what counts as an answer.
 type ProbeKind string
 
 // The kinds. None of them presents a certificate or looks at the one that is shown: the only
 // question is whether packets come through.
 const (
-	// AnswersTLS is any byte in answer to a ClientHello, even an alert.
+	// AnswersTLS accepts any byte in answer to a ClientHello, even an alert.
 	AnswersTLS ProbeKind = "tls"
-	// Healthy is status 200 of /health over plain HTTP: etcd has a leader and a quorum.
+	// Healthy accepts status 200 of /health over plain HTTP: etcd has a leader and a quorum.
 	Healthy ProbeKind = "health"
 )
 
-// Each probe is bounded by this. A packet that is dropped is sent again after one second.
+// probePatience bounds each probe. A packet that is dropped is sent again after one second.
 const probePatience = 2 * time.Second
 
 // Ask probes all at once and returns what is wrong with each, nil where it answers.
@@ -71,7 +71,7 @@ func answersTLS(ctx context.Context, address string) error {
 	return nil
 }
 
-// hearing notes whether anything came.
+// hearing is a connection that notes whether anything arrived.
 type hearing struct {
 	net.Conn
 	any bool
@@ -105,8 +105,8 @@ func (p Probe) lost(err error) error {
 	return fmt.Errorf("%s at %s answered before and does not any more: %w", p.Name, p.Address, err)
 }
 
-// rounds is how many times in a row something has to fail before it counts: one lost packet or
-// an election is not what a rule did.
+// rounds is how many times in a row a probe has to fail before it counts: one lost packet or an
+// election is not the fault of a rule.
 const rounds = 3
 
 // Stay probes again and again until ctx ends, and returns an error once one of them has

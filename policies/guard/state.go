@@ -12,8 +12,8 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// DefaultDir is where the state of a guard is. The packet filter does not outlive a boot, and
-// neither does /run.
+// DefaultDir is the default folder for the state of a guard. The packet filter does not outlive a
+// boot, and neither does /run.
 const DefaultDir = "/run/etcdsec"
 
 // The state of a change is a folder with these in it. The two words are targets of symlinks,
@@ -43,14 +43,14 @@ var ErrOpen = errors.New("a change of the packet filter is neither kept nor undo
 // ErrNone means that no change waits for a decision.
 var ErrNone = errors.New("no change of the packet filter waits for a decision")
 
-// State is the folder of one host, held by this process.
+// State is the folder of the guard, locked by this process.
 type State struct {
 	dir     string
 	release func()
 }
 
-// Open takes the folder for a new change. Another etcdsec at it is durable.ErrLocked, and a
-// change that waits for a decision is ErrOpen, whether its watchdog lives or was killed.
+// Open locks the folder for a new change. The error is durable.ErrLocked if another etcdsec has it,
+// and ErrOpen if a change waits for a decision, whether its watchdog lives or was killed.
 func Open(dir string) (*State, error) {
 	change := filepath.Join(dir, changeDir)
 	if err := durable.MakeDirs(change, nil); err != nil {
@@ -95,19 +95,19 @@ func (s *State) free() error {
 		return err
 	}
 	release()
-	if open(s.dir) {
+	if hasOpenChange(s.dir) {
 		return ErrOpen
 	}
 	return nil
 }
 
-// open says whether there is a change without an outcome.
-func open(dir string) bool {
+// hasOpenChange reports whether there is a change without an outcome.
+func hasOpenChange(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, changeDir, previousFile))
 	return err == nil && word(dir, outcomeLink) == ""
 }
 
-// Close lets others take the folder.
+// Close releases the folder's lock.
 func (s *State) Close() { s.release() }
 
 // Prepare writes down how to undo a change that is about to be made.
@@ -122,12 +122,12 @@ func (s *State) Prepare(previous []byte) error {
 	return durable.WriteFile(change, durable.File{Name: previousFile, Mode: 0o600, Data: previous}, nil)
 }
 
-// Abandon forgets a change that was not made after all.
+// Abandon removes the notes of a change that was not made.
 func (s *State) Abandon() error {
 	return os.Remove(filepath.Join(s.dir, changeDir, previousFile))
 }
 
-// Log is where the watchdog writes what it has to say.
+// Log returns the path of the watchdog's log.
 func Log(dir string) string { return filepath.Join(dir, changeDir, logFile) }
 
 func word(dir, link string) Word {
@@ -138,7 +138,7 @@ func word(dir, link string) Word {
 	return Word(target)
 }
 
-// say makes a link unless it is there, and returns what it says then.
+// say writes a word as a link, unless the link is there, and returns the word that the link has.
 func say(dir, link string, w Word) (Word, error) {
 	err := os.Symlink(string(w), filepath.Join(dir, changeDir, link))
 	if errors.Is(err, fs.ErrExist) {
@@ -152,21 +152,21 @@ func say(dir, link string, w Word) (Word, error) {
 	return w, nil
 }
 
-// Decide says whether the change stays, and returns what was said first: once a change is to
-// be undone it cannot be kept. Without a change it is ErrNone.
+// Decide decides whether the change stays, unless that was decided before, and returns the decision:
+// once a change is to be undone it cannot be kept. Without a change the error is ErrNone.
 func Decide(dir string, w Word) (Word, error) {
 	if err := private(dir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNone
 	} else if err != nil {
 		return "", err
 	}
-	if !open(dir) {
+	if !hasOpenChange(dir) {
 		return "", ErrNone
 	}
 	return say(dir, decisionLink, w)
 }
 
-// Messages are what a watchdog said, in short.
+// Messages returns the text of the watchdog's log.
 func Messages(dir string) string {
 	data, err := durable.ReadFile(Log(dir), 64<<10)
 	if err != nil {
@@ -175,5 +175,5 @@ func Messages(dir string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// Decided is what was decided of the change, or empty.
+// Decided returns the decision about the change, or an empty word.
 func Decided(dir string) Word { return word(dir, decisionLink) }

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// look is how often a decision is looked for.
+// look is the time between two looks for a decision.
 const look = 50 * time.Millisecond
 
 // Watch waits for a decision about the change in a folder, and undoes it unless one says keep
@@ -47,8 +47,8 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 	return settle(context.WithoutCancel(ctx), dir, n, decision)
 }
 
-// Settle says a word about the change in a folder, and returns what becomes of it: what was said
-// first holds. Without a change it is ErrNone.
+// Settle decides about the change in a folder, waits, and returns the outcome. The first decision
+// holds. Without a change the error is ErrNone.
 func Settle(ctx context.Context, dir string, w Word) (Word, error) {
 	if _, err := Decide(dir, w); err != nil {
 		return "", err
@@ -62,7 +62,7 @@ func Settle(ctx context.Context, dir string, w Word) (Word, error) {
 	return Await(ctx, dir, n)
 }
 
-// settle does what was decided and notes it.
+// settle carries out a decision and notes the outcome.
 func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error) {
 	if decision == Keep {
 		return say(dir, outcomeLink, Kept)
