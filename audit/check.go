@@ -38,24 +38,63 @@ const (
 // Verdicts are all of them.
 func Verdicts() []Verdict { return []Verdict{Pass, Fail, Skip, Unknown} }
 
-// Check is one question that is asked of a target.
-type Check struct {
-	ID          string // kebab-case; never changes once released
-	Title       string // what is wrong when it fails
-	Severity    Severity
+// Subject is something that checks judge: a target of the audit, a file, a set of policies.
+type Subject interface {
+	Identity() (address string, kind Kind) // as a result names it
+	Place() Place                          // where its findings are to be mended
+}
+
+// CheckOf is one question that is asked of subjects of one type.
+type CheckOf[S Subject] struct {
+	ID          string                  // kebab-case; never changes once released
+	Title       string                  // what is wrong when it fails
+	Severity    Severity                // of a finding, unless the outcome has its own
 	Rationale   string                  // why that matters
 	Method      string                  // how it is tested
-	Remediation func(Place) Remediation // what to do; with an empty Place, for any target
+	Remediation func(Place) Remediation // what to do; with an empty Place, for any subject
 	References  []string
 
-	Applies func(*Target) bool
-	Run     func(*Target) Outcome
+	Applies func(S) bool // nil: to every subject
+	Run     func(S) Outcome
 
 	// OneHandshake says that the check looks at nothing but the handshake without a certificate.
 	OneHandshake bool
 }
 
-// On is an Applies for every target of some kinds.
+// Check is one question that is asked of a target of the audit.
+type Check = CheckOf[*Target]
+
+// About is what is known of a check before it judges anything.
+type About struct {
+	ID, Title   string
+	Severity    Severity
+	Rationale   string
+	Method      string
+	Remediation func(Place) Remediation
+	References  []string
+}
+
+// About returns what is known of the check before it judges anything.
+func (c CheckOf[S]) About() About {
+	return About{c.ID, c.Title, c.Severity, c.Rationale, c.Method, c.Remediation, c.References}
+}
+
+// About returns a itself.
+func (a About) About() About { return a }
+
+// Abouts describes checks, in their order.
+func Abouts[S Subject](checks []CheckOf[S]) []About {
+	abouts := make([]About, len(checks))
+	for i, c := range checks {
+		abouts[i] = c.About()
+	}
+	return abouts
+}
+
+// applies reports whether a check is about a subject.
+func (c CheckOf[S]) applies(subject S) bool { return c.Applies == nil || c.Applies(subject) }
+
+// On returns an Applies that accepts targets of the given kinds.
 func On(kinds ...Kind) func(*Target) bool {
 	return func(t *Target) bool { return slices.Contains(kinds, t.Kind) }
 }

@@ -62,7 +62,7 @@ func TakeInventory(targets []*Target) Inventory {
 	inventory := Inventory{Listeners: []Listener{}}
 	clusters := Clusters(targets)
 	for _, t := range targets {
-		if t.Kind == Cluster || t.Kind == Config || t.Kind == Encryption {
+		if t.Kind == Cluster || t.Kind == Config {
 			continue
 		}
 		inventory.Listeners = append(inventory.Listeners, listener(t, clusters))

@@ -101,8 +101,6 @@ func (t *Target) Place() Place {
 		p.advertised(t.Settings)
 	case slices.Contains(Listeners(), t.Kind):
 		p.listens(t.Kind, t.Address)
-	case t.Kind == Encryption:
-		p.FilePath = t.Address
 	}
 	return p
 }

@@ -84,7 +84,7 @@ func joinLines(text string) string {
 
 // remediationOf renders what to do about a finding of a check, for the place where it is to be
 // done. It is never nil: a report lists lines, even if there are none.
-func remediationOf(c Check, o Outcome, p Place) Remediation {
+func remediationOf(c About, o Outcome, p Place) Remediation {
 	switch {
 	case len(o.Remediation) > 0:
 		return o.Remediation

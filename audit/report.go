@@ -83,7 +83,7 @@ func Run(checks []Check, targets []*Target) Report {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(targets)); i = next.Add(1) - 1 {
 				if targets[i].Kind != Cluster {
-					results[i] = judged(checks, targets[i])
+					results[i] = judge(checks, targets[i])
 				}
 			}
 		})
@@ -91,44 +91,63 @@ func Run(checks []Check, targets []*Target) Report {
 	wg.Wait()
 	for i, t := range targets {
 		if t.Kind == Cluster { // it looks at the others
-			results[i] = judged(checks, t)
+			results[i] = judge(checks, t)
 		}
 	}
-	all := append([]Result{}, slices.Concat(results...)...)
-	return Report{SchemaVersion: SchemaVersion, Results: all, Summary: summarize(all), Inventory: TakeInventory(targets)}
+	return reportOf(slices.Concat(results...), TakeInventory(targets))
 }
 
-func judged(checks []Check, t *Target) []Result {
+// RunOn is Run for subjects that are no targets of the audit, one after the other.
+func RunOn[S Subject](checks []CheckOf[S], subjects []S) Report {
+	var results []Result
+	for _, s := range subjects {
+		results = append(results, judge(checks, s)...)
+	}
+	return reportOf(results, Inventory{Listeners: []Listener{}})
+}
+
+func reportOf(results []Result, inventory Inventory) Report {
+	results = append([]Result{}, results...) // JSON has a list, even if it is empty
+	return Report{SchemaVersion: SchemaVersion, Results: results, Summary: summarize(results), Inventory: inventory}
+}
+
+// judge asks a subject every check that applies to it.
+func judge[S Subject](checks []CheckOf[S], subject S) []Result {
 	var results []Result
 	for _, c := range checks {
-		if c.Applies(t) {
-			results = append(results, judge(c, t))
+		if !c.applies(subject) {
+			continue
 		}
+		o := c.Run(subject)
+		if t, ok := any(subject).(*Target); ok && o.Verdict == Unknown {
+			if reason := t.Unreached(); reason != "" {
+				o.Evidence = reason
+			}
+		}
+		results = append(results, resultOf(c.About(), subject, o))
 	}
 	return results
 }
 
-func judge(c Check, t *Target) Result {
-	o := c.Run(t)
-	if reason := t.Unreached(); reason != "" && o.Verdict == Unknown {
-		o.Evidence = reason
-	}
+// resultOf puts what a check is about, its subject and its outcome into one result.
+func resultOf(c About, subject Subject, o Outcome) Result {
+	address, kind := subject.Identity()
 	r := Result{
 		CheckID:    c.ID,
-		Target:     t.Address,
+		Target:     address,
 		Verdict:    o.Verdict,
 		Severity:   c.Severity,
 		Title:      c.Title,
 		Evidence:   o.Evidence,
 		References: c.References,
-		Kind:       t.Kind,
+		Kind:       kind,
 		Rationale:  c.Rationale,
 		Codes:      []string{},
 	}
 	if o.Severity != "" {
 		r.Severity = o.Severity
 	}
-	r.Remediation = remediationOf(c, o, t.Place())
+	r.Remediation = remediationOf(c, o, subject.Place())
 	r.RemediationText = r.Remediation.String()
 	var seen []string
 	for _, f := range o.Findings {

@@ -145,6 +145,9 @@ type Member struct {
 	IsLearner  bool
 }
 
+// Identity implements Subject.
+func (t *Target) Identity() (address string, kind Kind) { return t.Address, t.Kind }
+
 // Page finds a GET that was made.
 func (t *Target) Page(access Access, path string) Page {
 	for _, p := range t.Pages {

@@ -126,10 +126,10 @@ func Find(id string) (audit.Check, bool) {
 
 // Near returns the IDs that somebody who typed id may have meant, the likeliest first: those
 // that differ in a few letters, then those that share a word with it.
-func Near(id string) []string { return NearIn(All(), id) }
+func Near(id string) []string { return NearIn(audit.Abouts(All()), id) }
 
 // NearIn is Near among other checks.
-func NearIn(checks []audit.Check, id string) []string {
+func NearIn(checks []audit.About, id string) []string {
 	typed := strings.ToLower(strings.ReplaceAll(id, "_", "-"))
 	var near []string
 	for _, c := range checks {

@@ -11,15 +11,15 @@ import (
 
 // everyCheck is the catalog of the audit, and then the checks of "encryption lint" and of
 // "policies prove".
-func everyCheck() []audit.Check {
-	return slices.Concat(catalog.All(), encryption.Catalog(), policies.Catalog())
+func everyCheck() []audit.About {
+	return slices.Concat(audit.Abouts(catalog.All()), audit.Abouts(encryption.Checks()), audit.Abouts(policies.Checks()))
 }
 
-func findCheck(id string) (audit.Check, bool) {
+func findCheck(id string) (audit.About, bool) {
 	all := everyCheck()
-	at := slices.IndexFunc(all, func(c audit.Check) bool { return c.ID == id })
+	at := slices.IndexFunc(all, func(c audit.About) bool { return c.ID == id })
 	if at < 0 {
-		return audit.Check{}, false
+		return audit.About{}, false
 	}
 	return all[at], true
 }

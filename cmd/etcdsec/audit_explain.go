@@ -44,7 +44,7 @@ func unknownCheck(id string) error {
 	return usageError(fmt.Errorf("%w; near it are %s", err, strings.Join(near, ", ")), "etcdsec audit explain "+near[0])
 }
 
-func explain(c audit.Check) string {
+func explain(c audit.About) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, c.Title)
 	for _, part := range []struct{ heading, text string }{

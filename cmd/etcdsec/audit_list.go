@@ -21,7 +21,7 @@ type auditCheck struct {
 	References       []string          `json:"references"`
 }
 
-func newAuditCheck(c audit.Check) auditCheck {
+func newAuditCheck(c audit.About) auditCheck {
 	remediation := c.Remediation(audit.Place{})
 	return auditCheck{
 		ID:               c.ID,
@@ -47,7 +47,7 @@ func newAuditListCommand(a *app) *cobra.Command {
   etcdsec audit list -o json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			selected, err := selection.of(everyCheck())
+			selected, err := selectChecks(selection, everyCheck())
 			if err != nil {
 				return err
 			}

@@ -162,7 +162,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if err != nil {
 		return err
 	}
-	checks, err := flags.selection.of(catalog.With(advisories))
+	checks, err := selectChecks(flags.selection, catalog.With(advisories))
 	if err != nil {
 		return err
 	}

@@ -33,16 +33,19 @@ func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
-// of gives the selected ones of the checks, in their order. A glob that matches nothing is
+// described is a check of any kind.
+type described interface{ About() audit.About }
+
+// selectChecks returns the selected ones of the checks, in their order. A glob that matches nothing is
 // not silently nothing: it would leave a check out that somebody relies on.
-func (s checkSelection) of(all []audit.Check) ([]audit.Check, error) {
+func selectChecks[C described](s checkSelection, all []C) ([]C, error) {
 	var faults []error
 	for _, list := range []struct {
 		flag  string
 		globs []string
 	}{{"--checks", s.only}, {"--skip", s.skip}} {
 		for _, glob := range list.globs {
-			if !slices.ContainsFunc(all, func(c audit.Check) bool { return audit.MatchGlob(glob, c.ID) }) {
+			if !slices.ContainsFunc(all, func(c C) bool { return audit.MatchGlob(glob, c.About().ID) }) {
 				faults = append(faults, fmt.Errorf("%s %q: %w", list.flag, glob, noSuchCheck(glob)))
 			}
 		}
@@ -50,9 +53,9 @@ func (s checkSelection) of(all []audit.Check) ([]audit.Check, error) {
 	if len(faults) > 0 {
 		return nil, usageError(errors.Join(faults...), "etcdsec audit list")
 	}
-	var selected []audit.Check
+	var selected []C
 	for _, c := range all {
-		if (len(s.only) == 0 || matchesAny(s.only, c.ID)) && !matchesAny(s.skip, c.ID) {
+		if id := c.About().ID; (len(s.only) == 0 || matchesAny(s.only, id)) && !matchesAny(s.skip, id) {
 			selected = append(selected, c)
 		}
 	}

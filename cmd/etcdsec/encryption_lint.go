@@ -89,7 +89,7 @@ func (a *app) lintEncryption(flags encryptionLintFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	checks, err := flags.selection.of(lint.Catalog())
+	checks, err := selectChecks(flags.selection, lint.Checks())
 	if err != nil {
 		return err
 	}
@@ -98,17 +98,13 @@ func (a *app) lintEncryption(flags encryptionLintFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	var ids []string
-	for _, c := range checks {
-		ids = append(ids, c.ID)
-	}
 	var subjects []*lint.Subject
 	for _, path := range paths {
 		s := a.readEncryption(path)
 		s.Phase, s.CRDs, s.Writes = cluster.Phase(flags.phase), flags.crds, flags.writes
 		subjects = append(subjects, s)
 	}
-	result := lint.Run(ids, subjects)
+	result := lint.Run(checks, subjects)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	a.applyWaivers(&result, rules, started)

@@ -78,7 +78,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 	if err != nil {
 		return err
 	}
-	checks, err := f.selection.of(lint.Catalog())
+	checks, err := selectChecks(f.selection, lint.Checks())
 	if err != nil {
 		return err
 	}

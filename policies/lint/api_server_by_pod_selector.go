@@ -9,23 +9,21 @@ import (
 
 func apiServerByPodSelector() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-api-server-by-pod-selector",
-			Title:    "A rule selects API servers on the host network by label",
-			Severity: audit.High,
-			Rationale: "They come with the address of their node, which no podSelector matches: the API server is locked out " +
-				"and the control plane is down.",
-			Method: "Looks for rules of policies on the members that select component=kube-apiserver, where the spec or a " +
-				"dump has the API servers on the host network.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name the addresses of their nodes in ipBlocks:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references("kubernetes/website#39875"),
+		ID:       "policy-api-server-by-pod-selector",
+		Title:    "A rule selects API servers on the host network by label",
+		Severity: audit.High,
+		Rationale: "They come with the address of their node, which no podSelector matches: the API server is locked out " +
+			"and the control plane is down.",
+		Method: "Looks for rules of policies on the members that select component=kube-apiserver, where the spec or a " +
+			"dump has the API servers on the host network.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name the addresses of their nodes in ipBlocks:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes/website#39875"),
+		Run: func(s *Subject) audit.Outcome {
 			labels := map[string]string{"component": "kube-apiserver", "tier": "control-plane"}
 			onHost := s.Intent.Pods.APIServer.IsZero() || slices.ContainsFunc(s.Topology.Pods, func(p *reach.Pod) bool {
 				return p.HostNetwork && p.Labels["component"] == "kube-apiserver"

@@ -7,23 +7,21 @@ import (
 
 func calicoCutOff() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-calico-cut-off",
-			Title:    "A host endpoint cuts a member's node off",
-			Severity: audit.High,
-			Rationale: "A host endpoint denies what no profile and no policy lets in, and a policy denies what its rules do " +
-				"not match: the kubelet, and all else that the node serves, is gone.",
-			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule that passes:"),
-					audit.Paste("spec: {profiles: [projectcalico-default-allow]}"),
-					audit.Paste("- {action: Pass}"),
-				}
-			},
-			References: references("docs.tigera.io/calico/latest/reference/host-endpoints/overview"),
+		ID:       "policy-calico-cut-off",
+		Title:    "A host endpoint cuts a member's node off",
+		Severity: audit.High,
+		Rationale: "A host endpoint denies what no profile and no policy lets in, and a policy denies what its rules do " +
+			"not match: the kubelet, and all else that the node serves, is gone.",
+		Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule that passes:"),
+				audit.Paste("spec: {profiles: [projectcalico-default-allow]}"),
+				audit.Paste("- {action: Pass}"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("docs.tigera.io/calico/latest/reference/host-endpoints/overview"),
+		Run: func(s *Subject) audit.Outcome {
 			if len(calicoHosts(s)) == 0 {
 				return audit.Skipped("no host endpoint is of a member")
 			}

@@ -11,23 +11,21 @@ import (
 
 func ciliumCIDROfNodes() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-cilium-cidr-of-nodes",
-			Title:    "A policy of Cilium names nodes by their addresses",
-			Severity: audit.High,
-			Rationale: "A CIDR matches neither nodes nor Pods of the cluster, whatever their addresses are, unless " +
-				"policyCIDRMatchMode has nodes in it. Members that are let in by address are locked out.",
-			Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
-				"no others.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, kube-apiserver):"),
-					audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
-				}
-			},
-			References: references("docs.cilium.io/en/stable/security/policy/language"),
+		ID:       "policy-cilium-cidr-of-nodes",
+		Title:    "A policy of Cilium names nodes by their addresses",
+		Severity: audit.High,
+		Rationale: "A CIDR matches neither nodes nor Pods of the cluster, whatever their addresses are, unless " +
+			"policyCIDRMatchMode has nodes in it. Members that are let in by address are locked out.",
+		Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
+			"no others.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, kube-apiserver):"),
+				audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("docs.cilium.io/en/stable/security/policy/language"),
+		Run: func(s *Subject) audit.Outcome {
 			rules, names := ciliumRules(s)
 			if len(rules) == 0 {
 				return audit.Skipped("no policy of Cilium is for a member's node")

@@ -7,23 +7,21 @@ import (
 
 func ciliumDefaultDeny() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-cilium-default-deny",
-			Title:    "A policy of Cilium cuts a member's node off",
-			Severity: audit.High,
-			Rationale: "An ingress rule for a node puts the whole node into default deny, and then all that no rule names is " +
-				"gone, the kubelet first.",
-			Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Say that only etcd's ports are meant, and deny them alone:"),
-					audit.Paste("spec: {enableDefaultDeny: {ingress: false}}"),
-					audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
-				}
-			},
-			References: references("docs.cilium.io/en/stable/security/host-firewall"),
+		ID:       "policy-cilium-default-deny",
+		Title:    "A policy of Cilium cuts a member's node off",
+		Severity: audit.High,
+		Rationale: "An ingress rule for a node puts the whole node into default deny, and then all that no rule names is " +
+			"gone, the kubelet first.",
+		Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Say that only etcd's ports are meant, and deny them alone:"),
+				audit.Paste("spec: {enableDefaultDeny: {ingress: false}}"),
+				audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("docs.cilium.io/en/stable/security/host-firewall"),
+		Run: func(s *Subject) audit.Outcome {
 			if rules, _ := ciliumRules(s); len(rules) == 0 {
 				return audit.Skipped("no policy of Cilium is for a member's node")
 			}

@@ -8,21 +8,19 @@ import (
 
 func deprecatedAPI() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-deprecated-api",
-			Title:    "A policy is written for an API that is gone or going",
-			Severity: audit.Low,
-			Rationale: "AdminNetworkPolicy and BaselineAdminNetworkPolicy became ClusterNetworkPolicy, and " +
-				"extensions/v1beta1 is not served since Kubernetes 1.16.",
-			Method: "Looks at the kinds and groups of the policies.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Write it anew as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 NetworkPolicy."),
-				}
-			},
-			References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+		ID:       "policy-deprecated-api",
+		Title:    "A policy is written for an API that is gone or going",
+		Severity: audit.Low,
+		Rationale: "AdminNetworkPolicy and BaselineAdminNetworkPolicy became ClusterNetworkPolicy, and " +
+			"extensions/v1beta1 is not served since Kubernetes 1.16.",
+		Method: "Looks at the kinds and groups of the policies.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Write it anew as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 NetworkPolicy."),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.Filters.Objects.ClusterNetworkPolicies {
 				if strings.HasSuffix(p.Kind, "AdminNetworkPolicy") {

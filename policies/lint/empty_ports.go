@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func emptyPorts() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-empty-ports",
-			Title:    "A rule lets somebody in to every port of etcd",
-			Severity: audit.Medium,
-			Rationale: "A rule without ports opens all of them: who is meant to reach the client port reaches the peer port, " +
-				"which obeys no RBAC.",
-			Method: "Looks for rules that let somebody in to the members and name no port.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references(),
+		ID:       "policy-empty-ports",
+		Title:    "A rule lets somebody in to every port of etcd",
+		Severity: audit.Medium,
+		Rationale: "A rule without ports opens all of them: who is meant to reach the client port reaches the peer port, " +
+			"which obeys no RBAC.",
+		Method: "Looks for rules that let somebody in to the members and name no port.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range ingress(s) {
 				for _, r := range p.rules {

@@ -8,23 +8,21 @@ import (
 
 func fromAnyone() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-from-anyone",
-			Title:    "A rule lets everybody in to etcd",
-			Severity: audit.High,
-			Rationale: "An empty list of sources is no condition: the rule that was meant to open a port for some opens it " +
-				"for all.",
-			Method: "Looks at the rules that let somebody in to the client or peer port for one without a source, with " +
-				"every namespace, or with 0.0.0.0/0 or ::/0, and with nothing before it that denies.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name who is meant, members and API servers:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
+		ID:       "policy-from-anyone",
+		Title:    "A rule lets everybody in to etcd",
+		Severity: audit.High,
+		Rationale: "An empty list of sources is no condition: the rule that was meant to open a port for some opens it " +
+			"for all.",
+		Method: "Looks at the rules that let somebody in to the client or peer port for one without a source, with " +
+			"every namespace, or with 0.0.0.0/0 or ::/0, and with nothing before it that denies.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name who is meant, members and API servers:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range ingress(s) {
 				for _, r := range p.rules {

@@ -10,23 +10,21 @@ import (
 
 func hostNetwork() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-host-network",
-			Title:    "A policy selects etcd on the host network, where it does nothing",
-			Severity: audit.High,
-			Rationale: "A NetworkPolicy never selects a Pod on the host network, which is where kubeadm runs etcd. Every API " +
-				"server takes such a policy, nothing says an error, and every Pod reaches every port.",
-			Method: "Looks for NetworkPolicies, and subjects of ClusterNetworkPolicies, that select nothing but members " +
-				"on the host network.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Isolate the hosts instead, and delete the policy:"),
-					audit.Paste("etcdsec policies render --backend nftables -f %s", p.Spec()),
-				}
-			},
-			References: references("kubernetes/website#39875", "kubernetes.io/docs/concepts/services-networking/network-policies"),
+		ID:       "policy-host-network",
+		Title:    "A policy selects etcd on the host network, where it does nothing",
+		Severity: audit.High,
+		Rationale: "A NetworkPolicy never selects a Pod on the host network, which is where kubeadm runs etcd. Every API " +
+			"server takes such a policy, nothing says an error, and every Pod reaches every port.",
+		Method: "Looks for NetworkPolicies, and subjects of ClusterNetworkPolicies, that select nothing but members " +
+			"on the host network.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Isolate the hosts instead, and delete the policy:"),
+				audit.Paste("etcdsec policies render --backend nftables -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes/website#39875", "kubernetes.io/docs/concepts/services-networking/network-policies"),
+		Run: func(s *Subject) audit.Outcome {
 			if hosted(s) {
 				return audit.Skipped("the members are on the Pod network")
 			}

@@ -4,20 +4,18 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func ignoredRules() Check {
 	return Check{
-		Check: audit.Check{
-			ID:        "policy-ignored-rules",
-			Title:     "A policy has rules that its policyTypes leave out",
-			Severity:  audit.Medium,
-			Rationale: "Rules of a direction that policyTypes does not name are stored and do nothing.",
-			Method:    "Compares policyTypes with the directions that have rules.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name both directions in policyTypes, or take the rules away."),
-				}
-			},
-			References: references("k8s.io/api/networking/v1"),
+		ID:        "policy-ignored-rules",
+		Title:     "A policy has rules that its policyTypes leave out",
+		Severity:  audit.Medium,
+		Rationale: "Rules of a direction that policyTypes does not name are stored and do nothing.",
+		Method:    "Compares policyTypes with the directions that have rules.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name both directions in policyTypes, or take the rules away."),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/api/networking/v1"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				if len(p.Spec.Ingress) > 0 && !has(p, "Ingress") {

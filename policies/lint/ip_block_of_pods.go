@@ -9,21 +9,19 @@ import (
 
 func ipBlockOfPods() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-ip-block-of-pods",
-			Title:    "A policy names Pods by their addresses",
-			Severity: audit.Medium,
-			Rationale: "A Pod has another address each time it starts, and another Pod has this one. ipBlock is for what is " +
-				"outside of the cluster, and some networks never match Pods by it.",
-			Method: "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Select the Pods by label: podSelector and namespaceSelector in place of ipBlock."),
-				}
-			},
-			References: references("kubernetes.io/docs/concepts/services-networking/network-policies"),
+		ID:       "policy-ip-block-of-pods",
+		Title:    "A policy names Pods by their addresses",
+		Severity: audit.Medium,
+		Rationale: "A Pod has another address each time it starts, and another Pod has this one. ipBlock is for what is " +
+			"outside of the cluster, and some networks never match Pods by it.",
+		Method: "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Select the Pods by label: podSelector and namespaceSelector in place of ipBlock."),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes.io/docs/concepts/services-networking/network-policies"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range onMembers(s, "Ingress") {
 				for n, r := range p.Spec.Ingress {

@@ -4,7 +4,6 @@ package lint
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/policies"
@@ -21,10 +20,13 @@ type Subject struct {
 }
 
 // Check is one question that is asked of them.
-type Check struct {
-	audit.Check // whose Applies and Run are not set
-	judge       func(*Subject) audit.Outcome
-}
+type Check = audit.CheckOf[*Subject]
+
+// Identity implements audit.Subject.
+func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Name, audit.Policies }
+
+// Place implements audit.Subject.
+func (s *Subject) Place() audit.Place { return audit.Place{SpecPath: s.SpecPath} }
 
 // Checks are all of them, in the order in which reports list them.
 func Checks() []Check {
@@ -35,30 +37,8 @@ func Checks() []Check {
 	}
 }
 
-// Catalog is the checks as `audit explain` knows them.
-func Catalog() []audit.Check {
-	var checks []audit.Check
-	for _, c := range Checks() {
-		c.Applies, c.Run = audit.On(audit.Policies), func(*audit.Target) audit.Outcome { return audit.Outcome{} }
-		checks = append(checks, c.Check)
-	}
-	return checks
-}
-
-// Run judges by the checks of some IDs. The caller adds the tool and the times.
-func Run(ids []string, s *Subject) audit.Report {
-	var bound []audit.Check
-	for _, c := range Checks() {
-		if !slices.Contains(ids, c.ID) {
-			continue
-		}
-		check := c.Check
-		check.Applies = func(*audit.Target) bool { return true }
-		check.Run = func(*audit.Target) audit.Outcome { return c.judge(s) }
-		bound = append(bound, check)
-	}
-	return audit.Run(bound, []*audit.Target{{Address: s.Name, Kind: audit.Policies, SpecPath: s.SpecPath}})
-}
+// Run judges the policies. The caller adds the tool and the times.
+func Run(checks []Check, s *Subject) audit.Report { return audit.RunOn(checks, []*Subject{s}) }
 
 // findings collects what is wrong, and gives the outcome.
 type findings []audit.Finding

@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func metricsOpen() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-metrics-open",
-			Title:    "A rule opens the metrics port to others than scrapers",
-			Severity: audit.Medium,
-			Rationale: "Metrics tell the names of users, the size and the load of the store, and come without a certificate " +
-				"where the port is plaintext.",
-			Method: "Looks for a rule without a source that has the metrics port in it.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Let only spec.isolation.scrapers in:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references(),
+		ID:       "policy-metrics-open",
+		Title:    "A rule opens the metrics port to others than scrapers",
+		Severity: audit.Medium,
+		Rationale: "Metrics tell the names of users, the size and the load of the store, and come without a certificate " +
+			"where the port is plaintext.",
+		Method: "Looks for a rule without a source that has the metrics port in it.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let only spec.isolation.scrapers in:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range ingress(s) {
 				for _, r := range p.rules {

@@ -4,21 +4,19 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func noEgress() Check {
 	return Check{
-		Check: audit.Check{
-			ID:        "policy-no-egress",
-			Title:     "Nothing limits where etcd connects to",
-			Severity:  audit.Low,
-			Rationale: "A member needs its peers and nothing else. One that was taken over can send what is stored anywhere.",
-			Method:    "Looks for a NetworkPolicy on the members that has Egress in its policyTypes.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add the egress rules:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references(),
+		ID:        "policy-no-egress",
+		Title:     "Nothing limits where etcd connects to",
+		Severity:  audit.Low,
+		Rationale: "A member needs its peers and nothing else. One that was taken over can send what is stored anywhere.",
+		Method:    "Looks for a NetworkPolicy on the members that has Egress in its policyTypes.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add the egress rules:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			if !hosted(s) {
 				return audit.Skipped("no NetworkPolicy is about the host network")
 			}

@@ -4,21 +4,19 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func noNamespace() Check {
 	return Check{
-		Check: audit.Check{
-			ID:        "policy-no-namespace",
-			Title:     "A policy names no namespace",
-			Severity:  audit.Medium,
-			Rationale: "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
-			Method:    "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Write metadata.namespace into the file:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references(),
+		ID:        "policy-no-namespace",
+		Title:     "A policy names no namespace",
+		Severity:  audit.Medium,
+		Rationale: "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
+		Method:    "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Write metadata.namespace into the file:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				if p.Metadata.Namespace == "" {

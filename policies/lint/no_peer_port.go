@@ -8,23 +8,21 @@ import (
 
 func noPeerPort() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-no-peer-port",
-			Title:    "The policies for etcd forget its peer port",
-			Severity: audit.High,
-			Rationale: "What selects the members denies all that it does not name. Without the peer port no member reaches " +
-				"another, and the cluster loses its quorum.",
-			Method: "Looks for policies that let somebody in to the members' client port, while no rule of any of them " +
-				"has the peer port in it.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Let the members in to their peer port:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references("etcd.io/docs/v3.6/op-guide/clustering"),
+		ID:       "policy-no-peer-port",
+		Title:    "The policies for etcd forget its peer port",
+		Severity: audit.High,
+		Rationale: "What selects the members denies all that it does not name. Without the peer port no member reaches " +
+			"another, and the cluster loses its quorum.",
+		Method: "Looks for policies that let somebody in to the members' client port, while no rule of any of them " +
+			"has the peer port in it.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Let the members in to their peer port:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("etcd.io/docs/v3.6/op-guide/clustering"),
+		Run: func(s *Subject) audit.Outcome {
 			if len(s.Intent.Members) < 2 {
 				return audit.Skipped("one member has no peers")
 			}

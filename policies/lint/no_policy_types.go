@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func noPolicyTypes() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-no-policy-types",
-			Title:    "A policy has no policyTypes",
-			Severity: audit.Low,
-			Rationale: "The API server fills them in, and tools that read the file alone do not: " +
-				"sigs.k8s.io/kube-network-policies v1.1.1 takes such a policy for none.",
-			Method: "Looks for policyTypes in NetworkPolicies.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Write the directions into the file:"),
-					audit.Paste("policyTypes: [Ingress]"),
-				}
-			},
-			References: references("k8s.io/api/networking/v1"),
+		ID:       "policy-no-policy-types",
+		Title:    "A policy has no policyTypes",
+		Severity: audit.Low,
+		Rationale: "The API server fills them in, and tools that read the file alone do not: " +
+			"sigs.k8s.io/kube-network-policies v1.1.1 takes such a policy for none.",
+		Method: "Looks for policyTypes in NetworkPolicies.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Write the directions into the file:"),
+				audit.Paste("policyTypes: [Ingress]"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/api/networking/v1"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				if len(p.Spec.PolicyTypes) == 0 {

@@ -7,21 +7,19 @@ import (
 
 func priorityTie() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-priority-tie",
-			Title:    "Two cluster policies have one priority",
-			Severity: audit.Medium,
-			Rationale: "Which of them is asked first is left to the network of the Pods, and may change with its next " +
-				"release.",
-			Method: "Compares tier and priority of ClusterNetworkPolicies.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Give each a priority of its own: the lower one is asked first."),
-				}
-			},
-			References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+		ID:       "policy-priority-tie",
+		Title:    "Two cluster policies have one priority",
+		Severity: audit.Medium,
+		Rationale: "Which of them is asked first is left to the network of the Pods, and may change with its next " +
+			"release.",
+		Method: "Compares tier and priority of ClusterNetworkPolicies.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give each a priority of its own: the lower one is asked first."),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
+		Run: func(s *Subject) audit.Outcome {
 			type place struct {
 				tier     string
 				priority int32

@@ -29,16 +29,12 @@ type Skipped struct {
 
 // Prove follows the packets of a subject and asks the given checks about its policies. judged
 // names where the filters are from.
-func Prove(s *Subject, checks []audit.Check, judged []string) Report {
+func Prove(s *Subject, checks []Check, judged []string) Report {
 	r := Report{
 		SchemaVersion: 1, Cluster: s.Name, Judged: judged, Findings: []audit.Result{}, Skipped: []Skipped{},
 		Proof: reach.Prove(s.Intent, s.Topology, s.Filters, audit.Place{SpecPath: s.SpecPath}),
 	}
-	var ids []string
-	for _, check := range checks {
-		ids = append(ids, check.ID)
-	}
-	for _, result := range Run(ids, s).Results {
+	for _, result := range Run(checks, s).Results {
 		if result.Verdict == audit.Fail || result.Verdict == audit.Unknown {
 			r.Findings = append(r.Findings, result)
 		}

@@ -9,21 +9,19 @@ import (
 
 func selectsNothing() Check {
 	return Check{
-		Check: audit.Check{
-			ID:        "policy-selects-nothing",
-			Title:     "A policy selects no Pod at all",
-			Severity:  audit.Medium,
-			Rationale: "A label that was misspelt or has changed makes a policy do nothing, without an error.",
-			Method:    "Compares the selectors of NetworkPolicies with the Pods of a dump.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Compare the labels with those of the Pods:"),
-					audit.Paste("kubectl get pods -A --show-labels"),
-				}
-			},
-			References: references(),
+		ID:        "policy-selects-nothing",
+		Title:     "A policy selects no Pod at all",
+		Severity:  audit.Medium,
+		Rationale: "A label that was misspelt or has changed makes a policy do nothing, without an error.",
+		Method:    "Compares the selectors of NetworkPolicies with the Pods of a dump.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Compare the labels with those of the Pods:"),
+				audit.Paste("kubectl get pods -A --show-labels"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			if len(s.Topology.Pods) == 0 {
 				return audit.Skipped("no dump says which Pods there are")
 			}

@@ -9,22 +9,20 @@ import (
 
 func wrongNamespace() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "policy-wrong-namespace",
-			Title:    "A policy for etcd is in a namespace without members",
-			Severity: audit.High,
-			Rationale: "A NetworkPolicy selects Pods of its own namespace alone. In another one it selects nothing, and the " +
-				"members stay open.",
-			Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Put the members' namespace into metadata.namespace, and delete the policy where it is:"),
-					audit.Paste("etcdsec policies render -f %s", p.Spec()),
-				}
-			},
-			References: references(),
+		ID:       "policy-wrong-namespace",
+		Title:    "A policy for etcd is in a namespace without members",
+		Severity: audit.High,
+		Rationale: "A NetworkPolicy selects Pods of its own namespace alone. In another one it selects nothing, and the " +
+			"members stay open.",
+		Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Put the members' namespace into metadata.namespace, and delete the policy where it is:"),
+				audit.Paste("etcdsec policies render -f %s", p.Spec()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references(),
+		Run: func(s *Subject) audit.Outcome {
 			if !hosted(s) {
 				return audit.Skipped("the members are on the host network, where no namespace is the right one")
 			}

@@ -7,24 +7,22 @@ import (
 
 func aescbc() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-aescbc",
-			Title:    "Values are encrypted without being authenticated",
-			Severity: audit.Medium,
-			Rationale: "aescbc authenticates nothing. Whoever writes to etcd can change a value, put it under another name, and " +
-				"decrypt it bit by bit by asking how kube-apiserver takes its padding.",
-			Method: "Looks for aescbc as the provider that writes.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add a key of secretbox, or KMS v2, behind it on every API server, then put it first, rewrite what is stored, " +
-						"and take aescbc away:"),
-					audit.Paste("head -c 32 /dev/urandom | base64"),
-					audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
-				}
-			},
-			References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data", "kubernetes/website#44169"),
+		ID:       "encryption-aescbc",
+		Title:    "Values are encrypted without being authenticated",
+		Severity: audit.Medium,
+		Rationale: "aescbc authenticates nothing. Whoever writes to etcd can change a value, put it under another name, and " +
+			"decrypt it bit by bit by asking how kube-apiserver takes its padding.",
+		Method: "Looks for aescbc as the provider that writes.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add a key of secretbox, or KMS v2, behind it on every API server, then put it first, rewrite what is stored, " +
+					"and take aescbc away:"),
+				audit.Paste("head -c 32 /dev/urandom | base64"),
+				audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data", "kubernetes/website#44169"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.writers() {
 				if p.p.Type == encryption.AESCBC {

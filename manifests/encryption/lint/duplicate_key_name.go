@@ -4,25 +4,23 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func duplicateKeyName() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-duplicate-key-name",
-			Title:    "Two keys have one name",
-			Severity: audit.High,
-			Rationale: "The name is all that says which key has encrypted a value in etcd. With two keys of a name nobody can " +
-				"prove that one is not needed any more; and aescbc, which authenticates nothing, tries the wrong one first " +
-				"and takes what comes out for a value once in 260 times (measured).",
-			Method: "Compares the names of all keys. The same key in several rules is in order; twice in one list it is useless.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used " +
-						"twice:"),
-					audit.Say("k-YYYYMMDD-FINGERPRINT, as from etcdsec encryption generate"),
-					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
-				}
-			},
-			References: references("NIST 800-53 SC-12"),
+		ID:       "encryption-duplicate-key-name",
+		Title:    "Two keys have one name",
+		Severity: audit.High,
+		Rationale: "The name is all that says which key has encrypted a value in etcd. With two keys of a name nobody can " +
+			"prove that one is not needed any more; and aescbc, which authenticates nothing, tries the wrong one first " +
+			"and takes what comes out for a value once in 260 times (measured).",
+		Method: "Compares the names of all keys. The same key in several rules is in order; twice in one list it is useless.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used " +
+					"twice:"),
+				audit.Say("k-YYYYMMDD-FINGERPRINT, as from etcdsec encryption generate"),
+				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("NIST 800-53 SC-12"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			keys := s.places(true)
 			worst := audit.Low

@@ -8,24 +8,22 @@ import (
 
 func identityFirst() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-identity-first",
-			Title:    "New values are written in plaintext",
-			Severity: audit.High,
-			Rationale: "The first provider of a resource writes, and identity writes plaintext. The flag is set, so that " +
-				"benchmarks pass, and every key behind it is only for reading.",
-			Method: "Finds the provider that writes each resource, over all rules that name it. A rule of identity alone is " +
-				"an exemption where a later wildcard encrypts the rest.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Put identity last, on every API server, then rewrite what is stored:"),
-					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
-					audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
-				}
-			},
-			References: references("STIG V-274882", "kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		ID:       "encryption-identity-first",
+		Title:    "New values are written in plaintext",
+		Severity: audit.High,
+		Rationale: "The first provider of a resource writes, and identity writes plaintext. The flag is set, so that " +
+			"benchmarks pass, and every key behind it is only for reading.",
+		Method: "Finds the provider that writes each resource, over all rules that name it. A rule of identity alone is " +
+			"an exemption where a later wildcard encrypts the rest.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Put identity last, on every API server, then rewrite what is stored:"),
+				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+				audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("STIG V-274882", "kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, w := range s.plaintextWriters() {
 				if w.first {

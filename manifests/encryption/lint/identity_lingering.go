@@ -10,25 +10,23 @@ import (
 
 func identityLingering() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-identity-lingering",
-			Title:    "Plaintext that somebody puts into etcd would be read",
-			Severity: audit.Medium,
-			Rationale: "Behind what encrypts, identity reads plaintext. That is needed until every object is rewritten. From " +
-				"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
-			Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Prove that no plaintext is stored, then take identity away:"),
-					audit.Paste("etcdsec audit census --endpoints https://%s --config %s", p.Client(), p.File()),
-					audit.Paste("etcdsec encryption lint --fix --phase encrypted %s", p.File()),
-					audit.Say("While plaintext is stored:"),
-					audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
-				}
-			},
-			References: references("kubernetes/website#44532"),
+		ID:       "encryption-identity-lingering",
+		Title:    "Plaintext that somebody puts into etcd would be read",
+		Severity: audit.Medium,
+		Rationale: "Behind what encrypts, identity reads plaintext. That is needed until every object is rewritten. From " +
+			"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
+		Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Prove that no plaintext is stored, then take identity away:"),
+				audit.Paste("etcdsec audit census --endpoints https://%s --config %s", p.Client(), p.File()),
+				audit.Paste("etcdsec encryption lint --fix --phase encrypted %s", p.File()),
+				audit.Say("While plaintext is stored:"),
+				audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes/website#44532"),
+		Run: func(s *Subject) audit.Outcome {
 			if s.Phase == cluster.Enabling || s.Phase == cluster.Disabling {
 				return audit.Skipped("plaintext has to be read, by --phase " + string(s.Phase))
 			}

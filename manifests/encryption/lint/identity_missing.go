@@ -10,23 +10,21 @@ import (
 
 func identityMissing() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-identity-missing",
-			Title:    "Plaintext that is stored could not be read",
-			Severity: audit.High,
-			Rationale: "Without identity, an object that was stored before encryption was turned on cannot be read, and a " +
-				"list with one such object fails as a whole: controllers stop.",
-			Method: "With --phase enabling, looks for identity behind what encrypts. Otherwise nothing says here that plaintext " +
-				"is stored.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add identity as the last provider, until all objects are rewritten:"),
-					audit.Paste("etcdsec encryption lint --fix --phase enabling %s", p.File()),
-				}
-			},
-			References: references("kubernetes/kubernetes#76010", "kubernetes/kubernetes#53301"),
+		ID:       "encryption-identity-missing",
+		Title:    "Plaintext that is stored could not be read",
+		Severity: audit.High,
+		Rationale: "Without identity, an object that was stored before encryption was turned on cannot be read, and a " +
+			"list with one such object fails as a whole: controllers stop.",
+		Method: "With --phase enabling, looks for identity behind what encrypts. Otherwise nothing says here that plaintext " +
+			"is stored.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add identity as the last provider, until all objects are rewritten:"),
+				audit.Paste("etcdsec encryption lint --fix --phase enabling %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes/kubernetes#76010", "kubernetes/kubernetes#53301"),
+		Run: func(s *Subject) audit.Outcome {
 			switch s.Phase {
 			case cluster.Enabling, cluster.Disabling:
 			case cluster.Encrypted:

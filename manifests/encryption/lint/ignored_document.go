@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func ignoredDocument() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-ignored-document",
-			Title:    "A part of the file is never read",
-			Severity: audit.Medium,
-			Rationale: "kube-apiserver reads the first YAML document of the file and not a byte of what follows it, without an " +
-				"error. Rules in a second document encrypt nothing.",
-			Method: "Looks for a document behind the first.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Bring all rules into one document; --fix writes the one that is read:"),
-					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
-				}
-			},
-			References: references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+		ID:       "encryption-ignored-document",
+		Title:    "A part of the file is never read",
+		Severity: audit.Medium,
+		Rationale: "kube-apiserver reads the first YAML document of the file and not a byte of what follows it, without an " +
+			"error. Rules in a second document encrypt nothing.",
+		Method: "Looks for a document behind the first.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Bring all rules into one document; --fix writes the one that is read:"),
+				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			if line := s.Configuration.IgnoredLine; line > 0 {
 				f.add("ignored", "line %d: a second document begins, which is not read", line)

@@ -9,22 +9,20 @@ import (
 
 func keyNameColon() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-key-name-colon",
-			Title:    "The name of a key has a colon in it",
-			Severity: audit.Medium,
-			Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares the beginning. A key " +
-				"\"a\" then also takes what \"a:b\" has encrypted, and who reads etcd cannot tell the two apart.",
-			Method: "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:"),
-					audit.Paste("head -c 32 /dev/urandom | base64"),
-				}
-			},
-			References: references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
+		ID:       "encryption-key-name-colon",
+		Title:    "The name of a key has a colon in it",
+		Severity: audit.Medium,
+		Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares the beginning. A key " +
+			"\"a\" then also takes what \"a:b\" has encrypted, and who reads etcd cannot tell the two apart.",
+		Method: "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:"),
+				audit.Paste("head -c 32 /dev/urandom | base64"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.places(true) {
 				if strings.Contains(p.secret().Name, ":") {

@@ -10,24 +10,22 @@ import (
 
 func kmsSocket() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-kms-socket",
-			Title:    "A KMS plugin's socket is nobody's or anybody's",
-			Severity: audit.Medium,
-			Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
-				"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
-				"kube-apiserver starts all the same and encrypts nothing.",
-			Method: "Reads the endpoint of every KMS provider.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Give it a path in a folder that root alone writes to:"),
-					audit.Paste("  endpoint: unix:///run/kms/kms.sock"),
-					audit.Paste("etcdsec encryption lint %s", p.File()),
-				}
-			},
-			References: references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
+		ID:       "encryption-kms-socket",
+		Title:    "A KMS plugin's socket is nobody's or anybody's",
+		Severity: audit.Medium,
+		Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
+			"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
+			"kube-apiserver starts all the same and encrypts nothing.",
+		Method: "Reads the endpoint of every KMS provider.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Give it a path in a folder that root alone writes to:"),
+				audit.Paste("  endpoint: unix:///run/kms/kms.sock"),
+				audit.Paste("etcdsec encryption lint %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.places(false) {
 				if p.p.Type != encryption.KMS {

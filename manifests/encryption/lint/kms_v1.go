@@ -7,23 +7,21 @@ import (
 
 func kmsV1() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-kms-v1",
-			Title:    "A KMS plugin is used by the API that is off by default",
-			Severity: audit.High,
-			Rationale: "A KMS provider without apiVersion is v1, which is deprecated and off since Kubernetes 1.29: kube-apiserver " +
-				"does not start with it. With the feature gate, each write makes a call to the plugin.",
-			Method: "Reads the apiVersion of every KMS provider; none is v1.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then " +
-						"take v1 away. Until then:"),
-					audit.Paste("--feature-gates=KMSv1=true"),
-				}
-			},
-			References: references("kubernetes/kubernetes#119007", "KEP-3299"),
+		ID:       "encryption-kms-v1",
+		Title:    "A KMS plugin is used by the API that is off by default",
+		Severity: audit.High,
+		Rationale: "A KMS provider without apiVersion is v1, which is deprecated and off since Kubernetes 1.29: kube-apiserver " +
+			"does not start with it. With the feature gate, each write makes a call to the plugin.",
+		Method: "Reads the apiVersion of every KMS provider; none is v1.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then " +
+					"take v1 away. Until then:"),
+				audit.Paste("--feature-gates=KMSv1=true"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes/kubernetes#119007", "KEP-3299"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.places(false) {
 				if p.p.Type != encryption.KMS || p.p.Plugin.APIVersion != encryption.KMSVersion1 {

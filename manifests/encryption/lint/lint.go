@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -38,59 +37,45 @@ func Read(path string, data []byte) *Subject {
 }
 
 // Check is one question that is asked of a file.
-type Check struct {
-	audit.Check // whose Applies and Run are not set
-	judge       func(*Subject) audit.Outcome
-}
+type Check = audit.CheckOf[*Subject]
 
-// Checks are all of them, in the order in which reports list them.
+// Identity implements audit.Subject.
+func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Path, audit.Encryption }
+
+// Place implements audit.Subject.
+func (s *Subject) Place() audit.Place { return audit.Place{FilePath: s.Path} }
+
+// Checks are all of them, in the order in which reports list them. Where a file is not loaded,
+// refused says why, and most of the others have nothing to look at.
 func Checks() []Check {
-	return []Check{
+	checks := []Check{
 		refused(), kmsV1(), identityFirst(), identityMissing(), identityLingering(), secretsUncovered(), noSuchResource(),
 		maskedRule(), ignoredDocument(), weakKey(), shortKey(), sharedSecret(), duplicateKeyName(), keyNameColon(), manyKeys(),
 		aescbc(), aesgcmBudget(), relocatable(), kmsSocket(), fileMode(), legacyKind(),
 	}
-}
-
-// Catalog is the checks as `audit explain` and waivers know them.
-func Catalog() []audit.Check {
-	var checks []audit.Check
-	for _, c := range Checks() {
-		c.Applies, c.Run = audit.On(audit.Encryption), func(*audit.Target) audit.Outcome { return audit.Outcome{} }
-		checks = append(checks, c.Check)
+	for i, c := range checks {
+		if c.ID != refusedID && c.ID != fileModeID {
+			checks[i].Run = whereLoaded(c.Run)
+		}
 	}
 	return checks
 }
 
-// Run judges the files by the checks of some IDs. Results are in the order of the files, then
-// of the checks. The caller adds the tool and the times.
-func Run(ids []string, subjects []*Subject) audit.Report {
-	var bound []audit.Check
-	var targets []*audit.Target
-	for _, s := range subjects {
-		target := &audit.Target{Address: s.Path, Kind: audit.Encryption}
-		targets = append(targets, target)
-		for _, c := range Checks() {
-			if !slices.Contains(ids, c.ID) {
-				continue
-			}
-			check := c.Check
-			check.Applies = func(t *audit.Target) bool { return t == target }
-			check.Run = func(*audit.Target) audit.Outcome { return c.ask(s) }
-			bound = append(bound, check)
-		}
-	}
-	return audit.Run(bound, targets)
-}
+// Run judges the files. Results are in the order of the files, then of the checks. The caller
+// adds the tool and the times.
+func Run(checks []Check, subjects []*Subject) audit.Report { return audit.RunOn(checks, subjects) }
 
-// refusedID is the check that says why a file is not loaded; all others then have nothing to look at.
+// refusedID is the check that says why a file is not loaded.
 const refusedID = "encryption-refused"
 
-func (c Check) ask(s *Subject) audit.Outcome {
-	if c.ID != refusedID && c.ID != fileModeID && s.Configuration == nil {
-		return audit.Skipped("the file is not loaded, see " + refusedID)
+// whereLoaded skips a file that is not loaded.
+func whereLoaded(run func(*Subject) audit.Outcome) func(*Subject) audit.Outcome {
+	return func(s *Subject) audit.Outcome {
+		if s.Configuration == nil {
+			return audit.Skipped("the file is not loaded, see " + refusedID)
+		}
+		return run(s)
 	}
-	return c.judge(s)
 }
 
 // place is one provider, or one key of one, of a file.

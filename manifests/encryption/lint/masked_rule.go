@@ -9,22 +9,20 @@ import (
 
 func maskedRule() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-masked-rule",
-			Title:    "A rule never writes, because an earlier one has its resource",
-			Severity: audit.Medium,
-			Rationale: "Where two rules name a resource, the first writes it and the second is only read from. Who puts a new " +
-				"key into the second believes that it is in use.",
-			Method: "Looks for a resource that is in more than one rule.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Keep one rule of each resource, with the providers of both, the one that is to write first, and ask again:"),
-					audit.Paste("etcdsec encryption lint %s", p.File()),
-				}
-			},
-			References: references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+		ID:       "encryption-masked-rule",
+		Title:    "A rule never writes, because an earlier one has its resource",
+		Severity: audit.Medium,
+		Rationale: "Where two rules name a resource, the first writes it and the second is only read from. Who puts a new " +
+			"key into the second believes that it is in use.",
+		Method: "Looks for a resource that is in more than one rule.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Keep one rule of each resource, with the providers of both, the one that is to write first, and ask again:"),
+				audit.Paste("etcdsec encryption lint %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/apiserver pkg/server/options/encryptionconfig"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for i, rule := range s.Configuration.Rules {
 				for j, r := range rule.Resources {

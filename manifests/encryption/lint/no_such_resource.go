@@ -11,25 +11,23 @@ import (
 
 func noSuchResource() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-no-such-resource",
-			Title:    "A rule is about a resource that does not exist",
-			Severity: audit.High,
-			Rationale: "kube-apiserver takes any name. One that is misspelt, that lacks its group or has a version in it " +
-				"encrypts nothing, and what was meant is stored in plaintext without an error.",
-			Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
-				"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Write the resource with its group, as `kubectl api-resources -o name` does:"),
-					audit.Paste("etcdsec encryption lint --fix %s", p.File()),
-					audit.Say("If it is a custom resource:"),
-					audit.Paste("etcdsec encryption lint --crd '*.GROUP' %s", p.File()),
-				}
-			},
-			References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		ID:       "encryption-no-such-resource",
+		Title:    "A rule is about a resource that does not exist",
+		Severity: audit.High,
+		Rationale: "kube-apiserver takes any name. One that is misspelt, that lacks its group or has a version in it " +
+			"encrypts nothing, and what was meant is stored in plaintext without an error.",
+		Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
+			"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Write the resource with its group, as `kubectl api-resources -o name` does:"),
+				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+				audit.Say("If it is a custom resource:"),
+				audit.Paste("etcdsec encryption lint --crd '*.GROUP' %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			var custom []string
 			for i, rule := range s.Configuration.Rules {

@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func refused() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       refusedID,
-			Title:    "kube-apiserver refuses the encryption configuration",
-			Severity: audit.High,
-			Rationale: "An API server that starts with such a file ends at once. One that reloads it goes on with the file " +
-				"before, says so in its log alone, and fails at its next start.",
-			Method: "Decodes and validates the file as the kube-apiserver of Kubernetes 1.37 does.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Correct what is named, at its line, and ask again before the file is put in place:"),
-					audit.Paste("etcdsec encryption lint %s", p.File()),
-				}
-			},
-			References: references("k8s.io/apiserver pkg/apis/apiserver/validation"),
+		ID:       refusedID,
+		Title:    "kube-apiserver refuses the encryption configuration",
+		Severity: audit.High,
+		Rationale: "An API server that starts with such a file ends at once. One that reloads it goes on with the file " +
+			"before, says so in its log alone, and fails at its next start.",
+		Method: "Decodes and validates the file as the kube-apiserver of Kubernetes 1.37 does.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Correct what is named, at its line, and ask again before the file is put in place:"),
+				audit.Paste("etcdsec encryption lint %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("k8s.io/apiserver pkg/apis/apiserver/validation"),
+		Run: func(s *Subject) audit.Outcome {
 			if s.Unread != nil {
 				return audit.CouldNotTell(s.Unread.Error())
 			}

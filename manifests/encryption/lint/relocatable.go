@@ -7,23 +7,21 @@ import (
 
 func relocatable() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-relocatable",
-			Title:    "Encrypted values can be moved to another name",
-			Severity: audit.Low,
-			Rationale: "secretbox and aescbc do not bind a value to its key in etcd. Whoever writes to etcd, and has no key, can " +
-				"put the Secret of one namespace into another, where somebody else may read it.",
-			Method: "Looks for secretbox and aescbc as the providers that write. aesgcm and KMS v2 bind a value to its place.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:"),
-					audit.Paste("etcdsec audit run -f %s --pki %s", p.Spec(), p.Store()),
-					audit.Paste("  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}"),
-				}
-			},
-			References: references("NIST 800-53 SI-7", "k8s.io/apiserver pkg/storage/value/encrypt/secretbox"),
+		ID:       "encryption-relocatable",
+		Title:    "Encrypted values can be moved to another name",
+		Severity: audit.Low,
+		Rationale: "secretbox and aescbc do not bind a value to its key in etcd. Whoever writes to etcd, and has no key, can " +
+			"put the Secret of one namespace into another, where somebody else may read it.",
+		Method: "Looks for secretbox and aescbc as the providers that write. aesgcm and KMS v2 bind a value to its place.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:"),
+				audit.Paste("etcdsec audit run -f %s --pki %s", p.Spec(), p.Store()),
+				audit.Paste("  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("NIST 800-53 SI-7", "k8s.io/apiserver pkg/storage/value/encrypt/secretbox"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.writers() {
 				if p.p.Type == encryption.AESCBC || p.p.Type == encryption.Secretbox {

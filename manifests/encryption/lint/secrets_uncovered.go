@@ -7,24 +7,22 @@ import (
 
 func secretsUncovered() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-secrets-uncovered",
-			Title:    "No rule is about Secrets",
-			Severity: audit.High,
-			Rationale: "What no rule names is stored in plaintext, without an error. Secrets are what encryption at rest is " +
-				"for: tokens, certificates' keys, passwords.",
-			Method: "Looks for secrets, *. or *.* among the resources of all rules.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Name them in the first rule:"),
-					audit.Paste("  - resources: [secrets]"),
-					audit.Say("and ask again, with what is stored still in plaintext:"),
-					audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
-				}
-			},
-			References: references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
+		ID:       "encryption-secrets-uncovered",
+		Title:    "No rule is about Secrets",
+		Severity: audit.High,
+		Rationale: "What no rule names is stored in plaintext, without an error. Secrets are what encryption at rest is " +
+			"for: tokens, certificates' keys, passwords.",
+		Method: "Looks for secrets, *. or *.* among the resources of all rules.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Name them in the first rule:"),
+				audit.Paste("  - resources: [secrets]"),
+				audit.Say("and ask again, with what is stored still in plaintext:"),
+				audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			if s.Configuration.RulesOf(encryption.GroupResource{Resource: "secrets"}) == nil {
 				f.add("uncovered", "Secrets are stored in plaintext: the rules are about %s", list(s.resources()))

@@ -4,22 +4,20 @@ import "github.com/etcdsec/etcdsec/audit"
 
 func sharedSecret() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-shared-secret",
-			Title:    "Two keys are the same secret",
-			Severity: audit.Medium,
-			Rationale: "A rotation to the same secret under another name rotates nothing: who had the old key has the new one. " +
-				"One secret in two ciphers lets a fault of the weaker one reach what the other has encrypted.",
-			Method: "Compares every key with every other, over all rules and providers, in memory.",
-			Remediation: func(audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Make a random key in place of one of them, and rotate to it:"),
-					audit.Paste("head -c 32 /dev/urandom | base64"),
-				}
-			},
-			References: references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
+		ID:       "encryption-shared-secret",
+		Title:    "Two keys are the same secret",
+		Severity: audit.Medium,
+		Rationale: "A rotation to the same secret under another name rotates nothing: who had the old key has the new one. " +
+			"One secret in two ciphers lets a fault of the weaker one reach what the other has encrypted.",
+		Method: "Compares every key with every other, over all rules and providers, in memory.",
+		Remediation: func(audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Make a random key in place of one of them, and rotate to it:"),
+				audit.Paste("head -c 32 /dev/urandom | base64"),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			keys := s.places(true)
 			for i, p := range keys {

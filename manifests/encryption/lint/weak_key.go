@@ -24,24 +24,22 @@ const (
 
 func weakKey() Check {
 	return Check{
-		Check: audit.Check{
-			ID:       "encryption-weak-key",
-			Title:    "A key can be guessed",
-			Severity: audit.High,
-			Rationale: "Whoever guesses the key reads everything in etcd and its backups. Keys out of documentation, of zeros, " +
-				"of a pattern or typed on a keyboard are the first ones to be tried.",
-			Method: "Compares each key with those of published examples, and looks for patterns and for bytes that are all " +
-				"characters, which give a key far fewer values than its length says.",
-			Remediation: func(p audit.Place) audit.Remediation {
-				return audit.Remediation{
-					audit.Say("Make a random key, and rotate to it:"),
-					audit.Paste("head -c 32 /dev/urandom | base64"),
-					audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
-				}
-			},
-			References: references("NIST 800-53 SC-12", "NIST SP 800-133"),
+		ID:       "encryption-weak-key",
+		Title:    "A key can be guessed",
+		Severity: audit.High,
+		Rationale: "Whoever guesses the key reads everything in etcd and its backups. Keys out of documentation, of zeros, " +
+			"of a pattern or typed on a keyboard are the first ones to be tried.",
+		Method: "Compares each key with those of published examples, and looks for patterns and for bytes that are all " +
+			"characters, which give a key far fewer values than its length says.",
+		Remediation: func(p audit.Place) audit.Remediation {
+			return audit.Remediation{
+				audit.Say("Make a random key, and rotate to it:"),
+				audit.Paste("head -c 32 /dev/urandom | base64"),
+				audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
+			}
 		},
-		judge: func(s *Subject) audit.Outcome {
+		References: references("NIST 800-53 SC-12", "NIST SP 800-133"),
+		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			worst := audit.Low
 			for _, p := range s.places(true) {
