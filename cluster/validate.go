@@ -281,23 +281,6 @@ func (v *validator) argv(field string, argv []string, placeholders any, known st
 	}
 }
 
-// Expand puts values into the placeholders of an argument vector that was validated.
-func Expand(argv []string, values any) ([]string, error) {
-	expanded := make([]string, len(argv))
-	for i, arg := range argv {
-		t, err := template.New("").Parse(arg)
-		if err != nil {
-			return nil, err
-		}
-		var b strings.Builder
-		if err := t.Execute(&b, values); err != nil {
-			return nil, err
-		}
-		expanded[i] = b.String()
-	}
-	return expanded, nil
-}
-
 // oneOf takes a value out of a closed list.
 func oneOf[T ~string](v *validator, field, given string, otherwise T, known []T) T {
 	if given == "" && otherwise != "" {

@@ -144,8 +144,12 @@ func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rot
 	if flags.census.snapshots != "" {
 		r.Snapshots = flags.census.needing(a.now)
 	}
-	r.Deliver, err = a.deliverer(flags.install, c, servers)
-	return r, c, err
+	local, err := parseInstalls(flags.install, servers)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Deliver = rotation.Delivery{Local: local, Push: c.Encryption.Push, Narrate: a.narrate}.Deliver
+	return r, c, nil
 }
 
 // rotationServers are the API servers, each at an address of its own.

@@ -41,6 +41,8 @@ var ours = []rule{
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/input"}, []string{"internal/durable"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
+	{[]string{"internal/journal"}, []string{"internal/durable"}},
+	{[]string{"internal/barrier", "internal/delivery"}, nil},
 	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki/throwaway"}},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
@@ -54,7 +56,7 @@ var ours = []rule{
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
-	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/durable", "internal/kubeapi"}},
+	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/barrier", "internal/delivery", "internal/durable", "internal/journal", "internal/kubeapi"}},
 	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
@@ -250,6 +252,10 @@ func TestViolations(t *testing.T) {
 		{"no clientset of every group", "internal/kubeapi", "k8s.io/client-go/kubernetes", true},
 		{"no clientset of one group", "internal/kubeapi", "k8s.io/client-go/kubernetes/typed/core/v1", true},
 		{"objects have Kubernetes' own types", "audit/collect/kube", "k8s.io/api/core/v1", false},
+		{"a journal writes durably", "internal/journal", own("internal/durable"), false},
+		{"a barrier asks nobody itself", "internal/barrier", own("internal/kubeapi"), true},
+		{"a delivery knows no spec", "internal/delivery", own("cluster"), true},
+		{"a rotation of keys waits at barriers", "manifests/encryption/rotation", own("internal/barrier"), false},
 		{"manifests issue nothing", "manifests", own("pki"), true},
 		{"manifests read the spec", "manifests/encryption", own("cluster"), false},
 		{"an encryption configuration names its keys as a census does", "manifests/encryption", own("audit"), false},

@@ -14,6 +14,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
+	"github.com/etcdsec/etcdsec/internal/barrier"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
@@ -106,43 +107,48 @@ const pollEvery = time.Second
 // barrier brings the file of a stage to every API server that has it not, and returns when
 // each reports to have loaded it. Nothing may come after it that needs a lagging one to follow.
 func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
-	within, cancel := context.WithTimeout(ctx, r.Wait)
-	defer cancel()
 	brought := map[string]bool{}
-	told := ""
-	for {
-		states := r.servers(within, p)
-		var lagging []string
-		for i, s := range states {
-			if s.Fault == "" && s.Hash == p.Hashes[stage] {
-				continue
-			}
-			if s.Stage == "" && s.Hash != "" {
-				return fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
-			}
-			lagging = append(lagging, s.lag())
-			if !brought[s.Name] && p.Files[stage] != nil {
-				if err := r.Deliver(within, r.Servers[i], filepath.Join(r.Dir, ConfigName)); err != nil {
-					return fmt.Errorf("bringing the configuration %q to %s: %w", stage, s.Name, err)
-				}
-				brought[s.Name] = true
-			}
+	var states []ServerState
+	all := barrier.Barrier{
+		Want: fmt.Sprintf("loaded the configuration %q", stage), Within: r.Wait, Every: pollEvery,
+		Look: func(ctx context.Context) ([]barrier.Missing, error) {
+			states = r.servers(ctx, p)
+			return r.bring(ctx, p, stage, states, brought)
+		},
+		Narrate: func(missing []barrier.Missing) {
+			r.narrate("waiting for every API server to load the configuration %q: %s", stage, barrier.Reasons(missing))
+		},
+	}
+	err := all.Wait(ctx)
+	if late, is := errors.AsType[*barrier.LateError](err); is {
+		return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when each is up", late.Within, stage, barrier.Reasons(late.Missing))
+	}
+	if err != nil {
+		return err
+	}
+	return r.nobodyElse(ctx, states)
+}
+
+// bring delivers the file of a stage once to each API server that has not loaded it, and
+// returns those servers.
+func (r *Rotation) bring(ctx context.Context, p *Plan, stage Stage, states []ServerState, brought map[string]bool) ([]barrier.Missing, error) {
+	var missing []barrier.Missing
+	for i, s := range states {
+		if s.Fault == "" && s.Hash == p.Hashes[stage] {
+			continue
 		}
-		if len(lagging) == 0 {
-			return r.nobodyElse(ctx, states)
+		if s.Stage == "" && s.Hash != "" {
+			return nil, fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
 		}
-		if text := strings.Join(lagging, "; "); text != told {
-			r.narrate("waiting for every API server to load the configuration %q: %s", stage, text)
-			told = text
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-within.Done():
-			return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when each is up", r.Wait, stage, told)
-		case <-time.After(pollEvery):
+		missing = append(missing, barrier.Missing{Name: s.Name, Reason: s.lag()})
+		if !brought[s.Name] && p.Files[stage] != nil {
+			if err := r.Deliver(ctx, r.Servers[i], filepath.Join(r.Dir, ConfigName)); err != nil {
+				return nil, fmt.Errorf("bringing the configuration %q: %w", stage, err)
+			}
+			brought[s.Name] = true
 		}
 	}
+	return missing, nil
 }
 
 // lag says why a server is waited for.

@@ -13,7 +13,6 @@ package rotation
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/journal"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
@@ -69,22 +69,28 @@ func (p *Plan) stageOf(hash string) Stage {
 const ConfigName = encryption.ConfigName
 
 const (
-	folder    = "encryption-rotation" // of a rotation that is under way
-	planName  = "plan.json"           // written last and removed first: without it there is no rotation
-	abortName = "abort"
-	retired   = "encryption-retired" // the configurations that old snapshots need
+	retired = "encryption-retired" // the configurations that old snapshots need
 	// retiredName is the layout of their names, of the time when the rotation was begun.
 	retiredName = "20060102T150405.000000000Z.yaml" // no two of which are the same: each holds keys
 	maxConfig   = 1 << 20
 	secretMode  = 0o600
 )
 
+// journalOf returns what a rotation keeps below DIR/kubernetes while it is under way.
+func journalOf(dir string) journal.Journal {
+	return journal.Journal{What: "rotation", Dir: dir, Folder: "encryption-rotation", Schema: 1, Log: "encryption-journal.jsonl"}
+}
+
+// fileName returns the name of a stage's configuration in the journal.
+func (s Stage) fileName() string { return string(s) + ".yaml" }
+
 // ErrNone means that no rotation is under way.
 var ErrNone = errors.New("no rotation is under way")
 
 // Begin writes a plan below DIR/kubernetes. Nothing of it is in force yet.
 func Begin(dir string, plan Plan) error {
-	release, err := durable.Lock(dir)
+	j := journalOf(dir)
+	release, err := j.Lock()
 	if err != nil {
 		return err
 	}
@@ -92,35 +98,17 @@ func Begin(dir string, plan Plan) error {
 	if current, err := InForce(dir); err != nil || !bytes.Equal(current, plan.Files[Before]) {
 		return errors.Join(err, errors.New("the configuration in force is not the one that the rotation was planned from"))
 	}
-	if _, err := load(dir); !errors.Is(err, ErrNone) {
-		if err == nil {
-			err = errors.New("a rotation is under way already")
-		}
-		return err
-	}
-	at := filepath.Join(dir, folder)
-	// What is there without a plan is of a start that was interrupted, or of an end.
-	if err := durable.RemoveAll(at); err != nil {
-		return err
-	}
-	if err := durable.MakeDir(at, nil); err != nil {
-		return err
-	}
-	plan.SchemaVersion, plan.Hashes = 1, plan.hashes()
+	plan.SchemaVersion, plan.Hashes = j.Schema, plan.hashes()
+	var files []journal.File
 	for _, stage := range stages() {
-		file := plan.Files[stage]
-		if file == nil && stage == Before {
-			continue
-		}
-		if err := durable.WriteFile(at, durable.File{Name: string(stage) + ".yaml", Mode: secretMode, Data: file}, nil); err != nil {
-			return err
+		if file := plan.Files[stage]; file != nil || stage != Before {
+			files = append(files, journal.File{Name: stage.fileName(), Data: file})
 		}
 	}
-	data, err := json.MarshalIndent(plan, "", "  ")
-	if err != nil {
-		return err
+	if err := j.Begin(plan, files); err != nil {
+		return fmt.Errorf("beginning the rotation: %w", err)
 	}
-	return durable.WriteFile(at, durable.File{Name: planName, Mode: secretMode, Data: append(data, '\n')}, nil)
+	return nil
 }
 
 // hashes are those of the files; empty of Before where there was none.
@@ -138,32 +126,25 @@ func (p *Plan) hashes() map[Stage]string {
 
 // load reads the rotation that is under way, and verifies its files.
 func load(dir string) (*Plan, error) {
-	at := filepath.Join(dir, folder)
-	data, err := durable.ReadFile(filepath.Join(at, planName), maxConfig)
-	if errors.Is(err, fs.ErrNotExist) {
+	j := journalOf(dir)
+	var p Plan
+	err := j.Load(&p)
+	if errors.Is(err, journal.ErrNone) {
 		return nil, ErrNone
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the rotation's plan: %w", err)
-	}
-	var p Plan
-	if err := json.Unmarshal(data, &p); err != nil || p.SchemaVersion != 1 {
-		return nil, fmt.Errorf("%s is not a plan that is known here: a newer etcdsec may have begun the rotation", filepath.Join(at, planName))
+		return nil, err
 	}
 	p.Files = map[Stage][]byte{}
 	for _, stage := range stages() {
 		if stage == Before && p.Hashes[stage] == "" {
 			continue
 		}
-		name := filepath.Join(at, string(stage)+".yaml")
-		file, err := durable.ReadFile(name, maxConfig)
+		file, err := j.ReadFile(stage.fileName(), p.Hashes[stage])
 		if err != nil {
-			return nil, fmt.Errorf("reading a configuration of the rotation: %w", err)
+			return nil, err
 		}
-		if encryption.Hash(file) != p.Hashes[stage] {
-			return nil, fmt.Errorf("%s was changed since the rotation began: put it back as it was", name)
-		}
-		configuration, err := encryption.Parse(name, file, encryption.Server{KMSv1: true})
+		configuration, err := encryption.Parse(j.Path(stage.fileName()), file, encryption.Server{KMSv1: true})
 		if err != nil {
 			return nil, err
 		}
@@ -221,10 +202,7 @@ func Last(dir string) (time.Time, error) {
 
 // UnderWay says whether the file in force belongs to a rotation, and is not to be changed by
 // anybody else.
-func UnderWay(dir string) bool {
-	_, err := load(dir)
-	return !errors.Is(err, ErrNone)
-}
+func UnderWay(dir string) bool { return journalOf(dir).UnderWay() }
 
 // current is the stage whose file is in force.
 func (p *Plan) current(dir string) (Stage, error) {
@@ -238,7 +216,7 @@ func (p *Plan) current(dir string) (Stage, error) {
 	}
 	stage := p.stageOf(encryption.Hash(file))
 	if stage == "" {
-		return "", fmt.Errorf("%s is none of the rotation's configurations: it was changed since; put back one of %s", name, filepath.Join(dir, folder, "*.yaml"))
+		return "", fmt.Errorf("%s is none of the rotation's configurations: it was changed since; put back one of %s", name, journalOf(dir).Path("*.yaml"))
 	}
 	return stage, nil
 }
@@ -246,7 +224,7 @@ func (p *Plan) current(dir string) (Stage, error) {
 // putInForce makes a stage the current one. No API server has it yet.
 func (p *Plan) putInForce(dir string, stage Stage) error {
 	if stage == Before && p.Files[Before] == nil {
-		return remove(filepath.Join(dir, ConfigName))
+		return journal.Remove(filepath.Join(dir, ConfigName))
 	}
 	return durable.WriteFile(dir, durable.File{Name: ConfigName, Mode: secretMode, Data: p.Files[stage]}, nil)
 }
@@ -264,12 +242,7 @@ func Abort(dir string) error {
 	if stage == Dropped {
 		return errors.New("the old key is dropped already, and objects may be encrypted by the new one only: finish the rotation, and begin one back")
 	}
-	return durable.WriteFile(filepath.Join(dir, folder), durable.File{Name: abortName, Mode: secretMode}, nil)
-}
-
-func aborting(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, folder, abortName))
-	return err == nil
+	return journalOf(dir).Abort()
 }
 
 // end keeps the configuration with which both keys can be read, for what snapshots hold, and
@@ -283,17 +256,5 @@ func (p *Plan) end(dir string) error {
 	if err := durable.WriteFile(kept, durable.File{Name: name, Mode: secretMode, Data: p.Files[Promoted]}, nil); err != nil {
 		return err
 	}
-	at := filepath.Join(dir, folder)
-	if err := remove(filepath.Join(at, planName)); err != nil {
-		return err
-	}
-	return remove(at)
-}
-
-// remove is durable: what comes after it must not be there while this is still.
-func remove(path string) error {
-	if err := durable.RemoveAll(path); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(path))
+	return journalOf(dir).End()
 }

@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/journal"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
@@ -33,30 +32,20 @@ type Rotation struct {
 	Narrate func(format string, args ...any)
 }
 
-// journalName is the file of what was done when, for an auditor. No step reads it.
-const journalName = "encryption-journal.jsonl"
-
-// narrate says what happens, and keeps it.
+// narrate says what happens, and notes it in the journal for an auditor.
 func (r *Rotation) narrate(format string, args ...any) {
 	if r.Narrate != nil {
 		r.Narrate(format, args...)
 	}
-	line, err := json.Marshal(struct {
-		Time time.Time `json:"time"`
-		Text string    `json:"text"`
-	}{r.Now().UTC(), fmt.Sprintf(format, args...)})
-	if err == nil {
-		err = durable.Append(filepath.Join(r.Dir, journalName), append(line, '\n'))
-	}
-	if err != nil && r.Narrate != nil {
+	if err := r.journal().Note(r.Now(), fmt.Sprintf(format, args...)); err != nil && r.Narrate != nil {
 		r.Narrate("warning: the journal is not written: %v", err)
 	}
 }
 
-// file is where the configuration of a stage is kept.
-func (r *Rotation) file(stage Stage) string {
-	return filepath.Join(r.Dir, folder, string(stage)+".yaml")
-}
+func (r *Rotation) journal() journal.Journal { return journalOf(r.Dir) }
+
+// file returns where the configuration of a stage is kept.
+func (r *Rotation) file(stage Stage) string { return r.journal().Path(stage.fileName()) }
 
 // Loaded says what each API server has loaded. It changes nothing.
 func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.servers(ctx, p) }
@@ -83,7 +72,7 @@ func (r *Rotation) Status(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s := State{SchemaVersion: 1, UnderWay: true, Plan: p, Stage: stage, Aborting: aborting(r.Dir), Servers: r.servers(ctx, p)}
+	s := State{SchemaVersion: 1, UnderWay: true, Plan: p, Stage: stage, Aborting: r.journal().Aborting(), Servers: r.servers(ctx, p)}
 	s.Next = p.nextStep(stage, s.Aborting)
 	return s, nil
 }
@@ -118,7 +107,7 @@ func (p *Plan) old() string {
 // Step takes the rotation one stage on, or back when it is aborted. done is true when the
 // rotation has ended. After an error or a crash the next call goes on where this one was.
 func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
-	release, err := durable.Lock(r.Dir)
+	release, err := r.journal().Lock()
 	if err != nil {
 		return false, err
 	}
@@ -138,7 +127,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 	if err := r.barrier(ctx, p, stage); err != nil {
 		return false, err
 	}
-	if aborting(r.Dir) {
+	if r.journal().Aborting() {
 		return r.stepBack(ctx, p, stage)
 	}
 	switch stage {

@@ -1,0 +1,110 @@
+// Package delivery runs the program with which an operator brings files to a machine, or
+// restarts what runs there. The program is an argument vector with placeholders; no shell
+// sees it.
+package delivery
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// Command is a program of the operator's.
+type Command struct {
+	// Argv is the program and its arguments, with placeholders such as {{.Address}}.
+	Argv []string
+	// Timeout ends the program; zero is a minute.
+	Timeout time.Duration
+	// Narrate is told each program before it runs; nil tells nobody.
+	Narrate func(format string, args ...any)
+}
+
+const (
+	defaultTimeout = time.Minute
+	maxOutput      = 2 << 10
+)
+
+// Error means that a program did not end well.
+type Error struct {
+	Node    string
+	Program string
+	Output  string // the beginning of what it printed
+	// Cause is an *exec.ExitError, an *exec.Error if it did not start, or wraps the error of
+	// the context that ended it.
+	Cause error
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s: %s: %v", e.Node, e.Program, e.Cause)
+	if e.Output != "" {
+		text += ": " + e.Output
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Run runs the program for a node and waits for its end. values are a struct with a field for
+// each placeholder.
+func (c Command) Run(ctx context.Context, node string, values any) error {
+	argv, err := Expand(c.Argv, values)
+	if err != nil {
+		return fmt.Errorf("%s: %w", node, err)
+	}
+	if c.Narrate != nil {
+		c.Narrate("running %s", strings.Join(argv, " "))
+	}
+	timeout := cmp.Or(c.Timeout, defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	output := &boundedWriter{most: maxOutput}
+	program := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator names it; no shell sees it
+	program.Stdout, program.Stderr = output, output
+	program.WaitDelay = time.Second // for children that keep its output open
+	err = program.Run()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("stopped within %s: %w", timeout, ctx.Err())
+	}
+	return &Error{Node: node, Program: argv[0], Output: strings.TrimSpace(strings.ToValidUTF8(output.kept.String(), "?")), Cause: err}
+}
+
+// Expand puts values into the placeholders of an argument vector.
+func Expand(argv []string, values any) ([]string, error) {
+	if len(argv) == 0 {
+		return nil, fmt.Errorf("no program is named")
+	}
+	expanded := make([]string, len(argv))
+	for i, arg := range argv {
+		t, err := template.New("argument").Parse(arg)
+		if err != nil {
+			return nil, err
+		}
+		var b strings.Builder
+		if err := t.Execute(&b, values); err != nil {
+			return nil, err
+		}
+		expanded[i] = b.String()
+	}
+	return expanded, nil
+}
+
+// boundedWriter keeps the first bytes and drops the others without an error.
+type boundedWriter struct {
+	kept bytes.Buffer
+	most int
+}
+
+func (w *boundedWriter) Write(p []byte) (int, error) {
+	if room := w.most - w.kept.Len(); room > 0 {
+		w.kept.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
