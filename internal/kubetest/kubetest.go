@@ -21,8 +21,8 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// token is the administrator's, at every API server of a test.
-const token = "kubetest-administrator"
+// Token is the administrator's, at every API server of a test.
+const Token = "kubetest-administrator"
 
 // Cluster is an etcd with the API servers that store in it.
 type Cluster struct {
@@ -35,6 +35,7 @@ type Cluster struct {
 
 	etcd    *etcdtest.Member
 	etcdCA  *throwaway.CA
+	kubeCA  *throwaway.CA
 	dir     string
 	program string
 	own     Files
@@ -77,9 +78,9 @@ func Start(t testing.TB, config Config) *Cluster {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	c := &Cluster{program: program, dir: dir, DataDir: filepath.Join(dir, "data"), etcdCA: newCA(t, "etcd")}
+	c := &Cluster{program: program, dir: dir, DataDir: filepath.Join(dir, "data"), etcdCA: newCA(t, "etcd"), kubeCA: newCA(t, "kubernetes")}
 	server := c.EtcdClient(t, "etcd-server")
-	c.EtcdFiles, c.own = c.EtcdClient(t, cmp.Or(config.EtcdUser, "etcd-client")), writeLeaf(t, dir, "kubernetes", "kube-apiserver", newCA(t, "kubernetes"))
+	c.EtcdFiles, c.own = c.EtcdClient(t, cmp.Or(config.EtcdUser, "etcd-client")), writeLeaf(t, dir, "kubernetes", "kube-apiserver", c.kubeCA)
 
 	ports := etcdtest.FreePorts(t, 3+config.Servers)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
@@ -95,7 +96,7 @@ func Start(t testing.TB, config Config) *Cluster {
 	})[0]
 
 	tokens := filepath.Join(dir, "tokens.csv")
-	write(t, tokens, []byte(token+`,admin,1,"system:masters"`+"\n"))
+	write(t, tokens, []byte(Token+`,admin,1,"system:masters"`+"\n"))
 	for i := range config.Servers {
 		s := &Server{Address: at(3 + i), EncryptionConfig: filepath.Join(dir, fmt.Sprintf("api-%d", i), "encryption-config.yaml"), cluster: c}
 		s.LogPath = filepath.Join(filepath.Dir(s.EncryptionConfig), "log")
@@ -129,7 +130,7 @@ current-context: test
 contexts: [{name: test, context: {cluster: test, user: admin}}]
 clusters: [{name: test, cluster: {server: "https://%s", certificate-authority: %q}}]
 users: [{name: admin, user: {token: %s}}]
-`, c.Servers[0].Address, c.own.CA, token))
+`, c.Servers[0].Address, c.own.CA, Token))
 	return c
 }
 
@@ -177,6 +178,13 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 func (c *Cluster) EtcdClient(t testing.TB, name string) Files {
 	t.Helper()
 	return writeLeaf(t, c.dir, "etcd-"+name, name, c.etcdCA)
+}
+
+// User returns a new certificate that the API servers take for the user of that name. Its CA
+// is the one of their own certificates.
+func (c *Cluster) User(t testing.TB, name string) Files {
+	t.Helper()
+	return writeLeaf(t, c.dir, "user-"+name, name, c.kubeCA)
 }
 
 func newCA(t testing.TB, name string) *throwaway.CA {
