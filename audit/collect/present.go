@@ -2,14 +2,65 @@ package collect
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // Faulty is a certificate that a port should refuse although it is of a CA that it trusts.
 type Faulty struct {
 	Identity    audit.Identity // one of FaultyIdentities
 	Certificate *tls.Certificate
+}
+
+// faultWords are the words by which an operator names a fault.
+func faultWords() map[string]audit.Identity {
+	return map[string]audit.Identity{
+		"expired":      audit.ExpiredCertificate,
+		"servers-only": audit.ServersOnly,
+		"revoked":      audit.RevokedCertificate,
+		"elsewhere":    audit.ElsewhereMember,
+	}
+}
+
+// FaultSyntaxError is of a certificate with a fault that is not written as FAULT=CERT,KEY, or that
+// is written twice.
+type FaultSyntaxError struct {
+	Written string
+	Err     error
+}
+
+func (e *FaultSyntaxError) Error() string { return e.Written + ": " + e.Err.Error() }
+func (e *FaultSyntaxError) Unwrap() error { return e.Err }
+
+// LoadFaulty loads the certificates that an operator wrote as FAULT=CERT,KEY, where FAULT is expired,
+// servers-only, revoked or elsewhere, and each is there once. The error is a *FaultSyntaxError, or
+// of a file.
+func LoadFaulty(written []string) ([]Faulty, error) {
+	var all []Faulty
+	for _, w := range written {
+		word, files, _ := strings.Cut(w, "=")
+		certPath, keyPath, both := strings.Cut(files, ",")
+		identity, known := faultWords()[word]
+		switch {
+		case !known || !both || certPath == "" || keyPath == "":
+			words := strings.Join(slices.Sorted(maps.Keys(faultWords())), ", ")
+			return nil, &FaultSyntaxError{Written: w, Err: fmt.Errorf("want FAULT=CERT,KEY, with a FAULT of %s", words)}
+		case slices.ContainsFunc(all, func(f Faulty) bool { return f.Identity == identity }):
+			return nil, &FaultSyntaxError{Written: w, Err: errors.New("a certificate with that fault is given already")}
+		}
+		pair, err := input.Pair(certPath, keyPath)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Faulty{Identity: identity, Certificate: pair})
+	}
+	return all, nil
 }
 
 // FaultyIdentities are the faults that can be presented, with the kind of port at which each is.

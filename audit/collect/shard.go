@@ -2,9 +2,40 @@ package collect
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"net"
+	"strconv"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
+
+// maxShards is far above the Pods of any Job.
+const maxShards = 100_000
+
+// ParseShard reads a shard that is written I/N: the one of index I, from 0, of N.
+func ParseShard(written string) (audit.Shard, error) {
+	index, count, found := strings.Cut(written, "/")
+	if !found {
+		return audit.Shard{}, errors.New("want I/N, such as 0/8")
+	}
+	return NewShard(index, count)
+}
+
+// NewShard reads a shard from its index, from 0, and how many there are.
+func NewShard(index, count string) (audit.Shard, error) {
+	n, err := strconv.ParseUint(count, 10, 32)
+	if err != nil || n == 0 || n > maxShards {
+		return audit.Shard{}, fmt.Errorf("want 1 to %d shards", maxShards)
+	}
+	i, err := strconv.ParseUint(index, 10, 32)
+	if err != nil || i >= n {
+		return audit.Shard{}, fmt.Errorf("want an index from 0 to %d", n-1)
+	}
+	return audit.Shard{Index: int(i), Count: int(n)}, nil
+}
 
 // Shard returns the endpoints of one of count shards, index counting from 0, in their order.
 // Every endpoint is in exactly one shard. Those of one host are together, and those of one

@@ -1,22 +1,16 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -37,46 +31,35 @@ func (flags *etcdCredentialFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
 }
 
-// auditCredentials loads what the audit presents. Everything that can be wrong with it is
-// said here, before a server is asked: its refusal would look like a finding or its absence.
+// auditCredentials loads what the audit presents.
 func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credentials, error) {
+	files := collect.CredentialFiles{CAPath: flags.caPath, CertPath: flags.certPath, KeyPath: flags.keyPath}
 	if flags.store != "" {
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
 			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave --cacert, --cert and --key out"), "")
 		}
-		dir := filepath.Join(flags.store, "clients", string(cluster.RoleAuditor))
-		flags.caPath = filepath.Join(dir, "ca.crt")
-		flags.certPath = filepath.Join(dir, "client.crt")
-		flags.keyPath = filepath.Join(dir, "client.key")
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			return collect.Credentials{}, failure(fmt.Errorf("--pki %s: no client certificate of the auditor: %w", flags.store, err),
-				"etcdsec pki issue -f cluster.yaml "+flags.store)
+		var err error
+		if files, err = collect.StoreCredentials(flags.store); err != nil {
+			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+flags.store)
 		}
 	}
+	credentials, err := files.Load(now)
 	switch {
-	case flags.certPath != "" && flags.keyPath == "":
+	case errors.Is(err, collect.ErrNoKey):
 		return collect.Credentials{}, usageError(errors.New("--cert without --key: a certificate is presented by proving its key"), "--cert "+flags.certPath+" --key client.key")
-	case flags.keyPath != "" && flags.certPath == "":
+	case errors.Is(err, collect.ErrNoCertificate):
 		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+flags.keyPath)
-	}
-
-	var credentials collect.Credentials
-	var err error
-	if flags.caPath != "" {
-		if credentials.Roots, err = input.Pool(flags.caPath); err != nil {
-			return collect.Credentials{}, failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
-		}
-	}
-	if flags.certPath != "" {
-		if credentials.Certificate, err = input.ValidPair(flags.certPath, flags.keyPath, now); err != nil {
-			return collect.Credentials{}, clientError(err)
-		}
+	case err != nil:
+		return collect.Credentials{}, clientError(err)
 	}
 	return credentials, nil
 }
 
-// clientError is the failure to load a client certificate, with the way out where there is one.
+// clientError adds what helps to an error of loading what a client presents.
 func clientError(err error) error {
+	if _, ok := errors.AsType[*collect.RootsError](err); ok {
+		return failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
+	}
 	invalid, ok := errors.AsType[*input.ValidityError](err)
 	switch {
 	case !ok:
@@ -88,38 +71,15 @@ func clientError(err error) error {
 	}
 }
 
-// faultWords are how --present names a fault.
-func faultWords() map[string]audit.Identity {
-	return map[string]audit.Identity{
-		"expired":      audit.ExpiredCertificate,
-		"servers-only": audit.ServersOnly,
-		"revoked":      audit.RevokedCertificate,
-		"elsewhere":    audit.ElsewhereMember,
-	}
-}
-
-// auditFaults are the certificates that the members must refuse: those of --present, and
-// what --mint makes in memory with the keys of the store.
+// auditFaults returns the certificates that the members must refuse: those of --present, and those
+// that --mint makes in memory with the keys of the store.
 func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
-	var all []collect.Faulty
-	seen := map[audit.Identity]bool{}
-	for _, written := range flags.present {
-		word, files, _ := strings.Cut(written, "=")
-		certPath, keyPath, both := strings.Cut(files, ",")
-		identity, known := faultWords()[word]
-		switch {
-		case !known || !both || certPath == "" || keyPath == "":
-			return nil, usageError(fmt.Errorf("--present %s: want FAULT=CERT,KEY, with a FAULT of %s", written, strings.Join(slices.Sorted(maps.Keys(faultWords())), ", ")),
-				"--present revoked=old-client.crt,old-client.key")
-		case seen[identity]:
-			return nil, usageError(fmt.Errorf("--present %s: a certificate with that fault is given already", written), "")
-		}
-		seen[identity] = true
-		pair, err := input.Pair(certPath, keyPath)
-		if err != nil {
-			return nil, failure(err, "")
-		}
-		all = append(all, collect.Faulty{Identity: identity, Certificate: pair})
+	all, err := collect.LoadFaulty(flags.present)
+	if _, ok := errors.AsType[*collect.FaultSyntaxError](err); ok {
+		return nil, usageError(fmt.Errorf("--present %w", err), "--present revoked=old-client.crt,old-client.key")
+	}
+	if err != nil {
+		return nil, failure(err, "")
 	}
 	if !flags.mint {
 		return all, nil
@@ -131,15 +91,13 @@ func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
 	if err != nil {
 		return nil, failure(err, "--present servers-only=CERT,KEY   # for each fault, a certificate of your own")
 	}
-	for _, m := range []struct {
-		identity    audit.Identity
-		certificate *tls.Certificate
-	}{
-		{audit.ExpiredCertificate, &minted.Expired}, {audit.ServersOnly, &minted.ServersOnly},
-		{audit.RevokedCertificate, minted.Revoked}, {audit.ElsewhereMember, &minted.Elsewhere},
+	for _, m := range []collect.Faulty{
+		{Identity: audit.ExpiredCertificate, Certificate: &minted.Expired}, {Identity: audit.ServersOnly, Certificate: &minted.ServersOnly},
+		{Identity: audit.RevokedCertificate, Certificate: minted.Revoked}, {Identity: audit.ElsewhereMember, Certificate: &minted.Elsewhere},
 	} {
-		if m.certificate != nil && !seen[m.identity] {
-			all = append(all, collect.Faulty{Identity: m.identity, Certificate: m.certificate})
+		given := slices.ContainsFunc(all, func(f collect.Faulty) bool { return f.Identity == m.Identity })
+		if m.Certificate != nil && !given {
+			all = append(all, m)
 		}
 	}
 	return all, nil

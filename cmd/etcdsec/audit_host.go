@@ -30,13 +30,13 @@ func (flags *auditHostFlags) addFlags(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("root") // only completion; fails for unknown flags
 }
 
-// onHost says whether the host is to be looked at: somebody asked, or nothing else was asked for.
+// onHost reports whether the host is to be looked at: somebody asked, or nothing else was asked for.
 func (flags auditRunFlags) onHost() bool {
 	given := len(flags.endpoints) + len(flags.peers) + len(flags.metrics) + len(flags.hosts.settings)
 	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec+flags.targets+flags.kube.kubeconfig == ""
 }
 
-// hostAudit is what an audit gets from files and processes.
+// hostAudit holds what an audit gets from files and processes.
 type hostAudit struct {
 	endpoints []collect.Endpoint
 	configs   []*audit.Target
@@ -72,21 +72,11 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	}
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
-		return nil, usageError(err, "")
+		return nil, err
 	}
-	for _, s := range found.Etcds {
-		h.configs = append(h.configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
-	}
-	listeners := found.Listeners
-	if len(found.Etcds) == 0 {
-		if s := found.APIServer; s != nil { // else it is judged with each etcd
-			h.configs = append(h.configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
-		}
-		listeners = slices.Concat(listeners, found.ServersOfAPIServer())
-	}
-	for _, l := range listeners {
-		h.add(l, flags, minTLS)
-	}
+	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
+	endpoints, configs := found.Targets(host.Audited{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
+	h.endpoints, h.configs = endpoints, append(h.configs, configs...)
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
 	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {
 		return nil, nothingFound(found)
@@ -94,25 +84,7 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	return h, nil
 }
 
-// add brings the host's listener to the endpoints. One that does not run on this machine, but
-// is told by the files of a mounted one, is not dialled: at its address there may be another.
-func (h *hostAudit) add(l host.Listener, flags auditRunFlags, minTLS uint16) {
-	at := slices.IndexFunc(h.endpoints, func(e collect.Endpoint) bool { return e.Address == l.Address })
-	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
-	switch {
-	case at >= 0 && l.Kind != audit.APIServer:
-		h.endpoints[at].Settings = l.Of
-	case at >= 0 || mounted && (l.Of == nil || !l.Of.Running):
-	default:
-		e := collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, MinTLSVersion: minTLS}
-		if l.Kind != audit.APIServer {
-			e.Settings = l.Of
-		}
-		h.endpoints = append(h.endpoints, e)
-	}
-}
-
-// nothingFound is of a host without etcd, or of one that could not be looked at.
+// nothingFound returns the error of a host without etcd, or of one that could not be looked at.
 func nothingFound(found *host.Host) error {
 	err := errors.New("nothing to audit: neither etcd nor kube-apiserver was found on " + found.Name +
 		", by process, static Pod or systemd unit; give -f cluster.yaml or an endpoint")
@@ -122,7 +94,7 @@ func nothingFound(found *host.Host) error {
 	return usageError(err, "etcdsec audit run 10.0.0.11:2379")
 }
 
-// credentials are the given ones, or else the first of the host's that can be loaded.
+// hostCredentials returns the given credentials, or else the first of the host's that can be loaded.
 func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Time) (collect.Credentials, error) {
 	if found == nil || flags.store+flags.certPath+flags.keyPath != "" {
 		return auditCredentials(flags.etcdCredentialFlags, now)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/collect/host"
 	"github.com/etcdsec/etcdsec/audit/collect/kube"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
@@ -44,7 +45,7 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	}
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
-		return nil, nil, usageError(err, "")
+		return nil, nil, err
 	}
 	for _, e := range found.Endpoints {
 		e.MinTLSVersion = minTLS
@@ -54,7 +55,7 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	}
 	var configs []*audit.Target
 	for _, s := range found.Settings {
-		configs = append(configs, &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLS, Settings: s})
+		configs = append(configs, host.SettingsTarget(s, minTLS, now))
 	}
 	return given, configs, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ import (
 // maxAdvisories is far above the advisories of any program.
 const maxAdvisories = 4 << 20
 
-// memberFlags are what the operator wrote for the checks of the members.
+// memberFlags are what the operator wrote about the checks of the members.
 type memberFlags struct {
 	advisories     string
 	snapshotDir    string
@@ -30,7 +29,7 @@ func (f *memberFlags) addFlags(cmd *cobra.Command) {
 	flags.DurationVar(&f.snapshotMaxAge, "snapshot-max-age", 24*time.Hour, "`time` after which the newest snapshot is too old")
 }
 
-// table is the one of --advisories, or the one that was built in.
+// table returns the advisories of --advisories, or those that are built in.
 func (f *memberFlags) table() (members.Advisories, error) {
 	if f.advisories == "" {
 		return members.Known(), nil
@@ -53,28 +52,7 @@ func (f *memberFlags) validate() error {
 	return nil
 }
 
-// clusters are those of the listeners, with the snapshots of --snapshot-dir. A member that
-// answers no call does not tell its cluster; where there is only the one, it is a cluster all
-// the same, and so is what the snapshots are of. Where there are several clusters, nothing
-// tells whose the snapshots are.
+// clusters puts the listeners side by side, with the snapshots of --snapshot-dir.
 func (f *memberFlags) clusters(listeners []*audit.Target, now time.Time) []*audit.Target {
-	clusters := audit.Clusters(listeners)
-	all := &audit.Target{Address: "cluster", Kind: audit.Cluster, Now: now, Cluster: listeners}
-	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || f.snapshotDir != "") {
-		if slices.ContainsFunc(listeners, (*audit.Target).Interrupted) {
-			all.Cluster, all.Reach = nil, audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
-		}
-		clusters = []*audit.Target{all}
-	}
-	if f.snapshotDir == "" {
-		return clusters
-	}
-	snapshots := collect.Snapshots(f.snapshotDir, f.snapshotMaxAge)
-	if len(clusters) > 1 {
-		snapshots = &audit.Snapshots{Dir: f.snapshotDir, Reason: "they are of one cluster, and several were audited; audit one at a time"}
-	}
-	for _, c := range clusters {
-		c.Snapshots = snapshots
-	}
-	return clusters
+	return collect.Clusters(listeners, f.snapshotDir, f.snapshotMaxAge, now)
 }

@@ -36,7 +36,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/input", "internal/kubeapi"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/grpchttp", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/input"}, []string{"internal/durable"}},
@@ -48,11 +48,11 @@ var ours = []rule{
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
-	{[]string{"audit/collect/host"}, []string{"audit"}},
+	{[]string{"audit/collect/host"}, []string{"audit", "audit/collect"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc"}},
+	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/input"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},

@@ -1,0 +1,65 @@
+package host
+
+import (
+	"slices"
+	"time"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/collect"
+)
+
+// Audited says what to audit of a host, beside what an operator gave.
+type Audited struct {
+	Given         []collect.Endpoint // by the operator
+	Mounted       bool               // the host is another machine's root, or a stopped one's, mounted here
+	MinTLSVersion uint16             // of the host's own endpoints; 0 is TLS 1.2
+	Now           time.Time
+}
+
+// Targets returns the endpoints to audit, which are the given ones, with the settings of those that
+// are the host's, and the host's own; and the targets that are judged without a network: the
+// settings of each etcd. Where there is no etcd, the API server's settings are judged alone.
+func (h *Host) Targets(a Audited) ([]collect.Endpoint, []*audit.Target) {
+	var configs []*audit.Target
+	config := func(s *audit.Settings) {
+		configs = append(configs, SettingsTarget(s, a.MinTLSVersion, a.Now))
+	}
+	for _, s := range h.Etcds {
+		config(s)
+	}
+	listeners := h.Listeners
+	if len(h.Etcds) == 0 {
+		if h.APIServer != nil { // else it is judged with each etcd
+			config(h.APIServer)
+		}
+		listeners = slices.Concat(listeners, h.ServersOfAPIServer())
+	}
+	endpoints := slices.Clone(a.Given)
+	for _, l := range listeners {
+		endpoints = a.add(endpoints, l)
+	}
+	return endpoints, configs
+}
+
+// add brings a listener of the host to the endpoints. One that does not run on this machine, but is
+// told by the files of a mounted one, is not dialled: at its address there may be another.
+func (a Audited) add(endpoints []collect.Endpoint, l Listener) []collect.Endpoint {
+	at := slices.IndexFunc(endpoints, func(e collect.Endpoint) bool { return e.Address == l.Address })
+	switch {
+	case at >= 0 && l.Kind != audit.APIServer:
+		endpoints[at].Settings = l.Of
+	case at >= 0 || a.Mounted && (l.Of == nil || !l.Of.Running):
+	default:
+		e := collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, MinTLSVersion: a.MinTLSVersion}
+		if l.Kind != audit.APIServer {
+			e.Settings = l.Of
+		}
+		return append(endpoints, e)
+	}
+	return endpoints
+}
+
+// SettingsTarget returns the target that judges settings of a host.
+func SettingsTarget(s *audit.Settings, minTLSVersion uint16, now time.Time) *audit.Target {
+	return &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLSVersion, Settings: s}
+}

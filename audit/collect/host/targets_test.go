@@ -1,0 +1,71 @@
+package host
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/collect"
+)
+
+func TestTargets(t *testing.T) {
+	running := &audit.Settings{Host: "cp-0", Origin: "pod etcd", Running: true}
+	stopped := &audit.Settings{Host: "cp-0", Origin: "unit etcd.service"}
+	now := time.Unix(1, 0)
+	h := &Host{
+		Name:  "cp-0",
+		Etcds: []*audit.Settings{running, stopped},
+		Listeners: []Listener{
+			{Address: "10.0.0.11:2379", Kind: audit.Client, Names: []string{"etcd-0"}, Of: running},
+			{Address: "10.0.0.11:2380", Kind: audit.Peer, Of: running},
+			{Address: "10.0.0.12:2379", Kind: audit.Client, Of: stopped},
+			{Address: "10.0.0.11:6443", Kind: audit.APIServer},
+		},
+	}
+	given := collect.Endpoint{Address: "10.0.0.11:2380", Kind: audit.Peer, ClusterName: "prod"}
+	configs := []string{"cp-0:pod etcd", "cp-0:unit etcd.service"}
+	withSettings := given
+	withSettings.Settings = running
+	client := collect.Endpoint{Address: "10.0.0.11:2379", Kind: audit.Client, ExpectedNames: []string{"etcd-0"}, MinTLSVersion: 3, Settings: running}
+	for name, c := range map[string]struct {
+		mounted bool
+		want    []collect.Endpoint
+	}{
+		"this machine": {false, []collect.Endpoint{
+			withSettings, client,
+			{Address: "10.0.0.12:2379", Kind: audit.Client, MinTLSVersion: 3, Settings: stopped},
+			{Address: "10.0.0.11:6443", Kind: audit.APIServer, MinTLSVersion: 3},
+		}},
+		// What the files of another machine tell may be at the address of one that runs.
+		"a mounted one": {true, []collect.Endpoint{withSettings, client}},
+	} {
+		before := []collect.Endpoint{given}
+		endpoints, targets := h.Targets(Audited{Given: before, Mounted: c.mounted, MinTLSVersion: 3, Now: now})
+		if diff := cmp.Diff(c.want, endpoints); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if before[0].Settings != nil {
+			t.Errorf("%s: the given endpoints were changed", name)
+		}
+		var got []string
+		for _, target := range targets {
+			got = append(got, target.Address)
+			if target.Kind != audit.Config || target.Now != now || target.MinTLSVersion != 3 {
+				t.Errorf("%s: %+v", name, target)
+			}
+		}
+		if diff := cmp.Diff(configs, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// The settings of an API server are judged alone where no etcd is beside it.
+func TestTargetsWithoutEtcd(t *testing.T) {
+	h := &Host{Name: "cp-0", APIServer: &audit.Settings{Host: "cp-0", Origin: "pod kube-apiserver"}}
+	if _, targets := h.Targets(Audited{}); len(targets) != 1 || targets[0].Address != "cp-0:pod kube-apiserver" {
+		t.Errorf("got %+v", targets)
+	}
+}
