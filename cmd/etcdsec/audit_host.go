@@ -75,7 +75,7 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 		return nil, err
 	}
 	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
-	endpoints, configs := found.Targets(host.Audited{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
+	endpoints, configs := collect.HostTargets(found, collect.HostConfig{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
 	h.endpoints, h.configs = endpoints, append(h.configs, configs...)
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
 	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
-	"github.com/etcdsec/etcdsec/audit/collect/host"
 	"github.com/etcdsec/etcdsec/audit/collect/kube"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
@@ -55,7 +54,7 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	}
 	var configs []*audit.Target
 	for _, s := range found.Settings {
-		configs = append(configs, host.SettingsTarget(s, minTLS, now))
+		configs = append(configs, collect.SettingsTarget(s, minTLS, now))
 	}
 	return given, configs, nil
 }

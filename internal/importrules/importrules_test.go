@@ -48,11 +48,11 @@ var ours = []rule{
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit"}},
-	{[]string{"audit/collect/host"}, []string{"audit", "audit/collect"}},
+	{[]string{"audit/collect/host"}, []string{"audit"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect", "audit/census"}, []string{"audit", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/input"}},
+	{[]string{"audit/collect", "audit/census"}, []string{"audit", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/input"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},

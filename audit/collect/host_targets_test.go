@@ -1,4 +1,4 @@
-package host
+package collect
 
 import (
 	"testing"
@@ -7,42 +7,42 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/collect/host"
 )
 
-func TestTargets(t *testing.T) {
+func TestHostTargets(t *testing.T) {
 	running := &audit.Settings{Host: "cp-0", Origin: "pod etcd", Running: true}
 	stopped := &audit.Settings{Host: "cp-0", Origin: "unit etcd.service"}
 	now := time.Unix(1, 0)
-	h := &Host{
+	h := &host.Host{
 		Name:  "cp-0",
 		Etcds: []*audit.Settings{running, stopped},
-		Listeners: []Listener{
+		Listeners: []host.Listener{
 			{Address: "10.0.0.11:2379", Kind: audit.Client, Names: []string{"etcd-0"}, Of: running},
 			{Address: "10.0.0.11:2380", Kind: audit.Peer, Of: running},
 			{Address: "10.0.0.12:2379", Kind: audit.Client, Of: stopped},
 			{Address: "10.0.0.11:6443", Kind: audit.APIServer},
 		},
 	}
-	given := collect.Endpoint{Address: "10.0.0.11:2380", Kind: audit.Peer, ClusterName: "prod"}
+	given := Endpoint{Address: "10.0.0.11:2380", Kind: audit.Peer, ClusterName: "prod"}
 	configs := []string{"cp-0:pod etcd", "cp-0:unit etcd.service"}
 	withSettings := given
 	withSettings.Settings = running
-	client := collect.Endpoint{Address: "10.0.0.11:2379", Kind: audit.Client, ExpectedNames: []string{"etcd-0"}, MinTLSVersion: 3, Settings: running}
+	client := Endpoint{Address: "10.0.0.11:2379", Kind: audit.Client, ExpectedNames: []string{"etcd-0"}, MinTLSVersion: 3, Settings: running}
 	for name, c := range map[string]struct {
 		mounted bool
-		want    []collect.Endpoint
+		want    []Endpoint
 	}{
-		"this machine": {false, []collect.Endpoint{
+		"this machine": {false, []Endpoint{
 			withSettings, client,
 			{Address: "10.0.0.12:2379", Kind: audit.Client, MinTLSVersion: 3, Settings: stopped},
 			{Address: "10.0.0.11:6443", Kind: audit.APIServer, MinTLSVersion: 3},
 		}},
 		// What the files of another machine tell may be at the address of one that runs.
-		"a mounted one": {true, []collect.Endpoint{withSettings, client}},
+		"a mounted one": {true, []Endpoint{withSettings, client}},
 	} {
-		before := []collect.Endpoint{given}
-		endpoints, targets := h.Targets(Audited{Given: before, Mounted: c.mounted, MinTLSVersion: 3, Now: now})
+		before := []Endpoint{given}
+		endpoints, targets := HostTargets(h, HostConfig{Given: before, Mounted: c.mounted, MinTLSVersion: 3, Now: now})
 		if diff := cmp.Diff(c.want, endpoints); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -63,9 +63,9 @@ func TestTargets(t *testing.T) {
 }
 
 // The settings of an API server are judged alone where no etcd is beside it.
-func TestTargetsWithoutEtcd(t *testing.T) {
-	h := &Host{Name: "cp-0", APIServer: &audit.Settings{Host: "cp-0", Origin: "pod kube-apiserver"}}
-	if _, targets := h.Targets(Audited{}); len(targets) != 1 || targets[0].Address != "cp-0:pod kube-apiserver" {
+func TestHostTargetsWithoutEtcd(t *testing.T) {
+	h := &host.Host{Name: "cp-0", APIServer: &audit.Settings{Host: "cp-0", Origin: "pod kube-apiserver"}}
+	if _, targets := HostTargets(h, HostConfig{}); len(targets) != 1 || targets[0].Address != "cp-0:pod kube-apiserver" {
 		t.Errorf("got %+v", targets)
 	}
 }

@@ -1,28 +1,28 @@
-package host
+package collect
 
 import (
 	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/audit/collect/host"
 )
 
-// Audited says what to audit of a host, beside what an operator gave.
-type Audited struct {
-	Given         []collect.Endpoint // by the operator
-	Mounted       bool               // the host is another machine's root, or a stopped one's, mounted here
-	MinTLSVersion uint16             // of the host's own endpoints; 0 is TLS 1.2
+// HostConfig says what to audit of a host, beside what an operator gave.
+type HostConfig struct {
+	Given         []Endpoint // by the operator
+	Mounted       bool       // the host is another machine's root, or a stopped one's, mounted here
+	MinTLSVersion uint16     // of the host's own endpoints; 0 is TLS 1.2
 	Now           time.Time
 }
 
-// Targets returns the endpoints to audit, which are the given ones, with the settings of those that
+// HostTargets returns the endpoints to audit, which are the given ones, with the settings of those that
 // are the host's, and the host's own; and the targets that are judged without a network: the
 // settings of each etcd. Where there is no etcd, the API server's settings are judged alone.
-func (h *Host) Targets(a Audited) ([]collect.Endpoint, []*audit.Target) {
+func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.Target) {
 	var configs []*audit.Target
 	config := func(s *audit.Settings) {
-		configs = append(configs, SettingsTarget(s, a.MinTLSVersion, a.Now))
+		configs = append(configs, SettingsTarget(s, c.MinTLSVersion, c.Now))
 	}
 	for _, s := range h.Etcds {
 		config(s)
@@ -34,23 +34,23 @@ func (h *Host) Targets(a Audited) ([]collect.Endpoint, []*audit.Target) {
 		}
 		listeners = slices.Concat(listeners, h.ServersOfAPIServer())
 	}
-	endpoints := slices.Clone(a.Given)
+	endpoints := slices.Clone(c.Given)
 	for _, l := range listeners {
-		endpoints = a.add(endpoints, l)
+		endpoints = c.add(endpoints, l)
 	}
 	return endpoints, configs
 }
 
 // add brings a listener of the host to the endpoints. One that does not run on this machine, but is
 // told by the files of a mounted one, is not dialled: at its address there may be another.
-func (a Audited) add(endpoints []collect.Endpoint, l Listener) []collect.Endpoint {
-	at := slices.IndexFunc(endpoints, func(e collect.Endpoint) bool { return e.Address == l.Address })
+func (c HostConfig) add(endpoints []Endpoint, l host.Listener) []Endpoint {
+	at := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Address == l.Address })
 	switch {
 	case at >= 0 && l.Kind != audit.APIServer:
 		endpoints[at].Settings = l.Of
-	case at >= 0 || a.Mounted && (l.Of == nil || !l.Of.Running):
+	case at >= 0 || c.Mounted && (l.Of == nil || !l.Of.Running):
 	default:
-		e := collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, MinTLSVersion: a.MinTLSVersion}
+		e := Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, MinTLSVersion: c.MinTLSVersion}
 		if l.Kind != audit.APIServer {
 			e.Settings = l.Of
 		}
