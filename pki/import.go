@@ -60,6 +60,39 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 	return found, nil
 }
 
+// AdoptInto brings the cluster's PKI into the store in dir; with dryRun it only checks that
+// it could. An *UnfinishedError means that something was written before it failed.
+func (f *ForeignCluster) AdoptInto(dir string, now time.Time, dryRun bool) (ImportResult, error) {
+	c := f.Cluster
+	adoption, err := AdoptForeign(c, NewPlan(c), f.Members)
+	if err == nil {
+		err = AdoptInto(dir, c, adoption, now, dryRun)
+	}
+	return ImportResult{
+		SchemaVersion: 1, Dir: dir, Cluster: c.Name, Layout: string(c.PKI.Layout), DryRun: dryRun, Spec: string(c.YAML),
+		Trust: TrustGraph(f.Members), Weak: Weaknesses(dir, f.Members, now), members: len(f.Members),
+	}, err
+}
+
+// AuthorityFile is the name of an authority of the plan, and a file of its certificate.
+type AuthorityFile struct{ Name, Path string }
+
+// ReadAuthorities reads a site's own CAs. Their keys stay where they are.
+func ReadAuthorities(files []AuthorityFile) (Adoption, error) {
+	adoption := Adoption{Authorities: map[string]AdoptedCA{}}
+	for _, f := range files {
+		certs, err := ReadCertificates(f.Path)
+		if err != nil {
+			return adoption, err
+		}
+		if len(certs) != 1 {
+			return adoption, fmt.Errorf("%s holds %d certificates, want the CA's own alone", f.Path, len(certs))
+		}
+		adoption.Authorities[f.Name] = AdoptedCA{Certificate: certs[0]}
+	}
+	return adoption, nil
+}
+
 // AdoptInto checks everything before it makes a folder, and writes nothing with dryRun. An
 // *UnfinishedError means that something was written before it failed.
 func AdoptInto(dir string, c *cluster.Cluster, adoption Adoption, now time.Time, dryRun bool) error {

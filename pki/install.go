@@ -39,6 +39,36 @@ type Installation struct {
 	owner  *durable.Owner
 }
 
+// InstallResult says what was installed, or would be.
+type InstallResult struct {
+	SchemaVersion int      `json:"schema_version"`
+	Target        string   `json:"target"`
+	DryRun        bool     `json:"dry_run"`
+	Changed       bool     `json:"changed"`
+	Files         []string `json:"files"` // below Target
+	newTrust      bool
+}
+
+// InstallBundle installs a signed bundle, or with dryRun only checks that it could. An
+// *UnfinishedError means that something was written before it failed.
+func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, error) {
+	result := InstallResult{SchemaVersion: 1, Target: config.Target, DryRun: dryRun, Files: []string{}, newTrust: config.NewTrust}
+	planned, err := PlanInstall(b, config)
+	if err != nil {
+		return result, err
+	}
+	result.Changed = !planned.Same
+	for _, f := range planned.Files {
+		result.Files = append(result.Files, f.Name)
+	}
+	if !dryRun && !planned.Same {
+		if err := planned.Install(); err != nil {
+			return result, &UnfinishedError{err}
+		}
+	}
+	return result, nil
+}
+
 // PlanInstall checks a signed bundle against the node's keys, its roots and the node's own
 // addresses. All faults are joined.
 func PlanInstall(b Bundle, config InstallConfig) (*Installation, error) {

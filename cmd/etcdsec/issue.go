@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +111,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if s.next != nil {
 		result.Next = s.next(c, result)
 	}
-	if err := a.printSigned(f.output, result); err != nil {
+	if err := a.printResult(f.output, result); err != nil {
 		return err
 	}
 	if result.Count(pki.ActionDue) > 0 {
@@ -153,40 +152,22 @@ func applyError(err error) error {
 	return failure(err, "")
 }
 
-func (a *app) printSigned(format string, r pki.Result) error {
+// writtenResult is the result of a verb.
+type writtenResult interface {
+	WriteText(out io.Writer) error
+	Summary() string // of what was done, for who watches
+}
+
+// printResult prints a result as JSON, or as text with its summary on stderr.
+func (a *app) printResult(format string, r writtenResult) error {
 	if format == "json" {
 		return a.printJSON(r)
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, s := range r.Steps {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, path.Join(s.Path, s.File), s.Detail) // the writer remembers its error
-	}
-	if err := w.Flush(); err != nil {
+	if err := r.WriteText(a.stdout); err != nil {
 		return err
 	}
-	a.printNext(r.Next)
-	issued, renewed := r.Count(pki.ActionIssue, pki.ActionExtend), r.Count(pki.ActionRenew)
-	kept, written := r.Count(pki.ActionKeep), r.Count(pki.ActionWrite, pki.ActionUpdate)
-	would, did := "", ""
-	if renewed > 0 {
-		would, did = fmt.Sprintf(", renew %d", renewed), fmt.Sprintf(", renewed %d", renewed)
-	}
-	if r.DryRun {
-		a.narrate("dry run: cluster %s: would issue %d certificates%s and write %d files in %s, and keep %d", r.Cluster, issued, would, written, r.Dir, kept)
-		return nil
-	}
-	a.narrate("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
+	a.narrate("%s", r.Summary())
 	return nil
-}
-
-// printNext prints what is left to do by hand.
-func (a *app) printNext(next []string) {
-	for i, s := range next {
-		if i == 0 {
-			_, _ = fmt.Fprintln(a.stdout, "\nNext:")
-		}
-		_, _ = fmt.Fprintf(a.stdout, "%3d. %s\n", i+1, s)
-	}
 }
 
 // storeError turns what kept a store closed into a way out.

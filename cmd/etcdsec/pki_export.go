@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,32 +69,7 @@ func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, 
 	if err != nil {
 		return failure(err, "")
 	}
-	return a.printExport(f.output, result)
-}
-
-func (a *app) printExport(format string, r export.Result) error {
-	if format == "json" {
-		return a.printJSON(r)
-	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, s := range r.Steps {
-		where := s.Name
-		if s.Path != "" {
-			where = filepath.Join(r.Out, s.Path)
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, where, s.Detail) // the writer remembers its error
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	kept := r.Count(export.ActionKeep)
-	written := len(r.Steps) - kept - r.Count(export.ActionSkip)
-	if r.DryRun {
-		a.narrate("dry run: cluster %s: would write %d files in %s, and keep %d", r.Cluster, written, r.Out, kept)
-		return nil
-	}
-	a.narrate("cluster %s: wrote %d files in %s, kept %d", r.Cluster, written, r.Out, kept)
-	return nil
+	return a.printResult(f.output, result)
 }
 
 // exportError says what to do about what kept an export from being made.

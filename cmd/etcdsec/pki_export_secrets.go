@@ -1,14 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/pki/export"
 )
 
@@ -76,34 +73,10 @@ func (f *exportSecretsFlags) addFlags(cmd *cobra.Command) {
 
 func (f *exportSecretsFlags) run(a *app, dir, out string, names []string) error {
 	f.Style = export.Style(f.style)
-	if err := f.check(); err != nil {
+	if err := f.Validate(); err != nil {
 		return usageError(err, "")
 	}
 	return a.export(f.exportFlags, dir, out, func(store *export.Store, now time.Time) (export.Items, error) {
 		return store.Secrets(export.SecretsConfig{Shared: f.Shared, Names: names}, now)
 	})
-}
-
-func (f *exportSecretsFlags) check() error {
-	if !slices.Contains(export.Styles(), f.Style) {
-		return fmt.Errorf("--style %s: unknown style; see --help", f.style)
-	}
-	if err := export.CheckLabel(f.Namespace); err != nil {
-		return fmt.Errorf("--namespace: %w", err)
-	}
-	if f.Style == export.StyleTLS && f.Name != "" {
-		return fmt.Errorf("--name is for --style %s and %s", export.StyleEtcdOperator, export.StyleBitnami)
-	}
-	if f.Name != "" {
-		if err := export.CheckLabel(f.Name); err != nil {
-			return fmt.Errorf("--name: %w", err)
-		}
-	}
-	if f.Replicas < 1 {
-		return fmt.Errorf("--replicas %d: want at least 1", f.Replicas)
-	}
-	if domain, err := cluster.ParseAddress(f.ClusterDomain); err != nil || domain.DNS == "" {
-		return fmt.Errorf("--cluster-domain %q: want a DNS name such as cluster.local", f.ClusterDomain)
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,18 +16,6 @@ import (
 type pkiImportFlags struct {
 	spec, output, name, version string
 	dryRun                      bool
-}
-
-// importResult is the result in JSON.
-type importResult struct {
-	SchemaVersion int           `json:"schema_version"`
-	Dir           string        `json:"dir"`
-	Cluster       string        `json:"cluster"`
-	Layout        string        `json:"layout"`
-	DryRun        bool          `json:"dry_run"`
-	Spec          string        `json:"spec"`
-	Trust         []pki.Trust   `json:"trust"`
-	Weak          []pki.Finding `json:"weak"`
 }
 
 func newPKIImportCommand(a *app) *cobra.Command {
@@ -89,39 +76,11 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 	for _, note := range found.Notes {
 		a.narrate("note: %s", note)
 	}
-	c = found.Cluster
-	adoption, err := pki.AdoptForeign(c, pki.NewPlan(c), found.Members)
+	result, err := found.AdoptInto(dir, a.now(), f.dryRun)
 	if err != nil {
-		return failure(err, "")
+		return a.adoptError(dir, err)
 	}
-	if err := a.adopt(dir, c, adoption, f.dryRun); err != nil {
-		return err
-	}
-	return f.print(a, len(found.Members), importResult{
-		SchemaVersion: 1, Dir: dir, Cluster: c.Name, Layout: string(c.PKI.Layout), DryRun: f.dryRun, Spec: string(c.YAML),
-		Trust: pki.TrustGraph(found.Members), Weak: pki.Weaknesses(dir, found.Members, a.now()),
-	})
-}
-
-func (f *pkiImportFlags) print(a *app, members int, r importResult) error {
-	if f.output == "json" {
-		return a.printJSON(r)
-	}
-	for _, t := range r.Trust {
-		_, _ = fmt.Fprintf(a.stdout, "%s port  trusts %q, which lets in %s\n", t.Port, t.CA, strings.Join(t.LetsIn, ", ")) // the writer remembers its error
-	}
-	if r.DryRun {
-		_, _ = fmt.Fprintf(a.stdout, "\n%s\n", r.Spec)
-	}
-	for _, weak := range r.Weak {
-		a.printFinding(weak.Path+": ", weak)
-	}
-	if r.DryRun {
-		a.narrate("dry run: would adopt %d members' PKI in %s; %d weaknesses", members, r.Dir, len(r.Weak))
-		return nil
-	}
-	a.narrate("adopted the PKI of %d members, layout %s, in %s; read %s, then: etcdsec pki verify %s", members, r.Layout, r.Dir, filepath.Join(r.Dir, pki.SpecName), r.Dir)
-	return nil
+	return a.printResult(f.output, result)
 }
 
 // parseMemberFolders reads MEMBER=FOLDER arguments; c, if not nil, knows the members.
@@ -142,13 +101,10 @@ func parseMemberFolders(arguments []string, c *cluster.Cluster) ([]pki.MemberFol
 	return folders, nil
 }
 
-// adopt brings what was read into the store in dir.
-func (a *app) adopt(dir string, c *cluster.Cluster, adoption pki.Adoption, dryRun bool) error {
-	err := pki.AdoptInto(dir, c, adoption, a.now(), dryRun)
+// adoptError says what to do about what kept a store from taking something over.
+func (a *app) adoptError(dir string, err error) error {
 	_, unfinished := errors.AsType[*pki.UnfinishedError](err)
 	switch {
-	case err == nil:
-		return nil
 	case unfinished:
 		return failure(err, goesOn)
 	case errors.Is(err, durable.ErrLocked) || errors.Is(err, pki.ErrForeignStore):

@@ -64,25 +64,24 @@ func (f *pkiImportAuthorityFlags) run(a *app, dir string, arguments []string) er
 		return err
 	}
 	known := pki.NewPlan(c).Authorities
-	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun}
-	adoption := pki.Adoption{Authorities: map[string]pki.AdoptedCA{}}
+	var files []pki.AuthorityFile
 	for _, argument := range arguments {
 		name, file, _ := strings.Cut(argument, "=")
 		if !slices.ContainsFunc(known, func(p pki.Authority) bool { return p.Name == name }) {
 			return usageError(fmt.Errorf("%q: the plan has no authority %q", argument, name), "")
 		}
-		certs, err := pki.ReadCertificates(file)
-		if err != nil {
-			return failure(err, "")
-		}
-		if len(certs) != 1 {
-			return failure(fmt.Errorf("%s holds %d certificates, want the CA's own alone", file, len(certs)), "")
-		}
-		result.Authorities = append(result.Authorities, authority{name, certs[0].Subject.String()})
-		adoption.Authorities[name] = pki.AdoptedCA{Certificate: certs[0]}
+		files = append(files, pki.AuthorityFile{Name: name, Path: file})
 	}
-	if err := a.adopt(dir, c, adoption, f.dryRun); err != nil {
-		return err
+	adoption, err := pki.ReadAuthorities(files)
+	if err != nil {
+		return failure(err, "")
+	}
+	if err := pki.AdoptInto(dir, c, adoption, a.now(), f.dryRun); err != nil {
+		return a.adoptError(dir, err)
+	}
+	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun}
+	for _, file := range files {
+		result.Authorities = append(result.Authorities, authority{file.Name, adoption.Authorities[file.Name].Certificate.Subject.String()})
 	}
 	if f.output == "json" {
 		return a.printJSON(result)

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,15 +13,6 @@ import (
 type pkiInstallFlags struct {
 	spec, output, keys, owner string
 	newTrust, anyNode, dryRun bool
-}
-
-// installResult is the result in JSON.
-type installResult struct {
-	SchemaVersion int      `json:"schema_version"`
-	Target        string   `json:"target"`
-	DryRun        bool     `json:"dry_run"`
-	Changed       bool     `json:"changed"`
-	Files         []string `json:"files"`
 }
 
 func newPKIInstallCommand(a *app) *cobra.Command {
@@ -83,34 +74,12 @@ func (f *pkiInstallFlags) run(a *app, name, folder, target string) error {
 			return failure(err, "")
 		}
 	}
-	planned, err := pki.PlanInstall(bundle, config)
+	result, err := pki.InstallBundle(bundle, config, f.dryRun)
+	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
+		return failure(err, goesOn)
+	}
 	if err != nil {
 		return failure(err, "nothing was changed in "+target)
 	}
-	if !f.dryRun && !planned.Same {
-		if err := planned.Install(); err != nil {
-			return failure(err, goesOn)
-		}
-	}
-	result := installResult{SchemaVersion: 1, Target: target, DryRun: f.dryRun, Changed: !planned.Same, Files: []string{}}
-	for _, file := range planned.Files {
-		result.Files = append(result.Files, file.Name)
-	}
-	if f.output == "json" {
-		return a.printJSON(result)
-	}
-	for _, file := range result.Files {
-		_, _ = fmt.Fprintln(a.stdout, filepath.Join(target, filepath.FromSlash(file))) // the writer remembers its error
-	}
-	switch {
-	case planned.Same:
-		a.narrate("%s has all this already", target)
-	case f.dryRun:
-		a.narrate("dry run: all of it is sound; would install %d files in %s", len(result.Files), target)
-	case f.newTrust:
-		a.narrate("installed %d files in %s; restart what reads its roots", len(result.Files), target)
-	default:
-		a.narrate("installed %d files in %s; nothing has to be restarted", len(result.Files), target)
-	}
-	return nil
+	return a.printResult(f.output, result)
 }

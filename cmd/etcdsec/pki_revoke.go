@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,29 +87,5 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	if err != nil {
 		return failure(err, "")
 	}
-	return a.printRevoked(f.output, result)
-}
-
-func (a *app) printRevoked(format string, r pki.RevocationResult) error {
-	if format == "json" {
-		return a.printJSON(r)
-	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, e := range r.Revoked {
-		_, _ = fmt.Fprintf(w, "revoke\t%s\t%s\tvalid until %s\t%s\n", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly), e.Reason) // the writer remembers its error
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	a.printNext(r.Next)
-	prefix := ""
-	if r.DryRun {
-		prefix = "dry run: "
-	}
-	if len(r.Revoked) == 0 {
-		a.narrate("%scluster %s: revoked already", prefix, r.Cluster)
-		return nil
-	}
-	a.narrate("%scluster %s: revoked %d certificates", prefix, r.Cluster, len(r.Revoked))
-	return nil
+	return a.printResult(f.output, result)
 }

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"path/filepath"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/pki"
@@ -12,14 +8,6 @@ import (
 
 // pkiVerifyFlags are what the operator wrote.
 type pkiVerifyFlags struct{ spec, output string }
-
-// verifyResult is the result in JSON.
-type verifyResult struct {
-	SchemaVersion int           `json:"schema_version"`
-	Dir           string        `json:"dir"`
-	Cluster       string        `json:"cluster"`
-	Findings      []pki.Finding `json:"findings"`
-}
 
 func newPKIVerifyCommand(a *app) *cobra.Command {
 	var flags pkiVerifyFlags
@@ -70,27 +58,9 @@ func (f *pkiVerifyFlags) run(a *app, dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	result := verifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
-	if f.output == "json" {
-		err = a.printJSON(result)
-	} else {
-		a.printFindings(result)
+	result := pki.VerifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
+	if err := a.printResult(f.output, result); err != nil || len(found) == 0 {
+		return err
 	}
-	if err == nil && len(found) > 0 {
-		return statusError{status: statusFindings}
-	}
-	return err
-}
-
-func (a *app) printFindings(r verifyResult) {
-	for _, f := range r.Findings {
-		a.printFinding(filepath.Join(r.Dir, f.Path)+"\n  ", f)
-	}
-	a.narrate("cluster %s in %s: %d findings", r.Cluster, r.Dir, len(r.Findings))
-}
-
-// printFinding prints a finding behind the place where it is, and its fix line by line.
-func (a *app) printFinding(place string, f pki.Finding) {
-	fix := strings.ReplaceAll(f.Fix.String(), "\n", "\n       ")
-	_, _ = fmt.Fprintf(a.stdout, "%s%s\n  fix: %s\n", place, f.Problem, fix) // the writer remembers its error
+	return statusError{status: statusFindings}
 }

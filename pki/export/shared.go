@@ -2,7 +2,10 @@ package export
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // Shared describes how etcd-operator and the Bitnami chart load certificates: one Secret for
@@ -127,4 +130,29 @@ func (s Shared) clientWarning(l Leaf) string {
 		return fmt.Sprintf("the readiness probe of the Bitnami image presents %s as a client's certificate, which it is not: with auth.client.enableAuthentication, set customReadinessProbe", l.Name)
 	}
 	return fmt.Sprintf("versions of etcd-operator that dial members with Secret %s are refused by them: %s is no client's certificate", s.SecretName(l.Ref), l.Name)
+}
+
+// Validate checks what the operator wrote; its errors name the flags.
+func (s Shared) Validate() error {
+	if !slices.Contains(Styles(), s.Style) {
+		return fmt.Errorf("--style %s: unknown style; see --help", s.Style)
+	}
+	if err := CheckLabel(s.Namespace); err != nil {
+		return fmt.Errorf("--namespace: %w", err)
+	}
+	if s.Style == StyleTLS && s.Name != "" {
+		return fmt.Errorf("--name is for --style %s and %s", StyleEtcdOperator, StyleBitnami)
+	}
+	if s.Name != "" {
+		if err := CheckLabel(s.Name); err != nil {
+			return fmt.Errorf("--name: %w", err)
+		}
+	}
+	if s.Replicas < 1 {
+		return fmt.Errorf("--replicas %d: want at least 1", s.Replicas)
+	}
+	if domain, err := cluster.ParseAddress(s.ClusterDomain); err != nil || domain.DNS == "" {
+		return fmt.Errorf("--cluster-domain %q: want a DNS name such as cluster.local", s.ClusterDomain)
+	}
+	return nil
 }

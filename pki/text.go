@@ -1,0 +1,167 @@
+package pki
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteText writes the steps as a table, and what is left to do.
+func (r Result) WriteText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range r.Steps {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, path.Join(s.Path, s.File), s.Detail) // Flush returns the error
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return writeNext(out, r.Next)
+}
+
+// Summary says in one line what the run did.
+func (r Result) Summary() string {
+	issued, renewed := r.Count(ActionIssue, ActionExtend), r.Count(ActionRenew)
+	kept, written := r.Count(ActionKeep), r.Count(ActionWrite, ActionUpdate)
+	would, did := "", ""
+	if renewed > 0 {
+		would, did = fmt.Sprintf(", renew %d", renewed), fmt.Sprintf(", renewed %d", renewed)
+	}
+	if r.DryRun {
+		return fmt.Sprintf("dry run: cluster %s: would issue %d certificates%s and write %d files in %s, and keep %d", r.Cluster, issued, would, written, r.Dir, kept)
+	}
+	return fmt.Sprintf("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
+}
+
+// WriteText writes the certificates as a table, and what is left to do.
+func (r RevocationResult) WriteText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, e := range r.Revoked {
+		_, _ = fmt.Fprintf(w, "revoke\t%s\t%s\tvalid until %s\t%s\n", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly), e.Reason) // Flush returns the error
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return writeNext(out, r.Next)
+}
+
+// Summary says in one line what the run did.
+func (r RevocationResult) Summary() string {
+	prefix := ""
+	if r.DryRun {
+		prefix = "dry run: "
+	}
+	if len(r.Revoked) == 0 {
+		return fmt.Sprintf("%scluster %s: revoked already", prefix, r.Cluster)
+	}
+	return fmt.Sprintf("%scluster %s: revoked %d certificates", prefix, r.Cluster, len(r.Revoked))
+}
+
+// writeNext writes what is left to do by hand.
+func writeNext(out io.Writer, next []string) error {
+	var b strings.Builder
+	for i, s := range next {
+		if i == 0 {
+			b.WriteString("\nNext:\n")
+		}
+		fmt.Fprintf(&b, "%3d. %s\n", i+1, s)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// WriteText writes a finding behind the place where it is, and its fix line by line.
+func (f Finding) WriteText(out io.Writer, place string) error {
+	_, err := fmt.Fprintf(out, "%s%s\n  fix: %s\n", place, f.Problem, strings.ReplaceAll(f.Fix.String(), "\n", "\n       "))
+	return err
+}
+
+// VerifyResult lists what is wrong with a store.
+type VerifyResult struct {
+	SchemaVersion int       `json:"schema_version"`
+	Dir           string    `json:"dir"`
+	Cluster       string    `json:"cluster"`
+	Findings      []Finding `json:"findings"` // empty if nothing is
+}
+
+// WriteText writes the findings, each with the path of its file.
+func (r VerifyResult) WriteText(out io.Writer) error {
+	for _, f := range r.Findings {
+		if err := f.WriteText(out, filepath.Join(r.Dir, f.Path)+"\n  "); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary says in one line what was found.
+func (r VerifyResult) Summary() string {
+	return fmt.Sprintf("cluster %s in %s: %d findings", r.Cluster, r.Dir, len(r.Findings))
+}
+
+// ImportResult says what a store took over, or would take over.
+type ImportResult struct {
+	SchemaVersion int       `json:"schema_version"`
+	Dir           string    `json:"dir"`
+	Cluster       string    `json:"cluster"`
+	Layout        string    `json:"layout"`
+	DryRun        bool      `json:"dry_run"`
+	Spec          string    `json:"spec"`
+	Trust         []Trust   `json:"trust"`
+	Weak          []Finding `json:"weak"`
+	members       int
+}
+
+// WriteText writes whom each port lets in, the spec of a dry run, and what is weak.
+func (r ImportResult) WriteText(out io.Writer) error {
+	for _, t := range r.Trust {
+		if _, err := fmt.Fprintf(out, "%s port  trusts %q, which lets in %s\n", t.Port, t.CA, strings.Join(t.LetsIn, ", ")); err != nil {
+			return err
+		}
+	}
+	if r.DryRun {
+		if _, err := fmt.Fprintf(out, "\n%s\n", r.Spec); err != nil {
+			return err
+		}
+	}
+	for _, weak := range r.Weak {
+		if err := weak.WriteText(out, weak.Path+": "); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary says in one line what the run did, and what to do next.
+func (r ImportResult) Summary() string {
+	if r.DryRun {
+		return fmt.Sprintf("dry run: would adopt %d members' PKI in %s; %d weaknesses", r.members, r.Dir, len(r.Weak))
+	}
+	return fmt.Sprintf("adopted the PKI of %d members, layout %s, in %s; read %s, then: etcdsec pki verify %s", r.members, r.Layout, r.Dir, filepath.Join(r.Dir, SpecName), shellWord(r.Dir))
+}
+
+// WriteText writes the path of each file.
+func (r InstallResult) WriteText(out io.Writer) error {
+	for _, f := range r.Files {
+		if _, err := fmt.Fprintln(out, filepath.Join(r.Target, filepath.FromSlash(f))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary says in one line what the run did.
+func (r InstallResult) Summary() string {
+	switch {
+	case !r.Changed:
+		return fmt.Sprintf("%s has all this already", r.Target)
+	case r.DryRun:
+		return fmt.Sprintf("dry run: all of it is sound; would install %d files in %s", len(r.Files), r.Target)
+	case r.newTrust:
+		return fmt.Sprintf("installed %d files in %s; restart what reads its roots", len(r.Files), r.Target)
+	}
+	return fmt.Sprintf("installed %d files in %s; nothing has to be restarted", len(r.Files), r.Target)
+}
