@@ -49,7 +49,6 @@ var unclearToday = map[string]int{
 	"policies/kube":                 9,
 	"policies/lint":                 3,
 	"policies/nft":                  15,
-	"policies/rbac":                 16,
 	"policies/reach":                24,
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Report is what apply and verify found. Its JSON fields are only ever added to.
+// Report holds the findings of apply and verify. Its JSON fields are only ever added to.
 type Report struct {
 	SchemaVersion int      `json:"schema_version"`
 	Cluster       string   `json:"cluster"`
@@ -84,7 +84,7 @@ func (c Check) difference() string {
 	return text
 }
 
-// Disabling is what disable changes. Its JSON fields are only ever added to.
+// Disabling lists the changes of disable. Its JSON fields are only ever added to.
 type Disabling struct {
 	SchemaVersion int      `json:"schema_version"`
 	Cluster       string   `json:"cluster"`

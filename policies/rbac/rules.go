@@ -61,7 +61,7 @@ const (
 	RoleRevokePermission Method = "Auth.RoleRevokePermission"
 )
 
-// Need is what etcd requires of the caller of a method while RBAC is enabled.
+// Need names the requirement that etcd makes of the caller of a method while RBAC is enabled.
 type Need string
 
 // The needs. The CN of a client's certificate counts as an identity even if no user has that name.
@@ -110,13 +110,13 @@ func (m milestone) reached(v cluster.Version) bool {
 	}
 }
 
-// step is what a method requires since a milestone.
+// step gives the need of a method since a milestone.
 type step struct {
 	since milestone
 	need  Need
 }
 
-// rule is what one method requires over time. Before its first step the method does not exist.
+// rule gives the needs of one method over time. Before its first step the method does not exist.
 type rule struct {
 	method Method
 	steps  []step
@@ -180,14 +180,14 @@ func rules() []rule {
 	}
 }
 
-// MethodNeed is what one method requires in one release.
+// MethodNeed gives the need of one method in one release.
 type MethodNeed struct {
 	Method Method `json:"method"`
 	Need   Need   `json:"need"`
 }
 
-// Rules is what one release of etcd requires, in the order of the table. It leaves out the methods
-// that the release does not have.
+// Rules lists the needs of the methods of one release of etcd, in the order of the table. It leaves
+// out the methods that the release does not have.
 type Rules []MethodNeed
 
 // RulesFor returns the rules of a release.

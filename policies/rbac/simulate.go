@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/etcd/api/v3/authpb"
 )
 
-// Access is what a permission allows with its keys.
+// Access names the use of keys that a permission allows.
 type Access string
 
 // The accesses, in etcd's words.

@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Verdict says whether etcd allows a request.
+// Verdict is the answer of etcd to the question whether a request is allowed.
 type Verdict string
 
 // The verdicts.
