@@ -10,15 +10,15 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// written is one setting as somebody wrote it.
+// written is one setting with the value that somebody gave it.
 type written struct {
 	name, value string
 }
 
-// flag is how a setting is written on a command line.
+// flag returns the setting as a command line has it.
 func (w written) flag() string { return "--" + w.name + "=" + w.value }
 
-// programIn finds which of the programs a command line starts, and with what arguments.
+// programIn finds which of the programs a command line starts, and returns its arguments.
 func programIn(argv []string) (program string, args []string) {
 	at := commandIn(argv)
 	if at < 0 || !slices.Contains(programs(), path.Base(argv[at])) {
@@ -31,8 +31,8 @@ func programIn(argv []string) (program string, args []string) {
 	return program, args
 }
 
-// commandIn is where in a command line the program stands that is run in the end: behind
-// the ones that only prepare it, with their flags and numbers. It is -1 if there is none.
+// commandIn returns the index of the program that a command line runs in the end. It skips the
+// programs that only prepare it, with their flags and numbers. It returns -1 if there is none.
 func commandIn(words []string) int {
 	prepare := []string{"exec", "env", "nice", "ionice", "chrt", "taskset", "numactl", "nohup", "time", "tini", "dumb-init", "catatonit", "go-runner"}
 	prepared := false
@@ -49,8 +49,8 @@ func commandIn(words []string) int {
 	return -1
 }
 
-// programInScript finds a program that a shell is to start by a script. What the script
-// makes of its flags only the shell knows.
+// programInScript finds a program that a shell starts by a script. Only the shell knows with
+// which flags.
 func programInScript(argv []string) string {
 	shell := commandIn(argv)
 	if shell < 0 || !slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "ksh"}, path.Base(argv[shell])) {
@@ -68,8 +68,8 @@ func programInScript(argv []string) string {
 	return ""
 }
 
-// parseFlags reads a command line as the program itself does. A fault without a subject is
-// one for which the program does not start.
+// parseFlags reads a command line by the rules of the program. A fault without a subject means
+// that the program does not start.
 func parseFlags(program string, args []string) ([]written, []audit.Fault) {
 	if program == etcd {
 		return parseGoFlags(args)
@@ -77,7 +77,7 @@ func parseFlags(program string, args []string) ([]written, []audit.Fault) {
 	return parsePFlags(args), nil
 }
 
-// parseGoFlags is etcd's: Go's package flag, with one dash or two.
+// parseGoFlags reads etcd's command line: Go's package flag takes one dash or two.
 func parseGoFlags(args []string) ([]written, []audit.Fault) {
 	var flags []written
 	refuse := func(format string, a ...any) ([]written, []audit.Fault) {
@@ -90,21 +90,21 @@ func parseGoFlags(args []string) ([]written, []audit.Fault) {
 			break
 		}
 		if arg == "--" {
-			return refuse("%q is not a valid flag", short(args[0]))
+			return refuse("%q is not a valid flag", shorten(args[0]))
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			return refuse("%q is not a valid flag", short(arg))
+			return refuse("%q is not a valid flag", shorten(arg))
 		}
 		name := strings.TrimPrefix(arg[1:], "-")
 		if name == "" || name[0] == '-' || name[0] == '=' {
-			return refuse("%q is no flag", short(arg))
+			return refuse("%q is no flag", shorten(arg))
 		}
 		name, value, given := strings.Cut(name, "=")
 		if given {
 			flags = append(flags, written{name, value})
 			continue
 		}
-		boolean, known := isSwitch(name)
+		boolean, known := lookUpSwitch(name)
 		// A flag of a later etcd: what begins with a dash is hardly its value.
 		if !known && (len(args) == 0 || strings.HasPrefix(args[0], "-")) {
 			boolean = true
@@ -113,7 +113,7 @@ func parseGoFlags(args []string) ([]written, []audit.Fault) {
 		case boolean:
 			flags = append(flags, written{name, "true"})
 		case len(args) == 0:
-			return refuse("--%s needs a value", short(name))
+			return refuse("--%s needs a value", shorten(name))
 		default:
 			flags = append(flags, written{name, args[0]})
 			args = args[1:]
@@ -122,9 +122,9 @@ func parseGoFlags(args []string) ([]written, []audit.Fault) {
 	return flags, nil
 }
 
-// parsePFlags is kube-apiserver's: github.com/spf13/pflag with two dashes, and _ for - in
-// names. It takes no arguments beside flags, so a word without a dash is the value of the
-// flag before it.
+// parsePFlags reads kube-apiserver's command line: github.com/spf13/pflag wants two dashes and
+// takes _ for - in names. kube-apiserver takes no arguments beside flags, so a word without a
+// dash is the value of the flag before it.
 func parsePFlags(args []string) []written {
 	var flags []written
 	for i := 0; i < len(args); i++ {

@@ -12,14 +12,14 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// parseConfigFile reads etcd's configuration file with the library that etcd reads it with,
-// and is as strict: a value of another kind than etcd wants is an error, for which etcd does
-// not start; a key that etcd does not know has no effect, and is a fault with the file's
-// path in its subject. Of a key that is given twice the last counts.
+// parseConfigFile reads etcd's configuration file with the library that etcd uses. It is as
+// strict as etcd: a value of a kind that etcd does not want is an error, because etcd then does
+// not start. A key that etcd does not know has no effect and is a fault, whose subject has the
+// file's path. If a key is given twice, the last one counts.
 func parseConfigFile(file string, data []byte) ([]written, []audit.Fault, error) {
 	asJSON, err := yaml.YAMLToJSON(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("not YAML: %s", printable(err.Error()))
+		return nil, nil, fmt.Errorf("not YAML: %s", makePrintable(err.Error()))
 	}
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(asJSON, &top); err != nil {
@@ -28,14 +28,14 @@ func parseConfigFile(file string, data []byte) ([]written, []audit.Fault, error)
 	var settings []written
 	var faults []audit.Fault
 	unknown := func(key, reason string) {
-		faults = append(faults, audit.Fault{Subject: printable(file + ": " + key), Reason: reason})
+		faults = append(faults, audit.Fault{Subject: makePrintable(file + ": " + key), Reason: reason})
 	}
 	for _, key := range orderedKeys(top) {
 		lower := strings.ToLower(key)
 		want, found := fileKey(key)
 		switch {
 		case !found:
-			unknown(key, ineffective(lower))
+			unknown(key, explainIneffective(lower))
 		case lower == "client-transport-security" || lower == "peer-transport-security":
 			below, err := securitySettings(lower, top[key], unknown)
 			if err != nil {
@@ -43,22 +43,22 @@ func parseConfigFile(file string, data []byte) ([]written, []audit.Fault, error)
 			}
 			settings = append(settings, below...)
 		case want == isMapping: // of no interest here, but it has to be one
-			if _, err := textOf(top[key], want); err != nil {
+			if _, err := flagText(top[key], want); err != nil {
 				return nil, nil, fmt.Errorf("%s: %w", key, err)
 			}
 		default:
-			value, err := textOf(top[key], want)
+			value, err := flagText(top[key], want)
 			if err != nil {
 				return nil, nil, fmt.Errorf("%s: %w", key, err)
 			}
-			settings = put(settings, written{lower, value})
+			settings = replaceSetting(settings, written{lower, value})
 		}
 	}
 	return settings, faults, nil
 }
 
-// ineffective says why a key does nothing, and where it would.
-func ineffective(key string) string {
+// explainIneffective says why a key has no effect, and where it would have one.
+func explainIneffective(key string) string {
 	for _, s := range securityKeys() {
 		switch key {
 		case s.client:
@@ -67,12 +67,13 @@ func ineffective(key string) string {
 			return "etcd reads it only below peer-transport-security, as " + s.key + "; here it has no effect"
 		}
 	}
-	if knownFlag(key) {
+	if isKnownFlag(key) {
 		return "etcd takes it as a flag or from the environment, and not from a configuration file; it has no effect"
 	}
 	return "etcd has no such setting; it has no effect"
 }
 
+// securitySettings reads the keys below client-transport-security or peer-transport-security.
 func securitySettings(section string, data json.RawMessage, unknown func(key, reason string)) ([]written, error) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(data, &keys); err != nil {
@@ -91,7 +92,7 @@ func securitySettings(section string, data json.RawMessage, unknown func(key, re
 			continue
 		}
 		s := securityKeys()[at]
-		value, err := textOf(keys[key], s.kind)
+		value, err := flagText(keys[key], s.kind)
 		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", section, key, err)
 		}
@@ -99,13 +100,14 @@ func securitySettings(section string, data json.RawMessage, unknown func(key, re
 		if section == "peer-transport-security" {
 			name = s.peer
 		}
-		settings = put(settings, written{name, value})
+		settings = replaceSetting(settings, written{name, value})
 	}
 	return settings, nil
 }
 
-// put leaves out what is empty, which is no setting: etcd then has its default.
-func put(settings []written, w written) []written {
+// replaceSetting adds a setting in place of the one with its name. An empty value is no
+// setting: etcd then uses its default.
+func replaceSetting(settings []written, w written) []written {
 	settings = slices.DeleteFunc(settings, func(other written) bool { return other.name == w.name })
 	if w.value == "" {
 		return settings
@@ -113,18 +115,18 @@ func put(settings []written, w written) []written {
 	return append(settings, w)
 }
 
-// orderedKeys are the keys of a mapping, in order. Keys that differ only in case, which are
-// one key to etcd, come in the order of their bytes; which of them it takes is not defined.
+// orderedKeys returns the keys of a mapping in the order of their bytes. Keys that differ only
+// in case are one key to etcd, and which of them it takes is not defined.
 func orderedKeys(m map[string]json.RawMessage) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
 		keys = append(keys, key)
 	}
-	return sorted(keys)
+	return sortText(keys)
 }
 
-// textOf is a value as a flag would have it.
-func textOf(data json.RawMessage, want kind) (string, error) {
+// flagText converts a value to the text that a flag would have.
+func flagText(data json.RawMessage, want kind) (string, error) {
 	if string(data) == "null" {
 		return "", nil
 	}

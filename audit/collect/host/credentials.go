@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// Credentials are a client certificate of etcd that lies on the host, as paths on this
-// machine.
+// Credentials is a client certificate for etcd that lies on the host. Its paths are those of
+// this machine.
 type Credentials struct {
 	From              string // whose they are
 	Cert, Key, Bundle string // Bundle are the CAs of the servers
 }
 
-// addCredentials notes a pair if both files are there. Who may not read them, may not use
-// them, which loading them says.
+// addCredentials notes a pair if both files exist. Loading them shows later whether they may be
+// read.
 func (h *Host) addCredentials(v *view, from, cert, key, bundle string) {
 	if cert == "" || key == "" || bundle == "" {
 		return
@@ -28,7 +28,7 @@ func (h *Host) addCredentials(v *view, from, cert, key, bundle string) {
 		if err != nil {
 			return
 		}
-		paths[i] = p.tree.onDisk(resolved)
+		paths[i] = p.tree.diskPath(resolved)
 	}
 	found := Credentials{From: from, Cert: paths[0], Key: paths[1], Bundle: paths[2]}
 	if !slices.Contains(h.Credentials, found) {
@@ -36,13 +36,13 @@ func (h *Host) addCredentials(v *view, from, cert, key, bundle string) {
 	}
 }
 
-// addHealthcheck notes the client that kubeadm makes for the kubelet's probes, beside the
-// certificates of etcd.
-func (h *Host) addHealthcheck(o *one) {
+// addHealthcheck notes the client certificate that kubeadm makes for the kubelet's probes. It
+// lies beside the certificates of etcd.
+func (h *Host) addHealthcheck(o *instance) {
 	ca := o.settings.Value("trusted-ca-file")
 	if ca == "" {
 		return
 	}
-	dir := path.Dir(o.view.abs(ca))
+	dir := path.Dir(o.view.absolute(ca))
 	h.addCredentials(o.view, "etcd's healthcheck-client", path.Join(dir, "healthcheck-client.crt"), path.Join(dir, "healthcheck-client.key"), ca)
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Where a setting was made.
+// The sources of settings.
 const (
 	fromFlag        = "flag"
 	fromEnvironment = "environment"
 	fromFile        = "config file " // and its path
 )
 
-// invocation is how a program is started: by whom, with what, and what it sees of the files.
+// invocation describes how a program is started: by whom, with what, and which files it sees.
 type invocation struct {
 	program string
 	origin  string // as audit.Settings.Origin
@@ -35,13 +35,13 @@ type invocation struct {
 	config []byte // of a configuration file that was given alone
 }
 
-// file is a file to be looked at.
+// file is a file to look at.
 type file struct {
 	path string
 	role audit.FileRole
 }
 
-// settings works out what is effective, by the program's own rules.
+// settings works out which settings take effect, by the program's own rules.
 func (inv *invocation) settings(hostname string) *audit.Settings {
 	s := &audit.Settings{
 		Program: inv.program,
@@ -59,20 +59,20 @@ func (inv *invocation) settings(hostname string) *audit.Settings {
 	}
 	if inv.config != nil {
 		applyConfig(s, inv.origin, inv.config)
-		finish(s)
+		cleanValues(s)
 		return s
 	}
 	flags, faults := parseFlags(inv.program, inv.args)
 	s.Faults = append(s.Faults, faults...)
 	if inv.program != etcd {
 		applyFlags(s, flags)
-		finish(s)
+		cleanValues(s)
 		return s
 	}
 	env, faults := etcdSettings(inv.env)
-	configFile := last(flags, "config-file")
+	configFile := lastSetting(flags, "config-file")
 	if configFile.value == "" {
-		configFile = last(env, "config-file")
+		configFile = lastSetting(env, "config-file")
 	}
 	if configFile.value != "" {
 		// etcdmain: a config file replaces all flags and the environment, which it does not
@@ -83,12 +83,12 @@ func (inv *invocation) settings(hostname string) *audit.Settings {
 		applyFlags(s, flags)
 		applyEnvironment(s, env, inv.env)
 	}
-	finish(s)
+	cleanValues(s)
 	return s
 }
 
-// last finds the setting that counts.
-func last(settings []written, name string) written {
+// lastSetting returns the last setting of a name, which is the one that counts.
+func lastSetting(settings []written, name string) written {
 	for _, w := range slices.Backward(settings) {
 		if w.name == name {
 			return w
@@ -97,12 +97,13 @@ func last(settings []written, name string) written {
 	return written{}
 }
 
+// applyFlags takes the settings from a command line.
 func applyFlags(s *audit.Settings, flags []written) {
 	for _, f := range flags {
 		setting := audit.Setting{Value: f.value, Source: fromFlag}
 		before, twice := s.Values[f.name]
 		switch {
-		case twice && collected(s.Program, f.name):
+		case twice && isCumulative(s.Program, f.name):
 			setting.Value = before.Value + "," + f.value
 		case twice && before.Value != f.value:
 			setting.Overridden = append(before.Overridden, flagOverride(written{f.name, before.Value}, "it is given again, and the last counts"))
@@ -113,12 +114,12 @@ func applyFlags(s *audit.Settings, flags []written) {
 	}
 }
 
-// applyEnvironment adds what no flag says. etcd does not start where both do, even with an
-// empty variable (pkg/flags verifyEnv).
+// applyEnvironment adds the settings that no flag makes. etcd does not start if both make one,
+// even with an empty variable (pkg/flags verifyEnv).
 func applyEnvironment(s *audit.Settings, env []written, all []variable) {
 	for _, name := range flagNames(s) {
 		if value, found := lookup(all, variableOf(name)); found && !s.Running {
-			s.Faults = append(s.Faults, audit.Fault{Subject: name, Reason: fmt.Sprintf("etcd does not start: %s=%s in the environment conflicts with the flag --%s", variableOf(name), short(value), name)})
+			s.Faults = append(s.Faults, audit.Fault{Subject: name, Reason: fmt.Sprintf("etcd does not start: %s=%s in the environment conflicts with the flag --%s", variableOf(name), shorten(value), name)})
 		}
 	}
 	for _, e := range env {
@@ -131,42 +132,45 @@ func applyEnvironment(s *audit.Settings, env []written, all []variable) {
 	}
 }
 
+// flagNames returns the names of the settings in order.
 func flagNames(s *audit.Settings) []string {
 	names := make([]string, 0, len(s.Values))
 	for name := range s.Values {
 		names = append(names, name)
 	}
-	return sorted(names)
+	return sortText(names)
 }
 
-// applyFile takes the settings from etcd's configuration file and notes what it replaces.
+// applyFile takes the settings from etcd's configuration file and notes which flags and
+// variables it replaces.
 func (inv *invocation) applyFile(s *audit.Settings, configFile written, flags, env []written) {
 	source := fromFlag
-	if last(flags, "config-file").value == "" {
+	if lastSetting(flags, "config-file").value == "" {
 		source = fromEnvironment
 	}
 	s.Values["config-file"] = audit.Setting{Value: configFile.value, Source: source}
-	at := inv.view.abs(configFile.value)
+	at := inv.view.absolute(configFile.value)
 	inv.files = append(inv.files, file{at, audit.ConfigFile})
 	data, err := inv.view.readFile(at, maxFile)
 	if err != nil {
 		s.Faults = append(s.Faults,
-			audit.Fault{Subject: at, Reason: reason(err)},
-			audit.Fault{Reason: "the configuration file, which replaces all flags, could not be read: " + reason(err)})
+			audit.Fault{Subject: at, Reason: explainError(err)},
+			audit.Fault{Reason: "the configuration file, which replaces all flags, could not be read: " + explainError(err)})
 		return
 	}
 	applyConfig(s, at, data)
 	for _, f := range flags {
-		overridden(s, f.name, flagOverride(f, "a config file replaces all flags"))
+		addOverride(s, f.name, flagOverride(f, "a config file replaces all flags"))
 	}
 	for _, e := range env {
-		overridden(s, e.name, environmentOverride(e, "a config file replaces the environment"))
+		addOverride(s, e.name, environmentOverride(e, "a config file replaces the environment"))
 	}
-	if inv.process.startedBefore(inv.view.modified(at)) {
+	if inv.process.startedBefore(inv.view.modTime(at)) {
 		s.Faults = append(s.Faults, audit.Fault{Subject: at, Reason: "it was changed after the process started, which may run with other settings: restart it"})
 	}
 }
 
+// applyConfig takes the settings from the content of etcd's configuration file.
 func applyConfig(s *audit.Settings, at string, data []byte) {
 	settings, faults, err := parseConfigFile(at, data)
 	s.Faults = append(s.Faults, faults...)
@@ -180,7 +184,8 @@ func applyConfig(s *audit.Settings, at string, data []byte) {
 	}
 }
 
-func overridden(s *audit.Settings, name string, what audit.Override) {
+// addOverride notes a value of a setting that has no effect.
+func addOverride(s *audit.Settings, name string, what audit.Override) {
 	if name == "config-file" {
 		return
 	}
@@ -189,42 +194,42 @@ func overridden(s *audit.Settings, name string, what audit.Override) {
 	s.Values[name] = setting
 }
 
-// flagOverride is a flag that has no effect, and why.
+// flagOverride describes a flag that has no effect, with the reason.
 func flagOverride(f written, why string) audit.Override {
 	return audit.Override{Source: fromFlag, Value: f.value, Flag: true, Text: "flag " + f.flag() + ": " + why}
 }
 
-// environmentOverride is a variable that has no effect, and why.
+// environmentOverride describes a variable that has no effect, with the reason.
 func environmentOverride(e written, why string) audit.Override {
 	return audit.Override{Source: fromEnvironment, Value: e.value, Text: "environment " + variableOf(e.name) + "=" + e.value + ": " + why}
 }
 
-// finish makes every value one that can be shown and kept, and notes the ones that nobody
-// knows yet or that the program refuses.
-func finish(s *audit.Settings) {
+// cleanValues makes every value safe to show and to keep. It notes the values that are not
+// known yet and those that the program refuses.
+func cleanValues(s *audit.Settings) {
 	for _, name := range flagNames(s) {
 		setting := s.Values[name]
-		clean := printable(name)
-		setting.Value = withoutSecret(name, printable(setting.Value))
+		clean := makePrintable(name)
+		setting.Value = withoutSecret(name, makePrintable(setting.Value))
 		for i, o := range setting.Overridden {
-			o.Value, o.Text = withoutSecret(name, printable(o.Value)), withoutSecret(name, printable(o.Text))
+			o.Value, o.Text = withoutSecret(name, makePrintable(o.Value)), withoutSecret(name, makePrintable(o.Text))
 			setting.Overridden[i] = o
 		}
 		delete(s.Values, name)
 		s.Values[clean] = setting
-		boolean, known := isSwitch(name)
+		boolean, known := lookUpSwitch(name)
 		_, err := strconv.ParseBool(setting.Value)
 		switch {
 		case setting.Source == "" || s.Running:
 		case strings.Contains(setting.Value, "{{") || strings.Contains(setting.Value, "$("):
-			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("its value %q is a template, which somebody else fills in", short(setting.Value))})
+			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("its value %q is a template, which somebody else fills in", shorten(setting.Value))})
 		case s.Program == etcd && boolean && known && err != nil:
-			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("etcd does not start: %q is not true or false", short(setting.Value))})
+			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("etcd does not start: %q is not true or false", shorten(setting.Value))})
 		}
 	}
 }
 
-// withoutSecret leaves out what must not be in a report: passwords, and those in URLs.
+// withoutSecret removes what must not be in a report: passwords, also those in URLs.
 func withoutSecret(name, value string) string {
 	const left = "(left out)"
 	if value == "" {
@@ -241,6 +246,7 @@ func withoutSecret(name, value string) string {
 	return withoutUserinfo(value)
 }
 
+// withoutUserinfo removes the user and the password from URLs.
 func withoutUserinfo(value string) string {
 	var b strings.Builder
 	for {
@@ -261,7 +267,7 @@ func withoutUserinfo(value string) string {
 	}
 }
 
-// dataDir is where etcd keeps its data when nobody says it (etcdmain).
+// dataDir returns the data dir of an etcd, which has a default (etcdmain).
 func dataDir(s *audit.Settings) string {
 	if dir := s.Value("data-dir"); dir != "" {
 		return dir
@@ -272,7 +278,7 @@ func dataDir(s *audit.Settings) string {
 	return "default.etcd"
 }
 
-// processOrigin is the Origin of a process without a manifest or unit.
+// processOrigin returns the Origin of a process that has no manifest and no unit.
 func processOrigin(program, name string) string {
 	if name == "" {
 		name = "default"
@@ -280,5 +286,5 @@ func processOrigin(program, name string) string {
 	if program == kubeAPIServer {
 		return "process " + program
 	}
-	return "process " + path.Base(printable(name))
+	return "process " + path.Base(makePrintable(name))
 }

@@ -25,21 +25,22 @@ type providerShape struct {
 	APIVersion string `json:"apiVersion"`
 }
 
-// parseEncryption reads who encrypts what. An error never quotes the file.
+// parseEncryption reads which providers encrypt which resources. An error never quotes the
+// file.
 func parseEncryption(data []byte) ([]audit.EncryptedResources, error) {
 	var config encryptionConfig
 	if yaml.Unmarshal(data, &config) != nil {
 		return nil, errors.New("not the YAML of an EncryptionConfiguration")
 	}
 	if config.Kind != "EncryptionConfiguration" {
-		return nil, fmt.Errorf("of kind %q, and not an EncryptionConfiguration", short(config.Kind))
+		return nil, fmt.Errorf("of kind %q, and not an EncryptionConfiguration", shorten(config.Kind))
 	}
 	known := []string{"identity", "aescbc", "aesgcm", "secretbox", "kms"}
 	var found []audit.EncryptedResources
 	for i, r := range config.Resources {
 		entry := audit.EncryptedResources{}
 		for _, name := range r.Resources {
-			entry.Resources = append(entry.Resources, printable(name))
+			entry.Resources = append(entry.Resources, makePrintable(name))
 		}
 		for j, p := range r.Providers {
 			if len(p) != 1 {

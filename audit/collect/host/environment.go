@@ -14,12 +14,12 @@ type variable struct {
 
 const etcdPrefix = "ETCD_"
 
-// variableOf is the environment variable of a flag of etcd (pkg/flags FlagToEnv).
+// variableOf returns the environment variable of a flag of etcd (pkg/flags FlagToEnv).
 func variableOf(flag string) string {
 	return etcdPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// lookup finds a variable. A program that was given it twice sees the last.
+// lookup finds a variable. If a program was given it twice, it sees the last.
 func lookup(env []variable, name string) (value string, found bool) {
 	for _, v := range slices.Backward(env) {
 		if v.name == name {
@@ -29,9 +29,10 @@ func lookup(env []variable, name string) (value string, found bool) {
 	return "", false
 }
 
-// etcdSettings are the settings that etcd takes from its environment: variables that are not
-// empty. One that has its prefix and is of no flag it only warns of, so it is noted, unless
-// it is one of those that Kubernetes gives every container of a namespace with a Service etcd.
+// etcdSettings returns the settings that etcd takes from its environment: variables that are
+// not empty. etcd only warns of a variable that has its prefix and belongs to no flag. Such a
+// variable is a fault, unless Kubernetes sets it in every container of a namespace that has a
+// Service named etcd.
 func etcdSettings(env []variable) ([]written, []audit.Fault) {
 	var settings []written
 	var faults []audit.Fault
@@ -44,9 +45,9 @@ func etcdSettings(env []variable) ([]written, []audit.Fault) {
 		seen = append(seen, v.name)
 		flag := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
 		switch {
-		case strings.ToUpper(rest) != rest || !knownFlag(flag):
-			if !slices.Contains(notSettings(), rest) && !strings.HasPrefix(rest, "SERVICE_") && !strings.HasPrefix(rest, "PORT") {
-				faults = append(faults, audit.Fault{Subject: "environment " + printable(v.name), Reason: "etcd has no flag of this name, so the variable has no effect"})
+		case strings.ToUpper(rest) != rest || !isKnownFlag(flag):
+			if !slices.Contains(ignoredVariables(), rest) && !strings.HasPrefix(rest, "SERVICE_") && !strings.HasPrefix(rest, "PORT") {
+				faults = append(faults, audit.Fault{Subject: "environment " + makePrintable(v.name), Reason: "etcd has no flag of this name, so the variable has no effect"})
 			}
 		case v.value != "":
 			settings = append(settings, written{flag, v.value})
@@ -57,9 +58,9 @@ func etcdSettings(env []variable) ([]written, []audit.Fault) {
 	return settings, faults
 }
 
-// notSettings are variables with etcd's prefix that are of no flag and do what they say
-// (server/etcdmain/etcd.go), or that images set for themselves.
-func notSettings() []string { return []string{"UNSUPPORTED_ARCH", "VERSION", "VER", "SERVER"} }
+// ignoredVariables returns the variables with etcd's prefix that belong to no flag: those that
+// etcd itself reads (server/etcdmain/etcd.go) and those that images set.
+func ignoredVariables() []string { return []string{"UNSUPPORTED_ARCH", "VERSION", "VER", "SERVER"} }
 
 // parseEnviron reads /proc/PID/environ: NAME=value, each ended by a NUL.
 func parseEnviron(data []byte) []variable {
@@ -73,8 +74,8 @@ func parseEnviron(data []byte) []variable {
 }
 
 // parseEnvironmentFile reads an EnvironmentFile= of systemd (systemd.exec(5)): NAME=value
-// lines; # and ; begin a comment; a value may be in quotes, and go on in the next line after
-// a backslash. Nothing is expanded. Lines that are none of this are ignored, as systemd does.
+// lines. # and ; begin a comment. A value may be in quotes, and a backslash continues it on the
+// next line. Nothing is expanded. Other lines are ignored, as systemd does.
 func parseEnvironmentFile(data []byte) []variable {
 	var env []variable
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -102,7 +103,8 @@ func parseEnvironmentFile(data []byte) []variable {
 	return env
 }
 
-// environmentValue reads up to the end of an assignment, and gives what is behind it.
+// environmentValue reads up to the end of an assignment and returns the value and what follows
+// it.
 func environmentValue(text string) (value, rest string) {
 	var b strings.Builder
 	text = strings.TrimLeft(text, " \t")
@@ -142,6 +144,7 @@ func environmentValue(text string) (value, rest string) {
 	return b.String()[:kept], ""
 }
 
+// isVariableName reports whether systemd takes a name for a variable.
 func isVariableName(name string) bool {
 	for i, c := range []byte(name) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

@@ -13,8 +13,9 @@ type fileFlag struct {
 	many bool // its value is a list, as collected makes one of a flag that may be repeated
 }
 
-// fileFlags are in the order in which their files are told. What --service-account-key-file
-// names is a public key, or a private one of which that is half: the content tells.
+// fileFlags returns a program's flags that name files, in the order in which the files are
+// reported. The file of --service-account-key-file is a public key, or a private key whose
+// public half is used: its content shows which.
 func fileFlags(program string) []fileFlag {
 	if program == kubeAPIServer {
 		return []fileFlag{
@@ -38,7 +39,7 @@ func fileFlags(program string) []fileFlag {
 	}
 }
 
-// paths are the files that the flag names, as the program knows them.
+// paths returns the files that the flag names, as the program sees them.
 func (f fileFlag) paths(s *audit.Settings) []string {
 	value := s.Value(f.flag)
 	switch {

@@ -11,12 +11,12 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// maxPEMFiles of one folder are looked into. A PKI dir has a dozen; /etc/ssl/certs some
-// hundreds, none of them etcd's.
+// maxPEMFiles is how many files of one folder are read. A PKI dir has a dozen; /etc/ssl/certs
+// has some hundreds, none of them etcd's.
 const maxPEMFiles = 64
 
-// describe fills in the files of a program, and what its encryption configuration says.
-func (c *collector) describe(o *one) {
+// describeFiles adds the files of a program, and what its encryption configuration says.
+func (c *collector) describeFiles(o *instance) {
 	s := o.settings
 	onHost := &view{host: c.host}
 	for _, f := range o.files {
@@ -35,7 +35,7 @@ func (c *collector) describe(o *one) {
 			continue
 		}
 		for _, value := range f.paths(s) {
-			at := o.view.abs(value)
+			at := o.view.absolute(value)
 			c.addFile(s, file{at, f.role}, o.view, f.flag)
 			if dir := path.Dir(at); isPEM(f.role) && !slices.Contains(dirs, dir) {
 				dirs = append(dirs, dir)
@@ -43,7 +43,7 @@ func (c *collector) describe(o *one) {
 		}
 	}
 	if s.Program == etcd && s.Value("data-dir") == "" && s.Fault("data-dir") == "" {
-		c.addFile(s, file{o.view.abs(dataDir(s)), audit.DataDir}, o.view)
+		c.addFile(s, file{o.view.absolute(dataDir(s)), audit.DataDir}, o.view)
 	}
 	for _, dir := range dirs {
 		if d := c.addFile(s, file{dir, audit.PKIDir}, o.view); d.Reason != "" {
@@ -63,8 +63,8 @@ func (c *collector) describe(o *one) {
 
 func isPEM(role audit.FileRole) bool { return role == audit.CertFile || role == audit.KeyFile }
 
-// addFile adds a file to those of a program, where it is not among them yet, and notes the
-// flags that name it.
+// addFile adds a file to those of a program, unless it is there already, and notes the flags
+// that name it.
 func (c *collector) addFile(s *audit.Settings, f file, v *view, flags ...string) audit.File {
 	found := c.file(f.path, f.role, v)
 	at := slices.IndexFunc(s.Files, func(other audit.File) bool { return other.Path == found.Path })
@@ -80,32 +80,33 @@ func (c *collector) addFile(s *audit.Settings, f file, v *view, flags ...string)
 	return s.Files[at]
 }
 
-func (c *collector) readEncryption(o *one, config string) {
+// readEncryption reads the encryption configuration of an API server.
+func (c *collector) readEncryption(o *instance, config string) {
 	data, err := o.view.readFile(config, maxFile)
 	if err == nil {
 		o.settings.Encryption, err = parseEncryption(data)
 		clear(data)
 	}
 	if err != nil {
-		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.abs(config), Reason: reason(err)})
+		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.absolute(config), Reason: explainError(err)})
 		return
 	}
 	automatic := o.settings.Enabled("encryption-provider-config-automatic-reload")
-	if !automatic && o.process.startedBefore(o.view.modified(config)) {
-		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.abs(config), Reason: "it was changed after the process started, which encrypts as it was before: restart it"})
+	if !automatic && o.process.startedBefore(o.view.modTime(config)) {
+		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.absolute(config), Reason: "it was changed after the process started, which encrypts as it was before: restart it"})
 	}
 }
 
-// file looks at one file without opening it.
+// file describes one file without opening it.
 func (c *collector) file(name string, role audit.FileRole, v *view) audit.File {
 	p, err := v.find(name)
-	f := audit.File{Path: printable(p.host), Role: role}
+	f := audit.File{Path: makePrintable(p.host), Role: role}
 	var info fs.FileInfo
 	if err == nil {
 		info, err = p.tree.stat(p.path)
 	}
 	if err != nil {
-		f.Reason = reason(err)
+		f.Reason = explainError(err)
 		return f
 	}
 	f.Mode = info.Mode()
@@ -116,7 +117,7 @@ func (c *collector) file(name string, role audit.FileRole, v *view) audit.File {
 	return f
 }
 
-// pemFiles are the files of a folder that have the name of a certificate or a key.
+// pemFiles returns the files of a folder whose names are those of certificates or keys.
 func (c *collector) pemFiles(s *audit.Settings, dir string, v *view) []string {
 	p, err := v.find(dir)
 	var names []string
@@ -124,17 +125,19 @@ func (c *collector) pemFiles(s *audit.Settings, dir string, v *view) []string {
 		names, err = p.tree.names(p.path, maxNames)
 	}
 	if err != nil {
-		s.Faults = append(s.Faults, audit.Fault{Subject: printable(p.host), Reason: "its files could not be listed: " + reason(err)})
+		s.Faults = append(s.Faults, audit.Fault{Subject: makePrintable(p.host), Reason: "its files could not be listed: " + explainError(err)})
 		return nil
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return roleByName(name) == "" })
 	if len(names) > maxPEMFiles {
-		s.Faults = append(s.Faults, audit.Fault{Subject: printable(p.host), Reason: "of its " + strconv.Itoa(len(names)) + " certificates and keys, only the first " + strconv.Itoa(maxPEMFiles) + " were looked at"})
+		s.Faults = append(s.Faults, audit.Fault{Subject: makePrintable(p.host), Reason: "of its " + strconv.Itoa(len(names)) + " certificates and keys, only the first " + strconv.Itoa(maxPEMFiles) + " were looked at"})
 		names = names[:maxPEMFiles]
 	}
 	return names
 }
 
+// roleByName returns the role of a file by its name; empty if it is neither a certificate nor a
+// key.
 func roleByName(name string) audit.FileRole {
 	switch path.Ext(name) {
 	case ".crt", ".cer", ".pem", ".cert":

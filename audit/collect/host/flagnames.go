@@ -13,7 +13,7 @@ const (
 
 func programs() []string { return []string{etcd, kubeAPIServer} }
 
-// etcdSwitches are the boolean flags of etcd 3.4 to 3.7, which take no value from the next
+// etcdSwitches returns the boolean flags of etcd 3.4 to 3.7. They take no value from the next
 // argument (server/embed/config.go AddFlags and server/etcdmain/config.go).
 func etcdSwitches() []string {
 	return []string{
@@ -28,7 +28,7 @@ func etcdSwitches() []string {
 	}
 }
 
-// etcdOptions are the flags that take a value and have no key of the same name in the
+// etcdOptions returns the flags that take a value and have no key of the same name in the
 // configuration file.
 func etcdOptions() []string {
 	return []string{
@@ -41,8 +41,8 @@ func etcdOptions() []string {
 	}
 }
 
-// isSwitch says whether a flag of etcd is boolean, and whether that is known.
-func isSwitch(flag string) (boolean, known bool) {
+// lookUpSwitch reports whether a flag of etcd is boolean, and whether that is known.
+func lookUpSwitch(flag string) (boolean, known bool) {
 	if slices.Contains(etcdSwitches(), flag) {
 		return true, true
 	}
@@ -52,15 +52,15 @@ func isSwitch(flag string) (boolean, known bool) {
 	return false, false
 }
 
-// knownFlag says whether some etcd has the flag.
-func knownFlag(flag string) bool {
-	_, known := isSwitch(flag)
+// isKnownFlag reports whether some release of etcd has the flag.
+func isKnownFlag(flag string) bool {
+	_, known := lookUpSwitch(flag)
 	return known
 }
 
-// collected are the flags whose later values are added to the earlier ones; of every other
-// flag the last counts.
-func collected(program, flag string) bool {
+// isCumulative reports whether later values of a flag are added to the earlier ones. Of every
+// other flag the last value counts.
+func isCumulative(program, flag string) bool {
 	if program == etcd {
 		return flag == "feature-gates"
 	}
@@ -83,8 +83,9 @@ const (
 	isMapping kind = "a mapping"
 )
 
-// fileKeys are the keys of etcd's configuration file in 3.5, 3.6 and 3.7 (server/embed/config.go,
-// the json tags of Config and configJSON; server/etcdmain/config.go for the proxy's).
+// fileKeys returns the keys of etcd's configuration file in 3.5, 3.6 and 3.7
+// (server/embed/config.go, the json tags of Config and configJSON; server/etcdmain/config.go
+// for the proxy's).
 func fileKeys() []struct {
 	kind kind
 	keys []string
@@ -145,7 +146,7 @@ func containsFold(list []string, s string) bool {
 	return slices.ContainsFunc(list, func(item string) bool { return strings.EqualFold(item, s) })
 }
 
-// securityKeys are the keys below client-transport-security and peer-transport-security,
+// securityKeys returns the keys below client-transport-security and peer-transport-security,
 // with the flags of the same meaning. The client's allowed-cn has none.
 func securityKeys() []struct {
 	key, client, peer string

@@ -94,20 +94,20 @@ func FuzzConfigFile(f *testing.F) {
 			return
 		}
 		for _, w := range settings {
-			if !knownFlag(w.name) && !strings.HasPrefix(w.name, "client-") && !strings.HasPrefix(w.name, "peer-") {
+			if !isKnownFlag(w.name) && !strings.HasPrefix(w.name, "client-") && !strings.HasPrefix(w.name, "peer-") {
 				t.Errorf("%+v is no setting", w)
 			}
 		}
 		s := &audit.Settings{Program: etcd, Values: map[string]audit.Setting{}}
 		applyConfig(s, "f", data)
-		finish(s)
+		cleanValues(s)
 		checkSettings(t, s)
 		// What etcd's own reader takes for the name is the name.
 		var config struct {
 			Name string `json:"name"`
 		}
-		if strings.Count(strings.ToLower(string(data)), "name") == 1 && yaml.Unmarshal(data, &config) == nil && last(settings, "name").value != config.Name {
-			t.Errorf("name %q, want %q", last(settings, "name").value, config.Name)
+		if strings.Count(strings.ToLower(string(data)), "name") == 1 && yaml.Unmarshal(data, &config) == nil && lastSetting(settings, "name").value != config.Name {
+			t.Errorf("name %q, want %q", lastSetting(settings, "name").value, config.Name)
 		}
 	})
 }

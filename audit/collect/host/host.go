@@ -20,30 +20,32 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Config says where to look.
+// Config says where to look for etcd.
 type Config struct {
 	Root      string   // of the host: "/", or where it is mounted; empty is "/"
 	Manifests []string // folders of static Pods beside the usual ones, as paths on the host
 }
 
-// Host is what was found.
+// Host lists what was found on a host.
 type Host struct {
 	Name string
-	// Etcds are in the order of their origins. Each has APIServer and Encryption.
+	// Etcds is in the order of the origins. Each has APIServer and Encryption.
 	Etcds []*audit.Settings
-	// APIServer is nil if there is none. A host may have one and no etcd, and it has Encryption too.
+	// APIServer is nil if there is none. A host may have one and no etcd. It has Encryption
+	// too.
 	APIServer *audit.Settings
-	// Faults are of looking at the host as a whole. Something may have been missed for them.
+	// Faults lists what could not be read of the host as a whole. Something may have been
+	// missed because of it.
 	Faults []audit.Fault
-	// Listeners are those of the etcds that this host can reach.
+	// Listeners lists the listeners of the etcds that this host can reach.
 	Listeners []Listener
-	// Unreached are listen URLs that cannot be dialled from here, with why.
+	// Unreached lists the listen URLs that cannot be dialled from here, with the reason.
 	Unreached []audit.Fault
-	// Credentials are what lies on the host to be presented to its etcds, the best first.
+	// Credentials lists the client certificates on the host for its etcds, the best first.
 	Credentials []Credentials
 }
 
-// collector is one look at a host.
+// collector keeps the state of one look at a host.
 type collector struct {
 	host     *tree
 	trees    []*tree // of containers
@@ -55,8 +57,8 @@ type collector struct {
 	enabledUnits []string
 }
 
-// Find looks at a host. What could not be read is in the result; the error is of a root that
-// cannot be looked at all.
+// Find looks at a host. The result says what could not be read. The error means that the root
+// itself cannot be read.
 func Find(ctx context.Context, config Config) (*Host, error) {
 	if config.Root == "" {
 		config.Root = "/"
@@ -78,7 +80,7 @@ func Find(ctx context.Context, config Config) (*Host, error) {
 	found := c.match(running, slices.Concat(manifests, units))
 	h := &Host{Name: c.hostname, Faults: c.faults}
 	for _, one := range found {
-		c.describe(one)
+		c.describeFiles(one)
 		if one.settings.Program == kubeAPIServer {
 			if h.APIServer == nil {
 				h.APIServer = one.settings
@@ -110,19 +112,20 @@ func (c *collector) close() {
 
 // fault notes what could not be read of the host.
 func (c *collector) fault(subject string, err error) {
-	c.faults = append(c.faults, audit.Fault{Subject: printable(subject), Reason: printable(reason(err))})
+	c.faults = append(c.faults, audit.Fault{Subject: makePrintable(subject), Reason: makePrintable(explainError(err))})
 }
 
-// missing is fault, for what need not be there.
-func (c *collector) missing(subject string, err error) {
-	if !notThere(err) {
+// noteMissing notes what could not be read, unless it does not exist.
+func (c *collector) noteMissing(subject string, err error) {
+	if !isNotThere(err) {
 		c.fault(subject, err)
 	}
 }
 
-func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func isNotThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// name is the host's: this machine's, or what a mounted one has in /etc/hostname.
+// name returns the name of the host: that of this machine, or the one that a mounted host has
+// in /etc/hostname.
 func (c *collector) name(root string) string {
 	const unknown = "host"
 	if root == "/" {
@@ -130,7 +133,7 @@ func (c *collector) name(root string) string {
 		if err != nil || name == "" {
 			return unknown
 		}
-		return printable(name)
+		return makePrintable(name)
 	}
 	data, err := c.host.readFile("/etc/hostname", maxFile)
 	if err != nil {
@@ -141,23 +144,23 @@ func (c *collector) name(root string) string {
 	if name == "" || len(name) > 253 || strings.ContainsFunc(name, odd) {
 		return unknown
 	}
-	return printable(name)
+	return makePrintable(name)
 }
 
-// manifestDirs are where the kubelet looks for static Pods: kubeadm's folder, RKE2's, and
-// the one of the kubelet's configuration.
+// manifestDirs returns the folders where the kubelet looks for static Pods: kubeadm's, RKE2's,
+// and the one of the kubelet's configuration.
 func (c *collector) manifestDirs(given []string) []string {
 	dirs := append([]string{"/etc/kubernetes/manifests", "/var/lib/rancher/rke2/agent/pod-manifests"}, given...)
 	const kubelet = "/var/lib/kubelet/config.yaml"
 	data, err := c.host.readFile(kubelet, maxFile)
 	if err != nil {
-		c.missing(kubelet, err)
+		c.noteMissing(kubelet, err)
 	} else {
 		var config struct {
 			StaticPodPath string `json:"staticPodPath"`
 		}
 		if err := yaml.Unmarshal(data, &config); err != nil {
-			c.fault(kubelet, fmt.Errorf("not YAML: %s", printable(err.Error())))
+			c.fault(kubelet, fmt.Errorf("not YAML: %s", makePrintable(err.Error())))
 		}
 		if path.IsAbs(config.StaticPodPath) {
 			dirs = append(dirs, config.StaticPodPath)

@@ -135,7 +135,7 @@ func TestKubeadmControlPlane(t *testing.T) {
 	}
 }
 
-// describe are the files, each on a line; those that could not be looked at with the reason.
+// describeFiles are the files, each on a line; those that could not be looked at with the reason.
 func describe(s *audit.Settings) []string {
 	var all []string
 	for _, f := range s.Files {

@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Listener is one listener of an etcd of the host, or of an etcd that its API server uses.
+// Listener is a listener of an etcd of the host, or of an etcd that its API server uses.
 type Listener struct {
 	Address string // host:port to dial
 	Kind    audit.Kind
@@ -24,9 +24,9 @@ const (
 	defaultPeerURL   = "http://localhost:2380"
 )
 
-// addListeners makes the listen URLs ones that can be dialled. A process in another network
-// namespace is reached only by what it advertises.
-func (h *Host) addListeners(o *one) {
+// addListeners converts the listen URLs of an etcd to addresses that can be dialled. A process
+// in another network namespace is reached only at the addresses that it advertises.
+func (h *Host) addListeners(o *instance) {
 	s := o.settings
 	if s.Fault("") != "" && s.Value("listen-client-urls") == "" {
 		h.Unreached = append(h.Unreached, audit.Fault{Subject: s.Origin, Reason: "where it listens is not known: " + s.Fault("")})
@@ -38,7 +38,7 @@ func (h *Host) addListeners(o *one) {
 		}
 		return []string{url}
 	}
-	clients, peers := hostsOf(s.URLs("advertise-client-urls")), hostsOf(s.URLs("initial-advertise-peer-urls"))
+	clients, peers := uniqueHosts(s.URLs("advertise-client-urls")), uniqueHosts(s.URLs("initial-advertise-peer-urls"))
 	for _, list := range []struct {
 		kind       audit.Kind
 		urls       []string
@@ -51,9 +51,9 @@ func (h *Host) addListeners(o *one) {
 		{audit.Metrics, s.URLs("listen-metrics-urls"), slices.Concat(clients, peers), nil},
 	} {
 		for _, written := range list.urls {
-			address, err := dialled(written, list.advertised, o.process != nil && o.process.apart)
+			address, err := dialAddress(written, list.advertised, o.process != nil && o.process.apart)
 			if err != nil {
-				h.Unreached = append(h.Unreached, audit.Fault{Subject: printable(written), Reason: err.Error()})
+				h.Unreached = append(h.Unreached, audit.Fault{Subject: makePrintable(written), Reason: err.Error()})
 				continue
 			}
 			if slices.ContainsFunc(h.Listeners, func(l Listener) bool { return l.Address == address }) {
@@ -64,15 +64,15 @@ func (h *Host) addListeners(o *one) {
 	}
 }
 
-// dialled is where a listen URL is reached: 0.0.0.0 and :: at an address that is advertised,
-// because that is the one that others use, or else on the loopback address.
-func dialled(written string, advertised []string, apart bool) (string, error) {
+// dialAddress returns where a listen URL is reached. 0.0.0.0 and :: are reached at an
+// advertised address, because others use that one, or else at the loopback address.
+func dialAddress(written string, advertised []string, apart bool) (string, error) {
 	u, err := url.Parse(written)
 	if err != nil || u.Host == "" {
 		return "", fmt.Errorf("not a URL")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("a listener of scheme %q is not audited", short(u.Scheme))
+		return "", fmt.Errorf("a listener of scheme %q is not audited", shorten(u.Scheme))
 	}
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
@@ -102,8 +102,8 @@ func dialled(written string, advertised []string, apart bool) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), port), nil
 }
 
-// hostsOf are the hosts of URLs, each once.
-func hostsOf(urls []string) []string {
+// uniqueHosts returns the hosts of URLs, each once.
+func uniqueHosts(urls []string) []string {
 	var hosts []string
 	for _, written := range urls {
 		u, err := url.Parse(written)
@@ -119,7 +119,7 @@ func hostsOf(urls []string) []string {
 }
 
 // addAPIServer notes the secure port of an API server that runs, and its credentials for etcd.
-func (h *Host) addAPIServer(o *one) {
+func (h *Host) addAPIServer(o *instance) {
 	s := o.settings
 	if port := s.Value("secure-port"); o.process != nil {
 		if port == "" {
@@ -129,7 +129,7 @@ func (h *Host) addAPIServer(o *one) {
 		if bind == "" {
 			bind = "0.0.0.0"
 		}
-		address, err := dialled("https://"+net.JoinHostPort(bind, port), []string{s.Value("advertise-address")}, o.process.apart)
+		address, err := dialAddress("https://"+net.JoinHostPort(bind, port), []string{s.Value("advertise-address")}, o.process.apart)
 		if err == nil {
 			h.Listeners = append(h.Listeners, Listener{Address: address, Kind: audit.APIServer, Of: s})
 		}
@@ -137,7 +137,7 @@ func (h *Host) addAPIServer(o *one) {
 	h.addCredentials(o.view, "kube-apiserver's --etcd-certfile", s.Value("etcd-certfile"), s.Value("etcd-keyfile"), s.Value("etcd-cafile"))
 }
 
-// ServersOfAPIServer are the client ports that the host's API server uses, for a host that
+// ServersOfAPIServer returns the client ports that the host's API server uses, for a host that
 // has no etcd of its own.
 func (h *Host) ServersOfAPIServer() []Listener {
 	if h.APIServer == nil {
@@ -145,7 +145,7 @@ func (h *Host) ServersOfAPIServer() []Listener {
 	}
 	var listeners []Listener
 	for _, written := range h.APIServer.URLs("etcd-servers") {
-		if address, err := dialled(written, nil, false); err == nil && !slices.ContainsFunc(listeners, func(l Listener) bool { return l.Address == address }) {
+		if address, err := dialAddress(written, nil, false); err == nil && !slices.ContainsFunc(listeners, func(l Listener) bool { return l.Address == address }) {
 			listeners = append(listeners, Listener{Address: address, Kind: audit.Client})
 		}
 	}

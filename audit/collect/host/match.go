@@ -9,33 +9,33 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// one is one etcd or API server of the host.
-type one struct {
+// instance is one etcd or API server of the host.
+type instance struct {
 	*invocation
 	settings *audit.Settings
 }
 
-// match puts together what is one etcd: the process, which is what is real, and the static
-// Pod or unit that started it, which is how it will be after a restart.
-func (c *collector) match(running, declared []*invocation) []*one {
-	var processes, found []*one
+// match joins what belongs to one etcd: the process, which shows what is in effect, and the
+// static Pod or unit that started it, which shows what a restart brings.
+func (c *collector) match(running, declared []*invocation) []*instance {
+	var processes, found []*instance
 	for _, inv := range running {
-		p := &one{inv, inv.settings(c.hostname)}
+		p := &instance{inv, inv.settings(c.hostname)}
 		p.settings.Origin = processOrigin(inv.program, p.settings.Value("name"))
-		if slices.ContainsFunc(processes, func(other *one) bool { return other.settings.Origin == p.settings.Origin }) {
+		if slices.ContainsFunc(processes, func(other *instance) bool { return other.settings.Origin == p.settings.Origin }) {
 			p.settings.Origin += fmt.Sprintf(" %d", inv.process.pid)
 		}
 		processes = append(processes, p)
 	}
 	taken := make([]bool, len(processes))
 	for _, inv := range declared {
-		d := &one{inv, inv.settings(c.hostname)}
-		at := bestMatch(d, processes, taken, count(declared, inv.program) == 1 && count(running, inv.program) == 1)
+		d := &instance{inv, inv.settings(c.hostname)}
+		at := bestMatch(d, processes, taken, countOf(declared, inv.program) == 1 && countOf(running, inv.program) == 1)
 		switch {
 		case at >= 0:
 			taken[at] = true
 			processes[at].adopt(d)
-		case c.starts(inv):
+		case c.startsByItself(inv):
 			if c.sawProcesses {
 				d.settings.Faults = append(d.settings.Faults, audit.Fault{Subject: inv.files[0].path, Reason: "no process of it runs"})
 			}
@@ -43,11 +43,11 @@ func (c *collector) match(running, declared []*invocation) []*one {
 		}
 	}
 	found = append(found, processes...)
-	slices.SortStableFunc(found, func(a, b *one) int { return cmp.Compare(a.settings.Origin, b.settings.Origin) })
+	slices.SortStableFunc(found, func(a, b *instance) int { return cmp.Compare(a.settings.Origin, b.settings.Origin) })
 	return found
 }
 
-func count(invs []*invocation, program string) int {
+func countOf(invs []*invocation, program string) int {
 	n := 0
 	for _, inv := range invs {
 		if inv.program == program {
@@ -57,18 +57,19 @@ func count(invs []*invocation, program string) int {
 	return n
 }
 
-// starts says whether something starts the program without being asked: a kubelet every
-// static Pod, systemd a unit that is enabled. A package brings units along that are not.
-func (c *collector) starts(inv *invocation) bool {
+// startsByItself reports whether something starts the program without being asked. A kubelet
+// starts every static Pod, systemd every unit that is enabled. Packages bring units that are
+// not enabled.
+func (c *collector) startsByItself(inv *invocation) bool {
 	if inv.files[0].role != audit.UnitFile {
 		return true
 	}
-	return slices.ContainsFunc(c.enabled(), func(link string) bool { return path.Base(link) == inv.origin })
+	return slices.ContainsFunc(c.enabledLinks(), func(link string) bool { return path.Base(link) == inv.origin })
 }
 
-// bestMatch finds the process of a static Pod or unit: the one with which it shares most of
-// what can be only one etcd's. Where there is one of each, they belong together.
-func bestMatch(d *one, processes []*one, taken []bool, only bool) int {
+// bestMatch finds the process of a static Pod or unit: the one that shares most of the values
+// that only one etcd can have. If there is one of each, they belong together.
+func bestMatch(d *instance, processes []*instance, taken []bool, only bool) int {
 	best, most := -1, 0
 	for i, p := range processes {
 		if taken[i] || p.program != d.program {
@@ -90,8 +91,8 @@ func bestMatch(d *one, processes []*one, taken []bool, only bool) int {
 	return best
 }
 
-// adopt notes on the process where it came from, and what of that it does not run with.
-func (p *one) adopt(d *one) {
+// adopt notes on a process which manifest or unit started it, and in what the two differ.
+func (p *instance) adopt(d *instance) {
 	p.settings.Origin = d.settings.Origin
 	p.files = append(slices.Clone(d.files), p.files...)
 	p.view.mounts = d.view.mounts
@@ -114,7 +115,7 @@ func (p *one) adopt(d *one) {
 			continue
 		}
 		if runs.Source == "" {
-			p.differs(at, fmt.Sprintf("it says --%s=%s, and the process runs without it: restart it", name, short(says.Value)))
+			p.addDifference(at, fmt.Sprintf("it says --%s=%s, and the process runs without it: restart it", name, shorten(says.Value)))
 			continue
 		}
 		runs.Overridden = append(runs.Overridden, audit.Override{
@@ -125,11 +126,12 @@ func (p *one) adopt(d *one) {
 	}
 	for _, name := range flagNames(p.settings) {
 		if p.settings.Values[name].Source != "" && d.settings.Values[name].Source == "" && d.settings.Fault(name) == "" {
-			p.differs(at, fmt.Sprintf("it does not say --%s, with which the process runs: restart it", name))
+			p.addDifference(at, fmt.Sprintf("it does not say --%s, with which the process runs: restart it", name))
 		}
 	}
 }
 
-func (p *one) differs(at, how string) {
+// addDifference notes in what a process differs from its manifest or unit.
+func (p *instance) addDifference(at, how string) {
 	p.settings.Faults = append(p.settings.Faults, audit.Fault{Subject: at, Reason: how})
 }

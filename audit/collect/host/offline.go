@@ -15,13 +15,13 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// ReadFile works out the settings of one file alone: the manifest of a Pod, a systemd
-// service, etcd's configuration file or an environment file. No other file is looked at: the
-// paths in it are of another machine.
+// ReadFile works out the settings of one file alone: the manifest of a Pod, a systemd service,
+// etcd's configuration file or an environment file. It reads no other file, because the paths
+// in it belong to another machine.
 func ReadFile(name string) ([]*audit.Settings, error) {
 	target, err := filepath.EvalSymlinks(name) // what the operator names may be anywhere
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", name, reason(err))
+		return nil, fmt.Errorf("%s: %s", name, explainError(err))
 	}
 	t, err := openTree(filepath.Dir(target))
 	if err != nil {
@@ -30,7 +30,7 @@ func ReadFile(name string) ([]*audit.Settings, error) {
 	defer t.close()
 	data, err := t.readFile(filepath.Base(target), maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", name, reason(err))
+		return nil, fmt.Errorf("%s: %s", name, explainError(err))
 	}
 	invs, err := parseAny(name, data)
 	if err != nil {
@@ -60,7 +60,7 @@ func ReadFile(name string) ([]*audit.Settings, error) {
 	return found, nil
 }
 
-// parseAny tells the kinds of file apart by what is in them.
+// parseAny recognises the kind of a file by its content.
 func parseAny(name string, data []byte) ([]*invocation, error) {
 	offline := func() *view { return &view{elsewhere: errOffline, dir: "/"} }
 	text := string(data)
@@ -81,12 +81,12 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		}
 		inv.view = offline()
 		for _, missing := range u.environmentFiles {
-			inv.faults = append(inv.faults, audit.Fault{Reason: "the unit reads " + printable(missing) + ", which was not given"})
+			inv.faults = append(inv.faults, audit.Fault{Reason: "the unit reads " + makePrintable(missing) + ", which was not given"})
 		}
 		return []*invocation{inv}, nil
 	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
 		if object.Kind != "Pod" {
-			return nil, fmt.Errorf("of kind %q, and not a Pod", short(object.Kind))
+			return nil, fmt.Errorf("of kind %q, and not a Pod", shorten(object.Kind))
 		}
 		invs, err := parsePod(data)
 		for _, inv := range invs {
@@ -101,7 +101,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 	case hasLine(text, func(line string) bool { return strings.HasPrefix(line, etcdPrefix) && strings.Contains(line, "=") }):
 		return []*invocation{{program: etcd, view: offline(), env: parseEnvironmentFile(data)}}, nil
 	case yamlErr != nil:
-		return nil, fmt.Errorf("not YAML: %s", printable(yamlErr.Error()))
+		return nil, fmt.Errorf("not YAML: %s", makePrintable(yamlErr.Error()))
 	default:
 		return nil, nil
 	}
@@ -116,16 +116,17 @@ func hasLine(text string, is func(line string) bool) bool {
 	return false
 }
 
-// PodHost is what a Pod of a cluster says of the etcds in it.
+// PodHost lists the etcds of a Pod of a cluster.
 type PodHost struct {
 	Settings  []*audit.Settings
 	Listeners []Listener
 	Unreached []audit.Fault
 }
 
-// ReadPod works out the settings that a Pod, in JSON as the items of a list are, declares
-// for its etcds, and where they are reached from elsewhere: what listens everywhere at the
-// given address, and what listens on the loopback address not at all. No file is looked at.
+// ReadPod works out the settings that a Pod declares for its etcds, and where they are reached
+// from elsewhere. object is the JSON of the Pod, as an item of a list. A listener on every
+// address is reached at the given one; a listener on the loopback address is not reached.
+// ReadPod reads no file.
 func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 	var pod podManifest // an item of a list has no kind
 	if err := json.Unmarshal(object, &pod); err != nil {
@@ -142,7 +143,7 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 		s := inv.settings(hostname)
 		s.Remote = true
 		found.Settings = append(found.Settings, s)
-		h.addListeners(&one{invocation: inv, settings: s})
+		h.addListeners(&instance{invocation: inv, settings: s})
 	}
 	if len(found.Settings) == 0 {
 		return PodHost{}, errors.New("no etcd in it")
@@ -166,7 +167,8 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 	return found, nil
 }
 
-// listensEverywhere says whether the settings have a listener on the unspecified address at a port.
+// listensEverywhere reports whether the settings have a listener at a port of the unspecified
+// address.
 func listensEverywhere(s *audit.Settings, port string) bool {
 	for _, flag := range []string{"listen-client-urls", "listen-client-http-urls", "listen-peer-urls", "listen-metrics-urls"} {
 		for _, written := range s.URLs(flag) {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// ownerNames are the host's users and groups. Those of this machine are others where a
-// mounted host is looked at.
+// ownerNames holds the host's users and groups. A mounted host has others than this machine.
 type ownerNames struct {
 	users, groups map[uint32]string
 }
@@ -15,15 +14,15 @@ func (c *collector) ownerNames() ownerNames {
 	read := func(name string) map[uint32]string {
 		data, err := c.host.readFile(name, maxFile)
 		if err != nil {
-			c.missing(name, err)
+			c.noteMissing(name, err)
 		}
 		return parseNames(data)
 	}
 	return ownerNames{users: read("/etc/passwd"), groups: read("/etc/group")}
 }
 
-// parseNames reads the names and numbers of passwd(5) or group(5). Of two names with one
-// number the first counts.
+// parseNames reads the names and numbers of passwd(5) or group(5). If two names have one
+// number, the first counts.
 func parseNames(data []byte) map[uint32]string {
 	names := map[uint32]string{}
 	for line := range strings.Lines(string(data)) {
@@ -36,7 +35,7 @@ func parseNames(data []byte) map[uint32]string {
 			continue
 		}
 		if _, known := names[uint32(id)]; !known {
-			names[uint32(id)] = printable(fields[0])
+			names[uint32(id)] = makePrintable(fields[0])
 		}
 	}
 	return names

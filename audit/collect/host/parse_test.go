@@ -179,7 +179,7 @@ func TestTablesAreEtcds(t *testing.T) {
 					if name == "" {
 						break
 					}
-					boolean, known := isSwitch(name)
+					boolean, known := lookUpSwitch(name)
 					if !known || boolean != (kind == "BoolVar") {
 						t.Errorf("%s: the table has --%s as boolean %v, known %v; etcd by %s", module, name, boolean, known, kind)
 					}

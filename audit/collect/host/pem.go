@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// readPEMs says of the files of a program which hold certificates and which a key, and
-// whether it is a CA's: of a certificate in any of the files.
-func (c *collector) readPEMs(o *one) {
+// readPEMs notes which files of a program hold certificates and which hold a key, and whether
+// that key belongs to a CA whose certificate is in any of the files.
+func (c *collector) readPEMs(o *instance) {
 	files := o.settings.Files
 	var authorities []crypto.PublicKey
 	keys := make([][]crypto.PublicKey, len(files))
@@ -26,7 +26,7 @@ func (c *collector) readPEMs(o *one) {
 		}
 		data, err := c.readAt(f.Path, o.view, maxFile)
 		if err != nil {
-			f.Unread = reason(err)
+			f.Unread = explainError(err)
 			continue
 		}
 		content := parsePEM(data)
@@ -57,13 +57,14 @@ func sameKey(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// keyHash tells public keys apart, whatever else is in their certificates.
+// keyHash identifies a public key, whatever else is in its certificate.
 func keyHash(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])
 }
 
-// readAt reads a file by the path that is kept of it: the host's, or one below /proc/PID/root.
+// readAt reads a file by the path that the report has of it: on the host, or below
+// /proc/PID/root.
 func (c *collector) readAt(name string, v *view, limit int64) ([]byte, error) {
 	t := c.host
 	if inside, found := strings.CutPrefix(name, v.at); v.own != nil && found {
@@ -72,7 +73,7 @@ func (c *collector) readAt(name string, v *view, limit int64) ([]byte, error) {
 	return t.readFile(name, limit)
 }
 
-// pemContent is what a PEM file holds. Of keys it is the public halves.
+// pemContent is the content of a PEM file. It has only the public halves of keys.
 type pemContent struct {
 	certs  []*x509.Certificate
 	isKey  bool
@@ -80,8 +81,8 @@ type pemContent struct {
 	fault  string // why not all of it is known
 }
 
-// parsePEM looks at all blocks of a file: a certificate that does not parse must not hide
-// the key behind it.
+// parsePEM reads all blocks of a file: a certificate that does not parse must not hide the key
+// behind it.
 func parsePEM(data []byte) pemContent {
 	var content pemContent
 	for rest := data; ; {
@@ -109,8 +110,8 @@ func parsePEM(data []byte) pemContent {
 	}
 }
 
-// publicKeyOf is nil for a key that is encrypted or of another kind. The private key is
-// dropped; its bytes are the caller's to clear.
+// publicKeyOf returns the public half of a private key; nil if the key is encrypted or of
+// another kind. The caller clears the bytes of the private key.
 func publicKeyOf(der []byte) crypto.PublicKey {
 	if key, err := x509.ParseECPrivateKey(der); err == nil {
 		return key.Public()

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// podManifest is what matters here of a static Pod (k8s.io/api/core/v1).
+// podManifest is the part of a Pod (k8s.io/api/core/v1) that is read.
 type podManifest struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
@@ -51,12 +51,12 @@ type podContainer struct {
 	} `json:"volumeMounts"`
 }
 
-// parsePod reads a static Pod's manifest, as the kubelet does: YAML or JSON, the first
-// document. A manifest of anything else gives nothing.
+// parsePod reads a static Pod's manifest as the kubelet does: YAML or JSON, the first document.
+// A manifest of another kind gives no invocation.
 func parsePod(data []byte) ([]*invocation, error) {
 	var pod podManifest
 	if err := yaml.Unmarshal(data, &pod); err != nil {
-		return nil, fmt.Errorf("not the YAML of a Pod: %s", printable(err.Error()))
+		return nil, fmt.Errorf("not the YAML of a Pod: %s", makePrintable(err.Error()))
 	}
 	if pod.Kind != "Pod" {
 		return nil, nil
@@ -89,7 +89,7 @@ func (pod podManifest) invocations() []*invocation {
 	return found
 }
 
-// invocation is nil for a container of another program.
+// invocation returns how a container starts a program; nil if it starts another one.
 func (c podContainer) invocation() *invocation {
 	inv := &invocation{version: imageVersion(c.Image)}
 	left := maxFile      // to expand to: each variable can double the one before it
@@ -122,7 +122,7 @@ func (c podContainer) invocation() *invocation {
 	if inv.program == etcd {
 		for _, name := range unknown {
 			if flag, ok := strings.CutPrefix(name, etcdPrefix); ok {
-				inv.faults = append(inv.faults, audit.Fault{Subject: strings.ToLower(strings.ReplaceAll(flag, "_", "-")), Reason: "the kubelet fills in " + printable(name)})
+				inv.faults = append(inv.faults, audit.Fault{Subject: strings.ToLower(strings.ReplaceAll(flag, "_", "-")), Reason: "the kubelet fills in " + makePrintable(name)})
 			}
 		}
 		if len(c.EnvFrom) > 0 {
@@ -132,9 +132,9 @@ func (c podContainer) invocation() *invocation {
 	return inv
 }
 
-// expand puts variables into a text as Kubernetes does: $(NAME), and $$ for a dollar sign. A
-// name that is not known stays as it is, and so does every one when nothing is left of what
-// all texts together may grow by.
+// expand replaces $(NAME) by the value of a variable, and $$ by a dollar sign, as Kubernetes
+// does. An unknown name stays as it is. left bounds how much all texts together may grow; when
+// it is used up, every name stays.
 func expand(text string, env []variable, left *int) string {
 	var b strings.Builder
 	for {
@@ -165,7 +165,7 @@ func expand(text string, env []variable, left *int) string {
 	}
 }
 
-// imageName is the last part of a reference, without tag and digest.
+// imageName returns the last part of an image reference, without tag and digest.
 func imageName(image string) string {
 	image, _, _ = strings.Cut(image, "@")
 	name, _, _ := strings.Cut(path.Base(image), ":")
@@ -178,14 +178,14 @@ func imageVersion(image string) string {
 	return releaseOf(tag)
 }
 
-// manifests finds the static Pods. The kubelet reads every file in the folder whose name
-// does not begin with a dot, whatever its extension: etcd.yaml.bak runs too.
+// manifests finds the static Pods. The kubelet reads every file of the folder whose name does
+// not begin with a dot, whatever its extension: etcd.yaml.bak runs too.
 func (c *collector) manifests(dirs []string) []*invocation {
 	var found []*invocation
 	for _, dir := range dirs {
 		names, err := c.host.names(dir, maxNames)
 		if err != nil {
-			c.missing(dir, err)
+			c.noteMissing(dir, err)
 			continue
 		}
 		for _, name := range names {

@@ -18,34 +18,34 @@ import (
 )
 
 const (
-	// maxProcesses is above the usual kernel.pid_max of 32768, and bounds a false /proc.
+	// maxProcesses is above the usual kernel.pid_max of 32768. It bounds a forged /proc.
 	maxProcesses = 1 << 16
 
-	// maxArguments is what Linux gives a command line or an environment, and more.
+	// maxArguments is above what Linux allows for a command line or an environment.
 	maxArguments = 4 << 20
 )
 
-// process is one running etcd or kube-apiserver.
+// process is an etcd or kube-apiserver that runs.
 type process struct {
 	pid     int
 	started time.Time // zero if it is not known
 	apart   bool      // it is in another network namespace than this process, which has another loopback address
 }
 
-// startedBefore says whether the process is older than something else, if both are known.
-// The start of the machine is told in whole seconds, so it takes more than one.
+// startedBefore reports whether the process is older than t, if both are known. The start of
+// the machine is known in whole seconds, so a difference of one second says nothing.
 func (p *process) startedBefore(t time.Time) bool {
 	const margin = 2 * time.Second
 	return p != nil && !p.started.IsZero() && !t.IsZero() && p.started.Add(margin).Before(t)
 }
 
-// processes finds the running programs, by the name of their executable, or where that may
-// not be read, by the first word of their command line.
+// processes finds the running programs by the name of their executable. If that may not be
+// read, it goes by the first word of the command line.
 func (c *collector) processes() []*invocation {
 	const proc = "/proc"
 	names, err := c.host.names(proc, maxProcesses)
 	if err != nil {
-		c.missing(proc, err) // a host that is not running has none
+		c.noteMissing(proc, err) // a host that is not running has none
 		return nil
 	}
 	var pids []int
@@ -66,7 +66,7 @@ func (c *collector) processes() []*invocation {
 	return found
 }
 
-// process looks at one. A process that ends meanwhile is none.
+// process reads one process. It returns nil if the process ends meanwhile.
 func (c *collector) process(proc string, pid int, live bool) *invocation {
 	dir := path.Join(proc, strconv.Itoa(pid))
 	cmdline, err := c.host.readFile(path.Join(dir, "cmdline"), maxArguments)
@@ -87,44 +87,45 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 	if program != name {
 		return nil // a gateway or a proxy of etcd
 	}
-	p := &process{pid: pid, started: c.started(dir)}
+	p := &process{pid: pid, started: c.startTime(dir)}
 	inv := &invocation{program: program, args: args, process: p, view: &view{host: c.host, dir: "/"}}
 	if cwd, err := c.host.readlink(path.Join(dir, "cwd")); err == nil {
 		inv.view.dir = cwd
 	}
 	c.environment(inv, dir)
 	if live {
-		p.apart = c.apart(dir)
-		c.look(inv, dir)
+		p.apart = c.hasOwnNetwork(dir)
+		c.openRoot(inv, dir)
 	}
 	return inv
 }
 
-// environment reads what the process was started with. Without it, a setting that is not on
-// the command line may have been made all the same, unless a configuration file replaces both.
+// environment reads the environment with which the process was started. Without it, a setting
+// that is not on the command line may still have been made, unless a configuration file
+// replaces both.
 func (c *collector) environment(inv *invocation, dir string) {
 	if inv.program != etcd {
 		return // kube-apiserver has flags only
 	}
 	data, err := c.host.readFile(path.Join(dir, "environ"), maxArguments)
 	if err != nil {
-		if flags, _ := parseFlags(etcd, inv.args); last(flags, "config-file").value == "" {
-			inv.faults = append(inv.faults, audit.Fault{Reason: "the environment of process " + path.Base(dir) + " could not be read: " + reason(err)})
+		if flags, _ := parseFlags(etcd, inv.args); lastSetting(flags, "config-file").value == "" {
+			inv.faults = append(inv.faults, audit.Fault{Reason: "the environment of process " + path.Base(dir) + " could not be read: " + explainError(err)})
 		}
 		return
 	}
 	inv.env = parseEnviron(data)
 }
 
-// look opens the root of the process and reads the version of the executable.
-func (c *collector) look(inv *invocation, dir string) {
+// openRoot opens the root of the process and reads the version of the executable.
+func (c *collector) openRoot(inv *invocation, dir string) {
 	root := path.Join(dir, "root")
 	own, err := openTree(filepath.Join(c.host.dir, root))
 	if err != nil {
 		if !errors.Is(err, fs.ErrPermission) {
 			return // it has ended
 		}
-		inv.faults = append(inv.faults, audit.Fault{Subject: root, Reason: "the process's own files could not be looked at, and the host's of the same names were: " + reason(err)})
+		inv.faults = append(inv.faults, audit.Fault{Subject: root, Reason: "the process's own files could not be looked at, and the host's of the same names were: " + explainError(err)})
 		return
 	}
 	c.trees = append(c.trees, own)
@@ -134,9 +135,9 @@ func (c *collector) look(inv *invocation, dir string) {
 	}
 }
 
-// apart says whether a process has another network than this one. The numbers of namespaces
-// are the same everywhere on a machine.
-func (c *collector) apart(dir string) bool {
+// hasOwnNetwork reports whether a process is in another network namespace than this one. The
+// numbers of namespaces are the same everywhere on a machine.
+func (c *collector) hasOwnNetwork(dir string) bool {
 	theirs, err := c.host.readlink(path.Join(dir, "ns", "net"))
 	if err != nil {
 		return false
@@ -145,9 +146,9 @@ func (c *collector) apart(dir string) bool {
 	return err == nil && ours != theirs
 }
 
-// started is when a process began: field 22 of stat counts hundredths of a second since
+// startTime returns when a process began. Field 22 of stat counts hundredths of a second since
 // the start of the machine, btime (proc_pid_stat(5); Linux fixes USER_HZ at 100).
-func (c *collector) started(dir string) time.Time {
+func (c *collector) startTime(dir string) time.Time {
 	stat, err := c.host.readFile(path.Join(dir, "stat"), maxFile)
 	if err != nil {
 		return time.Time{}
@@ -181,7 +182,7 @@ func (c *collector) bootTime() time.Time {
 	return time.Time{}
 }
 
-// versionOf is binaryVersion of a program on the host.
+// versionOf returns the binaryVersion of a program on the host.
 func (c *collector) versionOf(program string) string {
 	f, err := c.host.open(program, 0)
 	if err != nil {
@@ -195,8 +196,8 @@ func (c *collector) versionOf(program string) string {
 	return serverVersion(info)
 }
 
-// binaryVersion is what the Go build information of an etcd says: etcd's server module
-// requires its api module in the version of its own.
+// binaryVersion returns the version in the Go build information of an etcd: etcd's server
+// module requires its api module in its own version.
 func binaryVersion(exe string) string {
 	info, err := buildinfo.ReadFile(exe)
 	if err != nil {
@@ -214,7 +215,8 @@ func serverVersion(info *debug.BuildInfo) string {
 	return ""
 }
 
-// releaseOf is "3.6.16" of "v3.6.16" or of the tag "3.6.16-0"; empty if it is none.
+// releaseOf returns "3.6.16" for "v3.6.16" and for the tag "3.6.16-0"; empty for any other
+// text.
 func releaseOf(version string) string {
 	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "-")
 	parts := strings.Split(version, ".")

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// sandboxDirectives are those of systemd.exec(5) that keep a service from the rest of its
-// host. Others, such as Environment=, may hold what nobody is to see, and are left out.
+// sandboxDirectives returns the directives of systemd.exec(5) that separate a service from the
+// rest of its host. Other directives, such as Environment=, may hold secrets and are left out.
 func sandboxDirectives() []string {
 	return []string{
 		"User", "Group", "DynamicUser", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "ProtectClock", "ProtectControlGroups",
@@ -20,8 +20,8 @@ func sandboxDirectives() []string {
 	}
 }
 
-// sandboxLists are the directives that add up when they are given again, and that an empty
-// value takes back: to nothing, which of CapabilityBoundingSet= is no capability at all.
+// sandboxLists returns the directives whose values add up. An empty value resets them to
+// nothing; for CapabilityBoundingSet= that means no capability at all.
 func sandboxLists() []string {
 	return []string{
 		"CapabilityBoundingSet", "AmbientCapabilities", "SupplementaryGroups", "RestrictAddressFamilies", "SystemCallFilter",
@@ -30,13 +30,13 @@ func sandboxLists() []string {
 	}
 }
 
-// limit notes a directive of a service. systemd ignores an empty value where it wants a
-// word; as a user it is root.
-func (u *unit) limit(directive, value string) {
+// setLimit notes a directive of a service. systemd ignores an empty value where it wants a
+// word; an empty user is root.
+func (u *unit) setLimit(directive, value string) {
 	if u.limits == nil {
 		u.limits = map[string]string{}
 	}
-	value = printable(value)
+	value = makePrintable(value)
 	switch {
 	case slices.Contains(sandboxLists(), directive):
 		if before := u.limits[directive]; before != "" && value != "" {
@@ -51,8 +51,8 @@ func (u *unit) limit(directive, value string) {
 	}
 }
 
-// sandbox is what is left of the limits by the prefix of the command (systemd.service(5)):
-// behind + none of them counts, and behind ! not the user.
+// sandbox returns the limits that remain with the prefix of the command (systemd.service(5)):
+// with + none of them counts, and with ! the user does not.
 func (u *unit) sandbox(prefix string) *audit.Sandbox {
 	s := &audit.Sandbox{By: audit.UnitFile, Values: map[string]string{}}
 	if strings.Contains(prefix, "+") {
@@ -68,7 +68,7 @@ func (u *unit) sandbox(prefix string) *audit.Sandbox {
 	return s
 }
 
-// securityContext is what matters here of a container's and of a Pod's.
+// securityContext is the part of a container's and a Pod's security context that is read.
 type securityContext struct {
 	Privileged               *bool  `json:"privileged"`
 	AllowPrivilegeEscalation *bool  `json:"allowPrivilegeEscalation"`
@@ -85,7 +85,7 @@ type securityContext struct {
 	} `json:"capabilities"`
 }
 
-// sandbox is a container's: what it says itself, and of the rest what the Pod says of all.
+// sandbox returns the limits of a container: its own, and for the rest those of the Pod.
 func (pod podManifest) sandbox(c podContainer) *audit.Sandbox {
 	values := map[string]string{}
 	truth := func(name string, value *bool) {
@@ -100,7 +100,7 @@ func (pod podManifest) sandbox(c podContainer) *audit.Sandbox {
 	}
 	list := func(name string, items []string) {
 		if len(items) > 0 {
-			values[name] = printable(strings.Join(items, ","))
+			values[name] = makePrintable(strings.Join(items, ","))
 		}
 	}
 	for _, from := range []securityContext{pod.Spec.SecurityContext, c.SecurityContext} { // the later counts
@@ -108,7 +108,7 @@ func (pod podManifest) sandbox(c podContainer) *audit.Sandbox {
 		number("runAsUser", from.RunAsUser)
 		number("runAsGroup", from.RunAsGroup)
 		if from.SeccompProfile != nil {
-			values["seccompProfile.type"] = printable(from.SeccompProfile.Type)
+			values["seccompProfile.type"] = makePrintable(from.SeccompProfile.Type)
 		}
 	}
 	truth("privileged", c.SecurityContext.Privileged)

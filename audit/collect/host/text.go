@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-func sorted(s []string) []string {
+func sortText(s []string) []string {
 	slices.Sort(s)
 	return s
 }
 
-// maxText of one value that is kept; a list of URLs has some hundred bytes.
+// maxText is the longest value that is kept. A list of URLs has some hundred bytes.
 const maxText = 16 << 10
 
-// printable is a foreign text that may be shown and compared: control characters and bytes
-// that are no UTF-8 become U+FFFD, and what is too long is cut.
-func printable(s string) string {
+// makePrintable makes a foreign text safe to show and to compare: control characters and bytes
+// that are not UTF-8 become U+FFFD, and a text that is too long is cut.
+func makePrintable(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "…"
 	}
@@ -29,10 +29,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// short is a foreign text for the middle of a sentence.
-func short(s string) string {
+// shorten makes a foreign text short enough for the middle of a sentence.
+func shorten(s string) string {
 	const most = 80
-	if s = printable(s); len(s) > most {
+	if s = makePrintable(s); len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s

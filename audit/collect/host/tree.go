@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// maxFile is far above a manifest, a unit or a configuration file, and bounds a trap.
+	// maxFile is far above a manifest, a unit or a configuration file.
 	maxFile = 1 << 20
 
-	// maxNames in a folder that is listed: /etc/ssl/certs has some hundreds.
+	// maxNames bounds a folder that is listed. /etc/ssl/certs has some hundreds.
 	maxNames = 4096
 
-	// maxLinks is what Linux follows in one path.
+	// maxLinks is how many symlinks Linux follows in one path.
 	maxLinks = 40
 )
 
-// tree is a folder as the root of a host or of a container: a path and every symlink in it
-// resolve inside, as they do for a process whose root it is.
+// tree is a folder that is the root of a host or of a container. A path and every symlink in it
+// resolve inside, as they do for a process with that root.
 type tree struct {
 	dir  string // on this machine
 	root *os.Root
@@ -46,9 +46,9 @@ func (t *tree) close() {
 	}
 }
 
-// resolve gives the path below the root that a path means, without symlinks. os.Root alone
-// refuses absolute symlinks, of which /etc is full, and those that lead above it, which a
-// process finds at its root.
+// resolve returns the path below the root that a path leads to, without symlinks. os.Root alone
+// refuses absolute symlinks, of which /etc is full, and those that lead above the root, which
+// for a process end at its root.
 func (t *tree) resolve(name string) (string, error) {
 	rest := strings.Split(name, "/")
 	var at []string
@@ -89,7 +89,7 @@ func (t *tree) resolve(name string) (string, error) {
 	return path.Join(at...), nil
 }
 
-// pathError names the path as it was asked for, not the one that os.Root was at.
+// pathError names the path that was asked for, in place of the one where os.Root was.
 func pathError(op, name string, err error) error {
 	if inner, ok := errors.AsType[*fs.PathError](err); ok {
 		err = inner.Err
@@ -97,8 +97,8 @@ func pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
-// onDisk is a resolved path as one of this machine.
-func (t *tree) onDisk(resolved string) string { return filepath.Join(t.dir, resolved) }
+// diskPath converts a resolved path to a path of this machine.
+func (t *tree) diskPath(resolved string) string { return filepath.Join(t.dir, resolved) }
 
 // stat follows symlinks.
 func (t *tree) stat(name string) (fs.FileInfo, error) {
@@ -113,8 +113,8 @@ func (t *tree) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// open opens a regular file or a folder. Anything else, such as a pipe that nobody writes
-// to, is refused without waiting for it.
+// open opens a regular file or a folder. It refuses anything else, such as a pipe that nobody
+// writes to, and does not wait for it.
 func (t *tree) open(name string, want fs.FileMode) (*os.File, error) {
 	resolved, err := t.resolve(name)
 	if err != nil {
@@ -152,7 +152,7 @@ func (t *tree) readFile(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// names lists a folder in order. With more names than most, it lists none.
+// names lists a folder in order. If it has more than most names, it lists none.
 func (t *tree) names(name string, most int) ([]string, error) {
 	f, err := t.open(name, fs.ModeDir)
 	if err != nil {
@@ -166,10 +166,10 @@ func (t *tree) names(name string, most int) ([]string, error) {
 	if len(names) > most {
 		return nil, pathError("read", name, fmt.Errorf("more than %d files in it", most))
 	}
-	return sorted(names), nil
+	return sortText(names), nil
 }
 
-// readlink is the text of a symlink that is the last part of a path.
+// readlink returns the target of a symlink that is the last part of a path.
 func (t *tree) readlink(name string) (string, error) {
 	dir, err := t.resolve(path.Dir(name))
 	if err != nil {
@@ -182,8 +182,8 @@ func (t *tree) readlink(name string) (string, error) {
 	return target, nil
 }
 
-// isProc says whether a folder is the kernel's own list of processes. Only there is
-// /proc/PID/root a link that may be followed: in a copy it would lead anywhere.
+// isProc reports whether a folder is the kernel's own list of processes. Only there may the
+// link /proc/PID/root be followed: in a copy it could lead anywhere.
 func (t *tree) isProc(name string) bool {
 	f, err := t.open(name, fs.ModeDir)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// unit is what matters here of a service.
+// unit is the part of a systemd service that is read.
 type unit struct {
 	execStart        [][]string
 	environment      []variable
@@ -21,8 +21,8 @@ type assignment struct {
 	section, key, value string
 }
 
-// parseUnit reads the assignments of a unit file or drop-in: lines that end in a backslash go
-// on in the next, in between which comments are left out.
+// parseUnit reads the assignments of a unit file or drop-in. A line that ends in a backslash
+// continues on the next; comments between the two are skipped.
 func parseUnit(data []byte) []assignment {
 	var found []assignment
 	section, line := "", ""
@@ -50,7 +50,8 @@ func parseUnit(data []byte) []assignment {
 	return found
 }
 
-// apply adds what a unit file or a drop-in says. An empty value takes back what was said before.
+// apply adds the assignments of a unit file or drop-in. An empty value resets what was assigned
+// before.
 func (u *unit) apply(assignments []assignment, specifiers *strings.Replacer) {
 	for _, a := range assignments {
 		if a.section != "Service" {
@@ -81,7 +82,7 @@ func (u *unit) apply(assignments []assignment, specifiers *strings.Replacer) {
 		case "WorkingDirectory":
 			u.workingDir = strings.TrimPrefix(specifiers.Replace(a.value), "-")
 		default:
-			u.limit(a.key, specifiers.Replace(a.value))
+			u.setLimit(a.key, specifiers.Replace(a.value))
 		}
 	}
 }
@@ -93,7 +94,8 @@ func expandAll(words []string, specifiers *strings.Replacer) []string {
 	return words
 }
 
-// specifiersOf are the ones that are known without the running system (systemd.unit(5)).
+// specifiersOf returns the specifiers that are known without the running system
+// (systemd.unit(5)).
 func specifiersOf(name, hostname string) *strings.Replacer {
 	prefix := strings.TrimSuffix(name, path.Ext(name))
 	instance := ""
@@ -105,8 +107,8 @@ func specifiersOf(name, hostname string) *strings.Replacer {
 		"%S", "/var/lib", "%E", "/etc", "%t", "/run", "%C", "/var/cache", "%L", "/var/log")
 }
 
-// splitWords splits as systemd does: white space, quotes, and backslashes before the
-// characters of C (systemd.syntax(7), systemd.service(5)).
+// splitWords splits a text as systemd does: at white space, with quotes, and with the backslash
+// escapes of C (systemd.syntax(7), systemd.service(5)).
 func splitWords(text string) []string {
 	var words []string
 	var b strings.Builder
@@ -157,9 +159,10 @@ func unescape(c rune) string {
 	}
 }
 
-// arguments puts variables into a command line: ${NAME} anywhere in a word, and $NAME as a
-// word of its own, which becomes as many words as the value has. One that is not set is empty.
-func arguments(words []string, env []variable) []string {
+// expandArguments replaces variables in a command line: ${NAME} anywhere in a word, and $NAME
+// as a word of its own, which becomes as many words as its value has. A variable that is not
+// set is empty.
+func expandArguments(words []string, env []variable) []string {
 	var args []string
 	left := maxFile
 	for _, word := range words {
@@ -201,14 +204,15 @@ func substitute(word string, env []variable, left *int) string {
 	}
 }
 
-// invocation is nil for a service of another program. The environment is complete by then.
+// invocation returns how a service starts a program; nil if it starts another one. The
+// environment must be complete.
 func (u *unit) invocation() *invocation {
 	for _, words := range u.execStart {
 		command := slices.Clone(words)
 		program := strings.TrimLeft(command[0], "@-:+!|")
 		prefix := strings.TrimSuffix(command[0], program)
 		command[0] = program
-		expanded := append([]string{command[0]}, arguments(command[1:], u.environment)...)
+		expanded := append([]string{command[0]}, expandArguments(command[1:], u.environment)...)
 		inv := &invocation{env: u.environment, sandbox: u.sandbox(prefix), binary: program}
 		if inv.program, inv.args = programIn(expanded); inv.program != "" {
 			return inv

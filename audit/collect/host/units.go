@@ -8,20 +8,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// unitDirs are where systemd looks for units, the one that counts most first (systemd.unit(5)).
+// unitDirs returns the folders where systemd looks for units, the most important first
+// (systemd.unit(5)).
 func unitDirs() []string {
 	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 }
 
-// units finds the services. One that does not run and that nothing starts at boot says nothing
-// about this host; which of them run is known later, so that they are marked here only.
+// units finds the services. A service that does not run and that nothing starts at boot says
+// nothing about this host. Which of them run is known later, so units only marks them.
 func (c *collector) units() []*invocation {
 	var found []*invocation
 	var seen []string
 	for _, dir := range unitDirs() {
 		names, err := c.host.names(dir, maxNames)
 		if err != nil {
-			c.missing(dir, err)
+			c.noteMissing(dir, err)
 			continue
 		}
 		for _, name := range names {
@@ -37,7 +38,7 @@ func (c *collector) units() []*invocation {
 			}
 		}
 	}
-	for _, link := range c.enabled() {
+	for _, link := range c.enabledLinks() {
 		name := path.Base(link)
 		if slices.Contains(seen, name) {
 			continue
@@ -50,15 +51,16 @@ func (c *collector) units() []*invocation {
 	return found
 }
 
-// isAlias says whether a unit is a link to one of another name, which is met under that.
+// isAlias reports whether a unit is a link to a unit of another name, which is read under that
+// name.
 func (c *collector) isAlias(name, at string) bool {
 	resolved, err := c.host.resolve(at)
 	target := path.Base(resolved)
 	return err == nil && target != name && strings.HasSuffix(target, ".service") && !strings.HasSuffix(target, "@.service")
 }
 
-// enabled are the links to the services that something starts.
-func (c *collector) enabled() []string {
+// enabledLinks returns the links to the services that something starts.
+func (c *collector) enabledLinks() []string {
 	if c.enabledUnits != nil {
 		return c.enabledUnits
 	}
@@ -90,7 +92,7 @@ func (c *collector) enabled() []string {
 func (c *collector) unit(name, at string) *invocation {
 	info, err := c.host.stat(at)
 	if err != nil {
-		c.missing(at, err)
+		c.noteMissing(at, err)
 		return nil
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
@@ -113,7 +115,7 @@ func (c *collector) unit(name, at string) *invocation {
 		data, err := c.host.readFile(dropIn, maxFile)
 		if err != nil {
 			// It may set or take back everything.
-			faults = append(faults, audit.Fault{Subject: dropIn, Reason: reason(err)}, audit.Fault{Reason: "the drop-in " + dropIn + " could not be read: " + reason(err)})
+			faults = append(faults, audit.Fault{Subject: dropIn, Reason: explainError(err)}, audit.Fault{Reason: "the drop-in " + dropIn + " could not be read: " + explainError(err)})
 			continue
 		}
 		u.apply(parseUnit(data), specifiers)
@@ -144,8 +146,8 @@ func namesProgram(text string) bool {
 	return slices.ContainsFunc(programs(), func(p string) bool { return strings.Contains(text, p) })
 }
 
-// dropIns are the *.conf of NAME.d, of which the first of a name counts, in the order of
-// their names. A template's are also its instances'.
+// dropIns returns the *.conf files of NAME.d in the order of their names. Of files with one
+// name the first counts. A template's drop-ins are also its instances'.
 func (c *collector) dropIns(name string) []string {
 	owners := []string{name}
 	if before, _, found := strings.Cut(name, "@"); found {
@@ -158,7 +160,7 @@ func (c *collector) dropIns(name string) []string {
 		for _, dir := range unitDirs() {
 			names, err := c.host.names(path.Join(dir, owner+".d"), maxNames)
 			if err != nil {
-				c.missing(path.Join(dir, owner+".d"), err)
+				c.noteMissing(path.Join(dir, owner+".d"), err)
 				continue
 			}
 			for _, n := range names {
@@ -170,7 +172,7 @@ func (c *collector) dropIns(name string) []string {
 		}
 	}
 	var paths []string
-	for _, n := range sorted(order) {
+	for _, n := range sortText(order) {
 		if info, err := c.host.stat(byName[n]); err == nil && !info.Mode().IsRegular() {
 			continue // masked
 		}
@@ -179,35 +181,35 @@ func (c *collector) dropIns(name string) []string {
 	return paths
 }
 
-// environmentFiles reads them in order; what they say counts more than Environment=.
+// environmentFiles reads the environment files in order. They count more than Environment=.
 func (c *collector) environmentFiles(u *unit) ([]file, []audit.Fault) {
 	var files []file
 	var faults []audit.Fault
 	for _, pattern := range u.environmentFiles {
 		pattern, optional := strings.CutPrefix(pattern, "-")
-		for _, at := range c.glob(pattern) {
+		for _, at := range c.expandGlob(pattern) {
 			data, err := c.host.readFile(at, maxFile)
 			switch {
 			case err == nil:
 				u.environment = append(u.environment, parseEnvironmentFile(data)...)
 				files = append(files, file{at, audit.EnvFile})
-			case !optional || !notThere(err):
-				faults = append(faults, audit.Fault{Subject: at, Reason: reason(err)}, audit.Fault{Reason: "the environment file " + at + " could not be read: " + reason(err)})
+			case !optional || !isNotThere(err):
+				faults = append(faults, audit.Fault{Subject: at, Reason: explainError(err)}, audit.Fault{Reason: "the environment file " + at + " could not be read: " + explainError(err)})
 			}
 		}
 	}
 	return files, faults
 }
 
-// glob expands a pattern in the last part of a path, where systemd's users have them.
-func (c *collector) glob(pattern string) []string {
+// expandGlob expands a pattern in the last part of a path.
+func (c *collector) expandGlob(pattern string) []string {
 	pattern = path.Clean(pattern)
 	if !strings.ContainsAny(pattern, "*?[") {
 		return []string{pattern}
 	}
 	names, err := c.host.names(path.Dir(pattern), maxNames)
 	if err != nil {
-		c.missing(path.Dir(pattern), err)
+		c.noteMissing(path.Dir(pattern), err)
 		return nil
 	}
 	var matching []string

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// view is what one program sees of the files: the host's, its container's by
-// /proc/PID/root, or, of a static Pod that does not run, what its volumes bring in.
+// view is what one program sees of the files: the host's; its container's, by /proc/PID/root;
+// or, for a static Pod that does not run, what its volumes bring in.
 type view struct {
 	host *tree
 	own  *tree  // by /proc/PID/root; nil if it was not seen
 	at   string // of own, as a path on the host
 
-	// elsewhere is why a file that no volume brings in cannot be looked at; nil where the
-	// host's files are the program's own.
+	// elsewhere says why a file that no volume brings in cannot be read; nil if the program
+	// sees the host's own files.
 	elsewhere error
 	mounts    []mount
 	dir       string // its working directory
@@ -28,7 +28,7 @@ type mount struct {
 	inside, outside string
 }
 
-// place is where a file is.
+// place says where a file is.
 type place struct {
 	tree *tree
 	path string // in the tree
@@ -40,19 +40,18 @@ var (
 	errOffline = errors.New("only the given file is read")
 )
 
-// abs is a path of the program as an absolute one.
-func (v *view) abs(name string) string {
+// absolute converts a path of the program to an absolute one.
+func (v *view) absolute(name string) string {
 	if name == "" || path.IsAbs(name) {
 		return path.Clean(name)
 	}
 	return path.Join("/", v.dir, name)
 }
 
-// find says where a file of the program is. The path on the host is the one that leads to
-// the same file there.
+// find returns where a file of the program is. The path on the host leads to the same file.
 func (v *view) find(name string) (place, error) {
-	name = v.abs(name)
-	outside, mounted := v.outside(name)
+	name = v.absolute(name)
+	outside, mounted := v.toHost(name)
 	switch {
 	case v.own != nil:
 		p := place{tree: v.own, path: name, host: v.at + name}
@@ -77,11 +76,11 @@ func (v *view) find(name string) (place, error) {
 	}
 }
 
-// outside maps a path in a container to the host, by the innermost volume.
-func (v *view) outside(name string) (string, bool) {
+// toHost converts a path in a container to a path on the host, by the innermost volume.
+func (v *view) toHost(name string) (string, bool) {
 	best := -1
 	for i, m := range v.mounts {
-		if below(name, m.inside) && (best < 0 || len(m.inside) > len(v.mounts[best].inside)) {
+		if isBelow(name, m.inside) && (best < 0 || len(m.inside) > len(v.mounts[best].inside)) {
 			best = i
 		}
 	}
@@ -91,7 +90,7 @@ func (v *view) outside(name string) (string, bool) {
 	return path.Join(v.mounts[best].outside, strings.TrimPrefix(name, v.mounts[best].inside)), true
 }
 
-func below(name, dir string) bool {
+func isBelow(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
@@ -103,8 +102,8 @@ func (v *view) readFile(name string, limit int64) ([]byte, error) {
 	return p.tree.readFile(p.path, limit)
 }
 
-// modified is when a file was last written; zero if that is not known.
-func (v *view) modified(name string) time.Time {
+// modTime returns when a file was last written; zero if that is not known.
+func (v *view) modTime(name string) time.Time {
 	p, err := v.find(name)
 	if err != nil {
 		return time.Time{}
@@ -116,8 +115,8 @@ func (v *view) modified(name string) time.Time {
 	return info.ModTime()
 }
 
-// reason is why a file could not be looked at, without its path, which is said beside it.
-func reason(err error) string {
+// explainError says why a file could not be read, without its path.
+func explainError(err error) string {
 	if inner, ok := errors.AsType[*fs.PathError](err); ok {
 		err = inner.Err
 	}
