@@ -39,7 +39,7 @@ func TestDemo(t *testing.T) {
 		if lines := strings.Count(out, "\n"); lines > 45 {
 			t.Errorf("%d lines do not fit one screen", lines)
 		}
-		if pids := runningFrom(dir); len(pids) > 0 {
+		if pids := findRunning(dir); len(pids) > 0 {
 			t.Errorf("still running: %v", pids)
 		}
 	}

@@ -17,17 +17,16 @@ type finding struct {
 	Remediation []line `json:"remediation_lines"`
 }
 
-// line is one of a remediation.
+// line is one line of a remediation.
 type line struct {
 	Text  string `json:"text"`
 	Paste bool   `json:"paste"`
 }
 
-// mostFindings fit one screen.
+// mostFindings is how many findings fit one screen.
 const mostFindings = 8
 
-// printFindings shortens an audit's JSON to two lines a finding, so that all of them fit
-// one screen.
+// printFindings shortens an audit's JSON to two lines for each finding.
 func (d *demo) printFindings(reportJSON string) error {
 	var report struct {
 		Results []finding `json:"results"`
@@ -48,11 +47,12 @@ func (d *demo) printFindings(reportJSON string) error {
 	if more := len(failed) - mostFindings; more > 0 {
 		d.print("and %d more", more)
 	}
-	d.print("\nWhy each matters, and every line to change: %s\n", shown(filepath.Join(d.dir, "audit-weak.txt")))
+	d.print("\nWhy each matters, and every line to change: %s\n", displayPath(filepath.Join(d.dir, "audit-weak.txt")))
 	return nil
 }
 
-// fixLine returns the first line of a remediation that can be pasted, or what it says if none can.
+// fixLine returns the first line of a remediation that can be pasted, or its text if there is
+// none.
 func fixLine(remediation []line) string {
 	for _, l := range remediation {
 		if l.Paste {

@@ -10,8 +10,8 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// layout is where the demo's members live: each has a loopback address of its own, so
-// that all have the same ports, as on real nodes.
+// layout says where the demo's members are. Each has a loopback address of its own, so that all
+// have the same ports, as on real nodes.
 type layout struct {
 	hosts                []string
 	client, peer, metric int
@@ -34,8 +34,8 @@ func (l layout) clientEndpoint(i int) string {
 	return net.JoinHostPort(l.hosts[i], strconv.Itoa(l.client))
 }
 
-// spec is the demo's cluster.yaml. On a real cluster pkiDir and dataDir are the same on
-// every node; here the name keeps the members of one machine apart.
+// spec returns the demo's cluster.yaml. On a real cluster, pkiDir and dataDir are the same on
+// every node; here they hold the name, which keeps the members of one machine apart.
 func (l layout) spec(dir, version string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Written by etcdsec-demo.

@@ -89,17 +89,17 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	return nil
 }
 
-// say is progress, on stderr.
+// say prints progress to stderr.
 func (d *demo) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.stderr, format+"\n", args...)
 }
 
-// print is the result, on stdout.
+// print prints the result to stdout.
 func (d *demo) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.stdout, format+"\n", args...)
 }
 
-// marker is in every folder that a demo made, and only such a folder is ever removed.
+// marker is a file in every folder that a demo made. Only such a folder is ever removed.
 const marker = ".etcdsec-demo"
 
 func (d *demo) prepareDir(dir string) error {
@@ -111,7 +111,7 @@ func (d *demo) prepareDir(dir string) error {
 		if _, err := os.Stat(filepath.Join(d.dir, marker)); err != nil {
 			return fmt.Errorf("%s is there and no earlier demo made it; give another folder with --dir", d.dir)
 		}
-		if pids := runningFrom(d.dir); len(pids) > 0 {
+		if pids := findRunning(d.dir); len(pids) > 0 {
 			return fmt.Errorf("a cluster that an earlier demo left still runs from %s; kill %s", d.dir, strings.Join(pids, " "))
 		}
 		if err := os.RemoveAll(d.dir); err != nil {
@@ -124,8 +124,8 @@ func (d *demo) prepareDir(dir string) error {
 	return os.WriteFile(filepath.Join(d.dir, marker), []byte("made by etcdsec-demo, which removes this folder when it runs again\n"), 0o600)
 }
 
-// runningFrom are the processes whose command line names a file of a demo's folder.
-func runningFrom(dir string) []string {
+// findRunning returns the processes whose command line names a file of a demo's folder.
+func findRunning(dir string) []string {
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return nil
@@ -148,8 +148,8 @@ func (d *demo) stopAll() {
 	}
 }
 
-// shown is a path as a reader in the current folder would type it.
-func shown(path string) string {
+// displayPath returns a path as a reader in the current folder would type it.
+func displayPath(path string) string {
 	wd, err := os.Getwd()
 	if err != nil {
 		return path

@@ -24,13 +24,13 @@ import (
 func (d *demo) store() string { return filepath.Join(d.dir, "store") }
 func (d *demo) spec() string  { return filepath.Join(d.dir, "cluster.yaml") }
 
-// etcdsecRun runs the etcdsec command and shows the command line. Its result is returned,
-// and kept beside the cluster; its narration goes to stderr.
+// etcdsecRun runs the etcdsec command and shows the command line. It returns the result and
+// keeps it beside the cluster. Its narration goes to stderr.
 func (d *demo) etcdsecRun(ctx context.Context, wantStatus int, resultName string, args ...string) (string, error) {
 	shownArgs := make([]string, 0, len(args))
 	for _, a := range args {
 		if filepath.IsAbs(a) {
-			a = shown(a)
+			a = displayPath(a)
 		}
 		shownArgs = append(shownArgs, a)
 	}
@@ -99,8 +99,8 @@ func (d *demo) startMembers(ctx context.Context) error {
 	return nil
 }
 
-// writeAndRead writes through each member and reads every key through every member;
-// both are linearizable, so each needs a quorum.
+// writeAndRead writes through each member and reads every key through every member. Both are
+// linearizable, so each needs a quorum.
 func (d *demo) writeAndRead(ctx context.Context) error {
 	d.say("[3/5] a linearizable write and read through each member, with the issued client")
 	config, err := clientTLS(filepath.Join(d.store(), "clients", "kube-apiserver"))
@@ -207,7 +207,7 @@ func (d *demo) auditWeak(ctx context.Context) error {
 
 func (d *demo) summary() {
 	if !d.keep {
-		d.print("Members stopped. The spec, the store, the logs and both reports are in %s.", shown(d.dir))
+		d.print("Members stopped. The spec, the store, the logs and both reports are in %s.", displayPath(d.dir))
 		return
 	}
 	pids := make([]string, 0, len(d.members))
@@ -218,11 +218,11 @@ func (d *demo) summary() {
 	for i := range d.layout.hosts {
 		endpoints = append(endpoints, "https://"+d.layout.clientEndpoint(i))
 	}
-	client := filepath.Join(shown(d.store()), "clients", "kube-apiserver")
+	client := filepath.Join(displayPath(d.store()), "clients", "kube-apiserver")
 	d.print(`The cluster is left running. To reach it, audit it, stop it:
 
   etcdctl --endpoints=%s \
     --cacert=%s/ca.crt --cert=%s/client.crt --key=%s/client.key endpoint status -w table
   %s audit run -f %s --pki %s --mint
-  kill %s`, strings.Join(endpoints, ","), client, client, client, shown(d.etcdsec), shown(d.spec()), shown(d.store()), strings.Join(pids, " "))
+  kill %s`, strings.Join(endpoints, ","), client, client, client, displayPath(d.etcdsec), displayPath(d.spec()), displayPath(d.store()), strings.Join(pids, " "))
 }

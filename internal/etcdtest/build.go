@@ -20,15 +20,15 @@ const (
 	Vulnerable = "3.6.8"
 )
 
-// Versions are those that a cluster may run, oldest first.
+// Versions returns the releases that a cluster may run, oldest first.
 func Versions() []string { return []string{V3_5, V3_6, V3_7} }
 
-// modules are the folders below test/ that pin them.
+// modules returns the folders below test/ that pin the releases.
 func modules() map[string]string {
 	return map[string]string{V3_5: "etcd-3.5", V3_6: "etcd-3.6", V3_7: "etcd-3.7", Vulnerable: "etcd-3.6.8"}
 }
 
-// Binary returns the path of the etcd server of a version, as oracle.Binary does.
+// Binary returns the path of the etcd server of a version. It works as oracle.Binary does.
 func Binary(ctx context.Context, version string, progress io.Writer) (string, error) {
 	module, ok := modules()[version]
 	if !ok {

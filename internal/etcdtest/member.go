@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Config is how to start one etcd process.
+// Config describes how to start one etcd process.
 type Config struct {
 	Name    string
 	Version string   // one of Versions; V3_6 when empty
@@ -22,13 +22,13 @@ type Config struct {
 	Args    []string // etcd's flags, or --config-file=…
 	Env     []string // NAME=value, beside what this process has
 	Dir     string   // working directory
-	// Path is where the binary is put before it is started from there, for who finds a
-	// process by the name of its executable. Empty is the cache's.
+	// Path is where the binary is put before it is started from there, for code that finds a
+	// process by the name of its executable. If empty, the binary is started from the cache.
 	Path    string
 	LogPath string // where its output goes; it is created
 
-	// HealthURL answers 200 when the member takes part in a cluster with a leader: the
-	// /health of a listener, or /readyz. HealthTLS is for an https one.
+	// HealthURL answers 200 when the member takes part in a cluster with a leader: the /health
+	// of a listener, or /readyz. HealthTLS is used for https.
 	HealthURL string
 	HealthTLS *tls.Config
 
@@ -36,7 +36,7 @@ type Config struct {
 	Detach bool
 }
 
-// Member is one etcd process.
+// Member is an etcd process that was started.
 type Member struct {
 	config Config
 	cmd    *exec.Cmd
@@ -46,7 +46,7 @@ type Member struct {
 	exit error
 }
 
-// Start starts a member and returns at once. The binary is built first where it has to be.
+// Start starts a member and returns at once. It builds the binary first if there is none.
 func Start(ctx context.Context, config Config, progress io.Writer) (*Member, error) {
 	if config.Version == "" {
 		config.Version = V3_6
@@ -87,7 +87,7 @@ func Start(ctx context.Context, config Config, progress io.Writer) (*Member, err
 	return m, nil
 }
 
-// place links a binary to a path, or copies it to another file system.
+// place links a binary to a path, or copies it if the path is on another file system.
 func place(binary, path string) (string, error) {
 	if os.Link(binary, path) == nil {
 		return path, nil
@@ -99,7 +99,7 @@ func place(binary, path string) (string, error) {
 	return path, os.WriteFile(path, data, 0o700)
 }
 
-// environment is this process's without etcd's own variables, which would override flags.
+// environment returns this process's variables without etcd's own, which would override flags.
 func environment() []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -110,10 +110,10 @@ func environment() []string {
 	return env
 }
 
-// PID is the process ID.
+// PID returns the process ID.
 func (m *Member) PID() int { return m.cmd.Process.Pid }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (m *Member) Done() <-chan struct{} { return m.done }
 
 // Kill ends the process as a crash would (SIGKILL) and waits for it.
@@ -122,7 +122,7 @@ func (m *Member) Kill() {
 	<-m.done
 }
 
-// Stop asks the process to end (SIGTERM), waits, and kills it when ctx ends first.
+// Stop asks the process to end (SIGTERM) and waits. If ctx ends first, Stop kills it.
 func (m *Member) Stop(ctx context.Context) {
 	_ = m.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended
 	select {
@@ -132,7 +132,7 @@ func (m *Member) Stop(ctx context.Context) {
 	}
 }
 
-// Log is the end of the process's output.
+// Log returns the end of the process's output.
 func (m *Member) Log() string {
 	const most = 16 << 10
 	f, err := os.Open(m.config.LogPath)
@@ -150,8 +150,8 @@ func (m *Member) Log() string {
 	return string(data)
 }
 
-// WaitHealthy waits until the member answers its health URL. It gives up when the
-// process ends or ctx does; the error then carries the end of the log.
+// WaitHealthy waits until the member answers its health URL. It fails when the process ends or
+// ctx does; the error then has the end of the log.
 func (m *Member) WaitHealthy(ctx context.Context) error {
 	transport := &http.Transport{TLSClientConfig: m.config.HealthTLS, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}

@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// The ports lie below those that Linux gives to outgoing connections (from 32768), so
-// that no connection takes one between its choice and its use.
+// The ports are below those that Linux gives to outgoing connections (from 32768), so that no
+// connection takes one between its choice and its use.
 const firstPort, lastPort = 20000, 32000
 
-// FreePortsOn reserves n TCP ports that nobody listens on at any of the hosts. They stay
-// reserved, also against other processes that use this function, until this one ends: the
-// packages of `go test ./...` run at once, and a member that finds its port taken ends
-// while a test takes its neighbour's member for it.
+// FreePortsOn reserves n TCP ports on which nobody listens at any of the hosts. They stay
+// reserved until this process ends, also against other processes that use this function. The
+// packages of `go test ./...` run at once, and a member whose port is taken ends, while a test
+// mistakes its neighbour's member for it.
 func FreePortsOn(hosts []string, n int) ([]int, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("etcdsec-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -50,6 +50,7 @@ func reserve(path string) bool {
 	return true
 }
 
+// freeOn reports whether nobody listens on a port at any of the hosts.
 func freeOn(hosts []string, port int) bool {
 	for _, host := range hosts {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Run starts members, waits until all are healthy, and kills them when the test ends;
-// when it failed, with the end of their logs in its output.
+// Run starts members, waits until all are healthy, and kills them when the test ends. If the
+// test failed, its output has the end of their logs.
 func Run(t testing.TB, configs ...Config) []*Member {
 	t.Helper()
 	members := make([]*Member, 0, len(configs))
@@ -45,7 +45,7 @@ func startFor(t testing.TB, config Config) *Member {
 	return m
 }
 
-// FreePorts are n TCP ports that nobody listens on at 127.0.0.1 just now.
+// FreePorts returns n TCP ports of 127.0.0.1 on which nobody listens.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports, err := FreePortsOn([]string{"127.0.0.1"}, n)
@@ -55,13 +55,14 @@ func FreePorts(t testing.TB, n int) []int {
 	return ports
 }
 
-// FreePort is one such port.
+// FreePort returns one TCP port of 127.0.0.1 on which nobody listens.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return FreePorts(t, 1)[0]
 }
 
-// Plain starts one member without TLS or authentication. The endpoints are host:port.
+// Plain starts one member without TLS and without authentication. client and peer are
+// host:port.
 func Plain(t testing.TB, version string, args ...string) (client, peer string, m *Member) {
 	t.Helper()
 	ports := FreePorts(t, 2)

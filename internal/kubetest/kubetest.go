@@ -21,16 +21,16 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// Token is the administrator's, at every API server of a test.
+// Token is the token of an administrator, at every API server of a test.
 const Token = "kubetest-administrator"
 
-// Cluster is an etcd with the API servers that store in it.
+// Cluster is an etcd with the API servers that store their objects in it.
 type Cluster struct {
 	Etcd       string // host:port of the client port
 	EtcdFiles  Files  // of a client of etcd
 	Servers    []*Server
 	Kubeconfig string // of the first server, as an administrator
-	// DataDir is that of etcd.
+	// DataDir is etcd's data dir.
 	DataDir string
 
 	etcd    *etcdtest.Member
@@ -41,16 +41,16 @@ type Cluster struct {
 	own     Files
 }
 
-// Files are a certificate, its key and the CAs that the other side's is of.
+// Files is a certificate with its key and the CAs of the other side. Each is a path.
 type Files struct{ CA, Cert, Key string }
 
-// Server is one kube-apiserver.
+// Server is a kube-apiserver.
 type Server struct {
 	Address string // host:port
-	// EncryptionConfig is where it reads its encryption configuration; it is started without
-	// one while there is no such file.
+	// EncryptionConfig is where the server reads its encryption configuration. If there is no
+	// such file, it starts without one.
 	EncryptionConfig string
-	// LogPath is what it and those before it said.
+	// LogPath has the output of the server and of those that ran before it.
 	LogPath string
 
 	cluster *Cluster
@@ -58,19 +58,20 @@ type Server struct {
 	member  *etcdtest.Member
 }
 
-// Config says what is started.
+// Config describes what to start.
 type Config struct {
 	Servers     int
 	EtcdVersion string
 	EtcdFlags   []string // of etcd, beside the usual ones
-	// EtcdUser is the CN of the certificate that the servers present to etcd; etcd-client when empty.
+	// EtcdUser is the CN of the certificate that the servers present to etcd; etcd-client if
+	// empty.
 	EtcdUser string
-	// Encryption is the file that the servers are started with; empty is none.
+	// Encryption is the encryption configuration with which the servers start; empty for none.
 	Encryption []byte
 	Flags      []string // of each server, beside the usual ones
 }
 
-// Start starts etcd and the API servers, and waits until these are ready.
+// Start starts etcd and the API servers, and waits until they are ready.
 func Start(t testing.TB, config Config) *Cluster {
 	t.Helper()
 	program, err := oracle.Binary(t.Context(), "kube-apiserver", os.Stderr)
@@ -134,7 +135,7 @@ users: [{name: admin, user: {token: %s}}]
 	return c
 }
 
-// config is how the server is started with the file that is there now.
+// config returns how to start the server with the encryption configuration that exists now.
 func (s *Server) config(t testing.TB) etcdtest.Config {
 	t.Helper()
 	flags := s.flags
@@ -153,14 +154,15 @@ func (s *Server) config(t testing.TB) etcdtest.Config {
 // Kill ends the server as a crash would.
 func (s *Server) Kill() { s.member.Kill() }
 
-// Restart starts it, with the file that is there now, and waits until it is ready.
+// Restart starts the server with the encryption configuration that exists now, and waits until
+// it is ready.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Kill()
 	s.member = etcdtest.Run(t, s.config(t))[0]
 }
 
-// Client asks the server as an administrator.
+// Client returns a client of the server for an administrator.
 func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	t.Helper()
 	c, err := kubeapi.Open(s.cluster.Kubeconfig, "", time.Minute)
@@ -174,14 +176,14 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	return at
 }
 
-// EtcdClient is a new certificate that etcd takes for the user of that name.
+// EtcdClient issues a certificate that etcd takes for the user of that name.
 func (c *Cluster) EtcdClient(t testing.TB, name string) Files {
 	t.Helper()
 	return writeLeaf(t, c.dir, "etcd-"+name, name, c.etcdCA)
 }
 
-// User returns a new certificate that the API servers take for the user of that name. Its CA
-// is the one of their own certificates.
+// User issues a certificate that the API servers take for the user of that name. Its CA also
+// issued their own certificates.
 func (c *Cluster) User(t testing.TB, name string) Files {
 	t.Helper()
 	return writeLeaf(t, c.dir, "user-"+name, name, c.kubeCA)

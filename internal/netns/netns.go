@@ -1,5 +1,5 @@
 // Package netns runs a test in a network namespace of its own, so that it can have
-// addresses, ports and packet filters which are nobody else's. It needs Linux and ip(8).
+// addresses, ports and packet filters which are nobody else's. It needs Linux and runIP(8).
 package netns
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// marker is set in the process that runs inside the namespace.
+// marker names the variable that is set in the process inside the namespace.
 const marker = "ETCDSEC_TEST_NETNS"
 
-// Inside says whether this process is in the namespace already. If not, it runs the calling
-// test again in a new process with a namespace whose loopback interface has the given
-// addresses, such as "10.99.0.1/32", reports how that ended, and returns false: the caller
-// then returns. Without the right to make a namespace the test is skipped, and says so.
+// Inside reports whether this process is in the namespace already. If not, it runs the calling
+// test again in a new process, in a namespace whose loopback interface has the given addresses,
+// such as "10.99.0.1/32". It reports how that run ended and returns false, and the caller then
+// returns. If the user may not create a namespace, the test is skipped with that reason.
 func Inside(t *testing.T, addresses ...string) bool {
 	t.Helper()
 	if os.Getenv(marker) == t.Name() {
@@ -30,7 +30,7 @@ func Inside(t *testing.T, addresses ...string) bool {
 		return true
 	}
 	if _, err := Tool("ip"); err != nil {
-		t.Skipf("ip(8) is not installed, and a network namespace is set up with it: %v", err)
+		t.Skipf("runIP(8) is not installed, and a network namespace is set up with it: %v", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -56,26 +56,27 @@ func Inside(t *testing.T, addresses ...string) bool {
 	return false
 }
 
+// setUp gives the loopback interface of the namespace its addresses.
 func setUp(t *testing.T, addresses []string) {
 	t.Helper()
-	ip(t, "link", "set", "lo", "up")
+	runIP(t, "link", "set", "lo", "up")
 	for _, address := range addresses {
 		args := []string{"address", "add", address, "dev", "lo"}
 		if strings.Contains(address, ":") {
 			args = append(args, "nodad") // in use at once, without looking for duplicates first
 		}
-		ip(t, args...)
+		runIP(t, args...)
 	}
 	for _, from := range addresses {
 		for _, to := range addresses {
-			routed(t, from, to)
+			waitForRoute(t, from, to)
 		}
 	}
 }
 
-// routed waits until packets from one address find the other: the kernel makes the routes of
-// an IPv6 address a little later than the address.
-func routed(t *testing.T, from, to string) {
+// waitForRoute waits until packets from one address find the other: the kernel creates the
+// routes of an IPv6 address a little later than the address.
+func waitForRoute(t *testing.T, from, to string) {
 	t.Helper()
 	source, target := netip.MustParsePrefix(from).Addr(), netip.MustParsePrefix(to).Addr()
 	if source.Is4() != target.Is4() {
@@ -97,19 +98,19 @@ func routed(t *testing.T, from, to string) {
 	}
 }
 
-// ip runs ip(8).
-func ip(t *testing.T, args ...string) {
+// runIP runs runIP(8) and fails the test if that fails.
+func runIP(t *testing.T, args ...string) {
 	t.Helper()
 	path, err := Tool("ip")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8), in a namespace of the test
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // runIP(8), in a namespace of the test
 		t.Fatalf("ip %v: %v: %s", args, err, out)
 	}
 }
 
-// Tool is the path of ip or nft, which a user's PATH may not have.
+// Tool returns the path of ip or nft, which may not be in a user's PATH.
 func Tool(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -123,29 +124,30 @@ func Tool(name string) (string, error) {
 	return "", err
 }
 
-// NeedNft skips a test, inside its namespace, where the kernel has no nftables.
+// NeedNft skips a test, inside its namespace, if the kernel has no nftables.
 func NeedNft(t *testing.T) {
 	t.Helper()
-	try(t, "nft", "add", "table", "inet", "probe")
-	try(t, "nft", "delete", "table", "inet", "probe")
+	runOrSkip(t, "nft", "add", "table", "inet", "probe")
+	runOrSkip(t, "nft", "delete", "table", "inet", "probe")
 }
 
-// NeedLinks skips a test, inside its namespace, where the kernel has no veth pairs and bridges.
+// NeedLinks skips a test, inside its namespace, if the kernel has no veth pairs and bridges.
 func NeedLinks(t *testing.T) {
 	t.Helper()
-	try(t, "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
-	try(t, "ip", "link", "delete", "probe0")
-	try(t, "ip", "link", "add", "probe0", "type", "bridge")
-	try(t, "ip", "link", "delete", "probe0")
+	runOrSkip(t, "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
+	runOrSkip(t, "ip", "link", "delete", "probe0")
+	runOrSkip(t, "ip", "link", "add", "probe0", "type", "bridge")
+	runOrSkip(t, "ip", "link", "delete", "probe0")
 }
 
-func try(t *testing.T, tool string, args ...string) {
+// runOrSkip runs a tool and skips the test if it fails.
+func runOrSkip(t *testing.T, tool string, args ...string) {
 	t.Helper()
 	path, err := Tool(tool)
 	if err != nil {
 		t.Skipf("%s is not installed: %v", tool, err)
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8) or nft(8), in a namespace of the test
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // runIP(8) or nft(8), in a namespace of the test
 		t.Skipf("the kernel here does not do what the test needs: %s %v: %v: %s", tool, args, err, out)
 	}
 }

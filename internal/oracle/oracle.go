@@ -19,14 +19,14 @@ import (
 	"syscall"
 )
 
-// Modules are the folders below test/ that hold a program.
+// Modules returns the folders below test/ that hold a program.
 func Modules() []string {
 	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl", "kubeadm", "kube-apiserver", "k8s-api", "encryptionconfig", "policy-types", "kube-network-policies", "zlint"}
 }
 
-// Binary returns the path of the program of a module below test/. The first call on a
-// machine builds it, which takes up to a few minutes and is said on progress; later calls
-// find it in $ETCDSEC_CACHE, or in etcdsec/ below the user's cache folder.
+// Binary returns the path of the program of a module below test/. The first call on a machine
+// builds it, which takes up to a few minutes, and says so on progress. Later calls find it in
+// $ETCDSEC_CACHE, or in etcdsec/ below the user's cache folder.
 func Binary(ctx context.Context, module string, progress io.Writer) (string, error) {
 	root, err := repositoryRoot()
 	if err != nil {
@@ -61,7 +61,7 @@ func Binary(ctx context.Context, module string, progress io.Writer) (string, err
 	return path, nil
 }
 
-// ldflagsName is a file of a module with linker flags of its own, such as a version.
+// ldflagsName is the file of a module that has linker flags of its own, such as a version.
 const ldflagsName = "ldflags"
 
 func build(ctx context.Context, module, path string) error {
@@ -96,7 +96,7 @@ func repositoryRoot() (string, error) {
 	}
 }
 
-// CacheDir returns the folder for what tests build, and makes it: $ETCDSEC_CACHE, or etcdsec/
+// CacheDir creates the folder for what tests build and returns it: $ETCDSEC_CACHE, or etcdsec/
 // below the user's cache folder.
 func CacheDir() (string, error) {
 	dir := os.Getenv("ETCDSEC_CACHE")
@@ -110,7 +110,7 @@ func CacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// sourceHash changes with the pinned versions, the program and the Go release.
+// sourceHash returns a hash of the pinned versions, the program and the Go release.
 func sourceHash(module string) (string, error) {
 	h := sha256.New()
 	_, _ = io.WriteString(h, runtime.Version()) // a hash takes every write

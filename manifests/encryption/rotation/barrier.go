@@ -18,13 +18,13 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// Server is one API server, asked directly and not by a load balancer.
+// Server is an API server that is asked directly, not through a load balancer.
 type Server struct {
 	Name   string
 	Client *kubeapi.Client
 }
 
-// loaded is what an API server reports of its encryption configuration.
+// loaded is the encryption configuration that an API server reports.
 type loaded struct {
 	hash   string // "sha256:HEX"; empty if it runs without a configuration
 	idHash string // of its identity, the same way
@@ -32,8 +32,9 @@ type loaded struct {
 
 const infoMetric = "apiserver_encryption_config_controller_last_config_info{"
 
-// ask reads what a server has loaded. The metric is set at the start and at each reload
-// (k8s.io/apiserver pkg/server/options/etcd.go and encryptionconfig/controller).
+// ask reads which configuration a server has loaded. The server sets the metric at its start
+// and at each reload (k8s.io/apiserver pkg/server/options/etcd.go and
+// encryptionconfig/controller).
 func (s Server) ask(ctx context.Context) (loaded, error) {
 	text, err := s.Client.Text(ctx, "/metrics")
 	if err != nil {
@@ -49,7 +50,7 @@ func (s Server) ask(ctx context.Context) (loaded, error) {
 		if strings.TrimSpace(value) != "1" {
 			continue
 		}
-		found = append(found, loaded{hash: label(labels, "hash"), idHash: label(labels, "apiserver_id_hash")})
+		found = append(found, loaded{hash: labelValue(labels, "hash"), idHash: labelValue(labels, "apiserver_id_hash")})
 	}
 	switch {
 	case len(found) > 1:
@@ -63,8 +64,8 @@ func (s Server) ask(ctx context.Context) (loaded, error) {
 	}
 }
 
-// label is the value of one of the labels of a metric, which here hold no quotes.
-func label(labels, name string) string {
+// labelValue returns the value of a label of a metric. The values here hold no quotes.
+func labelValue(labels, name string) string {
 	for pair := range strings.SplitSeq(labels, ",") {
 		if value, is := strings.CutPrefix(pair, name+`="`); is {
 			return strings.TrimSuffix(value, `"`)
@@ -73,7 +74,7 @@ func label(labels, name string) string {
 	return ""
 }
 
-// ServerState is where one API server is in a rotation.
+// ServerState describes how far one API server is in a rotation.
 type ServerState struct {
 	Name  string `json:"name"`
 	Hash  string `json:"hash"`  // of what it has loaded; empty if it has nothing
@@ -83,7 +84,7 @@ type ServerState struct {
 	idHash string
 }
 
-// servers asks all at once.
+// servers asks all API servers at once.
 func (r *Rotation) servers(ctx context.Context, p *Plan) []ServerState {
 	states := make([]ServerState, len(r.Servers))
 	var wg sync.WaitGroup
@@ -104,8 +105,9 @@ func (r *Rotation) servers(ctx context.Context, p *Plan) []ServerState {
 
 const pollEvery = time.Second
 
-// barrier brings the file of a stage to every API server that has it not, and returns when
-// each reports to have loaded it. Nothing may come after it that needs a lagging one to follow.
+// barrier brings the file of a stage to every API server that does not have it, and returns
+// when each reports that it has loaded it. A step that depends on all servers may follow only
+// then.
 func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
 	brought := map[string]bool{}
 	var states []ServerState
@@ -126,7 +128,7 @@ func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
 	if err != nil {
 		return err
 	}
-	return r.nobodyElse(ctx, states)
+	return r.refuseStrangers(ctx, states)
 }
 
 // bring delivers the file of a stage once to each API server that has not loaded it, and
@@ -140,7 +142,7 @@ func (r *Rotation) bring(ctx context.Context, p *Plan, stage Stage, states []Ser
 		if s.Stage == "" && s.Hash != "" {
 			return nil, fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
 		}
-		missing = append(missing, barrier.Missing{Name: s.Name, Reason: s.lag()})
+		missing = append(missing, barrier.Missing{Name: s.Name, Reason: s.explainLag()})
 		if !brought[s.Name] && p.Files[stage] != nil {
 			if err := r.Deliver(ctx, r.Servers[i], filepath.Join(r.Dir, ConfigName)); err != nil {
 				return nil, fmt.Errorf("bringing the configuration %q: %w", stage, err)
@@ -151,8 +153,8 @@ func (r *Rotation) bring(ctx context.Context, p *Plan, stage Stage, states []Ser
 	return missing, nil
 }
 
-// lag says why a server is waited for.
-func (s ServerState) lag() string {
+// explainLag says why the rotation waits for a server.
+func (s ServerState) explainLag() string {
 	if s.Fault != "" {
 		return s.Fault
 	}
@@ -169,12 +171,12 @@ func stageName(s Stage) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// nobodyElse fails if an API server lives that was not asked: it may write with any key. Each
-// keeps a lease (KEP-1965), whose name is the identity that its metrics hash.
-func (r *Rotation) nobodyElse(ctx context.Context, asked []ServerState) error {
+// refuseStrangers fails if an API server is alive that was not asked: it may write with any key.
+// Each keeps a lease (KEP-1965), whose name is the identity that its metrics have as a hash.
+func (r *Rotation) refuseStrangers(ctx context.Context, asked []ServerState) error {
 	err := kubeapi.List(ctx, r.Servers[0].Client, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver.kubernetes.io/identity=kube-apiserver", func(page *coordinationv1.LeaseList) error {
 		for _, l := range page.Items {
-			if err := r.wasAsked(l, asked); err != nil {
+			if err := r.checkLease(l, asked); err != nil {
 				return err
 			}
 		}
@@ -189,8 +191,8 @@ func (r *Rotation) nobodyElse(ctx context.Context, asked []ServerState) error {
 	return nil
 }
 
-// wasAsked fails if the API server of a lease lives and is none of those that were asked.
-func (r *Rotation) wasAsked(l coordinationv1.Lease, asked []ServerState) error {
+// checkLease fails if the API server of a lease is alive and was not asked.
+func (r *Rotation) checkLease(l coordinationv1.Lease, asked []ServerState) error {
 	if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
 		return errors.New("a lease is not as leases are")
 	}
@@ -206,7 +208,7 @@ func (r *Rotation) wasAsked(l coordinationv1.Lease, asked []ServerState) error {
 	return &strangerError{host: l.Labels["kubernetes.io/hostname"], lease: l.Name, age: age}
 }
 
-// strangerError means that an API server lives that nobody named.
+// strangerError means that an API server is alive that nobody named.
 type strangerError struct {
 	host, lease string
 	age         time.Duration // since it renewed its lease

@@ -18,8 +18,8 @@ const migrationGroup = "storagemigration.k8s.io"
 // controller of kube-controller-manager sets one within seconds, where it runs.
 const untouched = 30 * time.Second
 
-// migrationsOf is the path of StorageVersionMigrations where a version of them is served that
-// is known here (v1 since Kubernetes 1.37, v1beta1 since 1.35); empty otherwise.
+// migrationsOf returns the path of StorageVersionMigrations if a known version of them is
+// served (v1 since Kubernetes 1.37, v1beta1 since 1.35); empty otherwise.
 func migrationsOf(served []collection) string {
 	at := slices.IndexFunc(served, func(c collection) bool { return c.name == "storageversionmigrations."+migrationGroup })
 	if at < 0 || !slices.Contains([]string{"/apis/" + migrationGroup + "/v1", "/apis/" + migrationGroup + "/v1beta1"}, served[at].base) {
@@ -28,7 +28,8 @@ func migrationsOf(served []collection) string {
 	return served[at].path
 }
 
-// migration is the part of a StorageVersionMigration (k8s.io/api/storagemigration) that says how far it is.
+// migration is the part of a StorageVersionMigration (k8s.io/api/storagemigration) that reports
+// progress.
 type migration struct {
 	Metadata struct {
 		Name string `json:"name"`
@@ -42,6 +43,7 @@ type migration struct {
 	} `json:"status"`
 }
 
+// is reports whether a condition of the migration is true.
 func (m migration) is(condition string) bool {
 	for _, c := range m.Status.Conditions {
 		if c.Type == condition && c.Status == "True" {
@@ -51,9 +53,9 @@ func (m migration) is(condition string) bool {
 	return false
 }
 
-// migrate lets kube-controller-manager rewrite a collection. done is false where nobody works
-// on the migration, or it failed; the objects are then to be rewritten otherwise. That it
-// succeeded proves nothing about the key: the census does.
+// migrate lets kube-controller-manager rewrite a collection. done is false if nobody works on
+// the migration, or if it failed: the objects must then be rewritten otherwise. A migration
+// that succeeded proves nothing about the key; the census does.
 func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path string, c collection) (done bool, err error) {
 	resource, group, _ := strings.Cut(c.name, ".")
 	version := strings.TrimPrefix(strings.TrimSuffix(path, "/storageversionmigrations"), "/apis/")

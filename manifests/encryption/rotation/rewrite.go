@@ -32,10 +32,10 @@ const (
 	mergePatch  = "application/merge-patch+json"
 )
 
-// rewrite changes nothing in every object of the plan's resources, by which an API server
-// stores it anew with the key that is first: it skips a write that changes nothing only if
-// what is stored is by the first key (k8s.io/apiserver pkg/storage/etcd3/store.go,
-// GuaranteedUpdate). The values stay with the API server: only names are listed.
+// rewrite sends an empty change of every object of the resources of the plan, so that an API
+// server stores it again with the first key. It skips a write that changes nothing only if the
+// object is stored by the first key (k8s.io/apiserver pkg/storage/etcd3/store.go,
+// GuaranteedUpdate). The values stay with the API server: only metadata is listed.
 func (r *Rotation) rewrite(ctx context.Context, p *Plan) error {
 	client := r.Servers[0].Client
 	served, err := discover(ctx, client)
@@ -112,8 +112,8 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 	return nil
 }
 
-// touch writes an object as it is. One that is gone, or that somebody else has written
-// meanwhile, is done: every API server writes with the first key by then.
+// touch writes an object without a change. An object that is gone, or that was written
+// meanwhile, needs no more: every API server writes with the first key by then.
 func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.ObjectMeta) error {
 	name := strings.TrimPrefix(o.Namespace+"/"+o.Name, "/")
 	path := c.base
@@ -141,8 +141,8 @@ func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.O
 	return nil
 }
 
-// eachObject lists a collection page by page. Where the list has become too old to go on
-// with, it begins anew, as kubectl does.
+// eachObject lists a collection page by page. When the list becomes too old to continue, it
+// starts again, as kubectl does.
 func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
 	const restarts = 5
 	for range restarts {
@@ -161,8 +161,9 @@ func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit
 	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
 }
 
-// discover lists what can be listed and patched, each resource once, in the version that its
-// group prefers. What aggregated API servers serve is stored elsewhere, and is left out.
+// discover lists the resources that can be listed and patched, each once, in the version that
+// its group prefers. It leaves out what aggregated API servers serve, because they store it
+// elsewhere.
 func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error) {
 	var groups struct {
 		Groups []struct {
@@ -178,7 +179,7 @@ func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error)
 	if err := client.Get(ctx, "/apis", nil, "", &groups); err != nil {
 		return nil, err
 	}
-	remote, err := aggregated(ctx, client)
+	remote, err := aggregatedVersions(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -212,8 +213,9 @@ func discover(ctx context.Context, client *kubeapi.Client) ([]collection, error)
 	return all, nil
 }
 
-// aggregated are the versions, as "group/version", that another server than this one serves.
-func aggregated(ctx context.Context, client *kubeapi.Client) ([]string, error) {
+// aggregatedVersions returns the versions, as "group/version", that another server than this
+// one serves.
+func aggregatedVersions(ctx context.Context, client *kubeapi.Client) ([]string, error) {
 	// Its type is not in k8s.io/api. There are as many as versions of groups.
 	var list struct {
 		Items []struct {
@@ -260,7 +262,7 @@ func resourcesOf(ctx context.Context, client *kubeapi.Client, base, group string
 	return found, nil
 }
 
-// pace lets as many through in a second as it is told.
+// pace bounds how many writes happen in a second.
 type pace struct {
 	every time.Duration
 	next  time.Time
