@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -44,15 +45,18 @@ func runAuthDisabled(t *audit.Target) audit.Outcome {
 		return audit.Passed("authentication is on: " + seen)
 	}
 	var findings []audit.Finding
+	var doubts []string
 	add := func(code, format string, args ...any) {
 		if !slices.ContainsFunc(findings, func(f audit.Finding) bool { return f.Code == code }) {
 			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
 		}
 	}
 	for _, client := range t.Of(audit.Client) {
-		h := client.Agreed(audit.NoCertificate)
+		h, open := client.Agreed(audit.NoCertificate), readableByAnybody(client)
 		switch {
-		case readByAnybody(client):
+		case open == audit.Unknown:
+			doubts = append(doubts, client.Address+": whether it answers gRPC without a certificate was not seen")
+		case open == audit.Fail:
 			add("no-certificate", "authentication is off, and %s asks for no certificate: whoever reaches it is root", client.Address)
 		case h.CertificateRequested && len(h.AcceptableCAs) == 0:
 			add("any-ca", "authentication is off, and %s names no client CA: every certificate of a CA that the system trusts is root", client.Address)
@@ -70,25 +74,41 @@ func runAuthDisabled(t *audit.Target) audit.Outcome {
 			add("shared-ca", "authentication is off, and the peer port %s lets a client certificate in: one CA signs for clients and members, and every certificate of it is root", peer.Address)
 		}
 	}
-	if len(findings) > 0 {
+	switch {
+	case len(findings) > 0:
 		return audit.Failed(findings...)
+	case len(doubts) > 0:
+		return audit.CouldNotTell("authentication is off, and of " + strings.Join(doubts, "; "))
 	}
 	return audit.Passed("authentication is off, so every certificate of the client CA is root; no other audited listener was seen to trust that CA")
 }
 
-// readByAnybody says whether a client port answers callers without a certificate. One for
-// HTTP alone gives the store away only by a gateway.
-func readByAnybody(t *audit.Target) bool {
+// readableByAnybody returns Fail for a client port that gives the store to callers without a
+// certificate, Pass for one that does not, and Unknown where an answer came too late to tell. A
+// port for HTTP alone gives the store away only by a gateway.
+func readableByAnybody(t *audit.Target) audit.Verdict {
+	verdict := audit.Pass
 	for _, access := range audit.Anonymous() {
-		if t.RPC(access, audit.GatewayRange).State == audit.Answered && t.RPC(access, audit.GatewayRange).Code == 0 {
-			return true
+		if call := t.RPC(access, audit.GatewayRange); call.State == audit.Answered && call.Code == 0 {
+			return audit.Fail
 		}
 		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Agreed(audit.NoCertificate).State == audit.Answered
-		if open && !t.HTTPOnly(access) {
-			return true
+		switch {
+		case !open || t.HTTPOnly(access):
+		case slices.ContainsFunc(t.RPCs, func(r audit.RPC) bool { return r.Access == access && r.Cause == audit.TimedOut }) && !speaksGRPC(t, access):
+			verdict = audit.Unknown
+		default:
+			return audit.Fail
 		}
 	}
-	return false
+	return verdict
+}
+
+// speaksGRPC reports whether a call with an access was answered as gRPC answers.
+func speaksGRPC(t *audit.Target, access audit.Access) bool {
+	return slices.ContainsFunc(t.RPCs, func(r audit.RPC) bool {
+		return r.Access == access && r.Method != audit.GatewayRange && r.State == audit.Answered && !r.NotGRPC
+	})
 }
 
 // sharesName says whether a listener trusts a CA that has the raw subject of one of some.

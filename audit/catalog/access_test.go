@@ -97,6 +97,12 @@ func accessFixtures(t *testing.T) []fixture {
 				h := handshake(c.Of(audit.Client)[1], audit.NoCertificate)
 				h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
 			})},
+		fixture{check: "auth-disabled", name: "off, a page without TLS and a call that times out", verdict: audit.Unknown, evidence: "192.0.2.1:2379",
+			target: off(func(c *audit.Target) {
+				client := c.Of(audit.Client)[0]
+				client.Plaintext.Attempt, client.Plaintext.Status = answered, 200
+				client.RPCs = append([]audit.RPC{{Attempt: silent, Access: audit.InPlaintext, Method: audit.RangeRPC}}, client.RPCs...)
+			})},
 		fixture{check: "auth-disabled", name: "silent", target: mute, verdict: audit.Unknown},
 
 		fixture{check: "auth-disabled", name: "3.4, all is read", target: on(0, "", v34), verdict: audit.Unknown, evidence: "whether its authentication is on or off"},
