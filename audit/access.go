@@ -62,12 +62,12 @@ func (r RPC) DeniesCaller() bool {
 // (server/auth/store.go, AuthInfoFromCtx).
 func refusingAnyToken() []string { return []string{"3.0.", "3.1.", "3.2.", "3.3.", "3.4."} }
 
-// tokenTells says whether the answer to an unknown token tells if authentication is on.
+// tokenTells reports whether the answer to an unknown token tells if authentication is on.
 func (t *Target) tokenTells() bool {
 	return t.Version != "" && !slices.ContainsFunc(refusingAnyToken(), func(branch string) bool { return strings.HasPrefix(t.Version, branch) })
 }
 
-// Authentication says whether etcd's own authentication of users is on, and how that was
+// Authentication reports whether etcd's own authentication of users is on, and how that was
 // seen. Where it was not seen, known is false and seen says why.
 func (t *Target) Authentication() (on, known bool, seen string) {
 	for _, call := range t.RPCs {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Census is which key encrypted every object of a store, as far as it was read. It names
+// Census lists which key encrypted every object of a store, as far as it was read. It names
 // objects and keys, and holds no value.
 type Census struct {
 	Source   string   `json:"source"`   // the endpoints or the file that was read
@@ -78,13 +78,13 @@ func (c WriterCount) InDoubt() int64 {
 	return c.Ambiguous
 }
 
-// EncodingCount is how many objects of plaintext are encoded in some way.
+// EncodingCount counts the plaintext objects of one encoding.
 type EncodingCount struct {
 	Encoding string `json:"encoding"` // "protobuf", "json", "cbor" or "other"
 	Objects  int64  `json:"objects"`
 }
 
-// Copies are the objects whose ciphertext was seen before under another key.
+// Copies counts the objects whose ciphertext was seen before under another key.
 type Copies struct {
 	Objects int64    `json:"objects"`
 	Named   []string `json:"named,omitempty"` // "resource namespace/name"; the first of them
@@ -92,7 +92,7 @@ type Copies struct {
 	Uncompared int64 `json:"uncompared,omitempty"`
 }
 
-// EncryptionRule is which keys are right for some resources.
+// EncryptionRule names the keys that are right for some resources.
 type EncryptionRule struct {
 	// Resources are written as in an EncryptionConfiguration: "secrets", "*.apps", "*.",
 	// "*.*". None at all are Secrets and every resource of which an object is encrypted.
@@ -101,7 +101,7 @@ type EncryptionRule struct {
 	Writers []Writer
 }
 
-// Rule finds the rule for a resource, as kube-apiserver finds its transformer: by name, then
+// Rule returns the rule for a resource, found as kube-apiserver finds its transformer: by name, then
 // by group, then the one for all (transformerFromOverrides in
 // pkg/server/options/encryptionconfig/config.go). The providers of several entries that name
 // the same are one list.

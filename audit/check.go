@@ -5,7 +5,7 @@ package audit
 
 import "slices"
 
-// Severity is what a failed check is worth to an attacker.
+// Severity ranks a finding by what it is worth to an attacker.
 type Severity string
 
 // The severities. Critical: who reaches the port reads, writes or owns the cluster.
@@ -18,13 +18,13 @@ const (
 	Low      Severity = "low"
 )
 
-// Severities are all of them, the worst first.
+// Severities returns all severities, the worst first.
 func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
 
-// Rank is 0 for the worst severity.
+// Rank returns the place of a severity among Severities: 0 for the worst, -1 for one that is not known.
 func (s Severity) Rank() int { return slices.Index(Severities(), s) }
 
-// Verdict is how a check ended on a target.
+// Verdict is the answer of a check to a target.
 type Verdict string
 
 // The verdicts. Unknown is neither pass nor fail: the observation could not be made.
@@ -35,7 +35,7 @@ const (
 	Unknown Verdict = "unknown"
 )
 
-// Verdicts are all of them.
+// Verdicts returns all verdicts.
 func Verdicts() []Verdict { return []Verdict{Pass, Fail, Skip, Unknown} }
 
 // Subject is something that checks judge: a target of the audit, a file, a set of policies.
@@ -105,7 +105,7 @@ type Finding struct {
 	Text string
 }
 
-// Outcome is what a check makes of a target.
+// Outcome is what a check concludes about its subject.
 type Outcome struct {
 	Verdict     Verdict
 	Evidence    string      // of a pass, a skip or an unknown
@@ -114,14 +114,15 @@ type Outcome struct {
 	Severity    Severity    // in place of the check's, where what was found is worth less; empty if it is not
 }
 
-// Passed is the outcome of a target in order; evidence says how that was seen.
+// Passed returns the outcome for a subject that is in order; evidence says how that was seen.
 func Passed(evidence string) Outcome { return Outcome{Verdict: Pass, Evidence: evidence} }
 
-// Skipped is the outcome where the question does not arise.
+// Skipped returns the outcome where the question does not arise. It needs evidence of that: a
+// missing or late answer is CouldNotTell.
 func Skipped(reason string) Outcome { return Outcome{Verdict: Skip, Evidence: reason} }
 
-// CouldNotTell is the outcome where an observation is missing.
+// CouldNotTell returns the outcome where an observation is missing.
 func CouldNotTell(reason string) Outcome { return Outcome{Verdict: Unknown, Evidence: reason} }
 
-// Failed is the outcome of at least one finding.
+// Failed returns the outcome of at least one finding.
 func Failed(findings ...Finding) Outcome { return Outcome{Verdict: Fail, Findings: findings} }

@@ -196,7 +196,7 @@ func CipherSuites() []CipherSuite {
 	}
 }
 
-// SuiteOf finds a suite. One that is not in CipherSuites is named by its number.
+// SuiteOf returns the suite of a number. One that is not in CipherSuites is named by its number.
 func SuiteOf(id uint16) CipherSuite {
 	for _, s := range CipherSuites() {
 		if s.ID == id {
@@ -206,21 +206,21 @@ func SuiteOf(id uint16) CipherSuite {
 	return CipherSuite{ID: id, Name: fmt.Sprintf("0x%04X", id)}
 }
 
-// TLS13 says whether a suite is of TLS 1.3, where the name has no key exchange in it.
+// TLS13 reports whether a suite is of TLS 1.3, where the name has no key exchange in it.
 func (s CipherSuite) TLS13() bool { return !strings.Contains(s.Name, "_WITH_") }
 
-// EphemeralECDH says whether the server chooses one of the client's groups for the key
+// EphemeralECDH reports whether the server chooses one of the client's groups for the key
 // exchange of TLS 1.2.
 func (s CipherSuite) EphemeralECDH() bool {
 	return strings.HasPrefix(s.Name, "TLS_ECDHE_") || strings.HasPrefix(s.Name, "TLS_ECDH_anon_")
 }
 
-// EphemeralDH says whether the server sends a prime of its own for the key exchange of TLS 1.2.
+// EphemeralDH reports whether the server sends a prime of its own for the key exchange of TLS 1.2.
 func (s CipherSuite) EphemeralDH() bool {
 	return strings.HasPrefix(s.Name, "TLS_DHE_") || strings.HasPrefix(s.Name, "TLS_DH_anon_")
 }
 
-// Weakness says why a suite is not to be agreed to, or is empty. It is the judgement of BSI
+// Weakness returns why a suite is not to be agreed to, or is empty. It is the judgement of BSI
 // TR-02102-2 and RFC 9325, which also go without CBC unless encrypt-then-MAC (RFC 7366) is
 // agreed to; Go has no encrypt-then-MAC. NIST 800-52r2 allows CBC still, and prefers the others.
 func (s CipherSuite) Weakness() string {

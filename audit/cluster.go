@@ -25,7 +25,7 @@ func Clusters(targets []*Target) []*Target {
 		if name == "" {
 			name = hosts[hostOf(t)]
 		}
-		if name == "" && (foreign(t) || only == unnamed) {
+		if name == "" && (isForeign(t) || only == unnamed) {
 			name = only
 		}
 		if name == "" {
@@ -79,7 +79,7 @@ func onlyCluster(targets []*Target) string {
 	var names []string
 	withForeign := false
 	for _, t := range targets {
-		withForeign = withForeign || foreign(t)
+		withForeign = withForeign || isForeign(t)
 		if name := clusterName(t); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -94,8 +94,8 @@ func onlyCluster(targets []*Target) string {
 	}
 }
 
-// foreign says whether a listener is not one of etcd's.
-func foreign(t *Target) bool { return t.Kind == APIServer || t.Kind == Kubelet }
+// isForeign reports whether a listener is not one of etcd's.
+func isForeign(t *Target) bool { return t.Kind == APIServer || t.Kind == Kubelet }
 
 func clusterName(t *Target) string {
 	switch {
@@ -116,7 +116,7 @@ func hostOf(t *Target) string {
 	return host
 }
 
-// Of are the listeners of a cluster that are of one of some kinds.
+// Of returns the listeners of a cluster that have one of the given kinds.
 func (t *Target) Of(kinds ...Kind) []*Target {
 	var of []*Target
 	for _, listener := range t.Cluster {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Change is what became of one question between two audits.
+// Change tells how the answer to one question changed between two audits.
 type Change string
 
 // The changes, those that need somebody first. Only a pass is a fix: a check that is skipped or
@@ -20,7 +20,7 @@ const (
 	Fixed     Change = "fixed"     // it failed and passes
 )
 
-// Changes are all of them, in the order in which a diff lists them.
+// Changes returns all changes, in the order in which a diff lists them.
 func Changes() []Change { return []Change{Appeared, Shifted, Obscured, Unasked, Unchanged, Fixed} }
 
 // Answer is a verdict, or "waived" for a failure with a waiver, or "absent" where a report has no
@@ -32,7 +32,7 @@ const (
 	absent Answer = "absent"
 )
 
-// Diff is what changed from one report to another.
+// Diff lists what changed from one report to another.
 type Diff struct {
 	SchemaVersion int          `json:"schema_version"`
 	Old           DiffSide     `json:"old"`
@@ -41,7 +41,7 @@ type Diff struct {
 	Summary       DiffSummary  `json:"summary"`
 }
 
-// DiffSide is where one side of a diff comes from.
+// DiffSide identifies one of the two reports of a diff.
 type DiffSide struct {
 	Tool       Tool      `json:"tool"`
 	StartedAt  time.Time `json:"started_at"`
@@ -76,7 +76,7 @@ type DiffSummary struct {
 	Fixed     int `json:"fixed"`
 }
 
-// Worse says whether something was found that was not found before, and nobody answers for it.
+// Worse reports whether something was found that was not found before, and nobody answers for it.
 func (d Difference) Worse() bool {
 	if d.Now != Answer(Fail) {
 		return false
@@ -85,10 +85,10 @@ func (d Difference) Worse() bool {
 	return d.Change == Appeared || d.Change == Shifted && (len(d.AddedCodes) > 0 || len(d.RemovedCodes) == 0)
 }
 
-// Lost says whether something is not known any more.
+// Lost reports whether something is not known any more.
 func (d Difference) Lost() bool { return d.Change == Obscured || d.Change == Unasked }
 
-// Compare says what changed from one report to a later one of the same targets. Questions that
+// Compare returns what changed from one report to a later one of the same targets. Questions that
 // passed and pass, and those that were never answered, are left out. Where a report answers a
 // question twice, as a merged one can, the worst answer counts.
 func Compare(before, after Report) Diff {

@@ -1,6 +1,6 @@
 package audit
 
-// MatchGlob says whether the whole of s matches a pattern in which * stands for any text and ?
+// MatchGlob reports whether the whole of s matches a pattern in which * stands for any text and ?
 // for one byte. Everything else stands for itself, brackets too: a pattern may be a target as
 // reports have it, such as [fd00::11]:2379.
 func MatchGlob(pattern, s string) bool {

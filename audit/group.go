@@ -11,7 +11,7 @@ type Group struct {
 	PostQuantum bool   // a hybrid with ML-KEM
 }
 
-// Groups are the worst first. Curves of fewer than 256 bits are weak: BSI TR-02102-2 and
+// Groups returns the groups, the worst first. Curves of fewer than 256 bits are weak: BSI TR-02102-2 and
 // RFC 8422 have none of them. Curves over binary fields of more bits and secp256k1, which
 // RFC 8422 also took back, are left out.
 func Groups() []Group {
@@ -51,7 +51,7 @@ func Groups() []Group {
 	}
 }
 
-// GroupOf finds a group. One that is not in Groups is named by its number.
+// GroupOf returns the group of a number. One that is not in Groups is named by its number.
 func GroupOf(id uint16) Group {
 	for _, g := range Groups() {
 		if g.ID == id {

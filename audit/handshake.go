@@ -44,7 +44,7 @@ type Handshake struct {
 	TrustFault string
 }
 
-// Handshake finds the handshake with an identity and no limit on the version.
+// Handshake returns the handshake with an identity and no limit on the version.
 func (t *Target) Handshake(presented Identity) Handshake {
 	for _, h := range t.Handshakes {
 		if h.Presented == presented && h.MaxVersion == 0 {
@@ -54,7 +54,7 @@ func (t *Target) Handshake(presented Identity) Handshake {
 	return Handshake{Presented: presented}
 }
 
-// Agreed is the handshake with an identity that tells whom the port lets in. It is the one
+// Agreed returns the handshake with an identity that tells whom the port lets in. It is the one
 // without a limit, unless that was refused before a version was agreed, and so for no reason of
 // the caller's: a server whose key TLS 1.3 does not know (P-224, say: crypto/tls/auth.go,
 // signatureSchemesForCertificate) turns it away, and lets the same caller in over TLS 1.2.
@@ -71,7 +71,7 @@ func (t *Target) Agreed(presented Identity) Handshake {
 	return found
 }
 
-// HandshakeUpTo finds the handshake that offered no version above highest.
+// HandshakeUpTo returns the handshake that offered no version above highest.
 func (t *Target) HandshakeUpTo(highest uint16) Handshake {
 	for _, h := range t.Handshakes {
 		if h.MaxVersion == highest {
@@ -97,7 +97,7 @@ func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
 	}
 }
 
-// Admits says what a TLS port made of an identity, as an outcome without findings: Fail if
+// Admits returns how a TLS port answered an identity, as an outcome without findings: Fail if
 // it was let in, Pass if it was refused. A connection that was closed without a word counts
 // as a refusal only if the given certificate was let in on the same port.
 func (t *Target) Admits(presented Identity) Outcome {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Offer is what a ClientHello leaves a server to choose from.
+// Offer names the choice that a ClientHello leaves to a server.
 type Offer string
 
 // The offers. Weak is what CipherSuite and Group call so.
@@ -42,7 +42,7 @@ type Choice struct {
 	Compression         uint8 // TLS 1.2: 0 is none
 }
 
-// Hello finds the question that was asked.
+// Hello returns the question with a version and an offer.
 func (t *Target) Hello(version uint16, offer Offer) Hello {
 	for _, h := range t.Hellos {
 		if h.Version == version && h.Offer == offer {
@@ -52,7 +52,7 @@ func (t *Target) Hello(version uint16, offer Offer) Hello {
 	return Hello{Version: version, Offer: offer}
 }
 
-// Choices are all that a server chose in a version, whatever it was offered.
+// Choices returns everything that a server chose in a version, whatever it was offered.
 func (t *Target) Choices(version uint16) []Choice {
 	var choices []Choice
 	for _, h := range t.Hellos {
@@ -63,12 +63,12 @@ func (t *Target) Choices(version uint16) []Choice {
 	return choices
 }
 
-// RefusesVersion says whether the server told that it does not speak a version.
+// RefusesVersion reports whether the server told that it does not speak a version.
 func (t *Target) RefusesVersion(version uint16) bool {
 	return slices.ContainsFunc(t.Hellos, func(h Hello) bool { return h.Version == version && h.VersionRefused })
 }
 
-// Unsettled says why it is not known what a server chooses of an offer, in TLS 1.2 and 1.3.
+// Unsettled returns why it is not known what a server chooses of an offer, in TLS 1.2 and 1.3.
 // It is empty if that is known to the end. A refusal counts only where the server
 // agreed to another offer in the same version: it is then the offer that it refuses.
 func (t *Target) Unsettled(offer Offer) string {

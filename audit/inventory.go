@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Inventory is what was seen beside the verdicts: the certificates that every port serves
+// Inventory lists what was seen beside the verdicts: the certificates that every port serves
 // and the CAs whose clients it says it accepts. Fields are only ever added.
 type Inventory struct {
 	Listeners []Listener `json:"listeners"`
@@ -30,7 +30,7 @@ type Listener struct {
 
 	Plaintext bool `json:"plaintext"` // it answers without TLS
 	TLS       bool `json:"tls"`
-	// RequestsCertificate says whether it asks a TLS client for a certificate, and AcceptedCAs
+	// RequestsCertificate reports whether it asks a TLS client for a certificate, and AcceptedCAs
 	// whose: the subjects of the CAs that it names. Asking without a name means the CAs of its host.
 	RequestsCertificate bool     `json:"requests_certificate"`
 	AcceptedCAs         []string `json:"accepted_cas"`
@@ -98,7 +98,7 @@ func listener(t *Target, clusters []*Target) Listener {
 	for _, raw := range accepted {
 		l.AcceptedCAs = append(l.AcceptedCAs, nameOf(raw))
 	}
-	l.AcceptedCAs = shortened(l.AcceptedCAs)
+	l.AcceptedCAs = shortenNames(l.AcceptedCAs)
 	return l
 }
 
@@ -110,7 +110,7 @@ func served(chain []*x509.Certificate) []ServedCertificate {
 			Position:  i,
 			Subject:   nameOf(cert.RawSubject),
 			Issuer:    nameOf(cert.RawIssuer),
-			SANs:      shortened(sansOf(cert)),
+			SANs:      shortenNames(sansOf(cert)),
 			Serial:    cert.SerialNumber.Text(16),
 			NotBefore: cert.NotBefore.UTC(),
 			NotAfter:  cert.NotAfter.UTC(),
@@ -135,7 +135,7 @@ func sansOf(cert *x509.Certificate) []string {
 	return sans
 }
 
-func shortened(names []string) []string {
+func shortenNames(names []string) []string {
 	if len(names) == 0 {
 		return []string{}
 	}

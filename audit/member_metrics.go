@@ -2,7 +2,7 @@ package audit
 
 import "time"
 
-// MemberMetrics are the few values of GET /metrics that a check reads.
+// MemberMetrics holds the few values of GET /metrics that a check reads.
 type MemberMetrics struct {
 	// Values are by name. One that the page does not have, or not as a plain number, is not in it.
 	Values map[string]float64
@@ -18,7 +18,7 @@ const (
 	StartTimeMetric     = "process_start_time_seconds"
 )
 
-// Value finds one; nothing is found in metrics that were not read.
+// Value returns a metric by its name; false if it, or the whole page, was not read.
 func (m *MemberMetrics) Value(name string) (float64, bool) {
 	if m == nil {
 		return 0, false
@@ -27,7 +27,7 @@ func (m *MemberMetrics) Value(name string) (float64, bool) {
 	return value, found
 }
 
-// Uptime is how long the process has run at a time; false if that was not read.
+// Uptime returns how long the process has run at a time; false if that was not read.
 func (m *MemberMetrics) Uptime(now time.Time) (time.Duration, bool) {
 	started, found := m.Value(StartTimeMetric)
 	if !found {

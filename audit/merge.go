@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Conflict is a check that two reports answer differently for one target. Both answers are in
+// Conflict names a check that two reports answer differently for one target. Both answers are in
 // the merged report.
 type Conflict struct {
 	CheckID, Target string
@@ -21,7 +21,7 @@ type Conflict struct {
 // The results are in the order of the reports. The tool is the first report's; it started when
 // the first of them did and finished with the last. There must be at least one report.
 func Merge(reports []Report) (Report, []Conflict) {
-	merged := Report{SchemaVersion: SchemaVersion, Tool: reports[0].Tool, StartedAt: reports[0].StartedAt, Results: []Result{}, Inventory: joined(reports)}
+	merged := Report{SchemaVersion: SchemaVersion, Tool: reports[0].Tool, StartedAt: reports[0].StartedAt, Results: []Result{}, Inventory: mergeInventories(reports)}
 	type view struct{ result, report int }
 	views := map[question][]view{} // of merged.Results
 	var conflicts []Conflict
@@ -53,8 +53,8 @@ func Merge(reports []Report) (Report, []Conflict) {
 	return merged, conflicts
 }
 
-// joined is the inventory of all reports, with what each place saw of a port where that differs.
-func joined(reports []Report) Inventory {
+// mergeInventories returns the inventory of all reports, with what each place saw of a port where that differs.
+func mergeInventories(reports []Report) Inventory {
 	all := Inventory{Listeners: []Listener{}}
 	type port struct {
 		target string
@@ -73,7 +73,7 @@ func joined(reports []Report) Inventory {
 	return all
 }
 
-// question is what a result answers.
+// question identifies a result across reports: check, target and kind.
 type question struct {
 	checkID, target string
 	kind            Kind
@@ -85,8 +85,8 @@ func sameAnswer(a, b Result) bool {
 	return a.Verdict == b.Verdict && a.Fingerprint == b.Fingerprint && (a.Waiver == nil) == (b.Waiver == nil)
 }
 
-// MissingShards are the shards that no report is of although another report is of the same
-// number of shards, in order. What they would have seen, nobody has.
+// MissingShards returns the shards without a report, where another report is a shard of the same
+// number, in order. Nobody has seen their targets.
 func MissingShards(reports []Report) []Shard {
 	var counts []int
 	have := map[Shard]bool{}

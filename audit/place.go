@@ -24,10 +24,10 @@ type Place struct {
 	StoreDir string // the store that the operator named
 }
 
-// Asked is the "host:port" of the listener.
+// Asked returns the "host:port" of the listener.
 func (p Place) Asked() Word { return addressWord(p.AskedAddr, "ADDRESS:PORT") }
 
-// Host is the member's host, without a port.
+// Host returns the member's host, without a port.
 func (p Place) Host() Word {
 	if isHost(strings.Trim(p.HostAddr, "[]")) {
 		return Word(p.HostAddr)
@@ -35,22 +35,22 @@ func (p Place) Host() Word {
 	return "ADDRESS"
 }
 
-// Client is the "host:port" of the member's client port.
+// Client returns the "host:port" of the member's client port.
 func (p Place) Client() Word { return addressWord(p.ClientAddr, p.Host()+":2379") }
 
-// Peer is the "host:port" of the member's peer port.
+// Peer returns the "host:port" of the member's peer port.
 func (p Place) Peer() Word { return addressWord(p.PeerAddr, p.Host()+":2380") }
 
-// Metrics is the "host:port" of the member's metrics port.
+// Metrics returns the "host:port" of the member's metrics port.
 func (p Place) Metrics() Word { return addressWord(p.MetricsAddr, p.Host()+":2381") }
 
-// File is the path of the file that was judged.
+// File returns the path of the file that was judged.
 func (p Place) File() Word { return pathWord(p.FilePath, "FILE") }
 
-// Spec is the path of the cluster spec. It is "-" where the operator gave standard input.
+// Spec returns the path of the cluster spec. It is "-" where the operator gave standard input.
 func (p Place) Spec() Word { return pathWord(p.SpecPath, "cluster.yaml") }
 
-// Store is the path of the operator's store.
+// Store returns the path of the operator's store.
 func (p Place) Store() Word { return pathWord(p.StoreDir, "DIR") }
 
 // pathWord quotes a path. One that begins with a dash would be taken for a flag.
@@ -93,20 +93,20 @@ func isHostname(name string) bool {
 	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
-// Place is what the target and the operator say about where its findings are to be mended.
+// Place returns what is known of where the findings of the target are to be mended.
 func (t *Target) Place() Place {
 	p := Place{SpecPath: t.SpecPath, StoreDir: t.StoreDir}
 	switch {
 	case t.Kind == Config && t.Settings != nil:
-		p.advertised(t.Settings)
+		p.takeAdvertised(t.Settings)
 	case slices.Contains(Listeners(), t.Kind):
-		p.listens(t.Kind, t.Address)
+		p.takeListener(t.Kind, t.Address)
 	}
 	return p
 }
 
-// listens takes the addresses of a member from one of its ports.
-func (p *Place) listens(kind Kind, address string) {
+// takeListener takes the addresses of a member from one of its ports.
+func (p *Place) takeListener(kind Kind, address string) {
 	at := strings.LastIndexByte(address, ':')
 	if at < 0 {
 		return
@@ -123,8 +123,8 @@ func (p *Place) listens(kind Kind, address string) {
 	}
 }
 
-// advertised takes the addresses of a member from its settings: those by which others reach it.
-func (p *Place) advertised(s *Settings) {
+// takeAdvertised takes the addresses of a member from its settings: those by which others reach it.
+func (p *Place) takeAdvertised(s *Settings) {
 	client, peer := advertisedURL(s, "advertise-client-urls"), advertisedURL(s, "initial-advertise-peer-urls")
 	p.HostAddr = strings.TrimSuffix(client.Host, ":"+client.Port())
 	if client.Port() != "" {

@@ -126,7 +126,7 @@ func (in *reportReader) read() (Report, error) {
 	if r.Inventory.Listeners == nil {
 		r.Inventory.Listeners = []Listener{} // the first reports had none
 	}
-	r.Tool.Name, r.Tool.Version = cleaned(r.Tool.Name), cleaned(r.Tool.Version)
+	r.Tool.Name, r.Tool.Version = cleanText(r.Tool.Name), cleanText(r.Tool.Version)
 	return r, checkReport(r)
 }
 
@@ -154,9 +154,9 @@ func (in *reportReader) fault(field string, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not JSON at byte %d: %w", in.decoder.InputOffset(), err)
 	case errors.As(err, &wrongType):
-		return fmt.Errorf("%s: a %s where a %s is wanted, before byte %d", cleaned(strings.TrimSuffix(field+"."+wrongType.Field, ".")), wrongType.Value, wrongType.Type, in.decoder.InputOffset())
+		return fmt.Errorf("%s: a %s where a %s is wanted, before byte %d", cleanText(strings.TrimSuffix(field+"."+wrongType.Field, ".")), wrongType.Value, wrongType.Type, in.decoder.InputOffset())
 	case field != "":
-		return fmt.Errorf("%s: %w", cleaned(field), err)
+		return fmt.Errorf("%s: %w", cleanText(field), err)
 	default:
 		return err
 	}
@@ -172,7 +172,7 @@ func (in *reportReader) decode(into any, limit int64) error {
 	return in.decoder.Decode(into)
 }
 
-// more says whether there is another element or field. It reads the white space before it.
+// more reports whether there is another element or field. It reads the white space before it.
 func (in *reportReader) more() bool {
 	in.bounded.value = maxValue
 	return in.decoder.More()
@@ -200,7 +200,7 @@ func (in *reportReader) results() ([]Result, error) {
 			return nil, fmt.Errorf("[%d]: %w", len(results), err)
 		}
 		if r.Remediation == nil {
-			r.Remediation = linesOf(r.RemediationText)
+			r.Remediation = splitLines(r.RemediationText)
 		}
 		if err := checkResult(r); err != nil {
 			return nil, fmt.Errorf("[%d].%w", len(results), err)
@@ -249,7 +249,7 @@ func (in *reportReader) tidy(r *Result) {
 		texts = append(texts, &w.Reason, &w.Owner, &w.Ticket)
 	}
 	for _, text := range texts {
-		*text = in.intern(cleaned(*text))
+		*text = in.intern(cleanText(*text))
 	}
 	r.Kind = Kind(kind)
 	if r.References == nil {
@@ -260,9 +260,9 @@ func (in *reportReader) tidy(r *Result) {
 	}
 }
 
-// linesOf makes lines of the text in a report that was written before there were any. Which
+// splitLines makes lines of the text in a report that was written before there were any. Which
 // of them are to be pasted, nobody can tell any more.
-func linesOf(text string) Remediation {
+func splitLines(text string) Remediation {
 	r := Remediation{}
 	if text == "" {
 		return r
@@ -281,8 +281,8 @@ func (in *reportReader) intern(s string) string {
 	return s
 }
 
-// cleaned replaces what a terminal would obey. Texts to paste have several lines.
-func cleaned(s string) string {
+// cleanText replaces what a terminal would obey. Texts to paste have several lines.
+func cleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && (unicode.IsControl(r) || r == '\u2028' || r == '\u2029') {
 			return '?'

@@ -13,7 +13,7 @@ type Line struct {
 	Paste bool   `json:"paste"` // it is to be copied as it is: a command, a flag or a piece of a file
 }
 
-// Remediation is what to do about a finding, line by line.
+// Remediation tells what to do about a finding, line by line.
 type Remediation []Line
 
 // Say returns a line for people. Line breaks in what it is given become spaces.

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// SchemaVersion is that of the JSON report. Fields are added without a new version; none is changed or removed.
+// SchemaVersion is the version of the JSON report. Fields are added without a new version; none is changed or removed.
 const SchemaVersion = 1
 
-// ToolName is the tool of every report that is made here.
+// ToolName names the tool in every report that is made here.
 const ToolName = "etcdsec"
 
 // Report is the result of an audit.
@@ -37,7 +37,7 @@ type Shard struct {
 	Count int `json:"count"`
 }
 
-// Tool is what made a report.
+// Tool identifies the program that made a report.
 type Tool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
@@ -97,7 +97,7 @@ func Run(checks []Check, targets []*Target) Report {
 	return reportOf(slices.Concat(results...), TakeInventory(targets))
 }
 
-// RunOn is Run for subjects that are no targets of the audit, one after the other.
+// RunOn does the same as Run for subjects that are no targets of the audit, one after the other.
 func RunOn[S Subject](checks []CheckOf[S], subjects []S) Report {
 	var results []Result
 	for _, s := range subjects {

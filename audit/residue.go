@@ -1,6 +1,6 @@
 package audit
 
-// Residue is what a file holds beside its current revision: what compaction, and then
+// Residue lists what a file holds beside its current revision: what compaction, and then
 // defragmentation, would remove.
 type Residue struct {
 	Reason string `json:"reason,omitempty"` // why it was not all looked at, or is not all residue
@@ -13,7 +13,7 @@ type Residue struct {
 	OldFiles ResidueCount `json:"old_files"`
 }
 
-// ResidueCount is what was found in one place. One object may be there many times.
+// ResidueCount counts what was found in one place. One object may be there many times.
 type ResidueCount struct {
 	Scanned   int64         `json:"scanned"` // bytes that were looked at
 	Values    int64         `json:"values"`  // of API servers, in plaintext or encrypted
@@ -27,7 +27,7 @@ type ResidueCount struct {
 	Unplaced  Unplaced         `json:"unplaced"`
 }
 
-// Unplaced are the values whose key is not beside them, or is no object's: the page that it
+// Unplaced counts the values whose key is not beside them, or is no object's: the page that it
 // was on has been overwritten since.
 type Unplaced struct {
 	Values    int64         `json:"values"`
@@ -35,7 +35,7 @@ type Unplaced struct {
 	Writers   []WriterCount `json:"writers,omitempty"`
 }
 
-// Places are where residue was looked for, with their names for people.
+// Places returns where residue was looked for, with names for people.
 func (r *Residue) Places() []ResiduePlace {
 	return []ResiduePlace{
 		{Name: "older revisions", Code: "revisions", Count: &r.Revisions},
@@ -58,7 +58,7 @@ const (
 	DigestAbsent  = "absent" // a copy of a member's database has none
 )
 
-// SnapshotFile is what a file says of itself.
+// SnapshotFile describes the file of a snapshot, as it describes itself.
 type SnapshotFile struct {
 	Path   string `json:"path"` // of the database
 	Size   int64  `json:"size"` // in bytes, with the digest
@@ -81,7 +81,7 @@ type SnapshotFile struct {
 	ClusterVersion string `json:"cluster_version,omitempty"`
 }
 
-// Intact says whether the file is what etcd wrote, byte for byte. Without a digest nobody can tell.
+// Intact reports whether the file is what etcd wrote, byte for byte. Without a digest nobody can tell.
 func (f *SnapshotFile) Intact() bool {
 	return f.Digest == DigestMatches && f.FaultCount == 0 && !f.Partial
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Settings are what a program on a host was told, by flags, environment and configuration
+// Settings holds what a program on a host was told, by flags, environment and configuration
 // file, and what it makes of that by its own rules of precedence.
 type Settings struct {
 	Program string // "etcd" or "kube-apiserver"
@@ -103,7 +103,7 @@ type File struct {
 	CRL        *RevocationList // what is in a CRLFile; nil if it was not read
 }
 
-// RevocationList is what a file with a CRL holds. etcd up to 3.5 parses it with
+// RevocationList describes the content of a file with a CRL. etcd up to 3.5 parses it with
 // x509.ParseCRL, which takes PEM too, and later releases with x509.ParseRevocationList.
 type RevocationList struct {
 	PEM        bool      // and not DER
@@ -112,7 +112,7 @@ type RevocationList struct {
 	NextUpdate time.Time // zero if it names none, or does not parse
 }
 
-// Sandbox is what keeps a program from the rest of its host.
+// Sandbox describes what keeps a program from the rest of its host.
 type Sandbox struct {
 	By FileRole // ManifestFile or UnitFile
 	// Values are as written, of what was written. Of a unit by the names of systemd's
@@ -123,7 +123,7 @@ type Sandbox struct {
 	Values map[string]string
 }
 
-// FileRole is what a file is for.
+// FileRole is the purpose of a file.
 type FileRole string
 
 // The roles of files.
@@ -146,17 +146,17 @@ type EncryptedResources struct {
 	Providers []string // in order: "identity", "aescbc", "aesgcm", "secretbox", "kms v1", "kms v2"
 }
 
-// Value is the effective value of a setting; the empty string if nobody made it.
+// Value returns the effective value of a setting; the empty string if nobody made it.
 func (s *Settings) Value(flag string) string { return s.Values[flag].Value }
 
-// Enabled says whether a boolean setting is on. Settings that nobody made are off, as are
+// Enabled reports whether a boolean setting is on. Settings that nobody made are off, as are
 // etcd's own defaults of the ones that are asked for here.
 func (s *Settings) Enabled(flag string) bool {
 	on, err := strconv.ParseBool(s.Values[flag].Value)
 	return err == nil && on
 }
 
-// URLs are the items of a setting that is a list, such as listen-client-urls.
+// URLs returns the items of a setting that is a list, such as listen-client-urls.
 func (s *Settings) URLs(flag string) []string {
 	var urls []string
 	for url := range strings.SplitSeq(s.Values[flag].Value, ",") {
@@ -167,7 +167,7 @@ func (s *Settings) URLs(flag string) []string {
 	return urls
 }
 
-// Fault is why a setting or a file is not known; empty if it is.
+// Fault returns why a setting or a file is not known; empty if it is.
 func (s *Settings) Fault(subject string) string {
 	for _, f := range s.Faults {
 		if f.Subject == subject {
@@ -185,7 +185,7 @@ func (s *Settings) Fault(subject string) string {
 	return ""
 }
 
-// File is the file that a setting names. Inside a container its path may be another one than
+// File returns the file that a setting names. Inside a container its path may be another one than
 // on the host, so the collector says which flags name it.
 func (s *Settings) File(flag string) (File, bool) {
 	at := slices.IndexFunc(s.Files, func(f File) bool { return slices.Contains(f.Flags, flag) })

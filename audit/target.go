@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Kind says what a target is: a listener, a cluster of them, or settings on a host.
+// Kind tells a listener, a cluster of listeners, and settings on a host apart.
 type Kind string
 
 // The kinds of target.
@@ -27,10 +27,10 @@ const (
 	Policies   Kind = "policies"   // what isolates a cluster on the network
 )
 
-// Listeners are the kinds of target that are one of etcd's ports.
+// Listeners returns the kinds of target that are one of etcd's ports.
 func Listeners() []Kind { return []Kind{Client, Peer, Metrics} }
 
-// Target is everything that was collected about one listener, cluster or etcd's settings. A
+// Target holds everything that was collected about one listener, cluster or etcd's settings. A
 // zero attempt in it was not made.
 type Target struct {
 	// Address is "host:port" of a listener, as it was asked for, the name of a cluster, or
@@ -82,7 +82,7 @@ type Target struct {
 	verification *verification // of Verify
 }
 
-// Access is what a request came with.
+// Access tells with what credentials a request came.
 type Access string
 
 // The kinds of access, from none to all.
@@ -92,7 +92,7 @@ const (
 	WithCredentials    Access = "with the given client certificate"
 )
 
-// Anonymous are the kinds of access that everybody has.
+// Anonymous returns the kinds of access that everybody has.
 func Anonymous() []Access { return []Access{InPlaintext, WithoutCertificate} }
 
 // Page is one HTTP GET.
@@ -148,7 +148,7 @@ type Member struct {
 // Identity implements Subject.
 func (t *Target) Identity() (address string, kind Kind) { return t.Address, t.Kind }
 
-// Page finds a GET that was made.
+// Page returns the GET of a path with an access; one that was not made is Untried.
 func (t *Target) Page(access Access, path string) Page {
 	for _, p := range t.Pages {
 		if p.Access == access && p.Path == path {
@@ -158,7 +158,7 @@ func (t *Target) Page(access Access, path string) Page {
 	return Page{Access: access, Path: path}
 }
 
-// RPC finds a call that was made.
+// RPC returns the call of a method with an access; one that was not made is Untried.
 func (t *Target) RPC(access Access, method string) RPC {
 	for _, r := range t.RPCs {
 		if r.Access == access && r.Method == method {
@@ -233,13 +233,13 @@ func (t *Target) HTTPOnly(access Access) bool {
 	return served && (denied || closed >= enough)
 }
 
-// NothingListens says whether the port was found closed. A metrics listener need not exist.
+// NothingListens reports whether the port was found closed. A metrics listener need not exist.
 func (t *Target) NothingListens() bool { return t.Reach.State == Refused }
 
-// Interrupted says whether the audit ended before the target was observed.
+// Interrupted reports whether the audit ended before the target was observed.
 func (t *Target) Interrupted() bool { return t.Reach.Cause == WasInterrupt }
 
-// Unreached says why no connection was made at all, which is why nothing else is known. It
+// Unreached returns why no connection was made at all, which is why nothing else is known. It
 // is empty if one was.
 func (t *Target) Unreached() string {
 	if t.Interrupted() {

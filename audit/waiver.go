@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Waiver is the word of somebody who answers for a finding until a day.
+// Waiver records that somebody answers for a finding until a day.
 type Waiver struct {
 	Reason  string    `json:"reason"`
 	Expires time.Time `json:"expires"` // the last second of the last day
@@ -23,7 +23,7 @@ type WaiverRule struct {
 	Origin      string // where the rule was written, such as waivers.yaml:7
 }
 
-// UnusedWaiver is a rule that waives nothing, and why.
+// UnusedWaiver is a rule that waives no finding, with the reason.
 type UnusedWaiver struct {
 	WaiverRule
 	Why string

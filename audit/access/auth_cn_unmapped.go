@@ -48,6 +48,6 @@ func cnUnmapped(t *audit.Target, whole audit.RPC) audit.Outcome {
 	case whole.Refusal == audit.PermissionDenied:
 		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and no user of that name look alike from outside (etcdctl user get %s)", user(t), t.GivenName))
 	default:
-		return undecided(whole)
+		return couldNotDecide(whole)
 	}
 }

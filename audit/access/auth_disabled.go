@@ -111,7 +111,7 @@ func speaksGRPC(t *audit.Target, access audit.Access) bool {
 	})
 }
 
-// sharesName says whether a listener trusts a CA that has the raw subject of one of some.
+// sharesName reports whether a listener trusts a CA of the same name as one of cas, which are raw subjects.
 func sharesName(t *audit.Target, cas [][]byte) bool {
 	return slices.ContainsFunc(t.Agreed(audit.NoCertificate).AcceptableCAs, func(ca []byte) bool {
 		return slices.ContainsFunc(cas, func(own []byte) bool { return bytes.Equal(own, ca) })

@@ -34,7 +34,7 @@ func AuthOverbroadRole() audit.Check {
 				case whole.Refusal == audit.PermissionDenied || whole.HasNoUser():
 					return audit.Passed(fmt.Sprintf("Range over all keys got %q", whole.Message))
 				default:
-					return undecided(whole)
+					return couldNotDecide(whole)
 				}
 			})
 		},

@@ -38,7 +38,7 @@ func AuthRootRole() audit.Check {
 				case whole.Code == 0:
 					return audit.Skipped(user(t) + " reads all keys; a role that allows that and the role root look alike from outside (see auth-overbroad-role)")
 				default:
-					return undecided(whole)
+					return couldNotDecide(whole)
 				}
 			})
 		},

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// authentication says whether the authentication of a cluster is on: it is the same for all
+// authentication reports whether the authentication of a cluster is on: it is the same for all
 // members. missing says why that is not known; it is empty if it is.
 func authentication(cluster *audit.Target) (on bool, seen, missing string) {
 	clients := cluster.Of(audit.Client)
@@ -28,7 +28,7 @@ func authentication(cluster *audit.Target) (on bool, seen, missing string) {
 	return false, "", "whether etcd's authentication is on was not seen: " + missing
 }
 
-// whyNot says why nobody was let in to ask, and what would help; seen says it where somebody was.
+// whyNot returns why nobody was let in to ask, and what would help; seen says it where somebody was.
 func whyNot(t *audit.Target, seen string) string {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
@@ -79,7 +79,7 @@ func withGiven(cluster *audit.Target, judge func(t *audit.Target, whole audit.RP
 // user names the user of the given certificate.
 func user(t *audit.Target) string { return fmt.Sprintf("the user %q", t.GivenName) }
 
-// undecided is the outcome of an answer that says neither yes nor no.
-func undecided(call audit.RPC) audit.Outcome {
+// couldNotDecide returns the outcome of an answer that says neither yes nor no.
+func couldNotDecide(call audit.RPC) audit.Outcome {
 	return audit.CouldNotTell(fmt.Sprintf("%s %s got status %d %q", call.Method, call.Access, call.Code, call.Message))
 }

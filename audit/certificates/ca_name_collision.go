@@ -55,7 +55,7 @@ func runCANameCollision(t *audit.Target) audit.Outcome {
 		case len(chain) > 0:
 			known = append(known, authoritiesOf(port, chain)...)
 		case !port.HasNoTLS() && fault == "":
-			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
+			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, whyNoChain(port))
 		}
 	}
 	if findings := collisions(known); len(findings) > 0 {
@@ -111,7 +111,7 @@ func collisions(known []authority) []audit.Finding {
 	return findings
 }
 
-// differs says whether two CAs have one name and, for certain, two keys. Key IDs of one key
+// differs reports whether two CAs have one name and, for certain, two keys. Key IDs of one key
 // can differ by how they are computed, so the keys themselves are compared where both are known.
 func (a authority) differs(b authority) bool {
 	switch {

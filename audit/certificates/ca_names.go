@@ -59,8 +59,8 @@ func union(trusts []trust) [][]byte {
 	return slices.CompactFunc(names, bytes.Equal)
 }
 
-// within says whether a name is one of some sorted ones. A server can list thousands.
-func within(sorted [][]byte, name []byte) bool {
+// containsName reports whether sorted names contain a name. A server can list thousands.
+func containsName(sorted [][]byte, name []byte) bool {
 	_, found := slices.BinarySearchFunc(sorted, name, bytes.Compare)
 	return found
 }

@@ -44,7 +44,7 @@ func runCAStale(t *audit.Target) audit.Outcome {
 	var findings []audit.Finding
 	evidence := ""
 	for _, kind := range []audit.Kind{audit.Client, audit.Peer} {
-		naming := slices.DeleteFunc(ofKind(ports, kind), func(p trust) bool { return len(p.names) == 0 })
+		naming := slices.DeleteFunc(portsOfKind(ports, kind), func(p trust) bool { return len(p.names) == 0 })
 		if len(naming) == 0 {
 			continue
 		}

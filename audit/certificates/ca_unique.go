@@ -71,9 +71,9 @@ func sharedCAs(etcd, kubernetes []trust) []audit.Finding {
 	var findings []audit.Finding
 	for _, kind := range []audit.Kind{audit.Client, audit.Peer} {
 		for _, other := range []audit.Kind{audit.APIServer, audit.Kubelet} {
-			ours, theirs := ofKind(etcd, kind), ofKind(kubernetes, other)
+			ours, theirs := portsOfKind(etcd, kind), portsOfKind(kubernetes, other)
 			known := union(theirs)
-			shared := slices.DeleteFunc(union(ours), func(name []byte) bool { return !within(known, name) })
+			shared := slices.DeleteFunc(union(ours), func(name []byte) bool { return !containsName(known, name) })
 			if len(shared) == 0 {
 				continue
 			}
@@ -85,7 +85,7 @@ func sharedCAs(etcd, kubernetes []trust) []audit.Finding {
 	return findings
 }
 
-func ofKind(trusts []trust, kind audit.Kind) []trust {
+func portsOfKind(trusts []trust, kind audit.Kind) []trust {
 	return slices.DeleteFunc(slices.Clone(trusts), func(t trust) bool { return t.listener.Kind != kind })
 }
 
@@ -93,7 +93,7 @@ func ofKind(trusts []trust, kind audit.Kind) []trust {
 func addressesOf(trusts []trust, names [][]byte) string {
 	var addresses []string
 	for _, t := range trusts {
-		if slices.ContainsFunc(t.names, func(name []byte) bool { return within(names, name) }) {
+		if slices.ContainsFunc(t.names, func(name []byte) bool { return containsName(names, name) }) {
 			addresses = append(addresses, t.listener.Address)
 		}
 	}

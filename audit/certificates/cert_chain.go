@@ -92,7 +92,7 @@ func sameKey(a, b *x509.Certificate) bool {
 	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
-// leadsTo says whether one of the certificates bears a name of a trusted CA, or was issued by it.
+// leadsTo reports whether one of the certificates bears a name of a trusted CA, or was issued by it.
 func leadsTo(upwards []*x509.Certificate, names [][]byte) bool {
 	return slices.ContainsFunc(upwards, func(cert *x509.Certificate) bool {
 		return slices.ContainsFunc(names, func(name []byte) bool {

@@ -90,14 +90,14 @@ func has(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
 	return slices.Contains(cert.ExtKeyUsage, use)
 }
 
-// presentsItself says whether the member shows the served leaf to others as a client. A peer
+// presentsItself reports whether the member shows the served leaf to others as a client. A peer
 // does, unless no certificates are asked for between peers or it was given another one.
 func presentsItself(t *audit.Target) bool {
 	return t.Kind == audit.Peer && t.Agreed(audit.NoCertificate).CertificateRequested &&
 		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
 }
 
-// needlessClientAuth says why a client port's leaf needs no clientAuth; empty if it does or
+// needlessClientAuth returns why a client port's leaf needs no clientAuth; empty if it does or
 // that is not known. The gateway dials its own client port with the server's certificate
 // unless --client-cert-file is set (etcd-io/etcd#9785).
 func needlessClientAuth(t *audit.Target) string {

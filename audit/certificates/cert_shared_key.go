@@ -54,7 +54,7 @@ func runCertSharedKey(t *audit.Target) audit.Outcome {
 		case len(chain) > 0:
 			holders = append(holders, holder{port, chain[0], memberOf(t, port)})
 		case !port.HasNoTLS() && fault == "":
-			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, unseen(port))
+			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, whyNoChain(port))
 		}
 	}
 	findings, doubt := sharedKeys(holders)
@@ -72,7 +72,7 @@ func runCertSharedKey(t *audit.Target) audit.Outcome {
 	}
 }
 
-func unseen(t *audit.Target) string {
+func whyNoChain(t *audit.Target) string {
 	if reason := t.Unreached(); reason != "" {
 		return reason
 	}

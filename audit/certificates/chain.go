@@ -71,7 +71,7 @@ func upwards(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
 	return path(chain)
 }
 
-// signedBy says whether parent signed cert. A signature of an algorithm that crypto/x509
+// signedBy reports whether parent signed cert. A signature of an algorithm that crypto/x509
 // does not check any more counts by the names alone.
 func signedBy(cert, parent *x509.Certificate) bool {
 	if !bytes.Equal(cert.RawIssuer, parent.RawSubject) {
@@ -82,7 +82,7 @@ func signedBy(cert, parent *x509.Certificate) bool {
 	return err == nil || insecure || errors.Is(err, x509.ErrUnsupportedAlgorithm)
 }
 
-// selfIssued says whether a certificate bears the name of its issuer, as a root does.
+// selfIssued reports whether a certificate bears the name of its issuer, as a root does.
 func selfIssued(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawSubject, cert.RawIssuer)
 }

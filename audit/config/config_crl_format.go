@@ -48,7 +48,7 @@ func crlSeverity(code string) audit.Severity {
 	}
 }
 
-// checksCRL says whether a side looks at a revocation list.
+// checksCRL reports whether a side looks at a revocation list.
 func (s side) checksCRL(r *reading) bool {
 	return r.value(s.crlFlag()) != "" && anyTLS(s.listeners(r)) && s.certificate(r) == fromFiles
 }

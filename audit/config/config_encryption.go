@@ -107,7 +107,7 @@ func secretsEncrypted(r *reading) {
 	}
 }
 
-// coversSecrets says whether an entry is about Secrets: by name, as one of the core group,
+// coversSecrets reports whether an entry is about Secrets: by name, as one of the core group,
 // or as one of all.
 func coversSecrets(e audit.EncryptedResources) bool {
 	return slices.ContainsFunc(e.Resources, func(resource string) bool {

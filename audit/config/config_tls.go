@@ -44,7 +44,7 @@ func tlsSeverity(code string) audit.Severity {
 	return audit.Medium
 }
 
-// servesTLS says whether any listener that can be reached has TLS. The metrics one has the
+// servesTLS reports whether any listener that can be reached has TLS. The metrics one has the
 // client's.
 func servesTLS(r *reading) bool {
 	return anyTLS(clientSide().listeners(r)) || anyTLS(peerSide().listeners(r)) ||

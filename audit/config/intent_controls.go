@@ -52,7 +52,7 @@ func (p *port) tlsByFlags() sight {
 	return opened(p.written(cert) + ", " + p.written(key))
 }
 
-// looksSet says whether a setting was made, be it where it has no effect: a benchmark that
+// looksSet reports whether a setting was made, be it where it has no effect: a benchmark that
 // reads the command line of an etcd with a configuration file sees it.
 func (p *port) looksSet(flag string) bool {
 	return p.value(flag) != "" || p.settings.Values[flag].WrittenAsFlag()

@@ -48,7 +48,7 @@ func shut(text string) sight   { return sight{text: text} }
 type control struct {
 	code     string
 	severity audit.Severity // where it is open against what the settings say
-	// arises says whether there is something to compare. nil: always.
+	// arises reports whether there is something to compare. nil: always.
 	arises func(*port) bool
 	flags  func(*port) sight // what its flags alone say, as benchmarks read them
 	rules  func(*port) sight // what etcd makes of all settings

@@ -35,7 +35,7 @@ func debugSwitches() []debugSwitch {
 	}
 }
 
-// within says whether a release is in one of the spans. What is no plain release, such as a
+// within reports whether a release is in one of the spans. What is no plain release, such as a
 // pre-release, is not known to be in any.
 func within(release string, spans []span) (in, known bool) {
 	v, ok := parseRelease(release)

@@ -179,7 +179,7 @@ func (s *site) targets(t *testing.T, settings *audit.Settings) []*audit.Target {
 	return append(targets, &audit.Target{Address: "host:process m0", Kind: audit.Config, Now: time.Now(), Settings: settings})
 }
 
-// agreesToCBC says whether a port goes on with a suite that Go offers by default and no list should.
+// agreesToCBC reports whether a port goes on with a suite that Go offers by default and no list should.
 func agreesToCBC(t *testing.T, address string) bool {
 	t.Helper()
 	agreed := false

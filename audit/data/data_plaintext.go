@@ -29,7 +29,7 @@ func Plaintext() audit.Check {
 			"PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
 		},
 		Applies: audit.On(audit.Data),
-		Run:     of(plaintext),
+		Run:     judgeCensus(plaintext),
 	}
 }
 

@@ -29,7 +29,7 @@ func Relocatable() audit.Check {
 			"k8s.io/apiserver pkg/storage/value/encrypt/secretbox/secretbox.go",
 		},
 		Applies: audit.On(audit.Data),
-		Run:     of(relocatable),
+		Run:     judgeCensus(relocatable),
 	}
 }
 

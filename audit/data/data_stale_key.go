@@ -26,7 +26,7 @@ func StaleKey() audit.Check {
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.7.4", "kubernetes/kubernetes#49565"},
 		Applies:    audit.On(audit.Data),
-		Run:        of(staleKey),
+		Run:        judgeCensus(staleKey),
 	}
 }
 
@@ -53,7 +53,7 @@ func staleKey(r *reading) {
 	r.skipped = noKeys(r.census)
 }
 
-// noKeys says why the question of the right key did not arise.
+// noKeys returns why the question of the right key did not arise.
 func noKeys(c *audit.Census) string {
 	if len(c.Expected) == 0 {
 		return "nobody said which key is right; add --config or --key-name"

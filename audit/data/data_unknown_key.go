@@ -26,7 +26,7 @@ func UnknownKey() audit.Check {
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
 		Applies:    audit.On(audit.Data),
-		Run:        of(unknownKey),
+		Run:        judgeCensus(unknownKey),
 	}
 }
 

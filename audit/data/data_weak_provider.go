@@ -28,7 +28,7 @@ func WeakProvider() audit.Check {
 			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",
 		},
 		Applies: audit.On(audit.Data),
-		Run:     of(weakProvider),
+		Run:     judgeCensus(weakProvider),
 	}
 }
 

@@ -25,9 +25,9 @@ func (r *reading) found(code, format string, args ...any) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
 }
 
-// of runs a check on what is known of a store. What was found counts although the rest of the
+// judgeCensus runs a check on what is known of a store. What was found counts although the rest of the
 // store was not read; that nothing was found does not.
-func of(look func(*reading)) func(*audit.Target) audit.Outcome {
+func judgeCensus(look func(*reading)) func(*audit.Target) audit.Outcome {
 	return func(t *audit.Target) audit.Outcome {
 		c := t.Census
 		if c == nil {
@@ -101,7 +101,7 @@ func (r *reading) doubt(rule audit.EncryptionRule, resource string, w audit.Writ
 	}
 }
 
-// encrypts says whether objects that are written under a rule are encrypted.
+// encrypts reports whether objects that are written under a rule are encrypted.
 func encrypts(rule audit.EncryptionRule) bool {
 	return rule.Writers[0].Provider != audit.IdentityProvider
 }

@@ -34,7 +34,7 @@ func runSnapshotPlaintext(t *audit.Target) audit.Outcome {
 	if f == nil {
 		return why
 	}
-	return of(func(r *reading) {
+	return judgeCensus(func(r *reading) {
 		for _, resource := range r.census.Resources {
 			r.plaintextOf("current", "the current revision", resource)
 		}

@@ -61,7 +61,7 @@ func owners(all []audit.File) audit.Outcome {
 	return j.outcome(count(all, "file") + " belong to whom the benchmarks ask for")
 }
 
-// startsAsRoot says whether root does what the file says: who runs etcd and owns it is root
+// startsAsRoot reports whether root does what the file says: who runs etcd and owns it is root
 // at the next start.
 func startsAsRoot(f audit.File) bool {
 	return f.Role == audit.ManifestFile || f.Role == audit.UnitFile

@@ -100,7 +100,7 @@ func role(f audit.File) audit.FileRole {
 	return f.Role
 }
 
-// secret says whether a file holds what nobody else may read.
+// secret reports whether a file holds what nobody else may read.
 func secret(f audit.File) bool {
 	return role(f) == audit.KeyFile || role(f) == audit.EncryptionKey
 }

@@ -49,5 +49,5 @@ func runGRPCProxyExposed(t *audit.Target) audit.Outcome {
 			return audit.CouldNotTell(fmt.Sprintf("GET %s %s got HTTP status %d, which is not etcd's way", path, access, page.Status))
 		}
 	}
-	return withheld(t, path)
+	return judgeRefusedPage(t, path)
 }

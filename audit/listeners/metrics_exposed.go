@@ -52,7 +52,7 @@ func runMetricsExposed(t *audit.Target) audit.Outcome {
 		}
 		return audit.Failed(findings...)
 	}
-	return withheld(t, path)
+	return judgeRefusedPage(t, path)
 }
 
 func onLoopback(t *audit.Target) bool {
@@ -67,8 +67,8 @@ func onLoopback(t *audit.Target) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// withheld judges a page that no anonymous access read: it passes only if each was seen refused.
-func withheld(t *audit.Target, path string) audit.Outcome {
+// judgeRefusedPage judges a page that no anonymous access read: it passes only if each was seen refused.
+func judgeRefusedPage(t *audit.Target, path string) audit.Outcome {
 	var answers string
 	if slices.ContainsFunc(audit.Anonymous(), t.GRPCOnly) {
 		return audit.Skipped(speaksGRPCOnly)

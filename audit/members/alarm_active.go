@@ -45,7 +45,7 @@ func runAlarmActive(t *audit.Target) audit.Outcome {
 				continue // every member tells the alarms of all
 			}
 			seen[name] = true
-			findings = append(findings, audit.Finding{Code: strings.ToLower(name), Text: called(t, client) + " tells of the alarm " + name})
+			findings = append(findings, audit.Finding{Code: strings.ToLower(name), Text: nameListener(t, client) + " tells of the alarm " + name})
 		}
 	}
 	switch {

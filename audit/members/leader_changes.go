@@ -45,7 +45,7 @@ func runLeaderChanges(t *audit.Target) audit.Outcome {
 			continue
 		}
 		counted++
-		text := fmt.Sprintf("%s saw %.0f changes of leader in %s", called(t, listener), changes, up.Round(time.Second))
+		text := fmt.Sprintf("%s saw %.0f changes of leader in %s", nameListener(t, listener), changes, up.Round(time.Second))
 		if changes > highest {
 			highest, most = changes, text
 		}
@@ -63,7 +63,7 @@ func runLeaderChanges(t *audit.Target) audit.Outcome {
 	}
 }
 
-// whyNoMetrics says why the metrics of no member of a cluster were read.
+// whyNoMetrics returns why the metrics of no member of a cluster were read.
 func whyNoMetrics(cluster *audit.Target) string {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		for _, page := range t.Pages {

@@ -8,9 +8,9 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// listed are the members that the listeners of a cluster list, in the order of the first
+// listMembers returns the members that the listeners of a cluster list, in the order of the first
 // list, each once. It is empty if no list was read.
-func listed(cluster *audit.Target) []audit.Member {
+func listMembers(cluster *audit.Target) []audit.Member {
 	var all []audit.Member
 	for _, t := range cluster.Of(audit.Client) {
 		for _, m := range t.Members {
@@ -22,12 +22,12 @@ func listed(cluster *audit.Target) []audit.Member {
 	return all
 }
 
-// unlisted says why no member list was read.
-func unlisted(cluster *audit.Target) string {
+// whyNotListed returns why no member list was read.
+func whyNotListed(cluster *audit.Target) string {
 	return "the member list was not read: " + whyNone(cluster, audit.MemberListRPC)
 }
 
-// whyNone says why no member of a cluster answered a call.
+// whyNone returns why no member of a cluster answered a call.
 func whyNone(cluster *audit.Target, method string) string {
 	clients := cluster.Of(audit.Client)
 	if len(clients) == 0 {
@@ -64,7 +64,7 @@ func code(m audit.Member) string {
 
 // owner is the member whose listener t is, if that was seen.
 func owner(cluster, t *audit.Target) (audit.Member, bool) {
-	all := listed(cluster)
+	all := listMembers(cluster)
 	at := slices.IndexFunc(all, func(m audit.Member) bool { return t.MemberID != 0 && m.ID == t.MemberID })
 	if at < 0 {
 		// A member that told nothing is known by the URL that it is listed with.
@@ -83,8 +83,8 @@ func atAddress(url, address string) bool {
 	return found && strings.EqualFold(strings.TrimSuffix(host, "/"), address)
 }
 
-// called is how a finding names the listener t: its member, or its address.
-func called(cluster, t *audit.Target) string {
+// nameListener returns the name of a listener in a finding: its member, or its address.
+func nameListener(cluster, t *audit.Target) string {
 	if m, found := owner(cluster, t); found {
 		return label(m)
 	}

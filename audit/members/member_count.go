@@ -31,9 +31,9 @@ func MemberCount() audit.Check {
 }
 
 func runMemberCount(t *audit.Target) audit.Outcome {
-	members := listed(t)
+	members := listMembers(t)
 	if len(members) == 0 {
-		return audit.CouldNotTell(unlisted(t))
+		return audit.CouldNotTell(whyNotListed(t))
 	}
 	voters := 0
 	for _, m := range members {

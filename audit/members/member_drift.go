@@ -36,7 +36,7 @@ func runMemberDrift(t *audit.Target) audit.Outcome {
 	var findings []audit.Finding
 	var doubts []string
 	compared, most := 0, 0
-	for _, listeners := range alike(t) {
+	for _, listeners := range groupListeners(t) {
 		kind := listeners[0].Kind
 		most = max(most, len(listeners))
 		if len(listeners) < 2 {
@@ -74,9 +74,9 @@ func runMemberDrift(t *audit.Target) audit.Outcome {
 	}
 }
 
-// alike groups the listeners of a cluster by what they are for. What a member serves
+// groupListeners groups the listeners of a cluster by what they are for. What a member serves
 // beside its gRPC by --listen-client-http-urls is compared with the same of the others.
-func alike(cluster *audit.Target) [][]*audit.Target {
+func groupListeners(cluster *audit.Target) [][]*audit.Target {
 	var groups [][]*audit.Target
 	for _, kind := range audit.Listeners() {
 		var calls, pages []*audit.Target
@@ -112,7 +112,7 @@ func (r trait) compare(cluster *audit.Target, listeners []*audit.Target, kind au
 		return audit.Finding{}, "", false
 	case len(counts) == 1 && unseen >= 0:
 		t := listeners[unseen]
-		return audit.Finding{}, unreachedOr(t, fmt.Sprintf("%s of the %s port was not seen of %s", r.name, kind, called(cluster, t))), true
+		return audit.Finding{}, unreachedOr(t, fmt.Sprintf("%s of the %s port was not seen of %s", r.name, kind, nameListener(cluster, t))), true
 	case len(counts) == 1:
 		return audit.Finding{}, "", true
 	}
@@ -125,7 +125,7 @@ func (r trait) compare(cluster *audit.Target, listeners []*audit.Target, kind au
 	var odd []string
 	for _, t := range listeners {
 		if value := r.of(t); value != "" && value != usual {
-			odd = append(odd, fmt.Sprintf("%s: %s", called(cluster, t), value))
+			odd = append(odd, fmt.Sprintf("%s: %s", nameListener(cluster, t), value))
 		}
 	}
 	text := fmt.Sprintf("%s of the %s port: %s", r.name, kind, strings.Join(odd, ", "))

@@ -35,9 +35,9 @@ func MemberLearnerStuck() audit.Check {
 }
 
 func runMemberLearnerStuck(t *audit.Target) audit.Outcome {
-	members := listed(t)
+	members := listMembers(t)
 	if len(members) == 0 {
-		return audit.CouldNotTell(unlisted(t))
+		return audit.CouldNotTell(whyNotListed(t))
 	}
 	var findings []audit.Finding
 	var seen, doubts []string

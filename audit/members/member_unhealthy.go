@@ -32,9 +32,9 @@ func MemberUnhealthy() audit.Check {
 }
 
 func runMemberUnhealthy(t *audit.Target) audit.Outcome {
-	members := listed(t)
+	members := listMembers(t)
 	if len(members) == 0 {
-		return audit.CouldNotTell(unlisted(t))
+		return audit.CouldNotTell(whyNotListed(t))
 	}
 	var findings []audit.Finding
 	var doubts []string
@@ -93,7 +93,7 @@ func health(cluster *audit.Target, m audit.Member) (finding audit.Finding, doubt
 	}
 }
 
-// connections says how many of the members whose metrics tell of m have a connection to it.
+// connections returns how many of the members whose metrics tell of m have a connection to it.
 func connections(cluster *audit.Target, m audit.Member) (connected, asked int) {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		if t.Metrics == nil {

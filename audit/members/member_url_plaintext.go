@@ -63,12 +63,12 @@ func notRead(t *audit.Target, what, method string) audit.Outcome {
 	return audit.CouldNotTell(what + " was not read: " + whyNot(t, method))
 }
 
-// servesPagesAlone says whether a listener has pages and no gRPC for anybody who was let in.
+// servesPagesAlone reports whether a listener has pages and no gRPC for anybody who was let in.
 func servesPagesAlone(t *audit.Target) bool {
 	return slices.ContainsFunc(append(audit.Anonymous(), audit.WithCredentials), t.HTTPOnly)
 }
 
-// whyNot says why a call has no answer, and what would give one.
+// whyNot returns why a call has no answer, and what would give one.
 func whyNot(t *audit.Target, method string) string {
 	for _, access := range append([]audit.Access{audit.WithCredentials}, audit.Anonymous()...) {
 		call := t.RPC(access, method)

@@ -52,7 +52,7 @@ func (v version) before(other version) bool { return slices.Compare(v.number[:],
 // minor is the branch of a version: "3.6".
 func (v version) minor() string { return fmt.Sprintf("%d.%d", v.number[0], v.number[1]) }
 
-// in says whether v is in the range. A pre-release of the first version is in it; one of the
+// in reports whether v is in the range. A pre-release of the first version is in it; one of the
 // version that has the fix is too, for it may lack it.
 func (v version) in(r Range) bool {
 	from, _ := parseVersion(r.Introduced) // empty is 0.0.0

@@ -35,10 +35,10 @@ func runVersionSkew(t *audit.Target) audit.Outcome {
 	var seen, doubts []string
 	for _, client := range t.Of(audit.Client) {
 		if _, _, missing := versionOf(client); missing != nil {
-			doubts = append(doubts, called(t, client)+": "+unreachedOr(client, missing.Evidence))
+			doubts = append(doubts, nameListener(t, client)+": "+unreachedOr(client, missing.Evidence))
 			continue
 		}
-		seen = append(seen, fmt.Sprintf("%s runs %s", called(t, client), client.Version))
+		seen = append(seen, fmt.Sprintf("%s runs %s", nameListener(t, client), client.Version))
 	}
 	switch {
 	case len(minors(t)) > 1:

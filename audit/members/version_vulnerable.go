@@ -83,7 +83,7 @@ func (a Advisory) rangeOf(v version) (Range, bool) {
 	return Range{}, false
 }
 
-// settledByBehaviour says whether what was seen of a member settles an advisory, and how.
+// settledByBehaviour reports whether what was seen of a member settles an advisory, and how.
 func settledByBehaviour(id string, t *audit.Target) (settled, present bool) {
 	if id != "CVE-2026-33413" {
 		return false, false
