@@ -41,8 +41,8 @@ type adminPort struct {
 	NamedPort *string `json:"namedPort"`
 }
 
-// decodeAdmin reads either kind and says the same as a ClusterNetworkPolicy. It keeps the kind
-// and name under which it was found.
+// decodeAdmin reads either kind and converts it to a ClusterNetworkPolicy that keeps its kind and
+// name.
 func decodeAdmin(data []byte) (ClusterNetworkPolicy, error) {
 	var p adminPolicy
 	if err := strict(data, &p); err != nil {
@@ -67,7 +67,7 @@ func decodeAdmin(data []byte) (ClusterNetworkPolicy, error) {
 	return c, errors.Join(faults...)
 }
 
-// adminAction is the new word for the old one.
+// adminAction returns the action of ClusterNetworkPolicy for an older one.
 func adminAction(a string) string {
 	if a == "Allow" {
 		return "Accept"

@@ -1,10 +1,11 @@
 package kube
 
-// CalicoAPIVersion is that of all of Calico's objects (github.com/projectcalico/api, pkg/apis/projectcalico/v3).
+// CalicoAPIVersion is the API version of all of Calico's objects (github.com/projectcalico/api,
+// pkg/apis/projectcalico/v3).
 const CalicoAPIVersion = "projectcalico.org/v3"
 
-// HostEndpoint is a node's interfaces as something that policies apply to. What has one and no
-// profile or policy that lets it in is cut off, but for the failsafe ports.
+// HostEndpoint makes policies apply to interfaces of a node. Without a profile or policy that lets
+// traffic in, the node is cut off, except for the failsafe ports.
 type HostEndpoint struct {
 	TypeMeta
 	Metadata ObjectMeta       `json:"metadata"`
@@ -19,17 +20,17 @@ type HostEndpointSpec struct {
 	Profiles      []string `json:"profiles,omitempty"`
 }
 
-// CalicoPolicy is a GlobalNetworkPolicy, or a NetworkPolicy of Calico's own, which has a
-// namespace and selects only Pods of it.
+// CalicoPolicy is a GlobalNetworkPolicy, or a NetworkPolicy of Calico's own, which selects only Pods
+// of its namespace.
 type CalicoPolicy struct {
 	TypeMeta
 	Metadata ObjectMeta       `json:"metadata"`
 	Spec     CalicoPolicySpec `json:"spec"`
 }
 
-// CalicoPolicySpec applies to the endpoints that the selectors select, host endpoints and Pods;
-// by rising order, and the first rule that matches decides. What no rule matches is denied, if
-// any policy of the tier applies.
+// CalicoPolicySpec applies to the host endpoints and Pods that the selectors select. Policies are
+// judged by rising order; the first rule that matches decides. If any policy of a tier applies and
+// no rule matches, the packet is denied.
 type CalicoPolicySpec struct {
 	Tier                   string       `json:"tier,omitempty"`
 	Order                  *float64     `json:"order,omitempty"`
@@ -68,15 +69,15 @@ type CalicoEntity struct {
 // CalicoPortRange is a number, "FIRST:LAST" or a name, as it was written.
 type CalicoPortRange = IntOrString
 
-// FelixConfiguration is that of all nodes if its name is default, and of one if it is node.NAME.
+// FelixConfiguration configures all nodes if its name is default, and one node if it is node.NAME.
 type FelixConfiguration struct {
 	TypeMeta
 	Metadata ObjectMeta             `json:"metadata"`
 	Spec     FelixConfigurationSpec `json:"spec"`
 }
 
-// FelixConfigurationSpec has the ports that host endpoints leave open whatever policies say. Without
-// the list they are tcp 22, udp 68, tcp 179, 2379, 2380, 5473, 6443, 6666 and 6667 from anywhere
+// FelixConfigurationSpec has the ports that host endpoints leave open whatever policies say. By
+// default they are tcp 22, udp 68, tcp 179, 2379, 2380, 5473, 6443, 6666 and 6667 from anywhere
 // (projectcalico/calico felix/config/config_params.go).
 type FelixConfigurationSpec struct {
 	FailsafeInboundHostPorts  *[]FailsafePort `json:"failsafeInboundHostPorts,omitempty"`

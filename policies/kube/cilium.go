@@ -9,8 +9,9 @@ type CiliumPolicy struct {
 	Specs    []CiliumRule `json:"specs,omitempty"`
 }
 
-// CiliumRule applies to Pods or, with NodeSelector, to nodes. A rule of a direction puts what it
-// selects into default deny of it, unless EnableDefaultDeny says otherwise. A deny wins.
+// CiliumRule applies to Pods or, with NodeSelector, to nodes. If it has rules for a direction, it
+// turns on default deny for that direction, unless EnableDefaultDeny is false. A deny wins over an
+// allow.
 type CiliumRule struct {
 	EndpointSelector  *LabelSelector     `json:"endpointSelector,omitempty"`
 	NodeSelector      *LabelSelector     `json:"nodeSelector,omitempty"`
@@ -22,13 +23,13 @@ type CiliumRule struct {
 	Description       string             `json:"description,omitempty"`
 }
 
-// CiliumDefaultDeny is true in the directions that have rules where it says nothing.
+// CiliumDefaultDeny turns default deny on or off. A direction that is not set is on if it has rules.
 type CiliumDefaultDeny struct {
 	Ingress *bool `json:"ingress,omitempty"`
 	Egress  *bool `json:"egress,omitempty"`
 }
 
-// CiliumIngress is one of the From lists, or none of them, which is anybody; and ToPorts.
+// CiliumIngress has one of the From lists, and ToPorts. Without a From list it covers everybody.
 type CiliumIngress struct {
 	FromEndpoints []LabelSelector  `json:"fromEndpoints,omitempty"`
 	FromEntities  []string         `json:"fromEntities,omitempty"`
@@ -38,7 +39,7 @@ type CiliumIngress struct {
 	ToPorts       []CiliumPortRule `json:"toPorts,omitempty"`
 }
 
-// CiliumEgress is CiliumIngress the other way.
+// CiliumEgress is CiliumIngress for the other direction.
 type CiliumEgress struct {
 	ToEndpoints []LabelSelector  `json:"toEndpoints,omitempty"`
 	ToEntities  []string         `json:"toEntities,omitempty"`
@@ -48,7 +49,7 @@ type CiliumEgress struct {
 	ToPorts     []CiliumPortRule `json:"toPorts,omitempty"`
 }
 
-// CiliumCIDR is a network without some networks in it.
+// CiliumCIDR is a network except some networks in it.
 type CiliumCIDR struct {
 	CIDR   string   `json:"cidr"`
 	Except []string `json:"except,omitempty"`

@@ -1,7 +1,7 @@
 package kube
 
-// Pod is what of a Pod concerns its packets (v1). A dump of a cluster has far more in it, so
-// unknown fields of these three are left alone.
+// Pod holds those fields of a Pod that matter for its packets (v1). Dumps have far more fields, so
+// unknown fields of Pods, nodes and namespaces are ignored.
 type Pod struct {
 	TypeMeta
 	Metadata ObjectMeta `json:"metadata"`
@@ -9,7 +9,7 @@ type Pod struct {
 	Status   PodStatus  `json:"status"`
 }
 
-// PodSpec says where a Pod is and which of its ports have names.
+// PodSpec tells where a Pod runs and which of its ports have names.
 type PodSpec struct {
 	NodeName       string      `json:"nodeName,omitempty"`
 	HostNetwork    bool        `json:"hostNetwork,omitempty"`
@@ -29,7 +29,7 @@ type ContainerPort struct {
 	Protocol      string `json:"protocol,omitempty"`
 }
 
-// PodStatus has a Pod's addresses. One that has Succeeded or Failed has none any more.
+// PodStatus has a Pod's addresses. A Pod that has Succeeded or Failed has none.
 type PodStatus struct {
 	Phase  string  `json:"phase,omitempty"`
 	PodIP  string  `json:"podIP,omitempty"`
@@ -41,7 +41,7 @@ type PodIP struct {
 	IP string `json:"ip"`
 }
 
-// Node is what of a node concerns its packets (v1).
+// Node holds those fields of a node that matter for its packets (v1).
 type Node struct {
 	TypeMeta
 	Metadata ObjectMeta `json:"metadata"`

@@ -1,8 +1,8 @@
 package kube
 
-// ClusterNetworkPolicy is that of policy.networking.k8s.io/v1alpha2
-// (sigs.k8s.io/network-policy-api v0.2.0, apis/v1alpha2). Its subjects are Pods of the Pod
-// network; those on the host network are never among them.
+// ClusterNetworkPolicy is the kind of policy.networking.k8s.io/v1alpha2
+// (sigs.k8s.io/network-policy-api v0.2.0, apis/v1alpha2). Its subjects are Pods of the Pod network;
+// those on the host network are never among them.
 type ClusterNetworkPolicy struct {
 	TypeMeta
 	Metadata ObjectMeta               `json:"metadata"`
@@ -19,7 +19,7 @@ type ClusterNetworkPolicySpec struct {
 	Egress   []ClusterEgressRule  `json:"egress,omitempty"`
 }
 
-// ClusterPolicySubject is one of the two.
+// ClusterPolicySubject has one of its fields set.
 type ClusterPolicySubject struct {
 	Namespaces *LabelSelector `json:"namespaces,omitempty"`
 	Pods       *NamespacedPod `json:"pods,omitempty"`
@@ -39,7 +39,7 @@ type ClusterIngressRule struct {
 	Protocols []ClusterPolicyProtocol `json:"protocols,omitempty"`
 }
 
-// ClusterIngressPeer is one of the two.
+// ClusterIngressPeer has one of its fields set.
 type ClusterIngressPeer struct {
 	Namespaces *LabelSelector `json:"namespaces,omitempty"`
 	Pods       *NamespacedPod `json:"pods,omitempty"`
@@ -53,7 +53,7 @@ type ClusterEgressRule struct {
 	Protocols []ClusterPolicyProtocol `json:"protocols,omitempty"`
 }
 
-// ClusterEgressPeer is one of them.
+// ClusterEgressPeer has one of its fields set.
 type ClusterEgressPeer struct {
 	Namespaces  *LabelSelector `json:"namespaces,omitempty"`
 	Pods        *NamespacedPod `json:"pods,omitempty"`
@@ -62,7 +62,7 @@ type ClusterEgressPeer struct {
 	DomainNames []string       `json:"domainNames,omitempty"`
 }
 
-// ClusterPolicyProtocol is one of them.
+// ClusterPolicyProtocol has one of its fields set.
 type ClusterPolicyProtocol struct {
 	TCP                  *ClusterPolicyTransport `json:"tcp,omitempty"`
 	UDP                  *ClusterPolicyTransport `json:"udp,omitempty"`
@@ -70,18 +70,18 @@ type ClusterPolicyProtocol struct {
 	DestinationNamedPort string                  `json:"destinationNamedPort,omitempty"`
 }
 
-// ClusterPolicyTransport is about destination ports.
+// ClusterPolicyTransport limits destination ports.
 type ClusterPolicyTransport struct {
 	DestinationPort *ClusterPolicyPort `json:"destinationPort,omitempty"`
 }
 
-// ClusterPolicyPort is one of the two.
+// ClusterPolicyPort has one of its fields set.
 type ClusterPolicyPort struct {
 	Number int32      `json:"number,omitempty"`
 	Range  *PortRange `json:"range,omitempty"`
 }
 
-// PortRange has both ends in it.
+// PortRange includes both ends.
 type PortRange struct {
 	Start int32 `json:"start"`
 	End   int32 `json:"end"`

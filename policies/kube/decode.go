@@ -11,10 +11,10 @@ import (
 	"sync"
 )
 
-// MaxSize bounds a file. Ten thousand Pods with all that kubectl prints of them are 60 MB.
+// MaxSize bounds a file, in bytes. Ten thousand Pods as kubectl prints them are 60 MB.
 const MaxSize = 256 << 20
 
-// maxObjects bounds what a file has, which may be small each.
+// maxObjects bounds the objects of a file, which may be small.
 const maxObjects = 1_000_000
 
 var errMany = fmt.Errorf("more than %d objects", maxObjects)
@@ -22,11 +22,11 @@ var errMany = fmt.Errorf("more than %d objects", maxObjects)
 // maxNesting bounds Lists of Lists, which kubectl never prints.
 const maxNesting = 4
 
-// Decode reads a file of YAML or JSON: several documents, and Lists of any kind. What decides
-// about packets is read strictly: an object with a field that is unknown here, or there twice,
-// is skipped with a word on it, since to judge the rest of it would be to guess. Of Pods, nodes
-// and namespaces only what concerns packets is read. An error is a file that cannot be read as
-// a whole. file is only named.
+// Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
+// read strictly: an object with a field that is unknown, or written twice, is skipped with the
+// reason, because judging the rest of it would be a guess. Of Pods, nodes and namespaces only the
+// fields that matter for packets are read. The error means that the file cannot be read at all. file
+// is only used in messages.
 func Decode(file string, data []byte) (Objects, error) {
 	if len(data) > MaxSize {
 		return Objects{}, fmt.Errorf("decoding %s: larger than %d MiB", file, MaxSize>>20)
@@ -66,7 +66,7 @@ func (d *decoder) json(data []byte) error {
 		if !validOutline(data[at : at+length]) {
 			return errNotJSON
 		}
-		if err := d.headed(h, data[at:at+length], inherited{}, 0); err != nil {
+		if err := d.readObject(h, data[at:at+length], inherited{}, 0); err != nil {
 			return err
 		}
 		at += length
@@ -74,19 +74,20 @@ func (d *decoder) json(data []byte) error {
 	return nil
 }
 
-// validOutline says whether a value is JSON, as far as that is cheap: all of a small one.
+// validOutline reports whether a value is JSON. It checks only small values, because large ones cost
+// too much.
 func validOutline(data []byte) bool {
 	const small = 1 << 20
 	return len(data) > small || json.Valid(data)
 }
 
-// inherited is what an object has from where it is.
+// inherited holds what an object takes from the list or document that it is in.
 type inherited struct {
 	meta  TypeMeta // of the elements of a typed list
 	fault string   // of its document, if it cannot be judged
 }
 
-// header is what says what an object is.
+// header holds the fields that identify an object, and the items of a list.
 type header struct {
 	TypeMeta
 	Metadata ObjectMeta
@@ -95,8 +96,8 @@ type header struct {
 	noItems  bool // items is null, as in what is left of a List that was cut
 }
 
-// readHeader reads an object, whose length it returns. The elements of a list are found on the
-// way, because each time that a large one is gone through costs.
+// readHeader reads the header of an object and returns the object's length. It finds the elements of
+// a list in the same pass, because each pass over a large one costs time.
 func readHeader(data []byte) (h header, length int, err error) {
 	seen := false
 	length, err = walk(data, '{', '}', func(at int) (int, error) {
@@ -122,7 +123,7 @@ func readHeader(data []byte) (h header, length int, err error) {
 	return h, length, err
 }
 
-// collect takes the elements of an array.
+// collect appends the elements of an array to the items.
 func (h *header) collect(array []byte) (int, error) {
 	h.isList = true
 	return elements(array, func(item []byte) error {
@@ -155,7 +156,7 @@ func (h *header) field(name string, value []byte) error {
 	return nil
 }
 
-// value reads an object or a list of them.
+// value reads an object or a list of objects.
 func (d *decoder) value(data []byte, from inherited, depth int) error {
 	if string(data) == "null" {
 		return nil
@@ -164,13 +165,13 @@ func (d *decoder) value(data []byte, from inherited, depth int) error {
 	if err != nil {
 		return err
 	}
-	return d.headed(h, data, from, depth)
+	return d.readObject(h, data, from, depth)
 }
 
-// headed is value of an object whose header was read.
-func (d *decoder) headed(h header, data []byte, from inherited, depth int) error {
+// readObject is value for an object whose header is already parsed.
+func (d *decoder) readObject(h header, data []byte, from inherited, depth int) error {
 	if h.Kind == "" && from.meta.Kind != "" {
-		h.TypeMeta, data = from.meta, named(from.meta, data)
+		h.TypeMeta, data = from.meta, withType(from.meta, data)
 	}
 	if h.isList && strings.HasSuffix(h.Kind, "List") {
 		if depth == maxNesting {
@@ -185,7 +186,7 @@ func (d *decoder) headed(h header, data []byte, from inherited, depth int) error
 	return d.object(h, data, from)
 }
 
-// list reads the elements of an array, many of them on all processors.
+// list reads the elements of an array. It reads a long one on all processors.
 func (d *decoder) list(items [][]byte, from inherited, depth int) error {
 	const few = 256
 	parts := 1
@@ -216,8 +217,8 @@ func (d *decoder) list(items [][]byte, from inherited, depth int) error {
 	return nil
 }
 
-// named is an object that says its own kind. data is one that says none, and of JSON.
-func named(t TypeMeta, data []byte) []byte {
+// withType returns an object of JSON with its type added. data has none.
+func withType(t TypeMeta, data []byte) []byte {
 	kind, err := json.Marshal(t)
 	rest := data[skipSpace(data, 0)+1:]
 	if err != nil || rest[skipSpace(rest, 0)] == '}' {
@@ -226,7 +227,7 @@ func named(t TypeMeta, data []byte) []byte {
 	return slices.Concat(bytes.TrimSuffix(kind, []byte("}")), []byte(","), rest)
 }
 
-// object reads one object of a kind that is known here, and skips every other.
+// object reads one object, and skips it if its kind is not known here.
 func (d *decoder) object(h header, data []byte, from inherited) error {
 	group, version, _ := strings.Cut(h.APIVersion, "/")
 	if version == "" {
@@ -265,7 +266,7 @@ func (d *decoder) object(h header, data []byte, from inherited) error {
 	return nil
 }
 
-// reader is what reads a kind strictly.
+// reader returns a function that reads one kind strictly, or false if the kind is not known here.
 func (d *decoder) reader(t TypeMeta) (read func(data []byte) error, known bool) {
 	o := &d.objects
 	switch t.APIVersion + " " + t.Kind {
@@ -302,7 +303,7 @@ func (d *decoder) reader(t TypeMeta) (read func(data []byte) error, known bool) 
 	return nil, false
 }
 
-// unread says why a kind is not read, and whether it might decide about packets.
+// unread returns why a kind is not read, and whether it might decide about packets.
 func unread(group, version, kind string) (decides bool, why string) {
 	switch {
 	case group == "extensions" && kind == "NetworkPolicy":

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// TypeMeta says what an object is.
+// TypeMeta identifies the kind of an object.
 type TypeMeta struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`

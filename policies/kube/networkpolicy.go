@@ -1,6 +1,6 @@
 package kube
 
-// NetworkPolicy is that of networking.k8s.io/v1 (k8s.io/api/networking/v1/types.go). It never
+// NetworkPolicy is the kind of networking.k8s.io/v1 (k8s.io/api/networking/v1/types.go). It never
 // selects a Pod on the host network.
 type NetworkPolicy struct {
 	TypeMeta
@@ -8,8 +8,8 @@ type NetworkPolicy struct {
 	Spec     NetworkPolicySpec `json:"spec"`
 }
 
-// NetworkPolicySpec lets in and out what it lists, and nothing else, of the directions in
-// PolicyTypes. Without these the API server fills in Ingress, and Egress if there are rules for it.
+// NetworkPolicySpec allows only what it lists, in the directions of PolicyTypes. If there are none,
+// the API server fills in Ingress, and Egress if there are rules for it.
 type NetworkPolicySpec struct {
 	PodSelector LabelSelector `json:"podSelector"`
 	PolicyTypes []string      `json:"policyTypes,omitempty"`
@@ -17,33 +17,33 @@ type NetworkPolicySpec struct {
 	Egress      []EgressRule  `json:"egress,omitempty"`
 }
 
-// IngressRule lets in what comes from one of From to one of Ports; an empty list is no condition.
+// IngressRule lets in what comes from one of From to one of Ports. An empty list matches everything.
 type IngressRule struct {
 	From  []Peer       `json:"from,omitempty"`
 	Ports []PolicyPort `json:"ports,omitempty"`
 }
 
-// EgressRule is IngressRule the other way.
+// EgressRule is IngressRule for the other direction.
 type EgressRule struct {
 	To    []Peer       `json:"to,omitempty"`
 	Ports []PolicyPort `json:"ports,omitempty"`
 }
 
-// Peer is either an IPBlock or Pods: of the policy's namespace, or of those that
-// NamespaceSelector selects.
+// Peer is either an IPBlock or Pods: those of the policy's namespace, or those of the namespaces
+// that NamespaceSelector selects.
 type Peer struct {
 	PodSelector       *LabelSelector `json:"podSelector,omitempty"`
 	NamespaceSelector *LabelSelector `json:"namespaceSelector,omitempty"`
 	IPBlock           *IPBlock       `json:"ipBlock,omitempty"`
 }
 
-// IPBlock is a network without some networks in it.
+// IPBlock is a network except some networks in it.
 type IPBlock struct {
 	CIDR   string   `json:"cidr"`
 	Except []string `json:"except,omitempty"`
 }
 
-// PolicyPort is a port, or a range of them up to EndPort; TCP unless Protocol says otherwise.
+// PolicyPort is a port, or a range of ports up to EndPort. The default Protocol is TCP.
 type PolicyPort struct {
 	Protocol string       `json:"protocol,omitempty"`
 	Port     *IntOrString `json:"port,omitempty"`

@@ -2,7 +2,7 @@ package kube
 
 import "fmt"
 
-// Objects are what a set of files says, in the files' order.
+// Objects holds the objects of some files, in the files' order.
 type Objects struct {
 	NetworkPolicies        []NetworkPolicy
 	ClusterNetworkPolicies []ClusterNetworkPolicy
@@ -15,12 +15,12 @@ type Objects struct {
 	Nodes      []Node
 	Namespaces []Namespace
 
-	// Skipped is what is there and not judged.
+	// Skipped lists the objects that are not judged.
 	Skipped []Skipped
 }
 
-// Skipped is an object that says nothing here, or something that is not understood. What the
-// Decides of is true might decide about packets, so that whoever judges the rest cannot tell.
+// Skipped is an object that is not about packets, or that is not understood. If Decides is true it
+// might decide about packets, and the other objects alone give no answer.
 type Skipped struct {
 	File    string
 	Kind    string // with its group, such as NetworkPolicy.extensions
@@ -49,7 +49,7 @@ func (o *Objects) Append(object any) {
 	}
 }
 
-// Add puts the objects of another set behind those of this one.
+// Add appends the objects of another set.
 func (o *Objects) Add(other Objects) {
 	o.NetworkPolicies = append(o.NetworkPolicies, other.NetworkPolicies...)
 	o.ClusterNetworkPolicies = append(o.ClusterNetworkPolicies, other.ClusterNetworkPolicies...)

@@ -14,7 +14,7 @@ var errNotJSON = errors.New("not JSON")
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// skipSpace is where the next token begins.
+// skipSpace returns where the next token begins.
 func skipSpace(data []byte, at int) int {
 	for at < len(data) && isSpace(data[at]) {
 		at++
@@ -22,7 +22,7 @@ func skipSpace(data []byte, at int) int {
 	return at
 }
 
-// valueEnd is where the value that begins at a place ends.
+// valueEnd returns where the value ends that begins at a place.
 func valueEnd(data []byte, at int) (int, error) {
 	depth := 0
 	for i := at; i < len(data); i++ {
@@ -92,7 +92,7 @@ func fields(data []byte, visit func(name string, value []byte) error) error {
 	return err
 }
 
-// memberEnd is where a value that has to be there ends.
+// memberEnd returns where a value ends. It is an error if there is none.
 func memberEnd(data []byte, at int) (int, error) {
 	end, err := valueEnd(data, at)
 	if err == nil && end == at {
@@ -101,7 +101,7 @@ func memberEnd(data []byte, at int) (int, error) {
 	return end, err
 }
 
-// fieldName is the name that begins at a place, and where its value begins.
+// fieldName returns the name that begins at a place, and where its value begins.
 func fieldName(data []byte, at int) (name string, value int, err error) {
 	if at >= len(data) || data[at] != '"' {
 		return "", 0, errNotJSON
@@ -123,7 +123,7 @@ func fieldName(data []byte, at int) (name string, value int, err error) {
 	return name, skipSpace(data, colon+1), nil
 }
 
-// elements calls a function with each element of an array, until it returns an error. It returns
+// elements calls a function with each element of an array, until it returns an error, and returns
 // where the array ends.
 func elements(data []byte, visit func(value []byte) error) (int, error) {
 	return walk(data, '[', ']', func(at int) (end int, err error) {
@@ -134,8 +134,8 @@ func elements(data []byte, visit func(value []byte) error) (int, error) {
 	})
 }
 
-// walk calls a function with where each member of an array or an object begins, which returns
-// where it ends, and returns where the array or object itself does.
+// walk calls a function with the place where each member of an array or object begins. The function
+// returns where the member ends. walk returns where the array or object ends.
 func walk(data []byte, open, closing byte, member func(at int) (end int, err error)) (int, error) {
 	at := skipSpace(data, 0)
 	if at >= len(data) || data[at] != open {
@@ -161,8 +161,8 @@ func walk(data []byte, open, closing byte, member func(at int) (end int, err err
 	}
 }
 
-// keep names the fields of an object that are worth decoding; nil is all of the value. Of an
-// array, it is about each element.
+// keep names the fields of an object to decode; nil keeps the whole value. For an array, it applies
+// to each element.
 type keep map[string]keep
 
 // prune appends a value to a buffer without the fields that are not kept.

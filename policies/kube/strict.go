@@ -8,7 +8,7 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// lenient reads some fields of an object, and leaves the others alone.
+// lenient reads some fields of an object, and ignores the others.
 func lenient[T any](d *decoder, data []byte, kept keep, into *[]T) error {
 	var err error
 	if d.buffer, err = prune(d.buffer[:0], data, kept); err != nil {
@@ -22,7 +22,7 @@ func lenient[T any](d *decoder, data []byte, kept keep, into *[]T) error {
 	return nil
 }
 
-// strictInto reads an object whose every field decides, and appends it.
+// strictInto returns a function that decodes an object strictly and appends it.
 func strictInto[T any](into *[]T, then func(*T)) func(data []byte) error {
 	return func(data []byte) error {
 		var object T
@@ -37,8 +37,8 @@ func strictInto[T any](into *[]T, then func(*T)) func(data []byte) error {
 	}
 }
 
-// strict decodes and names the fields that are unknown or there twice. Status and what else
-// there is in metadata decide nothing.
+// strict decodes an object. The error names the fields that are unknown or written twice. Status and
+// other fields of metadata are ignored, because they decide nothing.
 func strict(data []byte, into any) error {
 	faults, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
@@ -66,8 +66,8 @@ func strict(data []byte, into any) error {
 // (sigs.k8s.io/json internal/golang/encoding/json/kubernetes_patch.go, unknownStrictErrType).
 func isUnknownField(fault error) bool { return strings.HasPrefix(fault.Error(), "unknown field ") }
 
-// decodeFelix reads the two lists of a FelixConfiguration. Of its hundred and more other fields
-// one makes rules of others decide before Calico's.
+// decodeFelix reads the two lists of a FelixConfiguration. It has more than a hundred other fields;
+// one of them lets other rules decide before Calico's, and is refused.
 func decodeFelix(data []byte, into *[]FelixConfiguration) error {
 	var more struct {
 		Spec struct {
@@ -89,8 +89,8 @@ func decodeFelix(data []byte, into *[]FelixConfiguration) error {
 	return nil
 }
 
-// calicoMeta puts back what crd.projectcalico.org/v1 keeps in an annotation: the labels, by which
-// policies select host endpoints (projectcalico/calico libcalico-go/lib/backend/k8s/resources).
+// calicoMeta restores the labels that crd.projectcalico.org/v1 keeps in an annotation. Policies
+// select host endpoints by them (projectcalico/calico libcalico-go/lib/backend/k8s/resources).
 func calicoMeta(m ObjectMeta) ObjectMeta {
 	var kept ObjectMeta
 	if text := m.Annotations["projectcalico.org/metadata"]; text != "" && json.Unmarshal([]byte(text), &kept) == nil && len(m.Labels) == 0 {

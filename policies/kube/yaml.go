@@ -15,8 +15,8 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// maxYAML bounds what is given to the YAML decoder at once, which needs some fifty times as much
-// memory. A List is given to it item by item.
+// maxYAML bounds what the YAML decoder gets at once, in bytes: it needs some fifty times as much
+// memory. It gets a List item by item.
 const maxYAML = 4 << 20
 
 // yaml reads the documents of a file.
@@ -41,14 +41,14 @@ func (d *decoder) yaml(data []byte) error {
 	})
 }
 
-// converted is a piece of YAML as JSON.
+// converted is a piece of YAML, converted to JSON.
 type converted struct {
 	value []byte
 	fault string // why what is in it cannot be judged
 	err   error
 }
 
-// convert turns pieces into JSON, some at once, and visits them in their order.
+// convert converts pieces to JSON, several at the same time, and visits them in order.
 func convert(pieces [][]byte, visit func(piece []byte, c converted) error) error {
 	const batch = 256
 	for len(pieces) > 0 {
@@ -74,7 +74,7 @@ func convert(pieces [][]byte, visit func(piece []byte, c converted) error) error
 	return nil
 }
 
-// cutDocument cuts before the next line that begins a document, or behind one that ends it.
+// cutDocument cuts before the next line that begins a document, or after a line that ends one.
 func cutDocument(data []byte) (document, rest []byte) {
 	for at := 0; ; {
 		next := bytes.IndexByte(data[at:], '\n')
@@ -97,7 +97,7 @@ func isMarker(line []byte, marker string) bool {
 	return bytes.HasPrefix(line, []byte(marker)) && (len(line) == len(marker) || isSpace(line[len(marker)]))
 }
 
-// isBlank says whether there are only comments, directives and a beginning.
+// isBlank reports whether a document has only comments, directives and its beginning.
 func isBlank(document []byte) bool {
 	for line := range bytes.Lines(document) {
 		line = bytes.TrimSpace(line)
@@ -130,7 +130,7 @@ func (d *decoder) document(document []byte, c converted) error {
 	return d.value(c.value, inherited{fault: c.fault}, 0)
 }
 
-// cutItems cuts a List, as kubectl prints it, into its items and what is around them.
+// cutItems cuts a List, as kubectl prints it, into its items and the text around them.
 func cutItems(document []byte) (header []byte, items [][]byte) {
 	inItems, start := false, -1
 	end := func(at int) {
@@ -160,8 +160,8 @@ func cutItems(document []byte) (header []byte, items [][]byte) {
 	return header, items
 }
 
-// items reads a List item by item. It is not done if that was no List, or the pieces are no YAML
-// of their own.
+// items reads a List item by item. done is false if it is not a List, or if a piece alone is not
+// YAML.
 func (d *decoder) items(header []byte, items [][]byte) (done bool, err error) {
 	h, isList := listHeader(header)
 	if !isList || len(items) == 0 {
@@ -188,7 +188,7 @@ func (d *decoder) items(header []byte, items [][]byte) (done bool, err error) {
 	return true, err
 }
 
-// listHeader is what is around the items of a List.
+// listHeader reads the text around the items of a List.
 func listHeader(text []byte) (h header, isList bool) {
 	c := toJSON(text)
 	if c.err != nil || c.fault != "" {
@@ -198,7 +198,7 @@ func listHeader(text []byte) (h header, isList bool) {
 	return h, err == nil && h.noItems && strings.HasSuffix(h.Kind, "List")
 }
 
-// errLarge is a document that is better read in pieces.
+// errLarge marks a document that is better read in pieces.
 var errLarge = errors.New("a large document")
 
 func toJSON(document []byte) converted {
@@ -209,8 +209,8 @@ func toJSON(document []byte) converted {
 	return wholeToJSON(document)
 }
 
-// wholeToJSON turns YAML into JSON as kubectl does. A key that is there twice is a fault of what
-// is in it and no error.
+// wholeToJSON converts YAML to JSON as kubectl does. A key that is written twice is a fault of the
+// object, not an error.
 func wholeToJSON(document []byte) converted {
 	if err := checkAliases(document); err != nil {
 		return converted{err: err}
@@ -229,7 +229,7 @@ func wholeToJSON(document []byte) converted {
 
 var aliasForm = regexp.MustCompile(`(^|[\s\[,:{-])\*[A-Za-z0-9_-]`)
 
-// checkAliases refuses a document that its aliases make much longer than it is.
+// checkAliases refuses a document that becomes much longer when its aliases are resolved.
 func checkAliases(document []byte) error {
 	if bytes.IndexByte(document, '*') < 0 || !aliasForm.Match(document) {
 		return nil
@@ -243,15 +243,16 @@ func checkAliases(document []byte) error {
 	}
 	const least = 64 << 10
 	limit := max(4*len(document), least)
-	if unfolded(&root, map[*yaml.Node]int{}, limit) > limit {
+	if unfoldedLength(&root, map[*yaml.Node]int{}, limit) > limit {
 		return errors.New("its aliases unfold to far more than it is; write the values out")
 	}
 	return nil
 }
 
-// unfolded is how long a document is with a copy in place of each alias, up to some more than a
-// limit. known has the lengths of what was measured, and a negative one of what is around.
-func unfolded(n *yaml.Node, known map[*yaml.Node]int, limit int) int {
+// unfoldedLength returns the length of a document with a copy in place of each alias. It stops just
+// above the limit. known has the lengths of nodes that were measured; it is negative for a node that
+// is being measured.
+func unfoldedLength(n *yaml.Node, known map[*yaml.Node]int, limit int) int {
 	if length, ok := known[n]; ok {
 		if length < 0 {
 			return limit + 1 // an alias within its own anchor
@@ -261,10 +262,10 @@ func unfolded(n *yaml.Node, known map[*yaml.Node]int, limit int) int {
 	known[n] = -1
 	length := len(n.Value) + 2
 	if n.Kind == yaml.AliasNode {
-		length = unfolded(n.Alias, known, limit)
+		length = unfoldedLength(n.Alias, known, limit)
 	}
 	for _, child := range n.Content {
-		length = min(length+unfolded(child, known, limit), limit+1)
+		length = min(length+unfoldedLength(child, known, limit), limit+1)
 	}
 	known[n] = length
 	return length

@@ -32,11 +32,11 @@ func apiServerByPodSelector() Check {
 				return audit.Skipped("no API server on the host network reaches a member on the Pod network")
 			}
 			var f findings
-			for _, p := range onMembers(s, "Ingress") {
+			for _, p := range memberPolicies(s, "Ingress") {
 				for n, r := range p.Spec.Ingress {
 					for _, peer := range r.From {
-						if peer.PodSelector != nil && !everything(*peer.PodSelector) && reach.Selects(*peer.PodSelector, labels) {
-							f.add("selector", "%s ingress[%d] selects API servers by label, and they are on the host network", named(p), n)
+						if peer.PodSelector != nil && !selectsAll(*peer.PodSelector) && reach.Selects(*peer.PodSelector, labels) {
+							f.add("selector", "%s ingress[%d] selects API servers by label, and they are on the host network", nameOf(p), n)
 						}
 					}
 				}

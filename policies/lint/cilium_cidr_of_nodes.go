@@ -43,7 +43,7 @@ func ciliumCIDROfNodes() Check {
 					for _, c := range i.FromCIDRSet {
 						cidrs = append(cidrs, c.CIDR)
 					}
-					if at := slices.IndexFunc(cidrs, ofNode); at >= 0 && !byNode(i) {
+					if at := slices.IndexFunc(cidrs, ofNode); at >= 0 && !namesNodes(i) {
 						f.add("cidr", "%s lets in %s, which is the address of a node", names[n], cidrs[at])
 					}
 				}
@@ -53,8 +53,8 @@ func ciliumCIDROfNodes() Check {
 	}
 }
 
-// byNode says whether a rule names nodes in a way that matches them too.
-func byNode(i kube.CiliumIngress) bool {
+// namesNodes reports whether a rule also names nodes in a way that matches them.
+func namesNodes(i kube.CiliumIngress) bool {
 	return len(i.FromNodes) > 0 || slices.ContainsFunc(i.FromEntities, func(entity string) bool {
 		return slices.Contains([]string{"all", "cluster", "remote-node", "host", "kube-apiserver"}, entity)
 	})

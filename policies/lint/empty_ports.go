@@ -19,7 +19,7 @@ func emptyPorts() Check {
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range ingress(s) {
+			for _, p := range ingressPolicies(s) {
 				for _, r := range p.rules {
 					if r.everyPort && r.covers(s.Intent.Ports.Peer) {
 						f.add("ports", "%s %s names no port", p.name, r.at)

@@ -24,7 +24,7 @@ func fromAnyone() Check {
 		References: references("cilium/cilium examples/policies/host/lock-down-ingress.yaml"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range ingress(s) {
+			for _, p := range ingressPolicies(s) {
 				for _, r := range p.rules {
 					for _, port := range []uint16{s.Intent.Ports.Client, s.Intent.Ports.Peer} {
 						if r.anyone && r.covers(port) {

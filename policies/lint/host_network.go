@@ -32,18 +32,18 @@ func hostNetwork() Check {
 			namespace, labels := memberLabels(s)
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				selector := p.Spec.PodSelector
-				if namespaceOf(p.Metadata) != namespace || everything(selector) || !reach.Selects(selector, labels) {
+				if namespaceOf(p.Metadata) != namespace || selectsAll(selector) || !reach.Selects(selector, labels) {
 					continue
 				}
 				others := slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
 					return !pod.HostNetwork && pod.Namespace == namespace && reach.Selects(selector, pod.Labels)
 				})
 				if !others {
-					f.add("networkpolicy", "%s selects etcd, which is on the host network", named(p))
+					f.add("networkpolicy", "%s selects etcd, which is on the host network", nameOf(p))
 				}
 			}
 			for _, p := range s.Filters.Objects.ClusterNetworkPolicies {
-				if of := p.Spec.Subject.Pods; of != nil && !everything(of.PodSelector) && reach.Selects(of.PodSelector, labels) && len(p.Spec.Ingress) > 0 {
+				if of := p.Spec.Subject.Pods; of != nil && !selectsAll(of.PodSelector) && reach.Selects(of.PodSelector, labels) && len(p.Spec.Ingress) > 0 {
 					f.add("clusternetworkpolicy", "%s has etcd as its subject, which is on the host network", "ClusterNetworkPolicy "+p.Metadata.Name)
 				}
 			}
@@ -52,4 +52,4 @@ func hostNetwork() Check {
 	}
 }
 
-func everything(s kube.LabelSelector) bool { return len(s.MatchLabels)+len(s.MatchExpressions) == 0 }
+func selectsAll(s kube.LabelSelector) bool { return len(s.MatchLabels)+len(s.MatchExpressions) == 0 }

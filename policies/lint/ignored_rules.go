@@ -18,11 +18,11 @@ func ignoredRules() Check {
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
-				if len(p.Spec.Ingress) > 0 && !has(p, "Ingress") {
-					f.add("ingress", "%s has ingress rules, and policyTypes has no Ingress", named(p))
+				if len(p.Spec.Ingress) > 0 && !hasDirection(p, "Ingress") {
+					f.add("ingress", "%s has ingress rules, and policyTypes has no Ingress", nameOf(p))
 				}
-				if len(p.Spec.Egress) > 0 && !has(p, "Egress") {
-					f.add("egress", "%s has egress rules, and policyTypes has no Egress", named(p))
+				if len(p.Spec.Egress) > 0 && !hasDirection(p, "Egress") {
+					f.add("egress", "%s has egress rules, and policyTypes has no Egress", nameOf(p))
 				}
 			}
 			return f.or("policyTypes names every direction that has rules")

@@ -23,7 +23,7 @@ func ipBlockOfPods() Check {
 		References: references("kubernetes.io/docs/concepts/services-networking/network-policies"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range onMembers(s, "Ingress") {
+			for _, p := range memberPolicies(s, "Ingress") {
 				for n, r := range p.Spec.Ingress {
 					for _, peer := range r.From {
 						if peer.IPBlock == nil {
@@ -31,7 +31,7 @@ func ipBlockOfPods() Check {
 						}
 						block, err := netip.ParsePrefix(peer.IPBlock.CIDR)
 						if err == nil && slices.ContainsFunc(s.Intent.PodCIDRs, func(pods netip.Prefix) bool { return pods.Bits() < block.Bits() && pods.Contains(block.Addr()) }) {
-							f.add("ip-block", "%s ingress[%d] lets in %s, which is of Pods", named(p), n, block)
+							f.add("ip-block", "%s ingress[%d] lets in %s, which is of Pods", nameOf(p), n, block)
 						}
 					}
 				}

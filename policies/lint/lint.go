@@ -19,7 +19,7 @@ type Subject struct {
 	Filters  policies.Filters
 }
 
-// Check is one question that is asked of them.
+// Check is one check of a subject.
 type Check = audit.CheckOf[*Subject]
 
 // Identity implements audit.Subject.
@@ -28,7 +28,7 @@ func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Name, 
 // Place implements audit.Subject.
 func (s *Subject) Place() audit.Place { return audit.Place{SpecPath: s.SpecPath} }
 
-// Checks are all of them, in the order in which reports list them.
+// Checks returns all checks, in the order of reports.
 func Checks() []Check {
 	return []Check{
 		hostNetwork(), wrongNamespace(), noNamespace(), fromAnyone(), noPeerPort(), apiServerByPodSelector(),
@@ -37,10 +37,10 @@ func Checks() []Check {
 	}
 }
 
-// Run judges the policies. The caller adds the tool and the times.
+// Run judges a subject. The caller adds the tool and the times.
 func Run(checks []Check, s *Subject) audit.Report { return audit.RunOn(checks, []*Subject{s}) }
 
-// findings collects what is wrong, and gives the outcome.
+// findings collects what is wrong.
 type findings []audit.Finding
 
 func (f *findings) add(code, format string, a ...any) {

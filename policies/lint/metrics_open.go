@@ -19,7 +19,7 @@ func metricsOpen() Check {
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range ingress(s) {
+			for _, p := range ingressPolicies(s) {
 				for _, r := range p.rules {
 					if r.anyone && r.covers(s.Intent.Ports.Metrics) {
 						f.add("metrics", "%s %s lets everybody in to port %d", p.name, r.at, s.Intent.Ports.Metrics)

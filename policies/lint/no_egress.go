@@ -20,11 +20,11 @@ func noEgress() Check {
 			if !hosted(s) {
 				return audit.Skipped("no NetworkPolicy is about the host network")
 			}
-			if len(onMembers(s, "Ingress")) == 0 {
+			if len(memberPolicies(s, "Ingress")) == 0 {
 				return audit.Skipped("no NetworkPolicy is about the members")
 			}
 			var f findings
-			if len(onMembers(s, "Egress")) == 0 {
+			if len(memberPolicies(s, "Egress")) == 0 {
 				f.add("egress", "no policy on the members has Egress")
 			}
 			return f.or("a policy limits what the members send")

@@ -28,7 +28,7 @@ func noPeerPort() Check {
 			}
 			var names []string
 			client, peer := false, false
-			for _, p := range ingress(s) {
+			for _, p := range ingressPolicies(s) {
 				names = append(names, p.name)
 				for _, r := range p.rules {
 					client, peer = client || r.covers(s.Intent.Ports.Client), peer || r.covers(s.Intent.Ports.Peer)

@@ -21,7 +21,7 @@ func noPolicyTypes() Check {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				if len(p.Spec.PolicyTypes) == 0 {
-					f.add("policy-types", "%s has no policyTypes", named(p))
+					f.add("policy-types", "%s has no policyTypes", nameOf(p))
 				}
 			}
 			return f.or("every NetworkPolicy has policyTypes")

@@ -14,7 +14,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// policy is one that says who reaches the members, whatever its kind.
+// policy is a policy of any kind that lets somebody reach the members.
 type policy struct {
 	name  string
 	rules []rule
@@ -30,12 +30,12 @@ type rule struct {
 
 func hosted(s *Subject) bool { return s.Intent.Runtime == cluster.Hosted }
 
-// named is a NetworkPolicy by its kind and name.
-func named(p kube.NetworkPolicy) string {
+// nameOf returns the kind and name of a NetworkPolicy.
+func nameOf(p kube.NetworkPolicy) string {
 	return "NetworkPolicy " + namespaceOf(p.Metadata) + "/" + p.Metadata.Name
 }
 
-// memberLabels are those of the members' Pods: as the spec has them, or as kubeadm labels the
+// memberLabels returns the labels of the members' Pods: those of the spec, or those of kubeadm's
 // static Pod (kubernetes/kubernetes cmd/kubeadm/app/util/staticpod/utils.go).
 func memberLabels(s *Subject) (namespace string, labels map[string]string) {
 	if !hosted(s) {
@@ -55,37 +55,38 @@ func namespaceOf(m kube.ObjectMeta) string {
 	return m.Namespace
 }
 
-// has says whether a NetworkPolicy is about a direction, with the API server's defaults.
-func has(p kube.NetworkPolicy, direction string) bool {
+// hasDirection reports whether a NetworkPolicy applies to a direction, with the API server's
+// defaults.
+func hasDirection(p kube.NetworkPolicy, direction string) bool {
 	if len(p.Spec.PolicyTypes) == 0 {
 		return direction == "Ingress" || len(p.Spec.Egress) > 0
 	}
 	return slices.Contains(p.Spec.PolicyTypes, direction)
 }
 
-// onMembers are the NetworkPolicies that select hosted members in a direction.
-func onMembers(s *Subject, direction string) []kube.NetworkPolicy {
+// memberPolicies returns the NetworkPolicies that select hosted members in a direction.
+func memberPolicies(s *Subject, direction string) []kube.NetworkPolicy {
 	var list []kube.NetworkPolicy
 	namespace, labels := memberLabels(s)
 	if !hosted(s) {
 		return nil
 	}
 	for _, p := range s.Filters.Objects.NetworkPolicies {
-		if namespaceOf(p.Metadata) == namespace && has(p, direction) && reach.Selects(p.Spec.PodSelector, labels) {
+		if namespaceOf(p.Metadata) == namespace && hasDirection(p, direction) && reach.Selects(p.Spec.PodSelector, labels) {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
-// ingress is everything that lets somebody in to the members.
-func ingress(s *Subject) []policy {
+// ingressPolicies returns the policies that let somebody reach the members.
+func ingressPolicies(s *Subject) []policy {
 	var list []policy
-	for _, p := range onMembers(s, "Ingress") {
-		q := policy{name: named(p)}
+	for _, p := range memberPolicies(s, "Ingress") {
+		q := policy{name: nameOf(p)}
 		for n, r := range p.Spec.Ingress {
 			q.rules = append(q.rules, rule{
-				at: fmt.Sprintf("ingress[%d]", n), anyone: anyPeer(r.From), everyPort: len(r.Ports) == 0,
+				at: fmt.Sprintf("ingress[%d]", n), anyone: allowsAnyone(r.From), everyPort: len(r.Ports) == 0,
 				covers: func(port uint16) bool { return coversPort(r.Ports, port) },
 			})
 		}
@@ -97,8 +98,8 @@ func ingress(s *Subject) []policy {
 	return slices.Concat(list, calicoIngress(s), ciliumIngress(s))
 }
 
-// anyPeer says whether a list of peers means everybody, or every Pod.
-func anyPeer(peers []kube.Peer) bool {
+// allowsAnyone reports whether a list of peers covers everybody, or every Pod.
+func allowsAnyone(peers []kube.Peer) bool {
 	everyLabel := func(l *kube.LabelSelector) bool {
 		return l == nil || len(l.MatchLabels)+len(l.MatchExpressions) == 0
 	}
@@ -128,7 +129,7 @@ func coversPort(ports []kube.PolicyPort, port uint16) bool {
 	})
 }
 
-// calicoHosts are the host endpoints of members' nodes.
+// calicoHosts returns the host endpoints of members' nodes.
 func calicoHosts(s *Subject) []kube.HostEndpoint {
 	var list []kube.HostEndpoint
 	for _, h := range s.Filters.Objects.HostEndpoints {
@@ -139,7 +140,7 @@ func calicoHosts(s *Subject) []kube.HostEndpoint {
 	return list
 }
 
-// memberNodes are the hosts of members that are no Pods.
+// memberNodes returns the hosts of members that are not Pods.
 func memberNodes(s *Subject) []*reach.Node {
 	var list []*reach.Node
 	for _, n := range s.Topology.Nodes {
@@ -233,7 +234,8 @@ func calicoCovers(r kube.CalicoRule, port uint16) bool {
 	return (len(r.Destination.Ports) == 0 || in(r.Destination.Ports)) && !in(r.Destination.NotPorts)
 }
 
-// ciliumRules are those of policies for the members' nodes.
+// ciliumRules returns the rules of Cilium's policies for the members' nodes, and the policies'
+// names.
 func ciliumRules(s *Subject) (rules []kube.CiliumRule, names []string) {
 	nodes := memberNodes(s)
 	for _, p := range s.Filters.Objects.CiliumPolicies {

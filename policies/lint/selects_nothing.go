@@ -30,8 +30,8 @@ func selectsNothing() Check {
 				selected := slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
 					return pod.Namespace == namespaceOf(p.Metadata) && reach.Selects(p.Spec.PodSelector, pod.Labels)
 				})
-				if !selected && !everything(p.Spec.PodSelector) {
-					f.add("nothing", "%s selects none of the Pods", named(p))
+				if !selected && !selectsAll(p.Spec.PodSelector) {
+					f.add("nothing", "%s selects none of the Pods", nameOf(p))
 				}
 			}
 			return f.or("every NetworkPolicy selects a Pod")

@@ -66,7 +66,7 @@ func (p Report) Text() string {
 // mostReasons bounds the rules that are named for one violation; JSON has all of them.
 const mostReasons = 6
 
-// legible takes away what a name in somebody's file could do to a terminal.
+// legible replaces characters by which a name in a file could control a terminal.
 func legible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || unicode.IsPrint(r) {

@@ -30,14 +30,14 @@ func wrongNamespace() Check {
 			namespace, labels := memberLabels(s)
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				own := namespaceOf(p.Metadata)
-				if own == namespace || everything(p.Spec.PodSelector) || !reach.Selects(p.Spec.PodSelector, labels) {
+				if own == namespace || selectsAll(p.Spec.PodSelector) || !reach.Selects(p.Spec.PodSelector, labels) {
 					continue
 				}
 				// Another etcd may be there, which a dump shows.
 				if !slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
 					return pod.Namespace == own && reach.Selects(p.Spec.PodSelector, pod.Labels)
 				}) {
-					f.add("namespace", "%s asks for the members' labels, and they are in %s", named(p), namespace)
+					f.add("namespace", "%s asks for the members' labels, and they are in %s", nameOf(p), namespace)
 				}
 			}
 			return f.or("no policy asks for the members' labels in another namespace")
