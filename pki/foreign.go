@@ -172,7 +172,8 @@ func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, 
 	return adoption, errors.Join(faults...)
 }
 
-// keyAlgorithmOf names a key in the words of the spec, and says whether the spec has it.
+// keyAlgorithmOf names the algorithm of a key as the spec does. It returns false for one that
+// no spec can have, with the algorithm to use instead.
 func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	switch key := cert.PublicKey.(type) {
 	case *ecdsa.PublicKey:

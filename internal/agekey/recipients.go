@@ -60,7 +60,7 @@ func parseRecipients(recipients []string) ([]age.Recipient, error) {
 	return parsed, nil
 }
 
-// maxRecipientSize is what age and sshd take as a line. It also bounds the size of an RSA
+// maxRecipientSize bounds a line as age and sshd do. It also bounds the size of an RSA
 // key, and so the time that one encryption takes.
 const maxRecipientSize = 8 << 10
 

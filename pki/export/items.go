@@ -19,7 +19,7 @@ type Item struct {
 	Skipped bool // there is no file
 }
 
-// Items are what an export has, and what is unwise about it.
+// Items holds the files of an export, and warnings about them.
 type Items struct {
 	List     []Item
 	Warnings []string
