@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,11 +34,11 @@ func runProgram(name string) int {
 	var n int64
 	var err error
 	switch name {
-	case "census":
-		n, err = wholeCensus(ctx, endpoint)
+	case "census", "census-paged":
+		n, err = wholeCensus(ctx, endpoint, name == "census-paged")
 	case endlessProgram:
 		for err == nil { // until it is killed
-			n, err = wholeCensus(ctx, endpoint)
+			n, err = wholeCensus(ctx, endpoint, false)
 		}
 	case "loop":
 		n, err = pagedLoop(ctx, endpoint)
@@ -52,8 +53,11 @@ func runProgram(name string) int {
 	return 0
 }
 
-func wholeCensus(ctx context.Context, endpoint string) (int64, error) {
+func wholeCensus(ctx context.Context, endpoint string, paged bool) (int64, error) {
 	l := live(endpoint)
+	if paged {
+		l = l.Paged()
+	}
 	l.Rate, _ = strconv.Atoi(os.Getenv(rateVariable)) // 0 is no limit
 	c, err := l.Census(ctx)
 	if err == nil && !c.Complete {
@@ -106,20 +110,20 @@ func benchmarkKeys(b *testing.B) int {
 // and by what it is measured against, each in a process of its own.
 func BenchmarkLive(b *testing.B) {
 	keys := benchmarkKeys(b)
-	endpoint, _, _ := etcdtest.Plain(b, etcdtest.V3_6, "--quota-backend-bytes=8589934592", "--unsafe-no-fsync")
+	endpoint, _, _ := etcdtest.Plain(b, etcdtest.V3_7, "--quota-backend-bytes=8589934592", "--unsafe-no-fsync")
 	fill(b, dial(b, endpoint), keys, 1024)
 	etcdctl, err := oracle.Binary(b.Context(), "etcdctl", os.Stderr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, program := range []string{etcdctlProgram, "loop", "census"} {
+	for _, program := range []string{etcdctlProgram, "loop", "census-paged", "census"} {
 		b.Run(fmt.Sprintf("%s/keys=%d", program, keys), func(b *testing.B) {
 			var peak int64
 			for b.Loop() {
 				peak = max(peak, measured(b, program, etcdctl, endpoint, keys))
 			}
 			const most = 64 << 10 // KiB, of any store
-			if program == "census" && peak > most {
+			if strings.HasPrefix(program, "census") && peak > most {
 				b.Errorf("the census took %d MiB", peak>>10)
 			}
 			b.ReportMetric(float64(b.Elapsed().Seconds())/float64(b.N), "s")

@@ -1,6 +1,7 @@
 package census_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"io"
 	"net"
@@ -22,14 +23,16 @@ type response struct {
 	more  bool
 	count int64
 	bare  bool // without a header
+
+	cluster, revision uint64 // 0 is 7 and 42
 }
 
 func (r response) encode() []byte {
 	var b []byte
 	if !r.bare {
 		var header []byte
-		header = protowire.AppendVarint(protowire.AppendTag(header, 1, protowire.VarintType), 7)
-		header = protowire.AppendVarint(protowire.AppendTag(header, 3, protowire.VarintType), 42)
+		header = protowire.AppendVarint(protowire.AppendTag(header, 1, protowire.VarintType), cmp.Or(r.cluster, 7))
+		header = protowire.AppendVarint(protowire.AppendTag(header, 3, protowire.VarintType), cmp.Or(r.revision, 42))
 		b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), header)
 	}
 	for _, key := range r.keys {
@@ -39,6 +42,9 @@ func (r response) encode() []byte {
 	}
 	if r.more {
 		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), 1)
+	}
+	if r.bare && r.count == 0 {
+		return b
 	}
 	return protowire.AppendVarint(protowire.AppendTag(b, 4, protowire.VarintType), uint64(r.count))
 }

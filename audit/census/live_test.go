@@ -235,8 +235,16 @@ func trio(t *testing.T, version string) (endpoints []string, members []*etcdtest
 
 // The member that is asked dies in the middle; the next one goes on at the same revision.
 func TestLiveMemberKilled(t *testing.T) {
-	t.Parallel()
-	endpoints, members := trio(t, etcdtest.V3_6)
+	for _, version := range []string{etcdtest.V3_6, etcdtest.V3_7} { // in pages, and as a stream
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			liveMemberKilled(t, version)
+		})
+	}
+}
+
+func liveMemberKilled(t *testing.T, version string) {
+	endpoints, members := trio(t, version)
 	client := dial(t, endpoints...)
 	fill(t, client, 5000, 64)
 	l := live(endpoints...)
