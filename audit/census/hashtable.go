@@ -15,7 +15,7 @@ func newHashTable(slots int) *hashTable {
 	return t
 }
 
-// add says whether a hash was in the table. If not, it is now, unless the table is full.
+// add reports whether a hash was in the table. If not, it is now, unless the table is full.
 func (t *hashTable) add(hash uint64) (found, full bool) {
 	if hash == 0 {
 		hash = 1

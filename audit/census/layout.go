@@ -17,12 +17,12 @@ type root struct {
 	openShift bool   // of the OpenShift API server, whose resources have places of their own
 }
 
-// DefaultLayout is that of kube-apiserver, and those of OpenShift's two API servers.
+// DefaultLayout returns that of kube-apiserver, and those of OpenShift's two API servers.
 func DefaultLayout() Layout {
 	return Layout{roots: []root{{prefix: "/kubernetes.io/"}, {prefix: "/openshift.io/", openShift: true}, {prefix: "/registry/"}}}
 }
 
-// NewLayout is for the --etcd-prefix of an API server, with or without slashes at its ends.
+// NewLayout returns the layout for the --etcd-prefix of an API server, with or without slashes at its ends.
 func NewLayout(etcdPrefix string) Layout {
 	prefix := path.Join("/", etcdPrefix)
 	if prefix != "/" {
@@ -31,7 +31,7 @@ func NewLayout(etcdPrefix string) Layout {
 	return Layout{roots: []root{{prefix: prefix, openShift: prefix == "/openshift.io/"}}}
 }
 
-// Prefixes are those below which there are objects, in the order of their keys.
+// Prefixes returns those below which there are objects, in the order of their keys.
 func (l Layout) Prefixes() []string {
 	prefixes := make([]string, len(l.roots))
 	for i, r := range l.roots {
@@ -40,7 +40,7 @@ func (l Layout) Prefixes() []string {
 	return prefixes
 }
 
-// Object is what an etcd key stands for. Its slices are parts of the key.
+// Object names the Kubernetes object that an etcd key stands for. Its slices are parts of the key.
 type Object struct {
 	root      int    // in the layout
 	stored    []byte // the part of the key that stands for the resource, such as "minions" or "stable.example.com/crontabs"
@@ -48,7 +48,7 @@ type Object struct {
 	Name      []byte
 }
 
-// Object says what a key stands for; ok is false of a key that is outside of all prefixes or
+// Object returns what a key stands for; ok is false of a key that is outside of all prefixes or
 // names no object. It allocates nothing.
 func (l Layout) Object(key []byte) (o Object, ok bool) {
 	for i, r := range l.roots {
@@ -85,7 +85,7 @@ func (r root) object(index int, rest []byte) (Object, bool) {
 	return o, true
 }
 
-// twoWords says whether a resource is stored below two parts of a key. A group with a dot in
+// twoWords reports whether a resource is stored below two parts of a key. A group with a dot in
 // its name is stored below it: all that are defined by a CustomResourceDefinition, and those
 // of the API servers behind kube-apiserver.
 func (r root) twoWords(first []byte) bool {
@@ -98,7 +98,7 @@ func (r root) twoWords(first []byte) bool {
 	return string(first) == "services"
 }
 
-// Resource is the name of the object's resource with its group, as an
+// Resource returns the name of the object's resource with its group, as an
 // EncryptionConfiguration spells it: "secrets", "deployments.apps".
 func (l Layout) Resource(o Object) string {
 	if l.roots[o.root].openShift {

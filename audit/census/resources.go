@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// kubernetesResource is the resource that is stored at a place below the prefix of
+// kubernetesResource returns the resource that is stored at a place below the prefix of
 // kube-apiserver. Those of the core group, and any that is not known here, are stored under
 // their own names. The places are those of kubernetes/kubernetes
 // test/integration/etcd/data.go; the odd ones are in pkg/kubeapiserver
@@ -66,7 +66,7 @@ func kubernetesGroups() []group {
 	}
 }
 
-// neverEncrypted says of a resource that it is kube-apiserver's own bookkeeping, which it
+// neverEncrypted reports whether a resource is kube-apiserver's own bookkeeping, which it
 // writes without the transformers of an EncryptionConfiguration, whatever is in that
 // (pkg/controlplane/instance.go and pkg/controlplane/apiserver/peer.go; the services' ranges
 // in pkg/registry/core/rest). None of it is an object of the API.
@@ -101,7 +101,7 @@ func openShiftGroups() []group {
 	}
 }
 
-// places are where kube-apiserver stores its own resources, for a user who may not ask for
+// places returns where kube-apiserver stores its own resources, for a user who may not ask for
 // all that lies below the prefix.
 func places() []string {
 	all := []string{

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Census is what was counted so far. Who read the store adds where from.
+// Census returns what was counted so far. The caller adds where it was read from.
 func (t *Tally) Census() audit.Census {
 	c := audit.Census{
 		Objects: t.objects, Outside: t.outside, Resources: []audit.ResourceCensus{},

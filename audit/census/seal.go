@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Form is what a stored value is at first sight.
+// Form tells plaintext, ciphertext and neither apart.
 type Form uint8
 
 // The forms of a value.
@@ -32,7 +32,7 @@ const (
 	Other    Encoding = "other"
 )
 
-// Seal is what the first bytes of a value say about who wrote it. Its slices are parts of
+// Seal names who wrote a value, by its first bytes. Its slices are parts of
 // the value.
 type Seal struct {
 	Form     Form

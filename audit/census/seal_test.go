@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/census"
 )
 
-// encryptedObject is what KMS v2 stores, in the order in which kube-apiserver writes it.
+// encryptedObject returns what KMS v2 stores, in the order in which kube-apiserver writes it.
 func encryptedObject(keyID string, data []byte) []byte {
 	var b []byte
 	b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), data)

@@ -54,7 +54,7 @@ type Tally struct {
 	lastCell     *cell
 }
 
-// resource is what is counted of one resource.
+// resource holds the counts of one resource.
 type resource struct {
 	name  string
 	total cell
@@ -67,7 +67,7 @@ type resource struct {
 	leftOut    int64 // objects in namespaces beyond maxNamespaces
 }
 
-// cell is what is counted of one resource, or of one resource in one namespace.
+// cell holds the counts of one resource, or of one resource in one namespace.
 type cell struct {
 	name                       string
 	objects, plaintext, broken int64
@@ -308,7 +308,7 @@ func newCopies(slots int) copies {
 	return copies{seed: maphash.MakeSeed(), table: newHashTable(slots)}
 }
 
-// seen says whether the same bytes were given before.
+// seen reports whether the same bytes were given before.
 func (c *copies) seen(sealed []byte) bool {
 	if c.table == nil {
 		return false

@@ -35,7 +35,7 @@ func (w *window) narrow(first, last, position []byte, least int) {
 	}
 }
 
-// next is the window behind one that was read to its end. It is larger; where there was no
+// next moves the window behind one that was read to its end. It is larger; where there was no
 // key in this one, by a part of the keys' path. All of the span ends at limit, and all its
 // keys share the first least bytes.
 func (w *window) next(limit []byte, least int) {
@@ -54,7 +54,7 @@ func (w *window) next(limit []byte, least int) {
 	w.end, w.depth, w.pages = limit, 0, 0
 }
 
-// prefixEnd is the first key after all that have a prefix; empty if there is none.
+// prefixEnd returns the first key after all that have a prefix; empty if there is none.
 func prefixEnd(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for len(end) > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// writer is what a seal names: the longest name that its key may have, and where that may end before.
+// writer identifies who a seal names: the longest name that its key may have, and where that may end before.
 type writer struct {
 	provider   audit.Provider
 	key, keyID string

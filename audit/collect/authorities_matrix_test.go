@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// auditCluster is what the checks of the cluster as a whole say: the verdict, and the codes
+// auditCluster returns what the checks of the cluster as a whole say: the verdict, and the codes
 // of a fail or the evidence of the others. There must be one cluster.
 func auditCluster(t *testing.T, endpoints []collect.Endpoint, credentials collect.Credentials) map[string]string {
 	t.Helper()

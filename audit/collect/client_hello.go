@@ -36,7 +36,7 @@ const (
 	compressionDeflate = 1 // RFC 3749
 )
 
-// clientHello is what one ClientHello offers. crypto/tls cannot send one: it offers only
+// clientHello lists what one ClientHello offers. crypto/tls cannot send one: it offers only
 // what it could go on with.
 type clientHello struct {
 	version    uint16 // TLS 1.2 or 1.3, and no other
@@ -45,7 +45,7 @@ type clientHello struct {
 	groups     []uint16
 }
 
-// record is the ClientHello as the one record that is sent.
+// record returns the ClientHello as the one record that is sent.
 func (h clientHello) record() ([]byte, error) {
 	var random [32]byte
 	if _, err := rand.Read(random[:]); err != nil {

@@ -50,7 +50,7 @@ type Config struct {
 	Progress func(done, total int)
 }
 
-// Credentials are what a client of etcd has.
+// Credentials identify a client to etcd, and verify the servers for it.
 type Credentials struct {
 	Certificate *tls.Certificate // nil: none
 	// Roots verify the server before it is asked anything with Certificate. nil: it is not verified.
@@ -70,7 +70,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	}
 	now := config.Now()
 	strangers := newStrangers(now)
-	foreign, err := strangers.named(nil)
+	foreign, err := strangers.forCA(nil)
 	if err != nil {
 		return nil, fmt.Errorf("making the foreign certificate to present: %w", err)
 	}
@@ -105,7 +105,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	return targets, nil
 }
 
-// observe is collect, or nothing at all where the audit was interrupted before its end.
+// observe collects, and returns nothing of a target where the audit was interrupted before its end.
 func (p *prober) observe(ctx context.Context) *audit.Target {
 	if ctx.Err() == nil {
 		t := p.collect(ctx)

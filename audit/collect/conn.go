@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
-// maxRead is what is read from one connection. The largest honest answer is a page of
+// maxRead bounds the bytes that are read from one connection. The largest honest answer is a page of
 // metrics, of which only the beginning is read.
 const maxRead = 1 << 20
 
@@ -78,7 +78,7 @@ func (c *conn) failed(err error) {
 	}
 }
 
-// cause is the fault of the connection below err, if there was one: a protocol's own error
+// cause returns the fault of the connection below err, if there was one: a protocol's own error
 // may not wrap it.
 func (c *conn) cause(err error) error {
 	c.mu.Lock()
@@ -136,7 +136,7 @@ func (p *prober) dial(ctx context.Context) (*conn, error) {
 	}}, nil
 }
 
-// clock is the time, or none for a prober that measures nothing.
+// clock returns the time; it is zero for a prober that measures nothing.
 func (p *prober) clock() time.Time {
 	if p.config.Now == nil {
 		return time.Time{}

@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	// maxRecord is what a record may carry before there are keys (RFC 8446 section 5.1).
+	// maxRecord bounds what a record may carry before there are keys (RFC 8446 section 5.1).
 	maxRecord = 1 << 14
 	// maxWarnings before an answer. Honest servers send one, of the name (RFC 6066 section 3).
 	maxWarnings = 4
@@ -42,7 +42,7 @@ type flight struct {
 	warnings int
 }
 
-// message is the next handshake message.
+// message reads the next handshake message.
 func (f *flight) message() (kind uint8, body []byte, err error) {
 	for {
 		message := cryptobyte.String(f.pending)

@@ -50,7 +50,7 @@ func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *con
 	return h, raw, secured
 }
 
-// Served is the certificate chain that a server presents now, leaf first. It shows no
+// Served returns the certificate chain that a server presents now, leaf first. It shows no
 // certificate of its own and sends nothing: what the server thinks of its client comes after.
 func Served(ctx context.Context, address string, timeout time.Duration) ([]*x509.Certificate, error) {
 	if timeout <= 0 {
@@ -78,7 +78,7 @@ func (p *prober) failedHandshake(err error, raw *conn) audit.Attempt {
 	return attempt
 }
 
-// trustError is a server that does not verify against the given CAs.
+// trustError is of a server that does not verify against the given CAs.
 type trustError struct{ cause error }
 
 func (e trustError) Error() string {
@@ -159,7 +159,7 @@ func (p *prober) verifyAnew(chain []*x509.Certificate, roots *x509.CertPool) err
 	return err
 }
 
-// admission is a handshake and the proof that the server accepted the client.
+// admission makes a handshake, and proves whether the server accepted the client.
 func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
 	if c.alpn == nil {
 		c.alpn = p.proofALPN()
@@ -178,7 +178,7 @@ func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
 	return h
 }
 
-// proofALPN is what the handshake offers. The peer and metrics ports advertise h2 and do
+// proofALPN returns the protocols that the handshake offers. The peer and metrics ports advertise h2 and do
 // not speak it (the peer port: TLS below cmux, which matches HTTP/1.1 only).
 func (p *prober) proofALPN() []string {
 	if p.endpoint.Kind == audit.Client {
@@ -225,7 +225,7 @@ func allCipherSuites() []uint16 {
 	return ids
 }
 
-// host is the address without the port.
+// host returns the address without the port.
 func (p *prober) host() string {
 	host, _, err := net.SplitHostPort(p.endpoint.Address)
 	if err != nil {

@@ -57,7 +57,7 @@ func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, 
 	return append(asked, suites, groups)
 }
 
-// refusedVersion is the refusal of a version where an earlier handshake has shown it.
+// refusedVersion returns the refusal of a version where an earlier handshake has shown it.
 func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
 	if version == tls.VersionTLS12 {
 		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == audit.ProtocolVersion {
@@ -72,7 +72,7 @@ func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
 	return audit.Attempt{}
 }
 
-// agreedTo says whether a handshake has shown the version.
+// agreedTo reports whether a handshake has shown the version.
 func agreedTo(t *audit.Target, version uint16) bool {
 	return slices.ContainsFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Version == version })
 }
@@ -98,7 +98,7 @@ func (p *prober) ask(ctx context.Context, version uint16, offer audit.Offer, mos
 	return h
 }
 
-// without is what is left to offer. Of groups, a prime of the server's own goes with all suites
+// without returns what is left to offer. Of groups, a prime of the server's own goes with all suites
 // that have one.
 func (h clientHello) without(choice audit.Choice, offer audit.Offer) clientHello {
 	if offer != audit.WeakGroups {
@@ -128,7 +128,7 @@ func (p *prober) send(ctx context.Context, offered clientHello) (audit.Choice, e
 	return readChoice(raw, offered)
 }
 
-// failedHello says what an error makes of a question, and whether the version is refused.
+// failedHello returns what an error makes of a question, and whether the version is refused.
 // Only an alert that is about the offer refuses it.
 func (p *prober) failedHello(err error) (audit.Attempt, bool) {
 	if alert, ok := errors.AsType[tls.AlertError](err); ok {

@@ -126,7 +126,7 @@ func (s setup) tellsAuthentication() bool {
 	return s.readable() && (!s.older("3.5") || s.everybody() || s.rbac != "" && s.credentialed() && !s.readsAll())
 }
 
-// expectAccess is what is seen of etcd's own authentication, which only the rbac setups have on.
+// expectAccess returns what is seen of etcd's own authentication, which only the rbac setups have on.
 func (s setup) expectAccess(want map[string]string) {
 	if !s.clustered() {
 		return
@@ -153,7 +153,7 @@ func (s setup) expectAccess(want map[string]string) {
 	set("auth-disabled", when(off == "fail ", "pass", off))
 }
 
-// expectUser is what is seen of the user of the given certificate, which is asked where
+// expectUser returns what is seen of the user of the given certificate, which is asked where
 // certificates are looked at.
 func (s setup) expectUser(set func(check, verdict string)) {
 	switch {

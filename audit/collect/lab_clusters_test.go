@@ -80,7 +80,7 @@ func activePeers(page string) string {
 	return lines
 }
 
-// lastStopped is what is said where nothing listens any more on the ports of the last of n members.
+// lastStopped returns what is said where nothing listens any more on the ports of the last of n members.
 func lastStopped(n int) map[string]string {
 	m := fmt.Sprintf("m%d", n-1)
 	want := map[string]string{

@@ -257,7 +257,7 @@ func (s setup) expectHTTP(want map[string]string) {
 	}
 }
 
-// expectTLS is what the TLS checks say of each listener that has TLS.
+// expectTLS returns what the TLS checks say of each listener that has TLS.
 func (s setup) expectTLS(want map[string]string) {
 	for _, listener := range []struct {
 		kind          string
@@ -282,7 +282,7 @@ func (s setup) expectTLS(want map[string]string) {
 	}
 }
 
-// expectCertificates is what the certificates of each listener are worth. What the laboratory
+// expectCertificates returns what the certificates of each listener are worth. What the laboratory
 // makes is in order; what etcd makes for itself is not.
 func (s setup) expectCertificates(want map[string]string) {
 	for _, listener := range []struct {
@@ -305,7 +305,7 @@ func (s setup) expectCertificates(want map[string]string) {
 	}
 }
 
-// expectCluster is what the listeners of one member say together, where they told its cluster.
+// expectCluster returns what the listeners of one member say together, where they told its cluster.
 func (s setup) expectCluster(want map[string]string) {
 	if !s.clustered() {
 		return
@@ -319,7 +319,7 @@ func (s setup) expectCluster(want map[string]string) {
 	want["cluster/cert-shared-key"] = when(keyed, "pass", "skip")
 }
 
-// expectMember is what a member that was just started says of itself.
+// expectMember returns what a member that was just started says of itself.
 func (s setup) expectMember(want map[string]string) {
 	status := when(s.statusRead(), "pass", "unknown")
 	for _, check := range []string{"db-size", "db-fragmented"} {

@@ -92,7 +92,7 @@ func (s setup) config(site *site, name, program string) etcdtest.Config {
 
 func (s setup) scheme() string { return when(s.client == "plain", "http", "https") }
 
-// metricsTLS is what the metrics listener asks for; nil where it has no TLS.
+// metricsTLS returns what the metrics listener asks for; nil where it has no TLS.
 func (s setup) metricsTLS(site *site) *tls.Config {
 	if s.metrics != "tls" {
 		return nil

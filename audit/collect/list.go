@@ -63,7 +63,7 @@ func ReadList(name string, r io.Reader) ([]Endpoint, error) {
 	return l.endpoints, nil
 }
 
-// list is what was read so far.
+// list holds the endpoints that were read so far, and the faults of the lines.
 type list struct {
 	name      string
 	line      int // the last, from 1

@@ -42,7 +42,7 @@ func responseHeader(message []byte) etcdrpc.Header {
 	return header
 }
 
-// maxErrors is what is kept of the errors of a StatusResponse; etcd has three kinds.
+// maxErrors bounds how many are kept of the errors of a StatusResponse; etcd has three kinds.
 const maxErrors = 16
 
 // readStatus reads a StatusResponse.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxBody is what is read of a page. /version and the text of a refusal are far shorter,
+	// maxBody bounds what is read of a page. /version and the text of a refusal are far shorter,
 	// and of the others only the status counts.
 	maxBody = 16 << 10
 	// maxMetrics is for /metrics, which etcd 3.7 answers with 0.2 MiB.
@@ -108,7 +108,7 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	allowed := response.Header.Get("Access-Control-Allow-Origin")
 	result.AllowsOrigin = q.origin != "" && (allowed == "*" || allowed == q.origin)
-	return result, !last && !response.Close && drained(response.Body)
+	return result, !last && !response.Close && drain(response.Body)
 }
 
 // isTypical recognises etcd's answers on the paths that other servers may have, or answer
@@ -128,8 +128,8 @@ func isTypical(path string, header http.Header, body []byte) bool {
 	}
 }
 
-// drained reads a body to its end, if that is near: the next answer comes after it.
-func drained(body io.Reader) bool {
+// drain reads a body to its end, if that is near: the next answer comes after it.
+func drain(body io.Reader) bool {
 	const rest = 256 << 10
 	n, err := io.Copy(io.Discard, io.LimitReader(body, rest))
 	return err == nil && n < rest
@@ -141,7 +141,7 @@ const (
 	tlsMajor = 3
 )
 
-// fetch is get over a connection of its own.
+// fetch sends one GET over a connection of its own.
 func (p *prober) fetch(ctx context.Context, access audit.Access, path string) page {
 	return p.fetchAll(ctx, access, question{path: path})[0]
 }
@@ -207,7 +207,7 @@ func (p *prober) openSession(ctx context.Context, access audit.Access) (*session
 	return p.session(raw, secured), audit.Attempt{}
 }
 
-// client is the TLS client of an access that was found to work.
+// client returns the TLS client of an access that was found to work.
 func (p *prober) client(access audit.Access, alpn string) client {
 	c := client{presented: audit.NoCertificate, alpn: []string{alpn}, minVersion: tls.VersionTLS10}
 	if access == audit.WithCredentials {
@@ -247,7 +247,7 @@ func cleanText(s string) string {
 	return s
 }
 
-// unprintable is what a terminal would obey, line ends of all sorts, and what is no text.
+// unprintable reports whether a rune is one that a terminal would obey, ends a line, or is no text.
 func unprintable(r rune) bool {
 	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd'
 }

@@ -18,7 +18,7 @@ type Faulty struct {
 	Certificate *tls.Certificate
 }
 
-// faultWords are the words by which an operator names a fault.
+// faultWords returns the words by which an operator names a fault.
 func faultWords() map[string]audit.Identity {
 	return map[string]audit.Identity{
 		"expired":      audit.ExpiredCertificate,
@@ -63,7 +63,7 @@ func LoadFaulty(written []string) ([]Faulty, error) {
 	return all, nil
 }
 
-// FaultyIdentities are the faults that can be presented, with the kind of port at which each is.
+// FaultyIdentities returns the faults that can be presented, with the kind of port at which each is.
 func FaultyIdentities() map[audit.Identity]audit.Kind {
 	return map[audit.Identity]audit.Kind{
 		audit.ExpiredCertificate: audit.Client,
@@ -73,8 +73,8 @@ func FaultyIdentities() map[audit.Identity]audit.Kind {
 	}
 }
 
-// faulty are the clients with a fault that the port is to refuse.
-func (p *prober) faulty() []client {
+// faultyClients returns the clients with a fault that the port is to refuse.
+func (p *prober) faultyClients() []client {
 	var clients []client
 	dates := false
 	for _, f := range p.config.Faulty {

@@ -34,7 +34,7 @@ type prober struct {
 	verified            verification
 }
 
-// target is the endpoint's, of which nothing was observed yet.
+// target returns the endpoint's target, of which nothing was observed yet.
 func (p *prober) target() *audit.Target {
 	return &audit.Target{
 		Address:       p.endpoint.Address,
@@ -63,28 +63,28 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 	}
 	t.Roots = p.config.Credentials.Roots
 	if p.config.OneHandshake {
-		p.shows(ctx, t)
+		p.observeOnce(ctx, t)
 		return t
 	}
-	p.languages(ctx, t)
+	p.probeProtocols(ctx, t)
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
-	p.comeDown(ctx, t)
+	p.tryTLS12(ctx, t)
 	if t.Handshake(audit.NoCertificate).SpokeTLS {
-		p.admissions(ctx, t)
+		p.presentIdentities(ctx, t)
 	}
 	parallel([]func(){
-		func() { p.answers(ctx, t) },
+		func() { p.readAnswers(ctx, t) },
 		func() { t.Hellos = p.hellos(ctx, t) },
 	})
 	t.Distance = p.distance
 	return t
 }
 
-// shows makes one handshake. A port without TLS is asked whether it speaks without.
-func (p *prober) shows(ctx context.Context, t *audit.Target) {
+// observeOnce makes one handshake. A port without TLS is asked whether it answers in plaintext.
+func (p *prober) observeOnce(ctx context.Context, t *audit.Target) {
 	anonymous := p.admission(ctx, client{presented: audit.NoCertificate})
 	t.Handshakes = []audit.Handshake{anonymous}
-	p.comeDown(ctx, t)
+	p.tryTLS12(ctx, t)
 	if !anonymous.SpokeTLS {
 		plaintext := p.fetch(ctx, audit.InPlaintext, p.versionPath())
 		t.Plaintext = plaintext.Page
@@ -93,9 +93,9 @@ func (p *prober) shows(ctx context.Context, t *audit.Target) {
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
 }
 
-// comeDown tries TLS 1.2 where a server refused a caller before a version was agreed, as one
+// tryTLS12 tries TLS 1.2 where a server refused a caller before a version was agreed, as one
 // does whose key TLS 1.3 does not know. If that is agreed, no caller offers more from then on.
-func (p *prober) comeDown(ctx context.Context, t *audit.Target) {
+func (p *prober) tryTLS12(ctx context.Context, t *audit.Target) {
 	anonymous := t.Handshake(audit.NoCertificate)
 	if anonymous.State != audit.Refused || anonymous.Version != 0 {
 		return
@@ -109,9 +109,9 @@ func upToTLS12() client {
 	return client{presented: audit.NoCertificate, minVersion: tls.VersionTLS12, maxVersion: tls.VersionTLS12}
 }
 
-// languages asks without TLS over HTTP/1.1 and gRPC, and with TLS: one port can serve all
+// probeProtocols tries HTTP/1.1 and gRPC in plaintext, and TLS: one port can serve all
 // of them, and etcd's does when --listen-client-urls has it with http:// and https://.
-func (p *prober) languages(ctx context.Context, t *audit.Target) {
+func (p *prober) probeProtocols(ctx context.Context, t *audit.Target) {
 	var plaintext page
 	var call audit.RPC
 	var anonymous audit.Handshake
@@ -131,8 +131,8 @@ func (p *prober) languages(ctx context.Context, t *audit.Target) {
 	p.noteVersion(t, plaintext)
 }
 
-// admissions presents the other identities and offers the other versions.
-func (p *prober) admissions(ctx context.Context, t *audit.Target) {
+// presentIdentities presents the other identities and offers the other versions.
+func (p *prober) presentIdentities(ctx context.Context, t *audit.Target) {
 	clients := []client{{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11}}
 	if t.HandshakeUpTo(tls.VersionTLS12).State == audit.Untried {
 		clients = append(clients, upToTLS12())
@@ -141,7 +141,7 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 	if anonymous.CertificateRequested {
 		clients = append(clients, client{presented: audit.ForeignCA, certificate: p.foreign})
 		if len(anonymous.AcceptableCAs) > 0 {
-			imitation, err := p.strangers.named(anonymous.AcceptableCAs[0])
+			imitation, err := p.strangers.forCA(anonymous.AcceptableCAs[0])
 			if err == nil {
 				clients = append(clients, client{presented: audit.ForeignCASameName, certificate: imitation})
 			} else {
@@ -156,7 +156,7 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 		clients = append(clients, client{presented: audit.GivenCertificate, certificate: given})
 	}
 	if anonymous.CertificateRequested {
-		clients = append(clients, p.faulty()...)
+		clients = append(clients, p.faultyClients()...)
 	}
 	handshakes := make([]audit.Handshake, len(clients))
 	tasks := make([]func(), len(clients))
@@ -174,8 +174,8 @@ func (p *prober) admissions(ctx context.Context, t *audit.Target) {
 	t.Handshakes = append(t.Handshakes, handshakes...)
 }
 
-// answers asks for what each access that works can read.
-func (p *prober) answers(ctx context.Context, t *audit.Target) {
+// readAnswers asks for what each access that works can read.
+func (p *prober) readAnswers(ctx context.Context, t *audit.Target) {
 	var tasks []func()
 	var calls []audit.RPC
 	accesses := workingAccesses(t)
@@ -184,7 +184,7 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 		tasks = append(tasks, func() { pages[i] = p.fetchAll(ctx, access, p.questions()...) })
 	}
 	if t.Kind == audit.Client && t.AnswersPlaintext() {
-		tasks = append(tasks, func() { t.ForeignHost, t.ForeignOrigin = p.asBrowser(ctx) })
+		tasks = append(tasks, func() { t.ForeignHost, t.ForeignOrigin = p.askAsBrowser(ctx) })
 	}
 	var status *audit.Status
 	var members []audit.Member
@@ -195,7 +195,7 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 		tasks = append(tasks,
 			func() { calls[0], status = p.askStatus(ctx, best) },
 			func() { calls[1], members = p.listMembers(ctx, best) },
-			func() { standing = p.standing(ctx, best) },
+			func() { standing = p.askStanding(ctx, best) },
 		)
 		if t.Agreed(audit.NoCertificate).State == audit.Answered {
 			calls = append(calls, audit.RPC{})
@@ -219,7 +219,7 @@ func (p *prober) answers(ctx context.Context, t *audit.Target) {
 	p.askGateways(ctx, t)
 }
 
-// workingAccesses are the kinds of access that were let in, the best last.
+// workingAccesses returns the kinds of access that were let in, the best last.
 func workingAccesses(t *audit.Target) []audit.Access {
 	var working []audit.Access
 	if t.AnswersPlaintext() {
@@ -234,7 +234,7 @@ func workingAccesses(t *audit.Target) []audit.Access {
 	return working
 }
 
-// questions are for the pages that a listener of the kind may have.
+// questions returns the GETs for the pages that a listener of the kind may have.
 func (p *prober) questions() []question {
 	paths := map[audit.Kind][]string{
 		audit.Client:  {"/version", "/v3/kv/range", "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"},
@@ -248,8 +248,8 @@ func (p *prober) questions() []question {
 	return questions
 }
 
-// asBrowser asks as a web page of elsewhere makes the browser of its visitor ask.
-func (p *prober) asBrowser(ctx context.Context) (foreignHost, foreignOrigin audit.Page) {
+// askAsBrowser asks as a web page of elsewhere makes the browser of its visitor ask.
+func (p *prober) askAsBrowser(ctx context.Context) (foreignHost, foreignOrigin audit.Page) {
 	const elsewhere = "etcdsec-audit.invalid" // RFC 2606: nobody's name
 	pages := p.fetchAll(ctx, audit.InPlaintext,
 		question{path: "/version", host: elsewhere},
@@ -258,7 +258,7 @@ func (p *prober) asBrowser(ctx context.Context) (foreignHost, foreignOrigin audi
 	return pages[0].Page, pages[1].Page
 }
 
-// versionPath is the harmless page that every listener of the kind has.
+// versionPath returns the harmless page that every listener of the kind has.
 func (p *prober) versionPath() string {
 	if p.endpoint.Kind == audit.Metrics {
 		return "/metrics" // a metrics listener has no /version

@@ -96,7 +96,7 @@ func (r *ring) until(t *testing.T, what string, reached func(ctx context.Context
 	}
 }
 
-// running says whether a member was started and was not stopped.
+// running reports whether a member was started and was not stopped.
 func (r *ring) running(i int) bool {
 	if r.members[i] == nil {
 		return false

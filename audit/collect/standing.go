@@ -8,12 +8,12 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// standing asks what the caller may read, and whether etcd's authentication is on: there is
+// askStanding asks what the caller may read, and whether etcd's authentication is on: there is
 // no call that says so and makes no raft entry (AuthStatus makes one). A Range with a token
 // that the server never gave out tells: it is refused where authentication is on, before
 // the keys are looked at, and answered where it is off (etcd server/auth/store.go,
 // AuthInfoFromCtx, in 3.4 to 3.7).
-func (p *prober) standing(ctx context.Context, access audit.Access) []audit.RPC {
+func (p *prober) askStanding(ctx context.Context, access audit.Access) []audit.RPC {
 	var calls []audit.RPC
 	if access == audit.WithCredentials { // the others are asked anyway
 		calls = append(calls, p.countKeys(ctx, access))
@@ -27,7 +27,7 @@ func (p *prober) standing(ctx context.Context, access audit.Access) []audit.RPC 
 	return calls
 }
 
-// commonName is that of the leaf; empty if there is none.
+// commonName returns that of the leaf; empty if there is none.
 func commonName(given *tls.Certificate) string {
 	if given == nil || len(given.Certificate) == 0 {
 		return ""

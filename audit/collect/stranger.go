@@ -29,9 +29,9 @@ func newStrangers(now time.Time) *strangers {
 	return &strangers{now: now, made: map[string]*tls.Certificate{}}
 }
 
-// named is a certificate of a CA that bears the name of another, given by its raw subject. A
+// forCA returns a certificate of a CA that bears the name of another, given by its raw subject. A
 // nil name is the stranger's own.
-func (s *strangers) named(rawSubject []byte) (*tls.Certificate, error) {
+func (s *strangers) forCA(rawSubject []byte) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.made[string(rawSubject)]; known != nil {
@@ -44,7 +44,7 @@ func (s *strangers) named(rawSubject []byte) (*tls.Certificate, error) {
 	return stranger, err
 }
 
-// newStranger is the certificate of a CA that nobody trusts. A nil name is its own; else
+// newStranger makes the certificate of a CA that nobody trusts. A nil name is its own; else
 // it claims to be issued by the CA of that raw subject.
 func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
 	ca, err := throwaway.New(throwaway.Config{

@@ -22,7 +22,7 @@ const (
 	strongSuites = "--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384," +
 		"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
 
-	// weakByDefault is what etcd agrees to with an ECDSA key when it is told neither its suites
+	// weakByDefault lists what etcd agrees to with an ECDSA key when it is told neither its suites
 	// nor TLS 1.3: Go's own choice (crypto/tls/defaults.go of Go 1.26).
 	weakByDefault = "fail TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA"
 	// weakByDefaultRSA is the same with an RSA key, and weakBefore122 the same of Go before 1.22,

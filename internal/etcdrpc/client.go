@@ -28,9 +28,9 @@ const (
 )
 
 const (
-	// maxHeaderBytes is what a server may send of headers and of trailers. etcd sends less than 1 KiB.
+	// maxHeaderBytes bounds what a server may send of headers and of trailers. etcd sends less than 1 KiB.
 	maxHeaderBytes = 64 << 10
-	// receiveWindow is what a server may send before it is read.
+	// receiveWindow bounds what a server may send ahead of being read.
 	receiveWindow = 1 << 20
 )
 

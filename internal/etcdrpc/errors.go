@@ -35,7 +35,7 @@ const (
 	Unauthenticated    Code = 16
 )
 
-// Meaning is what an error status says, where etcd has several meanings for one code.
+// Meaning tells apart what an error status says, where etcd has several meanings for one code.
 type Meaning int
 
 // The meanings that callers tell apart.

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// RangeRequest is what a Range or RangeStream is asked for. It is serializable: the member that is
+// RangeRequest asks for keys, by Range or RangeStream. It is serializable: the member that is
 // asked answers from its own store, and no other takes part.
 type RangeRequest struct {
 	From, End []byte // the keys from From to before End; an End of one zero byte is behind the last key
@@ -40,7 +40,7 @@ func (r RangeRequest) Message() []byte {
 	return b
 }
 
-// Page is what a RangeResponse says beside its keys.
+// Page holds what a RangeResponse says beside its keys.
 type Page struct {
 	Header Header // zero until it was read
 	More   bool   // there are more keys than the limit
