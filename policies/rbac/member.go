@@ -122,7 +122,7 @@ func (l *link) Clone() credentials.TransportCredentials {
 // only while etcd says that it cannot answer just now; whatever else a member answers, a refusal
 // above all, it answers once. The error is etcd's (rpctypes.EtcdError) or that of the connection.
 func (m *member) call(ctx context.Context, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout, fmt.Errorf("no answer within %s", m.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout, m.noAnswer())
 	defer cancel()
 	const pause = 50 * time.Millisecond
 	for {
@@ -151,6 +151,8 @@ func isPassing(err error) bool {
 	return ok && answer.Code() == codes.Unavailable
 }
 
+func (m *member) noAnswer() error { return fmt.Errorf("no answer within %s", m.timeout) }
+
 // explain returns the cause of an error, in words for people.
 func (m *member) explain(ctx context.Context, err error) error {
 	if _, answered := errors.AsType[rpctypes.EtcdError](err); answered {
@@ -159,8 +161,13 @@ func (m *member) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	code := status.Code(err)
+	// The member was told the deadline, and may give up a moment before it.
+	if deadline, ok := ctx.Deadline(); ok && (code == codes.Canceled || code == codes.DeadlineExceeded) && time.Until(deadline) < m.timeout/4 {
+		return m.noAnswer()
+	}
 	why := m.link.why.get()
-	if why == nil || status.Code(err) != codes.Unavailable {
+	if why == nil || code != codes.Unavailable {
 		return &answerError{err}
 	}
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](why); unknown {
