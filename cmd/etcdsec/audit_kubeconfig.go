@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// auditKubeFlags say which cluster is asked for its etcds.
+// auditKubeFlags name the cluster whose etcds are audited.
 type auditKubeFlags struct {
 	kubeconfig string
 	context    string
@@ -25,8 +25,8 @@ func (flags *auditKubeFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
 }
 
-// kubeTargets adds what a cluster has to audit: the listeners of its etcd Pods, with the
-// settings that the Pods declare, and the ports of its API server and control-plane kubelets.
+// kubeTargets adds the targets of a cluster: the listeners of its etcd Pods, with the settings
+// that the Pods declare, and the ports of its API server and of its control-plane kubelets.
 func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) ([]collect.Endpoint, []*audit.Target, error) {
 	if flags.kube.kubeconfig == "" {
 		return given, nil, nil

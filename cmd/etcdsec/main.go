@@ -21,6 +21,6 @@ func main() {
 func mainStatus() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	kubeapi.DiscardLogs()
+	kubeapi.DiscardLogs() // client-go would write to stderr by itself
 	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
 }

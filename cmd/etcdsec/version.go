@@ -8,6 +8,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// versionFlags are what the operator wrote.
+type versionFlags struct {
+	output string
+}
+
+// versionResult is the JSON of version. Fields are only ever added.
 type versionResult struct {
 	SchemaVersion int    `json:"schema_version"`
 	Version       string `json:"version"`
@@ -16,7 +22,7 @@ type versionResult struct {
 }
 
 func newVersionCommand(a *app) *cobra.Command {
-	var format string
+	var flags versionFlags
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
@@ -24,20 +30,27 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: `  etcdsec version
   etcdsec version -o json`,
 		Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			v := versionResult{SchemaVersion: 1, Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-			if format == "json" {
-				return a.printJSON(v)
-			}
-			_, err := fmt.Fprintf(a.stdout, "etcdsec %s %s %s\n", v.Version, v.Go, v.Platform)
-			return err
-		},
+		RunE: func(*cobra.Command, []string) error { return flags.run(a) },
 	}
-	outputFlag(cmd, &format, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
 }
 
-// buildVersion is what the linker was told, else the module version that the Go tool recorded.
+func (f *versionFlags) addFlags(cmd *cobra.Command) {
+	outputFlag(cmd, &f.output, "text", "json")
+}
+
+func (f *versionFlags) run(a *app) error {
+	v := versionResult{SchemaVersion: 1, Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if f.output == "json" {
+		return a.printJSON(v)
+	}
+	_, err := fmt.Fprintf(a.stdout, "etcdsec %s %s %s\n", v.Version, v.Go, v.Platform)
+	return err
+}
+
+// buildVersion returns the version that the linker set, or else the module version that the
+// Go tool recorded.
 func buildVersion() string {
 	if version != "" {
 		return version
