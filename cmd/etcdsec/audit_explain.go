@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/audit"
+	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
 func newAuditExplainCommand(a *app) *cobra.Command {
@@ -24,9 +24,9 @@ func newAuditExplainCommand(a *app) *cobra.Command {
 				return unknownCheck(given[0])
 			}
 			if format == "json" {
-				return a.printJSON(newAuditCheck(c))
+				return a.printJSON(render.DescribeChecks(c)[0])
 			}
-			_, err := fmt.Fprint(a.stdout, explain(c))
+			_, err := fmt.Fprint(a.stdout, render.ExplainCheck(c))
 			return err
 		},
 	}
@@ -42,21 +42,4 @@ func unknownCheck(id string) error {
 		return usageError(err, "etcdsec audit list")
 	}
 	return usageError(fmt.Errorf("%w; near it are %s", err, strings.Join(near, ", ")), "etcdsec audit explain "+near[0])
-}
-
-func explain(c audit.About) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, c.Title)
-	for _, part := range []struct{ heading, text string }{
-		{"Why it matters", c.Rationale},
-		{"How it is tested", c.Method},
-		{"How to fix it", c.Remediation(audit.Place{}).String()},
-		{"References", strings.Join(c.References, "\n")},
-	} {
-		fmt.Fprintf(&b, "\n%s\n", part.heading)
-		for line := range strings.SplitSeq(part.text, "\n") {
-			fmt.Fprintf(&b, "  %s\n", line)
-		}
-	}
-	return b.String()
 }

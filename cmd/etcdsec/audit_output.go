@@ -1,32 +1,20 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
 	render "github.com/etcdsec/etcdsec/audit/report"
-	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// auditOutputs is where an audit report goes: to stdout in one format, and to files in others.
+// auditOutputs are the values of -o for an audit report.
 type auditOutputs struct {
 	written []string // FORMAT or FORMAT=FILE, as the operator wrote it
-	parsed  []auditOutput
-	census  *audit.Census // that the report is of; nil of any other
-}
-
-type auditOutput struct {
-	format string
-	path   string // empty is stdout
+	parsed  []render.Output
+	census  *audit.Census // that the report judges; nil for any other report
 }
 
 // addFlags adds -o to a verb that writes an audit report.
@@ -38,7 +26,7 @@ func (o *auditOutputs) addFlags(cmd *cobra.Command) {
 	check := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		var err error
-		if o.parsed, err = parseAuditOutputs(o.written); err != nil {
+		if o.parsed, err = render.ParseOutputs(o.written); err != nil {
 			return usageError(err, "")
 		}
 		if check != nil {
@@ -60,116 +48,19 @@ func completeAuditOutput(_ *cobra.Command, _ []string, typed string) ([]cobra.Co
 	return formats, cobra.ShellCompDirectiveNoFileComp
 }
 
-// parseAuditOutputs gives what is written, or all that is wrong with it.
-func parseAuditOutputs(written []string) ([]auditOutput, error) {
-	if len(written) == 0 {
-		return []auditOutput{{format: render.Names()[0]}}, nil
-	}
-	var outputs []auditOutput
-	var faults []error
-	for _, w := range written {
-		format, path, toFile := strings.Cut(w, "=")
-		output := auditOutput{format: format, path: path}
-		switch {
-		case !slices.Contains(render.Names(), format):
-			faults = append(faults, fmt.Errorf("-o %s: unknown format; want %s", w, alternatives(render.Names())))
-		case toFile && path == "":
-			faults = append(faults, fmt.Errorf("-o %s: no file behind the equals sign", w))
-		case slices.ContainsFunc(outputs, func(o auditOutput) bool { return o.format == format }):
-			faults = append(faults, fmt.Errorf("-o %s: the format is given twice", w))
-		case slices.ContainsFunc(outputs, func(o auditOutput) bool { return samePath(o.path, path) }):
-			if path == "" {
-				faults = append(faults, fmt.Errorf("-o %s: two reports on stdout; give one a file: -o %s=FILE", w, format))
-			} else {
-				faults = append(faults, fmt.Errorf("-o %s: two reports in one file", w))
-			}
-		}
-		outputs = append(outputs, output)
-	}
-	return outputs, errors.Join(faults...)
-}
-
-// alternatives joins the items of a list, of which one is to be chosen.
-func alternatives(items []string) string {
-	last := len(items) - 1
-	return strings.Join(items[:last], ", ") + " or " + items[last]
-}
-
-func samePath(a, b string) bool {
-	if a == "" || b == "" {
-		return a == b
-	}
-	return filepath.Clean(a) == filepath.Clean(b)
-}
-
-// writeAuditReport writes the report to the files and then to stdout. What cannot be written
-// does not keep it from the others.
+// writeAuditReport writes the report to every output.
 func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
-	var faults []error
-	for _, output := range o.parsed {
-		if output.path == "" {
-			continue
-		}
-		if err := o.writeFile(output, r); err != nil {
-			faults = append(faults, fmt.Errorf("-o %s=%s: %w", output.format, output.path, err))
-		}
-	}
-	for _, output := range o.parsed {
-		if output.path != "" {
-			continue
-		}
-		if err := o.renderer(output.format, a.wantsColour()).Render(a.stdout, r); err != nil {
-			faults = append(faults, fmt.Errorf("writing the report: %w", err))
-		}
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := render.Write(o.parsed, a.stdout, a.wantsColour(), r, o.census); err != nil {
 		return failure(err, "")
 	}
 	return nil
 }
 
-// renderer writes the reports of a format. That of a census has the census too where there is
-// a place for it.
-func (o auditOutputs) renderer(format string, colour bool) render.Renderer {
-	if o.census != nil {
-		switch format {
-		case "text":
-			return render.CensusText{Census: *o.census, Text: render.Text{Colour: colour}}
-		case "json":
-			return render.CensusJSON{Census: *o.census}
-		}
+// wantsColour reports whether stdout gets colours. It follows no-color.org: any value of NO_COLOR that is not empty forbids it.
+func (a *app) wantsColour() bool {
+	w := a.stdout
+	if checked, ok := w.(*checkedWriter); ok {
+		w = checked.w
 	}
-	formats := render.Formats(colour)
-	return formats[slices.IndexFunc(formats, func(f render.Format) bool { return f.Name == format })].Renderer
-}
-
-// writeFile replaces a file as a whole. A new one is 0600, because a report names weak
-// spots; one that is there keeps its mode, and its owner too if that takes root, so that
-// whoever was allowed to read it still is.
-func (o auditOutputs) writeFile(output auditOutput, r audit.Report) error {
-	var b bytes.Buffer
-	if err := o.renderer(output.format, false).Render(&b, r); err != nil {
-		return err
-	}
-	path, mode := output.path, fs.FileMode(0o600)
-	var owner *durable.Owner
-	switch info, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errors.New("not a regular file") // to rename over a device would take it away
-	default:
-		mode = info.Mode().Perm()
-		if os.Geteuid() == 0 {
-			if owner, err = durable.OwnerOf(path); err != nil {
-				return err
-			}
-		}
-		// A symlink stays one; what it points at is replaced.
-		if path, err = filepath.EvalSymlinks(path); err != nil {
-			return err
-		}
-	}
-	return durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: mode, Data: b.Bytes()}, owner)
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && !strings.EqualFold(os.Getenv("TERM"), "dumb")
 }

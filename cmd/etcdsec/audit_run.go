@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -229,13 +228,4 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		return failure(errors.New("the audit was interrupted; what it had not asked is unknown in the report"), "")
 	}
 	return auditStatus(result, failOn)
-}
-
-// wantsColour follows no-color.org: any value of NO_COLOR that is not empty forbids it.
-func (a *app) wantsColour() bool {
-	w := a.stdout
-	if checked, ok := w.(*checkedWriter); ok {
-		w = checked.w
-	}
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && !strings.EqualFold(os.Getenv("TERM"), "dumb")
 }

@@ -47,7 +47,7 @@ var ours = []rule{
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
-	{[]string{"audit/report"}, []string{"audit"}},
+	{[]string{"audit/report"}, []string{"audit", "internal/durable"}},
 	{[]string{"audit/collect/host"}, []string{"audit"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},

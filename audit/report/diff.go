@@ -1,0 +1,58 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/etcdsec/etcdsec/audit"
+)
+
+// WriteDiff writes the changes between two reports as a table for people, and then their
+// numbers in one line.
+func WriteDiff(w io.Writer, d audit.Diff) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(d.Changes) > 0 {
+		_, _ = fmt.Fprintln(table, "CHANGE\tSEVERITY\tCHECK\tTARGET\tWAS\tNOW\tSEEN") // Flush gives the error
+	}
+	for _, c := range d.Changes {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, c.Severity, c.CheckID, c.Target, c.Was, c.Now, summarizeChange(c))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	s := d.Summary
+	verdict := "nothing is worse"
+	switch {
+	case slices.ContainsFunc(d.Changes, audit.Difference.Worse):
+		verdict = "new findings"
+	case slices.ContainsFunc(d.Changes, audit.Difference.Lost):
+		verdict = "less is known than before"
+	}
+	_, err := fmt.Fprintf(w, "%s: %d new, %d changed, %d unknown, %d unasked, %d unchanged, %d fixed\n",
+		verdict, s.New, s.Changed, s.Unknown, s.Unasked, s.Unchanged, s.Fixed)
+	return err
+}
+
+// summarizeChange returns one line: the codes that were added and removed, or, where the codes
+// are the same, the evidence.
+func summarizeChange(d audit.Difference) string {
+	var codes []string
+	for _, code := range d.AddedCodes {
+		codes = append(codes, "+"+code)
+	}
+	for _, code := range d.RemovedCodes {
+		codes = append(codes, "-"+code)
+	}
+	if len(codes) > 0 {
+		return strings.Join(codes, " ")
+	}
+	const most = 100
+	line := strings.Join(strings.Fields(d.Evidence), " ")
+	if runes := []rune(line); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return line
+}

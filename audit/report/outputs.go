@@ -1,0 +1,135 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/durable"
+)
+
+// Output is one place for a report: a file, or standard output where Path is empty.
+type Output struct {
+	Format string // a name of Formats
+	Path   string
+}
+
+// ParseOutputs parses values of -o, each "FORMAT" or "FORMAT=FILE". Without any it returns the
+// default format on standard output. The error names everything that is wrong.
+func ParseOutputs(written []string) ([]Output, error) {
+	if len(written) == 0 {
+		return []Output{{Format: Names()[0]}}, nil
+	}
+	var outputs []Output
+	var faults []error
+	for _, w := range written {
+		format, path, toFile := strings.Cut(w, "=")
+		output := Output{Format: format, Path: path}
+		switch {
+		case !slices.Contains(Names(), format):
+			faults = append(faults, fmt.Errorf("-o %s: unknown format; want %s", w, joinAlternatives(Names())))
+		case toFile && path == "":
+			faults = append(faults, fmt.Errorf("-o %s: no file behind the equals sign", w))
+		case slices.ContainsFunc(outputs, func(o Output) bool { return o.Format == format }):
+			faults = append(faults, fmt.Errorf("-o %s: the format is given twice", w))
+		case slices.ContainsFunc(outputs, func(o Output) bool { return samePath(o.Path, path) }):
+			if path == "" {
+				faults = append(faults, fmt.Errorf("-o %s: two reports on stdout; give one a file: -o %s=FILE", w, format))
+			} else {
+				faults = append(faults, fmt.Errorf("-o %s: two reports in one file", w))
+			}
+		}
+		outputs = append(outputs, output)
+	}
+	return outputs, errors.Join(faults...)
+}
+
+// joinAlternatives joins the items of a list, of which one is to be chosen.
+func joinAlternatives(items []string) string {
+	last := len(items) - 1
+	return strings.Join(items[:last], ", ") + " or " + items[last]
+}
+
+func samePath(a, b string) bool {
+	if a == "" || b == "" {
+		return a == b
+	}
+	return filepath.Clean(a) == filepath.Clean(b)
+}
+
+// Write writes a report to the files among the outputs, and then to stdout where one of them
+// has no file. If one cannot be written, the others still are. Census is the census that the
+// report judges, or nil; colour is for stdout alone.
+func Write(outputs []Output, stdout io.Writer, colour bool, r audit.Report, census *audit.Census) error {
+	var faults []error
+	for _, o := range outputs {
+		if o.Path == "" {
+			continue
+		}
+		if err := writeFile(o.Path, rendererFor(o.Format, false, census), r); err != nil {
+			faults = append(faults, fmt.Errorf("-o %s=%s: %w", o.Format, o.Path, err))
+		}
+	}
+	for _, o := range outputs {
+		if o.Path != "" {
+			continue
+		}
+		if err := rendererFor(o.Format, colour, census).Render(stdout, r); err != nil {
+			faults = append(faults, fmt.Errorf("writing the report: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// rendererFor returns the renderer of a format. That of a census writes the census too, in the
+// formats that have a place for it.
+func rendererFor(format string, colour bool, census *audit.Census) Renderer {
+	if census != nil {
+		switch format {
+		case "text":
+			return CensusText{Census: *census, Text: Text{Colour: colour}}
+		case "json":
+			return CensusJSON{Census: *census}
+		}
+	}
+	formats := Formats(colour)
+	return formats[slices.IndexFunc(formats, func(f Format) bool { return f.Name == format })].Renderer
+}
+
+// writeFile replaces a file as a whole. A new one has mode 0600, because a report names weak
+// spots. An old one keeps its mode, and its owner too if that takes root, so that whoever was
+// allowed to read it still is.
+func writeFile(path string, renderer Renderer, r audit.Report) error {
+	var b bytes.Buffer
+	if err := renderer.Render(&b, r); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o600)
+	var owner *durable.Owner
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("not a regular file") // to rename over a device would take it away
+	default:
+		mode = info.Mode().Perm()
+		if os.Geteuid() == 0 {
+			if owner, err = durable.OwnerOf(path); err != nil {
+				return err
+			}
+		}
+		// A symlink stays one; what it points at is replaced.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return err
+		}
+	}
+	return durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: mode, Data: b.Bytes()}, owner)
+}
