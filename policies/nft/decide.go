@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Hook is where the kernel asks about a packet.
+// Hook is a place where the kernel filters a packet.
 type Hook int
 
 // The hooks that filter. Prerouting comes before the destination is translated, and the others
@@ -38,7 +38,7 @@ func (h Hook) String() string {
 	return "none"
 }
 
-// Packet is the first of a TCP connection to Port. Addresses are of one family.
+// Packet is the first packet of a TCP connection to Port. Its addresses are of one family.
 type Packet struct {
 	Hook       Hook
 	Src, Dst   netip.Addr
@@ -50,16 +50,16 @@ type Packet struct {
 type Decision struct {
 	Accept bool
 	Rule   string // which rule or policy says so
-	// Err means that it cannot be told: something that is not known here, or not understood,
-	// decides. Accept is then false, which is no answer.
+	// Err is set if something decides that is not known or not understood. Accept is then false,
+	// which is no answer.
 	Err error
 }
 
-// ErrUndecided is the Err of a decision that something decides which is not known here.
+// ErrUndecided is the Err of a decision that depends on something unknown.
 var ErrUndecided = errors.New("cannot be told")
 
-// Decide says what the ruleset does to a packet. Every base chain of the hook has to accept
-// it: what one drops, none brings back. Chains of type nat filter nothing.
+// Decide returns what the ruleset does to a packet. Every base chain of the hook has to accept it:
+// what one drops, none brings back. Chains of type nat filter nothing.
 func (r *Ruleset) Decide(p Packet) Decision {
 	if !p.Src.IsValid() || !p.Dst.IsValid() || p.Src.Unmap().BitLen() != p.Dst.Unmap().BitLen() {
 		return Decision{Err: fmt.Errorf("%w: a packet from %s to %s has no one family", ErrUndecided, p.Src, p.Dst)}
@@ -97,7 +97,7 @@ type base struct {
 	chain *Chain
 }
 
-// bases are the base chains that a packet goes through, in their order.
+// bases returns the base chains that a packet passes, in their order.
 func (r *Ruleset) bases(p Packet) []base {
 	family := "ip6"
 	if p.Src.Is4() {

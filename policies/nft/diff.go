@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Difference is one way in which a live ruleset is not the wanted one.
+// Difference is one way in which a live ruleset differs from the wanted one.
 type Difference struct {
 	What string // "table inet etcdsec", "set members4", "chain input", "chain input, rule 3"
 	// Kind is missing, extra or changed.
@@ -32,8 +32,8 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: is %s, want %s", d.What, d.Live, d.Want)
 }
 
-// Diff is how the tables of want differ in live, whose other tables do not matter: what one
-// table drops stays dropped. What counters counted is no difference.
+// Diff returns how the tables of want differ in live. Other tables of live do not matter: what one
+// table drops stays dropped. Values of counters do not matter either.
 func Diff(want, live *Ruleset) []Difference {
 	var found []Difference
 	for i := range want.Tables {
@@ -104,7 +104,7 @@ func (s *Set) kind() string {
 	return kind
 }
 
-// canonical are the elements as texts. Of a set with ranges, those that touch are joined.
+// canonical returns the elements as texts. Touching ranges of a set are joined.
 func (s *Set) canonical() []string {
 	elements := s.Elements
 	if s.Interval {
@@ -117,7 +117,7 @@ func (s *Set) canonical() []string {
 	return texts
 }
 
-// touching are the elements with those joined that touch: the kernel lists a network that was
+// touching returns the elements, and joins those that touch: the kernel lists a network that was
 // given in two halves as two or as one.
 func (m *VerdictMap) touching() []Element {
 	if !m.sorted || m.Map {
@@ -128,7 +128,7 @@ func (m *VerdictMap) touching() []Element {
 	})
 }
 
-// without are those texts that others have not got.
+// without returns the texts that are not among others.
 func without(texts, others []string) []string {
 	there := make(map[string]bool, len(others))
 	for _, o := range others {

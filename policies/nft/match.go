@@ -153,8 +153,8 @@ func (e *evaluation) operand(o *Operand) (elements *VerdictMap, open, ok bool) {
 	return nil, false, false
 }
 
-// among says whether a key is one of the elements. What is written in another way than the
-// packet's value is here, such as the name of a port, may be it.
+// among reports whether a key is one of the elements. An element in another notation, such as the
+// name of a port, may be it.
 func (e *evaluation) among(m *VerdictMap, key []Value) truth {
 	if _, found := m.find(key); found {
 		return yes
@@ -180,7 +180,7 @@ func (e *evaluation) among(m *VerdictMap, key []Value) truth {
 	return no
 }
 
-// mayHold says whether a range might hold a value, by another name for the same.
+// mayHold reports whether a range might hold a value that it names differently.
 func mayHold(r Range, v Value) bool {
 	switch {
 	case r.holds(v):

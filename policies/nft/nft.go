@@ -123,7 +123,7 @@ type MapStatement struct {
 // Verdict is accept, drop, reject, return, continue, jump or goto; the last two go to a chain.
 type Verdict struct{ Kind, Chain string }
 
-// String is the verdict as nft writes it.
+// String returns the verdict as nft writes it.
 func (v Verdict) String() string {
 	if v.Chain != "" {
 		return v.Kind + " " + v.Chain
@@ -155,7 +155,7 @@ func (t *Table) set(name string) *Set {
 	return nil
 }
 
-// Hooked says whether any packet comes to the table by itself.
+// Hooked reports whether the table has a base chain, which packets enter by themselves.
 func (t *Table) Hooked() bool {
 	if t.Dormant {
 		return false

@@ -12,8 +12,8 @@ import (
 // MaxDump bounds what Parse reads: some hundred thousand rules.
 const MaxDump = 256 << 20
 
-// Parse reads what `nft -j list ruleset` or `nft -j list table` prints. What it does not know
-// is kept as it is written; Decide says where that might decide.
+// Parse reads what `nft -j list ruleset` or `nft -j list table` prints. It keeps what it does not
+// know as it is written; Decide reports where that might decide.
 func Parse(nftJSON []byte) (*Ruleset, error) {
 	if len(nftJSON) > MaxDump {
 		return nil, fmt.Errorf("parsing a ruleset of nft: has %d bytes, and the most is %d", len(nftJSON), MaxDump)
@@ -127,7 +127,7 @@ func (p *parser) part(kind string, o object, t *Table) error {
 	return nil
 }
 
-// contains says whether a word is, or is among, what is written.
+// contains reports whether a word is the value, or is in the list, of some JSON.
 func contains(data json.RawMessage, word string) bool {
 	var one string
 	if json.Unmarshal(data, &one) == nil {
@@ -161,7 +161,7 @@ func parseSet(o object, isMap bool) Set {
 	return s
 }
 
-// typeName is a type, or several that are concatenated, or what a newer nft writes for them.
+// typeName returns a type, or several that are concatenated, or what a newer nft writes for them.
 func typeName(data json.RawMessage) string {
 	var one string
 	if json.Unmarshal(data, &one) == nil {

@@ -33,7 +33,7 @@ func one(raw json.RawMessage) (key string, value json.RawMessage, ok bool) {
 	return key, bytes.TrimSpace(value), ok && alone(value)
 }
 
-// alone says whether no comma comes after a value, outside of it.
+// alone reports whether a value is the last one: no comma comes after it.
 func alone(value []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(value); i++ {

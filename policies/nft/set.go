@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Addrs is a set of hosts; an address of the other family is left out.
+// Addrs returns a set of hosts. An address of the other family is left out.
 func Addrs(name, typ string, addrs []netip.Addr) Set {
 	s := Set{Name: name, Type: typ}
 	for _, a := range addrs {
@@ -19,7 +19,7 @@ func Addrs(name, typ string, addrs []netip.Addr) Set {
 	return s
 }
 
-// Networks is a set of networks; one of the other family is left out.
+// Networks returns a set of networks. A network of the other family is left out.
 func Networks(name, typ string, networks []netip.Prefix) Set {
 	s := Set{Name: name, Type: typ, Interval: true}
 	for _, p := range networks {
@@ -31,7 +31,7 @@ func Networks(name, typ string, networks []netip.Prefix) Set {
 	return s
 }
 
-// Ports is an anonymous set of ports.
+// Ports returns an anonymous set of ports.
 func Ports(ports ...uint16) Operand {
 	var o Operand
 	for _, p := range ports {
@@ -48,7 +48,7 @@ func prefixRange(p netip.Prefix) Range {
 	return Range{Value{Addr: p.Addr()}, Value{Addr: last(p)}}
 }
 
-// last is the highest address of a network.
+// last returns the highest address of a network.
 func last(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
@@ -88,7 +88,7 @@ func joined(elements []Element, joins func(before, r Range) bool) []Element {
 	return all
 }
 
-// next is the value after v, or v where there is none.
+// next returns the value after v, or v if there is none.
 func next(v Value) Value {
 	switch {
 	case v.Addr.IsValid():
@@ -101,7 +101,7 @@ func next(v Value) Value {
 	return v
 }
 
-// find is the first element that holds a key, by halving where elements are sorted.
+// find returns the first element that holds a key. It searches sorted elements by halving.
 func (m *VerdictMap) find(key []Value) (at int, found bool) {
 	if m.sorted && len(key) == 1 {
 		at, found := slices.BinarySearchFunc(m.Elements, key[0], func(e Element, v Value) int { return e.Key[0].From.Compare(v) })
@@ -157,7 +157,7 @@ func (r Range) prefix() (netip.Prefix, bool) {
 	return p, p.Masked().Addr() == from && last(p) == to
 }
 
-// Text is one text as an operand, such as the name of an interface.
+// Text returns a text as an operand, such as the name of an interface.
 func Text(s string) Operand {
 	var o Operand
 	o.Elements = []Element{single(Value{Text: s})}

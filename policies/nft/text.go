@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Text is the ruleset for `nft -f`: one transaction, which replaces its tables and touches no
-// other. Equal rulesets have equal bytes.
+// Text returns the ruleset for `nft -f`: one transaction, which replaces its tables and touches no
+// other. Equal rulesets give equal bytes.
 func (r *Ruleset) Text() []byte {
 	var b bytes.Buffer
 	for _, t := range r.Tables {
@@ -73,7 +73,7 @@ func (c *Chain) head() string {
 	return fmt.Sprintf("type %s hook %s priority %d; policy %s;", c.Type, c.Hook, c.Priority, c.Policy)
 }
 
-// String is the rule as nft writes it, or nearly where it is not understood.
+// String returns the rule as nft writes it, or nearly so if it is not understood.
 func (r Rule) String() string {
 	var words []string
 	for _, s := range r.Statements {
@@ -85,7 +85,7 @@ func (r Rule) String() string {
 	return strings.Join(words, " ")
 }
 
-// String is the statement as nft writes it.
+// String returns the statement as nft writes it.
 func (s Statement) String() string {
 	switch {
 	case s.Match != nil:
