@@ -216,7 +216,11 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	result := audit.Run(checks, slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs))
+	all := slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs)
+	for _, t := range all {
+		t.SpecPath, t.StoreDir = flags.spec, flags.store
+	}
+	result := audit.Run(checks, all)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	result.Shard = shard
