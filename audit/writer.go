@@ -119,3 +119,38 @@ func ParseWriter(text string) (Writer, error) {
 	}
 	return Writer{Provider: Provider(provider), Key: name}, nil
 }
+
+// ParseRule reads the names of keys as an operator writes them, the one that encrypts first. The
+// rule is for every resource of which anything is encrypted.
+func ParseRule(names []string) (EncryptionRule, error) {
+	var rule EncryptionRule
+	for _, name := range names {
+		w, err := ParseWriter(name)
+		if err != nil {
+			return EncryptionRule{}, err
+		}
+		rule.Writers = append(rule.Writers, w)
+	}
+	return rule, nil
+}
+
+// HasAnyOf reports whether one of the writers has encrypted an object. Key IDs do not matter.
+func (c *Census) HasAnyOf(writers []Writer) bool {
+	for _, r := range c.Resources {
+		for _, w := range r.Writers {
+			if slices.Contains(writers, w.WithoutKeyID()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// KnownWriters returns the writers of all rules.
+func KnownWriters(rules []EncryptionRule) []Writer {
+	var known []Writer
+	for _, rule := range rules {
+		known = append(known, rule.Writers...)
+	}
+	return known
+}

@@ -13,9 +13,10 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/census"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// auditCensusFlags are what the operator wrote.
+// auditCensusFlags are the flags of audit census.
 type auditCensusFlags struct {
 	etcdCredentialFlags
 
@@ -72,44 +73,48 @@ choice, there is always one of low severity. 1 beats 3.`,
   etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --key-name k-20261120-0f6d1a2b --max-rate 0`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.takeCensus(cmd.Context(), flags)
+			return flags.run(cmd.Context(), a)
 		},
 	}
-	f := cmd.Flags()
-	f.StringSliceVar(&flags.endpoints, "endpoints", nil, "`URLs` of client ports of one cluster, separated by commas")
-	f.StringVar(&flags.snapshot, "snapshot", "", "`file` of a snapshot or a member's database, or a copy of its data dir")
-	_ = cmd.MarkFlagFilename("snapshot", "db") // only completion; fails for unknown flags
-	f.StringVar(&flags.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
-	f.StringVar(&flags.config, "config", "", "`file` of kube-apiserver's --encryption-provider-config; its keys are not read")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only completion; fails for unknown flags
-	f.StringArrayVar(&flags.keyNames, "key-name", nil, "`[PROVIDER:]NAME` of the key that encrypts, then of one that may still be found; may be repeated")
-	f.IntVar(&flags.maxRate, "max-rate", census.DefaultRate, "`objects` to read for each second, one of more than 4 KiB counting as several; 0 is no limit")
-	f.DurationVar(&flags.timeout, "timeout", census.DefaultTimeout, "`time` for one page of about a MiB")
 	flags.addFlags(cmd)
-	waiversFlag(cmd, &flags.waivers)
-	failOnFlag(cmd, &flags.failOn, audit.Medium)
-	flags.outputs.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
-	if err := flags.validate(); err != nil {
+func (f *auditCensusFlags) addFlags(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.StringSliceVar(&f.endpoints, "endpoints", nil, "`URLs` of client ports of one cluster, separated by commas")
+	set.StringVar(&f.snapshot, "snapshot", "", "`file` of a snapshot or a member's database, or a copy of its data dir")
+	_ = cmd.MarkFlagFilename("snapshot", "db") // only completion; fails for unknown flags
+	set.StringVar(&f.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
+	set.StringVar(&f.config, "config", "", "`file` of kube-apiserver's --encryption-provider-config; its keys are not read")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only completion; fails for unknown flags
+	set.StringArrayVar(&f.keyNames, "key-name", nil, "`[PROVIDER:]NAME` of the key that encrypts, then of one that may still be found; may be repeated")
+	set.IntVar(&f.maxRate, "max-rate", census.DefaultRate, "`objects` to read for each second, one of more than 4 KiB counting as several; 0 is no limit")
+	set.DurationVar(&f.timeout, "timeout", census.DefaultTimeout, "`time` for one page of about a MiB")
+	f.etcdCredentialFlags.addFlags(cmd)
+	waiversFlag(cmd, &f.waivers)
+	failOnFlag(cmd, &f.failOn, audit.Medium)
+	f.outputs.addFlags(cmd)
+}
+
+func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
+	if err := f.validate(); err != nil {
 		return err
 	}
-	failOn, err := parseFailOn(flags.failOn)
+	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
 		return err
 	}
-	expected, err := expectedWriters(flags.config, flags.keyNames)
+	expected, err := f.expected()
 	if err != nil {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(flags.waivers, started)
+	rules, err := loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}
-	found, err := a.readStore(ctx, flags, expected, started)
+	found, err := a.readStore(ctx, *f, audit.KnownWriters(expected), started)
 	if err != nil {
 		return err
 	}
@@ -118,14 +123,36 @@ func (a *app) takeCensus(ctx context.Context, flags auditCensusFlags) error {
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	a.applyWaivers(&result, rules, started)
-	flags.outputs.census = &found
-	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+	f.outputs.census = &found
+	if err := a.writeAuditReport(f.outputs, result); err != nil {
 		return err
 	}
 	if !found.Complete {
-		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Stopped, flags))
+		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Stopped, *f))
 	}
 	return auditStatus(result, failOn)
+}
+
+// expected returns which keys are right, by --config or --key-name; nil if there is neither.
+func (f *auditCensusFlags) expected() ([]audit.EncryptionRule, error) {
+	switch {
+	case f.config != "":
+		rules, err := encryption.ReadExpected(f.config)
+		if _, refused := errors.AsType[*encryption.RefusedError](err); refused {
+			return nil, usageError(err, "etcdsec encryption lint "+f.config)
+		}
+		if err != nil {
+			return nil, usageError(err, "")
+		}
+		return rules, nil
+	case len(f.keyNames) > 0:
+		rule, err := audit.ParseRule(f.keyNames)
+		if err != nil {
+			return nil, usageError(fmt.Errorf("--key-name %w", err), "--key-name secretbox:NAME")
+		}
+		return []audit.EncryptionRule{rule}, nil
+	}
+	return nil, nil
 }
 
 func (f auditCensusFlags) validate() error {

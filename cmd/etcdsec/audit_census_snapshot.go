@@ -35,11 +35,7 @@ func (f auditCensusFlags) layout() census.Layout {
 }
 
 // readStore reads the file of --snapshot, or asks the members of --endpoints.
-func (a *app) readStore(ctx context.Context, flags auditCensusFlags, expected []audit.EncryptionRule, now time.Time) (audit.Census, error) {
-	var known []audit.Writer
-	for _, rule := range expected {
-		known = append(known, rule.Writers...)
-	}
+func (a *app) readStore(ctx context.Context, flags auditCensusFlags, known []audit.Writer, now time.Time) (audit.Census, error) {
 	if flags.snapshot == "" {
 		live, err := a.liveCensus(flags, now)
 		if err != nil {

@@ -3,22 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/durable"
-	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
 )
 
-// encryptionLintFlags are what the operator wrote.
+// encryptionLintFlags are the flags of encryption lint.
 type encryptionLintFlags struct {
 	phase     string
 	crds      []string
@@ -61,57 +55,61 @@ severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the ch
   ssh root@10.0.0.11 cat /etc/kubernetes/encryption/encryption-config.yaml | etcdsec encryption lint -`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, given []string) error {
-			return a.lintEncryption(flags, given)
+			return flags.run(a, given)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&flags.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: not known)")
-	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{"encrypted", "enabling", "disabling"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
-	f.StringSliceVar(&flags.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
-	f.Int64Var(&flags.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
-	f.BoolVar(&flags.fix, "fix", false, "write the corrected file beside each FILE")
-	flags.selection.addFlags(cmd)
-	waiversFlag(cmd, &flags.waivers)
-	// The provider that is made by default has a finding of low severity, which is true of it.
-	failOnFlag(cmd, &flags.failOn, audit.Medium)
-	flags.outputs.addFlags(cmd)
+	flags.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) lintEncryption(flags encryptionLintFlags, paths []string) error {
-	if flags.phase != "" && !slices.Contains(cluster.Phases(), cluster.Phase(flags.phase)) {
-		return usageError(fmt.Errorf("--phase %q: want encrypted, enabling or disabling", flags.phase), "")
+func (f *encryptionLintFlags) addFlags(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.StringVar(&f.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: not known)")
+	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{"encrypted", "enabling", "disabling"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	set.StringSliceVar(&f.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
+	set.Int64Var(&f.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
+	set.BoolVar(&f.fix, "fix", false, "write the corrected file beside each FILE")
+	f.selection.addFlags(cmd)
+	waiversFlag(cmd, &f.waivers)
+	// The provider that is made by default has a finding of low severity, which is true of it.
+	failOnFlag(cmd, &f.failOn, audit.Medium)
+	f.outputs.addFlags(cmd)
+}
+
+func (f *encryptionLintFlags) run(a *app, paths []string) error {
+	if f.phase != "" && !slices.Contains(cluster.Phases(), cluster.Phase(f.phase)) {
+		return usageError(fmt.Errorf("--phase %q: want encrypted, enabling or disabling", f.phase), "")
 	}
-	if flags.fix && slices.Contains(paths, "-") {
+	if f.fix && slices.Contains(paths, lint.Stdin) {
 		return usageError(errors.New("--fix: standard input has no folder to write the corrected file into; name the file"), "")
 	}
-	failOn, err := parseFailOn(flags.failOn)
+	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
 		return err
 	}
-	checks, err := selectChecks(flags.selection, lint.Checks())
+	checks, err := selectChecks(f.selection, lint.Checks())
 	if err != nil {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(flags.waivers, started)
+	rules, err := loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}
 	var subjects []*lint.Subject
 	for _, path := range paths {
-		s := a.readEncryption(path)
-		s.Phase, s.CRDs, s.Writes = cluster.Phase(flags.phase), flags.crds, flags.writes
+		s := lint.Open(path, a.stdin)
+		s.Phase, s.CRDs, s.Writes = cluster.Phase(f.phase), f.crds, f.writes
 		subjects = append(subjects, s)
 	}
 	result := lint.Run(checks, subjects)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	a.applyWaivers(&result, rules, started)
-	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+	if err := a.writeAuditReport(f.outputs, result); err != nil {
 		return err
 	}
-	if flags.fix {
+	if f.fix {
 		if err := a.fixEncryption(subjects); err != nil {
 			return err
 		}
@@ -119,67 +117,25 @@ func (a *app) lintEncryption(flags encryptionLintFlags, paths []string) error {
 	return auditStatus(result, failOn)
 }
 
-// readEncryption reads one file; what keeps it from being read becomes part of the subject.
-func (a *app) readEncryption(path string) *lint.Subject {
-	if path == "-" {
-		data, err := io.ReadAll(io.LimitReader(a.stdin, encryption.MaxSize+1))
-		if err != nil {
-			return &lint.Subject{Path: "stdin", Unread: err}
-		}
-		return lint.Read("stdin", data)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return &lint.Subject{Path: path, Unread: err}
-	}
-	data, err := durable.ReadFile(path, encryption.MaxSize)
-	s := &lint.Subject{Path: path, Unread: err}
-	if err == nil {
-		s = lint.Read(path, data)
-	}
-	s.Mode, s.HasMode = info.Mode(), true
-	return s
-}
-
-// fixEncryption writes the corrected files. A file of that name that says something else is
-// kept, because it may hold a key that is nowhere else.
+// fixEncryption writes the corrected files.
 func (a *app) fixEncryption(subjects []*lint.Subject) error {
 	var faults []error
 	for _, s := range subjects {
-		fixed, changes := lint.Fix(s)
-		if len(changes) == 0 {
-			a.narrate("%s: nothing has one certain correction", s.Path)
-			continue
-		}
-		path := filepath.Join(filepath.Dir(s.Path), lint.FixedName(filepath.Base(s.Path)))
-		if err := writeFixedEncryption(path, fixed); err != nil {
+		path, changes, err := lint.WriteFixed(s)
+		switch {
+		case err != nil:
 			faults = append(faults, err)
-			continue
-		}
-		a.narrate("wrote %s:", path)
-		for _, c := range changes {
-			a.narrate("  %s", c)
+		case len(changes) == 0:
+			a.narrate("%s: nothing has one certain correction", s.Path)
+		default:
+			a.narrate("wrote %s:", path)
+			for _, c := range changes {
+				a.narrate("  %s", c)
+			}
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return failure(err, "")
 	}
 	return nil
-}
-
-func writeFixedEncryption(path string, c *encryption.Configuration) error {
-	text, err := c.Render("Corrected by etcdsec encryption lint --fix.")
-	if err != nil {
-		return err
-	}
-	there, err := durable.ReadFile(path, encryption.MaxSize)
-	switch {
-	case err == nil && string(there) == string(text):
-		return nil
-	case err == nil:
-		return fmt.Errorf("%s is there and says something else: move it away", path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: 0o600, Data: text}, nil)
 }

@@ -142,7 +142,7 @@ func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rot
 		return nil, nil, err
 	}
 	if flags.census.snapshots != "" {
-		r.Snapshots = flags.census.needing(a.now)
+		r.Snapshots = flags.census.snapshotsNeeding(a.now)
 	}
 	local, err := parseInstalls(flags.install, servers)
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -73,37 +71,10 @@ func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir 
 	}, nil
 }
 
-// needing names the snapshots that have not expired and hold an object of one of the writers.
-func (flags rotationCensusFlags) needing(now func() time.Time) func(context.Context, []audit.Writer) ([]string, error) {
-	return func(ctx context.Context, writers []audit.Writer) ([]string, error) {
-		names, err := filepath.Glob(filepath.Join(flags.snapshots, "*.db"))
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(flags.snapshots); err != nil {
-			return nil, err
-		}
-		var needed []string
-		for _, name := range names {
-			info, err := os.Stat(name)
-			if err != nil {
-				return nil, err
-			}
-			if flags.expiry > 0 && now().Sub(info.ModTime()) > flags.expiry {
-				continue
-			}
-			layout := census.DefaultLayout()
-			if flags.prefix != "" {
-				layout = census.NewLayout(flags.prefix)
-			}
-			found, err := offline.Census(ctx, name, offline.Options{Layout: layout, Known: writers, WithoutResidue: true, WithoutDigest: true})
-			if err != nil {
-				return nil, err
-			}
-			if rotation.NeedsAny(found, writers) {
-				needed = append(needed, name)
-			}
-		}
-		return needed, nil
-	}
+// snapshotsNeeding finds the snapshots of --snapshot-dir that need a key.
+func (flags rotationCensusFlags) snapshotsNeeding(now func() time.Time) func(context.Context, []audit.Writer) ([]string, error) {
+	return offline.Folder{
+		Dir: flags.snapshots, Expiry: flags.expiry, Now: now,
+		Options: offline.Options{Layout: auditCensusFlags{prefix: flags.prefix}.layout()},
+	}.Needing
 }

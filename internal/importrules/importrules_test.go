@@ -58,7 +58,7 @@ var ours = []rule{
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
 	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/barrier", "internal/delivery", "internal/durable", "internal/journal", "internal/kubeapi"}},
 	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
-	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "manifests/encryption"}},
+	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "internal/durable", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube", "policies/nft"}, nil},
 	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/failpoint", "internal/input"}},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
@@ -151,6 +152,28 @@ func (c *Configuration) Expected() []audit.EncryptionRule {
 	}
 	return rules
 }
+
+// ReadExpected reads a configuration file, as the API server of any setting takes it, and
+// returns which writers are right. A *RefusedError is for a file that none takes.
+func ReadExpected(path string) ([]audit.EncryptionRule, error) {
+	data, err := durable.ReadFile(path, MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("reading the encryption configuration: %w", err)
+	}
+	c, err := Parse(path, data, Server{KMSv1: true})
+	if err != nil {
+		return nil, &RefusedError{Err: err}
+	}
+	return c.Expected(), nil
+}
+
+// RefusedError means that kube-apiserver would not load a file.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // GroupResource is a resource with its API group; the core group is empty.
 type GroupResource struct{ Resource, Group string }

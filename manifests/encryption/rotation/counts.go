@@ -43,11 +43,7 @@ func (p *Plan) Known() []audit.Writer {
 	if c == nil {
 		return nil
 	}
-	var known []audit.Writer
-	for _, rule := range c.Expected() {
-		known = append(known, rule.Writers...)
-	}
-	return known
+	return audit.KnownWriters(c.Expected())
 }
 
 // Counts returns what a census counts of the resources that the rotation covers.
@@ -83,17 +79,4 @@ func storedBy(r audit.ResourceCensus) []audit.WriterCount {
 		all = append(all, audit.WriterCount{Writer: audit.Writer{Provider: audit.BrokenProvider}, Objects: r.Broken})
 	}
 	return all
-}
-
-// NeedsAny reports whether an object of a census can only be read with one of the writers.
-// Plaintext needs no key.
-func NeedsAny(c audit.Census, writers []audit.Writer) bool {
-	for _, r := range c.Resources {
-		for _, w := range r.Writers {
-			if slices.Contains(writers, w.WithoutKeyID()) {
-				return true
-			}
-		}
-	}
-	return false
 }

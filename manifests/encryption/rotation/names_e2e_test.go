@@ -137,7 +137,7 @@ spec:
 			}
 			asked := false
 			r.Snapshots = func(_ context.Context, writers []audit.Writer) ([]string, error) {
-				if !asked && !rotation.NeedsAny(s.savedCensus(t, writers), []audit.Writer{plan.To}) {
+				if c := s.savedCensus(t, writers); !asked && !c.HasAnyOf([]audit.Writer{plan.To}) {
 					return nil, errors.New("the snapshot does not need the new key")
 				}
 				asked = true

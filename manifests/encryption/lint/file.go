@@ -1,0 +1,64 @@
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+)
+
+// Stdin stands for standard input among the paths of files.
+const Stdin = "-"
+
+// Open reads a file, or stdin for the path Stdin. What keeps it from being read becomes part
+// of the subject.
+func Open(path string, stdin io.Reader) *Subject {
+	if path == Stdin {
+		data, err := io.ReadAll(io.LimitReader(stdin, encryption.MaxSize+1))
+		if err != nil {
+			return &Subject{Path: "stdin", Unread: err}
+		}
+		return Read("stdin", data)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return &Subject{Path: path, Unread: err}
+	}
+	data, err := durable.ReadFile(path, encryption.MaxSize)
+	s := &Subject{Path: path, Unread: err}
+	if err == nil {
+		s = Read(path, data)
+	}
+	s.Mode, s.HasMode = info.Mode(), true
+	return s
+}
+
+// WriteFixed writes the corrected file beside the file of a subject, and returns its path and
+// what was corrected: nothing if nothing has one certain correction. A file of that name that
+// says something else stays as it is, because it may hold a key that is nowhere else.
+func WriteFixed(s *Subject) (path string, changes []string, err error) {
+	fixed, changes := Fix(s)
+	if len(changes) == 0 {
+		return "", nil, nil
+	}
+	path = filepath.Join(filepath.Dir(s.Path), FixedName(filepath.Base(s.Path)))
+	text, err := fixed.Render("Corrected by etcdsec encryption lint --fix.")
+	if err != nil {
+		return "", nil, err
+	}
+	there, err := durable.ReadFile(path, encryption.MaxSize)
+	switch {
+	case err == nil && string(there) == string(text):
+		return path, changes, nil
+	case err == nil:
+		return "", nil, fmt.Errorf("%s is there and says something else: move it away", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", nil, err
+	}
+	return path, changes, durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: 0o600, Data: text}, nil)
+}
