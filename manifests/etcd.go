@@ -129,7 +129,7 @@ func newEtcdConfig(c *cluster.Cluster, m cluster.Member) etcdConfig {
 	return config
 }
 
-// aeadSuites are the TLS 1.2 suites with forward secrecy and authenticated encryption.
+// aeadSuites returns the TLS 1.2 suites with forward secrecy and authenticated encryption.
 // Go's default list also has CBC suites.
 func aeadSuites() []string {
 	return []string{
@@ -142,7 +142,7 @@ func aeadSuites() []string {
 	}
 }
 
-// listenURLs are where a member listens: its IP addresses, and loopback for tools on the
+// listenURLs returns where a member listens: its IP addresses, and loopback for tools on the
 // node. etcd takes no DNS names here, so a member without an IP address, or one whose
 // Pod gets its address later, listens on all.
 func listenURLs(e cluster.Etcd, m cluster.Member, port uint16, withLoopback bool) string {
@@ -163,7 +163,7 @@ func listenURLs(e cluster.Etcd, m cluster.Member, port uint16, withLoopback bool
 	return strings.Join(urls, ",")
 }
 
-// metricsHost is a loopback address: /metrics has no authentication of its own.
+// metricsHost returns a loopback address: /metrics has no authentication of its own.
 func metricsHost(m cluster.Member) string {
 	for _, ip := range m.IPs() {
 		if ip.IsLoopback() {
@@ -173,7 +173,7 @@ func metricsHost(m cluster.Member) string {
 	return "127.0.0.1"
 }
 
-// metricsURLs are loopback and, where somebody is to scrape, the member's IP addresses: there
+// metricsURLs returns loopback and, where somebody is to scrape, the member's IP addresses: there
 // /metrics has the client port's TLS, which wants a client certificate of its CA. Of a wildcard
 // and a loopback address on one port only one can be bound, so hosted members have no loopback.
 func metricsURLs(c *cluster.Cluster, m cluster.Member) string {
@@ -243,7 +243,7 @@ func (config etcdConfig) yaml() ([]byte, error) {
 	return append([]byte(header), body...), nil
 }
 
-// flags are the configuration as a command line, which is what audits of static Pods read.
+// flags returns the configuration as a command line, which is what audits of static Pods read.
 func (config etcdConfig) flags() []string {
 	flags := []string{
 		"--name=" + config.Name,

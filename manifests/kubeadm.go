@@ -36,7 +36,7 @@ type (
 	}
 )
 
-// kubeadmFile is what `kubeadm init` is to be told of etcd, which it then runs itself: an
+// kubeadmFile returns what `kubeadm init` is told of etcd, which it then runs itself: an
 // extraArg replaces kubeadm's own flag of that name, and it sets names, URLs and the other
 // files of each node alone.
 func kubeadmFile(c *cluster.Cluster) (File, error) {

@@ -87,7 +87,7 @@ type (
 // livezSince is the first 3.5 release with /livez and /readyz.
 var livezSince = cluster.Version{Major: 3, Minor: 5, Patch: 11}
 
-// staticPod is kubeadm's etcd Pod with what kubeadm leaves out: no capabilities, no way
+// staticPod returns kubeadm's etcd Pod with what kubeadm leaves out: no capabilities, no way
 // to gain any, a read-only root filesystem and read-only certificates. etcd runs as root
 // without the power to override file permissions, so its files must be root's own.
 func staticPod(c *cluster.Cluster, m cluster.Member, config etcdConfig) ([]byte, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// ConfigPath is where the unit finds the member's configuration on its node.
+// ConfigPath returns where the unit finds the member's configuration on its node.
 const ConfigPath = "/etc/etcd/etcd.conf.yaml"
 
 // systemdUnit runs etcd as its own user with nothing but its data dir to write to. With

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Layout says which keys of a store are Kubernetes objects.
+// Layout tells which keys of a store are Kubernetes objects.
 type Layout struct {
 	roots []root
 }

@@ -18,12 +18,12 @@ func (t *Tally) Merge(other *Tally) {
 	for _, name := range sortedKeys(other.resources) {
 		r := t.resourceNamed(name)
 		if r == nil {
-			r = t.others()
+			r = t.otherResources()
 		}
 		t.mergeResource(r, other.resources[name], ids)
 	}
 	if other.rest != nil {
-		t.mergeResource(t.others(), other.rest, ids)
+		t.mergeResource(t.otherResources(), other.rest, ids)
 	}
 	t.copies.objects += other.copies.objects
 	t.copies.uncompared += other.copies.uncompared
@@ -35,8 +35,8 @@ func (t *Tally) mergeResource(r, other *resource, ids []int) {
 	for i, n := range other.encodings {
 		r.encodings[i] += n
 	}
-	r.plaintext = t.names(r.plaintext, other.plaintext, maxNamed)
-	r.broken = t.names(r.broken, other.broken, maxNamed)
+	r.plaintext = t.addNames(r.plaintext, other.plaintext, maxNamed)
+	r.broken = t.addNames(r.broken, other.broken, maxNamed)
 	for _, writer := range sortedKeys(other.samples) {
 		id := -1
 		if writer >= 0 {
@@ -45,7 +45,7 @@ func (t *Tally) mergeResource(r, other *resource, ids []int) {
 		if r.samples == nil {
 			r.samples = map[int][]string{}
 		}
-		r.samples[id] = t.names(r.samples[id], other.samples[writer], maxSample)
+		r.samples[id] = t.addNames(r.samples[id], other.samples[writer], maxSample)
 	}
 	r.leftOut += other.leftOut
 	for _, namespace := range sortedKeys(other.namespaces) {
@@ -65,11 +65,11 @@ func (t *Tally) mergeCell(c, other *cell, ids []int) {
 	c.broken += other.broken
 	c.unlisted += other.unlisted
 	for _, count := range other.sealed {
-		t.sealed(c, ids[count.writer], count.n)
+		t.addSealed(c, ids[count.writer], count.n)
 	}
 }
 
-func (t *Tally) names(list, more []string, most int) []string {
+func (t *Tally) addNames(list, more []string, most int) []string {
 	for _, name := range more {
 		if len(list) >= most || t.named >= maxNamedInAll {
 			break

@@ -74,7 +74,7 @@ func neverEncrypted(resource string) bool {
 	return slices.Contains([]string{"masterleases", "peerserverleases", "ranges"}, resource)
 }
 
-// openShiftResource is kubernetesResource for the prefix of the OpenShift API server
+// openShiftResource does what kubernetesResource does, for the prefix of the OpenShift API server
 // (openshift/openshift-apiserver and openshift/oauth-apiserver, specialDefaultResourcePrefixes).
 func openShiftResource(stored string) string {
 	if token, found := strings.CutPrefix(stored, "oauth/"); found {

@@ -26,7 +26,7 @@ const (
 	pause  = 250 * time.Millisecond
 )
 
-// scan is a census under way.
+// scan holds the state of a running census.
 type scan struct {
 	live      Live
 	endpoints []*endpoint
@@ -45,7 +45,7 @@ type scan struct {
 	done      int64
 }
 
-// span is the keys of one prefix that are still to be read.
+// span holds the keys of one prefix that are still to be read.
 type span struct {
 	prefix    string
 	from, end []byte

@@ -20,7 +20,7 @@ const (
 	Plaintext
 )
 
-// Encoding is how a value that is not encrypted is encoded.
+// Encoding tells how plaintext is encoded.
 type Encoding string
 
 // The encodings of plaintext. kube-apiserver writes its own types as protobuf and those of
@@ -45,7 +45,7 @@ type Seal struct {
 	names names
 }
 
-// names are the lengths of the names that a value's key may have, in order. A name ends at a
+// names holds the lengths of the names that a value's key may have, in order. A name ends at a
 // colon, and may hold others; ciphertext may begin with one, or with text and one.
 type names struct {
 	length [mostNames]uint16
@@ -104,7 +104,7 @@ func (s Seal) Known() []byte {
 	return nil
 }
 
-// maxKeyName is above any name of a key that is recognised by its pattern. kube-apiserver sets no limit.
+// maxKeyName bounds the name of a key that is recognised by its pattern. kube-apiserver sets no limit.
 const maxKeyName = 512
 
 // Classifier tells who wrote a value. The zero value recognises the names of keys by their pattern alone.
@@ -135,8 +135,8 @@ func NewClassifier(known []audit.Writer) Classifier {
 // allocates nothing.
 func (c Classifier) Classify(value []byte) Seal { return c.classify(value, false) }
 
-// ClassifyStart is Classify for a value of which the end is missing or unknown: what
-// follows the name of the key is not looked at.
+// ClassifyStart does what Classify does, for a value of which the end is missing or unknown.
+// It does not look at what follows the name of the key.
 func (c Classifier) ClassifyStart(value []byte) Seal { return c.classify(value, true) }
 
 func (c Classifier) classify(value []byte, open bool) Seal {

@@ -110,7 +110,7 @@ func (t *Tally) Fork() *Tally {
 // Add counts the value of a key. It keeps neither.
 func (t *Tally) Add(key, value []byte) { t.AddSeal(key, t.classifier.Classify(value)) }
 
-// AddSeal is Add for a value that was classified already.
+// AddSeal does what Add does, for a value that is already classified.
 func (t *Tally) AddSeal(key []byte, s Seal) {
 	o, ok := t.layout.Object(key)
 	if !ok {
@@ -131,15 +131,15 @@ func (t *Tally) AddSeal(key []byte, s Seal) {
 	switch s.Form {
 	case Plaintext:
 		r.encodings[encodingIndex(s.Encoding)]++
-		r.plaintext = t.name(r.plaintext, maxNamed, o)
+		r.plaintext = t.addName(r.plaintext, maxNamed, o)
 	case Broken:
-		r.broken = t.name(r.broken, maxNamed, o)
+		r.broken = t.addName(r.broken, maxNamed, o)
 	case Encrypted:
 		if sample := r.samples[id]; len(sample) < maxSample {
 			if r.samples == nil {
 				r.samples = map[int][]string{}
 			}
-			r.samples[id] = t.name(sample, maxSample, o)
+			r.samples[id] = t.addName(sample, maxSample, o)
 		}
 		if t.copies.seen(s.Sealed) {
 			t.copies.objects++
@@ -165,7 +165,7 @@ func (t *Tally) resource(o Object) *resource {
 		}
 		if r == t.rest {
 			t.lastResource = nil
-			return t.others()
+			return t.otherResources()
 		}
 		t.stored[o.root][string(o.stored)] = r
 	}
@@ -187,8 +187,8 @@ func (t *Tally) resourceNamed(name string) *resource {
 	return r
 }
 
-// others is the resource of all that are not told apart.
-func (t *Tally) others() *resource {
+// otherResources returns the resource that stands for all that are not told apart.
+func (t *Tally) otherResources() *resource {
 	if t.rest == nil {
 		t.rest = &resource{name: "(other resources)"}
 	}
@@ -230,11 +230,11 @@ func (t *Tally) count(c *cell, s Seal, id int) {
 	case Broken:
 		c.broken++
 	case Encrypted:
-		t.sealed(c, id, 1)
+		t.addSealed(c, id, 1)
 	}
 }
 
-func (t *Tally) sealed(c *cell, id int, n int64) {
+func (t *Tally) addSealed(c *cell, id int, n int64) {
 	for i := range c.sealed {
 		if c.sealed[i].writer == id {
 			c.sealed[i].n += n
@@ -249,8 +249,8 @@ func (t *Tally) sealed(c *cell, id int, n int64) {
 	c.sealed = append(c.sealed, sealedCount{writer: id, n: n})
 }
 
-// name adds an object to a list of names, if there is room.
-func (t *Tally) name(list []string, most int, o Object) []string {
+// addName adds an object to a list of names, if there is room.
+func (t *Tally) addName(list []string, most int, o Object) []string {
 	if len(list) >= most || t.named >= maxNamedInAll {
 		return list
 	}
@@ -287,7 +287,7 @@ func encodingIndex(e Encoding) int {
 	return at
 }
 
-// Objects is how many objects were counted.
+// Objects returns how many objects were counted.
 func (t *Tally) Objects() int64 { return t.objects }
 
 // copies finds ciphertext that was seen before, by a hash. Its table is shared by the forks
@@ -301,7 +301,7 @@ type copies struct {
 	uncompared int64
 }
 
-// copiesTable is how many values can be compared: 16 MiB of 64-bit hashes.
+// copiesTable bounds how many values are compared: 16 MiB of 64-bit hashes.
 const copiesTable = 1 << 21
 
 func newCopies(slots int) copies {

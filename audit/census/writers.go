@@ -97,7 +97,7 @@ func (t *Tally) writerID(w writer) int {
 	return id
 }
 
-// resolvedWriter is a writer by the name that was decided for.
+// resolvedWriter is a writer whose name is decided.
 type resolvedWriter struct {
 	audit.Writer
 	ambiguous bool // it may have another
@@ -137,7 +137,7 @@ func (t *Tally) resolve() []resolvedWriter {
 	return resolved
 }
 
-// values are those whose key may have a name.
+// values counts those whose key may have a name.
 type values struct {
 	count  int64
 	starts map[uint64]bool // as far as they are kept

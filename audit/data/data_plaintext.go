@@ -39,18 +39,18 @@ func plaintext(r *reading) {
 		if !toBeEncrypted(r.census, resource) {
 			continue
 		}
-		r.asked = true
+		r.arose = true
 		encrypted += resource.Objects - resource.Plaintext
 		if resource.Plaintext > 0 {
 			r.found(resource.Resource, "%d of the %s of %s in plaintext%s", resource.Plaintext, count(resource.Objects, "object"), resource.Resource,
-				named(resource.PlaintextObjects, resource.Plaintext))
+				joinNames(resource.PlaintextObjects, resource.Plaintext))
 		}
 	}
 	r.passed = fmt.Sprintf("%s, and none in plaintext of those that are to be encrypted", count(encrypted, "encrypted object"))
 	r.skipped = "there are no Secrets, and nothing else is to be encrypted"
 }
 
-// toBeEncrypted says of a resource whether plaintext of it is wrong. Secrets are never right
+// toBeEncrypted reports whether plaintext of a resource is wrong. Secrets are never right
 // in plaintext, whatever the configuration says.
 func toBeEncrypted(c *audit.Census, resource audit.ResourceCensus) bool {
 	if resource.Bookkeeping {

@@ -38,7 +38,7 @@ func relocatable(r *reading) {
 	var samples []string
 	for _, resource := range r.census.Resources {
 		for _, w := range resource.Writers {
-			r.asked = true
+			r.arose = true
 			if w.Provider == audit.AESGCMProvider || w.Provider == audit.KMSv2Provider {
 				bound += w.Objects
 				continue
@@ -49,10 +49,10 @@ func relocatable(r *reading) {
 	}
 	if n := r.census.Copies.Objects; n > 0 {
 		r.severity = audit.High
-		r.found("copied", "%s with the ciphertext of another%s", count(n, "object"), named(r.census.Copies.Named, n))
+		r.found("copied", "%s with the ciphertext of another%s", count(n, "object"), joinNames(r.census.Copies.Named, n))
 	}
 	if movable > 0 {
-		r.found("unbound", "%s whose ciphertext decrypts under any key of etcd%s", count(movable, "object"), named(samples, int64(len(samples))))
+		r.found("unbound", "%s whose ciphertext decrypts under any key of etcd%s", count(movable, "object"), joinNames(samples, int64(len(samples))))
 	}
 	r.passed = fmt.Sprintf("%s, all bound to their keys in etcd", count(bound, "encrypted object"))
 	r.skipped = "no object is encrypted"

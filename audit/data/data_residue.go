@@ -68,14 +68,14 @@ func runResidue(t *audit.Target) audit.Outcome {
 	}
 }
 
-// oldKeys is a finding for each writer that is not, or no longer, to write a resource.
+// oldKeys adds a finding for each writer that must not, or no longer, write a resource.
 func (r *reading) oldKeys(in audit.ResiduePlace, resource audit.ResourceCensus) {
 	rule, found := r.census.Rule(resource)
 	if !found {
 		return
 	}
 	for _, w := range resource.Writers {
-		if place(rule, w.Writer) != 0 {
+		if indexOf(rule, w.Writer) != 0 {
 			r.found(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
 				count(w.Objects, "value"), resource.Resource, w.Writer, in.Name)
 		}

@@ -38,14 +38,14 @@ func staleKey(r *reading) {
 			continue
 		}
 		for _, w := range resource.Writers {
-			r.asked = true
+			r.arose = true
 			r.doubt(rule, resource.Resource, w)
-			switch at := place(rule, w.Writer); {
+			switch at := indexOf(rule, w.Writer); {
 			case at == 0:
 				right += w.Objects
 			case at > 0:
 				r.found(resource.Resource, "%s of %s with %s, and not with %s%s", count(w.Objects, "object"), resource.Resource, w.Writer, rule.Writers[0],
-					named(w.Sample, w.Objects))
+					joinNames(w.Sample, w.Objects))
 			}
 		}
 	}

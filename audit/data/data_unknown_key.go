@@ -35,21 +35,21 @@ func unknownKey(r *reading) {
 	for _, resource := range r.census.Resources {
 		if resource.Broken > 0 {
 			r.found(resource.Resource+"-broken", "%s of %s that no key can open%s", count(resource.Broken, "value"), resource.Resource,
-				named(resource.BrokenObjects, resource.Broken))
+				joinNames(resource.BrokenObjects, resource.Broken))
 		}
 		if len(r.census.Expected) == 0 {
 			continue
 		}
 		rule, _ := r.census.Rule(resource)
 		for _, w := range resource.Writers {
-			r.asked = true
+			r.arose = true
 			r.doubt(rule, resource.Resource, w)
-			if place(rule, w.Writer) >= 0 {
+			if indexOf(rule, w.Writer) >= 0 {
 				known += w.Objects
 				continue
 			}
 			r.found(resource.Resource, "%s of %s with %s, which the configuration does not have for them%s", count(w.Objects, "object"), resource.Resource,
-				w.Writer, named(w.Sample, w.Objects))
+				w.Writer, joinNames(w.Sample, w.Objects))
 		}
 	}
 	r.passed = fmt.Sprintf("%s, each with a key that the configuration has", count(known, "encrypted object"))

@@ -47,7 +47,7 @@ func weakProvider(r *reading) {
 	var strong int64
 	for _, resource := range r.census.Resources {
 		for _, w := range resource.Writers {
-			r.asked = true
+			r.arose = true
 			at := slices.IndexFunc(weak, func(p provider) bool { return p.Provider == w.Provider })
 			if at < 0 {
 				strong += w.Objects
@@ -61,7 +61,7 @@ func weakProvider(r *reading) {
 	}
 	for i, p := range weak {
 		if objects[i] > 0 {
-			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.Provider, p.fault, named(samples[i], objects[i]))
+			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.Provider, p.fault, joinNames(samples[i], objects[i]))
 		}
 	}
 	r.passed = fmt.Sprintf("%s, all by secretbox or KMS v2", count(strong, "encrypted object"))

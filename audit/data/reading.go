@@ -9,19 +9,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// reading is what one check saw in a census.
+// reading collects what one check sees in a census.
 type reading struct {
 	census   *audit.Census
 	findings []audit.Finding
 	severity audit.Severity // of the findings, if it is not the check's
-	asked    bool           // the question arose
+	arose    bool           // the question arose
 	unclear  string         // why it cannot be told which key encrypted some objects; empty if it can
 	passed   string         // what is said where nothing was found
 	skipped  string         // what is said where the question did not arise
 }
 
 func (r *reading) found(code, format string, args ...any) {
-	r.asked = true
+	r.arose = true
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -46,7 +46,7 @@ func judgeCensus(look func(*reading)) func(*audit.Target) audit.Outcome {
 			return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; --etcd-prefix says where they are", count(c.Outside, "key")))
 		case c.Objects == 0:
 			return audit.Skipped("the store is empty")
-		case !r.asked:
+		case !r.arose:
 			return audit.Skipped(r.skipped)
 		case r.unclear != "":
 			return audit.CouldNotTell(r.unclear)
@@ -56,7 +56,7 @@ func judgeCensus(look func(*reading)) func(*audit.Target) audit.Outcome {
 	}
 }
 
-// count is a number with what it counts.
+// count returns a number with what it counts.
 func count(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -64,8 +64,8 @@ func count(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// named lists some objects of many.
-func named(names []string, all int64) string {
+// joinNames lists some objects of many.
+func joinNames(names []string, all int64) string {
 	const most = 5
 	if len(names) == 0 {
 		return ""
@@ -77,8 +77,8 @@ func named(names []string, all int64) string {
 	return " (" + text + ")"
 }
 
-// place is the position of a writer among those of a rule: 0 is the one that writes, -1 none of them.
-func place(rule audit.EncryptionRule, w audit.Writer) int {
+// indexOf returns the position of a writer among those of a rule: 0 is the one that writes, -1 none of them.
+func indexOf(rule audit.EncryptionRule, w audit.Writer) int {
 	return slices.IndexFunc(rule.Writers, func(known audit.Writer) bool {
 		return known.Matches(w)
 	})
@@ -106,5 +106,5 @@ func encrypts(rule audit.EncryptionRule) bool {
 	return rule.Writers[0].Provider != audit.IdentityProvider
 }
 
-// rewrite are the lines that let the API server write objects anew.
+// rewrite holds the lines that let the API server write objects anew.
 const rewrite = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"

@@ -58,7 +58,7 @@ func runSnapshotIntegrity(t *audit.Target) audit.Outcome {
 	}
 }
 
-// fileOf is the file that a census is of, or the outcome where it is of none.
+// fileOf returns the file that was read, or the outcome if none was.
 func fileOf(t *audit.Target) (*audit.SnapshotFile, audit.Outcome) {
 	switch {
 	case t.Census == nil:

@@ -48,19 +48,19 @@ func runSnapshotPlaintext(t *audit.Target) audit.Outcome {
 	})(t)
 }
 
-// plaintextOf is a finding where a resource that is to be encrypted is not, in one place of a file.
+// plaintextOf adds a finding if a resource that is to be encrypted is not, in one place of a file.
 func (r *reading) plaintextOf(code, place string, resource audit.ResourceCensus) {
 	if !r.toBeEncrypted(resource) {
 		return
 	}
-	r.asked = true
+	r.arose = true
 	if resource.Plaintext > 0 {
 		r.found(code+"-"+resource.Resource, "%s of %s in plaintext in %s%s", count(resource.Plaintext, "value"), resource.Resource, place,
-			named(distinct(resource.PlaintextObjects), resource.Plaintext))
+			joinNames(uniqueNames(resource.PlaintextObjects), resource.Plaintext))
 	}
 }
 
-// toBeEncrypted is toBeEncrypted of what was found of a resource beside the current revision.
+// toBeEncrypted reports whether plaintext of a resource is wrong that was found beside the current revision.
 // That it is encrypted there says the same as that it was.
 func (r *reading) toBeEncrypted(resource audit.ResourceCensus) bool {
 	for _, current := range r.census.Resources {
@@ -71,8 +71,8 @@ func (r *reading) toBeEncrypted(resource audit.ResourceCensus) bool {
 	return toBeEncrypted(r.census, resource)
 }
 
-// distinct are the names without those that come again: a place may have an object many times.
-func distinct(names []string) []string {
+// uniqueNames returns the names without repetitions: a place may have an object many times.
+func uniqueNames(names []string) []string {
 	seen := map[string]bool{}
 	var once []string
 	for _, name := range names {

@@ -28,13 +28,13 @@ type bucket struct {
 	inline page
 }
 
-// Faults are where the file is not what etcd writes. The first are kept, all are counted.
+// Faults collects where the file is not what etcd writes. The first are kept, all are counted.
 type Faults struct {
 	First []string // each with its page
 	Count int
 }
 
-// mostFaults is how many are kept. A damaged file can have one on every page.
+// mostFaults bounds how many are kept. A damaged file can have one on every page.
 const mostFaults = 20
 
 func (f *Faults) add(page uint64, format string, args ...any) {
@@ -166,7 +166,7 @@ func (d *Database) readFreelist() {
 	}
 }
 
-// mostBuckets is far above the eleven that etcd has.
+// mostBuckets bounds the buckets, far above the eleven that etcd has.
 const mostBuckets = 100
 
 // readBuckets reads a leaf page of the bucket of buckets.
@@ -195,7 +195,7 @@ func (d *Database) readBuckets(p page) {
 	}
 }
 
-// bucket finds one by its name.
+// bucket finds a bucket by its name.
 func (d *Database) bucket(name string) (bucket, bool) {
 	for _, b := range d.buckets {
 		if b.name == name {
@@ -214,7 +214,7 @@ func (d *Database) leaves(ctx context.Context, b bucket, visit func(page)) error
 	return d.walk(ctx, b.root, visit)
 }
 
-// deepest is far above the depth of any tree: one of 8 GiB has four or five levels.
+// deepest bounds the depth of a tree, far above any real one: one of 8 GiB has four or five levels.
 const deepest = 32
 
 // walk visits the leaf pages below a page, the last first. It ends because no page is

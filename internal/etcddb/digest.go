@@ -19,7 +19,7 @@ func SplitDigest(data []byte) (database, digest []byte) {
 	return data, nil
 }
 
-// Digest is what the SHA-256 at the end of a snapshot says of its content.
+// Digest tells what the SHA-256 at the end of a snapshot says of its content.
 type Digest uint8
 
 // The outcomes of CheckDigest.

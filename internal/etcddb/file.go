@@ -19,7 +19,7 @@ type File struct {
 	file *os.File
 }
 
-// ErrInUse is for a file that a running etcd writes to.
+// ErrInUse means that a running etcd writes to the file.
 var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a snapshot of it or a copy that was made while it was stopped")
 
 // OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device
@@ -105,7 +105,7 @@ func Guard(read func() error) (err error) {
 	return read()
 }
 
-// cause is the error without the path, which the caller names.
+// cause returns the error without the path, which the caller names.
 func cause(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err

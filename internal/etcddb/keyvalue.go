@@ -25,7 +25,7 @@ func parseRevision(key []byte) (main int64, tombstone, ok bool) {
 	return main, tombstone, main > 0
 }
 
-// keyValue is what etcd stores at a revision: mvccpb.KeyValue, without the lease.
+// keyValue holds what etcd stores at a revision: mvccpb.KeyValue, without the lease.
 type keyValue struct {
 	key, value  []byte
 	modRevision int64

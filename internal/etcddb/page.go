@@ -131,7 +131,7 @@ func (p page) checkTable() error {
 	return nil
 }
 
-// leafSpan says where the key and the value of an element of a leaf page are.
+// leafSpan returns where the key and the value of an element of a leaf page are.
 func (p page) leafSpan(i int) (start, mid, end uint64, ok bool) {
 	at := pageHeaderSize + i*elementSize
 	e := p.data[at : at+elementSize]
@@ -150,7 +150,7 @@ func (p page) leaf(i int) (key, value []byte, ok bool) {
 	return p.data[start:mid], p.data[mid:end], true
 }
 
-// isBucket says whether the value of an element of a leaf page is a bucket.
+// isBucket reports whether the value of an element of a leaf page is a bucket.
 func (p page) isBucket(i int) bool {
 	return binary.LittleEndian.Uint32(p.data[pageHeaderSize+i*elementSize:])&bucketElement != 0
 }
@@ -168,8 +168,8 @@ func (p page) tableEnd() uint64 {
 	return uint64(pageHeaderSize + p.count*elementSize) //nolint:gosec // neither is negative
 }
 
-// used is where the content of the page ends. What follows is what its writer's memory held.
-func (p page) used() int {
+// contentEnd returns where the content of the page ends. What follows is what its writer's memory held.
+func (p page) contentEnd() int {
 	if p.flags != leafPage && p.flags != branchPage {
 		return len(p.data)
 	}

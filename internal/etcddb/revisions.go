@@ -11,7 +11,7 @@ type Revision struct {
 	Current    bool // no later revision overwrites or deletes it
 }
 
-// Store is what a database says of itself.
+// Store holds what a database says of itself.
 type Store struct {
 	Revision        int64 // the newest, or that of the last compaction; 1 of a store to which nothing was written
 	Revisions       int64 // how many it has, deletions included
@@ -20,7 +20,7 @@ type Store struct {
 	ClusterVersion  string
 }
 
-// ErrForeign is for a bbolt database that is not etcd's.
+// ErrForeign means that a bbolt database is not etcd's.
 var ErrForeign = errors.New("a bbolt database, but not of etcd: it has no bucket \"key\"")
 
 // Read calls take with every revision but deletions, the newest first, and reads the other
@@ -74,7 +74,7 @@ type revisions struct {
 	count  int64
 }
 
-// element is one of a leaf page.
+// element is an element of a leaf page.
 type element struct {
 	page      uint64
 	index     int
@@ -84,7 +84,7 @@ type element struct {
 	ok        bool
 }
 
-// batchSize is how many elements are judged at once.
+// batchSize bounds how many elements are judged at once.
 const batchSize = 1024
 
 func newRevisions(d *Database, take func(Revision)) *revisions {
@@ -176,7 +176,7 @@ type settings struct {
 	storageVersion, clusterVersion string
 }
 
-// longestVersion is above any; what is longer is none.
+// longestVersion bounds the text of a version.
 const longestVersion = 64
 
 func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
@@ -207,7 +207,7 @@ func (s *settings) take(bucket, key string, value []byte) {
 	}
 }
 
-// version says whether bytes of a file are a version, and so fit for a terminal.
+// version reports whether bytes of a file are a version, and so fit for a terminal.
 func version(b []byte) bool {
 	for _, c := range b {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '.' && c != '-' && c != '+' {

@@ -2,7 +2,7 @@ package etcddb
 
 import "hash/maphash"
 
-// seen is a set of etcd's keys that holds 8 bytes of hash for each, in a table that is at
+// seen holds a set of etcd's keys that holds 8 bytes of hash for each, in a table that is at
 // most half full: 16 to 32 bytes a key, however long the keys are.
 //
 // Two keys may have the same hash; with 10 million keys the odds that any two have are below
@@ -19,10 +19,10 @@ func newSeen() *seen {
 	return &seen{seed: maphash.MakeSeed(), table: make([]uint64, 1<<10)}
 }
 
-// hash is that of a key; it is never 0.
+// hash returns the hash of a key, which is never 0.
 func (s *seen) hash(key []byte) uint64 { return max(maphash.Bytes(s.seed, key), 1) }
 
-// add says whether the key with a hash is new to the set.
+// add reports whether the key with a hash is new to the set.
 func (s *seen) add(hash uint64) bool {
 	at := s.place(hash)
 	if s.table[at] == hash {
@@ -36,12 +36,12 @@ func (s *seen) add(hash uint64) bool {
 	return true
 }
 
-// near is what is at the place of a hash, or where the search for it begins.
+// near returns what is at the place of a hash, or where the search for it begins.
 func (s *seen) near(hash uint64) uint64 {
 	return s.table[hash&uint64(len(s.table)-1)] //nolint:gosec // a length is not negative
 }
 
-// place is where a hash is, or belongs.
+// place returns where a hash is, or belongs.
 func (s *seen) place(hash uint64) uint64 {
 	mask := uint64(len(s.table) - 1) //nolint:gosec // a length is not negative
 	at := hash & mask

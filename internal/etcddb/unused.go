@@ -51,5 +51,5 @@ func (d *Database) slack(id uint64) []byte {
 	if err != nil {
 		return nil // a fault was told when the page was claimed
 	}
-	return p.data[p.used():]
+	return p.data[p.contentEnd():]
 }

@@ -11,7 +11,7 @@ import (
 // The steps of a rotation, each a function from a configuration to the next. A rule that only
 // writes plaintext, such as one that exempts events, is left as it is by all of them.
 
-// ErrWrites is in the error of Drop for what still encrypts.
+// ErrWrites means that Drop was asked to take away what still encrypts.
 var ErrWrites = errors.New("it is what new values are encrypted with")
 
 // AddSecond adds a key, or a KMS plugin, that every API server can then read with and none
@@ -40,7 +40,7 @@ func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
 	})
 }
 
-// collides says why two providers cannot both be there: what is stored could not be told apart,
+// collides returns why two providers cannot both be there: what is stored could not be told apart,
 // or nothing would be rotated.
 func (p Provider) collides(added Provider) error {
 	for _, k := range p.Keys {
@@ -49,7 +49,7 @@ func (p Provider) collides(added Provider) error {
 			case k.Name == other.Name:
 				return errors.New("there is a key of this name")
 			case k.Same(other):
-				return fmt.Errorf("it is the same secret as that of %s", Shown(k.Name))
+				return fmt.Errorf("it is the same secret as that of %s", ShowName(k.Name))
 			}
 		}
 	}
@@ -110,18 +110,18 @@ func (c *Configuration) Drop(w audit.Writer) (*Configuration, error) {
 // WithIdentity lets every rule read plaintext, as its last choice.
 func (c *Configuration) WithIdentity() (*Configuration, error) {
 	return c.each(func(providers []Provider) ([]Provider, error) {
-		if slices.ContainsFunc(providers, Provider.plaintext) {
+		if slices.ContainsFunc(providers, Provider.isIdentity) {
 			return providers, nil
 		}
 		return append(providers, Provider{Type: Identity}), nil
 	})
 }
 
-func (p Provider) plaintext() bool { return p.Type == Identity }
+func (p Provider) isIdentity() bool { return p.Type == Identity }
 
-// Encrypts says whether a rule has anything but identity.
+// Encrypts reports whether a rule has anything but identity.
 func (r Rule) Encrypts() bool {
-	return slices.ContainsFunc(r.Providers, func(p Provider) bool { return !p.plaintext() })
+	return slices.ContainsFunc(r.Providers, func(p Provider) bool { return !p.isIdentity() })
 }
 
 // Writers returns what new values are encrypted with, in the rules' order, each once.

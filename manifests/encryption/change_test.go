@@ -100,7 +100,7 @@ func neighbours(t *testing.T, steps []*Configuration, rewritten int) {
 			}
 		}
 		for n, e := range requests[i].Store {
-			writer := steps[i].ProvidersOf(ParseGroupResource(e.Resource))
+			writer := steps[i].ProvidersFor(ParseGroupResource(e.Resource))
 			want := ""
 			if len(writer) > 0 {
 				want = writer[0].Writers()[0].Prefix()

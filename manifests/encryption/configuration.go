@@ -38,14 +38,14 @@ type Configuration struct {
 	source strictyaml.Source
 }
 
-// Rule says how some resources are stored. The first rule of a resource decides how it is
+// Rule tells how some resources are stored. The first rule of a resource decides how it is
 // written; all of its rules are tried to read it.
 type Rule struct {
 	Resources []string // such as secrets, deployments.apps, *.apps, *. or *.*
 	Providers []Provider
 }
 
-// ProviderType is how a provider encrypts.
+// ProviderType names how a provider encrypts.
 type ProviderType string
 
 // The provider types, in the spelling of the file.
@@ -64,7 +64,7 @@ type Provider struct {
 	Plugin *KMSPlugin // of kms
 }
 
-// KMSPlugin is where kube-apiserver reaches a KMS plugin.
+// KMSPlugin tells where kube-apiserver reaches a KMS plugin.
 type KMSPlugin struct {
 	APIVersion  string // v1 or v2
 	Unversioned bool   // no apiVersion was written, which is v1
@@ -118,7 +118,7 @@ func (p Provider) stored() audit.Provider {
 // Describe names a writer for people: "secretbox key k-1", "KMS plugin cloud". A name that
 // could itself be a key is not shown.
 func Describe(w audit.Writer) string {
-	name := Shown(w.Key)
+	name := ShowName(w.Key)
 	if !strings.ContainsFunc(w.Key, unprintable) && !strings.Contains(w.Key, " ") && name == strconv.Quote(w.Key) {
 		name = w.Key
 	}
@@ -191,12 +191,12 @@ func (gr GroupResource) String() string {
 	return gr.Resource + "." + gr.Group
 }
 
-// Everything is *.*, every resource that no other rule names.
+// Everything returns *.*, every resource that no other rule names.
 func Everything() GroupResource { return GroupResource{"*", "*"} }
 
-// RulesOf are the rules by which a resource is stored: those that name it, or else those of
+// RulesFor returns the rules by which a resource is stored: those that name it, or else those of
 // its group, or else those of everything. Indices into Rules; none means plaintext.
-func (c *Configuration) RulesOf(gr GroupResource) []int {
+func (c *Configuration) RulesFor(gr GroupResource) []int {
 	for _, name := range []GroupResource{gr, {"*", gr.Group}, Everything()} {
 		var rules []int
 		for i, rule := range c.Rules {
@@ -211,18 +211,18 @@ func (c *Configuration) RulesOf(gr GroupResource) []int {
 	return nil
 }
 
-// ProvidersOf are the providers by which a resource is stored; the first one writes.
-func (c *Configuration) ProvidersOf(gr GroupResource) []Provider {
+// ProvidersFor returns the providers by which a resource is stored; the first one writes.
+func (c *Configuration) ProvidersFor(gr GroupResource) []Provider {
 	var providers []Provider
-	for _, i := range c.RulesOf(gr) {
+	for _, i := range c.RulesFor(gr) {
 		providers = append(providers, c.Rules[i].Providers...)
 	}
 	return providers
 }
 
-// Line is where a field was read, such as resources[0].providers[0]; 0 if it was not read.
+// Line returns where a field was read, such as resources[0].providers[0]; 0 if it was not read.
 func (c *Configuration) Line(field string) int { return c.source.Line(field) }
 
-// Hash is how kube-apiserver's metric
+// Hash returns how kube-apiserver's metric
 // apiserver_encryption_config_controller_last_config_info names the bytes of a file.
 func Hash(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }

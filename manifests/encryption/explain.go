@@ -27,7 +27,7 @@ func (d *decoding) explain(text []byte) {
 	}
 }
 
-// shape is what a value must be.
+// shape describes what a value must be.
 type shape struct {
 	kind   shapeKind
 	fields map[string]shape // of a mapping
@@ -74,7 +74,7 @@ func (d *decoding) value(v any, field string, s shape) {
 	case aList:
 		items, ok := v.([]any)
 		if !ok {
-			d.fault(field, "want a list, got %s", described(v))
+			d.fault(field, "want a list, got %s", kindOf(v))
 			return
 		}
 		for i, item := range items {
@@ -82,11 +82,11 @@ func (d *decoding) value(v any, field string, s shape) {
 		}
 	case aString:
 		if _, ok := v.(string); !ok {
-			d.fault(field, "want a string, got %s; put it in quotes if it is one", described(v))
+			d.fault(field, "want a string, got %s; put it in quotes if it is one", kindOf(v))
 		}
 	case aNumber:
 		if n, ok := v.(int64); !ok || n < math.MinInt32 || n > math.MaxInt32 {
-			d.fault(field, "want a whole number of 32 bits, got %s", described(v))
+			d.fault(field, "want a whole number of 32 bits, got %s", kindOf(v))
 		}
 	case anything:
 	}
@@ -95,7 +95,7 @@ func (d *decoding) value(v any, field string, s shape) {
 func (d *decoding) mapping(v any, field string, s shape) {
 	mapping, ok := v.(map[string]any)
 	if !ok {
-		d.fault(field, "want a mapping, got %s", described(v))
+		d.fault(field, "want a mapping, got %s", kindOf(v))
 		return
 	}
 	known := slices.Sorted(maps.Keys(s.fields))
@@ -121,8 +121,8 @@ func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 func join(field, key string) string { return strings.TrimPrefix(field+"."+key, ".") }
 
-// described says what kind of value it is, and never which.
-func described(v any) string {
+// kindOf names the kind of a value, and never the value.
+func kindOf(v any) string {
 	switch v.(type) {
 	case string:
 		return "another string"

@@ -48,7 +48,7 @@ func Generate(c *cluster.Cluster, key Key) *Configuration {
 	return result
 }
 
-// Cost is what somebody who asks for a provider should know; empty if it is nothing.
+// Cost returns what an operator should know before choosing a provider; empty if there is nothing.
 func (t ProviderType) Cost() string {
 	switch t {
 	case AESGCM:
@@ -60,7 +60,7 @@ func (t ProviderType) Cost() string {
 	return ""
 }
 
-// Setup is what a kube-apiserver is to be told.
+// Setup holds what a kube-apiserver is told.
 type Setup struct {
 	// Path is the file on the host of the API server, in a folder of its own: a Pod must mount
 	// the folder, because a mounted file stays the old one when it is replaced.
@@ -97,7 +97,7 @@ type (
 	}
 )
 
-// NewSetup says how the API servers of a cluster come to use its configuration.
+// NewSetup returns how the API servers of a cluster come to use its configuration.
 func NewSetup(c *cluster.Cluster) (Setup, error) {
 	args := []kubeadmArg{
 		{"encryption-provider-config", hostPath},

@@ -20,7 +20,7 @@ type Key struct {
 	secret func() []byte
 }
 
-// keySize is that of every key that is made here.
+// keySize is the length in bytes of every key that is made here.
 const keySize = 32
 
 // NewKey takes over the bytes of a key that exists.
@@ -47,13 +47,13 @@ func (k Key) Fingerprint() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Same says whether two keys have the same secret.
+// Same reports whether two keys have the same secret.
 func (k Key) Same(other Key) bool { return bytes.Equal(k.bytes(), other.bytes()) }
 
-// Len is the length of the secret in bytes.
+// Len returns the length of the secret in bytes.
 func (k Key) Len() int { return len(k.bytes()) }
 
-// Trait is a property of a key by which it can be guessed.
+// Trait names a property of a key by which it can be guessed.
 type Trait string
 
 // Judge calls judge with the secret, which it must not keep, and returns what it says.
@@ -68,19 +68,19 @@ func (k Key) bytes() []byte {
 
 // Format prints the name alone, whatever the verb.
 func (k Key) Format(s fmt.State, _ rune) {
-	_, _ = io.WriteString(s, "key "+Shown(k.Name)) // fmt has nowhere to say that it failed
+	_, _ = io.WriteString(s, "key "+ShowName(k.Name)) // fmt has nowhere to say that it failed
 }
 
-// Shown is a name as it may be printed. A name that could itself be a key, because somebody
+// ShowName returns a name as it may be printed. A name that could itself be a key, because somebody
 // wrote the two into each other's place, is not.
-func Shown(name string) string {
+func ShowName(name string) string {
 	if looksLikeKey(name) {
 		return fmt.Sprintf("(a name of %d characters that could be a key)", len(name))
 	}
 	return fmt.Sprintf("%q", name)
 }
 
-// looksLikeKey says whether text decodes to as many bytes as a key has. Names that people
+// looksLikeKey reports whether text decodes to as many bytes as a key has. Names that people
 // give have dashes or dots, or are shorter.
 func looksLikeKey(text string) bool {
 	text = strings.Join(strings.Fields(text), "")
@@ -100,7 +100,7 @@ func hexadecimal(text string) bool {
 	return err == nil && len(text) >= 32
 }
 
-// isName says whether text is made of short lower-case words and dates: a key of random
+// isName reports whether text is made of short lower-case words and dates: a key of random
 // bytes has capitals.
 func isName(text string) bool {
 	return strings.ToLower(text) == text && strings.ContainsAny(text, "-_.")

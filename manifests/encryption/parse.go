@@ -21,7 +21,7 @@ import (
 // MaxSize bounds a file. A rule with a key is some 200 bytes.
 const MaxSize = 1 << 20
 
-// Server is the part of an API server's command line that decides which files it loads.
+// Server holds the part of an API server's command line that decides which files it loads.
 type Server struct {
 	// KMSv1 is --feature-gates=KMSv1=true, which is off by default since Kubernetes 1.29.
 	KMSv1 bool
@@ -45,7 +45,7 @@ func Parse(file string, data []byte, server Server) (*Configuration, error) {
 	return d.load(server)
 }
 
-// document is a file that is YAML or JSON.
+// document holds a file that is YAML or JSON.
 type document struct {
 	wire     wireConfiguration
 	decoding decoding // what could not be decoded
@@ -74,7 +74,7 @@ func decode(file string, data []byte) (*document, error) {
 	return &doc, nil
 }
 
-// load is what a server makes of the document.
+// load returns what a server makes of the document.
 func (doc *document) load(server Server) (*Configuration, error) {
 	v := validation{decoding: doc.decoding, server: server}
 	v.faults = slices.Clone(v.faults)
@@ -201,7 +201,7 @@ var (
 	repeatedKey = regexp.MustCompile(`line (\d+): key .* already set in map`)
 )
 
-// yamlProblem is what a YAML library said, up to where it quotes the file: that may be a secret.
+// yamlProblem returns what a YAML library said, up to where it quotes the file: that may be a secret.
 func yamlProblem(err error) (line int, problem string) {
 	problem = strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatchIndex(problem); m != nil {

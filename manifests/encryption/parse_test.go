@@ -118,7 +118,7 @@ func TestKeysAreNotPrinted(t *testing.T) {
 		"k-20261121-0a1b2c3d": true, "key1": true, "prod-cluster-encryption-key-2026": true, "a:b": true,
 		encodings[1]: false, fmt.Sprintf("%x", raw): false, secrets()[3]: false, secrets()[4]: false, "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dg": false,
 	} {
-		if got := Shown(name) == fmt.Sprintf("%q", name); got != shown {
+		if got := ShowName(name) == fmt.Sprintf("%q", name); got != shown {
 			t.Errorf("a name of %d characters is shown: %v", len(name), got)
 		}
 	}

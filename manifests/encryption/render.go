@@ -80,7 +80,7 @@ func mapping(pairs ...any) *yaml.Node {
 	return n
 }
 
-// text is a string to every YAML library: in quotes, unless it is a plain word. kube-apiserver
+// text returns a node that is a string to every YAML library: in quotes, unless it is a plain word. kube-apiserver
 // reads YAML 1.1, to which yes, 010 and 1:30 are no strings.
 func text(s string) *yaml.Node {
 	n := quoted(s)
@@ -95,7 +95,7 @@ func quoted(s string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle}
 }
 
-// Equal says whether two configurations have the same rules.
+// Equal reports whether two configurations have the same rules.
 func (c *Configuration) Equal(other *Configuration) bool {
 	return slices.EqualFunc(c.Rules, other.Rules, func(a, b Rule) bool {
 		return slices.Equal(a.Resources, b.Resources) && slices.EqualFunc(a.Providers, b.Providers, Provider.equal)

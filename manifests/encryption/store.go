@@ -21,7 +21,7 @@ const (
 	kubeadmConfigName = "kubeadm-encryption.yaml"
 )
 
-// Action is what becomes of a file.
+// Action tells what becomes of a file.
 type Action string
 
 // The actions.
@@ -157,7 +157,7 @@ func (c *Configuration) writesWith() string {
 	for _, w := range c.Writers() {
 		provider, _, _ := strings.Cut(string(w.Provider), " ") // without the version of a KMS
 		if w.Key != "" {
-			provider += " " + strings.ReplaceAll(Shown(w.Key), `"`, "")
+			provider += " " + strings.ReplaceAll(ShowName(w.Key), `"`, "")
 		}
 		names = append(names, provider)
 	}

@@ -43,7 +43,7 @@ func (c *Configuration) Update(spec *cluster.Cluster) (*Configuration, error) {
 	return next, nil
 }
 
-// onlyKey is the one key that a configuration has, of a provider type; none for kms.
+// onlyKey returns the one key that a configuration has, of a provider type; none for kms.
 func (c *Configuration) onlyKey(of ProviderType) (Key, error) {
 	var key Key
 	for _, rule := range c.Rules {
@@ -65,20 +65,20 @@ func (c *Configuration) onlyKey(of ProviderType) (Key, error) {
 	return key, nil
 }
 
-// plugins are the names of the KMS plugins, each once, with which etcd's values begin.
+// plugins returns the names of the KMS plugins, each once, with which etcd's values begin.
 func (c *Configuration) plugins() []string {
 	var names []string
 	for _, rule := range c.Rules {
 		for _, p := range rule.Providers {
-			if p.Type == KMS && !slices.Contains(names, Shown(p.Plugin.Name)) {
-				names = append(names, Shown(p.Plugin.Name))
+			if p.Type == KMS && !slices.Contains(names, ShowName(p.Plugin.Name)) {
+				names = append(names, ShowName(p.Plugin.Name))
 			}
 		}
 	}
 	return names
 }
 
-// resources are those of all rules, as they are written.
+// resources returns the resources of all rules, as they are written.
 func (c *Configuration) resources() []string {
 	var all []string
 	for _, rule := range c.Rules {
@@ -87,7 +87,7 @@ func (c *Configuration) resources() []string {
 	return all
 }
 
-// encrypts says whether anything of a resource, or of what a wildcard stands for, may be encrypted.
+// encrypts reports whether anything of a resource, or of what a wildcard stands for, may be encrypted.
 func (c *Configuration) encrypts(resource string) bool {
-	return Rule{Providers: c.ProvidersOf(ParseGroupResource(resource))}.Encrypts()
+	return Rule{Providers: c.ProvidersFor(ParseGroupResource(resource))}.Encrypts()
 }

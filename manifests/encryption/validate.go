@@ -20,7 +20,7 @@ type validation struct {
 	kmsNames map[string]bool
 }
 
-// problem is a fault, unless the field, or one that holds it, was not even decoded.
+// problem adds a fault, unless the field, or one that holds it, was not even decoded.
 func (v *validation) problem(field, format string, a ...any) {
 	for at := field; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
 		if v.wrong[at] {
@@ -54,7 +54,7 @@ func (v *validation) configuration(w *wireConfiguration) {
 			switch err := cluster.CheckResource(r); {
 			case err == nil:
 			case looksLikeKey(r):
-				v.problem(fmt.Sprintf("%s.resources[%d]", at, j), "%s is no resource", Shown(r))
+				v.problem(fmt.Sprintf("%s.resources[%d]", at, j), "%s is no resource", ShowName(r))
 			default:
 				v.problem(fmt.Sprintf("%s.resources[%d]", at, j), "%v", err)
 			}
@@ -166,7 +166,7 @@ func (v *validation) plugin(field string, p *wireKMS) {
 		v.problem(field+".name", "has a colon")
 	}
 	if (v.server.Reload || version != KMSVersion1) && v.kmsNames[p.Name] {
-		v.problem(field+".name", "%s is the name of another KMS plugin", Shown(p.Name))
+		v.problem(field+".name", "%s is the name of another KMS plugin", ShowName(p.Name))
 	}
 	if p.Timeout != nil && (p.Timeout.wrong || p.Timeout.Duration <= 0) {
 		v.problem(field+".timeout", "want a duration above 0, such as 3s")
@@ -204,7 +204,7 @@ func kmsVersion(p *wireKMS) string {
 	return p.APIVersion
 }
 
-// dialable says whether gRPC takes a socket's path for an address: it puts it into a URL.
+// dialable reports whether gRPC takes a socket's path for an address: it puts it into a URL.
 func dialable(path string) bool {
 	if strings.HasPrefix(path, "/@") {
 		path = path[1:]
@@ -221,7 +221,7 @@ func (v *validation) masked(rules []wireRule) {
 			gr := ParseGroupResource(r)
 			for _, earlier := range []GroupResource{{"*", gr.Group}, Everything()} {
 				if seen[earlier] {
-					v.problem(fmt.Sprintf("resources[%d].resources[%d]", i, j), "%s is masked by the earlier %q; wildcards come last", Shown(r), earlier)
+					v.problem(fmt.Sprintf("resources[%d].resources[%d]", i, j), "%s is masked by the earlier %q; wildcards come last", ShowName(r), earlier)
 					break
 				}
 			}
@@ -230,7 +230,7 @@ func (v *validation) masked(rules []wireRule) {
 	}
 }
 
-// configuration is what a valid file says.
+// configuration returns what a valid file says.
 func (w *wireConfiguration) configuration() *Configuration {
 	c := &Configuration{Legacy: w.Kind == legacyKind}
 	for _, rule := range w.Resources {

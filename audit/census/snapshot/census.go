@@ -87,7 +87,7 @@ func (s *source) census(ctx context.Context, options Options) (*audit.Census, er
 	return c, nil
 }
 
-// judge says whether the census can be relied on.
+// judge notes in the census whether it can be relied on.
 func judge(c *audit.Census) {
 	f := c.Snapshot
 	switch {

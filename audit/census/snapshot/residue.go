@@ -48,7 +48,7 @@ func (r *remains) scan(ctx context.Context, data []byte) error {
 	})
 }
 
-// count is what was counted.
+// count returns what was counted.
 func (r *remains) count() audit.ResidueCount {
 	c, unplaced := countOf(r.placed.Census()), countOf(r.unplaced.Census())
 	c.Unplaced = audit.Unplaced{Values: unplaced.Values, Plaintext: unplaced.Plaintext, Writers: unplaced.Writers}
@@ -62,7 +62,7 @@ func (r *remains) count() audit.ResidueCount {
 	return c
 }
 
-// mostNamed is how many objects are named of one place.
+// mostNamed bounds how many objects of one place are named.
 const mostNamed = 100
 
 // countOf sums the resources of a census up.

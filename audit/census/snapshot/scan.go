@@ -23,11 +23,11 @@ const (
 	cborHead      = "\xd9\xd9\xf7"
 )
 
-// needles are what is looked for: a part of each beginning. JSON begins with the kind or
+// needles returns what is looked for: a part of each beginning. JSON begins with the kind or
 // with the version, in that order, or with the version alone where Go sorted the names.
 func needles() []string { return []string{"k8s", `"apiVersion":"`, cborHead} }
 
-// window is how much is searched for all needles before the next begins, so that the second
+// window bounds how much is searched for all needles before the next begins, so that the second
 // search finds it in the processor's cache.
 const window = 128 << 10
 
@@ -77,7 +77,7 @@ func candidates(data []byte, from, to int, places []int) []int {
 	return slices.Compact(places)
 }
 
-// headAt says where the value begins that a needle at a place belongs to.
+// headAt returns where the value begins that has a needle at a place.
 func headAt(data []byte, at int) (head int, ok bool) {
 	rest := data[at:]
 	switch rest[0] {
@@ -113,7 +113,7 @@ const (
 	valueTag          = byte(5<<3 | protowire.BytesType)
 )
 
-// longestKey is above any key of a Kubernetes object: a resource, a group, a namespace and a
+// longestKey bounds the key of a Kubernetes object: a resource, a group, a namespace and a
 // name of 253 bytes each, and a prefix.
 const longestKey = 2 << 10
 

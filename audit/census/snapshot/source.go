@@ -19,10 +19,10 @@ type source struct {
 	left []string // of what else can hold values
 }
 
-// ErrInUse is for a file that a running etcd writes to.
+// ErrInUse means that a running etcd writes to the file.
 var ErrInUse = etcddb.ErrInUse
 
-// maxFiles is far above the files of any member.
+// maxFiles bounds the files of a folder, far above those of any member.
 const maxFiles = 10000
 
 // openSource opens a snapshot, a copy of a member's database, or a copy of its data dir.
@@ -90,7 +90,7 @@ func (s *source) list(dir string) (dbPath string, err error) {
 	return dbPath, nil
 }
 
-// files are the regular files of a folder, in the order of their names.
+// files returns the regular files of a folder, in the order of their names.
 func files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -109,7 +109,7 @@ func files(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// cause is the error without the path, which the caller names.
+// cause returns the error without the path, which the caller names.
 func cause(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err

@@ -26,7 +26,7 @@ func aescbc() Check {
 			var f findings
 			for _, p := range s.writers() {
 				if p.p.Type == encryption.AESCBC {
-					f.add("aescbc", "%s: aescbc writes %s", s.at(p.field), list(s.Configuration.Rules[p.rule].Resources))
+					f.add("aescbc", "%s: aescbc writes %s", s.at(p.field), joinNames(s.Configuration.Rules[p.rule].Resources))
 				}
 			}
 			return f.or("aescbc writes nothing")

@@ -33,10 +33,10 @@ func aesgcmBudget() Check {
 				if p.p.Type != encryption.AESGCM {
 					continue
 				}
-				key := place{p.rule, p.provider, 0, p.field, p.p}.named()
+				key := place{p.rule, p.provider, 0, p.field, p.p}.describeKey()
 				switch {
 				case s.Writes < 0:
-					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.at(p.field), key, list(s.Configuration.Rules[p.rule].Resources))
+					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.at(p.field), key, joinNames(s.Configuration.Rules[p.rule].Resources))
 				case s.Writes >= aesgcmWrites:
 					f.add("spent", "%s: the %s has written %d values", s.at(p.field), key, s.Writes)
 				}

@@ -17,7 +17,7 @@ type group struct {
 	virtual string // what the API answers and never stores
 }
 
-// builtin are the resources of Kubernetes itself, of every version that can be turned on
+// builtin returns the resources of Kubernetes itself, of every version that can be turned on
 // (kubernetes/kubernetes api/discovery/aggregated_v2.json, and k8s.io/api for 1.37).
 func builtin() []group {
 	return []group{
@@ -63,7 +63,7 @@ func findGroup(groups []group, name string) (group, bool) {
 	return groups[at], true
 }
 
-// nearest is the one resource that a name may stand for; empty if there is none or more than
+// nearest returns the one resource that a name may stand for; empty if there is none or more than
 // one. A right resource with a wrong group or none comes before a misspelt one.
 func nearest(groups []group, gr encryption.GroupResource) string {
 	var exact, near []string
@@ -73,7 +73,7 @@ func nearest(groups []group, gr encryption.GroupResource) string {
 			switch {
 			case resource == gr.Resource:
 				exact = append(exact, full)
-			case (gr.Group == "" || gr.Group == g.name) && closeTo(resource, gr.Resource):
+			case (gr.Group == "" || gr.Group == g.name) && isCloseTo(resource, gr.Resource):
 				near = append(near, full)
 			}
 		}
@@ -87,8 +87,8 @@ func nearest(groups []group, gr encryption.GroupResource) string {
 	return exact[0]
 }
 
-// closeTo says whether a name is another's singular, or differs from it in one or two letters.
-func closeTo(resource, written string) bool {
+// isCloseTo reports whether a name is another's singular, or differs from it in one or two letters.
+func isCloseTo(resource, written string) bool {
 	const least = 4 // in shorter names, two letters are another name
 	if resource == written+"s" || resource == written+"es" || strings.HasSuffix(resource, "ies") && written == strings.TrimSuffix(resource, "ies")+"y" {
 		return true

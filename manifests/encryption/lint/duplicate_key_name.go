@@ -33,14 +33,14 @@ func duplicateKeyName() Check {
 					switch {
 					case !same && provider:
 						worst = audit.High
-						f.add("ambiguous", "%s: the %s is another key than that of %s", s.at(p.field), p.named(), s.at(first.field))
+						f.add("ambiguous", "%s: the %s is another key than that of %s", s.at(p.field), p.describeKey(), s.at(first.field))
 					case !same:
 						if worst != audit.High {
 							worst = audit.Medium
 						}
-						f.add("two-providers", "%s: the %s has the name of the %s", s.at(p.field), p.named(), first.named())
+						f.add("two-providers", "%s: the %s has the name of the %s", s.at(p.field), p.describeKey(), first.describeKey())
 					case provider && p.rule == first.rule:
-						f.add("repeated", "%s: the %s is there already, %s", s.at(p.field), p.named(), s.at(first.field))
+						f.add("repeated", "%s: the %s is there already, %s", s.at(p.field), p.describeKey(), s.at(first.field))
 					default:
 						continue
 					}

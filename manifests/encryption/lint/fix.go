@@ -18,10 +18,10 @@ func Fix(s *Subject) (*encryption.Configuration, []string) {
 	}
 	f := fixer{s: s, fixed: &encryption.Configuration{}}
 	if s.Configuration.Legacy {
-		f.did("kind EncryptionConfiguration in place of EncryptionConfig")
+		f.note("kind EncryptionConfiguration in place of EncryptionConfig")
 	}
 	if s.Configuration.IgnoredLine > 0 {
-		f.did("line %d and what follows, which is not read, is left out", s.Configuration.IgnoredLine)
+		f.note("line %d and what follows, which is not read, is left out", s.Configuration.IgnoredLine)
 	}
 	for i, rule := range s.Configuration.Rules {
 		rule = encryption.Rule{Resources: slices.Clone(rule.Resources), Providers: slices.Clone(rule.Providers)}
@@ -39,7 +39,7 @@ type fixer struct {
 	put   []string // resources that were not in the file
 }
 
-func (f *fixer) did(format string, a ...any) { f.done = append(f.done, fmt.Sprintf(format, a...)) }
+func (f *fixer) note(format string, a ...any) { f.done = append(f.done, fmt.Sprintf(format, a...)) }
 
 // resources puts the right name in place of one that does not exist, where only one can be
 // meant, and says whether a resource is in the rule now that was not.
@@ -50,22 +50,22 @@ func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
 		at := fmt.Sprintf("%s.resources[%d]", f.s.ruleField(i), j)
 		switch {
 		case n.code == "empty" && len(rule.Resources) > 1:
-			f.did("%s: the empty name is left out", at)
+			f.note("%s: the empty name is left out", at)
 			continue
 		case n.meant == "":
-		case f.named(n.meant):
+		case f.hasResource(n.meant):
 			if len(rule.Resources) > 1 {
-				f.did("%s: %q is left out; %q is there", at, r, n.meant)
+				f.note("%s: %q is left out; %q is there", at, r, n.meant)
 				continue
 			}
 		case f.s.masks(i, n.meant):
 		default:
-			f.did("%s: %q in place of %q", at, n.meant, r)
+			f.note("%s: %q in place of %q", at, n.meant, r)
 			r, added = n.meant, true
 			f.put = append(f.put, r)
 			if rule.Encrypts() && !slices.ContainsFunc(rule.Providers, isIdentity) {
 				rule.Providers = append(rule.Providers, encryption.Provider{Type: encryption.Identity})
-				f.did("%s: identity is added last, because %s are stored in plaintext; take it away when they are rewritten", f.s.ruleField(i), n.meant)
+				f.note("%s: identity is added last, because %s are stored in plaintext; take it away when they are rewritten", f.s.ruleField(i), n.meant)
 			}
 		}
 		kept = append(kept, r)
@@ -74,14 +74,14 @@ func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
 	return added
 }
 
-// named says whether a resource is in the file, or was put there.
-func (f *fixer) named(resource string) bool {
+// hasResource reports whether a resource is in the file, or was put there.
+func (f *fixer) hasResource(resource string) bool {
 	return slices.ContainsFunc(slices.Concat(f.s.resources(), f.put), func(r string) bool {
 		return encryption.ParseGroupResource(r) == encryption.ParseGroupResource(resource)
 	})
 }
 
-// masks says whether kube-apiserver would refuse a resource in a rule, for a wildcard in the
+// masks reports whether kube-apiserver would refuse a resource in a rule, for a wildcard in the
 // same rule or in one before it.
 func (s *Subject) masks(rule int, resource string) bool {
 	gr := encryption.ParseGroupResource(resource)
@@ -108,13 +108,13 @@ func (f *fixer) identity(i int, rule *encryption.Rule, added bool) {
 	switch {
 	case at == 0:
 		rule.Providers = append(slices.DeleteFunc(rule.Providers, isIdentity), last)
-		f.did("%s: identity is last", f.s.ruleField(i))
+		f.note("%s: identity is last", f.s.ruleField(i))
 	case at > 0 && f.s.Phase == cluster.Encrypted && !added:
 		rule.Providers = slices.DeleteFunc(rule.Providers, isIdentity)
-		f.did("%s: identity is taken away", f.s.ruleField(i))
+		f.note("%s: identity is taken away", f.s.ruleField(i))
 	case at < 0 && f.s.Phase == cluster.Enabling:
 		rule.Providers = append(rule.Providers, last)
-		f.did("%s: identity is added last", f.s.ruleField(i))
+		f.note("%s: identity is added last", f.s.ruleField(i))
 	}
 }
 
@@ -128,7 +128,7 @@ func (f *fixer) repeated(i int, rule *encryption.Rule) {
 			if slices.ContainsFunc(seen, func(q encryption.Provider) bool {
 				return q.Type == p.Type && q.Keys[0].Name == k.Name && q.Keys[0].Same(k)
 			}) {
-				f.did("%s: the second %s key %s is left out", f.s.ruleField(i), p.Type, encryption.Shown(k.Name))
+				f.note("%s: the second %s key %s is left out", f.s.ruleField(i), p.Type, encryption.ShowName(k.Name))
 				continue
 			}
 			seen = append(seen, encryption.Provider{Type: p.Type, Keys: []encryption.Key{k}})
@@ -143,7 +143,7 @@ func (f *fixer) repeated(i int, rule *encryption.Rule) {
 	rule.Providers = kept
 }
 
-// FixedName is what the corrected file beside a file is called.
+// FixedName returns the name of the corrected file beside a file.
 func FixedName(name string) string {
 	for _, extension := range []string{".yaml", ".yml", ".json"} {
 		if base, ok := strings.CutSuffix(name, extension); ok {

@@ -128,12 +128,12 @@ func FuzzFix(f *testing.F) {
 				if s.known(resource).code != "" {
 					continue // it does not exist, and nothing of it is stored
 				}
-				for _, p := range s.Configuration.ProvidersOf(gr) {
+				for _, p := range s.Configuration.ProvidersFor(gr) {
 					if p.Type == encryption.Identity && s.Phase == cluster.Encrypted {
 						continue // the operator says that there is no plaintext
 					}
 					for _, w := range p.Writers() {
-						if !reads(fixed.ProvidersOf(gr), p, w) {
+						if !reads(fixed.ProvidersFor(gr), p, w) {
 							t.Errorf("%q: %s reads no more", resource, p.Type)
 						}
 					}

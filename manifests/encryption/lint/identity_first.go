@@ -27,9 +27,9 @@ func identityFirst() Check {
 			var f findings
 			for _, w := range s.plaintextWriters() {
 				if w.first {
-					f.add("first", "%s: identity is first and writes %s", s.at(w.field), list(w.resources))
+					f.add("first", "%s: identity is first and writes %s", s.at(w.field), joinNames(w.resources))
 				} else {
-					f.add("only", "%s: identity alone stores %s", s.at(w.field), list(w.resources))
+					f.add("only", "%s: identity alone stores %s", s.at(w.field), joinNames(w.resources))
 				}
 			}
 			if len(f) > 0 && s.Phase == cluster.Disabling {
@@ -54,8 +54,8 @@ func (s *Subject) plaintextWriters() []plaintextWriter {
 		w := plaintextWriter{rule: i, field: s.ruleField(i)}
 		for _, r := range rule.Resources {
 			gr := encryption.ParseGroupResource(r)
-			providers := s.Configuration.ProvidersOf(gr)
-			if s.Configuration.RulesOf(gr)[0] != i || providers[0].Type != encryption.Identity {
+			providers := s.Configuration.ProvidersFor(gr)
+			if s.Configuration.RulesFor(gr)[0] != i || providers[0].Type != encryption.Identity {
 				continue // another rule writes it
 			}
 			encrypts := encryption.Rule{Providers: providers}.Encrypts()
@@ -72,7 +72,7 @@ func (s *Subject) plaintextWriters() []plaintextWriter {
 	return writers
 }
 
-// exempt says whether a later wildcard would encrypt a resource that a rule leaves in
+// exempt reports whether a later wildcard would encrypt a resource that a rule leaves in
 // plaintext, other than Secrets, which nobody exempts on purpose.
 func (s *Subject) exempt(rule int, gr encryption.GroupResource) bool {
 	if gr == (encryption.GroupResource{Resource: "secrets"}) {

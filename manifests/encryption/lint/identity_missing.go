@@ -35,7 +35,7 @@ func identityMissing() Check {
 			var f findings
 			for i, rule := range s.Configuration.Rules {
 				if !s.readsPlaintext(i) {
-					f.add("missing", "%s: plaintext of %s cannot be read", s.at(s.ruleField(i)), list(rule.Resources))
+					f.add("missing", "%s: plaintext of %s cannot be read", s.at(s.ruleField(i)), joinNames(rule.Resources))
 				}
 			}
 			return f.or("every resource that is named can be read in plaintext")
@@ -43,10 +43,10 @@ func identityMissing() Check {
 	}
 }
 
-// readsPlaintext says whether each resource of a rule has identity, there or in another rule of its.
+// readsPlaintext reports whether each resource of a rule has identity, there or in another rule of its.
 func (s *Subject) readsPlaintext(rule int) bool {
 	return !slices.ContainsFunc(s.Configuration.Rules[rule].Resources, func(r string) bool {
-		providers := s.Configuration.ProvidersOf(encryption.ParseGroupResource(r))
+		providers := s.Configuration.ProvidersFor(encryption.ParseGroupResource(r))
 		return !slices.ContainsFunc(providers, func(p encryption.Provider) bool { return p.Type == encryption.Identity })
 	})
 }

@@ -26,12 +26,12 @@ func keyNameColon() Check {
 			var f findings
 			for _, p := range s.places(true) {
 				if strings.Contains(p.secret().Name, ":") {
-					f.add("colon", "%s: the %s", s.at(p.field), p.named())
+					f.add("colon", "%s: the %s", s.at(p.field), p.describeKey())
 				}
 			}
 			for _, p := range s.places(false) {
 				if p.p.Type == encryption.KMS && strings.Contains(p.p.Plugin.Name, ":") {
-					f.add("colon", "%s: the KMS plugin %s", s.at(p.field+".kms"), encryption.Shown(p.p.Plugin.Name))
+					f.add("colon", "%s: the KMS plugin %s", s.at(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name))
 				}
 			}
 			return f.or("no name has a colon")

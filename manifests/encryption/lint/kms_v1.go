@@ -32,7 +32,7 @@ func kmsV1() Check {
 				if p.p.Plugin.Unversioned {
 					written, code = "has no apiVersion, which is v1", "unversioned"
 				}
-				f.add(code, "%s: the plugin %s %s", s.at(p.field+".kms"), encryption.Shown(p.p.Plugin.Name), written)
+				f.add(code, "%s: the plugin %s %s", s.at(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name), written)
 			}
 			return f.or("no KMS provider is of v1")
 		},

@@ -45,7 +45,7 @@ func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Path, 
 // Place implements audit.Subject.
 func (s *Subject) Place() audit.Place { return audit.Place{FilePath: s.Path} }
 
-// Checks are all of them, in the order in which reports list them. Where a file is not loaded,
+// Checks returns all checks, in the order in which reports list them. Where a file is not loaded,
 // refused says why, and most of the others have nothing to look at.
 func Checks() []Check {
 	checks := []Check{
@@ -65,7 +65,7 @@ func Checks() []Check {
 // adds the tool and the times.
 func Run(checks []Check, subjects []*Subject) audit.Report { return audit.RunOn(checks, subjects) }
 
-// refusedID is the check that says why a file is not loaded.
+// refusedID names the check that tells why a file is not loaded.
 const refusedID = "encryption-refused"
 
 // whereLoaded skips a file that is not loaded.
@@ -85,7 +85,7 @@ type place struct {
 	p                   encryption.Provider
 }
 
-// places are the providers in the order of the file, or with keys set, their keys.
+// places returns the providers in the order of the file, or with keys set, their keys.
 func (s *Subject) places(keys bool) []place {
 	var list []place
 	for i, rule := range s.Configuration.Rules {
@@ -103,14 +103,14 @@ func (s *Subject) places(keys bool) []place {
 	return list
 }
 
-// named is the key of a place by its name.
-func (p place) named() string {
-	return fmt.Sprintf("%s key %s", p.p.Type, encryption.Shown(p.p.Keys[p.key].Name))
+// describeKey names the key of a place.
+func (p place) describeKey() string {
+	return fmt.Sprintf("%s key %s", p.p.Type, encryption.ShowName(p.p.Keys[p.key].Name))
 }
 
 func (p place) secret() encryption.Key { return p.p.Keys[p.key] }
 
-// at says where a field is.
+// at tells where a field is.
 func (s *Subject) at(field string) string {
 	if line := s.Configuration.Line(field); line > 0 {
 		return fmt.Sprintf("line %d, %s", line, field)
@@ -132,8 +132,8 @@ func (f findings) or(evidence string) audit.Outcome {
 	return audit.Failed(f...)
 }
 
-// said joins what is wrong with a file in one line.
-func said(err error) []string {
+// faultTexts returns what is wrong with a file, one fault a text.
+func faultTexts(err error) []string {
 	var texts []string
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {
@@ -145,11 +145,11 @@ func said(err error) []string {
 	return []string{err.Error()}
 }
 
-// list names resources.
-func list(resources []string) string {
+// joinNames returns the names of resources as they may be printed.
+func joinNames(resources []string) string {
 	quoted := make([]string, 0, len(resources))
 	for _, r := range resources {
-		if shown := encryption.Shown(r); r == "" || shown != strconv.Quote(r) {
+		if shown := encryption.ShowName(r); r == "" || shown != strconv.Quote(r) {
 			r = shown // a key in the wrong place
 		}
 		quoted = append(quoted, r)

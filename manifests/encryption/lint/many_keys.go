@@ -36,7 +36,7 @@ func manyKeys() Check {
 					}
 				}
 				if len(writers) > most {
-					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(writers), list(rule.Resources))
+					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(writers), joinNames(rule.Resources))
 				}
 			}
 			return f.or("no rule has more than 3 keys")

@@ -26,8 +26,8 @@ func maskedRule() Check {
 			var f findings
 			for i, rule := range s.Configuration.Rules {
 				for j, r := range rule.Resources {
-					if first := s.Configuration.RulesOf(encryption.ParseGroupResource(r))[0]; first != i {
-						f.add("masked", "%s: %s is written by %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), list([]string{r}), s.at(s.ruleField(first)))
+					if first := s.Configuration.RulesFor(encryption.ParseGroupResource(r))[0]; first != i {
+						f.add("masked", "%s: %s is written by %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), joinNames([]string{r}), s.at(s.ruleField(first)))
 					}
 				}
 			}
@@ -36,7 +36,7 @@ func maskedRule() Check {
 	}
 }
 
-// ruleField is the path of a rule in the file.
+// ruleField returns the path of a rule in the file.
 func (s *Subject) ruleField(i int) string { return fmt.Sprintf("resources[%d]", i) }
 
 func providerField(rule, provider int) string {

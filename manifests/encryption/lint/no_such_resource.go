@@ -43,14 +43,14 @@ func noSuchResource() Check {
 				}
 			}
 			if len(f) == 0 && custom != nil {
-				return audit.CouldNotTell("custom resources, which are not known here: " + list(custom) + "; --crd names those that exist")
+				return audit.CouldNotTell("custom resources, which are not known here: " + joinNames(custom) + "; --crd names those that exist")
 			}
 			return f.or("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
 		},
 	}
 }
 
-// name is what is known of a resource's name.
+// name holds what is known of a resource's name.
 type name struct {
 	code string // empty if it exists
 	text string
@@ -89,14 +89,14 @@ func (s *Subject) known(written string) name {
 		if v := s.known(meant); v.code != "" && v.code != customCode {
 			meant = v.meant
 		}
-		return name{"version", fmt.Sprintf("%s has a version in it%s", encryption.Shown(written), suggest(meant)), meant}
+		return name{"version", fmt.Sprintf("%s has a version in it%s", encryption.ShowName(written), suggest(meant)), meant}
 	case isBuiltin, !strings.Contains(gr.Group, "."):
 		meant := nearest(groups, gr)
 		code := "misspelt"
 		if in, _ := findGroup(groups, encryption.ParseGroupResource(meant).Group); meant != "" && in.has(gr.Resource) {
 			code = "group"
 		}
-		return name{code, fmt.Sprintf("Kubernetes %s has no %s%s", builtinRelease, encryption.Shown(written), suggest(meant)), meant}
+		return name{code, fmt.Sprintf("Kubernetes %s has no %s%s", builtinRelease, encryption.ShowName(written), suggest(meant)), meant}
 	}
 	return name{code: customCode}
 }

@@ -23,7 +23,7 @@ func refused() Check {
 			}
 			var f findings
 			if s.Refused != nil {
-				for _, text := range said(s.Refused) {
+				for _, text := range faultTexts(s.Refused) {
 					f.add("refused", "%s", text)
 				}
 			}

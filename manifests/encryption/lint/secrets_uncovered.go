@@ -24,8 +24,8 @@ func secretsUncovered() Check {
 		References: references("STIG V-274882", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			if s.Configuration.RulesOf(encryption.GroupResource{Resource: "secrets"}) == nil {
-				f.add("uncovered", "Secrets are stored in plaintext: the rules are about %s", list(s.resources()))
+			if s.Configuration.RulesFor(encryption.GroupResource{Resource: "secrets"}) == nil {
+				f.add("uncovered", "Secrets are stored in plaintext: the rules are about %s", joinNames(s.resources()))
 			}
 			return f.or("a rule is about Secrets")
 		},

@@ -27,9 +27,9 @@ func sharedSecret() Check {
 					}
 					switch {
 					case p.p.Type != first.p.Type:
-						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.at(p.field), p.named(), first.named())
+						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.at(p.field), p.describeKey(), first.describeKey())
 					case p.secret().Name != first.secret().Name:
-						f.add("two-names", "%s: the %s is the same secret as the %s", s.at(p.field), p.named(), first.named())
+						f.add("two-names", "%s: the %s is the same secret as the %s", s.at(p.field), p.describeKey(), first.describeKey())
 					default:
 						continue // one key in two rules
 					}

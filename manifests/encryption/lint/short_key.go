@@ -22,7 +22,7 @@ func shortKey() Check {
 			var f findings
 			for _, p := range s.places(true) {
 				if n := p.secret().Len(); n < enough {
-					f.add("short", "%s: the %s has %d bytes", s.at(p.field), p.named(), n)
+					f.add("short", "%s: the %s has %d bytes", s.at(p.field), p.describeKey(), n)
 				}
 			}
 			return f.or("every key has 32 bytes")

@@ -46,10 +46,10 @@ func weakKey() Check {
 				switch t := p.secret().Judge(traitOf); t {
 				case "":
 				case text:
-					f.add(string(t), "%s: the %s is made of characters alone; if they are random, it has at most %d bits", s.at(p.field), p.named(), p.bits())
+					f.add(string(t), "%s: the %s is made of characters alone; if they are random, it has at most %d bits", s.at(p.field), p.describeKey(), p.bits())
 				default:
 					worst = audit.High
-					f.add(string(t), "%s: the %s %s", s.at(p.field), p.named(), explained(t, p.bits()))
+					f.add(string(t), "%s: the %s %s", s.at(p.field), p.describeKey(), explained(t, p.bits()))
 				}
 			}
 			o := f.or("no key is a published one, a pattern or text")
@@ -79,7 +79,7 @@ func explained(t encryption.Trait, bits int) string {
 	return string(t)
 }
 
-// publishedKeys are those that documentation and examples have had, as text.
+// publishedKeys returns the keys that documentation and examples have had, as text.
 func publishedKeys() []string {
 	return []string{
 		"secret is secure", "this is password", "secret is secure, or is it?\n", "secret is secure, I think",
@@ -132,7 +132,7 @@ func periodic(secret []byte) bool {
 	return false
 }
 
-// textBits is how many bits a text of this length and alphabet can have; 0 if it is no text.
+// textBits returns how many bits a text of this length and alphabet can have; 0 if it is no text.
 func textBits(secret []byte) int {
 	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for _, alphabet := range []string{digits, digits + "abcdef", digits + "ABCDEF", lower, upper, digits + lower, digits + upper, digits + lower + upper, digits + lower + upper + "+/=-_"} {
@@ -147,7 +147,7 @@ func textBits(secret []byte) int {
 	return int(float64(len(secret)) * math.Log2(printable))
 }
 
-// bits is textBits of a place's key.
+// bits returns textBits of a place's key.
 func (p place) bits() int {
 	var bits int
 	p.secret().Judge(func(secret []byte) encryption.Trait {

@@ -2,7 +2,7 @@ package lint
 
 import "github.com/etcdsec/etcdsec/manifests/encryption"
 
-// writers are the providers that encrypt new values of a rule's resources.
+// writers returns the providers that encrypt new values of a rule's resources.
 func (s *Subject) writers() []place {
 	var list []place
 	for _, p := range s.places(false) {
@@ -18,7 +18,7 @@ func (s *Subject) writes(p place) bool {
 		return false
 	}
 	for _, r := range s.Configuration.Rules[p.rule].Resources {
-		if s.Configuration.RulesOf(encryption.ParseGroupResource(r))[0] == p.rule {
+		if s.Configuration.RulesFor(encryption.ParseGroupResource(r))[0] == p.rule {
 			return true
 		}
 	}

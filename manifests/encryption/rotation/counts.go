@@ -32,7 +32,7 @@ func (p *Plan) Covers(resource string) bool {
 }
 
 func (p *Plan) covers(c *encryption.Configuration, resource string) bool {
-	providers := c.ProvidersOf(encryption.ParseGroupResource(resource))
+	providers := c.ProvidersFor(encryption.ParseGroupResource(resource))
 	return len(providers) > 0 && providers[0].Writers()[0] == p.To
 }
 

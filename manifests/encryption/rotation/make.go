@@ -37,14 +37,14 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 			return Plan{}, err
 		}
 	case encrypts:
-		next := writing(spec, provider, key, cluster.Encrypted).Rules
+		next := configurationFor(spec, provider, key, cluster.Encrypted).Rules
 		second := next[len(next)-1].Providers[0]
 		to = second.Writers()[0]
 		if added, err = before.AddSecond(second); err != nil {
 			return Plan{}, err
 		}
 	default:
-		added = writing(spec, provider, key, cluster.Disabling)
+		added = configurationFor(spec, provider, key, cluster.Disabling)
 		to = added.Rules[len(added.Rules)-1].Providers[1].Writers()[0]
 	}
 	if promoted, err = added.Promote(to); err != nil {
@@ -72,8 +72,8 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 	return p, nil
 }
 
-// writing is the spec's configuration with another provider and phase.
-func writing(spec *cluster.Cluster, provider encryption.ProviderType, key encryption.Key, phase cluster.Phase) *encryption.Configuration {
+// configurationFor returns the spec's configuration with another provider and phase.
+func configurationFor(spec *cluster.Cluster, provider encryption.ProviderType, key encryption.Key, phase cluster.Phase) *encryption.Configuration {
 	wanted := *spec
 	wanted.Encryption.Provider, wanted.Encryption.Phase = string(provider), string(phase)
 	return encryption.Generate(&wanted, key)

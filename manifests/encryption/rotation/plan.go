@@ -27,7 +27,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Stage is a configuration of a rotation.
+// Stage names a configuration of a rotation.
 type Stage string
 
 // The stages, in the order in which they are put into force.
@@ -42,7 +42,7 @@ func stages() []Stage { return []Stage{Before, Added, Promoted, Dropped} }
 
 func (s Stage) next() Stage { return stages()[slices.Index(stages(), s)+1] }
 
-// Plan is a rotation, whole before its first step.
+// Plan holds a whole rotation before its first step.
 type Plan struct {
 	SchemaVersion int            `json:"schema_version"`
 	Created       time.Time      `json:"created"`
@@ -55,7 +55,7 @@ type Plan struct {
 	Files map[Stage][]byte `json:"-"`
 }
 
-// stageOf is the stage of a hash; empty if it is of none.
+// stageOf returns the stage of a hash; empty if no stage has it.
 func (p *Plan) stageOf(hash string) Stage {
 	for _, stage := range stages() {
 		if p.Hashes[stage] == hash {
@@ -111,7 +111,7 @@ func Begin(dir string, plan Plan) error {
 	return nil
 }
 
-// hashes are those of the files; empty of Before where there was none.
+// hashes returns the hashes of the files, by stage. That of Before is empty if there was no file.
 func (p *Plan) hashes() map[Stage]string {
 	hashes := map[Stage]string{}
 	for _, stage := range stages() {
@@ -172,7 +172,7 @@ func (p *Plan) nameVersions(c *encryption.Configuration) {
 	}
 }
 
-// InForce is the configuration in force; nil if there is none.
+// InForce returns the configuration in force; nil if there is none.
 func InForce(dir string) ([]byte, error) {
 	file, err := durable.ReadFile(filepath.Join(dir, ConfigName), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -184,7 +184,7 @@ func InForce(dir string) ([]byte, error) {
 	return file, nil
 }
 
-// Last is when the last rotation that has ended was begun; zero if there was none.
+// Last returns when the last rotation that has ended was begun; zero if there was none.
 func Last(dir string) (time.Time, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, retired))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -200,11 +200,11 @@ func Last(dir string) (time.Time, error) {
 	return last, nil
 }
 
-// UnderWay says whether the file in force belongs to a rotation, and is not to be changed by
+// UnderWay reports whether the file in force belongs to a rotation, and is not to be changed by
 // anybody else.
 func UnderWay(dir string) bool { return journalOf(dir).UnderWay() }
 
-// current is the stage whose file is in force.
+// current returns the stage whose file is in force.
 func (p *Plan) current(dir string) (Stage, error) {
 	name := filepath.Join(dir, ConfigName)
 	file, err := InForce(dir)

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Preview is what Run would do: begin a rotation, go on with one, or nothing. It is its own
+// Preview tells what Run would do: begin a rotation, go on with one, or nothing. It is its own
 // JSON, of which fields are only ever added.
 type Preview struct {
 	SchemaVersion int            `json:"schema_version"`

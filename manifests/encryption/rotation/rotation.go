@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Rotation is what the steps of a rotation are made with.
+// Rotation holds what the steps of a rotation need.
 type Rotation struct {
 	Dir     string // DIR/kubernetes
 	Servers []Server
@@ -47,10 +47,10 @@ func (r *Rotation) journal() journal.Journal { return journalOf(r.Dir) }
 // file returns where the configuration of a stage is kept.
 func (r *Rotation) file(stage Stage) string { return r.journal().Path(stage.fileName()) }
 
-// Loaded says what each API server has loaded. It changes nothing.
+// Loaded returns what each API server has loaded. It changes nothing.
 func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.servers(ctx, p) }
 
-// State is how far a rotation is. Fields of its JSON are only ever added.
+// State tells how far a rotation is. Fields of its JSON are only ever added.
 type State struct {
 	SchemaVersion int  `json:"schema_version"`
 	UnderWay      bool `json:"under_way"`
@@ -62,7 +62,7 @@ type State struct {
 	Next     string        `json:"next"` // what the next step does
 }
 
-// Status says how far the rotation is. It changes nothing; ErrNone if there is none.
+// Status returns how far the rotation is, or ErrNone if there is none. It changes nothing.
 func (r *Rotation) Status(ctx context.Context) (State, error) {
 	p, err := load(r.Dir)
 	if err != nil {
@@ -80,7 +80,7 @@ func (r *Rotation) Status(ctx context.Context) (State, error) {
 func (p *Plan) nextStep(stage Stage, aborting bool) string {
 	switch {
 	case aborting && stage == Promoted:
-		return fmt.Sprintf("let %s encrypt again on every API server", p.old())
+		return fmt.Sprintf("let %s encrypt again on every API server", p.describeOld())
 	case aborting && stage == Added:
 		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and take it away", encryption.Describe(p.To))
 	case aborting:
@@ -90,14 +90,14 @@ func (p *Plan) nextStep(stage Stage, aborting bool) string {
 	case stage == Added:
 		return fmt.Sprintf("let %s encrypt on every API server", encryption.Describe(p.To))
 	case stage == Promoted:
-		return fmt.Sprintf("rewrite every object, prove that none is left of %s, and drop it", p.old())
+		return fmt.Sprintf("rewrite every object, prove that none is left of %s, and drop it", p.describeOld())
 	default:
 		return "prove that every object can be read, and end the rotation"
 	}
 }
 
-// old is what encrypts before the rotation.
-func (p *Plan) old() string {
+// describeOld names what encrypts before the rotation.
+func (p *Plan) describeOld() string {
 	if len(p.From) == 0 {
 		return "plaintext"
 	}
@@ -133,15 +133,15 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 	switch stage {
 	case Added:
 	case Before:
-		if err := r.readable(ctx, p); err != nil {
+		if err := r.checkReadable(ctx, p); err != nil {
 			return false, err
 		}
 	case Promoted:
-		if err := r.rewritten(ctx, p, Promoted, p.To); err != nil {
+		if err := r.rewriteAndProve(ctx, p, Promoted, p.To); err != nil {
 			return false, err
 		}
-		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", encryption.Describe(p.To), p.old())
-		if err := r.noSnapshotNeeds(ctx, p.From); err != nil {
+		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", encryption.Describe(p.To), p.describeOld())
+		if err := r.checkSnapshots(ctx, p.From); err != nil {
 			return false, err
 		}
 	case Dropped:
@@ -161,10 +161,10 @@ func (r *Rotation) stepBack(ctx context.Context, p *Plan, stage Stage) (done boo
 		if len(p.From) == 0 {
 			return false, errors.New("the plan does not say what encrypted before")
 		}
-		if err := r.rewritten(ctx, p, Added, p.From...); err != nil {
+		if err := r.rewriteAndProve(ctx, p, Added, p.From...); err != nil {
 			return false, err
 		}
-		if err := r.noSnapshotNeeds(ctx, []audit.Writer{p.To}); err != nil {
+		if err := r.checkSnapshots(ctx, []audit.Writer{p.To}); err != nil {
 			return false, err
 		}
 		return false, r.advance(ctx, p, Before)
@@ -182,11 +182,11 @@ func (r *Rotation) advance(ctx context.Context, p *Plan, stage Stage) error {
 	return r.barrier(ctx, p, stage)
 }
 
-// rewritten returns when every object is encrypted by one of the writers, and the API servers
+// rewriteAndProve returns when every object is encrypted by one of the writers, and the API servers
 // have still loaded the stage after that was seen: one that went back meanwhile may have
 // written with another key.
-func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers ...audit.Writer) error {
-	left, err := r.left(ctx, p, writers...)
+func (r *Rotation) rewriteAndProve(ctx context.Context, p *Plan, stage Stage, writers ...audit.Writer) error {
+	left, err := r.remaining(ctx, p, writers...)
 	if err != nil {
 		return err
 	}
@@ -209,8 +209,8 @@ func (r *Rotation) rewritten(ctx context.Context, p *Plan, stage Stage, writers 
 	return nil
 }
 
-// left are the counts of other writers than those.
-func (r *Rotation) left(ctx context.Context, p *Plan, writers ...audit.Writer) ([]Count, error) {
+// remaining counts the objects that none of the writers encrypted.
+func (r *Rotation) remaining(ctx context.Context, p *Plan, writers ...audit.Writer) ([]Count, error) {
 	counts, err := r.Census(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("taking the census: %w", err)
@@ -224,10 +224,10 @@ func (r *Rotation) left(ctx context.Context, p *Plan, writers ...audit.Writer) (
 	return left, nil
 }
 
-// readable fails if an object is stored that none of the keys in force decrypts: it cannot be
+// checkReadable fails if an object is stored that none of the keys in force decrypts: it cannot be
 // rewritten, and is not to be forgotten with the rotation.
-func (r *Rotation) readable(ctx context.Context, p *Plan) error {
-	left, err := r.left(ctx, p, append(slices.Clone(p.From), p.To)...)
+func (r *Rotation) checkReadable(ctx context.Context, p *Plan) error {
+	left, err := r.remaining(ctx, p, append(slices.Clone(p.From), p.To)...)
 	if err != nil || len(left) == 0 {
 		return err
 	}
@@ -236,7 +236,7 @@ func (r *Rotation) readable(ctx context.Context, p *Plan) error {
 
 // prove fails if an object is left that none of the writers encrypted.
 func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...audit.Writer) error {
-	left, err := r.left(ctx, p, writers...)
+	left, err := r.remaining(ctx, p, writers...)
 	if err != nil || len(left) == 0 {
 		return err
 	}
@@ -247,7 +247,7 @@ func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...audit.Writer) 
 	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s", objects, left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
 }
 
-func (r *Rotation) noSnapshotNeeds(ctx context.Context, writers []audit.Writer) error {
+func (r *Rotation) checkSnapshots(ctx context.Context, writers []audit.Writer) error {
 	if r.Snapshots == nil {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Request is what an operator asks for.
+// Request tells what an operator wants of Run.
 type Request struct {
 	Spec    *cluster.Cluster
 	To      encryption.ProviderType // empty for the spec's
@@ -24,7 +24,7 @@ type Request struct {
 	Random  io.Reader               // of which the new key is made
 }
 
-// Outcome is how far Run came.
+// Outcome tells how far Run came.
 type Outcome uint8
 
 // The outcomes. Run returns Unfinished with every error.
