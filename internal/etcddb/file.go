@@ -83,7 +83,7 @@ func (f *File) Changed() bool {
 	return err != nil || info.Size() != f.Info.Size() || !info.ModTime().Equal(f.Info.ModTime())
 }
 
-// addressed is what the runtime panics with on a fault at an address (runtime/debug).
+// addressed matches what the runtime panics with on a fault at an address (runtime/debug).
 type addressed interface {
 	error
 	Addr() uintptr

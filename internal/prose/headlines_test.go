@@ -20,7 +20,6 @@ var unclearToday = map[string]int{
 	"audit/collect/host":            19,
 	"audit/collect/kube":            1,
 	"audit/config":                  8,
-	"audit/data":                    2,
 	"audit/files":                   5,
 	"audit/members":                 3,
 	"audit/report":                  5,

@@ -41,8 +41,8 @@ type Step struct {
 	data []byte
 }
 
-// Preparation is what a store needs for the encryption of its spec, and what API servers are to
-// be told. Fields of its JSON are only ever added.
+// Preparation holds what a store needs for the encryption of its spec, and what API servers are
+// told. Fields of its JSON are only ever added.
 type Preparation struct {
 	SchemaVersion int    `json:"schema_version"`
 	Dir           string `json:"dir"`

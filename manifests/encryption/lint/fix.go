@@ -42,7 +42,7 @@ type fixer struct {
 func (f *fixer) note(format string, a ...any) { f.done = append(f.done, fmt.Sprintf(format, a...)) }
 
 // resources puts the right name in place of one that does not exist, where only one can be
-// meant, and says whether a resource is in the rule now that was not.
+// meant, and reports whether a resource is in the rule now that was not.
 func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
 	var kept []string
 	for j, r := range rule.Resources {
