@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "github.com/etcdsec/etcdsec/internal/firstgc" // keeps a garbage collection out of the start
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
