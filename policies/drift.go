@@ -59,14 +59,14 @@ func (d Difference) String() string {
 	return d.Want + d.Live
 }
 
-// DriftResult is what a comparison found. JSON has it as it is.
+// DriftResult holds the differences that a comparison found, as JSON shows them.
 type DriftResult struct {
 	SchemaVersion int          `json:"schema_version"`
 	Matches       bool         `json:"matches"`
 	Differences   []Difference `json:"differences"`
 }
 
-// NewDriftResult returns the result of some differences.
+// NewDriftResult returns the result that holds the given differences.
 func NewDriftResult(found []Difference) DriftResult {
 	return DriftResult{SchemaVersion: 1, Matches: len(found) == 0, Differences: append([]Difference{}, found...)}
 }

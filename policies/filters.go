@@ -19,7 +19,7 @@ type Filters struct {
 	Units     []SystemdDropIn // one without a member is of all members
 }
 
-// NodeRules is what one node has loaded.
+// NodeRules holds the rules that one node has loaded.
 type NodeRules struct {
 	Node  string
 	Rules *nft.Ruleset

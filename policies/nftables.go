@@ -52,7 +52,7 @@ func nftablesStoreFiles(i *Intent) ([]File, error) {
 	return append(files, File{"", rulesFile, other.Text}), nil
 }
 
-// rulesetForm is what "nft -j list ruleset" prints.
+// rulesetForm reads the output of "nft -j list ruleset".
 type rulesetForm struct{}
 
 func (rulesetForm) recognizes(_ string, data []byte) bool {

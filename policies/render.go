@@ -12,7 +12,7 @@ import (
 // Rendered is an intent as one backend enforces it.
 type Rendered struct {
 	Backend cluster.Backend
-	// Text is what an operator applies. Equal intents give equal bytes.
+	// Text is the file that an operator applies. Equal intents give equal bytes.
 	Text []byte
 	// Filters hold what Text says. Units have a drop-in for each member, all of the same text.
 	Filters

@@ -2,14 +2,14 @@ package policies
 
 import "github.com/etcdsec/etcdsec/cluster"
 
-// File is what a store keeps of a backend.
+// File is one file that a store keeps for a backend.
 type File struct {
 	Member string // whose node it is for; empty if it is for the cluster, or for every other node
 	Path   string // slash-separated, below the folder of that node or of the cluster
 	Data   []byte
 }
 
-// Files lists what a store keeps of a backend. The error is a Refusal where the backend would
+// Files lists the files that a store keeps for a backend. The error is a Refusal where the backend would
 // not enforce the intent.
 func (b Backend) Files(i *Intent) ([]File, error) { return b.files(i) }
 

@@ -21,30 +21,30 @@ type comparison struct {
 	// gone are results of before that the report has no more: fixed ones as they were, and as
 	// unknown those that nobody asked about, so that no service closes an alert for them.
 	gone   []audit.Result
-	states map[asked]string
+	states map[resultKey]string
 }
 
-// asked is what a result answers.
-type asked struct {
+// resultKey identifies a result across reports: check, target and kind.
+type resultKey struct {
 	check, target string
 	kind          audit.Kind
 }
 
-func askedBy(r audit.Result) asked { return asked{r.CheckID, r.Target, r.Kind} }
+func keyOf(r audit.Result) resultKey { return resultKey{r.CheckID, r.Target, r.Kind} }
 
 // baseline compares a report that is legible with the baseline; without one it is empty.
 func (s SARIF) baseline(r audit.Report) comparison {
 	if s.Baseline == nil {
 		return comparison{}
 	}
-	c := comparison{before: legible(*s.Baseline), states: map[asked]string{}}
+	c := comparison{before: legible(*s.Baseline), states: map[resultKey]string{}}
 	for _, result := range c.before.Results {
 		if result.Verdict == audit.Unknown { // and is not in the comparison if it still is
-			c.states[askedBy(result)] = stateUnchanged
+			c.states[keyOf(result)] = stateUnchanged
 		}
 	}
 	for _, d := range audit.Compare(c.before, r).Changes {
-		question := asked{d.CheckID, d.Target, d.Kind}
+		question := resultKey{d.CheckID, d.Target, d.Kind}
 		switch d.Change {
 		case audit.Appeared:
 			c.states[question] = stateNew
@@ -53,7 +53,7 @@ func (s SARIF) baseline(r audit.Report) comparison {
 		case audit.Unchanged:
 			c.states[question] = stateUnchanged
 		case audit.Fixed, audit.Unasked:
-			was := c.before.Results[slices.IndexFunc(c.before.Results, func(r audit.Result) bool { return askedBy(r) == question })]
+			was := c.before.Results[slices.IndexFunc(c.before.Results, func(r audit.Result) bool { return keyOf(r) == question })]
 			c.states[question] = stateAbsent
 			if d.Change == audit.Unasked {
 				was.Verdict, was.Waiver, was.Evidence = audit.Unknown, nil, "it was "+string(d.Was)+" and is "+string(d.Now)+" now: "+was.Evidence
@@ -67,7 +67,7 @@ func (s SARIF) baseline(r audit.Report) comparison {
 
 // state is that of a result that is in the report or gone from it.
 func (c comparison) state(r audit.Result) string {
-	if state := c.states[askedBy(r)]; state != "" {
+	if state := c.states[keyOf(r)]; state != "" {
 		return state
 	}
 	return stateNew

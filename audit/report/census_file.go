@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// fileText is what is known of the file of a census, on one line.
+// fileText describes the file of a census on one line.
 func fileText(f *audit.SnapshotFile) string {
 	text := fmt.Sprintf("%s, %s of which %d are free, %s", counted(int(f.Size), "byte"), counted(int(f.Pages), "page"), f.FreePages, counted(int(f.Revisions), "revision"))
 	if f.CompactRevision > 0 {

@@ -17,7 +17,7 @@ type HTML struct{}
 //go:embed page.html
 var pageTemplate string
 
-// page is what the template shows.
+// page holds everything that the template shows.
 type page struct {
 	audit.Report
 	State    string // a class of the page's style: fail, unknown, waived or pass

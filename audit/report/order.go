@@ -39,12 +39,12 @@ func badness(r audit.Result) int {
 	}
 }
 
-// worstFirst is a sorted copy; what is equally bad stays in the report's order.
+// worstFirst returns a sorted copy. Results that are equally bad stay in the report's order.
 func worstFirst(results []audit.Result) []audit.Result {
 	return slices.SortedStableFunc(slices.Values(results), func(a, b audit.Result) int { return cmp.Compare(badness(a), badness(b)) })
 }
 
-// group is what was found out about one target.
+// group holds the results of one target.
 type group struct {
 	target  string
 	kind    audit.Kind
@@ -52,12 +52,12 @@ type group struct {
 	count   map[audit.Verdict]int
 }
 
-// inOrder says whether the target needs no more than its line.
-func (g group) inOrder() bool {
+// hasOnlyPasses reports whether no result of the target failed, is unknown or is waived.
+func (g group) hasOnlyPasses() bool {
 	return g.count[audit.Fail]+g.count[audit.Unknown]+g.count[waived] == 0
 }
 
-// groupByTarget gives the groups, the worst first.
+// groupByTarget returns one group for each target, the worst first.
 func groupByTarget(results []audit.Result) []group {
 	type key struct {
 		target string

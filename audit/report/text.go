@@ -47,7 +47,7 @@ func (t Text) Render(w io.Writer, r audit.Report) error {
 	explained := map[string]bool{}
 	inOrder := 0
 	for _, g := range groups {
-		if g.inOrder() {
+		if g.hasOnlyPasses() {
 			inOrder++
 			if inOrder > linesInOrder {
 				continue
@@ -118,7 +118,7 @@ func (t Text) writeFindings(b *strings.Builder, g group, explained map[string]bo
 		default: // the counts say enough
 		}
 	}
-	if !g.inOrder() {
+	if !g.hasOnlyPasses() {
 		b.WriteByte('\n')
 	}
 }

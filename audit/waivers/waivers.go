@@ -137,7 +137,7 @@ func (v *validator) text(field, s string) string {
 	return s
 }
 
-// isControl is what a terminal would obey, and line ends of all sorts.
+// isControl reports whether a terminal would obey the character, or end a line at it.
 func isControl(r rune) bool {
 	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd'
 }

@@ -10,7 +10,7 @@ import (
 	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
-// auditDiffFlags are what the operator wrote.
+// auditDiffFlags hold the flags as the operator wrote them.
 type auditDiffFlags struct{ format string }
 
 func newAuditDiffCommand(a *app) *cobra.Command {

@@ -15,7 +15,7 @@ import (
 // maxAdvisories is far above the advisories of any program.
 const maxAdvisories = 4 << 20
 
-// memberFlags are what the operator wrote about the checks of the members.
+// memberFlags hold what the checks of members need to know.
 type memberFlags struct {
 	advisories     string
 	snapshotDir    string

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// auditMergeFlags are what the operator wrote.
+// auditMergeFlags hold the flags as the operator wrote them.
 type auditMergeFlags struct {
 	waivers string
 	failOn  string

@@ -14,7 +14,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/collect"
 )
 
-// auditRunFlags are what the operator wrote.
+// auditRunFlags hold the flags as the operator wrote them.
 type auditRunFlags struct {
 	etcdCredentialFlags
 

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/collect"
 )
 
-// indexVariable is what Kubernetes tells each Pod of an Indexed Job
+// indexVariable names the variable by which each Pod of an Indexed Job learns its index
 // (https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode).
 const indexVariable = "JOB_COMPLETION_INDEX"
 

@@ -36,7 +36,7 @@ func (f *signFlags) addFlags(cmd *cobra.Command) {
 	addRootKeyFlags(cmd, &f.roots)
 }
 
-// signing is what one verb signs.
+// signing tells signFlags.run what a verb signs and what it does besides.
 type signing struct {
 	change pki.Change
 	remote *pki.Remote // signs leaves in place of the store's keys

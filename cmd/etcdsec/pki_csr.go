@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiCSRFlags are what the operator wrote.
+// pkiCSRFlags hold the flags as the operator wrote them.
 type pkiCSRFlags struct {
 	spec, output string
 	dryRun       bool

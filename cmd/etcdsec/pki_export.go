@@ -26,9 +26,9 @@ DIR is read and never changed. Private keys go to files of mode 0600 and nowhere
 	)
 }
 
-// onDiffer is what all three say about files that are there already.
-const onDiffer = `A file that is there and equal is kept. One that differs is replaced with --force only:
-without it, nothing at all is written.`
+// onDiffer tells, in the help of all exports, what becomes of files that exist already.
+const onDiffer = `An existing file with the same content is kept. If one differs, nothing is written at all,
+unless you give --force, which replaces it.`
 
 // exportFlags are the flags that all exports share.
 type exportFlags struct {

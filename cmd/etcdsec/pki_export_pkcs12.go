@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/export"
 )
 
-// exportPKCS12Flags are what the operator wrote.
+// exportPKCS12Flags hold the flags as the operator wrote them.
 type exportPKCS12Flags struct {
 	exportFlags
 	passwordPath string

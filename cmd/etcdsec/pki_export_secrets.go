@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/export"
 )
 
-// exportSecretsFlags are what the operator wrote.
+// exportSecretsFlags hold the flags as the operator wrote them.
 type exportSecretsFlags struct {
 	exportFlags
 	style string

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/export"
 )
 
-// exportTarFlags are what the operator wrote.
+// exportTarFlags hold the flags as the operator wrote them.
 type exportTarFlags struct {
 	exportFlags
 	owner string

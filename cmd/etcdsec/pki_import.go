@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiImportFlags are what the operator wrote.
+// pkiImportFlags hold the flags as the operator wrote them.
 type pkiImportFlags struct {
 	spec, output, name, version string
 	dryRun                      bool

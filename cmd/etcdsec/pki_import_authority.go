@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiImportAuthorityFlags are what the operator wrote.
+// pkiImportAuthorityFlags hold the flags as the operator wrote them.
 type pkiImportAuthorityFlags struct {
 	spec, output string
 	dryRun       bool

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiInstallFlags are what the operator wrote.
+// pkiInstallFlags hold the flags as the operator wrote them.
 type pkiInstallFlags struct {
 	spec, output, keys, owner string
 	newTrust, anyNode, dryRun bool

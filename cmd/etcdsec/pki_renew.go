@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiRenewFlags are what the operator wrote.
+// pkiRenewFlags hold the flags as the operator wrote them.
 type pkiRenewFlags struct {
 	signFlags
 	renewal pki.Renewal

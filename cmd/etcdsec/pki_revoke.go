@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiRevokeFlags are what the operator wrote.
+// pkiRevokeFlags hold the flags as the operator wrote them.
 type pkiRevokeFlags struct {
 	spec, output, reason string
 	current, dryRun      bool

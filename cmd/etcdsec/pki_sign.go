@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiSignFlags are what the operator wrote.
+// pkiSignFlags hold the flags as the operator wrote them.
 type pkiSignFlags struct {
 	signFlags
 	remote pki.RemoteFiles

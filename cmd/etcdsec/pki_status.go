@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki/status"
 )
 
-// pkiStatusFlags are what the operator wrote.
+// pkiStatusFlags hold the flags as the operator wrote them.
 type pkiStatusFlags struct {
 	output  string
 	timeout time.Duration

@@ -6,7 +6,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// pkiVerifyFlags are what the operator wrote.
+// pkiVerifyFlags hold the flags as the operator wrote them.
 type pkiVerifyFlags struct{ spec, output string }
 
 func newPKIVerifyCommand(a *app) *cobra.Command {

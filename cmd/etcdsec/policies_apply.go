@@ -19,7 +19,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesApplyFlags are what the operator wrote.
+// policiesApplyFlags hold the flags as the operator wrote them.
 type policiesApplyFlags struct {
 	spec     string
 	node     string

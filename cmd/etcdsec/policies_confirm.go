@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesConfirmFlags are what the operator wrote, for rollback too.
+// policiesConfirmFlags hold the flags as the operator wrote them, for rollback too.
 type policiesConfirmFlags struct {
 	stateDir string
 	output   string

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesDriftFlags are what the operator wrote.
+// policiesDriftFlags hold the flags as the operator wrote them.
 type policiesDriftFlags struct {
 	spec    string
 	node    string

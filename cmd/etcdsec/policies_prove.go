@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// policiesProveFlags are what the operator wrote.
+// policiesProveFlags hold the flags as the operator wrote them.
 type policiesProveFlags struct {
 	spec      string
 	topology  []string

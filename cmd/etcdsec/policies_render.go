@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// policiesRenderFlags are what the operator wrote.
+// policiesRenderFlags hold the flags as the operator wrote them.
 type policiesRenderFlags struct {
 	spec    string
 	backend string

@@ -12,14 +12,14 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesWatchFlags are what "policies apply" says.
+// policiesWatchFlags hold what "policies apply" passes on.
 type policiesWatchFlags struct {
 	stateDir string
 	nft      string
 	within   time.Duration
 }
 
-// newPoliciesWatchCommand is the process that "policies apply" starts, and nobody else.
+// newPoliciesWatchCommand returns the verb that only "policies apply" starts, as a process of its own.
 func newPoliciesWatchCommand(a *app) *cobra.Command {
 	var flags policiesWatchFlags
 	cmd := &cobra.Command{

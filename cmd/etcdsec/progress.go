@@ -31,7 +31,7 @@ func (a *app) progress(verb string) func(done, total int) {
 	}
 }
 
-// isTerminal says whether somebody may be watching what is written, or typing what is read.
+// isTerminal reports whether a reader or writer is a terminal, where somebody may watch or type.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -19,7 +19,7 @@ const (
 	statusFindings = 3 // findings, or work due
 )
 
-// app is what the outside world hands to the verbs. Nothing below cmd touches the process's own.
+// app holds the streams and the clock that verbs use. Nothing below cmd touches those of the process.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -42,12 +42,12 @@ func (e statusError) Error() string {
 
 func (e statusError) Unwrap() error { return e.err }
 
-// usageError is a bad command line or spec.
+// usageError returns the error of a bad command line or spec.
 func usageError(err error, hint string) error {
 	return statusError{status: statusUsage, err: err, hint: hint}
 }
 
-// failure is work that could not be done, with the way out.
+// failure returns the error of work that could not be done, with a hint that shows the way out.
 func failure(err error, hint string) error {
 	return statusError{status: statusFailed, err: err, hint: hint}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// versionFlags are what the operator wrote.
+// versionFlags hold the flags as the operator wrote them.
 type versionFlags struct {
 	output string
 }

@@ -16,7 +16,7 @@ const (
 	V3_5 = "3.5.35"
 	V3_6 = "3.6.16"
 	V3_7 = "3.7.3"
-	// Vulnerable is what kubeadm 1.36 installs. CVE-2026-33413 and others apply to it.
+	// Vulnerable is the release that kubeadm 1.36 installs. CVE-2026-33413 and others apply to it.
 	Vulnerable = "3.6.8"
 )
 

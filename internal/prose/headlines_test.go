@@ -15,19 +15,8 @@ import (
 var unclearToday = map[string]int{
 	"audit":              5,
 	"audit/certificates": 4,
-	"audit/collect/host": 1,
-	"audit/collect/kube": 1,
 	"audit/config":       3,
 	"audit/files":        3,
-	"audit/report":       5,
-	"audit/waivers":      1,
-	"cmd/etcdsec":        28,
-	"internal/etcdtest":  1,
-	"internal/prose":     1,
-	"policies":           4,
-	"policies/guard":     1,
-	"policies/nft":       10,
-	"policies/reach":     2,
 }
 
 // No headline in a form that has to be read twice comes back.

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Plan is what is to be done on a host, and what came of it. JSON has it as it is.
+// Plan lists what has to change on a host, and its outcome, as JSON shows them.
 type Plan struct {
 	SchemaVersion int                   `json:"schema_version"`
 	HostName      string                `json:"host"`

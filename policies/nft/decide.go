@@ -21,7 +21,7 @@ const (
 	Postrouting
 )
 
-// String is the name in a base chain.
+// String returns the name of the hook, as a base chain writes it.
 func (h Hook) String() string {
 	switch h {
 	case Input:
@@ -46,12 +46,12 @@ type Packet struct {
 	InLoopback bool // it came in at the interface lo
 }
 
-// Decision is what happens to a packet.
+// Decision tells what happens to a packet.
 type Decision struct {
 	Accept bool
 	Rule   string // which rule or policy says so
-	// Err is set if something decides that is not known or not understood. Accept is then false,
-	// which is no answer.
+	// Err is set if the decision depends on something unknown, or on a rule that is not understood.
+	// Accept is then false and has no meaning.
 	Err error
 }
 
@@ -70,7 +70,7 @@ func (r *Ruleset) Decide(p Packet) Decision {
 	specific := false
 	for _, b := range r.bases(p) {
 		e := evaluation{table: b.table, packet: p}
-		o := e.chain(b.chain, 0)
+		o := e.evalChain(b.chain, 0)
 		if o.can&falls != 0 {
 			o.fallThrough(b)
 		}
@@ -119,7 +119,7 @@ func (r *Ruleset) bases(p Packet) []base {
 	return found
 }
 
-// outcomes are what may happen, as bits.
+// outcomes is a set of things that may happen, one per bit.
 type outcomes uint8
 
 const (
@@ -128,7 +128,7 @@ const (
 	falls // through the end of the chain, or by return
 )
 
-// outcome is what may happen to the packet, and for each the first place that does it.
+// outcome holds all that may happen to the packet, and for each the first place that does it.
 type outcome struct {
 	can   outcomes
 	where [2]place // of accepts and drops
@@ -177,9 +177,9 @@ func (o *outcome) fallThrough(b base) {
 	o.add(can, place{table: b.table, chain: b.chain})
 }
 
-// evaluation is of one packet in one table. A chain does the same to it from wherever it is
-// entered, because nothing that a rule changes is known here anyway; so each is judged once,
-// and the work is linear in the rules.
+// evaluation follows one packet through one table. A chain does the same to the packet from
+// wherever it is entered, because nothing here depends on what a rule changes. So each chain is
+// judged once, and the work is linear in the rules.
 type evaluation struct {
 	table  *Table
 	packet Packet
@@ -188,10 +188,11 @@ type evaluation struct {
 	key    []Value
 }
 
-// maxDepth is more than the kernel's own limit of jumps, 16.
+// maxDepth limits nested jumps. The kernel's own limit is 16.
 const maxDepth = 64
 
-func (e *evaluation) chain(c *Chain, depth int) outcome {
+// evalChain evaluates a chain and the chains that it jumps to.
+func (e *evaluation) evalChain(c *Chain, depth int) outcome {
 	if o, ok := e.judged[c]; ok {
 		return o
 	}
@@ -206,13 +207,13 @@ func (e *evaluation) chain(c *Chain, depth int) outcome {
 	unknown.add(drops, at)
 	e.judged[c] = unknown
 	if depth > maxDepth {
-		e.doubts(at, "chains that jump without end")
+		e.addDoubt(at, "chains that jump without end")
 		return unknown
 	}
 	var o outcome
 	end := falls
 	for i := range c.Rules {
-		step := e.rule(c, i, depth)
+		step := e.evalRule(c, i, depth)
 		o.join(step.outcome)
 		if step.returns {
 			o.can |= falls
@@ -227,13 +228,14 @@ func (e *evaluation) chain(c *Chain, depth int) outcome {
 	return o
 }
 
-// step is what one rule may do: end it, go back to where the chain was entered, go on.
+// step holds what one rule may do: decide, return to the caller of the chain, or go on.
 type step struct {
 	outcome
 	returns, goesOn bool
 }
 
-func (e *evaluation) rule(c *Chain, i, depth int) step {
+// evalRule evaluates rule i of a chain.
+func (e *evaluation) evalRule(c *Chain, i, depth int) step {
 	r := &c.Rules[i]
 	at := place{table: e.table, chain: c, rule: r, number: i + 1}
 	var s step
@@ -247,23 +249,23 @@ func (e *evaluation) rule(c *Chain, i, depth int) step {
 				s.goesOn = true
 				return s
 			case perhaps:
-				e.doubts(at, statement.String())
+				e.addDoubt(at, statement.String())
 				s.goesOn = true
 			case yes:
 			}
 		case statement.Perhaps != "":
-			e.doubts(at, statement.Perhaps)
+			e.addDoubt(at, statement.Perhaps)
 			s.goesOn = true
 		case statement.Unknown != "":
-			e.doubts(at, statement.Unknown)
+			e.addDoubt(at, statement.Unknown)
 			s.add(accepts, at)
 			s.add(drops, at)
 			s.goesOn = true
 		case statement.Verdict != nil:
-			e.verdict(*statement.Verdict, at, depth, &s)
+			e.evalVerdict(*statement.Verdict, at, depth, &s)
 			return s
 		case statement.Map != nil:
-			e.mapped(statement.Map, at, depth, &s)
+			e.evalMap(statement.Map, at, depth, &s)
 			return s
 		}
 	}
@@ -271,7 +273,8 @@ func (e *evaluation) rule(c *Chain, i, depth int) step {
 	return s
 }
 
-func (e *evaluation) verdict(v Verdict, at place, depth int, s *step) {
+// evalVerdict adds to s what a verdict does.
+func (e *evaluation) evalVerdict(v Verdict, at place, depth int, s *step) {
 	switch v.Kind {
 	case "accept":
 		s.add(accepts, at)
@@ -282,13 +285,13 @@ func (e *evaluation) verdict(v Verdict, at place, depth int, s *step) {
 	case "jump", "goto":
 		to := e.table.chain(v.Chain)
 		if to == nil {
-			e.doubts(at, "a chain that is not there")
+			e.addDoubt(at, "a chain that is not there")
 			s.add(accepts, at)
 			s.add(drops, at)
 			s.goesOn = true
 			return
 		}
-		o := e.chain(to, depth+1)
+		o := e.evalChain(to, depth+1)
 		s.join(o)
 		if o.can&falls != 0 {
 			// From where goto led there is no way back to the rule below.
@@ -300,22 +303,22 @@ func (e *evaluation) verdict(v Verdict, at place, depth int, s *step) {
 	}
 }
 
-// mapped is the verdict of the element that the packet has the key of. If that is not known,
-// any of them may be it.
-func (e *evaluation) mapped(m *MapStatement, at place, depth int, s *step) {
+// evalMap adds to s the verdict of the element that has the packet's key. If the key is unknown,
+// it adds those of all elements.
+func (e *evaluation) evalMap(m *MapStatement, at place, depth int, s *step) {
 	elements, open, ok := e.operand(&m.Operand)
 	key, known := e.keyOf(m.Fields)
 	switch {
 	case known == no:
 		s.goesOn = true
 	case !ok || open || known == perhaps:
-		e.doubts(at, at.statement.String())
+		e.addDoubt(at, at.statement.String())
 		s.goesOn = true
 		if !ok {
 			return
 		}
 		for _, element := range elements.Elements {
-			e.verdict(element.Verdict, at, depth, s)
+			e.evalVerdict(element.Verdict, at, depth, s)
 		}
 	default:
 		i, found := elements.find(key)
@@ -323,11 +326,12 @@ func (e *evaluation) mapped(m *MapStatement, at place, depth int, s *step) {
 			s.goesOn = true
 			return
 		}
-		e.verdict(elements.Elements[i].Verdict, at, depth, s)
+		e.evalVerdict(elements.Elements[i].Verdict, at, depth, s)
 	}
 }
 
-func (e *evaluation) doubts(at place, what string) {
+// addDoubt notes the first thing that is not known.
+func (e *evaluation) addDoubt(at place, what string) {
 	if e.doubt == "" {
 		e.doubt = at.String() + " (" + what + ")"
 	}

@@ -21,7 +21,7 @@ const (
 	Changed = "changed"
 )
 
-// String is one line.
+// String returns the difference as one line.
 func (d Difference) String() string {
 	switch d.Kind {
 	case Missing:
@@ -46,7 +46,7 @@ func Diff(want, live *Ruleset) []Difference {
 		}
 		l := &live.Tables[at]
 		if w.Dormant != l.Dormant {
-			found = append(found, Difference{What: name, Kind: Changed, Want: hooking(w), Live: hooking(l)})
+			found = append(found, Difference{What: name, Kind: Changed, Want: dormancy(w), Live: dormancy(l)})
 		}
 		found = append(found, diffSets(w, l)...)
 		found = append(found, diffChains(w, l)...)
@@ -54,7 +54,7 @@ func Diff(want, live *Ruleset) []Difference {
 	return found
 }
 
-func hooking(t *Table) string {
+func dormancy(t *Table) string {
 	if t.Dormant {
 		return "dormant"
 	}
@@ -75,10 +75,10 @@ func diffSets(want, live *Table) []Difference {
 			continue
 		}
 		wanted, there := w.canonical(), l.canonical()
-		for _, e := range without(wanted, there) {
+		for _, e := range missingFrom(wanted, there) {
 			found = append(found, Difference{What: what, Kind: Missing, Want: e})
 		}
-		for _, e := range without(there, wanted) {
+		for _, e := range missingFrom(there, wanted) {
 			found = append(found, Difference{What: what, Kind: Extra, Live: e})
 		}
 	}
@@ -108,7 +108,7 @@ func (s *Set) kind() string {
 func (s *Set) canonical() []string {
 	elements := s.Elements
 	if s.Interval {
-		elements = s.touching()
+		elements = s.joinTouching()
 	}
 	texts := make([]string, 0, len(elements))
 	for _, e := range elements {
@@ -117,19 +117,19 @@ func (s *Set) canonical() []string {
 	return texts
 }
 
-// touching returns the elements, and joins those that touch: the kernel lists a network that was
-// given in two halves as two or as one.
-func (m *VerdictMap) touching() []Element {
+// joinTouching returns the elements and joins those that touch: the kernel lists a network that
+// was given in two halves as two elements or as one.
+func (m *VerdictMap) joinTouching() []Element {
 	if !m.sorted || m.Map {
 		return m.Elements
 	}
-	return joined(m.Elements, func(before, r Range) bool {
+	return joinElements(m.Elements, func(before, r Range) bool {
 		return r.From.Compare(before.To) <= 0 || next(before.To) == r.From
 	})
 }
 
-// without returns the texts that are not among others.
-func without(texts, others []string) []string {
+// missingFrom returns the texts that others do not have.
+func missingFrom(texts, others []string) []string {
 	there := make(map[string]bool, len(others))
 	for _, o := range others {
 		there[o] = true
@@ -163,13 +163,13 @@ func (c *Chain) kind() string {
 	if c.Hook == "" {
 		return "without a hook"
 	}
-	return strconv.Quote(c.head())
+	return strconv.Quote(c.hookText())
 }
 
-// diffRules compares rules by place, after those that are the same at both ends: a rule that
-// was put between others is one difference, and not one of each rule below it.
+// diffRules compares rules by place, without the equal ones at both ends. So a rule that was
+// inserted is one difference, not one for each rule below it.
 func diffRules(what string, want, live []Rule) []Difference {
-	w, l := texts(want), texts(live)
+	w, l := ruleTexts(want), ruleTexts(live)
 	start := 0
 	for start < len(w) && start < len(l) && w[start] == l[start] {
 		start++
@@ -195,14 +195,15 @@ func diffRules(what string, want, live []Rule) []Difference {
 	return found
 }
 
-func texts(rules []Rule) []string {
+// ruleTexts returns each rule as text, in a form in which equal rules have equal texts.
+func ruleTexts(rules []Rule) []string {
 	all := make([]string, 0, len(rules))
 	for _, r := range rules {
 		same := Rule{Comment: r.Comment}
 		for _, statement := range r.Statements {
 			if m := statement.Match; m != nil {
 				match := *m
-				match.Operand.Elements = m.Operand.touching()
+				match.Operand.Elements = m.Operand.joinTouching()
 				statement.Match = &match
 			}
 			same.Statements = append(same.Statements, statement)

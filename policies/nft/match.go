@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// truth of a match: what is not known may be either.
+// truth tells whether a match holds; perhaps stands for unknown.
 type truth uint8
 
 const (
@@ -14,13 +14,14 @@ const (
 	yes
 )
 
-// keyOf is what a packet has in some fields. If it has not got one, nothing matches, not even
-// what compares by "!="; if one is not known, anything may. The key is good until the next one.
+// keyOf returns the packet's values of some fields. If the packet lacks one of the fields, the
+// truth is no: then no match holds, not even "!=". If a value is unknown, it is perhaps. The key
+// is valid until the next call.
 func (e *evaluation) keyOf(fields []Field) ([]Value, truth) {
 	key := e.key[:0]
 	known := yes
 	for _, f := range fields {
-		v, k := e.value(f)
+		v, k := e.valueOf(f)
 		if k == no {
 			return nil, no
 		}
@@ -31,8 +32,8 @@ func (e *evaluation) keyOf(fields []Field) ([]Value, truth) {
 	return key, known
 }
 
-// value is what the packet has in a field: no where it has not got it.
-func (e *evaluation) value(f Field) (Value, truth) {
+// valueOf returns the packet's value of a field, and no if the packet lacks the field.
+func (e *evaluation) valueOf(f Field) (Value, truth) {
 	p := &e.packet
 	protocol, field, _ := strings.Cut(string(f), " ")
 	switch protocol {
@@ -55,11 +56,11 @@ func (e *evaluation) value(f Field) (Value, truth) {
 	case "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "arp", "comp":
 		return Value{}, no
 	}
-	return e.situation(f)
+	return e.contextOf(f)
 }
 
-// situation is what is not in the packet's headers.
-func (e *evaluation) situation(f Field) (Value, truth) {
+// contextOf returns the value of a field that is not in the packet's headers, such as its interface.
+func (e *evaluation) contextOf(f Field) (Value, truth) {
 	p := &e.packet
 	family, short := "ipv6", "ip6"
 	if p.Src.Is4() {
@@ -100,8 +101,7 @@ func (e *evaluation) situation(f Field) (Value, truth) {
 	return Value{}, perhaps
 }
 
-// elsewhere stands for an interface that is not lo, and of which no more is known. No
-// interface has a name of this length.
+// elsewhere stands for any interface but lo. No real interface has a name of this length.
 const elsewhere = "an interface which is not lo"
 
 func (e *evaluation) match(m *Match) truth {
@@ -115,15 +115,15 @@ func (e *evaluation) match(m *Match) truth {
 	}
 	switch m.Op {
 	case "==", "in":
-		return e.among(elements, key)
+		return e.contains(elements, key)
 	case "!=":
-		return yes - e.among(elements, key)
+		return yes - e.contains(elements, key)
 	}
-	return ordered(m.Op, key, elements)
+	return compareOrder(m.Op, key, elements)
 }
 
-// ordered is a comparison by < > <= >=, which nft writes of one value only.
-func ordered(op string, key []Value, with *VerdictMap) truth {
+// compareOrder compares by < > <= or >=, for which nft allows one value only.
+func compareOrder(op string, key []Value, with *VerdictMap) truth {
 	if len(key) != 1 || len(with.Elements) != 1 || len(with.Elements[0].Key) != 1 {
 		return perhaps
 	}
@@ -142,7 +142,7 @@ func ordered(op string, key []Value, with *VerdictMap) truth {
 	return no
 }
 
-// operand are the values of an operand. A set of which not all elements are known is open.
+// operand returns the values of an operand. A set is open if some of its elements are unknown.
 func (e *evaluation) operand(o *Operand) (elements *VerdictMap, open, ok bool) {
 	if o.Set == "" {
 		return &o.VerdictMap, false, true
@@ -153,9 +153,9 @@ func (e *evaluation) operand(o *Operand) (elements *VerdictMap, open, ok bool) {
 	return nil, false, false
 }
 
-// among reports whether a key is one of the elements. An element in another notation, such as the
-// name of a port, may be it.
-func (e *evaluation) among(m *VerdictMap, key []Value) truth {
+// contains reports whether the elements have a key. An element in another notation, such as the
+// name of a port, may be equal: then the answer is perhaps.
+func (e *evaluation) contains(m *VerdictMap, key []Value) truth {
 	if _, found := m.find(key); found {
 		return yes
 	}
@@ -180,7 +180,7 @@ func (e *evaluation) among(m *VerdictMap, key []Value) truth {
 	return no
 }
 
-// mayHold reports whether a range might hold a value that it names differently.
+// mayHold reports whether a range might hold a value, even if it names the value differently.
 func mayHold(r Range, v Value) bool {
 	switch {
 	case r.holds(v):

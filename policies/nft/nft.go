@@ -90,11 +90,11 @@ type Statement struct {
 	Match   *Match
 	Verdict *Verdict
 	Map     *MapStatement
-	// Neutral is what decides nothing about the packet: counter, log, setting a mark.
+	// Neutral decides nothing about the packet: a counter, a log, setting a mark.
 	Neutral string
-	// Perhaps is what goes on or not, by what is not known here: a limit, a quota.
+	// Perhaps goes on or not, by something that is not known here: a limit, a quota.
 	Perhaps string
-	// Unknown is what is not understood, and might even accept or drop.
+	// Unknown is not understood. It might even accept or drop.
 	Unknown string
 }
 
@@ -105,7 +105,7 @@ type Match struct {
 	Operand Operand
 }
 
-// Field is what is looked at, as nft writes it: "ip saddr", "meta iifname", "ct state".
+// Field names a property of a packet as nft writes it: "ip saddr", "meta iifname", "ct state".
 type Field string
 
 // Operand is a named set, or values.

@@ -353,7 +353,7 @@ func TestOne(t *testing.T) {
 		`{"a": 1}`: `a=1`, ` { "a" : {"b": [1, 2], "c": "x,}"} } `: `a={"b": [1, 2], "c": "x,}"}`, `{"accept": null}`: "accept=null",
 		`{}`: "", `{"a": 1, "b": 2}`: "", `[1]`: "", `"a"`: "", `null`: "", `7`: "", `{"a": "\",", "b": 1}`: "", `{"a": "\","}`: `a="\","`, `{"\u0061": 1}`: "",
 	} {
-		key, value, ok := one([]byte(text))
+		key, value, ok := parseSingle([]byte(text))
 		if got := key + "=" + string(value); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: got %s, %t", text, got, ok)
 		}

@@ -67,7 +67,7 @@ type object struct {
 
 func (p *parser) object(written map[string]json.RawMessage) error {
 	if len(written) != 1 {
-		return fmt.Errorf("has %d kinds, and one is wanted", len(written))
+		return fmt.Errorf("has %d kinds, want one", len(written))
 	}
 	for kind, data := range written {
 		switch kind {
@@ -80,25 +80,26 @@ func (p *parser) object(written map[string]json.RawMessage) error {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		if kind == "table" {
-			p.table(o)
+			p.addTable(o)
 			return nil
 		}
 		at, ok := p.tables[o.Family+" "+o.Table]
 		if !ok {
 			return fmt.Errorf("%s %q of table %s %s, which is not listed before it", kind, o.Name+o.Chain, o.Family, o.Table)
 		}
-		return p.part(kind, o, &p.ruleset.Tables[at])
+		return p.addToTable(kind, o, &p.ruleset.Tables[at])
 	}
 	return nil
 }
 
-func (p *parser) table(o object) {
-	t := Table{Family: o.Family, Name: o.Name, Dormant: contains(o.Flags, "dormant"), chains: map[string]int{}}
+func (p *parser) addTable(o object) {
+	t := Table{Family: o.Family, Name: o.Name, Dormant: hasWord(o.Flags, "dormant"), chains: map[string]int{}}
 	p.tables[o.Family+" "+o.Name] = len(p.ruleset.Tables)
 	p.ruleset.Tables = append(p.ruleset.Tables, t)
 }
 
-func (p *parser) part(kind string, o object, t *Table) error {
+// addToTable adds a chain, rule, set or map to its table.
+func (p *parser) addToTable(kind string, o object, t *Table) error {
 	switch kind {
 	case "chain":
 		c := Chain{Name: o.Name, Hook: o.Hook, Priority: o.Prio, Policy: o.Policy}
@@ -127,8 +128,8 @@ func (p *parser) part(kind string, o object, t *Table) error {
 	return nil
 }
 
-// contains reports whether a word is the value, or is in the list, of some JSON.
-func contains(data json.RawMessage, word string) bool {
+// hasWord reports whether some JSON is a word, or a list that has the word.
+func hasWord(data json.RawMessage, word string) bool {
 	var one string
 	if json.Unmarshal(data, &one) == nil {
 		return one == word
@@ -142,8 +143,8 @@ func contains(data json.RawMessage, word string) bool {
 
 func parseSet(o object, isMap bool) Set {
 	s := Set{
-		Name: o.Name, Type: typeName(o.Type), Interval: contains(o.Flags, "interval"),
-		Open: contains(o.Flags, "timeout") || contains(o.Flags, "dynamic") || len(o.Timeout) > 0,
+		Name: o.Name, Type: typeName(o.Type), Interval: hasWord(o.Flags, "interval"),
+		Open: hasWord(o.Flags, "timeout") || hasWord(o.Flags, "dynamic") || len(o.Timeout) > 0,
 	}
 	s.Map = isMap
 	var data string
@@ -161,7 +162,7 @@ func parseSet(o object, isMap bool) Set {
 	return s
 }
 
-// typeName returns a type, or several that are concatenated, or what a newer nft writes for them.
+// typeName returns one type, or several concatenated ones, or the JSON of a form that it does not know.
 func typeName(data json.RawMessage) string {
 	var one string
 	if json.Unmarshal(data, &one) == nil {

@@ -16,9 +16,10 @@ func parseRule(o object) Rule {
 	return r
 }
 
-// one is the only member of an object, as nearly everything in the JSON of nft is written. It
-// looks at the bytes, which are valid JSON, because a map for each would be most of the work.
-func one(raw json.RawMessage) (key string, value json.RawMessage, ok bool) {
+// parseSingle returns the key and value of an object that has one member, which is how nft writes
+// nearly everything. It reads the bytes of raw, which are valid JSON: a map for each object would
+// be most of the work.
+func parseSingle(raw json.RawMessage) (key string, value json.RawMessage, ok bool) {
 	inner, ok := bytes.CutPrefix(bytes.TrimSpace(raw), []byte("{"))
 	if !ok {
 		return "", nil, false
@@ -30,11 +31,11 @@ func one(raw json.RawMessage) (key string, value json.RawMessage, ok bool) {
 	}
 	key = string(inner[:end])
 	value, ok = bytes.CutPrefix(bytes.TrimSpace(inner[end+1:]), []byte(":"))
-	return key, bytes.TrimSpace(value), ok && alone(value)
+	return key, bytes.TrimSpace(value), ok && isLast(value)
 }
 
-// alone reports whether a value is the last one: no comma comes after it.
-func alone(value []byte) bool {
+// isLast reports whether a value is the last one: no comma comes after it.
+func isLast(value []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
@@ -55,7 +56,7 @@ func alone(value []byte) bool {
 }
 
 func parseStatement(raw json.RawMessage) Statement {
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	if !ok {
 		return Statement{Unknown: compact(raw)}
 	}
@@ -93,7 +94,7 @@ func parseStatement(raw json.RawMessage) Statement {
 }
 
 func parseVerdict(raw json.RawMessage) (Verdict, bool) {
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	if !ok {
 		return Verdict{}, false
 	}
@@ -127,10 +128,10 @@ func parseMatch(raw json.RawMessage) (Match, bool) {
 	return Match{Fields: parseFields(written.Left), Op: written.Op, Operand: operand}, ok
 }
 
-// parseFields is what is looked at. A field that is not known is kept as it is written: what
-// it is in a packet is then not known either.
+// parseFields reads the left side of a match. A field that it does not know is kept as written;
+// its value in a packet is then unknown too.
 func parseFields(raw json.RawMessage) []Field {
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	if !ok {
 		return []Field{Field(compact(raw))}
 	}
@@ -148,7 +149,7 @@ func parseFields(raw json.RawMessage) []Field {
 }
 
 func parseField(raw json.RawMessage) Field {
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	if !ok {
 		return Field(compact(raw))
 	}
@@ -171,7 +172,7 @@ func parseField(raw json.RawMessage) Field {
 		return Field(kind + " " + f.Key)
 	case kind == "fib" && f.Result == "type" && !bytes.ContainsAny(f.Flags, ","):
 		for _, of := range []string{"daddr", "saddr"} {
-			if contains(f.Flags, of) {
+			if hasWord(f.Flags, of) {
 				return Field("fib " + of + " type")
 			}
 		}
@@ -191,7 +192,7 @@ func parseOperand(raw json.RawMessage, isMap bool) (Operand, bool) {
 		}
 	}
 	var elements []json.RawMessage
-	if kind, value, ok := one(raw); ok && kind == "set" {
+	if kind, value, ok := parseSingle(raw); ok && kind == "set" {
 		if json.Unmarshal(value, &elements) != nil {
 			return o, false
 		}
@@ -223,14 +224,14 @@ func parseElement(raw json.RawMessage, isMap bool) (Element, bool) {
 		raw = pair[0]
 	}
 	// An element with a counter, a comment or a time-out is written with its value inside.
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	if ok && kind == "elem" {
 		var inner struct{ Val json.RawMessage }
 		if json.Unmarshal(value, &inner) != nil || inner.Val == nil {
 			return e, false
 		}
 		raw = inner.Val
-		kind, value, ok = one(raw)
+		kind, value, ok = parseSingle(raw)
 	}
 	parts := []json.RawMessage{raw}
 	if ok && kind == "concat" && json.Unmarshal(value, &parts) != nil {
@@ -247,7 +248,7 @@ func parseElement(raw json.RawMessage, isMap bool) (Element, bool) {
 }
 
 func parseRange(raw json.RawMessage) (Range, bool) {
-	kind, value, ok := one(raw)
+	kind, value, ok := parseSingle(raw)
 	switch {
 	case ok && kind == "prefix":
 		var p struct {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Addrs returns a set of hosts. An address of the other family is left out.
+// Addrs returns a set of hosts, without the addresses of the other family.
 func Addrs(name, typ string, addrs []netip.Addr) Set {
 	s := Set{Name: name, Type: typ}
 	for _, a := range addrs {
@@ -19,7 +19,7 @@ func Addrs(name, typ string, addrs []netip.Addr) Set {
 	return s
 }
 
-// Networks returns a set of networks. A network of the other family is left out.
+// Networks returns a set of networks, without those of the other family.
 func Networks(name, typ string, networks []netip.Prefix) Set {
 	s := Set{Name: name, Type: typ, Interval: true}
 	for _, p := range networks {
@@ -45,11 +45,11 @@ func single(v Value) Element { return Element{Key: []Range{{v, v}}} }
 
 func prefixRange(p netip.Prefix) Range {
 	p = p.Masked()
-	return Range{Value{Addr: p.Addr()}, Value{Addr: last(p)}}
+	return Range{Value{Addr: p.Addr()}, Value{Addr: lastAddr(p)}}
 }
 
-// last returns the highest address of a network.
-func last(p netip.Prefix) netip.Addr {
+// lastAddr returns the highest address of a network.
+func lastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 1 << (7 - i%8)
@@ -58,20 +58,20 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// normalize sorts elements and, where each is one range without a verdict, joins those that
-// overlap. Of elements that are sorted and apart one is found by halving.
+// normalize sorts the elements and, where each is one range without a verdict, joins those that
+// overlap. Elements that are sorted and apart allow a binary search.
 func (m *VerdictMap) normalize() {
 	slices.SortStableFunc(m.Elements, func(a, b Element) int {
 		return slices.CompareFunc(a.Key, b.Key, func(a, b Range) int { return a.From.Compare(b.From) })
 	})
 	m.sorted = !slices.ContainsFunc(m.Elements, func(e Element) bool { return len(e.Key) != 1 })
 	if m.sorted && !m.Map {
-		m.Elements = joined(m.Elements, func(before, r Range) bool { return r.From.Compare(before.To) <= 0 })
+		m.Elements = joinElements(m.Elements, func(before, r Range) bool { return r.From.Compare(before.To) <= 0 })
 	}
 }
 
-// joined are sorted elements of one range each, with each two joined of which that is said.
-func joined(elements []Element, joins func(before, r Range) bool) []Element {
+// joinElements joins neighbours among sorted elements of one range each, where joins returns true.
+func joinElements(elements []Element, joins func(before, r Range) bool) []Element {
 	var all []Element
 	for _, e := range elements {
 		r := e.Key[0]
@@ -101,7 +101,7 @@ func next(v Value) Value {
 	return v
 }
 
-// find returns the first element that holds a key. It searches sorted elements by halving.
+// find returns the first element that holds a key. Sorted elements are searched by halving.
 func (m *VerdictMap) find(key []Value) (at int, found bool) {
 	if m.sorted && len(key) == 1 {
 		at, found := slices.BinarySearchFunc(m.Elements, key[0], func(e Element, v Value) int { return e.Key[0].From.Compare(v) })
@@ -134,7 +134,7 @@ func (r Range) holds(v Value) bool {
 	return r.From.sameKind(v) && r.From.Compare(v) <= 0 && v.Compare(r.To) <= 0
 }
 
-// prefix says a range as one network where it is one.
+// prefix returns the range as a network, if it is exactly one.
 func (r Range) prefix() (netip.Prefix, bool) {
 	from, to := r.From.Addr, r.To.Addr
 	if !from.IsValid() || !to.IsValid() || from.BitLen() != to.BitLen() {
@@ -154,7 +154,7 @@ func (r Range) prefix() (netip.Prefix, bool) {
 		}
 	}
 	p := netip.PrefixFrom(from, bits)
-	return p, p.Masked().Addr() == from && last(p) == to
+	return p, p.Masked().Addr() == from && lastAddr(p) == to
 }
 
 // Text returns a text as an operand, such as the name of an interface.

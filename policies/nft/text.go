@@ -13,7 +13,7 @@ import (
 func (r *Ruleset) Text() []byte {
 	var b bytes.Buffer
 	for _, t := range r.Tables {
-		comment(&b, "", t.Why)
+		writeComment(&b, "", t.Why)
 		// A table that is not there cannot be deleted, so it is made first.
 		fmt.Fprintf(&b, "table %s %s\ndelete table %[1]s %[2]s\n\n", t.Family, t.Name)
 		t.write(&b)
@@ -27,7 +27,7 @@ func (t *Table) write(b *bytes.Buffer) {
 		b.WriteString("\tflags dormant\n\n")
 	}
 	for _, s := range t.Sets {
-		comment(b, "\t", s.Why)
+		writeComment(b, "\t", s.Why)
 		kind, maps := "set", ""
 		if s.Map {
 			kind, maps = "map", " : verdict"
@@ -49,10 +49,10 @@ func (t *Table) write(b *bytes.Buffer) {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		comment(b, "\t", c.Why)
+		writeComment(b, "\t", c.Why)
 		fmt.Fprintf(b, "\tchain %s {\n", c.Name)
 		if c.Hook != "" {
-			fmt.Fprintf(b, "\t\t%s\n", c.head())
+			fmt.Fprintf(b, "\t\t%s\n", c.hookText())
 		}
 		for _, r := range c.Rules {
 			fmt.Fprintf(b, "\t\t%s\n", r)
@@ -62,14 +62,14 @@ func (t *Table) write(b *bytes.Buffer) {
 	b.WriteString("}\n")
 }
 
-func comment(b *bytes.Buffer, indent string, lines []string) {
+func writeComment(b *bytes.Buffer, indent string, lines []string) {
 	for _, l := range lines {
 		b.WriteString(strings.TrimRight(indent+"# "+l, " ") + "\n")
 	}
 }
 
-// head is what makes a chain a base chain.
-func (c *Chain) head() string {
+// hookText returns the line that makes a chain a base chain.
+func (c *Chain) hookText() string {
 	return fmt.Sprintf("type %s hook %s priority %d; policy %s;", c.Type, c.Hook, c.Priority, c.Policy)
 }
 

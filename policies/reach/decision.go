@@ -29,7 +29,7 @@ const (
 	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
 )
 
-// Decision is what decides about a packet. Which fields are set depends on Kind and Engine.
+// Decision names the rule that decides about a packet. Which fields are set depends on Kind and Engine.
 type Decision struct {
 	Kind Kind `json:"kind"`
 	// Engine enforces it. What no filter decides has none.

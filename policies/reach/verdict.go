@@ -21,7 +21,7 @@ func (t truth) not() truth { return yes - t }
 func and(a, b truth) truth { return min(a, b) }
 func or(a, b truth) truth  { return max(a, b) }
 
-// verdict is what one filter does with a packet.
+// verdict tells what one filter does with a packet.
 type verdict struct {
 	allowed bool
 	unknown string    // why it could not be told

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// view is what one program sees of the files: the host's; its container's, by /proc/PID/root;
-// or, for a static Pod that does not run, what its volumes bring in.
+// view holds the files that one program sees: the host's; its container's, by /proc/PID/root;
+// or, for a static Pod that does not run, the files that its volumes bring in.
 type view struct {
 	host *tree
 	own  *tree  // by /proc/PID/root; nil if it was not seen

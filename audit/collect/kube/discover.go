@@ -143,7 +143,7 @@ func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
 	return nil
 }
 
-// defaultKubeletPort is what a kubelet listens on that does not report another port.
+// defaultKubeletPort is the port of a kubelet that does not report another one.
 const defaultKubeletPort = 10250
 
 func (f *Found) addNode(cluster string, n corev1.Node) {

@@ -32,10 +32,10 @@ type loaded struct {
 
 const infoMetric = "apiserver_encryption_config_controller_last_config_info{"
 
-// ask reads which configuration a server has loaded. The server sets the metric at its start
+// readLoaded reads which configuration a server has loaded. The server sets the metric at its start
 // and at each reload (k8s.io/apiserver pkg/server/options/etcd.go and
 // encryptionconfig/controller).
-func (s Server) ask(ctx context.Context) (loaded, error) {
+func (s Server) readLoaded(ctx context.Context) (loaded, error) {
 	text, err := s.Client.Text(ctx, "/metrics")
 	if err != nil {
 		return loaded{}, fmt.Errorf("%s: %w", s.Name, err)
@@ -84,14 +84,14 @@ type ServerState struct {
 	idHash string
 }
 
-// servers asks all API servers at once.
-func (r *Rotation) servers(ctx context.Context, p *Plan) []ServerState {
+// askServers asks all API servers at once what they have loaded.
+func (r *Rotation) askServers(ctx context.Context, p *Plan) []ServerState {
 	states := make([]ServerState, len(r.Servers))
 	var wg sync.WaitGroup
 	for i, s := range r.Servers {
 		wg.Go(func() {
 			states[i].Name = s.Name
-			has, err := s.ask(ctx)
+			has, err := s.readLoaded(ctx)
 			if err != nil {
 				states[i].Fault = err.Error()
 				return
@@ -105,17 +105,17 @@ func (r *Rotation) servers(ctx context.Context, p *Plan) []ServerState {
 
 const pollEvery = time.Second
 
-// barrier brings the file of a stage to every API server that does not have it, and returns
+// waitForLoad brings the file of a stage to every API server that does not have it, and returns
 // when each reports that it has loaded it. A step that depends on all servers may follow only
 // then.
-func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
+func (r *Rotation) waitForLoad(ctx context.Context, p *Plan, stage Stage) error {
 	brought := map[string]bool{}
 	var states []ServerState
 	all := barrier.Barrier{
 		Want: fmt.Sprintf("loaded the configuration %q", stage), Within: r.Wait, Every: pollEvery,
 		Look: func(ctx context.Context) ([]barrier.Missing, error) {
-			states = r.servers(ctx, p)
-			return r.bring(ctx, p, stage, states, brought)
+			states = r.askServers(ctx, p)
+			return r.deliverMissing(ctx, p, stage, states, brought)
 		},
 		Narrate: func(missing []barrier.Missing) {
 			r.narrate("waiting for every API server to load the configuration %q: %s", stage, barrier.Reasons(missing))
@@ -131,9 +131,9 @@ func (r *Rotation) barrier(ctx context.Context, p *Plan, stage Stage) error {
 	return r.refuseStrangers(ctx, states)
 }
 
-// bring delivers the file of a stage once to each API server that has not loaded it, and
+// deliverMissing delivers the file of a stage once to each API server that has not loaded it, and
 // returns those servers.
-func (r *Rotation) bring(ctx context.Context, p *Plan, stage Stage, states []ServerState, brought map[string]bool) ([]barrier.Missing, error) {
+func (r *Rotation) deliverMissing(ctx context.Context, p *Plan, stage Stage, states []ServerState, brought map[string]bool) ([]barrier.Missing, error) {
 	var missing []barrier.Missing
 	for i, s := range states {
 		if s.Fault == "" && s.Hash == p.Hashes[stage] {
@@ -208,7 +208,7 @@ func (r *Rotation) checkLease(l coordinationv1.Lease, asked []ServerState) error
 	return &strangerError{host: l.Labels["kubernetes.io/hostname"], lease: l.Name, age: age}
 }
 
-// strangerError means that an API server is alive that nobody named.
+// strangerError means that an API server runs that nobody named.
 type strangerError struct {
 	host, lease string
 	age         time.Duration // since it renewed its lease

@@ -50,7 +50,7 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 	if promoted, err = added.Promote(to); err != nil {
 		return Plan{}, err
 	}
-	dropped, from := promoted, readers(promoted, to)
+	dropped, from := promoted, readersExcept(promoted, to)
 	for _, w := range from {
 		if w.Nests(to) {
 			return Plan{}, fmt.Errorf("what %s and %s encrypt could not be told apart: the name of the one begins with that of the other", encryption.Describe(w), encryption.Describe(to))
@@ -79,8 +79,8 @@ func configurationFor(spec *cluster.Cluster, provider encryption.ProviderType, k
 	return encryption.Generate(&wanted, key)
 }
 
-// readers returns what the rules that encrypt can read with, but for one, in their order.
-func readers(c *encryption.Configuration, but audit.Writer) []audit.Writer {
+// readersExcept returns the writers that the encrypting rules can read, in their order, without one.
+func readersExcept(c *encryption.Configuration, but audit.Writer) []audit.Writer {
 	var writers []audit.Writer
 	for _, rule := range c.Rules {
 		if !rule.Encrypts() {

@@ -43,8 +43,8 @@ type migration struct {
 	} `json:"status"`
 }
 
-// is reports whether a condition of the migration is true.
-func (m migration) is(condition string) bool {
+// hasCondition reports whether a condition of the migration is true.
+func (m migration) hasCondition(condition string) bool {
 	for _, c := range m.Status.Conditions {
 		if c.Type == condition && c.Status == "True" {
 			return true
@@ -84,9 +84,9 @@ func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path str
 			return false, fmt.Errorf("waiting for the migration of %s: %w", c.name, err)
 		}
 		switch {
-		case m.is("Succeeded"):
+		case m.hasCondition("Succeeded"):
 			return true, nil
-		case m.is("Failed"):
+		case m.hasCondition("Failed"):
 			r.narrate("the migration of %s failed; its objects are rewritten from here", c.name)
 			return false, nil
 		case len(m.Status.Conditions) == 0 && waited >= untouched:

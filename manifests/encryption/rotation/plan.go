@@ -245,9 +245,9 @@ func Abort(dir string) error {
 	return journalOf(dir).Abort()
 }
 
-// end keeps the configuration with which both keys can be read, for what snapshots hold, and
+// finish keeps the configuration with which both keys can be read, for what snapshots hold, and
 // removes the plan.
-func (p *Plan) end(dir string) error {
+func (p *Plan) finish(dir string) error {
 	kept := filepath.Join(dir, retired)
 	if err := durable.MakeDir(kept, nil); err != nil {
 		return err

@@ -48,7 +48,7 @@ func (r *Rotation) journal() journal.Journal { return journalOf(r.Dir) }
 func (r *Rotation) file(stage Stage) string { return r.journal().Path(stage.fileName()) }
 
 // Loaded returns what each API server has loaded. It changes nothing.
-func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.servers(ctx, p) }
+func (r *Rotation) Loaded(ctx context.Context, p *Plan) []ServerState { return r.askServers(ctx, p) }
 
 // State tells how far a rotation is. Fields of its JSON are only ever added.
 type State struct {
@@ -72,7 +72,7 @@ func (r *Rotation) Status(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s := State{SchemaVersion: 1, UnderWay: true, Plan: p, Stage: stage, Aborting: r.journal().Aborting(), Servers: r.servers(ctx, p)}
+	s := State{SchemaVersion: 1, UnderWay: true, Plan: p, Stage: stage, Aborting: r.journal().Aborting(), Servers: r.askServers(ctx, p)}
 	s.Next = p.nextStep(stage, s.Aborting)
 	return s, nil
 }
@@ -124,7 +124,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		return false, errors.New("no API server is named, and each must follow")
 	}
 	// Whatever was in force before, it is in force everywhere before the next is.
-	if err := r.barrier(ctx, p, stage); err != nil {
+	if err := r.waitForLoad(ctx, p, stage); err != nil {
 		return false, err
 	}
 	if r.journal().Aborting() {
@@ -148,7 +148,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		if err := r.prove(ctx, p, p.To); err != nil {
 			return false, fmt.Errorf("%w; to read them, copy %s over %s and run this again", err, r.file(Promoted), filepath.Join(r.Dir, ConfigName))
 		}
-		return true, p.end(r.Dir)
+		return true, p.finish(r.Dir)
 	}
 	return false, r.advance(ctx, p, stage.next())
 }
@@ -169,7 +169,7 @@ func (r *Rotation) stepBack(ctx context.Context, p *Plan, stage Stage) (done boo
 		}
 		return false, r.advance(ctx, p, Before)
 	default:
-		return true, p.end(r.Dir)
+		return true, p.finish(r.Dir)
 	}
 }
 
@@ -179,7 +179,7 @@ func (r *Rotation) advance(ctx context.Context, p *Plan, stage Stage) error {
 		return err
 	}
 	r.narrate("in force now: the configuration %q", stage)
-	return r.barrier(ctx, p, stage)
+	return r.waitForLoad(ctx, p, stage)
 }
 
 // rewriteAndProve returns when every object is encrypted by one of the writers, and the API servers
@@ -198,7 +198,7 @@ func (r *Rotation) rewriteAndProve(ctx context.Context, p *Plan, stage Stage, wr
 	if err := r.prove(ctx, p, writers...); err != nil {
 		return fmt.Errorf("%w; nothing is dropped: run this again", err)
 	}
-	for _, s := range r.servers(ctx, p) {
+	for _, s := range r.askServers(ctx, p) {
 		if s.Fault != "" {
 			return fmt.Errorf("after the rewriting: %s", s.Fault)
 		}
