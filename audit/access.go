@@ -63,16 +63,16 @@ func (r RPC) DeniesCaller() bool {
 func refusingAnyToken() []string { return []string{"3.0.", "3.1.", "3.2.", "3.3.", "3.4."} }
 
 // tokenTells reports whether the answer to an unknown token tells if authentication is on.
-func (t *Target) tokenTells() bool {
-	return t.Version != "" && !slices.ContainsFunc(refusingAnyToken(), func(branch string) bool { return strings.HasPrefix(t.Version, branch) })
+func (l *Listener) tokenTells() bool {
+	return l.Version != "" && !slices.ContainsFunc(refusingAnyToken(), func(branch string) bool { return strings.HasPrefix(l.Version, branch) })
 }
 
 // Authentication reports whether etcd's own authentication of users is on, and how that was
 // seen. Where it was not seen, known is false and seen says why.
-func (t *Target) Authentication() (on, known bool, seen string) {
-	for _, call := range t.RPCs {
+func (l *Listener) Authentication() (on, known bool, seen string) {
+	for _, call := range l.RPCs {
 		switch {
-		case call.RefusesToken() && t.tokenTells(), call.HasNoUser(), call.DeniesPermission():
+		case call.RefusesToken() && l.tokenTells(), call.HasNoUser(), call.DeniesPermission():
 			return true, true, call.Method + " " + string(call.Access) + " got " + call.Message
 		case call.Method == BadTokenRangeRPC && call.State == Answered && call.Code == 0:
 			return false, true, call.Method + " " + string(call.Access) + " is answered"
@@ -80,15 +80,15 @@ func (t *Target) Authentication() (on, known bool, seen string) {
 			return false, true, call.Method + " " + string(call.Access) + " is answered to nobody"
 		}
 	}
-	at := slices.IndexFunc(t.RPCs, func(r RPC) bool { return r.Method == BadTokenRangeRPC })
+	at := slices.IndexFunc(l.RPCs, func(r RPC) bool { return r.Method == BadTokenRangeRPC })
 	switch {
 	case at < 0:
 		return false, false, "no call was let in"
-	case t.RPCs[at].RefusesToken():
-		return false, false, "etcd " + t.Version + " refuses an unknown token whether its authentication is on or off"
-	case t.RPCs[at].State == Answered:
-		return false, false, BadTokenRangeRPC + " got " + t.RPCs[at].Message
+	case l.RPCs[at].RefusesToken():
+		return false, false, "etcd " + l.Version + " refuses an unknown token whether its authentication is on or off"
+	case l.RPCs[at].State == Answered:
+		return false, false, BadTokenRangeRPC + " got " + l.RPCs[at].Message
 	default:
-		return false, false, BadTokenRangeRPC + ": " + t.RPCs[at].Reason
+		return false, false, BadTokenRangeRPC + ": " + l.RPCs[at].Reason
 	}
 }

@@ -7,17 +7,17 @@ import (
 )
 
 func checkOf(o audit.Outcome) audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID: "some-check", Severity: audit.High,
 		Remediation: func(audit.Place) audit.Remediation { return audit.Remediation{audit.Say("the check's")} },
 		Applies:     audit.On(audit.Client),
-		Run:         func(*audit.Target) audit.Outcome { return o },
-	}
+		Run:         func(*audit.Listener) audit.Outcome { return o },
+	})
 }
 
 func resultOf(t *testing.T, address string, o audit.Outcome) audit.Result {
 	t.Helper()
-	report := audit.Run([]audit.Check{checkOf(o)}, []*audit.Target{{Address: address, Kind: audit.Client}})
+	report := audit.Run([]audit.Check{checkOf(o)}, []audit.Target{&audit.Listener{Address: address, Kind: audit.Client}})
 	if len(report.Results) != 1 {
 		t.Fatalf("%d results", len(report.Results))
 	}
@@ -45,11 +45,11 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	peer := &audit.Target{Address: "p:1", Kind: audit.Peer}
-	client := &audit.Target{Address: "c:1", Kind: audit.Client}
+	peer := &audit.Listener{Address: "p:1", Kind: audit.Peer}
+	client := &audit.Listener{Address: "c:1", Kind: audit.Client}
 	passing, failing := checkOf(audit.Passed("x")), checkOf(audit.Failed(audit.Finding{Code: "c", Text: "y"}))
 	failing.ID = "other-check"
-	report := audit.Run([]audit.Check{failing, passing}, []*audit.Target{peer, client})
+	report := audit.Run([]audit.Check{failing, passing}, []audit.Target{peer, client})
 	var got []string
 	for _, r := range report.Results {
 		got = append(got, r.Target+" "+r.CheckID)

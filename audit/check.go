@@ -1,5 +1,5 @@
 // Package audit judges what was collected about the listeners of an etcd cluster.
-// A check is a value; its Run is a pure function of a Target, so that the same
+// A check is a value; its Run is a pure function of a target, so that the same
 // observations always give the same verdict. Package collect makes the observations.
 package audit
 
@@ -61,8 +61,29 @@ type CheckOf[S Subject] struct {
 	OneHandshake bool
 }
 
-// Check is one question that is asked of a target of the audit.
-type Check = CheckOf[*Target]
+// Check is one question that is asked of targets of the audit. It is made by AsCheck.
+type Check = CheckOf[Target]
+
+// The checks of each kind of target.
+type (
+	ListenerCheck = CheckOf[*Listener]
+	ClusterCheck  = CheckOf[*EtcdCluster]
+	SettingsCheck = CheckOf[*HostSettings]
+	DataCheck     = CheckOf[*StoredData]
+)
+
+// AsCheck returns a check of one kind of target as a Check, which applies to no other kind.
+func AsCheck[T Target](c CheckOf[T]) Check {
+	return Check{
+		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: c.Rationale, Method: c.Method,
+		Remediation: c.Remediation, References: c.References, OneHandshake: c.OneHandshake,
+		Applies: func(t Target) bool {
+			of, ok := t.(T)
+			return ok && c.applies(of)
+		},
+		Run: func(t Target) Outcome { return c.Run(t.(T)) }, // Applies is asked first
+	}
+}
 
 // About is what is known of a check before it judges anything.
 type About struct {
@@ -94,9 +115,9 @@ func Abouts[S Subject](checks []CheckOf[S]) []About {
 // applies reports whether a check is about a subject.
 func (c CheckOf[S]) applies(subject S) bool { return c.Applies == nil || c.Applies(subject) }
 
-// On returns an Applies that accepts targets of the given kinds.
-func On(kinds ...Kind) func(*Target) bool {
-	return func(t *Target) bool { return slices.Contains(kinds, t.Kind) }
+// On returns an Applies that accepts listeners of the given kinds.
+func On(kinds ...Kind) func(*Listener) bool {
+	return func(l *Listener) bool { return slices.Contains(kinds, l.Kind) }
 }
 
 // Finding is one thing wrong with a target. Its code is stable, its text is for people.

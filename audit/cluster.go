@@ -4,9 +4,35 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 )
 
-// Clusters puts the listeners of each cluster side by side, as one target of kind Cluster
+// EtcdCluster puts the listeners of one cluster side by side, for what no single one tells.
+type EtcdCluster struct {
+	Address string    // its name for people, such as "cluster prod"
+	Now     time.Time // when its listeners were collected
+	Paths
+
+	Interrupted bool        // the audit ended before all listeners were observed, and Listeners is empty
+	Listeners   []*Listener // in the order in which they were asked for
+	Snapshots   *Snapshots  // nil if nobody said where they are
+}
+
+// Identity implements Subject.
+func (c *EtcdCluster) Identity() (address string, kind Kind) { return c.Address, Cluster }
+
+// Place implements Subject.
+func (c *EtcdCluster) Place() Place { return c.place() }
+
+// Unreached implements Target. A cluster is made of its listeners, each of which tells its own reason.
+func (c *EtcdCluster) Unreached() string {
+	if c.Interrupted {
+		return Interrupted
+	}
+	return ""
+}
+
+// Clusters puts the listeners of each cluster side by side, as one EtcdCluster
 // each, in the order in which their first listener comes. Listeners are of one cluster if
 // the spec says so, or if they tell the same cluster ID; one that tells none, such as a
 // metrics port, is of the cluster of its host. An API server or kubelet of which even that
@@ -14,13 +40,10 @@ import (
 // are in none, unless nothing tells any cluster and there is an API server or kubelet: to
 // name it beside them says that they are one. Where the audit was interrupted, the clusters
 // are without their listeners.
-func Clusters(targets []*Target) []*Target {
-	hosts, only := clustersOfHosts(targets), onlyCluster(targets)
-	var clusters []*Target
-	for _, t := range targets {
-		if t.Kind == Config || t.Kind == Cluster {
-			continue
-		}
+func Clusters(listeners []*Listener) []*EtcdCluster {
+	hosts, only := clustersOfHosts(listeners), onlyCluster(listeners)
+	var clusters []*EtcdCluster
+	for _, t := range listeners {
 		name := clusterName(t)
 		if name == "" {
 			name = hosts[hostOf(t)]
@@ -31,32 +54,26 @@ func Clusters(targets []*Target) []*Target {
 		if name == "" {
 			continue
 		}
-		at := slices.IndexFunc(clusters, func(c *Target) bool { return c.Address == name })
+		at := slices.IndexFunc(clusters, func(c *EtcdCluster) bool { return c.Address == name })
 		if at < 0 {
 			at = len(clusters)
-			clusters = append(clusters, &Target{Address: name, Kind: Cluster, Now: t.Now})
+			clusters = append(clusters, &EtcdCluster{Address: name, Now: t.Now})
 		}
-		if clusters[at].ClusterName == "" {
-			clusters[at].ClusterName = t.ClusterName
-		}
-		if clusters[at].ClusterID == 0 {
-			clusters[at].ClusterID = t.ClusterID
-		}
-		clusters[at].Cluster = append(clusters[at].Cluster, t)
+		clusters[at].Listeners = append(clusters[at].Listeners, t)
 	}
-	if slices.ContainsFunc(targets, (*Target).Interrupted) {
+	if slices.ContainsFunc(listeners, (*Listener).Interrupted) {
 		// Whose the listeners are that were not observed nobody knows, so no cluster is whole.
 		for _, c := range clusters {
-			c.Cluster, c.Reach = nil, interruption()
+			c.Listeners, c.Interrupted = nil, true
 		}
 	}
 	return clusters
 }
 
 // clustersOfHosts gives for each host the name of its cluster, empty if it has two.
-func clustersOfHosts(targets []*Target) map[string]string {
+func clustersOfHosts(listeners []*Listener) map[string]string {
 	hosts := map[string]string{}
-	for _, t := range targets {
+	for _, t := range listeners {
 		name := clusterName(t)
 		if name == "" {
 			continue
@@ -75,10 +92,10 @@ const unnamed = "cluster of the given endpoints"
 
 // onlyCluster is the cluster that an API server or kubelet without one belongs to; empty if
 // there is none or more than one.
-func onlyCluster(targets []*Target) string {
+func onlyCluster(listeners []*Listener) string {
 	var names []string
 	withForeign := false
-	for _, t := range targets {
+	for _, t := range listeners {
 		withForeign = withForeign || isForeign(t)
 		if name := clusterName(t); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -95,9 +112,9 @@ func onlyCluster(targets []*Target) string {
 }
 
 // isForeign reports whether a listener is not one of etcd's.
-func isForeign(t *Target) bool { return t.Kind == APIServer || t.Kind == Kubelet }
+func isForeign(t *Listener) bool { return t.Kind == APIServer || t.Kind == Kubelet }
 
-func clusterName(t *Target) string {
+func clusterName(t *Listener) string {
 	switch {
 	case t.ClusterName != "":
 		return "cluster " + t.ClusterName
@@ -108,7 +125,7 @@ func clusterName(t *Target) string {
 	}
 }
 
-func hostOf(t *Target) string {
+func hostOf(t *Listener) string {
 	host, _, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return t.Address
@@ -116,12 +133,12 @@ func hostOf(t *Target) string {
 	return host
 }
 
-// Of returns the listeners of a cluster that have one of the given kinds.
-func (t *Target) Of(kinds ...Kind) []*Target {
-	var of []*Target
-	for _, listener := range t.Cluster {
-		if slices.Contains(kinds, listener.Kind) {
-			of = append(of, listener)
+// Of returns the listeners of the cluster that have one of the given kinds.
+func (c *EtcdCluster) Of(kinds ...Kind) []*Listener {
+	var of []*Listener
+	for _, l := range c.Listeners {
+		if slices.Contains(kinds, l.Kind) {
+			of = append(of, l)
 		}
 	}
 	return of

@@ -19,8 +19,8 @@ func answer(state string) audit.Report {
 	if !found {
 		return audit.Run(nil, nil)
 	}
-	check := audit.Check{ID: "one", Severity: audit.High, Applies: audit.On(audit.Client), Run: func(*audit.Target) audit.Outcome { return outcome }}
-	r := audit.Run([]audit.Check{check}, []*audit.Target{{Address: "a:1", Kind: audit.Client}})
+	check := audit.AsCheck(audit.ListenerCheck{ID: "one", Severity: audit.High, Applies: audit.On(audit.Client), Run: func(*audit.Listener) audit.Outcome { return outcome }})
+	r := audit.Run([]audit.Check{check}, []audit.Target{&audit.Listener{Address: "a:1", Kind: audit.Client}})
 	if state == "waived" {
 		r.Waive([]audit.WaiverRule{until(1, "one", "*")}, today)
 	}

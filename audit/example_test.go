@@ -10,7 +10,7 @@ import (
 
 // plaintextPort is a small check: it looks at one observation and returns an outcome.
 func plaintextPort() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:        "example-plaintext",
 		Title:     "The client port answers without TLS",
 		Severity:  audit.Critical,
@@ -22,7 +22,7 @@ func plaintextPort() audit.Check {
 			}
 		},
 		Applies: audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			switch {
 			case t.AnswersPlaintext():
 				return audit.Failed(audit.Finding{Code: "http1", Text: "GET /version without TLS is answered"})
@@ -32,20 +32,20 @@ func plaintextPort() audit.Check {
 				return audit.CouldNotTell("a request without TLS: " + t.Plaintext.Reason)
 			}
 		},
-	}
+	})
 }
 
 // Run judges what a collector has observed. Package collect makes such targets from endpoints.
 func ExampleRun() {
-	open := &audit.Target{
+	open := &audit.Listener{
 		Address: "10.0.0.11:2379", Kind: audit.Client,
 		Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Answered}, Access: audit.InPlaintext, Path: "/version", Status: 200},
 	}
-	slow := &audit.Target{
+	slow := &audit.Listener{
 		Address: "10.0.0.12:2379", Kind: audit.Client,
 		Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Unclear, Cause: audit.TimedOut, Reason: "no answer within 3s"}},
 	}
-	r := audit.Run([]audit.Check{plaintextPort()}, []*audit.Target{open, slow})
+	r := audit.Run([]audit.Check{plaintextPort()}, []audit.Target{open, slow})
 	for _, result := range r.Results {
 		fmt.Println(result.Target, result.Verdict, result.Evidence)
 	}
@@ -61,11 +61,11 @@ func ExampleRun() {
 
 // A report is rendered by package report; text is for people.
 func ExampleReport() {
-	port := &audit.Target{
+	port := &audit.Listener{
 		Address: "10.0.0.11:2379", Kind: audit.Client,
 		Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Refused}},
 	}
-	r := audit.Run([]audit.Check{plaintextPort()}, []*audit.Target{port})
+	r := audit.Run([]audit.Check{plaintextPort()}, []audit.Target{port})
 	if err := (report.Text{}).Render(os.Stdout, r); err != nil {
 		fmt.Println(err)
 	}

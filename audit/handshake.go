@@ -45,8 +45,8 @@ type Handshake struct {
 }
 
 // Handshake returns the handshake with an identity and no limit on the version.
-func (t *Target) Handshake(presented Identity) Handshake {
-	for _, h := range t.Handshakes {
+func (l *Listener) Handshake(presented Identity) Handshake {
+	for _, h := range l.Handshakes {
 		if h.Presented == presented && h.MaxVersion == 0 {
 			return h
 		}
@@ -58,12 +58,12 @@ func (t *Target) Handshake(presented Identity) Handshake {
 // without a limit, unless that was refused before a version was agreed, and so for no reason of
 // the caller's: a server whose key TLS 1.3 does not know (P-224, say: crypto/tls/auth.go,
 // signatureSchemesForCertificate) turns it away, and lets the same caller in over TLS 1.2.
-func (t *Target) Agreed(presented Identity) Handshake {
-	found := t.Handshake(presented)
+func (l *Listener) Agreed(presented Identity) Handshake {
+	found := l.Handshake(presented)
 	if found.State != Refused || found.Version != 0 {
 		return found
 	}
-	for _, h := range t.Handshakes {
+	for _, h := range l.Handshakes {
 		if h.Presented == presented && h.Version != 0 {
 			return h
 		}
@@ -72,8 +72,8 @@ func (t *Target) Agreed(presented Identity) Handshake {
 }
 
 // HandshakeUpTo returns the handshake that offered no version above highest.
-func (t *Target) HandshakeUpTo(highest uint16) Handshake {
-	for _, h := range t.Handshakes {
+func (l *Listener) HandshakeUpTo(highest uint16) Handshake {
+	for _, h := range l.Handshakes {
 		if h.MaxVersion == highest {
 			return h
 		}
@@ -83,14 +83,14 @@ func (t *Target) HandshakeUpTo(highest uint16) Handshake {
 
 // OverTLS judges a target that speaks TLS, by the handshake without a certificate. It skips
 // a target that speaks plaintext only, and cannot tell where neither was seen.
-func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
-	h := t.Agreed(NoCertificate)
+func (l *Listener) OverTLS(judge func(Handshake) Outcome) Outcome {
+	h := l.Agreed(NoCertificate)
 	switch {
 	case h.SpokeTLS:
 		return judge(h)
-	case t.HasNoTLS():
+	case l.HasNoTLS():
 		return Skipped("the port has no TLS")
-	case t.Kind == Metrics && t.NothingListens():
+	case l.Kind == Metrics && l.NothingListens():
 		return Skipped("nothing listens")
 	default:
 		return CouldNotTell("TLS handshake: " + h.Reason)
@@ -100,8 +100,8 @@ func (t *Target) OverTLS(judge func(Handshake) Outcome) Outcome {
 // Admits returns how a TLS port answered an identity, as an outcome without findings: Fail if
 // it was let in, Pass if it was refused. A connection that was closed without a word counts
 // as a refusal only if the given certificate was let in on the same port.
-func (t *Target) Admits(presented Identity) Outcome {
-	h := t.Agreed(presented)
+func (l *Listener) Admits(presented Identity) Outcome {
+	h := l.Agreed(presented)
 	switch h.State {
 	case Answered:
 		return Outcome{Verdict: Fail}
@@ -111,7 +111,7 @@ func (t *Target) Admits(presented Identity) Outcome {
 		}
 		return Passed(string(presented) + " is refused: " + h.Reason)
 	case Closed:
-		if presented != GivenCertificate && t.Handshake(GivenCertificate).State == Answered {
+		if presented != GivenCertificate && l.Handshake(GivenCertificate).State == Answered {
 			return Passed(string(presented) + " is refused by a closed connection; the given certificate is let in")
 		}
 		return CouldNotTell(string(presented) + ": " + h.Reason +

@@ -43,8 +43,8 @@ type Choice struct {
 }
 
 // Hello returns the question with a version and an offer.
-func (t *Target) Hello(version uint16, offer Offer) Hello {
-	for _, h := range t.Hellos {
+func (l *Listener) Hello(version uint16, offer Offer) Hello {
+	for _, h := range l.Hellos {
 		if h.Version == version && h.Offer == offer {
 			return h
 		}
@@ -53,9 +53,9 @@ func (t *Target) Hello(version uint16, offer Offer) Hello {
 }
 
 // Choices returns everything that a server chose in a version, whatever it was offered.
-func (t *Target) Choices(version uint16) []Choice {
+func (l *Listener) Choices(version uint16) []Choice {
 	var choices []Choice
-	for _, h := range t.Hellos {
+	for _, h := range l.Hellos {
 		if h.Version == version {
 			choices = append(choices, h.Chosen...)
 		}
@@ -64,23 +64,23 @@ func (t *Target) Choices(version uint16) []Choice {
 }
 
 // RefusesVersion reports whether the server told that it does not speak a version.
-func (t *Target) RefusesVersion(version uint16) bool {
-	return slices.ContainsFunc(t.Hellos, func(h Hello) bool { return h.Version == version && h.VersionRefused })
+func (l *Listener) RefusesVersion(version uint16) bool {
+	return slices.ContainsFunc(l.Hellos, func(h Hello) bool { return h.Version == version && h.VersionRefused })
 }
 
 // Unsettled returns why it is not known what a server chooses of an offer, in TLS 1.2 and 1.3.
 // It is empty if that is known to the end. A refusal counts only where the server
 // agreed to another offer in the same version: it is then the offer that it refuses.
-func (t *Target) Unsettled(offer Offer) string {
+func (l *Listener) Unsettled(offer Offer) string {
 	refused := 0
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		h := t.Hello(version, offer)
+		h := l.Hello(version, offer)
 		switch {
-		case t.RefusesVersion(version):
+		case l.RefusesVersion(version):
 			refused++
-		case h.State == Answered, h.State == Refused && len(t.Choices(version)) > 0:
+		case h.State == Answered, h.State == Refused && len(l.Choices(version)) > 0:
 		default:
-			return tls.VersionName(version) + " with " + t.whyUnsettled(h)
+			return tls.VersionName(version) + " with " + l.whyUnsettled(h)
 		}
 	}
 	if refused == 2 {
@@ -91,9 +91,9 @@ func (t *Target) Unsettled(offer Offer) string {
 
 // whyUnsettled prefers the reason of the question itself to that of one asked before it,
 // whose outcome kept it from being asked.
-func (t *Target) whyUnsettled(h Hello) string {
+func (l *Listener) whyUnsettled(h Hello) string {
 	if h.Reason == "" {
-		for _, other := range t.Hellos {
+		for _, other := range l.Hellos {
 			if other.Version == h.Version && other.Reason != "" {
 				h = other
 			}

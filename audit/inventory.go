@@ -18,11 +18,11 @@ import (
 // Inventory lists what was seen beside the verdicts: the certificates that every port serves
 // and the CAs whose clients it says it accepts. Fields are only ever added.
 type Inventory struct {
-	Listeners []Listener `json:"listeners"`
+	Listeners []InventoryListener `json:"listeners"`
 }
 
-// Listener is what one port showed of itself.
-type Listener struct {
+// InventoryListener is what one port showed of itself.
+type InventoryListener struct {
 	Target  string `json:"target"`
 	Kind    Kind   `json:"kind"`
 	Cluster string `json:"cluster,omitempty"` // as Clusters names it; empty if nothing tells it
@@ -58,20 +58,31 @@ type ServedCertificate struct {
 const maxNames = 32
 
 // TakeInventory lists what the listeners among the targets showed, in the targets' order.
-func TakeInventory(targets []*Target) Inventory {
-	inventory := Inventory{Listeners: []Listener{}}
-	clusters := Clusters(targets)
+func TakeInventory(targets []Target) Inventory {
+	var listeners []*Listener
 	for _, t := range targets {
-		if t.Kind == Cluster || t.Kind == Config {
-			continue
+		if l, ok := t.(*Listener); ok {
+			listeners = append(listeners, l)
 		}
-		inventory.Listeners = append(inventory.Listeners, listener(t, clusters))
+	}
+	inventory := Inventory{Listeners: []InventoryListener{}}
+	clusters := Clusters(listeners)
+	for _, t := range targets {
+		switch t := t.(type) {
+		case *Listener:
+			inventory.Listeners = append(inventory.Listeners, describe(t, clusters))
+		case *StoredData: // the report of a census has always named its store here
+			inventory.Listeners = append(inventory.Listeners, InventoryListener{
+				Target: t.Address, Kind: Data, AcceptedCAs: []string{}, Certificates: []ServedCertificate{},
+			})
+		}
 	}
 	return inventory
 }
 
-func listener(t *Target, clusters []*Target) Listener {
-	l := Listener{
+// describe returns what a listener showed of itself.
+func describe(t *Listener, clusters []*EtcdCluster) InventoryListener {
+	l := InventoryListener{
 		Target:       t.Address,
 		Kind:         t.Kind,
 		Version:      t.Version,
@@ -80,7 +91,7 @@ func listener(t *Target, clusters []*Target) Listener {
 		Certificates: []ServedCertificate{},
 	}
 	for _, c := range clusters {
-		if slices.Contains(c.Cluster, t) {
+		if slices.Contains(c.Listeners, t) {
 			l.Cluster = c.Address
 		}
 	}

@@ -50,15 +50,15 @@ func TestInventory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inventory := audit.TakeInventory([]*audit.Target{
-		{Address: "10.0.0.11:2379", Kind: audit.Client, ClusterID: 0xab, Version: "3.6.16", Handshakes: []audit.Handshake{
+	inventory := audit.TakeInventory([]audit.Target{
+		&audit.Listener{Address: "10.0.0.11:2379", Kind: audit.Client, ClusterID: 0xab, Version: "3.6.16", Handshakes: []audit.Handshake{
 			{Presented: audit.NoCertificate, SpokeTLS: true, CertificateRequested: true, AcceptableCAs: [][]byte{cert.RawSubject, empty, []byte("garbage")}},
 			{Presented: audit.GivenCertificate, SpokeTLS: true, Chain: []*x509.Certificate{cert, other}},
 		}},
-		{Address: "10.0.0.11:2381", Kind: audit.Metrics, Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Answered}}},
-		{Address: "10.0.0.12:2379", Kind: audit.Client},
-		{Address: "cluster ab", Kind: audit.Cluster},
-		{Address: "cp-0:/etc/kubernetes/manifests/etcd.yaml", Kind: audit.Config},
+		&audit.Listener{Address: "10.0.0.11:2381", Kind: audit.Metrics, Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Answered}}},
+		&audit.Listener{Address: "10.0.0.12:2379", Kind: audit.Client},
+		&audit.EtcdCluster{Address: "cluster ab"},
+		&audit.HostSettings{Address: "cp-0:/etc/kubernetes/manifests/etcd.yaml"},
 	})
 	if len(inventory.Listeners) != 3 {
 		t.Fatalf("%+v", inventory)
@@ -69,7 +69,7 @@ func TestInventory(t *testing.T) {
 	}
 	first.Certificates[0].SANs = nil
 	sum, otherSum := sha256.Sum256(cert.Raw), sha256.Sum256(nil)
-	want := audit.Listener{
+	want := audit.InventoryListener{
 		Target: "10.0.0.11:2379", Kind: audit.Client, Cluster: "cluster ab", Version: "3.6.16", TLS: true, RequestsCertificate: true,
 		AcceptedCAs: []string{`CN=etcd-0,O=a\,b`, "the empty name", "not a name: 67617262616765"},
 		Certificates: []audit.ServedCertificate{
@@ -93,7 +93,7 @@ func TestInventory(t *testing.T) {
 
 // The same targets give the same inventory in the report.
 func TestRunTakesInventory(t *testing.T) {
-	report := audit.Run(nil, []*audit.Target{{Address: "a:1", Kind: audit.Client}})
+	report := audit.Run(nil, []audit.Target{&audit.Listener{Address: "a:1", Kind: audit.Client}})
 	if len(report.Inventory.Listeners) != 1 || audit.Run(nil, nil).Inventory.Listeners == nil {
 		t.Errorf("%+v", report.Inventory)
 	}
@@ -109,7 +109,7 @@ func FuzzInventoryNames(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		inventory := audit.TakeInventory([]*audit.Target{{Kind: audit.Client, Handshakes: []audit.Handshake{{AcceptableCAs: [][]byte{raw}}}}})
+		inventory := audit.TakeInventory([]audit.Target{&audit.Listener{Kind: audit.Client, Handshakes: []audit.Handshake{{AcceptableCAs: [][]byte{raw}}}}})
 		if names := inventory.Listeners[0].AcceptedCAs; len(names) != 1 || names[0] == "" {
 			t.Errorf("%q", names)
 		}

@@ -55,16 +55,16 @@ func Merge(reports []Report) (Report, []Conflict) {
 
 // mergeInventories returns the inventory of all reports, with what each place saw of a port where that differs.
 func mergeInventories(reports []Report) Inventory {
-	all := Inventory{Listeners: []Listener{}}
+	all := Inventory{Listeners: []InventoryListener{}}
 	type port struct {
 		target string
 		kind   Kind
 	}
-	views := map[port][]Listener{}
+	views := map[port][]InventoryListener{}
 	for _, r := range reports {
 		for _, l := range r.Inventory.Listeners {
 			of := port{l.Target, l.Kind}
-			if !slices.ContainsFunc(views[of], func(other Listener) bool { return reflect.DeepEqual(l, other) }) {
+			if !slices.ContainsFunc(views[of], func(other InventoryListener) bool { return reflect.DeepEqual(l, other) }) {
 				views[of] = append(views[of], l)
 				all.Listeners = append(all.Listeners, l)
 			}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,17 +92,8 @@ func isHostname(name string) bool {
 	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
-// Place returns what is known of where the findings of the target are to be mended.
-func (t *Target) Place() Place {
-	p := Place{SpecPath: t.SpecPath, StoreDir: t.StoreDir}
-	switch {
-	case t.Kind == Config && t.Settings != nil:
-		p.takeAdvertised(t.Settings)
-	case slices.Contains(Listeners(), t.Kind):
-		p.takeListener(t.Kind, t.Address)
-	}
-	return p
-}
+// place returns the files that the operator named, and no address.
+func (p *Paths) place() Place { return Place{SpecPath: p.SpecPath, StoreDir: p.StoreDir} }
 
 // takeListener takes the addresses of a member from one of its ports.
 func (p *Place) takeListener(kind Kind, address string) {

@@ -124,7 +124,7 @@ func (in *reportReader) read() (Report, error) {
 		}
 	}
 	if r.Inventory.Listeners == nil {
-		r.Inventory.Listeners = []Listener{} // the first reports had none
+		r.Inventory.Listeners = []InventoryListener{} // the first reports had none
 	}
 	r.Tool.Name, r.Tool.Version = cleanText(r.Tool.Name), cleanText(r.Tool.Version)
 	return r, checkReport(r)

@@ -23,14 +23,14 @@ func addresses(p audit.Place) audit.Remediation {
 	return audit.Remediation{audit.Paste("--a=https://%s --b=https://%s --c=%s", p.Client(), p.Peer(), p.Host())}
 }
 
-func textFor(t *testing.T, target *audit.Target, remediation func(audit.Place) audit.Remediation) string {
+func textFor(t *testing.T, target audit.Target, remediation func(audit.Place) audit.Remediation) string {
 	t.Helper()
 	check := audit.Check{
 		ID: "c", Remediation: remediation,
-		Applies: func(*audit.Target) bool { return true },
-		Run:     func(*audit.Target) audit.Outcome { return audit.Failed(audit.Finding{Code: "c", Text: "x"}) },
+		Applies: func(audit.Target) bool { return true },
+		Run:     func(audit.Target) audit.Outcome { return audit.Failed(audit.Finding{Code: "c", Text: "x"}) },
 	}
-	return audit.Run([]audit.Check{check}, []*audit.Target{target}).Results[0].RemediationText
+	return audit.Run([]audit.Check{check}, []audit.Target{target}).Results[0].RemediationText
 }
 
 func TestRemediationHasTheAddress(t *testing.T) {
@@ -41,7 +41,7 @@ func TestRemediationHasTheAddress(t *testing.T) {
 		"$(reboot):2379":             "--a=https://ADDRESS:2379 --b=https://ADDRESS:2380 --c=ADDRESS",
 		"etcd-0.example.internal:$x": "--a=https://etcd-0.example.internal:2379 --b=https://etcd-0.example.internal:2380 --c=etcd-0.example.internal",
 	} {
-		if got := textFor(t, &audit.Target{Address: address, Kind: audit.Client}, addresses); got != want {
+		if got := textFor(t, &audit.Listener{Address: address, Kind: audit.Client}, addresses); got != want {
 			t.Errorf("%s: got %q", address, got)
 		}
 	}
@@ -59,7 +59,7 @@ func TestRemediationHasTheAdvertisedAddress(t *testing.T) {
 		"nothing to paste": {"https://$(reboot):2379", "https://[fe80::1%25$(reboot)]:2380", standIns},
 	} {
 		settings := &audit.Settings{Values: map[string]audit.Setting{"advertise-client-urls": {Value: c.client}, "initial-advertise-peer-urls": {Value: c.peer}}}
-		if got := textFor(t, &audit.Target{Address: "cp-0:etcd.service", Kind: audit.Config, Settings: settings}, addresses); got != c.want {
+		if got := textFor(t, &audit.HostSettings{Address: "cp-0:etcd.service", Settings: settings}, addresses); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}

@@ -75,14 +75,14 @@ type Summary struct {
 
 // Run judges every target by every check that applies to it. Results are in the order of
 // the targets, then of the checks. The caller adds the tool and the times.
-func Run(checks []Check, targets []*Target) Report {
+func Run(checks []Check, targets []Target) Report {
 	results := make([][]Result, len(targets))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(targets)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(targets)); i = next.Add(1) - 1 {
-				if targets[i].Kind != Cluster {
+				if _, ok := targets[i].(*EtcdCluster); !ok {
 					results[i] = judge(checks, targets[i])
 				}
 			}
@@ -90,7 +90,7 @@ func Run(checks []Check, targets []*Target) Report {
 	}
 	wg.Wait()
 	for i, t := range targets {
-		if t.Kind == Cluster { // it looks at the others
+		if _, ok := t.(*EtcdCluster); ok { // it looks at the others
 			results[i] = judge(checks, t)
 		}
 	}
@@ -103,7 +103,7 @@ func RunOn[S Subject](checks []CheckOf[S], subjects []S) Report {
 	for _, s := range subjects {
 		results = append(results, judge(checks, s)...)
 	}
-	return reportOf(results, Inventory{Listeners: []Listener{}})
+	return reportOf(results, Inventory{Listeners: []InventoryListener{}})
 }
 
 func reportOf(results []Result, inventory Inventory) Report {
@@ -119,7 +119,7 @@ func judge[S Subject](checks []CheckOf[S], subject S) []Result {
 			continue
 		}
 		o := c.Run(subject)
-		if t, ok := any(subject).(*Target); ok && o.Verdict == Unknown {
+		if t, ok := any(subject).(Target); ok && o.Verdict == Unknown {
 			if reason := t.Unreached(); reason != "" {
 				o.Evidence = reason
 			}

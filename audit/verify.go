@@ -17,12 +17,12 @@ type verification struct {
 // Verify finds a chain from the leaf of a served one to one of Roots. Whether it is valid
 // today and for what it may be used are questions of other checks, so it is enough that it
 // verified at some time. What was verified last is remembered: several checks ask.
-func (t *Target) Verify(chain []*x509.Certificate) ([]*x509.Certificate, error) {
-	if t.verification == nil || t.verification.roots != t.Roots || !slices.EqualFunc(t.verification.chain, chain, (*x509.Certificate).Equal) {
-		verified, err := verify(chain, t.Roots, t.Now)
-		t.verification = &verification{t.Roots, chain, verified, err}
+func (l *Listener) Verify(chain []*x509.Certificate) ([]*x509.Certificate, error) {
+	if l.verification == nil || l.verification.roots != l.Roots || !slices.EqualFunc(l.verification.chain, chain, (*x509.Certificate).Equal) {
+		verified, err := verify(chain, l.Roots, l.Now)
+		l.verification = &verification{l.Roots, chain, verified, err}
 	}
-	return t.verification.verified, t.verification.err
+	return l.verification.verified, l.verification.err
 }
 
 func verify(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([]*x509.Certificate, error) {

@@ -16,19 +16,19 @@ var today = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 // "target check"; what is not in them passes.
 func verdicts(outcomes map[string]audit.Outcome) audit.Report {
 	check := func(id string) audit.Check {
-		return audit.Check{
+		return audit.AsCheck(audit.ListenerCheck{
 			ID: id, Severity: audit.High, Applies: audit.On(audit.Client),
-			Run: func(t *audit.Target) audit.Outcome {
+			Run: func(t *audit.Listener) audit.Outcome {
 				if o, found := outcomes[t.Address+" "+id]; found {
 					return o
 				}
 				return audit.Passed("x")
 			},
-		}
+		})
 	}
-	return audit.Run([]audit.Check{check("one"), check("two")}, []*audit.Target{
+	return audit.Run([]audit.Check{check("one"), check("two")}, audit.Targets([]*audit.Listener{
 		{Address: "a:1", Kind: audit.Client}, {Address: "b:1", Kind: audit.Client}, {Address: "[::1]:1", Kind: audit.Client},
-	})
+	}))
 }
 
 func failed(codes ...string) audit.Outcome {

@@ -8,7 +8,7 @@ import (
 
 // AuthCNUnmapped finds certificates to which no user of etcd belongs.
 func AuthCNUnmapped() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-cn-unmapped",
 		Title:    "No user of etcd belongs to the given certificate",
 		Severity: audit.Low,
@@ -25,14 +25,13 @@ func AuthCNUnmapped() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 IA-2", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-2"},
-		Applies:    audit.On(audit.Cluster),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.EtcdCluster) audit.Outcome {
 			return withGiven(t, cnUnmapped)
 		},
-	}
+	})
 }
 
-func cnUnmapped(t *audit.Target, whole audit.RPC) audit.Outcome {
+func cnUnmapped(t *audit.Listener, whole audit.RPC) audit.Outcome {
 	for _, call := range t.RPCs {
 		if call.Access == audit.WithCredentials && call.Refusal == audit.UserNotFound {
 			return audit.Failed(audit.Finding{Code: "no-such-user", Text: fmt.Sprintf("%s got %q for the common name %q", call.Method, call.Message, t.GivenName)})

@@ -11,7 +11,7 @@ import (
 
 // AuthDisabled finds clusters in which more than etcd's own clients are root.
 func AuthDisabled() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-disabled",
 		Title:    "Authentication is off, and no client CA of its own makes up for it",
 		Severity: audit.Medium,
@@ -31,12 +31,11 @@ func AuthDisabled() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runAuthDisabled,
-	}
+	})
 }
 
-func runAuthDisabled(t *audit.Target) audit.Outcome {
+func runAuthDisabled(t *audit.EtcdCluster) audit.Outcome {
 	on, seen, missing := authentication(t)
 	switch {
 	case missing != "":
@@ -86,7 +85,7 @@ func runAuthDisabled(t *audit.Target) audit.Outcome {
 // readableByAnybody returns Fail for a client port that gives the store to callers without a
 // certificate, Pass for one that does not, and Unknown where an answer came too late to tell. A
 // port for HTTP alone gives the store away only by a gateway.
-func readableByAnybody(t *audit.Target) audit.Verdict {
+func readableByAnybody(t *audit.Listener) audit.Verdict {
 	verdict := audit.Pass
 	for _, access := range audit.Anonymous() {
 		if call := t.RPC(access, audit.GatewayRange); call.State == audit.Answered && call.Code == 0 {
@@ -105,14 +104,14 @@ func readableByAnybody(t *audit.Target) audit.Verdict {
 }
 
 // speaksGRPC reports whether a call with an access was answered as gRPC answers.
-func speaksGRPC(t *audit.Target, access audit.Access) bool {
+func speaksGRPC(t *audit.Listener, access audit.Access) bool {
 	return slices.ContainsFunc(t.RPCs, func(r audit.RPC) bool {
 		return r.Access == access && r.Method != audit.GatewayRange && r.State == audit.Answered && !r.NotGRPC
 	})
 }
 
 // sharesName reports whether a listener trusts a CA of the same name as one of cas, which are raw subjects.
-func sharesName(t *audit.Target, cas [][]byte) bool {
+func sharesName(t *audit.Listener, cas [][]byte) bool {
 	return slices.ContainsFunc(t.Agreed(audit.NoCertificate).AcceptableCAs, func(ca []byte) bool {
 		return slices.ContainsFunc(cas, func(own []byte) bool { return bytes.Equal(own, ca) })
 	})

@@ -8,7 +8,7 @@ import (
 
 // AuthOverbroadRole finds an auditor whose role reads everything.
 func AuthOverbroadRole() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-overbroad-role",
 		Title:    "The role of the given certificate reads every key",
 		Severity: audit.Medium,
@@ -25,9 +25,8 @@ func AuthOverbroadRole() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-3(7)", "PCI DSS 4.0.1 7.2.1"},
-		Applies:    audit.On(audit.Cluster),
-		Run: func(t *audit.Target) audit.Outcome {
-			return withGiven(t, func(t *audit.Target, whole audit.RPC) audit.Outcome {
+		Run: func(t *audit.EtcdCluster) audit.Outcome {
+			return withGiven(t, func(t *audit.Listener, whole audit.RPC) audit.Outcome {
 				switch {
 				case whole.Code == 0:
 					return audit.Failed(audit.Finding{Code: "whole-keyspace", Text: fmt.Sprintf("%s may read all %d keys of %s", user(t), whole.Keys, t.Address)})
@@ -38,5 +37,5 @@ func AuthOverbroadRole() audit.Check {
 				}
 			})
 		},
-	}
+	})
 }

@@ -8,7 +8,7 @@ import (
 
 // AuthRootRole finds an auditor that is root.
 func AuthRootRole() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-root-role",
 		Title:    "The given certificate is that of the user root",
 		Severity: audit.High,
@@ -25,9 +25,8 @@ func AuthRootRole() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-6(5)", "PCI DSS 4.0.1 7.2.2", "BSI APP.4.4"},
-		Applies:    audit.On(audit.Cluster),
-		Run: func(t *audit.Target) audit.Outcome {
-			return withGiven(t, func(t *audit.Target, whole audit.RPC) audit.Outcome {
+		Run: func(t *audit.EtcdCluster) audit.Outcome {
+			return withGiven(t, func(t *audit.Listener, whole audit.RPC) audit.Outcome {
 				switch {
 				case whole.Code == 0 && t.GivenName == "root":
 					return audit.Failed(audit.Finding{Code: "root", Text: fmt.Sprintf("the common name of the given certificate is root, and %s takes it for the user", t.Address)})
@@ -42,5 +41,5 @@ func AuthRootRole() audit.Check {
 				}
 			})
 		},
-	}
+	})
 }

@@ -9,7 +9,7 @@ import (
 
 // AuthUnauthenticatedRPC finds members that ask no user for some calls, although authentication is on.
 func AuthUnauthenticatedRPC() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-unauthenticated-rpc",
 		Title:    "Calls are answered without a user although authentication is on",
 		Severity: audit.High,
@@ -25,12 +25,11 @@ func AuthUnauthenticatedRPC() audit.Check {
 			}
 		},
 		References: []string{"CVE-2026-33413", "NIST 800-53 AC-3", "NIST 800-53 SI-2", "PCI DSS 4.0.1 6.3.3"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runAuthUnauthenticatedRPC,
-	}
+	})
 }
 
-func runAuthUnauthenticatedRPC(t *audit.Target) audit.Outcome {
+func runAuthUnauthenticatedRPC(t *audit.EtcdCluster) audit.Outcome {
 	on, seen, missing := authentication(t)
 	switch {
 	case missing != "":
@@ -63,7 +62,7 @@ func runAuthUnauthenticatedRPC(t *audit.Target) audit.Outcome {
 	}
 }
 
-func tokenless(t *audit.Target) audit.RPC {
+func tokenless(t *audit.Listener) audit.RPC {
 	for _, call := range t.RPCs {
 		if call.Method == audit.BadTokenMemberListRPC {
 			return call

@@ -11,7 +11,7 @@ import (
 
 // authentication reports whether the authentication of a cluster is on: it is the same for all
 // members. missing says why that is not known; it is empty if it is.
-func authentication(cluster *audit.Target) (on bool, seen, missing string) {
+func authentication(cluster *audit.EtcdCluster) (on bool, seen, missing string) {
 	clients := cluster.Of(audit.Client)
 	if len(clients) == 0 {
 		return false, "", "no client port was audited; add the members' client endpoints"
@@ -29,7 +29,7 @@ func authentication(cluster *audit.Target) (on bool, seen, missing string) {
 }
 
 // whyNot returns why nobody was let in to ask, and what would help; seen says it where somebody was.
-func whyNot(t *audit.Target, seen string) string {
+func whyNot(t *audit.Listener, seen string) string {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case t.Unreached() != "":
@@ -50,7 +50,7 @@ func whyNot(t *audit.Target, seen string) string {
 }
 
 // withGiven judges what a cluster with authentication lets the given certificate read.
-func withGiven(cluster *audit.Target, judge func(t *audit.Target, whole audit.RPC) audit.Outcome) audit.Outcome {
+func withGiven(cluster *audit.EtcdCluster, judge func(t *audit.Listener, whole audit.RPC) audit.Outcome) audit.Outcome {
 	on, seen, missing := authentication(cluster)
 	switch {
 	case missing != "":
@@ -77,7 +77,7 @@ func withGiven(cluster *audit.Target, judge func(t *audit.Target, whole audit.RP
 }
 
 // user names the user of the given certificate.
-func user(t *audit.Target) string { return fmt.Sprintf("the user %q", t.GivenName) }
+func user(t *audit.Listener) string { return fmt.Sprintf("the user %q", t.GivenName) }
 
 // couldNotDecide returns the outcome of an answer that says neither yes nor no.
 func couldNotDecide(call audit.RPC) audit.Outcome {

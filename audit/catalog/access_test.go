@@ -17,10 +17,10 @@ func accessFixtures(t *testing.T) []fixture {
 	answer := func(call *audit.RPC, code int, message string) {
 		call.Code, call.Message, call.Refusal = code, message, audit.RefusalOf(message)
 	}
-	off := func(change func(c *audit.Target)) *audit.Target { return clusterOf(t, 3, change) }
+	off := func(change func(c *audit.EtcdCluster)) *audit.EtcdCluster { return clusterOf(t, 3, change) }
 	// on is with authentication, and what a Range of the given certificate gets.
-	on := func(code int, message string, change func(client *audit.Target)) *audit.Target {
-		return clusterOf(t, 3, func(c *audit.Target) {
+	on := func(code int, message string, change func(client *audit.Listener)) *audit.EtcdCluster {
+		return clusterOf(t, 3, func(c *audit.EtcdCluster) {
 			for _, client := range c.Of(audit.Client) {
 				answer(rpc(t, client, audit.RangeRPC), code, message)
 				answer(rpc(t, client, audit.BadTokenRangeRPC), 16, invalidToken)
@@ -31,33 +31,33 @@ func accessFixtures(t *testing.T) []fixture {
 			}
 		})
 	}
-	named := func(name string) func(client *audit.Target) {
-		return func(client *audit.Target) { client.GivenName = name }
+	named := func(name string) func(client *audit.Listener) {
+		return func(client *audit.Listener) { client.GivenName = name }
 	}
-	mute := clusterOf(t, 3, func(c *audit.Target) {
+	mute := clusterOf(t, 3, func(c *audit.EtcdCluster) {
 		for i := range 3 {
 			gone(c, i, silent)
 		}
 	})
-	anonymousOnly := on(0, "", func(client *audit.Target) {
+	anonymousOnly := on(0, "", func(client *audit.Listener) {
 		client.RPCs = []audit.RPC{{Attempt: answered, Access: audit.InPlaintext, Method: audit.RangeRPC, Code: 3, Message: userEmpty, Refusal: audit.UserEmpty}}
 		client.Handshakes = client.Handshakes[:1]
 	})
 	unclear := on(14, "etcdserver: no leader", nil)
-	tokenSilent := off(func(c *audit.Target) {
+	tokenSilent := off(func(c *audit.EtcdCluster) {
 		for _, client := range c.Of(audit.Client) {
 			rpc(t, client, audit.BadTokenRangeRPC).Attempt = silent
 		}
 	})
-	memberList := func(attempt audit.Attempt, code int, message string) *audit.Target {
-		return on(7, denied, func(client *audit.Target) {
+	memberList := func(attempt audit.Attempt, code int, message string) *audit.EtcdCluster {
+		return on(7, denied, func(client *audit.Listener) {
 			call := rpc(t, client, audit.BadTokenMemberListRPC)
 			call.Attempt = attempt
 			answer(call, code, message)
 		})
 	}
 	// Of 3.4 an unknown token tells nothing: it is refused with authentication and without.
-	v34 := func(client *audit.Target) { client.Version = "3.4.45" }
+	v34 := func(client *audit.Listener) { client.Version = "3.4.45" }
 	var all []fixture
 	for _, check := range []string{"auth-root-role", "auth-overbroad-role", "auth-cn-unmapped", "auth-unauthenticated-rpc"} {
 		all = append(all,
@@ -77,28 +77,28 @@ func accessFixtures(t *testing.T) []fixture {
 		fixture{check: "auth-disabled", name: "on, seen without credentials", target: anonymousOnly, verdict: audit.Pass, evidence: "is on"},
 		fixture{check: "auth-disabled", name: "off, a CA of its own", target: off(nil), verdict: audit.Pass, evidence: "every certificate of the client CA is root"},
 		fixture{check: "auth-disabled", name: "off, the peers' CA too", verdict: audit.Fail, codes: []string{"shared-ca"}, evidence: "192.0.2.2:2380",
-			target: off(func(c *audit.Target) { handshake(c.Of(audit.Peer)[1], audit.GivenCertificate).Attempt = answered })},
+			target: off(func(c *audit.EtcdCluster) { handshake(c.Of(audit.Peer)[1], audit.GivenCertificate).Attempt = answered })},
 		fixture{check: "auth-disabled", name: "off, a peer port that asks for nothing", verdict: audit.Pass,
-			target: off(func(c *audit.Target) {
+			target: off(func(c *audit.EtcdCluster) {
 				peer := c.Of(audit.Peer)[1]
 				handshake(peer, audit.GivenCertificate).Attempt = answered
 				handshake(peer, audit.NoCertificate).Attempt = answered
 			})},
 		fixture{check: "auth-disabled", name: "off, the API server's CA too", verdict: audit.Fail, codes: []string{"shared-ca"}, evidence: "apiserver port 192.0.2.1:6443",
-			target: off(func(c *audit.Target) {
-				c.Cluster = append(c.Cluster, &audit.Target{Address: "192.0.2.1:6443", Kind: audit.APIServer, Handshakes: []audit.Handshake{
+			target: off(func(c *audit.EtcdCluster) {
+				c.Listeners = append(c.Listeners, &audit.Listener{Address: "192.0.2.1:6443", Kind: audit.APIServer, Handshakes: []audit.Handshake{
 					{Presented: audit.NoCertificate, SpokeTLS: true, CertificateRequested: true, AcceptableCAs: [][]byte{{0x31, 0}, {0x30, 0}}},
 				}})
 			})},
 		fixture{check: "auth-disabled", name: "off, the system's CAs", verdict: audit.Fail, codes: []string{"any-ca"},
-			target: off(func(c *audit.Target) { handshake(c.Of(audit.Client)[1], audit.NoCertificate).AcceptableCAs = nil })},
+			target: off(func(c *audit.EtcdCluster) { handshake(c.Of(audit.Client)[1], audit.NoCertificate).AcceptableCAs = nil })},
 		fixture{check: "auth-disabled", name: "off, no certificate", verdict: audit.Fail, codes: []string{"no-certificate"}, evidence: "whoever reaches it is root",
-			target: off(func(c *audit.Target) {
+			target: off(func(c *audit.EtcdCluster) {
 				h := handshake(c.Of(audit.Client)[1], audit.NoCertificate)
 				h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
 			})},
 		fixture{check: "auth-disabled", name: "off, a page without TLS and a call that times out", verdict: audit.Unknown, evidence: "192.0.2.1:2379",
-			target: off(func(c *audit.Target) {
+			target: off(func(c *audit.EtcdCluster) {
 				client := c.Of(audit.Client)[0]
 				client.Plaintext.Attempt, client.Plaintext.Status = answered, 200
 				client.RPCs = append([]audit.RPC{{Attempt: silent, Access: audit.InPlaintext, Method: audit.RangeRPC}}, client.RPCs...)
@@ -124,7 +124,7 @@ func accessFixtures(t *testing.T) []fixture {
 		fixture{check: "auth-cn-unmapped", name: "no common name, denied", target: on(7, denied, named("")), verdict: audit.Fail, codes: []string{"no-name"}},
 		fixture{check: "auth-cn-unmapped", name: "not looked at", target: on(3, userEmpty, nil), verdict: audit.Fail, codes: []string{"not-looked-at"}},
 		fixture{check: "auth-cn-unmapped", name: "no such user", verdict: audit.Fail, codes: []string{"no-such-user"}, evidence: `common name "auditor"`,
-			target: on(7, denied, func(client *audit.Target) {
+			target: on(7, denied, func(client *audit.Listener) {
 				answer(rpc(t, client, audit.StatusRPC), 9, "etcdserver: user name not found")
 			})},
 

@@ -29,12 +29,12 @@ func authorityFixtures(t *testing.T) []fixture {
 func uniqueFixtures(t *testing.T) []fixture {
 	t.Helper()
 	etcd, kubernetes, proxy := name(t, "etcd-ca"), name(t, "kubernetes"), name(t, "front-proxy-ca")
-	client := func(names ...[]byte) *audit.Target { return trusting(port(audit.Client, "192.0.2.1:2379"), names...) }
-	peer := func(names ...[]byte) *audit.Target { return trusting(port(audit.Peer, "192.0.2.1:2380"), names...) }
-	api := func(names ...[]byte) *audit.Target {
+	client := func(names ...[]byte) *audit.Listener { return trusting(port(audit.Client, "192.0.2.1:2379"), names...) }
+	peer := func(names ...[]byte) *audit.Listener { return trusting(port(audit.Peer, "192.0.2.1:2380"), names...) }
+	api := func(names ...[]byte) *audit.Listener {
 		return trusting(port(audit.APIServer, "192.0.2.1:6443"), names...)
 	}
-	kubelet := func(names ...[]byte) *audit.Target {
+	kubelet := func(names ...[]byte) *audit.Listener {
 		return trusting(port(audit.Kubelet, "192.0.2.7:10250"), names...)
 	}
 	open := port(audit.Kubelet, "192.0.2.7:10250")
@@ -52,7 +52,7 @@ func uniqueFixtures(t *testing.T) []fixture {
 		{check: "ca-unique", name: "kubelet asks for none", target: besides(client(etcd), open), verdict: audit.Pass, evidence: "asks for no client certificate"},
 		{check: "ca-unique", name: "kubelet cut off", target: besides(client(etcd), cut), verdict: audit.Unknown, evidence: "192.0.2.7:10250"},
 		{check: "ca-unique", name: "API server not reached", verdict: audit.Unknown, evidence: "connection refused",
-			target: besides(client(etcd), &audit.Target{Address: "192.0.2.1:6443", Kind: audit.APIServer, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}})},
+			target: besides(client(etcd), &audit.Listener{Address: "192.0.2.1:6443", Kind: audit.APIServer, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}})},
 		{check: "ca-unique", name: "not a name", target: besides(client([]byte{1, 2, 3}), api(kubernetes)), verdict: audit.Pass, evidence: "010203 (not a name)"},
 	}
 }
@@ -60,8 +60,8 @@ func uniqueFixtures(t *testing.T) []fixture {
 func staleFixtures(t *testing.T) []fixture {
 	t.Helper()
 	was, is := name(t, "was"), name(t, "is")
-	client := func(at string, names ...[]byte) *audit.Target { return trusting(port(audit.Client, at), names...) }
-	peer := func(at string, names ...[]byte) *audit.Target {
+	client := func(at string, names ...[]byte) *audit.Listener { return trusting(port(audit.Client, at), names...) }
+	peer := func(at string, names ...[]byte) *audit.Listener {
 		target := trusting(port(audit.Peer, at), names...)
 		target.Handshakes[0].Chain = []*x509.Certificate{issuedUnder(t, is)}
 		return target
@@ -86,7 +86,7 @@ func collisionFixtures(t *testing.T) []fixture {
 		t.Fatal(err)
 	}
 	issuing := issuingBelow(t, one, throwaway.Config{CommonName: "fixture"})
-	withCA := func(ca *throwaway.CA, at string) *audit.Target {
+	withCA := func(ca *throwaway.CA, at string) *audit.Listener {
 		target := listenerOf(t, ca, at)
 		target.Handshakes[0].Chain = append(target.Handshakes[0].Chain, ca.Certificate())
 		return target
@@ -110,12 +110,12 @@ func sharedKeyFixtures(t *testing.T) []fixture {
 	t.Helper()
 	ca, peers := newFixtureCA(t, day, day), newFixtureCA(t, day, day)
 	first := listenerOf(t, ca, "192.0.2.1:2379")
-	with := func(target *audit.Target, id uint64) *audit.Target {
+	with := func(target *audit.Listener, id uint64) *audit.Listener {
 		changed := *target
 		changed.MemberID = id
 		return &changed
 	}
-	same := func(kind audit.Kind, at string) *audit.Target {
+	same := func(kind audit.Kind, at string) *audit.Listener {
 		target := port(kind, at)
 		target.Handshakes[0].Chain = first.Handshakes[0].Chain
 		return target
@@ -125,12 +125,12 @@ func sharedKeyFixtures(t *testing.T) []fixture {
 	otherCert.Raw = peers.Certificate().Raw
 	peer := port(audit.Peer, "192.0.2.1:2380")
 	peer.Handshakes[0].Chain = []*x509.Certificate{&otherCert}
-	inSpec := func(targets ...*audit.Target) *audit.Target {
+	inSpec := func(targets ...*audit.Listener) *audit.EtcdCluster {
 		cluster := besides()
 		for _, target := range targets {
 			named := *target
 			named.ClusterName = "eu"
-			cluster.Cluster = append(cluster.Cluster, &named)
+			cluster.Listeners = append(cluster.Listeners, &named)
 		}
 		return cluster
 	}
@@ -149,32 +149,32 @@ func sharedKeyFixtures(t *testing.T) []fixture {
 	}
 }
 
-func besides(listeners ...*audit.Target) *audit.Target {
-	return &audit.Target{Address: "cluster eu", Kind: audit.Cluster, Now: fixtureTime, Cluster: listeners}
+func besides(listeners ...*audit.Listener) *audit.EtcdCluster {
+	return &audit.EtcdCluster{Address: "cluster eu", Now: fixtureTime, Listeners: listeners}
 }
 
 // port is a TLS port that asks for a certificate and serves one of a CA of its own.
-func port(kind audit.Kind, address string) *audit.Target {
-	return &audit.Target{Address: address, Kind: kind, Now: fixtureTime, Reach: answered, Handshakes: []audit.Handshake{{
+func port(kind audit.Kind, address string) *audit.Listener {
+	return &audit.Listener{Address: address, Kind: kind, Now: fixtureTime, Reach: answered, Handshakes: []audit.Handshake{{
 		Attempt: alert, Presented: audit.NoCertificate, SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true,
 	}}}
 }
 
-func trusting(target *audit.Target, names ...[]byte) *audit.Target {
+func trusting(target *audit.Listener, names ...[]byte) *audit.Listener {
 	target.Handshakes[0].AcceptableCAs = names
 	return target
 }
 
 // member is a client port with a leaf of a CA that it also trusts.
-func listenerOf(t *testing.T, ca *throwaway.CA, address string) *audit.Target {
+func listenerOf(t *testing.T, ca *throwaway.CA, address string) *audit.Listener {
 	t.Helper()
 	target := trusting(port(audit.Client, address), ca.Certificate().RawSubject)
 	target.Handshakes[0].Chain = []*x509.Certificate{leafOf(t, ca, throwaway.Leaf{})}
 	return target
 }
 
-func unheard(address string) *audit.Target {
-	return &audit.Target{Address: address, Kind: audit.Client, Now: fixtureTime, Reach: answered,
+func unheard(address string) *audit.Listener {
+	return &audit.Listener{Address: address, Kind: audit.Client, Now: fixtureTime, Reach: answered,
 		Handshakes: []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}}
 }
 

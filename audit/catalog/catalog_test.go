@@ -15,6 +15,21 @@ func kinds() []audit.Kind {
 	return append(audit.Listeners(), audit.APIServer, audit.Kubelet, audit.Cluster, audit.Config, audit.Data)
 }
 
+// targetOf returns a target of a kind of which nothing was observed. Only a listener is reached for.
+func targetOf(kind audit.Kind, reach audit.Attempt) audit.Target {
+	const address = "192.0.2.1:2379"
+	switch kind {
+	case audit.Cluster:
+		return &audit.EtcdCluster{Address: address}
+	case audit.Config:
+		return &audit.HostSettings{Address: address}
+	case audit.Data:
+		return &audit.StoredData{Address: address}
+	default:
+		return &audit.Listener{Address: address, Kind: kind, Reach: reach}
+	}
+}
+
 // Every check is complete: who reads its finding can act on it without this source.
 func TestMetadata(t *testing.T) {
 	kebab := regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
@@ -65,7 +80,7 @@ func TestMetadata(t *testing.T) {
 			}
 			// A check of the settings behind a listener applies only where they were read.
 			if !slices.ContainsFunc(kinds(), func(k audit.Kind) bool {
-				return c.Applies(&audit.Target{Kind: k}) || c.Applies(&audit.Target{Kind: k, Settings: &audit.Settings{}})
+				return c.Applies(targetOf(k, audit.Attempt{})) || c.Applies(&audit.Listener{Kind: k, Settings: &audit.Settings{}})
 			}) {
 				t.Error("it applies to no target")
 			}
@@ -80,7 +95,7 @@ func TestNothingKnown(t *testing.T) {
 			"not tried": {},
 			"timed out": {State: audit.Unclear, Reason: "no answer within 3s"},
 		} {
-			report := audit.Run(catalog.All(), []*audit.Target{{Address: "192.0.2.1:2379", Kind: kind, Reach: reach}})
+			report := audit.Run(catalog.All(), []audit.Target{targetOf(kind, reach)})
 			if len(report.Results) == 0 && slices.Contains(audit.Listeners(), kind) {
 				t.Fatalf("%s: no result", kind)
 			}
@@ -107,8 +122,8 @@ func TestTimedOut(t *testing.T) {
 		"client-revoked-cert", // likewise
 		"peer-wrong-san",      // likewise
 	}
-	slow := func(kind audit.Kind) *audit.Target {
-		target := &audit.Target{
+	slow := func(kind audit.Kind) *audit.Listener {
+		target := &audit.Listener{
 			Address: "192.0.2.1:2379", Kind: kind, Now: fixtureTime, Reach: answered, Settings: &audit.Settings{Program: "etcd"},
 			Plaintext: audit.Page{Attempt: silent, Access: audit.InPlaintext, Path: "/version"},
 		}
@@ -125,34 +140,34 @@ func TestTimedOut(t *testing.T) {
 		}
 		return target
 	}
-	plaintext := func(target *audit.Target) {
+	plaintext := func(target *audit.Listener) {
 		target.Plaintext.Attempt, target.Plaintext.Status = answered, 200
 		target.Version, target.VersionFrom = "3.6.16", "GET /version in plaintext"
 		target.Pages[0].Attempt, target.Pages[0].Status = answered, 200
 	}
-	overTLS := func(target *audit.Target) {
+	overTLS := func(target *audit.Listener) {
 		target.Handshakes[0] = audit.Handshake{Attempt: alert, Presented: audit.NoCertificate, SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true}
 	}
 	for name, c := range map[string]struct {
-		change func(*audit.Target)
+		change func(*audit.Listener)
 		passes []string // what the one answer is enough for
 	}{
-		"everything":               {change: func(*audit.Target) {}},
+		"everything":               {change: func(*audit.Listener) {}},
 		"all but a plaintext page": {change: plaintext, passes: []string{"version-vulnerable", "version-eol", "version-skew"}},
 		"all but a refusal over TLS": {change: overTLS, passes: []string{
 			"client-cert-required", "client-anonymous-read", "peer-cert-required", "metrics-exposed", "grpc-proxy-exposed",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var targets []*audit.Target
+			var listeners []*audit.Listener
 			for _, kind := range append(audit.Listeners(), audit.APIServer, audit.Kubelet) {
 				target := slow(kind)
 				c.change(target)
-				targets = append(targets, target)
+				listeners = append(listeners, target)
 			}
-			cluster := &audit.Target{Address: "cluster c", Kind: audit.Cluster, Now: fixtureTime, Reach: answered, Cluster: slices.Clone(targets)}
-			report := audit.Run(catalog.All(), append(targets, cluster))
-			if len(report.Results) < len(targets) {
+			cluster := &audit.EtcdCluster{Address: "cluster c", Now: fixtureTime, Listeners: slices.Clone(listeners)}
+			report := audit.Run(catalog.All(), append(audit.Targets(listeners), cluster))
+			if len(report.Results) < len(listeners) {
 				t.Fatalf("%d results", len(report.Results))
 			}
 			for _, r := range report.Results {
@@ -179,7 +194,7 @@ func TestFixtures(t *testing.T) {
 			if !c.Applies(f.target) {
 				t.Fatal("the check does not apply to the fixture")
 			}
-			report := audit.Run([]audit.Check{c}, []*audit.Target{f.target})
+			report := audit.Run([]audit.Check{c}, []audit.Target{f.target})
 			r := report.Results[0]
 			if r.Verdict != f.verdict || !slices.Equal(r.Codes, f.codes) {
 				t.Errorf("got %s %q (%s), want %s %q", r.Verdict, r.Codes, r.Evidence, f.verdict, f.codes)

@@ -12,9 +12,9 @@ import (
 
 func certificateFixtures(t *testing.T) []fixture {
 	t.Helper()
-	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Client, change) }
-	serving := func(certs ...*x509.Certificate) *audit.Target {
-		return in(func(target *audit.Target) {
+	in := func(change func(*audit.Listener)) *audit.Listener { return changed(t, audit.Client, change) }
+	serving := func(certs ...*x509.Certificate) *audit.Listener {
+		return in(func(target *audit.Listener) {
 			for i := range target.Handshakes {
 				if len(target.Handshakes[i].Chain) > 0 {
 					target.Handshakes[i].Chain = certs
@@ -22,8 +22,8 @@ func certificateFixtures(t *testing.T) []fixture {
 			}
 		})
 	}
-	lasting := func(before, after time.Duration) *audit.Target { return serving(chain(t, before, after)...) }
-	withIssuer := func(before, after time.Duration) *audit.Target {
+	lasting := func(before, after time.Duration) *audit.Listener { return serving(chain(t, before, after)...) }
+	withIssuer := func(before, after time.Duration) *audit.Listener {
 		root := newFixtureCA(t, 1000*day, 1000*day)
 		leaf := chain(t, 10*day, 80*day)[0]
 		issuing, err := x509.ParseCertificate(newIssuing(t, root, before, after))
@@ -32,8 +32,8 @@ func certificateFixtures(t *testing.T) []fixture {
 		}
 		return serving(leaf, issuing)
 	}
-	agreeing := func(minimum uint16, highest ...uint16) *audit.Target {
-		return in(func(target *audit.Target) {
+	agreeing := func(minimum uint16, highest ...uint16) *audit.Listener {
+		return in(func(target *audit.Listener) {
 			target.MinTLSVersion = minimum
 			for i, h := range target.Handshakes {
 				for _, version := range highest {
@@ -51,7 +51,7 @@ func certificateFixtures(t *testing.T) []fixture {
 		{check: "tls-version-min", name: "1.1", target: agreeing(0, tls.VersionTLS11, tls.VersionTLS12), verdict: audit.Fail, codes: []string{"tls1.1"}},
 		{check: "tls-version-min", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Skip},
 		{check: "tls-version-min", name: "old hello times out", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) { target.Handshakes[1].Attempt = silent })},
+			target: in(func(target *audit.Listener) { target.Handshakes[1].Attempt = silent })},
 
 		{check: "cert-expiry", name: "fresh", target: lasting(10*day, 80*day), verdict: audit.Pass, evidence: "80 days left, until 2027-02-08"},
 		{check: "cert-expiry", name: "a third and a bit", target: lasting(60*day, 31*day), verdict: audit.Pass},
@@ -64,25 +64,25 @@ func certificateFixtures(t *testing.T) []fixture {
 		{check: "cert-expiry", name: "root in the chain", target: serving(chain(t, 10*day, 80*day)[0], newFixtureCA(t, 3000*day, 650*day).Certificate()), verdict: audit.Pass},
 		{check: "cert-expiry", name: "expired root in the chain", target: serving(chain(t, 10*day, 80*day)[0], newFixtureCA(t, 3000*day, -day).Certificate()), verdict: audit.Fail, codes: []string{"ca-expired"}},
 		{check: "cert-expiry", name: "no handshake", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 			})},
 		{check: "cert-expiry", name: "alert before the certificate", verdict: audit.Unknown, evidence: "no certificate",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.Handshakes = []audit.Handshake{{Attempt: alert, Presented: audit.NoCertificate, SpokeTLS: true}}
 			})},
 
 		{check: "cert-san-mismatch", name: "covered", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "192.0.2.1"},
 		{check: "cert-san-mismatch", name: "every name covered", verdict: audit.Pass, evidence: "192.0.2.1, etcd-0.example.internal",
-			target: in(func(target *audit.Target) { target.ExpectedNames = []string{"192.0.2.1", "etcd-0.example.internal"} })},
+			target: in(func(target *audit.Listener) { target.ExpectedNames = []string{"192.0.2.1", "etcd-0.example.internal"} })},
 		{check: "cert-san-mismatch", name: "other address", verdict: audit.Fail, codes: []string{"192.0.2.9"}, evidence: `"etcd-0.example.internal", 192.0.2.1`,
-			target: in(func(target *audit.Target) { target.Address = "192.0.2.9:2379" })},
+			target: in(func(target *audit.Listener) { target.Address = "192.0.2.9:2379" })},
 		{check: "cert-san-mismatch", name: "a name of the spec", verdict: audit.Fail, codes: []string{"etcd-1.example.internal"},
-			target: in(func(target *audit.Target) { target.ExpectedNames = []string{"etcd-1.example.internal"} })},
+			target: in(func(target *audit.Listener) { target.ExpectedNames = []string{"etcd-1.example.internal"} })},
 		{check: "cert-san-mismatch", name: "IPv6", verdict: audit.Fail, codes: []string{"::1"},
-			target: in(func(target *audit.Target) { target.Address = "[::1]:2379" })},
+			target: in(func(target *audit.Listener) { target.Address = "[::1]:2379" })},
 		{check: "cert-san-mismatch", name: "no handshake", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 			})},
 	}

@@ -52,10 +52,10 @@ func chainFixtures(t *testing.T) []fixture {
 		fixtures = append(fixtures,
 			fixture{check: check, name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip},
 			fixture{check: check, name: "silent", verdict: audit.Unknown, evidence: "no answer",
-				target: &audit.Target{Address: "192.0.2.1:2379", Kind: audit.Client, Now: fixtureTime, Reach: answered,
+				target: &audit.Listener{Address: "192.0.2.1:2379", Kind: audit.Client, Now: fixtureTime, Reach: answered,
 					Handshakes: []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}}},
 			fixture{check: check, name: "reset before the certificate", verdict: audit.Unknown, evidence: "closed without an answer",
-				target: &audit.Target{Address: "192.0.2.1:2379", Kind: audit.Peer, Now: fixtureTime, Reach: answered,
+				target: &audit.Listener{Address: "192.0.2.1:2379", Kind: audit.Peer, Now: fixtureTime, Reach: answered,
 					Handshakes: []audit.Handshake{{Attempt: ended, Presented: audit.NoCertificate, SpokeTLS: true}}}},
 		)
 	}
@@ -126,7 +126,7 @@ func usesFixtures(t *testing.T) []fixture {
 		template.EKUs = []x509.ExtKeyUsage{server}
 		return leafOf(t, ca, template)
 	}
-	set := func(target *audit.Target, flag, value string) *audit.Target {
+	set := func(target *audit.Listener, flag, value string) *audit.Listener {
 		target.Settings = &audit.Settings{Values: map[string]audit.Setting{flag: {Value: value, Source: "flag"}}}
 		return target
 	}
@@ -199,7 +199,7 @@ func orderFixtures(t *testing.T) []fixture {
 	}
 	crossed := issuingBelow(t, root, throwaway.Config{CommonName: "next", Key: key})
 	nextLeaf := leafOf(t, next, throwaway.Leaf{})
-	naming := func(target *audit.Target, cas ...*throwaway.CA) *audit.Target {
+	naming := func(target *audit.Listener, cas ...*throwaway.CA) *audit.Listener {
 		target.Handshakes[0].AcceptableCAs = subjectsOf(cas)
 		return target
 	}
@@ -230,9 +230,9 @@ func orderFixtures(t *testing.T) []fixture {
 }
 
 // serving is a hardened target of a kind that serves other certificates.
-func serving(t *testing.T, kind audit.Kind, certs ...*x509.Certificate) *audit.Target {
+func serving(t *testing.T, kind audit.Kind, certs ...*x509.Certificate) *audit.Listener {
 	t.Helper()
-	return changed(t, kind, func(target *audit.Target) {
+	return changed(t, kind, func(target *audit.Listener) {
 		for i := range target.Handshakes {
 			if len(target.Handshakes[i].Chain) > 0 {
 				target.Handshakes[i].Chain = certs
@@ -242,7 +242,7 @@ func serving(t *testing.T, kind audit.Kind, certs ...*x509.Certificate) *audit.T
 }
 
 // given is a target whose operator gave a root.
-func given(target *audit.Target, root *throwaway.CA) *audit.Target {
+func given(target *audit.Listener, root *throwaway.CA) *audit.Listener {
 	target.Roots = root.Pool()
 	return target
 }

@@ -15,7 +15,7 @@ import (
 const mib = 1 << 20
 
 // member is the client port of member i of n in order, as the collector sees it with credentials.
-func member(t *testing.T, i, n int) *audit.Target {
+func member(t *testing.T, i, n int) *audit.Listener {
 	t.Helper()
 	host := fmt.Sprintf("192.0.2.%d", i+1)
 	target := hardened(t, audit.Client)
@@ -49,7 +49,7 @@ func member(t *testing.T, i, n int) *audit.Target {
 }
 
 // rpc finds the call to change.
-func rpc(t *testing.T, target *audit.Target, method string) *audit.RPC {
+func rpc(t *testing.T, target *audit.Listener, method string) *audit.RPC {
 	t.Helper()
 	for i, call := range target.RPCs {
 		if call.Access == audit.WithCredentials && call.Method == method {
@@ -61,9 +61,9 @@ func rpc(t *testing.T, target *audit.Target, method string) *audit.RPC {
 }
 
 // clusterOf is n members in order, with their peer and metrics ports, and a change of it.
-func clusterOf(t *testing.T, n int, change func(c *audit.Target)) *audit.Target {
+func clusterOf(t *testing.T, n int, change func(c *audit.EtcdCluster)) *audit.EtcdCluster {
 	t.Helper()
-	c := &audit.Target{Address: "cluster c1", Kind: audit.Cluster, Now: fixtureTime, ClusterID: 0xc1}
+	c := &audit.EtcdCluster{Address: "cluster c1", Now: fixtureTime}
 	for i := range n {
 		client := member(t, i, n)
 		peer := hardened(t, audit.Peer)
@@ -71,7 +71,7 @@ func clusterOf(t *testing.T, n int, change func(c *audit.Target)) *audit.Target 
 		metrics := plaintextOnly(audit.Metrics)
 		metrics.Address = "127.0.0.1:2381"
 		metrics.Pages = []audit.Page{{Attempt: answered, Access: audit.InPlaintext, Path: "/metrics", Status: 200}}
-		c.Cluster = append(c.Cluster, client, peer, metrics)
+		c.Listeners = append(c.Listeners, client, peer, metrics)
 	}
 	if change != nil {
 		change(c)
@@ -80,10 +80,10 @@ func clusterOf(t *testing.T, n int, change func(c *audit.Target)) *audit.Target 
 }
 
 // gone makes a member one whose ports are not reached.
-func gone(c *audit.Target, i int, reach audit.Attempt) {
+func gone(c *audit.EtcdCluster, i int, reach audit.Attempt) {
 	for _, kind := range audit.Listeners() {
 		old := c.Of(kind)[i]
-		*old = audit.Target{Address: old.Address, Kind: kind, Now: fixtureTime, Reach: reach}
+		*old = audit.Listener{Address: old.Address, Kind: kind, Now: fixtureTime, Reach: reach}
 	}
 }
 
@@ -91,36 +91,36 @@ var refusedPort = audit.Attempt{State: audit.Refused, Reason: "connection refuse
 
 func clusterFixtures(t *testing.T) []fixture {
 	t.Helper()
-	three := func(change func(c *audit.Target)) *audit.Target { return clusterOf(t, 3, change) }
-	ofAll := func(change func(client *audit.Target)) *audit.Target {
-		return three(func(c *audit.Target) {
+	three := func(change func(c *audit.EtcdCluster)) *audit.EtcdCluster { return clusterOf(t, 3, change) }
+	ofAll := func(change func(client *audit.Listener)) *audit.EtcdCluster {
+		return three(func(c *audit.EtcdCluster) {
 			for _, client := range c.Of(audit.Client) {
 				change(client)
 			}
 		})
 	}
-	silentCluster := three(func(c *audit.Target) {
+	silentCluster := three(func(c *audit.EtcdCluster) {
 		for i := range 3 {
 			gone(c, i, silent)
 		}
 	})
-	unseen := func(c *audit.Target) { // nobody's metrics tell of a member
+	unseen := func(c *audit.EtcdCluster) { // nobody's metrics tell of a member
 		for _, client := range c.Of(audit.Client) {
 			client.Metrics = nil
 		}
 	}
-	learner := func(started time.Duration) *audit.Target {
-		return ofAll(func(client *audit.Target) {
+	learner := func(started time.Duration) *audit.EtcdCluster {
+		return ofAll(func(client *audit.Listener) {
 			client.Members[2].IsLearner = true
 			client.Metrics.Values[audit.StartTimeMetric] = float64(fixtureTime.Add(-started).Unix())
 		})
 	}
-	changes := func(n float64) *audit.Target {
-		return ofAll(func(client *audit.Target) { client.Metrics.Values[audit.LeaderChangesMetric] = n })
+	changes := func(n float64) *audit.EtcdCluster {
+		return ofAll(func(client *audit.Listener) { client.Metrics.Values[audit.LeaderChangesMetric] = n })
 	}
-	snapshots := func(s audit.Snapshots) *audit.Target {
+	snapshots := func(s audit.Snapshots) *audit.EtcdCluster {
 		s.Dir, s.MaxAge = "/backup", 24*time.Hour
-		return three(func(c *audit.Target) { c.Snapshots = &s })
+		return three(func(c *audit.EtcdCluster) { c.Snapshots = &s })
 	}
 	fresh := audit.Snapshot{Name: "b.db", Modified: fixtureTime.Add(-time.Hour)}
 	old := audit.Snapshot{Name: "a.db", Modified: fixtureTime.Add(-25 * time.Hour)}
@@ -135,60 +135,60 @@ func clusterFixtures(t *testing.T) []fixture {
 
 		{check: "member-unhealthy", name: "all there", target: three(nil), verdict: audit.Pass, evidence: "3 members"},
 		{check: "member-unhealthy", name: "port closed", verdict: audit.Fail, codes: []string{"etcd-2-down"}, evidence: "nothing listens",
-			target: three(func(c *audit.Target) { unseen(c); gone(c, 2, refusedPort) })},
+			target: three(func(c *audit.EtcdCluster) { unseen(c); gone(c, 2, refusedPort) })},
 		{check: "member-unhealthy", name: "port closed to the auditor only", verdict: audit.Pass,
-			target: three(func(c *audit.Target) { gone(c, 2, refusedPort) })},
+			target: three(func(c *audit.EtcdCluster) { gone(c, 2, refusedPort) })},
 		{check: "member-unhealthy", name: "silent, and its peers have no connection", verdict: audit.Fail, codes: []string{"etcd-2-down"}, evidence: "none of the audited members",
-			target: three(func(c *audit.Target) {
+			target: three(func(c *audit.EtcdCluster) {
 				gone(c, 2, silent)
 				c.Of(audit.Client)[0].Metrics.ActivePeers[3] = false
 				c.Of(audit.Client)[1].Metrics.ActivePeers[3] = false
 			})},
 		{check: "member-unhealthy", name: "silent to the auditor only", verdict: audit.Pass,
-			target: three(func(c *audit.Target) { gone(c, 2, silent) })},
+			target: three(func(c *audit.EtcdCluster) { gone(c, 2, silent) })},
 		{check: "member-unhealthy", name: "not audited, and its peers see it", verdict: audit.Pass,
-			target: three(func(c *audit.Target) { c.Cluster = c.Cluster[:3] })},
+			target: three(func(c *audit.EtcdCluster) { c.Listeners = c.Listeners[:3] })},
 		{check: "member-unhealthy", name: "not audited, and nobody tells", verdict: audit.Unknown, evidence: "was not audited",
-			target: three(func(c *audit.Target) { c.Cluster = c.Cluster[:3]; unseen(c) })},
+			target: three(func(c *audit.EtcdCluster) { c.Listeners = c.Listeners[:3]; unseen(c) })},
 		{check: "member-unhealthy", name: "silent, and nobody tells", verdict: audit.Unknown, evidence: `member "etcd-2": the port was not reached`,
-			target: three(func(c *audit.Target) { unseen(c); gone(c, 2, silent) })},
+			target: three(func(c *audit.EtcdCluster) { unseen(c); gone(c, 2, silent) })},
 		{check: "member-unhealthy", name: "no leader", verdict: audit.Fail, codes: []string{"etcd-0-no-leader", "etcd-1-no-leader", "etcd-2-no-leader"},
-			target: ofAll(func(client *audit.Target) { client.Status.Leader = 0 })},
+			target: ofAll(func(client *audit.Listener) { client.Status.Leader = 0 })},
 		{check: "member-unhealthy", name: "never started", verdict: audit.Fail, codes: []string{"3-unstarted"}, evidence: "192.0.2.3:2380",
-			target: ofAll(func(client *audit.Target) { client.Members[2].Name = "" })},
+			target: ofAll(func(client *audit.Listener) { client.Members[2].Name = "" })},
 		{check: "member-unhealthy", name: "silent", target: silentCluster, verdict: audit.Unknown},
 
 		{check: "member-learner-stuck", name: "no learner", target: three(nil), verdict: audit.Pass},
 		{check: "member-learner-stuck", name: "a new one", target: learner(time.Minute), verdict: audit.Pass, evidence: "1m0s ago"},
 		{check: "member-learner-stuck", name: "an old one", target: learner(2 * time.Hour), verdict: audit.Fail, codes: []string{"etcd-2"}, evidence: "2h0m0s"},
 		{check: "member-learner-stuck", name: "no metrics of it", verdict: audit.Unknown, evidence: "GET /metrics",
-			target: ofAll(func(client *audit.Target) { client.Members[2].IsLearner, client.Metrics = true, nil })},
+			target: ofAll(func(client *audit.Listener) { client.Members[2].IsLearner, client.Metrics = true, nil })},
 
 		{check: "version-skew", name: "one minor", verdict: audit.Pass, evidence: "3.6.x",
-			target: three(func(c *audit.Target) { c.Of(audit.Client)[1].Version = "3.6.15" })},
+			target: three(func(c *audit.EtcdCluster) { c.Of(audit.Client)[1].Version = "3.6.15" })},
 		{check: "version-skew", name: "two minors", verdict: audit.Fail, codes: []string{"minor"}, evidence: `member "etcd-1" runs 3.5.35`,
-			target: three(func(c *audit.Target) { c.Of(audit.Client)[1].Version = "3.5.35" })},
+			target: three(func(c *audit.EtcdCluster) { c.Of(audit.Client)[1].Version = "3.5.35" })},
 		{check: "version-skew", name: "one is silent", verdict: audit.Unknown, evidence: "no answer",
-			target: three(func(c *audit.Target) { gone(c, 1, silent) })},
+			target: three(func(c *audit.EtcdCluster) { gone(c, 1, silent) })},
 		{check: "version-skew", name: "one is silent, two differ", verdict: audit.Fail, codes: []string{"minor"},
-			target: three(func(c *audit.Target) { gone(c, 1, silent); c.Of(audit.Client)[2].Version = "3.7.3" })},
+			target: three(func(c *audit.EtcdCluster) { gone(c, 1, silent); c.Of(audit.Client)[2].Version = "3.7.3" })},
 
 		{check: "alarm-active", name: "none", target: three(nil), verdict: audit.Pass, evidence: "3 members"},
 		{check: "alarm-active", name: "no leader is no alarm", verdict: audit.Pass,
-			target: ofAll(func(client *audit.Target) { client.Status.Errors = []string{"etcdserver: no leader"} })},
+			target: ofAll(func(client *audit.Listener) { client.Status.Errors = []string{"etcdserver: no leader"} })},
 		{check: "alarm-active", name: "both, told by all", verdict: audit.Fail, codes: []string{"corrupt", "nospace"},
-			target: ofAll(func(client *audit.Target) {
+			target: ofAll(func(client *audit.Listener) {
 				client.Status.Errors = []string{"memberID:1 alarm:NOSPACE ", "memberID:2 alarm:NOSPACE ", "memberID:1 alarm:CORRUPT "}
 			})},
 		{check: "alarm-active", name: "one that is new", verdict: audit.Fail, codes: []string{"unknown"},
-			target: ofAll(func(client *audit.Target) { client.Status.Errors = []string{"memberID:1 alarm:FIRE "} })},
+			target: ofAll(func(client *audit.Listener) { client.Status.Errors = []string{"memberID:1 alarm:FIRE "} })},
 		{check: "alarm-active", name: "no Status", target: silentCluster, verdict: audit.Unknown},
 
 		{check: "leader-changes", name: "one", target: changes(1), verdict: audit.Pass, evidence: "1 changes of leader in 10h"},
 		{check: "leader-changes", name: "four in ten hours", target: changes(4), verdict: audit.Pass},
 		{check: "leader-changes", name: "eleven in ten hours", target: changes(11), verdict: audit.Fail, codes: []string{"frequent"}},
 		{check: "leader-changes", name: "no metrics", verdict: audit.Unknown, evidence: "HTTP status 500",
-			target: ofAll(func(client *audit.Target) {
+			target: ofAll(func(client *audit.Listener) {
 				client.Metrics = nil
 				client.Pages = append(client.Pages, audit.Page{Attempt: answered, Access: audit.WithCredentials, Path: "/metrics", Status: 500})
 			})},
@@ -205,10 +205,10 @@ func clusterFixtures(t *testing.T) []fixture {
 
 func driftFixtures(t *testing.T) []fixture {
 	t.Helper()
-	second := func(kind audit.Kind, change func(listener *audit.Target)) *audit.Target {
-		return clusterOf(t, 3, func(c *audit.Target) { change(c.Of(kind)[1]) })
+	second := func(kind audit.Kind, change func(listener *audit.Listener)) *audit.EtcdCluster {
+		return clusterOf(t, 3, func(c *audit.EtcdCluster) { change(c.Of(kind)[1]) })
 	}
-	drift := func(name, evidence string, target *audit.Target, codes ...string) fixture {
+	drift := func(name, evidence string, target *audit.EtcdCluster, codes ...string) fixture {
 		return fixture{check: "member-drift", name: name, target: target, verdict: audit.Fail, codes: codes, evidence: evidence}
 	}
 	otherIssuer := chain(t, 10*day, 80*day)
@@ -216,59 +216,59 @@ func driftFixtures(t *testing.T) []fixture {
 	return []fixture{
 		{check: "member-drift", name: "alike", target: clusterOf(t, 3, nil), verdict: audit.Pass, evidence: "3 members are alike"},
 		{check: "member-drift", name: "alone", target: clusterOf(t, 1, nil), verdict: audit.Skip, evidence: "one member"},
-		{check: "member-drift", name: "one is silent", target: clusterOf(t, 3, func(c *audit.Target) { gone(c, 1, silent) }), verdict: audit.Unknown, evidence: "no answer"},
+		{check: "member-drift", name: "one is silent", target: clusterOf(t, 3, func(c *audit.EtcdCluster) { gone(c, 1, silent) }), verdict: audit.Unknown, evidence: "no answer"},
 		{check: "member-drift", name: "all are silent", verdict: audit.Unknown,
-			target: clusterOf(t, 2, func(c *audit.Target) { gone(c, 0, silent); gone(c, 1, silent) })},
+			target: clusterOf(t, 2, func(c *audit.EtcdCluster) { gone(c, 0, silent); gone(c, 1, silent) })},
 		drift("plaintext", `plaintext of the client port: member "etcd-1": answered, the others: not answered`,
-			second(audit.Client, func(listener *audit.Target) { listener.Plaintext.Attempt = answered }),
+			second(audit.Client, func(listener *audit.Listener) { listener.Plaintext.Attempt = answered }),
 			"client-plaintext"),
 		drift("no certificate on a peer port", "not requested, the others: required",
-			second(audit.Peer, func(listener *audit.Target) {
+			second(audit.Peer, func(listener *audit.Listener) {
 				h := handshake(listener, audit.NoCertificate)
 				h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
 			}), "peer-client-certificate"),
-		drift("TLS 1.2 too", "accepted, the others: refused", second(audit.Client, func(listener *audit.Target) {
+		drift("TLS 1.2 too", "accepted, the others: refused", second(audit.Client, func(listener *audit.Listener) {
 			listener.Handshakes[2].Version = tls.VersionTLS12
 		}), "client-tls-1.2"),
-		drift("another trusted CA", "the trusted client CAs", second(audit.Client, func(listener *audit.Target) {
+		drift("another trusted CA", "the trusted client CAs", second(audit.Client, func(listener *audit.Listener) {
 			handshake(listener, audit.NoCertificate).AcceptableCAs = [][]byte{{0x30, 0}, {0x31}}
 		}), "client-trusted-cas"),
-		drift("another issuer", `"CN=another CA", the others: "CN=fixture"`, second(audit.Peer, func(listener *audit.Target) {
+		drift("another issuer", `"CN=another CA", the others: "CN=fixture"`, second(audit.Peer, func(listener *audit.Listener) {
 			handshake(listener, audit.NoCertificate).Chain = otherIssuer
 		}), "peer-issuer"),
-		drift("pprof", "answered, the others: not there", second(audit.Client, func(listener *audit.Target) {
+		drift("pprof", "answered, the others: not there", second(audit.Client, func(listener *audit.Listener) {
 			listener.Pages[0].Status = 200
 		}), "client-pprof"),
 		drift("patch release", `the patch release of the client port: member "etcd-1": 3.6.15, the others: 3.6.16`,
-			second(audit.Client, func(listener *audit.Target) { listener.Version = "3.6.15" }), "client-version"),
-		drift("quota", "1.0 GiB, the others: 2.0 GiB", second(audit.Client, func(listener *audit.Target) {
+			second(audit.Client, func(listener *audit.Listener) { listener.Version = "3.6.15" }), "client-version"),
+		drift("quota", "1.0 GiB, the others: 2.0 GiB", second(audit.Client, func(listener *audit.Listener) {
 			listener.Status.DBSizeQuota = 1 << 30
 		}), "client-quota"),
-		drift("metrics off", "nothing listens, the others: something listens", second(audit.Metrics, func(listener *audit.Target) {
-			*listener = audit.Target{Address: listener.Address, Kind: audit.Metrics, Reach: refusedPort}
+		drift("metrics off", "nothing listens, the others: something listens", second(audit.Metrics, func(listener *audit.Listener) {
+			*listener = audit.Listener{Address: listener.Address, Kind: audit.Metrics, Reach: refusedPort}
 		}), "metrics-listener"),
 		drift("two that differ", `member "etcd-0": 3.6.16, member "etcd-1": 3.6.15`,
-			clusterOf(t, 2, func(c *audit.Target) { c.Of(audit.Client)[1].Version = "3.6.15" }), "client-version"),
+			clusterOf(t, 2, func(c *audit.EtcdCluster) { c.Of(audit.Client)[1].Version = "3.6.15" }), "client-version"),
 		{check: "member-drift", name: "a minor release is version-skew's", verdict: audit.Pass,
-			target: second(audit.Client, func(listener *audit.Target) { listener.Version = "3.5.35" })},
+			target: second(audit.Client, func(listener *audit.Listener) { listener.Version = "3.5.35" })},
 	}
 }
 
 func sizeFixtures(t *testing.T) []fixture {
 	t.Helper()
-	with := func(change func(s *audit.Status)) *audit.Target {
+	with := func(change func(s *audit.Status)) *audit.Listener {
 		target := member(t, 0, 1)
 		change(target.Status)
 		return target
 	}
-	metricsOnly := func(quota float64) *audit.Target {
+	metricsOnly := func(quota float64) *audit.Listener {
 		target := with(func(s *audit.Status) { s.DBSizeQuota = 0 })
 		target.Metrics.Values[audit.QuotaMetric] = quota
 		return target
 	}
 	noMetrics := with(func(s *audit.Status) { s.DBSizeQuota = 0 })
 	noMetrics.Metrics = nil
-	took := func(d time.Duration) *audit.Target {
+	took := func(d time.Duration) *audit.Listener {
 		target := member(t, 0, 1)
 		for i := range target.RPCs {
 			target.RPCs[i].Took = d
@@ -302,9 +302,9 @@ func sizeFixtures(t *testing.T) []fixture {
 		{check: "request-latency", name: "no call", target: hardened(t, audit.Client), verdict: audit.Unknown},
 
 		{check: "version-eol", name: "3.6", target: member(t, 0, 1), verdict: audit.Pass, evidence: "gets fixes"},
-		{check: "version-eol", name: "3.4", target: changed(t, audit.Client, func(target *audit.Target) { target.Version = "3.4.45" }), verdict: audit.Fail,
+		{check: "version-eol", name: "3.4", target: changed(t, audit.Client, func(target *audit.Listener) { target.Version = "3.4.45" }), verdict: audit.Fail,
 			codes: []string{"end-of-life"}, evidence: "since 2026-06-01"},
-		{check: "version-eol", name: "3.2", target: changed(t, audit.Client, func(target *audit.Target) { target.Version = "3.2.32" }), verdict: audit.Fail, codes: []string{"end-of-life"}},
-		{check: "version-eol", name: "too new to know", target: changed(t, audit.Client, func(target *audit.Target) { target.Version = "3.8.0" }), verdict: audit.Unknown, evidence: "--advisories"},
+		{check: "version-eol", name: "3.2", target: changed(t, audit.Client, func(target *audit.Listener) { target.Version = "3.2.32" }), verdict: audit.Fail, codes: []string{"end-of-life"}},
+		{check: "version-eol", name: "too new to know", target: changed(t, audit.Client, func(target *audit.Listener) { target.Version = "3.8.0" }), verdict: audit.Unknown, evidence: "--advisories"},
 	}
 }

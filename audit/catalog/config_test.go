@@ -69,14 +69,14 @@ func hardenedSettings() *audit.Settings {
 }
 
 // configured is the target of hardenedSettings with a change.
-func configured(change func(*audit.Settings)) *audit.Target {
+func configured(change func(*audit.Settings)) *audit.HostSettings {
 	s := hardenedSettings()
 	change(s)
-	return &audit.Target{Address: "cp-0:" + s.Origin, Kind: audit.Config, Now: fixtureTime, Settings: s}
+	return &audit.HostSettings{Address: "cp-0:" + s.Origin, Now: fixtureTime, Settings: s}
 }
 
 // with has other values; an empty one is not set.
-func with(pairs ...string) *audit.Target {
+func with(pairs ...string) *audit.HostSettings {
 	return configured(func(s *audit.Settings) { set(s, pairs...) })
 }
 
@@ -89,7 +89,7 @@ func set(s *audit.Settings, pairs ...string) {
 }
 
 // unsure cannot tell a setting.
-func unsure(subject string, pairs ...string) *audit.Target {
+func unsure(subject string, pairs ...string) *audit.HostSettings {
 	return configured(func(s *audit.Settings) {
 		set(s, pairs...)
 		s.Faults = []audit.Fault{{Subject: subject, Reason: "permission denied"}}
@@ -169,7 +169,7 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-tls", name: "TLS 1.2 without forward secrecy", target: with("tls-min-version", "", "cipher-suites", "TLS_RSA_WITH_AES_128_GCM_SHA256"), verdict: audit.Fail, codes: []string{"weak-suites"}},
 		{check: "config-tls", name: "no TLS 1.3", target: with("tls-min-version", "", "tls-max-version", "TLS1.2", "cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"), verdict: audit.Fail, codes: []string{"no-tls-one-three"}},
 		{check: "config-tls", name: "TLS 1.2 where 1.3 is wanted", verdict: audit.Fail, codes: []string{"default-suites", "min-version"},
-			target: func() *audit.Target {
+			target: func() *audit.HostSettings {
 				target := with("tls-min-version", "TLS1.2")
 				target.MinTLSVersion = tls.VersionTLS13
 				return target
@@ -207,7 +207,7 @@ func configFixtures(t *testing.T) []fixture {
 
 func crlFixtures(t *testing.T) []fixture {
 	t.Helper()
-	listed := func(version string, list *audit.RevocationList, pairs ...string) *audit.Target {
+	listed := func(version string, list *audit.RevocationList, pairs ...string) *audit.HostSettings {
 		return configured(func(s *audit.Settings) {
 			s.Version = version
 			set(s, "client-crl-file", pkiDir+"/etcd/client.crl")
@@ -244,15 +244,15 @@ func crlFixtures(t *testing.T) []fixture {
 
 func apiServerFixtures(t *testing.T) []fixture {
 	t.Helper()
-	api := func(change func(*audit.Settings)) *audit.Target {
+	api := func(change func(*audit.Settings)) *audit.HostSettings {
 		return configured(func(s *audit.Settings) { change(s.APIServer) })
 	}
-	apiWith := func(pairs ...string) *audit.Target {
+	apiWith := func(pairs ...string) *audit.HostSettings {
 		return api(func(s *audit.Settings) { set(s, pairs...) })
 	}
 	order := configured(func(*audit.Settings) {})
 	alone := configured(func(s *audit.Settings) { s.APIServer = nil })
-	encrypted := func(entries ...audit.EncryptedResources) *audit.Target {
+	encrypted := func(entries ...audit.EncryptedResources) *audit.HostSettings {
 		return api(func(s *audit.Settings) { s.Encryption = entries })
 	}
 	entry := func(resource string, providers ...string) audit.EncryptedResources {
@@ -310,7 +310,7 @@ func apiServerFixtures(t *testing.T) []fixture {
 
 func sandboxFixtures(t *testing.T) []fixture {
 	t.Helper()
-	boxed := func(by audit.FileRole, pairs ...string) *audit.Target {
+	boxed := func(by audit.FileRole, pairs ...string) *audit.HostSettings {
 		return configured(func(s *audit.Settings) {
 			s.Sandbox = &audit.Sandbox{By: by, Values: map[string]string{}}
 			for pair := range slices.Chunk(pairs, 2) {

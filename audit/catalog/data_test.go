@@ -27,7 +27,7 @@ func by(w audit.Writer, n int64) audit.WriterCount {
 }
 
 // stored is a store that was read to its end.
-func stored(change func(*audit.Census), resources ...audit.ResourceCensus) *audit.Target {
+func stored(change func(*audit.Census), resources ...audit.ResourceCensus) *audit.StoredData {
 	c := &audit.Census{Source: "192.0.2.1:2379", Revision: 7, Complete: true, Resources: resources}
 	for _, r := range resources {
 		c.Objects += r.Objects
@@ -35,7 +35,7 @@ func stored(change func(*audit.Census), resources ...audit.ResourceCensus) *audi
 	if change != nil {
 		change(c)
 	}
-	return &audit.Target{Address: c.Source, Kind: audit.Data, Now: fixtureTime, Census: c}
+	return &audit.StoredData{Address: c.Source, Now: fixtureTime, Census: c}
 }
 
 func dataFixtures() []fixture {
@@ -98,7 +98,7 @@ func dataFixtures() []fixture {
 	for _, check := range []string{"data-plaintext", "data-stale-key", "data-unknown-key", "data-weak-provider", "data-relocatable"} {
 		all = append(all,
 			fixture{check: check, name: "cut off", target: stored(cut), verdict: audit.Unknown, evidence: "no answer within 15s"},
-			fixture{check: check, name: "not read", target: &audit.Target{Address: "192.0.2.1:2379", Kind: audit.Data}, verdict: audit.Unknown, evidence: "not read"})
+			fixture{check: check, name: "not read", target: &audit.StoredData{Address: "192.0.2.1:2379"}, verdict: audit.Unknown, evidence: "not read"})
 	}
 	return all
 }

@@ -12,20 +12,20 @@ func exposureFixtures(t *testing.T) []fixture {
 	page := func(access audit.Access, path string, status int) audit.Page {
 		return audit.Page{Attempt: answered, Access: access, Path: path, Status: status, Typical: true}
 	}
-	with := func(target *audit.Target, pages ...audit.Page) *audit.Target {
+	with := func(target *audit.Listener, pages ...audit.Page) *audit.Listener {
 		target.Pages = append(target.Pages, pages...)
 		return target
 	}
-	at := func(target *audit.Target, ip string) *audit.Target {
+	at := func(target *audit.Listener, ip string) *audit.Listener {
 		target.RemoteIP = netip.MustParseAddr(ip)
 		return target
 	}
 	metrics := page(audit.InPlaintext, "/metrics", 200)
-	noPages := func(target *audit.Target) *audit.Target {
+	noPages := func(target *audit.Listener) *audit.Listener {
 		target.Pages = nil
 		return target
 	}
-	given := func(path string, status int) *audit.Target {
+	given := func(path string, status int) *audit.Listener {
 		return with(noPages(hardened(t, audit.Client)), page(audit.WithCredentials, path, status))
 	}
 	closed := func(path string) audit.Page {
@@ -33,7 +33,7 @@ func exposureFixtures(t *testing.T) []fixture {
 	}
 	grpcOnly := with(noPages(hardened(t, audit.Client)), closed("/v3/kv/range"), closed("/v2/keys"), closed("/debug/pprof/"))
 	grpcOnly.RPCs = append(grpcOnly.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.StatusRPC})
-	browser := func(host, origin audit.Page) *audit.Target {
+	browser := func(host, origin audit.Page) *audit.Listener {
 		target := plaintextOnly(audit.Client)
 		target.ForeignHost, target.ForeignOrigin = host, origin
 		return target
@@ -47,9 +47,9 @@ func exposureFixtures(t *testing.T) []fixture {
 		{check: "metrics-plaintext", name: "on loopback", target: at(with(plaintextOnly(audit.Metrics), metrics), "::1"), verdict: audit.Pass, evidence: "loopback only"},
 		{check: "metrics-plaintext", name: "TLS", target: hardened(t, audit.Metrics), verdict: audit.Pass, evidence: "not answered"},
 		{check: "metrics-plaintext", name: "no listener", verdict: audit.Pass, evidence: "nothing listens",
-			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
+			target: &audit.Listener{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
 		{check: "metrics-plaintext", name: "closes everything", verdict: audit.Unknown,
-			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: answered, Plaintext: audit.Page{Attempt: ended}}},
+			target: &audit.Listener{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: answered, Plaintext: audit.Page{Attempt: ended}}},
 
 		{check: "metrics-exposed", name: "client certificate required", target: hardened(t, audit.Client), verdict: audit.Pass},
 		{check: "metrics-exposed", name: "client plaintext", target: with(plaintextOnly(audit.Client), metrics), verdict: audit.Fail, codes: []string{"client"}},
@@ -61,9 +61,9 @@ func exposureFixtures(t *testing.T) []fixture {
 		{check: "metrics-exposed", name: "listener on loopback, IPv6", target: at(with(plaintextOnly(audit.Metrics), metrics), "::1"), verdict: audit.Pass, evidence: "loopback only"},
 		{check: "metrics-exposed", name: "listener with client certificates", target: hardened(t, audit.Metrics), verdict: audit.Pass},
 		{check: "metrics-exposed", name: "no listener", verdict: audit.Pass, evidence: "nothing listens",
-			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
+			target: &audit.Listener{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
 		{check: "metrics-exposed", name: "filtered", verdict: audit.Unknown, evidence: "no answer",
-			target: &audit.Target{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: silent, Handshakes: []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}}},
+			target: &audit.Listener{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: silent, Handshakes: []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}}},
 
 		{check: "gateway-enabled", name: "off", target: given("/v3/kv/range", 404), verdict: audit.Pass},
 		{check: "gateway-enabled", name: "on", target: given("/v3/kv/range", 501), verdict: audit.Fail, codes: []string{"gateway"}},
@@ -96,7 +96,7 @@ func exposureFixtures(t *testing.T) []fixture {
 		{check: "browser-reachable", name: "whitelists", target: browser(page(audit.InPlaintext, "/version", 421), page(audit.InPlaintext, "/version", 200)), verdict: audit.Pass},
 		{check: "browser-reachable", name: "not asked", target: plaintextOnly(audit.Client), verdict: audit.Unknown},
 		{check: "browser-reachable", name: "plaintext times out", verdict: audit.Unknown,
-			target: changed(t, audit.Client, func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+			target: changed(t, audit.Client, func(target *audit.Listener) { target.Plaintext.Attempt = silent })},
 
 		{check: "debug-exposed", name: "gRPC only", target: grpcOnly, verdict: audit.Skip},
 		{check: "debug-exposed", name: "off", target: hardened(t, audit.Client), verdict: audit.Pass},

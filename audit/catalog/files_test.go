@@ -14,26 +14,26 @@ func fileFixtures(t *testing.T) []fixture {
 	order := configured(func(*audit.Settings) {})
 	// The files of hardenedSettings.
 	const manifest, data, dir, ca, key = 0, 1, 2, 3, 5
-	mode := func(file int, perm uint32) *audit.Target {
+	mode := func(file int, perm uint32) *audit.HostSettings {
 		return configured(func(s *audit.Settings) { s.Files[file].Mode = fsMode(perm) })
 	}
-	owner := func(file int, name string, id uint32) *audit.Target {
+	owner := func(file int, name string, id uint32) *audit.HostSettings {
 		return configured(func(s *audit.Settings) {
 			f := &s.Files[file]
 			f.Owner, f.Group, f.UID, f.GID = name, name, id, id
 		})
 	}
-	hidden := func(file int) *audit.Target {
+	hidden := func(file int) *audit.HostSettings {
 		return configured(func(s *audit.Settings) { s.Files[file].Reason = "permission denied" })
 	}
-	closed := func(perm uint32) *audit.Target {
+	closed := func(perm uint32) *audit.HostSettings {
 		return configured(func(s *audit.Settings) { s.Files[dir].Mode, s.Files[key].Mode = fsMode(0o700), fsMode(perm) })
 	}
 	group := configured(func(s *audit.Settings) {
 		s.Files[key].Mode, s.Files[key].GID, s.Files[key].Group = fsMode(0o640), 100, "users"
 	})
 	plain := configured(func(s *audit.Settings) { s.Files = s.Files[:2] })
-	caKey := func(change func(*audit.File)) *audit.Target {
+	caKey := func(change func(*audit.File)) *audit.HostSettings {
 		return configured(func(s *audit.Settings) {
 			f := audit.File{Path: pkiDir + "/etcd/ca.key", Role: audit.KeyFile, Mode: 0o600, Owner: "root", Group: "root", PrivateKey: true, IsCA: true}
 			change(&f)
@@ -112,7 +112,7 @@ func fileFixtures(t *testing.T) []fixture {
 
 // apiServerAlone is the target of the API server of a host without etcd, with its CA, its PKI
 // dir, a key and its manifest.
-func apiServerAlone(change func(*audit.Settings)) *audit.Target {
+func apiServerAlone(change func(*audit.Settings)) *audit.HostSettings {
 	s := hardenedSettings().APIServer
 	s.Origin = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 	for _, f := range []audit.File{
@@ -124,5 +124,5 @@ func apiServerAlone(change func(*audit.Settings)) *audit.Target {
 		s.Files = append(s.Files, f)
 	}
 	change(s)
-	return &audit.Target{Address: "cp-0:" + s.Origin, Kind: audit.Config, Now: fixtureTime, Settings: s}
+	return &audit.HostSettings{Address: "cp-0:" + s.Origin, Now: fixtureTime, Settings: s}
 }

@@ -16,7 +16,7 @@ import (
 // fixture is a target and what one check makes of it.
 type fixture struct {
 	check, name string
-	target      *audit.Target
+	target      audit.Target
 	verdict     audit.Verdict
 	codes       []string       // sorted
 	evidence    string         // a part of it
@@ -63,7 +63,7 @@ var (
 )
 
 // hardened is a target of a kind that is in order, as the collector sees it with credentials.
-func hardened(t *testing.T, kind audit.Kind) *audit.Target {
+func hardened(t *testing.T, kind audit.Kind) *audit.Listener {
 	t.Helper()
 	served := chain(t, 10*day, 80*day)
 	seen := audit.Handshake{SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true, AcceptableCAs: [][]byte{{0x30, 0}}, Chain: served}
@@ -76,7 +76,7 @@ func hardened(t *testing.T, kind audit.Kind) *audit.Target {
 	if kind == audit.Peer {
 		given.Attempt = unknownCA
 	}
-	target := &audit.Target{
+	target := &audit.Listener{
 		Address: "192.0.2.1:2379", Kind: kind, Now: fixtureTime,
 		Reach: answered, RemoteIP: netip.MustParseAddr("192.0.2.1"),
 		Plaintext: audit.Page{Attempt: wantsTLS, Access: audit.InPlaintext, Path: "/version"},
@@ -102,7 +102,7 @@ func hardened(t *testing.T, kind audit.Kind) *audit.Target {
 }
 
 // changed is hardened with a change.
-func changed(t *testing.T, kind audit.Kind, change func(*audit.Target)) *audit.Target {
+func changed(t *testing.T, kind audit.Kind, change func(*audit.Listener)) *audit.Listener {
 	t.Helper()
 	target := hardened(t, kind)
 	change(target)
@@ -110,14 +110,14 @@ func changed(t *testing.T, kind audit.Kind, change func(*audit.Target)) *audit.T
 }
 
 // handshake finds the one to change.
-func handshake(t *audit.Target, presented audit.Identity) *audit.Handshake {
+func handshake(t *audit.Listener, presented audit.Identity) *audit.Handshake {
 	at := slices.IndexFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Presented == presented && h.MaxVersion == 0 })
 	return &t.Handshakes[at]
 }
 
 // plaintextOnly is a target of a kind that has no TLS at all.
-func plaintextOnly(kind audit.Kind) *audit.Target {
-	target := &audit.Target{
+func plaintextOnly(kind audit.Kind) *audit.Listener {
+	target := &audit.Listener{
 		Address: "192.0.2.1:2379", Kind: kind, Now: fixtureTime, Reach: answered, RemoteIP: netip.MustParseAddr("192.0.2.1"),
 		Plaintext:  audit.Page{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200},
 		Handshakes: []audit.Handshake{{Attempt: ended, Presented: audit.NoCertificate}},
@@ -129,9 +129,9 @@ func plaintextOnly(kind audit.Kind) *audit.Target {
 }
 
 // anonymous is a TLS target that asks for no certificate.
-func anonymous(t *testing.T, kind audit.Kind) *audit.Target {
+func anonymous(t *testing.T, kind audit.Kind) *audit.Listener {
 	t.Helper()
-	return changed(t, kind, func(target *audit.Target) {
+	return changed(t, kind, func(target *audit.Listener) {
 		h := handshake(target, audit.NoCertificate)
 		h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
 		target.Handshakes = target.Handshakes[:3]

@@ -44,13 +44,13 @@ func FuzzServedCertificate(f *testing.F) {
 		if issuer, err := x509.ParseCertificate(issuerDER); err == nil {
 			served = append(served, issuer)
 		}
-		var targets []*audit.Target
+		var listeners []*audit.Listener
 		for _, kind := range []audit.Kind{audit.Client, audit.Peer, audit.APIServer} {
 			target := trusting(port(kind, "192.0.2.1:2379"), caName, bytes.Clone(leaf.RawIssuer))
 			target.Handshakes[0].Chain, target.Roots = served, root.Pool()
-			targets = append(targets, target)
+			listeners = append(listeners, target)
 		}
-		targets = append(targets, besides(targets...))
+		targets := append(audit.Targets(listeners), besides(listeners...))
 		report, again := audit.Run(catalog.All(), targets), audit.Run(catalog.All(), targets)
 		for i, r := range report.Results {
 			if r.Evidence != again.Results[i].Evidence || r.Fingerprint != again.Results[i].Fingerprint {

@@ -9,11 +9,11 @@ import (
 
 func listenerFixtures(t *testing.T) []fixture {
 	t.Helper()
-	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Client, change) }
-	noCertificate := func(attempt audit.Attempt) func(*audit.Target) {
-		return func(target *audit.Target) { handshake(target, audit.NoCertificate).Attempt = attempt }
+	in := func(change func(*audit.Listener)) *audit.Listener { return changed(t, audit.Client, change) }
+	noCertificate := func(attempt audit.Attempt) func(*audit.Listener) {
+		return func(target *audit.Listener) { handshake(target, audit.NoCertificate).Attempt = attempt }
 	}
-	httpOnly := func(more ...audit.RPC) *audit.Target {
+	httpOnly := func(more ...audit.RPC) *audit.Listener {
 		target := plaintextOnly(audit.Client)
 		target.Pages = []audit.Page{{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200}}
 		target.RPCs = append([]audit.RPC{
@@ -23,25 +23,25 @@ func listenerFixtures(t *testing.T) []fixture {
 		target.Version, target.VersionFrom = "3.6.16", "GET /version in plaintext"
 		return target
 	}
-	closing := func(target *audit.Target) *audit.Target {
+	closing := func(target *audit.Listener) *audit.Listener {
 		for i := range target.RPCs {
 			target.RPCs[i].Attempt = ended
 		}
 		return target
 	}
-	once := func(target *audit.Target) *audit.Target {
+	once := func(target *audit.Listener) *audit.Listener {
 		target.RPCs = target.RPCs[:1]
 		return target
 	}
-	strange := func(target *audit.Target) *audit.Target {
+	strange := func(target *audit.Listener) *audit.Listener {
 		target.Version, target.VersionFrom = "", ""
 		return target
 	}
 	// A server without a key for TLS 1.3 turns everybody away there, whatever they present; what
 	// it does over TLS 1.2 counts, if anything.
 	keyless := audit.Attempt{State: audit.Refused, Alert: 40, Reason: `TLS alert "handshake failure"`}
-	without13 := func(kind audit.Kind, in12 audit.Handshake) *audit.Target {
-		return changed(t, kind, func(target *audit.Target) {
+	without13 := func(kind audit.Kind, in12 audit.Handshake) *audit.Listener {
+		return changed(t, kind, func(target *audit.Listener) {
 			in12.Presented, in12.MaxVersion, in12.SpokeTLS = audit.NoCertificate, tls.VersionTLS12, true
 			target.Handshakes = []audit.Handshake{
 				{Attempt: keyless, Presented: audit.NoCertificate, SpokeTLS: true}, in12,
@@ -67,15 +67,15 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-plaintext", name: "TLS only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "wants TLS"},
 		{check: "client-plaintext", name: "HTTP and gRPC", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c", "http1"}},
 		{check: "client-plaintext", name: "HTTP beside TLS", verdict: audit.Fail, codes: []string{"http1"}, evidence: "TLS and plaintext",
-			target: in(func(target *audit.Target) { target.Plaintext.Attempt, target.Plaintext.Status = answered, 421 })},
+			target: in(func(target *audit.Listener) { target.Plaintext.Attempt, target.Plaintext.Status = answered, 421 })},
 		{check: "client-plaintext", name: "gRPC beside TLS", verdict: audit.Fail, codes: []string{"h2c"},
-			target: in(func(target *audit.Target) { target.RPCs[0].Attempt, target.RPCs[0].Code = answered, 3 })},
+			target: in(func(target *audit.Listener) { target.RPCs[0].Attempt, target.RPCs[0].Code = answered, 3 })},
 		{check: "client-plaintext", name: "HTTP times out", verdict: audit.Unknown, evidence: "HTTP/1.1",
-			target: in(func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+			target: in(func(target *audit.Listener) { target.Plaintext.Attempt = silent })},
 		{check: "client-plaintext", name: "gRPC times out", verdict: audit.Unknown, evidence: "gRPC",
-			target: in(func(target *audit.Target) { target.RPCs[0].Attempt = silent })},
+			target: in(func(target *audit.Listener) { target.RPCs[0].Attempt = silent })},
 		{check: "client-plaintext", name: "closes everything", verdict: audit.Unknown, evidence: "neither",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.Plaintext.Attempt = ended
 				*handshake(target, audit.NoCertificate) = audit.Handshake{Attempt: ended, Presented: audit.NoCertificate}
 			})},
@@ -84,12 +84,12 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-anonymous-read", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"h2c"}, evidence: "42 keys"},
 		{check: "client-anonymous-read", name: "TLS", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"tls"}, evidence: "7 keys"},
 		{check: "client-anonymous-read", name: "authentication on", verdict: audit.Pass, evidence: "user name is empty",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Refusal = answered, 3, audit.UserEmpty
 				target.RPCs[0].Message = string(audit.UserEmpty)
 			})},
 		{check: "client-anonymous-read", name: "no leader", verdict: audit.Unknown, evidence: "no leader",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 14, "etcdserver: no leader"
 			})},
 		{check: "client-anonymous-read", name: "through the gateway alone", verdict: audit.Fail, codes: []string{"gateway-http"}, evidence: "JSON gateway",
@@ -105,7 +105,7 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-cert-required", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Fail, codes: []string{"plaintext"}},
 		{check: "client-cert-required", name: "closed, the given one let in", target: in(noCertificate(ended)), verdict: audit.Pass, evidence: "the given certificate is let in"},
 		{check: "client-cert-required", name: "closed, nothing let in", verdict: audit.Unknown, evidence: "--cert",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				handshake(target, audit.NoCertificate).Attempt = ended
 				handshake(target, audit.GivenCertificate).Attempt = ended
 			})},
@@ -114,17 +114,17 @@ func listenerFixtures(t *testing.T) []fixture {
 		{check: "client-foreign-ca", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "trusted CA's name is refused"},
 		{check: "client-foreign-ca", name: "not requested", target: anonymous(t, audit.Client), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "client-foreign-ca", name: "any CA", verdict: audit.Fail, codes: []string{"foreign-ca", "same-name-ca"},
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				handshake(target, audit.ForeignCA).Attempt = answered
 				handshake(target, audit.ForeignCASameName).Attempt = answered
 			})},
 		{check: "client-foreign-ca", name: "same name", verdict: audit.Fail, codes: []string{"same-name-ca"},
-			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = answered })},
+			target: in(func(target *audit.Listener) { handshake(target, audit.ForeignCASameName).Attempt = answered })},
 		{check: "client-foreign-ca", name: "plaintext", target: plaintextOnly(audit.Client), verdict: audit.Skip, evidence: "no TLS"},
 		{check: "client-foreign-ca", name: "plaintext, and the handshake times out", target: slowTLS(plaintextOnly(audit.Client)), verdict: audit.Unknown, evidence: "no answer"},
 		{check: "client-foreign-ca", name: "plaintext, and the answer is not TLS", target: garbledTLS(plaintextOnly(audit.Client)), verdict: audit.Skip, evidence: "no TLS"},
 		{check: "client-foreign-ca", name: "one times out", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCASameName).Attempt = silent })},
+			target: in(func(target *audit.Listener) { handshake(target, audit.ForeignCASameName).Attempt = silent })},
 	}
 }
 
@@ -132,17 +132,17 @@ func presentedFixtures(t *testing.T) []fixture {
 	t.Helper()
 	expiredAlert := audit.Attempt{State: audit.Refused, Alert: audit.CertificateExpired, Reason: `TLS alert "expired certificate"`}
 	bad := audit.Attempt{State: audit.Refused, Alert: 42, Reason: `TLS alert "bad certificate"`}
-	with := func(kind audit.Kind, presented audit.Identity, attempts ...audit.Attempt) *audit.Target {
-		return changed(t, kind, func(target *audit.Target) {
+	with := func(kind audit.Kind, presented audit.Identity, attempts ...audit.Attempt) *audit.Listener {
+		return changed(t, kind, func(target *audit.Listener) {
 			for _, attempt := range attempts {
 				target.Handshakes = append(target.Handshakes, audit.Handshake{Attempt: attempt, Presented: presented, SpokeTLS: true, Version: tls.VersionTLS13, CertificateRequested: true})
 			}
 		})
 	}
-	client := func(presented audit.Identity, attempt audit.Attempt) *audit.Target {
+	client := func(presented audit.Identity, attempt audit.Attempt) *audit.Listener {
 		return with(audit.Client, presented, attempt)
 	}
-	nothingLetIn := func(target *audit.Target) *audit.Target {
+	nothingLetIn := func(target *audit.Listener) *audit.Listener {
 		handshake(target, audit.GivenCertificate).Attempt = unknownCA
 		return target
 	}
@@ -151,13 +151,13 @@ func presentedFixtures(t *testing.T) []fixture {
 	alone := with(audit.Client, audit.RevokedCertificate, unknownCA)
 	handshake(alone, audit.GivenCertificate).Attempt = unknownCA
 	handshake(alone, audit.ForeignCA).Attempt = silent
-	noTLSAnswer := changed(t, audit.Client, func(target *audit.Target) {
+	noTLSAnswer := changed(t, audit.Client, func(target *audit.Listener) {
 		target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 	})
-	noPeer := changed(t, audit.Peer, func(target *audit.Target) {
+	noPeer := changed(t, audit.Peer, func(target *audit.Listener) {
 		target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 	})
-	unnamed := changed(t, audit.Client, func(target *audit.Target) {
+	unnamed := changed(t, audit.Client, func(target *audit.Listener) {
 		for i := range target.Handshakes {
 			target.Handshakes[i].AcceptableCAs = nil
 		}
@@ -189,7 +189,7 @@ func presentedFixtures(t *testing.T) []fixture {
 		{check: "client-system-roots", name: "names its CA", target: hardened(t, audit.Client), verdict: audit.Pass},
 		{check: "client-system-roots", name: "names none", target: unnamed, verdict: audit.Fail, codes: []string{"no-names"}},
 		{check: "client-system-roots", name: "names none and goes on without", verdict: audit.Skip,
-			target: changed(t, audit.Client, func(target *audit.Target) {
+			target: changed(t, audit.Client, func(target *audit.Listener) {
 				h := handshake(target, audit.NoCertificate)
 				target.Handshakes = []audit.Handshake{{Attempt: answered, Presented: audit.NoCertificate, SpokeTLS: true, CertificateRequested: true, Chain: h.Chain}}
 			})},
@@ -198,7 +198,7 @@ func presentedFixtures(t *testing.T) []fixture {
 
 		{check: "peer-foreign-ca", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "foreign CA"},
 		{check: "peer-foreign-ca", name: "let in", verdict: audit.Fail, codes: []string{"foreign-ca"},
-			target: changed(t, audit.Peer, func(target *audit.Target) { handshake(target, audit.ForeignCA).Attempt = answered })},
+			target: changed(t, audit.Peer, func(target *audit.Listener) { handshake(target, audit.ForeignCA).Attempt = answered })},
 		{check: "peer-foreign-ca", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "peer-foreign-ca", name: "times out", target: noPeer, verdict: audit.Unknown},
 
@@ -214,41 +214,41 @@ func presentedFixtures(t *testing.T) []fixture {
 
 func peerFixtures(t *testing.T) []fixture {
 	t.Helper()
-	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Peer, change) }
-	given := func(attempt audit.Attempt) *audit.Target {
-		return in(func(target *audit.Target) { handshake(target, audit.GivenCertificate).Attempt = attempt })
+	in := func(change func(*audit.Listener)) *audit.Listener { return changed(t, audit.Peer, change) }
+	given := func(attempt audit.Attempt) *audit.Listener {
+		return in(func(target *audit.Listener) { handshake(target, audit.GivenCertificate).Attempt = attempt })
 	}
 	return []fixture{
 		{check: "peer-plaintext", name: "TLS only", target: hardened(t, audit.Peer), verdict: audit.Pass},
 		{check: "peer-plaintext", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"http1"}},
 		{check: "peer-plaintext", name: "times out", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) { target.Plaintext.Attempt = silent })},
+			target: in(func(target *audit.Listener) { target.Plaintext.Attempt = silent })},
 
 		{check: "peer-cert-required", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "foreign"},
 		{check: "peer-cert-required", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "peer-cert-required", name: "any CA", verdict: audit.Fail, codes: []string{"foreign-ca"},
-			target: in(func(target *audit.Target) { handshake(target, audit.ForeignCA).Attempt = answered })},
+			target: in(func(target *audit.Listener) { handshake(target, audit.ForeignCA).Attempt = answered })},
 		{check: "peer-cert-required", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"plaintext"}},
 		{check: "peer-cert-required", name: "closed", verdict: audit.Unknown,
-			target: in(func(target *audit.Target) { handshake(target, audit.NoCertificate).Attempt = ended })},
+			target: in(func(target *audit.Listener) { handshake(target, audit.NoCertificate).Attempt = ended })},
 
 		{check: "peer-accepts-client-cert", name: "refused", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "unknown certificate authority"},
 		{check: "peer-accepts-client-cert", name: "accepted", verdict: audit.Fail, codes: []string{"accepted"}, evidence: "/members got HTTP status 200",
-			target: in(func(target *audit.Target) {
+			target: in(func(target *audit.Listener) {
 				handshake(target, audit.GivenCertificate).Attempt = answered
 				target.Pages = append(target.Pages, audit.Page{Attempt: answered, Access: audit.WithCredentials, Path: "/members", Status: 200})
 			})},
 		{check: "peer-accepts-client-cert", name: "everybody", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "peer-accepts-client-cert", name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Fail, codes: []string{"plaintext"}},
 		{check: "peer-accepts-client-cert", name: "none given", verdict: audit.Unknown, evidence: "--cert",
-			target: in(func(target *audit.Target) { target.Handshakes = target.Handshakes[:5] })},
+			target: in(func(target *audit.Listener) { target.Handshakes = target.Handshakes[:5] })},
 		{check: "peer-accepts-client-cert", name: "closed", target: given(ended), verdict: audit.Unknown, evidence: "--peer-trusted-ca-file"},
 		{check: "peer-accepts-client-cert", name: "times out", target: given(silent), verdict: audit.Unknown},
 	}
 }
 
 // slowTLS is a target whose handshakes were not answered in time.
-func slowTLS(target *audit.Target) *audit.Target {
+func slowTLS(target *audit.Listener) *audit.Listener {
 	for i := range target.Handshakes {
 		target.Handshakes[i].Attempt = silent
 	}
@@ -256,7 +256,7 @@ func slowTLS(target *audit.Target) *audit.Target {
 }
 
 // garbledTLS is a target that answers a handshake in another protocol.
-func garbledTLS(target *audit.Target) *audit.Target {
+func garbledTLS(target *audit.Listener) *audit.Listener {
 	for i := range target.Handshakes {
 		target.Handshakes[i].Attempt = audit.Attempt{State: audit.Unclear, Cause: audit.NotSpoken, Reason: "the answer is not TLS"}
 	}

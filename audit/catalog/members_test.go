@@ -8,30 +8,30 @@ import (
 
 func memberFixtures(t *testing.T) []fixture {
 	t.Helper()
-	in := func(change func(*audit.Target)) *audit.Target { return changed(t, audit.Client, change) }
-	running := func(version string) *audit.Target {
-		return in(func(target *audit.Target) { target.Version = version })
+	in := func(change func(*audit.Listener)) *audit.Listener { return changed(t, audit.Client, change) }
+	running := func(version string) *audit.Listener {
+		return in(func(target *audit.Listener) { target.Version = version })
 	}
 	// behaving is a version with authentication, and what it makes of a MemberList without a user.
-	behaving := func(version string, code int, message string) *audit.Target {
-		return in(func(target *audit.Target) {
+	behaving := func(version string, code int, message string) *audit.Listener {
+		return in(func(target *audit.Listener) {
 			target.Version = version
 			target.RPCs = append(target.RPCs, audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.BadTokenMemberListRPC, Code: code, Message: message, Refusal: audit.RefusalOf(message)})
 		})
 	}
-	advertising := func(peer, client string) *audit.Target {
-		return in(func(target *audit.Target) {
+	advertising := func(peer, client string) *audit.Listener {
+		return in(func(target *audit.Listener) {
 			target.Members = append(target.Members, audit.Member{Name: "etcd-1", PeerURLs: []string{peer}, ClientURLs: []string{client}})
 		})
 	}
-	unread := func(call audit.RPC) *audit.Target {
-		return in(func(target *audit.Target) {
+	unread := func(call audit.RPC) *audit.Listener {
+		return in(func(target *audit.Listener) {
 			target.Members, target.Version = nil, ""
 			target.RPCs = append(target.RPCs, call)
 		})
 	}
 	denied := audit.RPC{Attempt: answered, Access: audit.WithCredentials, Method: audit.MemberListRPC, Code: 7, Message: "etcdserver: permission denied", Refusal: audit.PermissionDenied}
-	untrusted := in(func(target *audit.Target) {
+	untrusted := in(func(target *audit.Listener) {
 		target.Members, target.Version = nil, ""
 		handshake(target, audit.GivenCertificate).TrustFault = "the server does not verify against --cacert: x"
 	})

@@ -7,7 +7,7 @@ import (
 )
 
 // inFile is a store that was read from a snapshot without fault.
-func inFile(change func(*audit.Census), resources ...audit.ResourceCensus) *audit.Target {
+func inFile(change func(*audit.Census), resources ...audit.ResourceCensus) *audit.StoredData {
 	return stored(func(c *audit.Census) {
 		c.Source = "snapshot.db"
 		c.Snapshot = &audit.SnapshotFile{Path: c.Source, Size: 40992, Digest: audit.DigestMatches, PageSize: 4096, Pages: 10}
@@ -20,14 +20,14 @@ func inFile(change func(*audit.Census), resources ...audit.ResourceCensus) *audi
 
 func snapshotFixtures() []fixture {
 	secrets := resource("secrets", 0, by(k1, 5))
-	holding := func(place func(*audit.Residue) *audit.ResidueCount, resources ...audit.ResourceCensus) *audit.Target {
+	holding := func(place func(*audit.Residue) *audit.ResidueCount, resources ...audit.ResourceCensus) *audit.StoredData {
 		return inFile(func(c *audit.Census) { place(c.Residue).Resources = resources }, secrets)
 	}
 	revisions := func(r *audit.Residue) *audit.ResidueCount { return &r.Revisions }
 	free := func(r *audit.Residue) *audit.ResidueCount { return &r.FreePages }
 	wal := func(r *audit.Residue) *audit.ResidueCount { return &r.WAL }
 	files := func(r *audit.Residue) *audit.ResidueCount { return &r.OldFiles }
-	expecting := func(t *audit.Target, writers ...audit.Writer) *audit.Target {
+	expecting := func(t *audit.StoredData, writers ...audit.Writer) *audit.StoredData {
 		t.Census.Expected = []audit.EncryptionRule{{Resources: []string{"secrets"}, Writers: writers}}
 		return t
 	}
@@ -74,7 +74,7 @@ func snapshotFixtures() []fixture {
 	for _, check := range []string{"snapshot-integrity", "snapshot-plaintext", "data-residue"} {
 		all = append(all,
 			fixture{check: check, name: "a running member", target: stored(nil, secrets), verdict: audit.Skip, evidence: "--snapshot"},
-			fixture{check: check, name: "not read", target: &audit.Target{Address: "192.0.2.1:2379", Kind: audit.Data}, verdict: audit.Unknown, evidence: "not read"})
+			fixture{check: check, name: "not read", target: &audit.StoredData{Address: "192.0.2.1:2379"}, verdict: audit.Unknown, evidence: "not read"})
 	}
 	return all
 }

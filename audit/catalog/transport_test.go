@@ -41,8 +41,8 @@ func strongChoice() audit.Choice {
 
 func transportFixtures(t *testing.T) []fixture {
 	t.Helper()
-	in := func(hellos []audit.Hello, change func(*audit.Target)) *audit.Target {
-		return changed(t, audit.Client, func(target *audit.Target) {
+	in := func(hellos []audit.Hello, change func(*audit.Listener)) *audit.Listener {
+		return changed(t, audit.Client, func(target *audit.Listener) {
 			target.Hellos = hellos
 			if change != nil {
 				change(target)
@@ -50,8 +50,8 @@ func transportFixtures(t *testing.T) []fixture {
 		})
 	}
 	// hello changes one question of a port that speaks both versions.
-	hello := func(version uint16, offer audit.Offer, attempt audit.Attempt, choices ...audit.Choice) *audit.Target {
-		return in(hellosOfBoth(), func(target *audit.Target) {
+	hello := func(version uint16, offer audit.Offer, attempt audit.Attempt, choices ...audit.Choice) *audit.Listener {
+		return in(hellosOfBoth(), func(target *audit.Listener) {
 			at := slices.IndexFunc(target.Hellos, func(h audit.Hello) bool { return h.Version == version && h.Offer == offer })
 			target.Hellos[at].Attempt, target.Hellos[at].Chosen = attempt, choices
 		})
@@ -74,7 +74,7 @@ func transportFixtures(t *testing.T) []fixture {
 	ancient := in([]audit.Hello{
 		{Attempt: oldTLS, Version: tls.VersionTLS12, Offer: audit.StrongSuites, VersionRefused: true},
 		{Attempt: oldTLS, Version: tls.VersionTLS13, Offer: audit.PostQuantumGroups, VersionRefused: true},
-	}, func(target *audit.Target) { target.Handshakes[1].Version = tls.VersionTLS11 })
+	}, func(target *audit.Listener) { target.Handshakes[1].Version = tls.VersionTLS11 })
 	classic := in(slices.Concat([]audit.Hello{hellosOfTLS13()[0],
 		{Attempt: noSuch, Version: tls.VersionTLS13, Offer: audit.PostQuantumGroups},
 		{Attempt: answered, Version: tls.VersionTLS13, Offer: audit.StrongSuites, Chosen: []audit.Choice{{Suite: tls.TLS_AES_128_GCM_SHA256, Group: uint16(tls.X25519)}}},
@@ -122,7 +122,7 @@ func transportFixtures(t *testing.T) []fixture {
 		{check: "tls-renegotiation", name: "silent to TLS 1.2", target: silentOld, verdict: audit.Unknown, evidence: "TLS 1.2: no answer"},
 		{check: "tls-renegotiation", name: "TLS 1.1", target: ancient, verdict: audit.Unknown, evidence: "TLS 1.1 is agreed to"},
 		{check: "tls-renegotiation", name: "silent to TLS 1.1", verdict: audit.Unknown, evidence: "up to TLS 1.1: no answer",
-			target: in(hellosOfTLS13(), func(target *audit.Target) { target.Handshakes[1].Attempt = silent })},
+			target: in(hellosOfTLS13(), func(target *audit.Listener) { target.Handshakes[1].Attempt = silent })},
 
 		{check: "tls-compression", name: "1.3 only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "TLS 1.3 has no compression"},
 		{check: "tls-compression", name: "both versions", target: in(hellosOfBoth(), nil), verdict: audit.Pass, evidence: "no compression"},
@@ -133,7 +133,7 @@ func transportFixtures(t *testing.T) []fixture {
 	for _, check := range []string{"tls-weak-cipher", "tls-key-exchange", "tls-post-quantum", "tls-renegotiation", "tls-compression", "tls-auto-cert"} {
 		fixtures = append(fixtures,
 			fixture{check: check, name: "plaintext", target: plaintextOnly(audit.Peer), verdict: audit.Skip},
-			fixture{check: check, name: "nothing sent", verdict: audit.Unknown, target: in(nil, func(target *audit.Target) {
+			fixture{check: check, name: "nothing sent", verdict: audit.Unknown, target: in(nil, func(target *audit.Listener) {
 				target.Handshakes = []audit.Handshake{{Attempt: alert, Presented: audit.NoCertificate, SpokeTLS: true}}
 			})},
 		)
@@ -143,9 +143,9 @@ func transportFixtures(t *testing.T) []fixture {
 
 func autoCertFixtures(t *testing.T) []fixture {
 	t.Helper()
-	serving := func(kind audit.Kind, curve elliptic.Curve, name pkix.Name) *audit.Target {
+	serving := func(kind audit.Kind, curve elliptic.Curve, name pkix.Name) *audit.Listener {
 		cert := selfIssued(t, curve, name)
-		return changed(t, kind, func(target *audit.Target) {
+		return changed(t, kind, func(target *audit.Listener) {
 			for i := range target.Handshakes {
 				target.Handshakes[i].Chain = []*x509.Certificate{cert}
 			}
@@ -160,7 +160,7 @@ func autoCertFixtures(t *testing.T) []fixture {
 			target: serving(audit.Client, elliptic.P521(), pkix.Name{Organization: []string{"etcd"}, CommonName: "etcd-0"})},
 		{check: "tls-auto-cert", name: "self-issued on another curve", target: serving(audit.Client, elliptic.P256(), etcd), verdict: audit.Pass},
 		{check: "tls-auto-cert", name: "no handshake", verdict: audit.Unknown,
-			target: changed(t, audit.Client, func(target *audit.Target) {
+			target: changed(t, audit.Client, func(target *audit.Listener) {
 				target.Handshakes = []audit.Handshake{{Attempt: silent, Presented: audit.NoCertificate}}
 			})},
 	}

@@ -12,7 +12,7 @@ import (
 
 // CANameCollision finds two CAs that bear one name.
 func CANameCollision() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-name-collision",
 		Title:    "Two CAs of the cluster bear the same name",
 		Severity: audit.Low,
@@ -30,9 +30,8 @@ func CANameCollision() audit.Check {
 			}
 		},
 		References: []string{"RFC 5280 4.1.2.6", "RFC 5280 4.2.1.1", "NIST 800-53 SC-17", "NIST 800-53 CM-6"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runCANameCollision,
-	}
+	})
 }
 
 // authority is a CA as far as one port shows it.
@@ -43,7 +42,7 @@ type authority struct {
 	port  string
 }
 
-func runCANameCollision(t *audit.Target) audit.Outcome {
+func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 	ports := t.Of(audit.Client, audit.Peer)
 	if len(ports) == 0 {
 		return audit.CouldNotTell("no port of etcd was asked")
@@ -81,7 +80,7 @@ func runCANameCollision(t *audit.Target) audit.Outcome {
 
 // authoritiesOf are the CAs above a leaf: those whose certificates are known, then the issuer
 // of the last, of which only a name and a key ID are.
-func authoritiesOf(port *audit.Target, chain []*x509.Certificate) []authority {
+func authoritiesOf(port *audit.Listener, chain []*x509.Certificate) []authority {
 	var found []authority
 	address := fmt.Sprintf("%s port %s", port.Kind, port.Address)
 	above := upwards(port, chain)

@@ -15,14 +15,14 @@ import (
 // trust is what a listener says, before it knows its client, about whose clients it lets in:
 // the subjects of the CAs in its CertificateRequest. A subject is a name and not a key.
 type trust struct {
-	listener *audit.Target
+	listener *audit.Listener
 	names    [][]byte // raw subjects, sorted
 	asks     bool     // for a certificate; without names it says nothing about whose
 	fault    string   // why all this is not known; empty if it is
 }
 
 // trustOf reads the trust of a listener. One that speaks plaintext only asks for nothing.
-func trustOf(t *audit.Target) trust {
+func trustOf(t *audit.Listener) trust {
 	h := t.Agreed(audit.NoCertificate)
 	switch {
 	case h.CertificateRequested:
@@ -41,7 +41,7 @@ func trustOf(t *audit.Target) trust {
 	return trust{listener: t, fault: fmt.Sprintf("%s port %s: %s", t.Kind, t.Address, fault)}
 }
 
-func trustsOf(listeners []*audit.Target) []trust {
+func trustsOf(listeners []*audit.Listener) []trust {
 	var all []trust
 	for _, t := range listeners {
 		all = append(all, trustOf(t))

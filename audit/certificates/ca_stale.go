@@ -11,7 +11,7 @@ import (
 
 // CAStale finds CAs that etcd goes on to trust after a rotation.
 func CAStale() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-stale",
 		Title:    "A port of etcd trusts more CAs than it needs",
 		Severity: audit.Low,
@@ -31,12 +31,11 @@ func CAStale() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-57 Part 1 5.3.5", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "etcd-io/etcd#11555"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runCAStale,
-	}
+	})
 }
 
-func runCAStale(t *audit.Target) audit.Outcome {
+func runCAStale(t *audit.EtcdCluster) audit.Outcome {
 	ports := trustsOf(t.Of(audit.Client, audit.Peer))
 	if len(ports) == 0 {
 		return audit.CouldNotTell("no port of etcd was asked")

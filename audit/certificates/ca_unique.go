@@ -10,7 +10,7 @@ import (
 
 // CAUnique finds an etcd that trusts the CA of Kubernetes' own clients.
 func CAUnique() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-unique",
 		Title:    "etcd trusts a CA that Kubernetes' own clients have",
 		Severity: audit.High,
@@ -30,12 +30,11 @@ func CAUnique() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: Etcd",
 			"NIST 800-53 SC-17", "NIST 800-53 CM-6", "NIST 800-53 AC-6"},
-		Applies: audit.On(audit.Cluster),
-		Run:     runCAUnique,
-	}
+		Run: runCAUnique,
+	})
 }
 
-func runCAUnique(t *audit.Target) audit.Outcome {
+func runCAUnique(t *audit.EtcdCluster) audit.Outcome {
 	ports := t.Of(audit.Client, audit.Peer)
 	if len(ports) == 0 {
 		return audit.CouldNotTell("no port of etcd was asked")

@@ -12,7 +12,7 @@ import (
 
 // CertChain finds chains that cannot be followed to a CA that is trusted.
 func CertChain() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-chain",
 		Title:    "The served chain does not lead to the trusted CA",
 		Severity: audit.Medium,
@@ -34,10 +34,10 @@ func CertChain() audit.Check {
 		Run:        ofServed(chainOf),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func chainOf(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func chainOf(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	findings := disorder(chain)
 	names := t.Agreed(audit.NoCertificate).AcceptableCAs
 	trusted := "" // by whom

@@ -12,7 +12,7 @@ import (
 
 // CertEKU finds leaves that may be used for less than etcd needs, or for more.
 func CertEKU() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-eku",
 		Title:    "A served leaf is for the wrong uses",
 		Severity: audit.Medium,
@@ -36,10 +36,10 @@ func CertEKU() audit.Check {
 		Run:        ofServed(uses),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func uses(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func uses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	leaf := chain[0]
 	var findings []audit.Finding
 	found := func(code, format string, a ...any) {
@@ -92,7 +92,7 @@ func has(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
 
 // presentsItself reports whether the member shows the served leaf to others as a client. A peer
 // does, unless no certificates are asked for between peers or it was given another one.
-func presentsItself(t *audit.Target) bool {
+func presentsItself(t *audit.Listener) bool {
 	return t.Kind == audit.Peer && t.Agreed(audit.NoCertificate).CertificateRequested &&
 		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
 }
@@ -100,7 +100,7 @@ func presentsItself(t *audit.Target) bool {
 // needlessClientAuth returns why a client port's leaf needs no clientAuth; empty if it does or
 // that is not known. The gateway dials its own client port with the server's certificate
 // unless --client-cert-file is set (etcd-io/etcd#9785).
-func needlessClientAuth(t *audit.Target) string {
+func needlessClientAuth(t *audit.Listener) string {
 	if t.Kind != audit.Client || t.Settings == nil {
 		return ""
 	}

@@ -17,7 +17,7 @@ const urgent = 7 * day
 
 // CertExpiry finds certificates that are expired, not yet valid, or due for renewal.
 func CertExpiry() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-expiry",
 		Title:    "A served certificate is expired or due",
 		Severity: audit.High,
@@ -35,10 +35,10 @@ func CertExpiry() audit.Check {
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(func(t *audit.Target, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),
+		Run:        ofServed(func(t *audit.Listener, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),
 
 		OneHandshake: true,
-	}
+	})
 }
 
 func expiry(now time.Time, chain []*x509.Certificate) audit.Outcome {

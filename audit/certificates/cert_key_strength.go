@@ -26,7 +26,7 @@ const (
 
 // CertKeyStrength finds keys that can be computed from their certificates.
 func CertKeyStrength() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-key-strength",
 		Title:    "A served certificate has a weak key",
 		Severity: audit.High,
@@ -46,10 +46,10 @@ func CertKeyStrength() audit.Check {
 		Run:        ofServed(keyStrength),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func keyStrength(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func keyStrength(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	var findings []audit.Finding
 	var seen []string
 	unknown := ""
@@ -76,7 +76,7 @@ func keyStrength(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
 }
 
 // withRoot is what is served, and above it the root if one of the given ones verifies it.
-func withRoot(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
+func withRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	above := upwards(t, chain)
 	if root := above[len(above)-1]; len(above) > 1 && selfIssued(root) && !slices.ContainsFunc(chain, root.Equal) {
 		return append(slices.Clip(chain), root)

@@ -14,7 +14,7 @@ const longestLeaf = 398 * day
 
 // CertLifetime finds leaves that are valid for years.
 func CertLifetime() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-lifetime",
 		Title:    "A served leaf is valid for far more than a year",
 		Severity: audit.Medium,
@@ -35,10 +35,10 @@ func CertLifetime() audit.Check {
 		Run:        ofServed(lifetime),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func lifetime(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func lifetime(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	leaf := chain[0]
 	whole, left := leaf.NotAfter.Sub(leaf.NotBefore), leaf.NotAfter.Sub(t.Now)
 	switch above := upwards(t, chain)[1:]; {

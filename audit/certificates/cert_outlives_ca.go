@@ -10,7 +10,7 @@ import (
 
 // CertOutlivesCA finds certificates whose end is not the day on which they stop to work.
 func CertOutlivesCA() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-outlives-ca",
 		Title:    "A served certificate ends after its issuer",
 		Severity: audit.Medium,
@@ -31,10 +31,10 @@ func CertOutlivesCA() audit.Check {
 		Run:        ofServed(outlives),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func outlives(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func outlives(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	above := upwards(t, chain)
 	if len(above) == 1 {
 		if selfIssued(chain[0]) {

@@ -12,7 +12,7 @@ import (
 
 // CertSANMismatch finds a leaf that does not name the host it serves.
 func CertSANMismatch() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-san-mismatch",
 		Title:    "The served certificate does not name its host",
 		Severity: audit.Medium,
@@ -32,10 +32,10 @@ func CertSANMismatch() audit.Check {
 		Run:        ofServed(sanMismatch),
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func sanMismatch(t *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func sanMismatch(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	names := slices.Concat([]string{hostOf(t.Address)}, t.ExpectedNames)
 	slices.Sort(names)
 	names = slices.Compact(names)

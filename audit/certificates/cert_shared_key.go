@@ -12,7 +12,7 @@ import (
 
 // CertSharedKey finds a private key that more than one member has, or that has two jobs.
 func CertSharedKey() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "cert-shared-key",
 		Title:    "One private key serves several members or ports",
 		Severity: audit.Low,
@@ -30,19 +30,18 @@ func CertSharedKey() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-57 Part 1 5.2", "NIST 800-53 SC-12", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runCertSharedKey,
-	}
+	})
 }
 
 // holder is a port and the leaf that it serves.
 type holder struct {
-	listener *audit.Target
+	listener *audit.Listener
 	leaf     *x509.Certificate
 	member   string // empty if it is not known whose port it is
 }
 
-func runCertSharedKey(t *audit.Target) audit.Outcome {
+func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 	ports := t.Of(audit.Client, audit.Peer)
 	if len(ports) == 0 {
 		return audit.CouldNotTell("no port of etcd was asked")
@@ -72,7 +71,7 @@ func runCertSharedKey(t *audit.Target) audit.Outcome {
 	}
 }
 
-func whyNoChain(t *audit.Target) string {
+func whyNoChain(t *audit.Listener) string {
 	if reason := t.Unreached(); reason != "" {
 		return reason
 	}
@@ -118,13 +117,13 @@ func someOf(pairs []string) string {
 // memberOf names the member that a port of a cluster belongs to: by the ID it told, by the
 // addresses that the members advertise, by the only ID that was told on its host, and in a
 // cluster of a spec, whose members have hosts of their own, by its host.
-func memberOf(cluster, port *audit.Target) string {
+func memberOf(cluster *audit.EtcdCluster, port *audit.Listener) string {
 	if port.MemberID != 0 {
 		return fmt.Sprintf("%x", port.MemberID)
 	}
 	host := hostOf(port.Address)
 	var onHost []uint64
-	for _, other := range cluster.Cluster {
+	for _, other := range cluster.Listeners {
 		for _, m := range other.Members {
 			if slices.ContainsFunc(slices.Concat(m.ClientURLs, m.PeerURLs), func(url string) bool { return strings.HasSuffix(url, "://"+port.Address) }) {
 				return fmt.Sprintf("%x", m.ID)

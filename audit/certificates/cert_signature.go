@@ -11,7 +11,7 @@ import (
 
 // CertSignature finds certificates that are signed over a broken hash.
 func CertSignature() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-signature",
 		Title:    "A served certificate is signed over MD5 or SHA-1",
 		Severity: audit.High,
@@ -32,7 +32,7 @@ func CertSignature() audit.Check {
 		Run:        ofServed(signatures),
 
 		OneHandshake: true,
-	}
+	})
 }
 
 // broken are the algorithms whose hash no longer stands for what was hashed.
@@ -40,7 +40,7 @@ func broken() []x509.SignatureAlgorithm {
 	return []x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}
 }
 
-func signatures(_ *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func signatures(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	var findings []audit.Finding
 	var seen []string
 	unknown := ""

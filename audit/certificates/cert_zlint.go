@@ -16,7 +16,7 @@ import (
 
 // CertZlint finds certificates that RFC 5280 does not allow.
 func CertZlint() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-zlint",
 		Title:    "A served certificate breaks RFC 5280",
 		Severity: audit.Low,
@@ -36,7 +36,7 @@ func CertZlint() audit.Check {
 		Run:        ofServed(lintsBy(sync.OnceValues(rfc5280))),
 
 		OneHandshake: true,
-	}
+	})
 }
 
 // rfc5280 are the rules of zlint that are not about public CAs alone. To choose them takes
@@ -45,8 +45,8 @@ func rfc5280() (lint.Registry, error) {
 	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
 }
 
-func lintsBy(rules func() (lint.Registry, error)) func(*audit.Target, []*x509.Certificate) audit.Outcome {
-	return func(_ *audit.Target, chain []*x509.Certificate) audit.Outcome {
+func lintsBy(rules func() (lint.Registry, error)) func(*audit.Listener, []*x509.Certificate) audit.Outcome {
+	return func(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		chosen, err := rules()
 		if err != nil {
 			return audit.CouldNotTell(fmt.Sprintf("choosing zlint's rules: %v", err))

@@ -15,7 +15,7 @@ import (
 const maxChain = 10
 
 // served is the chain of the first handshake that got as far as the certificate.
-func served(t *audit.Target) []*x509.Certificate {
+func served(t *audit.Listener) []*x509.Certificate {
 	for _, h := range t.Handshakes {
 		if len(h.Chain) > 0 {
 			return h.Chain[:min(len(h.Chain), maxChain)]
@@ -25,8 +25,8 @@ func served(t *audit.Target) []*x509.Certificate {
 }
 
 // ofServed is the Run of a check that judges what a port serves over TLS.
-func ofServed(judge func(*audit.Target, []*x509.Certificate) audit.Outcome) func(*audit.Target) audit.Outcome {
-	return func(t *audit.Target) audit.Outcome {
+func ofServed(judge func(*audit.Listener, []*x509.Certificate) audit.Outcome) func(*audit.Listener) audit.Outcome {
+	return func(t *audit.Listener) audit.Outcome {
 		return t.OverTLS(func(h audit.Handshake) audit.Outcome {
 			chain := served(t)
 			if len(chain) == 0 {
@@ -62,7 +62,7 @@ func path(chain []*x509.Certificate) []*x509.Certificate {
 
 // upwards is the leaf and the CAs above it as far as they are known: to the root if the
 // chain verifies by the given ones, else what of the served chain leads upwards.
-func upwards(t *audit.Target, chain []*x509.Certificate) []*x509.Certificate {
+func upwards(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	if t.Roots != nil {
 		if found, err := t.Verify(chain); err == nil {
 			return found

@@ -27,11 +27,11 @@ func auditCluster(t *testing.T, endpoints []collect.Endpoint, credentials collec
 		t.Fatal(err)
 	}
 	clusters := audit.Clusters(targets)
-	if len(clusters) != 1 || len(clusters[0].Cluster) != len(endpoints) {
+	if len(clusters) != 1 || len(clusters[0].Listeners) != len(endpoints) {
 		t.Fatalf("%d clusters of %d endpoints", len(clusters), len(endpoints))
 	}
 	said := map[string]string{}
-	for _, r := range audit.Run(catalog.All(), clusters).Results {
+	for _, r := range audit.Run(catalog.All(), audit.Targets(clusters)).Results {
 		detail := r.Evidence
 		if r.Verdict == audit.Fail {
 			detail = strings.Join(r.Codes, ",") + ": " + r.Evidence

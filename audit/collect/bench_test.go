@@ -47,7 +47,7 @@ func BenchmarkAudit(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, r := range audit.Run(catalog.All(), targets).Results {
+		for _, r := range audit.Run(catalog.All(), audit.Targets(targets)).Results {
 			if r.Verdict == audit.Fail || r.Verdict == audit.Unknown {
 				b.Errorf("%s: %s of %s: %s", r.Verdict, r.CheckID, r.Target, r.Evidence)
 			}

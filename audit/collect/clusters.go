@@ -13,14 +13,14 @@ import (
 // A member that answers no call does not tell its cluster. Where there is only the one, it is a
 // cluster all the same, and so is what the snapshots are of. Where there are several clusters,
 // nothing tells whose the snapshots are.
-func Clusters(listeners []*audit.Target, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.Target {
+func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.EtcdCluster {
 	clusters := audit.Clusters(listeners)
-	all := &audit.Target{Address: "cluster", Kind: audit.Cluster, Now: now, Cluster: listeners}
+	all := &audit.EtcdCluster{Address: "cluster", Now: now, Listeners: listeners}
 	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || snapshotDir != "") {
-		if slices.ContainsFunc(listeners, (*audit.Target).Interrupted) {
-			all.Cluster, all.Reach = nil, audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
+		if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {
+			all.Listeners, all.Interrupted = nil, true
 		}
-		clusters = []*audit.Target{all}
+		clusters = []*audit.EtcdCluster{all}
 	}
 	if snapshotDir == "" {
 		return clusters

@@ -61,7 +61,7 @@ type Credentials struct {
 // could not be observed is in the target with the reason; the error is only of the
 // auditor's own preparation. When ctx ends, the targets that are not done are returned as
 // interrupted, with nothing of what was seen of them: half of it could be taken for the whole.
-func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit.Target, error) {
+func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit.Listener, error) {
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
 	}
@@ -79,7 +79,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 		return nil, fmt.Errorf("making the expired certificate to present: %w", err)
 	}
 
-	targets := make([]*audit.Target, len(endpoints))
+	targets := make([]*audit.Listener, len(endpoints))
 	var next, done atomic.Int64
 	var wg sync.WaitGroup
 	for range min(config.Parallel, len(endpoints)) {
@@ -106,7 +106,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 }
 
 // observe collects, and returns nothing of a target where the audit was interrupted before its end.
-func (p *prober) observe(ctx context.Context) *audit.Target {
+func (p *prober) observe(ctx context.Context) *audit.Listener {
 	if ctx.Err() == nil {
 		t := p.collect(ctx)
 		if ctx.Err() == nil {

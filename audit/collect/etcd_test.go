@@ -174,7 +174,7 @@ func runAudit(t *testing.T, endpoints []collect.Endpoint, credentials collect.Cr
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Run(catalog.All(), targets)
+	return audit.Run(catalog.All(), audit.Targets(targets))
 }
 
 // flags joins flags and lists of flags; of a flag that is given twice, etcd takes the last.

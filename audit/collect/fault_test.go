@@ -253,7 +253,7 @@ func auditWithin(t *testing.T, address string, timeout time.Duration) audit.Repo
 	if ctx.Err() != nil {
 		t.Fatal("the audit did not end by itself")
 	}
-	return audit.Run(catalog.All(), targets)
+	return audit.Run(catalog.All(), audit.Targets(targets))
 }
 
 func waitForGoroutines(t *testing.T, most int) {
@@ -295,7 +295,7 @@ func TestInterrupt(t *testing.T) {
 	s := startFaulty(t, func(s *faultyServer, c net.Conn) { s.untilGone(c) })
 	defer s.stop()
 	ctx, cancel := context.WithCancel(t.Context())
-	var targets []*audit.Target
+	var targets []*audit.Listener
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -313,7 +313,7 @@ func TestInterrupt(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the audit goes on after it was interrupted")
 	}
-	report := audit.Run(catalog.All(), append(targets, audit.Clusters(targets)...))
+	report := audit.Run(catalog.All(), append(audit.Targets(targets), audit.Targets(audit.Clusters(targets))...))
 	if len(targets) != 3 || len(report.Results) == 0 {
 		t.Errorf("%d targets, %+v", len(targets), report.Summary)
 	}

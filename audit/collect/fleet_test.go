@@ -171,7 +171,7 @@ func BenchmarkFleet(b *testing.B) {
 			b.Fatal(err)
 		}
 		observed += time.Since(start)
-		r := audit.Run(catalog.All(), targets)
+		r := audit.Run(catalog.All(), audit.Targets(targets))
 		if err := (report.JSON{}).Render(io.Discard, r); err != nil {
 			b.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func BenchmarkFleetOneHandshake(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if r := audit.Run(checks, targets); r.Summary.Unknown > 0 {
+		if r := audit.Run(checks, audit.Targets(targets)); r.Summary.Unknown > 0 {
 			b.Fatalf("%+v", r.Summary)
 		}
 		audited += time.Since(start)
@@ -250,7 +250,7 @@ type connection struct {
 }
 
 // connectionsOf are those that the audit of a hardened client port made.
-func connectionsOf(t *audit.Target, given tls.Certificate, foreign tls.Certificate, hellos map[uint16][]byte) []connection {
+func connectionsOf(t *audit.Listener, given tls.Certificate, foreign tls.Certificate, hellos map[uint16][]byte) []connection {
 	var made []connection
 	if len(t.Handshakes) > 1 {
 		made = append(made, connection{}, connection{}) // HTTP/1.1 and HTTP/2 in plaintext
@@ -316,7 +316,7 @@ func helloOf(tb testing.TB, version uint16) []byte {
 
 // bareLoop makes the connections of the audit with crypto/tls alone: each is opened, asked
 // one thing, read once and closed. It returns the number of those with TLS.
-func bareLoop(tb testing.TB, s *site, targets []*audit.Target, foreign tls.Certificate) int {
+func bareLoop(tb testing.TB, s *site, targets []*audit.Listener, foreign tls.Certificate) int {
 	tb.Helper()
 	hellos := map[uint16][]byte{tls.VersionTLS12: helloOf(tb, tls.VersionTLS12), tls.VersionTLS13: helloOf(tb, tls.VersionTLS13)}
 	var made, next atomic.Int64

@@ -17,7 +17,7 @@ const rangeJSON = `{"key":"AA==","range_end":"AA==","limit":"1","serializable":t
 
 // askGateways reads through the JSON gateway without credentials, where a GET has found one.
 // It is the only POST that the audit sends, and never to a peer port.
-func (p *prober) askGateways(ctx context.Context, t *audit.Target) {
+func (p *prober) askGateways(ctx context.Context, t *audit.Listener) {
 	if t.Kind != audit.Client {
 		return
 	}

@@ -105,26 +105,26 @@ func TestParseShard(t *testing.T) {
 // Whose snapshots those of a folder are is only told where there is one cluster.
 func TestClusters(t *testing.T) {
 	now := time.Unix(1, 0)
-	listener := func(id uint64) *audit.Target {
-		return &audit.Target{Address: "a:2379", Kind: audit.Client, ClusterID: id}
+	listener := func(id uint64) *audit.Listener {
+		return &audit.Listener{Address: "a:2379", Kind: audit.Client, ClusterID: id}
 	}
 	interrupted := listener(0)
 	interrupted.Reach = audit.Attempt{State: audit.Unclear, Cause: audit.WasInterrupt, Reason: audit.Interrupted}
 	dir := t.TempDir()
 	for _, c := range []struct {
 		name      string
-		listeners []*audit.Target
+		listeners []*audit.Listener
 		dir       string
 		clusters  int
 		snapshots string // why they are of no use; "-" where they are looked at
 	}{
 		{"nothing", nil, "", 0, ""},
-		{"one that does not tell", []*audit.Target{listener(0)}, "", 1, ""},
-		{"two that do not tell", []*audit.Target{listener(0), listener(0)}, "", 0, ""},
+		{"one that does not tell", []*audit.Listener{listener(0)}, "", 1, ""},
+		{"two that do not tell", []*audit.Listener{listener(0), listener(0)}, "", 0, ""},
 		{"snapshots alone", nil, dir, 1, "-"},
-		{"one", []*audit.Target{listener(1)}, dir, 1, "-"},
-		{"two", []*audit.Target{listener(1), listener(2)}, dir, 2, "several were audited"},
-		{"interrupted", []*audit.Target{interrupted}, "", 1, ""},
+		{"one", []*audit.Listener{listener(1)}, dir, 1, "-"},
+		{"two", []*audit.Listener{listener(1), listener(2)}, dir, 2, "several were audited"},
+		{"interrupted", []*audit.Listener{interrupted}, "", 1, ""},
 	} {
 		got := Clusters(c.listeners, c.dir, time.Hour, now)
 		if len(got) != c.clusters {
@@ -138,7 +138,7 @@ func TestClusters(t *testing.T) {
 			case c.snapshots != "" && c.snapshots != "-" && !strings.Contains(s.Reason, c.snapshots):
 				t.Errorf("%s: %q", c.name, s.Reason)
 			}
-			if c.name == "interrupted" && (!target.Interrupted() || target.Cluster != nil) {
+			if c.name == "interrupted" && (!target.Interrupted || target.Listeners != nil) {
 				t.Errorf("%+v", target)
 			}
 		}

@@ -15,7 +15,7 @@ const maxHellos = 40
 
 // hellos asks what the server chooses of suites and groups, in TLS 1.2 and 1.3. A server in
 // order costs three connections in each, which it answers without a signature in TLS 1.3.
-func (p *prober) hellos(ctx context.Context, t *audit.Target) []audit.Hello {
+func (p *prober) hellos(ctx context.Context, t *audit.Listener) []audit.Hello {
 	if !t.Handshake(audit.NoCertificate).SpokeTLS {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (p *prober) hellos(ctx context.Context, t *audit.Target) []audit.Hello {
 
 // hellosOf asks the questions of one version. The first ones show that the server answers to
 // a ClientHello like these, so that a refusal of the others means what they offer.
-func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, first ...audit.Offer) []audit.Hello {
+func (p *prober) hellosOf(ctx context.Context, t *audit.Listener, version uint16, first ...audit.Offer) []audit.Hello {
 	if refusal := refusedVersion(t, version); refusal.State == audit.Refused {
 		return []audit.Hello{{Attempt: refusal, Version: version, Offer: first[0], VersionRefused: true}}
 	}
@@ -58,7 +58,7 @@ func (p *prober) hellosOf(ctx context.Context, t *audit.Target, version uint16, 
 }
 
 // refusedVersion returns the refusal of a version where an earlier handshake has shown it.
-func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
+func refusedVersion(t *audit.Listener, version uint16) audit.Attempt {
 	if version == tls.VersionTLS12 {
 		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == audit.ProtocolVersion {
 			return h.Attempt
@@ -73,7 +73,7 @@ func refusedVersion(t *audit.Target, version uint16) audit.Attempt {
 }
 
 // agreedTo reports whether a handshake has shown the version.
-func agreedTo(t *audit.Target, version uint16) bool {
+func agreedTo(t *audit.Listener, version uint16) bool {
 	return slices.ContainsFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Version == version })
 }
 

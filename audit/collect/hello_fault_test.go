@@ -173,7 +173,7 @@ func auditPort(t *testing.T, address string, timeout time.Duration) audit.Report
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Run(catalog.All(), targets)
+	return audit.Run(catalog.All(), audit.Targets(targets))
 }
 
 // What neither etcd nor OpenSSL can be made to answer: no renegotiation_info, compression, and TLS 1.2

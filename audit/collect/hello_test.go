@@ -161,7 +161,7 @@ func TestFewHellos(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := startGoServer(t, c.config)
-			target := &audit.Target{Handshakes: []audit.Handshake{{Presented: audit.NoCertificate, SpokeTLS: true}, c.known}}
+			target := &audit.Listener{Handshakes: []audit.Handshake{{Presented: audit.NoCertificate, SpokeTLS: true}, c.known}}
 			hellos := newProber(s.address).hellos(t.Context(), target)
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -19,8 +19,8 @@ type HostConfig struct {
 // HostTargets returns the endpoints to audit, which are the given ones, with the settings of those that
 // are the host's, and the host's own; and the targets that are judged without a network: the
 // settings of each etcd. Where there is no etcd, the API server's settings are judged alone.
-func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.Target) {
-	var configs []*audit.Target
+func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings) {
+	var configs []*audit.HostSettings
 	config := func(s *audit.Settings) {
 		configs = append(configs, SettingsTarget(s, c.MinTLSVersion, c.Now))
 	}
@@ -60,6 +60,6 @@ func (c HostConfig) add(endpoints []Endpoint, l host.Listener) []Endpoint {
 }
 
 // SettingsTarget returns the target that judges settings of a host.
-func SettingsTarget(s *audit.Settings, minTLSVersion uint16, now time.Time) *audit.Target {
-	return &audit.Target{Address: s.Host + ":" + s.Origin, Kind: audit.Config, Now: now, MinTLSVersion: minTLSVersion, Settings: s}
+func SettingsTarget(s *audit.Settings, minTLSVersion uint16, now time.Time) *audit.HostSettings {
+	return &audit.HostSettings{Address: s.Host + ":" + s.Origin, Now: now, MinTLSVersion: minTLSVersion, Settings: s}
 }

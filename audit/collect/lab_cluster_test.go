@@ -81,7 +81,7 @@ func (c clusterSetup) judge(t *testing.T, r *ring, results *scores) {
 	if c.snapshots != nil {
 		clusters[0].Snapshots = collect.Snapshots(c.snapshots(t, r), 24*time.Hour)
 	}
-	report := audit.Run(catalog.All(), append(targets, clusters...))
+	report := audit.Run(catalog.All(), append(audit.Targets(targets), audit.Targets(clusters)...))
 	if c.reference && report.Summary.Fail+report.Summary.Unknown > 0 {
 		t.Errorf("%+v of a hardened cluster", report.Summary)
 	}

@@ -129,7 +129,7 @@ func (s setup) judge(t *testing.T, site *site, results *scores) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report := audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets)))
+		report := audit.Run(catalog.All(), slices.Concat(audit.Targets(targets), audit.Targets(audit.Clusters(targets))))
 		got, evidence := said(report, func(r audit.Result) string { return when(r.Target == site.http, "http", string(r.Kind)) })
 		if first != nil {
 			if !maps.Equal(first, got) {
@@ -153,7 +153,7 @@ func (s setup) judgeByOneHandshake(t *testing.T, site *site, config collect.Conf
 		t.Fatal(err)
 	}
 	checks := slices.DeleteFunc(catalog.All(), func(c audit.Check) bool { return !c.OneHandshake })
-	got, evidence := said(audit.Run(checks, targets), func(r audit.Result) string { return when(r.Target == site.http, "http", string(r.Kind)) })
+	got, evidence := said(audit.Run(checks, audit.Targets(targets)), func(r audit.Result) string { return when(r.Target == site.http, "http", string(r.Kind)) })
 	for key, verdict := range got {
 		if verdict != whole[key] {
 			t.Errorf("by one handshake %s: %q, of everything %q: %s", key, verdict, whole[key], evidence[key])

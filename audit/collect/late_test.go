@@ -129,7 +129,7 @@ func TestPageTooLate(t *testing.T) {
 			if got.State != c.state || got.State == audit.Unclear && got.Cause != audit.TimedOut {
 				t.Errorf("got %+v", got.Page)
 			}
-			target := &audit.Target{}
+			target := &audit.Listener{}
 			noteMetrics(target, got)
 			if target.Metrics != nil {
 				t.Errorf("half a page of metrics is taken for a whole: %+v", target.Metrics)

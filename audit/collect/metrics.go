@@ -16,7 +16,7 @@ const activePeersMetric = "etcd_network_active_peers"
 
 // noteMetrics keeps the values that are read of a page of metrics, however it was had. One that
 // broke off is no source: that a value is not in it would be taken for a statement of the member.
-func noteMetrics(t *audit.Target, page page) {
+func noteMetrics(t *audit.Listener, page page) {
 	if page.Path == "/metrics" && page.State == audit.Answered && page.fault == nil && page.Status == http.StatusOK && t.Metrics == nil {
 		t.Metrics = memberMetrics(page.body)
 	}

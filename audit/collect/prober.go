@@ -35,8 +35,8 @@ type prober struct {
 }
 
 // target returns the endpoint's target, of which nothing was observed yet.
-func (p *prober) target() *audit.Target {
-	return &audit.Target{
+func (p *prober) target() *audit.Listener {
+	return &audit.Listener{
 		Address:       p.endpoint.Address,
 		Kind:          p.endpoint.Kind,
 		Now:           p.now,
@@ -51,7 +51,7 @@ func (p *prober) target() *audit.Target {
 // collect observes in three phases, each at once: what the port speaks; whom it lets in;
 // what it says to whom it lets in, and chooses of suites and groups. A phase depends on what
 // the one before it saw.
-func (p *prober) collect(ctx context.Context) *audit.Target {
+func (p *prober) collect(ctx context.Context) *audit.Listener {
 	ctx, cancel := context.WithTimeout(ctx, targetTimeouts*p.config.Timeout)
 	defer cancel()
 	t := p.target()
@@ -81,7 +81,7 @@ func (p *prober) collect(ctx context.Context) *audit.Target {
 }
 
 // observeOnce makes one handshake. A port without TLS is asked whether it answers in plaintext.
-func (p *prober) observeOnce(ctx context.Context, t *audit.Target) {
+func (p *prober) observeOnce(ctx context.Context, t *audit.Listener) {
 	anonymous := p.admission(ctx, client{presented: audit.NoCertificate})
 	t.Handshakes = []audit.Handshake{anonymous}
 	p.tryTLS12(ctx, t)
@@ -95,7 +95,7 @@ func (p *prober) observeOnce(ctx context.Context, t *audit.Target) {
 
 // tryTLS12 tries TLS 1.2 where a server refused a caller before a version was agreed, as one
 // does whose key TLS 1.3 does not know. If that is agreed, no caller offers more from then on.
-func (p *prober) tryTLS12(ctx context.Context, t *audit.Target) {
+func (p *prober) tryTLS12(ctx context.Context, t *audit.Listener) {
 	anonymous := t.Handshake(audit.NoCertificate)
 	if anonymous.State != audit.Refused || anonymous.Version != 0 {
 		return
@@ -111,7 +111,7 @@ func upToTLS12() client {
 
 // probeProtocols tries HTTP/1.1 and gRPC in plaintext, and TLS: one port can serve all
 // of them, and etcd's does when --listen-client-urls has it with http:// and https://.
-func (p *prober) probeProtocols(ctx context.Context, t *audit.Target) {
+func (p *prober) probeProtocols(ctx context.Context, t *audit.Listener) {
 	var plaintext page
 	var call audit.RPC
 	var anonymous audit.Handshake
@@ -132,7 +132,7 @@ func (p *prober) probeProtocols(ctx context.Context, t *audit.Target) {
 }
 
 // presentIdentities presents the other identities and offers the other versions.
-func (p *prober) presentIdentities(ctx context.Context, t *audit.Target) {
+func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 	clients := []client{{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11}}
 	if t.HandshakeUpTo(tls.VersionTLS12).State == audit.Untried {
 		clients = append(clients, upToTLS12())
@@ -175,7 +175,7 @@ func (p *prober) presentIdentities(ctx context.Context, t *audit.Target) {
 }
 
 // readAnswers asks for what each access that works can read.
-func (p *prober) readAnswers(ctx context.Context, t *audit.Target) {
+func (p *prober) readAnswers(ctx context.Context, t *audit.Listener) {
 	var tasks []func()
 	var calls []audit.RPC
 	accesses := workingAccesses(t)
@@ -220,7 +220,7 @@ func (p *prober) readAnswers(ctx context.Context, t *audit.Target) {
 }
 
 // workingAccesses returns the kinds of access that were let in, the best last.
-func workingAccesses(t *audit.Target) []audit.Access {
+func workingAccesses(t *audit.Listener) []audit.Access {
 	var working []audit.Access
 	if t.AnswersPlaintext() {
 		working = append(working, audit.InPlaintext)
@@ -266,7 +266,7 @@ func (p *prober) versionPath() string {
 	return "/version"
 }
 
-func (p *prober) noteVersion(t *audit.Target, page page) {
+func (p *prober) noteVersion(t *audit.Listener, page page) {
 	if page.Path != "/version" || page.Status != 200 {
 		return
 	}
@@ -277,7 +277,7 @@ func (p *prober) noteVersion(t *audit.Target, page page) {
 
 // askAgain repeats a plaintext Range that was closed on, where pages are answered in
 // plaintext: one closed connection is no proof that the port has no gRPC.
-func (p *prober) askAgain(ctx context.Context, t *audit.Target) {
+func (p *prober) askAgain(ctx context.Context, t *audit.Listener) {
 	at := slices.IndexFunc(t.RPCs, func(r audit.RPC) bool { return r.Access == audit.InPlaintext && r.Method == audit.RangeRPC })
 	if at < 0 || t.Plaintext.State != audit.Answered || t.RPCs[at].State == audit.Answered || t.RPCs[at].State == audit.Unclear {
 		return

@@ -8,7 +8,7 @@ import (
 
 // APIServerEtcd finds a kube-apiserver that does not speak mutual TLS to etcd.
 func APIServerEtcd() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-apiserver-etcd",
 		Title:    "kube-apiserver is not set up for mutual TLS with etcd",
 		Severity: audit.High,
@@ -27,11 +27,10 @@ func APIServerEtcd() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.23", "CIS Kubernetes Benchmark v1.12 1.2.26",
 			"STIG V-242429", "STIG V-242430", "STIG V-242431", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23",
 		},
-		Applies: audit.On(audit.Config),
 		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
 			return ask(s, etcdServers, etcdClientCertificate, etcdCA)
 		}),
-	}
+	})
 }
 
 func etcdServers(r *reading) {

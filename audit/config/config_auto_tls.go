@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // AutoTLS finds an etcd that makes its own client certificate.
 func AutoTLS() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-auto-tls",
 		Title:    "etcd is set up to make its own server certificate",
 		Severity: audit.High,
@@ -19,9 +19,8 @@ func AutoTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.3", "STIG V-242379", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().generates),
-	}
+	})
 }
 
 // generates asks whether etcd makes its own certificate.

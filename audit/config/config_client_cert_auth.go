@@ -9,7 +9,7 @@ import (
 // ClientCertAuth finds client listeners that are not set up to require a certificate
 // of a CA of their own.
 func ClientCertAuth() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-client-cert-auth",
 		Title:    "Clients are not set up to need a certificate of a CA of etcd",
 		Severity: audit.Critical,
@@ -24,9 +24,8 @@ func ClientCertAuth() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().openURLs, clientSide().required),
-	}
+	})
 }
 
 // openURLs asks whether a listener has no TLS, on which no certificate can be asked for.

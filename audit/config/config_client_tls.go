@@ -8,7 +8,7 @@ import (
 
 // ClientTLS finds client listeners that are not all set up for TLS.
 func ClientTLS() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-client-tls",
 		Title:    "The client listeners are not all set up for TLS",
 		Severity: audit.Critical,
@@ -23,9 +23,8 @@ func ClientTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate),
-	}
+	})
 }
 
 // plaintextURLs asks whether a listener of the side has no TLS.

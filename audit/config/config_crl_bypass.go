@@ -8,7 +8,7 @@ import (
 
 // CRLBypass finds an etcd whose release forgets the revocation list over gRPC.
 func CRLBypass() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-crl-bypass",
 		Title:    "Revoked certificates are let in over gRPC",
 		Severity: audit.High,
@@ -23,15 +23,14 @@ func CRLBypass() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SI-2", "NIST 800-53 IA-5(2)", "GHSA-3wh4-j44w-pg92"},
-		Applies:    audit.On(audit.Config),
-		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
+		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			o := ask(s, crlOverGRPC)
 			if o.Verdict == audit.Pass && o.Evidence == "" {
 				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).written("client-crl-file"))
 			}
 			return o
 		}),
-	}
+	})
 }
 
 func crlOverGRPC(r *reading) {

@@ -9,7 +9,7 @@ import (
 
 // CRLFormat finds revocation lists that etcd cannot read, or that are out of date.
 func CRLFormat() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-crl-format",
 		Title:    "A revocation list locks everybody out, or is out of date",
 		Severity: audit.High,
@@ -26,15 +26,14 @@ func CRLFormat() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "NIST 800-52r2 3.5"},
-		Applies:    audit.On(audit.Config),
-		Run: ofEtcd(func(t *audit.Target, s *audit.Settings) audit.Outcome {
+		Run: ofEtcd(func(t *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			o := ask(s, clientSide().revocationList(t.Now), peerSide().revocationList(t.Now))
 			if o.Verdict == audit.Pass && o.Evidence == "" {
 				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).written("client-crl-file"))
 			}
 			return worth(o, crlSeverity)
 		}),
-	}
+	})
 }
 
 func crlSeverity(code string) audit.Severity {

@@ -10,7 +10,7 @@ import (
 
 // Encryption finds a kube-apiserver that does not encrypt Secrets, or not well.
 func Encryption() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-encryption",
 		Title:    "Secrets are not set up to be encrypted well at rest",
 		Severity: audit.High,
@@ -31,11 +31,10 @@ func Encryption() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "STIG V-274882",
 			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
 		},
-		Applies: audit.On(audit.Config),
 		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
 			return worth(ask(s, secretsEncrypted), encryptionSeverity)
 		}),
-	}
+	})
 }
 
 // provider is what Kubernetes' documentation says of one ("Encrypting Confidential Data at Rest").

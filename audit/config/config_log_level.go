@@ -8,7 +8,7 @@ import (
 
 // LogLevel finds settings that switch debug pages on.
 func LogLevel() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-log-level",
 		Title:    "Debug logs or profiling are on",
 		Severity: audit.Medium,
@@ -22,9 +22,8 @@ func LogLevel() audit.Check {
 			}
 		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(pprofSetting, debugSetting),
-	}
+	})
 }
 
 func pprofSetting(r *reading) {

@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // PeerAutoTLS finds an etcd that makes its own peer certificate.
 func PeerAutoTLS() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-auto-tls",
 		Title:    "etcd is set up to make its own peer certificate",
 		Severity: audit.High,
@@ -19,7 +19,6 @@ func PeerAutoTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242380", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().generates),
-	}
+	})
 }

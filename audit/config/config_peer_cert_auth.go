@@ -5,7 +5,7 @@ import "github.com/etcdsec/etcdsec/audit"
 // PeerCertAuth finds peer listeners that are not set up to require a certificate of a
 // CA of their own.
 func PeerCertAuth() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-cert-auth",
 		Title:    "Peers are not set up to need a certificate of a CA of etcd",
 		Severity: audit.Critical,
@@ -20,7 +20,6 @@ func PeerCertAuth() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().openURLs, peerSide().required),
-	}
+	})
 }

@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // PeerTLS finds peer listeners that are not all set up for TLS.
 func PeerTLS() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-tls",
 		Title:    "The peer listeners are not all set up for TLS",
 		Severity: audit.Critical,
@@ -20,7 +20,6 @@ func PeerTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(peerSide().plaintextURLs, peerSide().serverCertificate),
-	}
+	})
 }

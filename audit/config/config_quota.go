@@ -12,7 +12,7 @@ const largestQuota = 8 << 30
 
 // Quota finds an etcd whose database may grow without a sensible limit.
 func Quota() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-quota",
 		Title:    "The database may grow without a sensible limit",
 		Severity: audit.Medium,
@@ -27,9 +27,8 @@ func Quota() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CM-6"},
-		Applies:    audit.On(audit.Config),
 		Run:        askEtcd(quota),
-	}
+	})
 }
 
 func quota(r *reading) {

@@ -10,7 +10,7 @@ import (
 
 // Sandbox finds an etcd that could do more on its host than it needs to.
 func Sandbox() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-sandbox",
 		Title:    "etcd may do more on its host than it needs to",
 		Severity: audit.High,
@@ -25,8 +25,7 @@ func Sandbox() audit.Check {
 			}
 		},
 		References: []string{"NSA/CISA Kubernetes Hardening Guide v1.2: Pod security", "NIST 800-53 AC-6", "NIST 800-53 CM-7", "NIST 800-53 SC-39"},
-		Applies:    audit.On(audit.Config),
-		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
+		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			switch {
 			case s.Sandbox == nil && s.Remote:
 				return audit.Skipped("what runs etcd with these settings was not given")
@@ -38,7 +37,7 @@ func Sandbox() audit.Check {
 				return worth(unitSandbox(s.Sandbox.Values), sandboxSeverity)
 			}
 		}),
-	}
+	})
 }
 
 func sandboxSeverity(code string) audit.Severity {

@@ -11,7 +11,7 @@ import (
 
 // TLS finds settings with which etcd agrees to old or weak TLS.
 func TLS() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-tls",
 		Title:    "etcd is set up to agree to weak TLS",
 		Severity: audit.Medium,
@@ -26,15 +26,14 @@ func TLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "STIG V-242418", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13"},
-		Applies:    audit.On(audit.Config),
-		Run: ofEtcd(func(t *audit.Target, s *audit.Settings) audit.Outcome {
+		Run: ofEtcd(func(t *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			o := ask(s, tlsVersions(t.MinTLSVersion), cipherSuites)
 			if o.Verdict == audit.Pass && o.Evidence == "" {
 				return audit.Skipped("no listener has TLS")
 			}
 			return worth(o, tlsSeverity)
 		}),
-	}
+	})
 }
 
 func tlsSeverity(code string) audit.Severity {

@@ -9,7 +9,7 @@ import (
 
 // UniqueCA finds an etcd that trusts the CA of the API server's clients.
 func UniqueCA() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-unique-ca",
 		Title:    "etcd trusts the CA of Kubernetes' own clients",
 		Severity: audit.High,
@@ -25,14 +25,13 @@ func UniqueCA() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
-		Applies:    audit.On(audit.Config),
-		Run: ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome {
+		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			if s.APIServer == nil {
 				return audit.Skipped("no kube-apiserver was found beside etcd")
 			}
 			return ask(s, clientSide().apartFrom(s.APIServer), peerSide().apartFrom(s.APIServer))
 		}),
-	}
+	})
 }
 
 // apartFrom asks whether a side and the API server trust other CAs.

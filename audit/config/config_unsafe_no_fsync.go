@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // UnsafeNoFsync finds an etcd that does not wait for its disk.
 func UnsafeNoFsync() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-unsafe-no-fsync",
 		Title:    "Writes are acknowledged before they are on disk",
 		Severity: audit.High,
@@ -18,7 +18,6 @@ func UnsafeNoFsync() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SI-7"},
-		Applies:    audit.On(audit.Config),
 		Run: askEtcd(func(r *reading) {
 			if r.enabled("unsafe-no-fsync") {
 				r.found("no-fsync", "etcd does not wait for its disk: "+r.written("unsafe-no-fsync"))
@@ -26,5 +25,5 @@ func UnsafeNoFsync() audit.Check {
 			}
 			r.saw(r.written("unsafe-no-fsync"))
 		}),
-	}
+	})
 }

@@ -159,8 +159,8 @@ func TestRealEtcd(t *testing.T) {
 				flags := c.flags(s)
 				settings := s.settings(t, version, flags)
 				s.start(t, version, flags)
-				targets := s.targets(t, settings)
-				report := audit.Run(catalog.All(), targets)
+				targets, told := s.targets(t, settings)
+				report := audit.Run(catalog.All(), append(audit.Targets(targets), told))
 				compare(t, report, c.want)
 				agree(t, s, report, targets)
 			})
@@ -198,7 +198,7 @@ func compare(t *testing.T, report audit.Report, want map[string]string) {
 }
 
 // agree compares what is said of the settings with what the wire says of the same thing.
-func agree(t *testing.T, s *site, report audit.Report, targets []*audit.Target) {
+func agree(t *testing.T, s *site, report audit.Report, targets []*audit.Listener) {
 	t.Helper()
 	client, peer := targets[0], targets[1]
 	result := func(kind audit.Kind, check string) audit.Result {
@@ -210,11 +210,11 @@ func agree(t *testing.T, s *site, report audit.Report, targets []*audit.Target) 
 	}
 	fails := func(check string) bool { return result(audit.Config, check).Verdict == audit.Fail }
 	has := func(r audit.Result, code string) bool { return slices.Contains(r.Codes, code) }
-	open := func(target *audit.Target, required string) bool {
+	open := func(target *audit.Listener, required string) bool {
 		h := target.Handshake(audit.NoCertificate)
 		return result(target.Kind, required).Verdict == audit.Fail || h.CertificateRequested && len(h.AcceptableCAs) == 0
 	}
-	generated := func(target *audit.Target) bool {
+	generated := func(target *audit.Listener) bool {
 		chain := target.Handshake(audit.NoCertificate).Chain
 		return len(chain) == 1 && slices.Equal(chain[0].Subject.Organization, []string{"etcd"})
 	}

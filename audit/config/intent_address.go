@@ -10,7 +10,7 @@ import (
 
 // at are the listeners that a target is. A name that is not an address of the target in so
 // many words counts only if no other listener has the port.
-func at(t *audit.Target, listeners []listener) []listener {
+func at(t *audit.Listener, listeners []listener) []listener {
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 // IntentVsReality finds listeners that do other than their settings say: a control that
 // looks right and is open, or that looks wrong and holds.
 func IntentVsReality() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "intent-vs-reality",
 		Title:    "The settings say one thing and the port does another",
 		Severity: audit.Critical,
@@ -30,9 +30,9 @@ func IntentVsReality() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.4",
 			"CIS Kubernetes Benchmark v1.12 2.5", "NIST 800-53 CA-2", "NIST 800-53 CM-6",
 		},
-		Applies: func(t *audit.Target) bool { return audit.On(audit.Listeners()...)(t) && t.Settings != nil },
+		Applies: func(t *audit.Listener) bool { return audit.On(audit.Listeners()...)(t) && t.Settings != nil },
 		Run:     runIntentVsReality,
-	}
+	})
 }
 
 // sight is how a control looks from one side. Its text is what was seen.
@@ -58,7 +58,7 @@ type control struct {
 // port is a listener with the settings of its etcd.
 type port struct {
 	*reading
-	target    *audit.Target
+	target    *audit.Listener
 	side      side
 	listeners []listener // the URLs that are this port; two where it has TLS and plaintext
 	grpcOnly  bool
@@ -73,7 +73,7 @@ func (p *port) plaintextURL() (string, bool) {
 	return "", false
 }
 
-func runIntentVsReality(t *audit.Target) audit.Outcome {
+func runIntentVsReality(t *audit.Listener) audit.Outcome {
 	if t.Kind == audit.Metrics && t.NothingListens() {
 		return audit.Skipped("nothing listens")
 	}
@@ -133,7 +133,7 @@ func disagreement(code string, flags, rules, wire sight) audit.Finding {
 }
 
 // newPort finds the URLs of the settings that are a target.
-func newPort(t *audit.Target) *port {
+func newPort(t *audit.Listener) *port {
 	p := &port{reading: &reading{settings: t.Settings}, target: t, side: clientSide()}
 	var all []listener
 	switch t.Kind {

@@ -120,13 +120,13 @@ func ask(s *audit.Settings, questions ...func(*reading)) audit.Outcome {
 }
 
 // askEtcd puts questions to the settings of a target's etcd.
-func askEtcd(questions ...func(*reading)) func(*audit.Target) audit.Outcome {
-	return ofEtcd(func(_ *audit.Target, s *audit.Settings) audit.Outcome { return ask(s, questions...) })
+func askEtcd(questions ...func(*reading)) func(*audit.HostSettings) audit.Outcome {
+	return ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome { return ask(s, questions...) })
 }
 
 // ofEtcd judges the settings of a target's etcd.
-func ofEtcd(judge func(*audit.Target, *audit.Settings) audit.Outcome) func(*audit.Target) audit.Outcome {
-	return func(t *audit.Target) audit.Outcome {
+func ofEtcd(judge func(*audit.HostSettings, *audit.Settings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
 		switch {
 		case t.Settings == nil:
 			return audit.CouldNotTell("the settings were not read")
@@ -139,8 +139,8 @@ func ofEtcd(judge func(*audit.Target, *audit.Settings) audit.Outcome) func(*audi
 }
 
 // ofAPIServer judges the settings of the kube-apiserver of a target's host.
-func ofAPIServer(judge func(*audit.Settings) audit.Outcome) func(*audit.Target) audit.Outcome {
-	return func(t *audit.Target) audit.Outcome {
+func ofAPIServer(judge func(*audit.Settings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings == nil {
 			return audit.CouldNotTell("the settings were not read")
 		}

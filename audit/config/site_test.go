@@ -164,7 +164,7 @@ func (s *site) settings(t *testing.T, version string, flags []string) *audit.Set
 }
 
 // targets are the settings, and the listeners as the given client sees them.
-func (s *site) targets(t *testing.T, settings *audit.Settings) []*audit.Target {
+func (s *site) targets(t *testing.T, settings *audit.Settings) ([]*audit.Listener, *audit.HostSettings) {
 	t.Helper()
 	endpoints := []collect.Endpoint{{Address: s.client, Kind: audit.Client}, {Address: s.peer, Kind: audit.Peer}, {Address: s.metrics, Kind: audit.Metrics}}
 	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
@@ -176,7 +176,7 @@ func (s *site) targets(t *testing.T, settings *audit.Settings) []*audit.Target {
 	for _, listener := range targets {
 		listener.Settings = settings
 	}
-	return append(targets, &audit.Target{Address: "host:process m0", Kind: audit.Config, Now: time.Now(), Settings: settings})
+	return targets, &audit.HostSettings{Address: "host:process m0", Now: time.Now(), Settings: settings}
 }
 
 // agreesToCBC reports whether a port goes on with a suite that Go offers by default and no list should.

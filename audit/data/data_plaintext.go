@@ -8,7 +8,7 @@ import (
 
 // Plaintext finds objects that are to be encrypted and are not.
 func Plaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-plaintext",
 		Title:    "Objects that are to be encrypted are stored in plaintext",
 		Severity: audit.High,
@@ -28,9 +28,8 @@ func Plaintext() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "STIG V-274882", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)",
 			"PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
 		},
-		Applies: audit.On(audit.Data),
-		Run:     judgeCensus(plaintext),
-	}
+		Run: judgeCensus(plaintext),
+	})
 }
 
 func plaintext(r *reading) {

@@ -8,7 +8,7 @@ import (
 
 // Relocatable finds ciphertext that decrypts wherever it is put, and such as was put there.
 func Relocatable() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-relocatable",
 		Title:    "Stored ciphertext can be moved to another object",
 		Severity: audit.Low,
@@ -28,9 +28,8 @@ func Relocatable() audit.Check {
 			"NIST 800-53 SC-28(1)", "NIST 800-53 SI-7",
 			"k8s.io/apiserver pkg/storage/value/encrypt/secretbox/secretbox.go",
 		},
-		Applies: audit.On(audit.Data),
-		Run:     judgeCensus(relocatable),
-	}
+		Run: judgeCensus(relocatable),
+	})
 }
 
 func relocatable(r *reading) {

@@ -8,7 +8,7 @@ import (
 
 // Residue finds what compaction and defragmentation would have removed from a file.
 func Residue() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-residue",
 		Title:    "Free pages or old files hold plaintext, or what an old key encrypted",
 		Severity: audit.Medium,
@@ -28,12 +28,11 @@ func Residue() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 MP-6", "NIST 800-53 SC-12", "PCI DSS 4.0.1 3.2.1", "canonical/microk8s#2532"},
-		Applies:    audit.On(audit.Data),
 		Run:        runResidue,
-	}
+	})
 }
 
-func runResidue(t *audit.Target) audit.Outcome {
+func runResidue(t *audit.StoredData) audit.Outcome {
 	f, why := fileOf(t)
 	if f == nil {
 		return why

@@ -8,7 +8,7 @@ import (
 
 // StaleKey finds objects that another key encrypted than the one that is to.
 func StaleKey() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-stale-key",
 		Title:    "Objects are still encrypted with a key that was replaced",
 		Severity: audit.Medium,
@@ -25,9 +25,8 @@ func StaleKey() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.7.4", "kubernetes/kubernetes#49565"},
-		Applies:    audit.On(audit.Data),
 		Run:        judgeCensus(staleKey),
-	}
+	})
 }
 
 func staleKey(r *reading) {

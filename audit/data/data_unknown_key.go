@@ -8,7 +8,7 @@ import (
 
 // UnknownKey finds objects that no API server can read.
 func UnknownKey() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-unknown-key",
 		Title:    "Objects are encrypted with a key that nobody has",
 		Severity: audit.High,
@@ -25,9 +25,8 @@ func UnknownKey() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
-		Applies:    audit.On(audit.Data),
 		Run:        judgeCensus(unknownKey),
-	}
+	})
 }
 
 func unknownKey(r *reading) {

@@ -9,7 +9,7 @@ import (
 
 // WeakProvider finds objects that are encrypted, and not well.
 func WeakProvider() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-weak-provider",
 		Title:    "Objects are encrypted by a provider that is weak",
 		Severity: audit.Medium,
@@ -27,9 +27,8 @@ func WeakProvider() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",
 			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",
 		},
-		Applies: audit.On(audit.Data),
-		Run:     judgeCensus(weakProvider),
-	}
+		Run: judgeCensus(weakProvider),
+	})
 }
 
 func weakProvider(r *reading) {

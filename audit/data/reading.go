@@ -27,8 +27,8 @@ func (r *reading) found(code, format string, args ...any) {
 
 // judgeCensus runs a check on what is known of a store. What was found counts although the rest of the
 // store was not read; that nothing was found does not.
-func judgeCensus(look func(*reading)) func(*audit.Target) audit.Outcome {
-	return func(t *audit.Target) audit.Outcome {
+func judgeCensus(look func(*reading)) func(*audit.StoredData) audit.Outcome {
+	return func(t *audit.StoredData) audit.Outcome {
 		c := t.Census
 		if c == nil {
 			return audit.CouldNotTell("the store was not read")

@@ -9,7 +9,7 @@ import (
 
 // SnapshotIntegrity finds files that are not what etcd wrote.
 func SnapshotIntegrity() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "snapshot-integrity",
 		Title:    "The snapshot is damaged or was changed",
 		Severity: audit.High,
@@ -25,12 +25,11 @@ func SnapshotIntegrity() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-9(1)", "NIST 800-53 CP-10", "NIST 800-53 SI-7", "BSI APP.4.4.A5", "PCI DSS 4.0.1 12.10.1"},
-		Applies:    audit.On(audit.Data),
 		Run:        runSnapshotIntegrity,
-	}
+	})
 }
 
-func runSnapshotIntegrity(t *audit.Target) audit.Outcome {
+func runSnapshotIntegrity(t *audit.StoredData) audit.Outcome {
 	f, why := fileOf(t)
 	if f == nil {
 		return why
@@ -59,7 +58,7 @@ func runSnapshotIntegrity(t *audit.Target) audit.Outcome {
 }
 
 // fileOf returns the file that was read, or the outcome if none was.
-func fileOf(t *audit.Target) (*audit.SnapshotFile, audit.Outcome) {
+func fileOf(t *audit.StoredData) (*audit.SnapshotFile, audit.Outcome) {
 	switch {
 	case t.Census == nil:
 		return nil, audit.CouldNotTell("the store was not read")

@@ -6,7 +6,7 @@ import (
 
 // SnapshotPlaintext finds files that give away, once restored or read, what is to be encrypted.
 func SnapshotPlaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.DataCheck{
 		ID:       "snapshot-plaintext",
 		Title:    "A snapshot has objects in plaintext that are to be encrypted",
 		Severity: audit.High,
@@ -24,12 +24,11 @@ func SnapshotPlaintext() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-9(8)", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A5"},
-		Applies:    audit.On(audit.Data),
 		Run:        runSnapshotPlaintext,
-	}
+	})
 }
 
-func runSnapshotPlaintext(t *audit.Target) audit.Outcome {
+func runSnapshotPlaintext(t *audit.StoredData) audit.Outcome {
 	f, why := fileOf(t)
 	if f == nil {
 		return why

@@ -8,7 +8,7 @@ import (
 
 // CAKeyOnNode finds the private key of a CA beside the certificates of etcd.
 func CAKeyOnNode() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "ca-key-on-node",
 		Title:    "The private key of a CA of etcd is on the node",
 		Severity: audit.High,
@@ -24,7 +24,6 @@ func CAKeyOnNode() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
-		Applies:    audit.On(audit.Config),
 		Run: ofHostEtcd(func(all []audit.File) audit.Outcome {
 			var j judged
 			looked := 0
@@ -47,5 +46,5 @@ func CAKeyOnNode() audit.Check {
 			}
 			return j.outcome("no key of a CA is among the files of etcd")
 		}),
-	}
+	})
 }

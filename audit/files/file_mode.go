@@ -8,7 +8,7 @@ import (
 
 // FileMode finds files that are open to more users than the benchmarks allow.
 func FileMode() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "file-mode",
 		Title:    "Files of etcd are open to more users than they need to be",
 		Severity: audit.High,
@@ -29,9 +29,8 @@ func FileMode() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242408", "STIG V-242459", "STIG V-242466", "STIG V-242467",
 			"NIST 800-53 CM-6", "NIST 800-53 AC-3",
 		},
-		Applies: audit.On(audit.Config),
-		Run:     ofHost(modes),
-	}
+		Run: ofHost(modes),
+	})
 }
 
 func modes(all []audit.File) audit.Outcome {

@@ -9,7 +9,7 @@ import (
 
 // FileOwner finds files that belong to others than the benchmarks ask for.
 func FileOwner() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "file-owner",
 		Title:    "Files of etcd belong to others than the benchmarks ask for",
 		Severity: audit.High,
@@ -30,9 +30,8 @@ func FileOwner() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.1.8", "CIS Kubernetes Benchmark v1.12 1.1.12", "CIS Kubernetes Benchmark v1.12 1.1.19",
 			"STIG V-242405", "STIG V-242445", "STIG V-242451", "NIST 800-53 CM-6", "NIST 800-53 AC-3",
 		},
-		Applies: audit.On(audit.Config),
-		Run:     ofHost(owners),
-	}
+		Run: ofHost(owners),
+	})
 }
 
 func owners(all []audit.File) audit.Outcome {

@@ -10,14 +10,14 @@ import (
 const kubeAPIServer = "kube-apiserver"
 
 // ofHost judges the files of a target's host.
-func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
+func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	return among(hostFiles, judge)
 }
 
 // ofHostEtcd judges the files of etcd alone.
-func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
+func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	judgeEtcd := among(func(s *audit.Settings) []audit.File { return s.Files }, judge)
-	return func(t *audit.Target) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings != nil && t.Settings.Program == kubeAPIServer {
 			return audit.Skipped("these files are kube-apiserver's")
 		}
@@ -25,8 +25,8 @@ func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.Target) audi
 	}
 }
 
-func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.Target) audit.Outcome {
-	return func(t *audit.Target) audit.Outcome {
+func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings == nil {
 			return audit.CouldNotTell("the host was not looked at")
 		}

@@ -10,7 +10,7 @@ import (
 
 // KeyWorldReadable finds private keys that others than their owner can read.
 func KeyWorldReadable() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "key-world-readable",
 		Title:    "Others than its owner can read a private key",
 		Severity: audit.Critical,
@@ -26,9 +26,8 @@ func KeyWorldReadable() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242467", "NIST 800-53 SC-12", "NIST 800-53 AC-3"},
-		Applies:    audit.On(audit.Config),
 		Run:        ofHost(readableKeys),
-	}
+	})
 }
 
 func readableKeys(all []audit.File) audit.Outcome {

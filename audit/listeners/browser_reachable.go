@@ -8,7 +8,7 @@ import (
 
 // BrowserReachable finds a plaintext port that a web page can use through its visitor's browser.
 func BrowserReachable() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "browser-reachable",
 		Title:    "A web page can reach the port through a browser",
 		Severity: audit.High,
@@ -27,10 +27,10 @@ func BrowserReachable() audit.Check {
 		References: []string{"CVE-2018-1098", "CVE-2018-1099", "NIST 800-53 SC-7", "NIST 800-53 CM-7"},
 		Applies:    audit.On(audit.Client),
 		Run:        runBrowserReachable,
-	}
+	})
 }
 
-func runBrowserReachable(t *audit.Target) audit.Outcome {
+func runBrowserReachable(t *audit.Listener) audit.Outcome {
 	if !t.AnswersPlaintext() {
 		return t.OverTLS(func(audit.Handshake) audit.Outcome {
 			if t.Plaintext.State == audit.Unclear {

@@ -8,7 +8,7 @@ import (
 
 // ClientAnonymousRead finds a client port from which everybody reads.
 func ClientAnonymousRead() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-anonymous-read",
 		Title:    "Keys are read without any credential",
 		Severity: audit.Critical,
@@ -25,10 +25,10 @@ func ClientAnonymousRead() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Client),
 		Run:        runClientAnonymousRead,
-	}
+	})
 }
 
-func runClientAnonymousRead(t *audit.Target) audit.Outcome {
+func runClientAnonymousRead(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	var denials, doubts []string
 	for _, access := range audit.Anonymous() {

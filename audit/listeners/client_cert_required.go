@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // ClientCertRequired finds a client port that lets callers in without a certificate.
 func ClientCertRequired() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-cert-required",
 		Title:    "The client port requires no client certificate",
 		Severity: audit.Critical,
@@ -20,12 +20,12 @@ func ClientCertRequired() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client),
-		Run:        func(t *audit.Target) audit.Outcome { return certRequired(t) },
-	}
+		Run:        func(t *audit.Listener) audit.Outcome { return certRequired(t) },
+	})
 }
 
 // certRequired judges whether a caller without a certificate gets in.
-func certRequired(t *audit.Target) audit.Outcome {
+func certRequired(t *audit.Listener) audit.Outcome {
 	if t.AnswersPlaintext() {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, so no caller needs a certificate"})
 	}

@@ -6,7 +6,7 @@ import (
 
 // ClientExpiredCert finds a client port that accepts a certificate after its end.
 func ClientExpiredCert() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-expired-cert",
 		Title:    "The client port accepts an expired certificate",
 		Severity: audit.High,
@@ -22,13 +22,13 @@ func ClientExpiredCert() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-23", "RFC 5280 6.1.3"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return expiredCert(t, h) })
 		},
-	}
+	})
 }
 
-func expiredCert(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+func expiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
 		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so an expired one serves as well"})
 	}

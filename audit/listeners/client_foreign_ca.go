@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // ClientForeignCA finds a client port that accepts a certificate of a CA that it cannot know.
 func ClientForeignCA() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-foreign-ca",
 		Title:    "The client port accepts a certificate of a foreign CA",
 		Severity: audit.Critical,
@@ -20,14 +20,14 @@ func ClientForeignCA() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return foreignCA(t, h) })
 		},
-	}
+	})
 }
 
 // foreignCA judges whether a certificate that nobody should trust gets a caller in.
-func foreignCA(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+func foreignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
 		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so a foreign one serves as well"})
 	}

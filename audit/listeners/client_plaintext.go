@@ -9,7 +9,7 @@ import (
 
 // ClientPlaintext finds a client port that answers without TLS.
 func ClientPlaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-plaintext",
 		Title:    "The client port answers without TLS",
 		Severity: audit.Critical,
@@ -26,14 +26,14 @@ func ClientPlaintext() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return plaintext(t, t.Plaintext, t.RPC(audit.InPlaintext, audit.RangeRPC))
 		},
-	}
+	})
 }
 
 // plaintext judges a port by what it made of HTTP/1.1 and, on a client port, of gRPC.
-func plaintext(t *audit.Target, page audit.Page, call audit.RPC) audit.Outcome {
+func plaintext(t *audit.Listener, page audit.Page, call audit.RPC) audit.Outcome {
 	var findings []audit.Finding
 	if page.State == audit.Answered {
 		findings = append(findings, audit.Finding{Code: "http1", Text: fmt.Sprintf("GET %s without TLS got HTTP status %d", page.Path, page.Status)})

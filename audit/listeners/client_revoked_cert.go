@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // ClientRevokedCert finds a client port that accepts a certificate that was revoked.
 func ClientRevokedCert() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-revoked-cert",
 		Title:    "The client port accepts a revoked certificate",
 		Severity: audit.High,
@@ -23,10 +23,10 @@ func ClientRevokedCert() audit.Check {
 		},
 		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "RFC 5280 6.3", "GHSA-3wh4-j44w-pg92"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome {
 				return faultyCert(t, h, audit.RevokedCertificate, "--present revoked=CERT,KEY, or --mint with a store that has revoked one")
 			})
 		},
-	}
+	})
 }

@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // ClientWrongEKU finds a client port that takes a server's certificate for a client's.
 func ClientWrongEKU() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-wrong-eku",
 		Title:    "The client port accepts a certificate that is for servers only",
 		Severity: audit.High,
@@ -20,16 +20,16 @@ func ClientWrongEKU() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-6", "RFC 5280 4.2.1.12"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome {
 				return faultyCert(t, h, audit.ServersOnly, "--mint, or --present servers-only=CERT,KEY")
 			})
 		},
-	}
+	})
 }
 
 // faultyCert judges a certificate of the trusted CA with a fault, if there is one to present.
-func faultyCert(t *audit.Target, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
+func faultyCert(t *audit.Listener, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
 	h, foreign, given := t.Handshake(identity), t.Handshake(audit.ForeignCA), t.Handshake(audit.GivenCertificate)
 	switch {
 	case anonymous.State == audit.Answered && !anonymous.CertificateRequested:

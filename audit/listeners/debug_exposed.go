@@ -9,7 +9,7 @@ import (
 
 // DebugExposed finds profiling pages that are on, and variables that everybody reads.
 func DebugExposed() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "debug-exposed",
 		Title:    "Debug pages are served",
 		Severity: audit.High,
@@ -28,10 +28,10 @@ func DebugExposed() audit.Check {
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDebugExposed,
-	}
+	})
 }
 
-func runDebugExposed(t *audit.Target) audit.Outcome {
+func runDebugExposed(t *audit.Listener) audit.Outcome {
 	pages := []struct {
 		code, path string
 		accesses   []audit.Access

@@ -8,7 +8,7 @@ import (
 
 // GatewayEnabled finds the JSON gateway, which few clusters use.
 func GatewayEnabled() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "gateway-enabled",
 		Title:    "The JSON gateway is on",
 		Severity: audit.Low,
@@ -24,9 +24,9 @@ func GatewayEnabled() audit.Check {
 		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "etcd-io/etcd#15755"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			// It refuses the method; with authentication on, a caller with a certificate before that.
 			return presence(t, "/v3/kv/range", "gateway", http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest)
 		},
-	}
+	})
 }

@@ -9,7 +9,7 @@ import (
 
 // GRPCProxyExposed finds a grpc-proxy that lends its own certificate to everybody.
 func GRPCProxyExposed() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "grpc-proxy-exposed",
 		Title:    "A grpc-proxy serves callers without a certificate",
 		Severity: audit.Critical,
@@ -25,10 +25,10 @@ func GRPCProxyExposed() audit.Check {
 		References: []string{"STIG V-242413", "STIG V-242423", "NIST 800-53 AC-3", "NIST 800-53 IA-3", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runGRPCProxyExposed,
-	}
+	})
 }
 
-func runGRPCProxyExposed(t *audit.Target) audit.Outcome {
+func runGRPCProxyExposed(t *audit.Listener) audit.Outcome {
 	const path = "/proxy/health"
 	var findings []audit.Finding
 	for _, access := range audit.Anonymous() {

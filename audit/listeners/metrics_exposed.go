@@ -12,7 +12,7 @@ import (
 
 // MetricsExposed finds metrics that are given to everybody on the network.
 func MetricsExposed() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "metrics-exposed",
 		Title:    "Metrics are given out without credentials",
 		Severity: audit.Medium,
@@ -31,10 +31,10 @@ func MetricsExposed() audit.Check {
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
 		Applies:    audit.On(audit.Client, audit.Metrics),
 		Run:        runMetricsExposed,
-	}
+	})
 }
 
-func runMetricsExposed(t *audit.Target) audit.Outcome {
+func runMetricsExposed(t *audit.Listener) audit.Outcome {
 	const path = "/metrics"
 	if t.Kind == audit.Metrics && t.NothingListens() {
 		return audit.Passed("nothing listens")
@@ -55,7 +55,7 @@ func runMetricsExposed(t *audit.Target) audit.Outcome {
 	return judgeRefusedPage(t, path)
 }
 
-func onLoopback(t *audit.Target) bool {
+func onLoopback(t *audit.Listener) bool {
 	if t.RemoteIP.IsValid() {
 		return t.RemoteIP.IsLoopback()
 	}
@@ -68,7 +68,7 @@ func onLoopback(t *audit.Target) bool {
 }
 
 // judgeRefusedPage judges a page that no anonymous access read: it passes only if each was seen refused.
-func judgeRefusedPage(t *audit.Target, path string) audit.Outcome {
+func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 	var answers string
 	if slices.ContainsFunc(audit.Anonymous(), t.GRPCOnly) {
 		return audit.Skipped(speaksGRPCOnly)

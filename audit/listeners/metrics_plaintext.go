@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // MetricsPlaintext finds a metrics port on the network that answers without TLS.
 func MetricsPlaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "metrics-plaintext",
 		Title:    "The metrics port answers without TLS on the network",
 		Severity: audit.Low,
@@ -22,7 +22,7 @@ func MetricsPlaintext() audit.Check {
 		},
 		References: []string{"NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Applies:    audit.On(audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			if t.NothingListens() {
 				return audit.Passed("nothing listens")
 			}
@@ -32,5 +32,5 @@ func MetricsPlaintext() audit.Check {
 			}
 			return o
 		},
-	}
+	})
 }

@@ -8,7 +8,7 @@ import (
 
 // PeerAcceptsClientCert finds a peer port that takes a client for a member.
 func PeerAcceptsClientCert() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-accepts-client-cert",
 		Title:    "The peer port accepts a client's certificate",
 		Severity: audit.High,
@@ -25,10 +25,10 @@ func PeerAcceptsClientCert() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262"},
 		Applies:    audit.On(audit.Peer),
 		Run:        runPeerAcceptsClientCert,
-	}
+	})
 }
 
-func runPeerAcceptsClientCert(t *audit.Target) audit.Outcome {
+func runPeerAcceptsClientCert(t *audit.Listener) audit.Outcome {
 	if t.AnswersPlaintext() {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, to a client as to everybody"})
 	}

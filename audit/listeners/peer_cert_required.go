@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // PeerCertRequired finds a peer port that lets callers in without a certificate of the peer CA.
 func PeerCertRequired() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-cert-required",
 		Title:    "The peer port requires no certificate of a member",
 		Severity: audit.Critical,
@@ -20,7 +20,7 @@ func PeerCertRequired() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
 		Applies:    audit.On(audit.Peer),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			o := certRequired(t)
 			if o.Verdict != audit.Pass {
 				return o
@@ -31,5 +31,5 @@ func PeerCertRequired() audit.Check {
 			}
 			return foreign
 		},
-	}
+	})
 }

@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // PeerForeignCA finds a peer port that accepts a certificate of a CA that it cannot know.
 func PeerForeignCA() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-foreign-ca",
 		Title:    "The peer port accepts a certificate of a foreign CA",
 		Severity: audit.Critical,
@@ -20,8 +20,8 @@ func PeerForeignCA() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Peer),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return foreignCA(t, h) })
 		},
-	}
+	})
 }

@@ -4,7 +4,7 @@ import "github.com/etcdsec/etcdsec/audit"
 
 // PeerPlaintext finds a peer port that answers without TLS.
 func PeerPlaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-plaintext",
 		Title:    "The peer port answers without TLS",
 		Severity: audit.Critical,
@@ -21,8 +21,8 @@ func PeerPlaintext() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
 		Applies:    audit.On(audit.Peer),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return plaintext(t, t.Plaintext, audit.RPC{})
 		},
-	}
+	})
 }

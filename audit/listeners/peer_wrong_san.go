@@ -8,7 +8,7 @@ import (
 
 // PeerWrongSAN finds a peer port that accepts a member's certificate from any address.
 func PeerWrongSAN() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-wrong-san",
 		Title:    "The peer port accepts a member's certificate from elsewhere",
 		Severity: audit.High,
@@ -25,13 +25,13 @@ func PeerWrongSAN() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23"},
 		Applies:    audit.On(audit.Peer),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return wrongSAN(t, h) })
 		},
-	}
+	})
 }
 
-func wrongSAN(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+func wrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	var tried []audit.Handshake
 	for _, h := range t.Handshakes {
 		if h.Presented == audit.ElsewhereMember {

@@ -13,7 +13,7 @@ const speaksGRPCOnly = "the port speaks gRPC only; audit the listener for HTTP (
 // presence judges whether a page is there, for whoever is let in, by the statuses that etcd
 // gives where it is: the first access that shows it is the finding, under the given code.
 // It passes only if every access that works was seen to get none.
-func presence(t *audit.Target, path, code string, present ...int) audit.Outcome {
+func presence(t *audit.Listener, path, code string, present ...int) audit.Outcome {
 	var absent, doubt, grpcOnly string
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := t.Page(access, path)
@@ -51,7 +51,7 @@ func presence(t *audit.Target, path, code string, present ...int) audit.Outcome 
 }
 
 // behindCertificate is the outcome where no page could be asked for.
-func behindCertificate(t *audit.Target) audit.Outcome {
+func behindCertificate(t *audit.Listener) audit.Outcome {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case !anonymous.SpokeTLS:

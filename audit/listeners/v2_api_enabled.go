@@ -8,7 +8,7 @@ import (
 
 // V2APIEnabled finds the withdrawn v2 API.
 func V2APIEnabled() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "v2-api-enabled",
 		Title:    "The withdrawn v2 API is served",
 		Severity: audit.Medium,
@@ -23,8 +23,8 @@ func V2APIEnabled() audit.Check {
 		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return presence(t, "/v2/keys", "v2", http.StatusOK, http.StatusUnauthorized)
 		},
-	}
+	})
 }

@@ -8,7 +8,7 @@ import (
 
 // AlarmActive finds alarms that the cluster has raised.
 func AlarmActive() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "alarm-active",
 		Title:    "The cluster has raised an alarm",
 		Severity: audit.High,
@@ -25,12 +25,11 @@ func AlarmActive() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SI-7", "NIST 800-53 CP-10", "NIST 800-53 AU-5", "etcd documentation: Maintenance, Space quota"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runAlarmActive,
-	}
+	})
 }
 
-func runAlarmActive(t *audit.Target) audit.Outcome {
+func runAlarmActive(t *audit.EtcdCluster) audit.Outcome {
 	var findings []audit.Finding
 	seen := map[string]bool{}
 	asked := 0

@@ -16,7 +16,7 @@ const (
 
 // DBFragmented finds databases of which most is free.
 func DBFragmented() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "db-fragmented",
 		Title:    "Most of the database file is free space",
 		Severity: audit.Low,
@@ -32,10 +32,10 @@ func DBFragmented() audit.Check {
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 SC-5", "etcd documentation: Maintenance, Defragmentation"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDBFragmented,
-	}
+	})
 }
 
-func runDBFragmented(t *audit.Target) audit.Outcome {
+func runDBFragmented(t *audit.Listener) audit.Outcome {
 	if t.Status == nil || t.Status.DBSize == 0 || t.Status.DBSizeInUse == 0 {
 		return notRead(t, "the size", audit.StatusRPC)
 	}

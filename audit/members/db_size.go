@@ -21,7 +21,7 @@ const (
 
 // DBSize finds databases that are about to reach their quota, or too large.
 func DBSize() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "db-size",
 		Title:    "The database is near its quota, or above 8 GiB",
 		Severity: audit.Medium,
@@ -40,10 +40,10 @@ func DBSize() audit.Check {
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CP-2(2)", "etcd documentation: System limits"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDBSize,
-	}
+	})
 }
 
-func runDBSize(t *audit.Target) audit.Outcome {
+func runDBSize(t *audit.Listener) audit.Outcome {
 	if t.Status == nil || t.Status.DBSize == 0 {
 		return notRead(t, "the size", audit.StatusRPC)
 	}
@@ -69,7 +69,7 @@ func runDBSize(t *audit.Target) audit.Outcome {
 }
 
 // quota is the quota of a member in bytes, 0 if it has none, and where it was read.
-func quota(t *audit.Target) (limit int64, seen string, known bool) {
+func quota(t *audit.Listener) (limit int64, seen string, known bool) {
 	if t.Status != nil && t.Status.DBSizeQuota > 0 {
 		limit, seen = t.Status.DBSizeQuota, "Status"
 	} else {

@@ -13,7 +13,7 @@ const fewChanges = 4
 
 // LeaderChanges finds clusters that change their leader again and again.
 func LeaderChanges() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "leader-changes",
 		Title:    "The leader changes too often",
 		Severity: audit.Medium,
@@ -29,12 +29,11 @@ func LeaderChanges() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 SI-4", "etcd documentation: Tuning"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runLeaderChanges,
-	}
+	})
 }
 
-func runLeaderChanges(t *audit.Target) audit.Outcome {
+func runLeaderChanges(t *audit.EtcdCluster) audit.Outcome {
 	most, counted := "", 0
 	highest := -1.0
 	var findings []audit.Finding
@@ -64,7 +63,7 @@ func runLeaderChanges(t *audit.Target) audit.Outcome {
 }
 
 // whyNoMetrics returns why the metrics of no member of a cluster were read.
-func whyNoMetrics(cluster *audit.Target) string {
+func whyNoMetrics(cluster *audit.EtcdCluster) string {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		for _, page := range t.Pages {
 			switch {

@@ -10,7 +10,7 @@ import (
 
 // listMembers returns the members that the listeners of a cluster list, in the order of the first
 // list, each once. It is empty if no list was read.
-func listMembers(cluster *audit.Target) []audit.Member {
+func listMembers(cluster *audit.EtcdCluster) []audit.Member {
 	var all []audit.Member
 	for _, t := range cluster.Of(audit.Client) {
 		for _, m := range t.Members {
@@ -23,12 +23,12 @@ func listMembers(cluster *audit.Target) []audit.Member {
 }
 
 // whyNotListed returns why no member list was read.
-func whyNotListed(cluster *audit.Target) string {
+func whyNotListed(cluster *audit.EtcdCluster) string {
 	return "the member list was not read: " + whyNone(cluster, audit.MemberListRPC)
 }
 
 // whyNone returns why no member of a cluster answered a call.
-func whyNone(cluster *audit.Target, method string) string {
+func whyNone(cluster *audit.EtcdCluster, method string) string {
 	clients := cluster.Of(audit.Client)
 	if len(clients) == 0 {
 		return "no client port was audited; add the members' client endpoints"
@@ -63,7 +63,7 @@ func code(m audit.Member) string {
 }
 
 // owner is the member whose listener t is, if that was seen.
-func owner(cluster, t *audit.Target) (audit.Member, bool) {
+func owner(cluster *audit.EtcdCluster, t *audit.Listener) (audit.Member, bool) {
 	all := listMembers(cluster)
 	at := slices.IndexFunc(all, func(m audit.Member) bool { return t.MemberID != 0 && m.ID == t.MemberID })
 	if at < 0 {
@@ -84,7 +84,7 @@ func atAddress(url, address string) bool {
 }
 
 // nameListener returns the name of a listener in a finding: its member, or its address.
-func nameListener(cluster, t *audit.Target) string {
+func nameListener(cluster *audit.EtcdCluster, t *audit.Listener) string {
 	if m, found := owner(cluster, t); found {
 		return label(m)
 	}

@@ -8,7 +8,7 @@ import (
 
 // MemberCount finds clusters with a number of voting members that tolerates less than it could.
 func MemberCount() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-count",
 		Title:    "The number of voting members is even, or one",
 		Severity: audit.Medium,
@@ -25,12 +25,11 @@ func MemberCount() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-24", "etcd FAQ: Why an odd number of cluster members?"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberCount,
-	}
+	})
 }
 
-func runMemberCount(t *audit.Target) audit.Outcome {
+func runMemberCount(t *audit.EtcdCluster) audit.Outcome {
 	members := listMembers(t)
 	if len(members) == 0 {
 		return audit.CouldNotTell(whyNotListed(t))

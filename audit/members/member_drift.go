@@ -10,7 +10,7 @@ import (
 
 // MemberDrift finds members that were observed to be configured otherwise than their peers.
 func MemberDrift() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-drift",
 		Title:    "A member is configured otherwise than its peers",
 		Severity: audit.Medium,
@@ -27,12 +27,11 @@ func MemberDrift() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 CM-6(1)"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberDrift,
-	}
+	})
 }
 
-func runMemberDrift(t *audit.Target) audit.Outcome {
+func runMemberDrift(t *audit.EtcdCluster) audit.Outcome {
 	var findings []audit.Finding
 	var doubts []string
 	compared, most := 0, 0
@@ -76,10 +75,10 @@ func runMemberDrift(t *audit.Target) audit.Outcome {
 
 // groupListeners groups the listeners of a cluster by what they are for. What a member serves
 // beside its gRPC by --listen-client-http-urls is compared with the same of the others.
-func groupListeners(cluster *audit.Target) [][]*audit.Target {
-	var groups [][]*audit.Target
+func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
+	var groups [][]*audit.Listener
 	for _, kind := range audit.Listeners() {
-		var calls, pages []*audit.Target
+		var calls, pages []*audit.Listener
 		for _, t := range cluster.Of(kind) {
 			if kind == audit.Client && servesPagesAlone(t) {
 				pages = append(pages, t)
@@ -87,7 +86,7 @@ func groupListeners(cluster *audit.Target) [][]*audit.Target {
 				calls = append(calls, t)
 			}
 		}
-		for _, group := range [][]*audit.Target{calls, pages} {
+		for _, group := range [][]*audit.Listener{calls, pages} {
 			if len(group) > 0 {
 				groups = append(groups, group)
 			}
@@ -97,7 +96,7 @@ func groupListeners(cluster *audit.Target) [][]*audit.Target {
 }
 
 // compare puts a trait of several listeners of a kind side by side.
-func (r trait) compare(cluster *audit.Target, listeners []*audit.Target, kind audit.Kind) (f audit.Finding, doubt string, known bool) {
+func (r trait) compare(cluster *audit.EtcdCluster, listeners []*audit.Listener, kind audit.Kind) (f audit.Finding, doubt string, known bool) {
 	counts := map[string]int{}
 	unseen := -1
 	for i, t := range listeners {

@@ -13,7 +13,7 @@ const learning = time.Hour
 
 // MemberLearnerStuck finds learners that should vote by now.
 func MemberLearnerStuck() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-learner-stuck",
 		Title:    "A member has been a learner for too long",
 		Severity: audit.Low,
@@ -29,12 +29,11 @@ func MemberLearnerStuck() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 CM-6", "etcd documentation: Learner"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberLearnerStuck,
-	}
+	})
 }
 
-func runMemberLearnerStuck(t *audit.Target) audit.Outcome {
+func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 	members := listMembers(t)
 	if len(members) == 0 {
 		return audit.CouldNotTell(whyNotListed(t))
@@ -68,7 +67,7 @@ func runMemberLearnerStuck(t *audit.Target) audit.Outcome {
 }
 
 // uptime is how long the process of a member has run, as its metrics tell.
-func uptime(cluster *audit.Target, m audit.Member) (time.Duration, bool) {
+func uptime(cluster *audit.EtcdCluster, m audit.Member) (time.Duration, bool) {
 	for _, t := range cluster.Of(audit.Client) {
 		if of, known := owner(cluster, t); !known || of.ID != m.ID {
 			continue

@@ -9,7 +9,7 @@ import (
 
 // MemberUnhealthy finds members that are listed and do not take part.
 func MemberUnhealthy() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-unhealthy",
 		Title:    "A member of the cluster is down or has no leader",
 		Severity: audit.High,
@@ -26,12 +26,11 @@ func MemberUnhealthy() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runMemberUnhealthy,
-	}
+	})
 }
 
-func runMemberUnhealthy(t *audit.Target) audit.Outcome {
+func runMemberUnhealthy(t *audit.EtcdCluster) audit.Outcome {
 	members := listMembers(t)
 	if len(members) == 0 {
 		return audit.CouldNotTell(whyNotListed(t))
@@ -57,7 +56,7 @@ func runMemberUnhealthy(t *audit.Target) audit.Outcome {
 }
 
 // health gives a finding, a doubt, or nothing about a member that takes part.
-func health(cluster *audit.Target, m audit.Member) (finding audit.Finding, doubt string) {
+func health(cluster *audit.EtcdCluster, m audit.Member) (finding audit.Finding, doubt string) {
 	found := func(what, text string) (audit.Finding, string) {
 		return audit.Finding{Code: code(m) + "-" + what, Text: label(m) + " " + text}, ""
 	}
@@ -94,7 +93,7 @@ func health(cluster *audit.Target, m audit.Member) (finding audit.Finding, doubt
 }
 
 // connections returns how many of the members whose metrics tell of m have a connection to it.
-func connections(cluster *audit.Target, m audit.Member) (connected, asked int) {
+func connections(cluster *audit.EtcdCluster, m audit.Member) (connected, asked int) {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		if t.Metrics == nil {
 			continue

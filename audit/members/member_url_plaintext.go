@@ -11,7 +11,7 @@ import (
 
 // MemberURLPlaintext finds members that are advertised without TLS.
 func MemberURLPlaintext() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "member-url-plaintext",
 		Title:    "A member is advertised by an http:// URL",
 		Severity: audit.High,
@@ -29,10 +29,10 @@ func MemberURLPlaintext() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runMemberURLPlaintext,
-	}
+	})
 }
 
-func runMemberURLPlaintext(t *audit.Target) audit.Outcome {
+func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 	if len(t.Members) == 0 {
 		return notRead(t, "the member list", audit.MemberListRPC)
 	}
@@ -56,7 +56,7 @@ func runMemberURLPlaintext(t *audit.Target) audit.Outcome {
 }
 
 // notRead is the outcome where a call has no answer. A listener for HTTP alone has none.
-func notRead(t *audit.Target, what, method string) audit.Outcome {
+func notRead(t *audit.Listener, what, method string) audit.Outcome {
 	if servesPagesAlone(t) {
 		return audit.Skipped("the port speaks HTTP only; " + what + " is read from the one for gRPC")
 	}
@@ -64,12 +64,12 @@ func notRead(t *audit.Target, what, method string) audit.Outcome {
 }
 
 // servesPagesAlone reports whether a listener has pages and no gRPC for anybody who was let in.
-func servesPagesAlone(t *audit.Target) bool {
+func servesPagesAlone(t *audit.Listener) bool {
 	return slices.ContainsFunc(append(audit.Anonymous(), audit.WithCredentials), t.HTTPOnly)
 }
 
 // whyNot returns why a call has no answer, and what would give one.
-func whyNot(t *audit.Target, method string) string {
+func whyNot(t *audit.Listener, method string) string {
 	for _, access := range append([]audit.Access{audit.WithCredentials}, audit.Anonymous()...) {
 		call := t.RPC(access, method)
 		switch {

@@ -14,7 +14,7 @@ const slowAnswer = 100 * time.Millisecond
 
 // RequestLatency finds members that take long to answer.
 func RequestLatency() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "request-latency",
 		Title:    "A member takes long to answer",
 		Severity: audit.Low,
@@ -32,10 +32,10 @@ func RequestLatency() audit.Check {
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-5", "etcd documentation: Hardware recommendations"},
 		Applies:    audit.On(audit.Client),
 		Run:        runRequestLatency,
-	}
+	})
 }
 
-func runRequestLatency(t *audit.Target) audit.Outcome {
+func runRequestLatency(t *audit.Listener) audit.Outcome {
 	var took []time.Duration
 	for _, call := range t.RPCs {
 		measured := call.Method == audit.RangeRPC || call.Method == audit.StatusRPC || call.Method == audit.MemberListRPC

@@ -10,7 +10,7 @@ import (
 
 // SnapshotAge finds clusters whose newest snapshot is too old, or of which there is none.
 func SnapshotAge() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "snapshot-age",
 		Title:    "There is no snapshot that is new enough",
 		Severity: audit.High,
@@ -26,12 +26,11 @@ func SnapshotAge() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CP-9", "NIST 800-53 CP-10", "BSI APP.4.4.A5", "PCI DSS 4.0.1 12.10.1"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runSnapshotAge,
-	}
+	})
 }
 
-func runSnapshotAge(t *audit.Target) audit.Outcome {
+func runSnapshotAge(t *audit.EtcdCluster) audit.Outcome {
 	s := t.Snapshots
 	switch {
 	case s == nil:

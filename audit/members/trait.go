@@ -17,7 +17,7 @@ import (
 type trait struct {
 	code, name string
 	kinds      []audit.Kind
-	of         func(*audit.Target) string // empty if it was not seen
+	of         func(*audit.Listener) string // empty if it was not seen
 }
 
 const patchTrait = "version"
@@ -40,7 +40,7 @@ func traits() []trait {
 	}
 }
 
-func listening(t *audit.Target) string {
+func listening(t *audit.Listener) string {
 	switch {
 	case t.NothingListens():
 		return "nothing listens"
@@ -51,7 +51,7 @@ func listening(t *audit.Target) string {
 	}
 }
 
-func plaintext(t *audit.Target) string {
+func plaintext(t *audit.Listener) string {
 	switch {
 	case t.AnswersPlaintext():
 		return "answered"
@@ -62,7 +62,7 @@ func plaintext(t *audit.Target) string {
 	}
 }
 
-func certificateDemand(t *audit.Target) string {
+func certificateDemand(t *audit.Listener) string {
 	h := t.Agreed(audit.NoCertificate)
 	admitted := t.Admits(audit.NoCertificate)
 	switch {
@@ -79,7 +79,7 @@ func certificateDemand(t *audit.Target) string {
 	}
 }
 
-func highestTLS(t *audit.Target) string {
+func highestTLS(t *audit.Listener) string {
 	if version := t.Agreed(audit.NoCertificate).Version; version != 0 {
 		return tls.VersionName(version)
 	}
@@ -88,7 +88,7 @@ func highestTLS(t *audit.Target) string {
 
 // lowerTLS is about the handshake that offers no higher version than TLS 1.2. One that is
 // refused before a version was agreed was refused for it.
-func lowerTLS(t *audit.Target) string {
+func lowerTLS(t *audit.Listener) string {
 	h := t.HandshakeUpTo(tls.VersionTLS12)
 	switch {
 	case h.Version != 0:
@@ -100,14 +100,14 @@ func lowerTLS(t *audit.Target) string {
 	}
 }
 
-func leaf(t *audit.Target) *x509.Certificate {
+func leaf(t *audit.Listener) *x509.Certificate {
 	if chain := t.Agreed(audit.NoCertificate).Chain; len(chain) > 0 {
 		return chain[0]
 	}
 	return nil
 }
 
-func issuer(t *audit.Target) string {
+func issuer(t *audit.Listener) string {
 	cert := leaf(t)
 	switch {
 	case cert == nil:
@@ -119,14 +119,14 @@ func issuer(t *audit.Target) string {
 	}
 }
 
-func keyAlgorithm(t *audit.Target) string {
+func keyAlgorithm(t *audit.Listener) string {
 	if cert := leaf(t); cert != nil {
 		return cert.PublicKeyAlgorithm.String()
 	}
 	return ""
 }
 
-func trustedCAs(t *audit.Target) string {
+func trustedCAs(t *audit.Listener) string {
 	h := t.Agreed(audit.NoCertificate)
 	if !h.CertificateRequested {
 		return ""
@@ -151,7 +151,7 @@ func caName(raw []byte) string {
 	return fmt.Sprintf("%q", sequence)
 }
 
-func openMetrics(t *audit.Target) string {
+func openMetrics(t *audit.Listener) string {
 	seen := ""
 	for _, access := range audit.Anonymous() {
 		page := t.Page(access, "/metrics")
@@ -168,7 +168,7 @@ func openMetrics(t *audit.Target) string {
 	return seen
 }
 
-func profiling(t *audit.Target) string {
+func profiling(t *audit.Listener) string {
 	seen := ""
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := t.Page(access, "/debug/pprof/")
@@ -182,9 +182,9 @@ func profiling(t *audit.Target) string {
 	return seen
 }
 
-func patchRelease(t *audit.Target) string { return t.Version }
+func patchRelease(t *audit.Listener) string { return t.Version }
 
-func quotaTrait(t *audit.Target) string {
+func quotaTrait(t *audit.Listener) string {
 	limit, seen, known := quota(t)
 	switch {
 	case !known:

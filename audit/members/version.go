@@ -69,7 +69,7 @@ func (v version) in(r Range) bool {
 
 // versionOf is the version that a member told, and how that was seen; where it was not read,
 // the outcome says why.
-func versionOf(t *audit.Target) (v version, seen string, missing *audit.Outcome) {
+func versionOf(t *audit.Listener) (v version, seen string, missing *audit.Outcome) {
 	unknown := func(reason string) (version, string, *audit.Outcome) {
 		o := audit.CouldNotTell(reason)
 		return version{}, "", &o

@@ -8,7 +8,7 @@ import (
 
 // VersionEOL finds a member whose branch of etcd gets no fixes any more.
 func VersionEOL(known Advisories) audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "version-eol",
 		Title:    "The branch of etcd gets no fixes any more",
 		Severity: audit.High,
@@ -21,7 +21,7 @@ func VersionEOL(known Advisories) audit.Check {
 		},
 		References: []string{"NIST 800-53 SA-22", "NIST 800-53 SI-2", "PCI DSS 4.0.1 12.3.4"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			v, seen, missing := versionOf(t)
 			if missing != nil {
 				return *missing
@@ -36,7 +36,7 @@ func VersionEOL(known Advisories) audit.Check {
 				return audit.Passed(fmt.Sprintf("%s is of branch %s, which gets fixes (known on %s)", seen, b.Name, known.AsOf))
 			}
 		},
-	}
+	})
 }
 
 func (a Advisories) branchOf(v version) (Branch, bool) {

@@ -10,7 +10,7 @@ import (
 
 // VersionSkew finds clusters whose members are of several minor releases.
 func VersionSkew() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "version-skew",
 		Title:    "Members run different minor releases of etcd",
 		Severity: audit.Medium,
@@ -26,12 +26,11 @@ func VersionSkew() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 SI-2", "etcd documentation: Upgrading"},
-		Applies:    audit.On(audit.Cluster),
 		Run:        runVersionSkew,
-	}
+	})
 }
 
-func runVersionSkew(t *audit.Target) audit.Outcome {
+func runVersionSkew(t *audit.EtcdCluster) audit.Outcome {
 	var seen, doubts []string
 	for _, client := range t.Of(audit.Client) {
 		if _, _, missing := versionOf(client); missing != nil {
@@ -53,7 +52,7 @@ func runVersionSkew(t *audit.Target) audit.Outcome {
 }
 
 // minors are the minor releases that the members of a cluster run.
-func minors(cluster *audit.Target) []string {
+func minors(cluster *audit.EtcdCluster) []string {
 	var all []string
 	for _, t := range cluster.Of(audit.Client) {
 		if v, err := parseVersion(t.Version); err == nil && !slices.Contains(all, v.minor()) {
@@ -64,7 +63,7 @@ func minors(cluster *audit.Target) []string {
 }
 
 // unreachedOr is why a listener of a cluster told nothing.
-func unreachedOr(t *audit.Target, reason string) string {
+func unreachedOr(t *audit.Listener, reason string) string {
 	if unreached := t.Unreached(); unreached != "" {
 		return unreached
 	}

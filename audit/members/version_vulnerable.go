@@ -8,7 +8,7 @@ import (
 
 // VersionVulnerable finds a member whose version has published vulnerabilities.
 func VersionVulnerable(known Advisories) audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "version-vulnerable",
 		Title:    "The version of etcd has known vulnerabilities",
 		Severity: audit.High,
@@ -22,7 +22,7 @@ func VersionVulnerable(known Advisories) audit.Check {
 		},
 		References: []string{"NIST 800-53 SI-2", "NIST 800-53 RA-5", "PCI DSS 4.0.1 6.3.3"},
 		Applies:    audit.On(audit.Client),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			v, seen, missing := versionOf(t)
 			if missing != nil {
 				return *missing
@@ -37,7 +37,7 @@ func VersionVulnerable(known Advisories) audit.Check {
 			}
 			return audit.Passed(fmt.Sprintf("%s has no advisory known on %s", seen, known.AsOf))
 		},
-	}
+	})
 }
 
 func (a Advisories) tooNew(seen string) audit.Outcome {
@@ -45,7 +45,7 @@ func (a Advisories) tooNew(seen string) audit.Outcome {
 }
 
 // affecting are the advisories of a version, those of every cluster first.
-func (a Advisories) affecting(v version, t *audit.Target) []audit.Finding {
+func (a Advisories) affecting(v version, t *audit.Listener) []audit.Finding {
 	var findings []audit.Finding
 	for _, scope := range []Scope{ControlPlane, RBACOnly} {
 		for _, advisory := range a.Advisories {
@@ -84,7 +84,7 @@ func (a Advisory) rangeOf(v version) (Range, bool) {
 }
 
 // settledByBehaviour reports whether what was seen of a member settles an advisory, and how.
-func settledByBehaviour(id string, t *audit.Target) (settled, present bool) {
+func settledByBehaviour(id string, t *audit.Listener) (settled, present bool) {
 	if id != "CVE-2026-33413" {
 		return false, false
 	}

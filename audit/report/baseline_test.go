@@ -24,7 +24,7 @@ func TestSARIFBaseline(t *testing.T) {
 		}
 		return all
 	}
-	targets := []*audit.Target{{Address: "10.0.0.1:2379", Kind: audit.Client}}
+	targets := []audit.Target{&audit.Listener{Address: "10.0.0.1:2379", Kind: audit.Client}}
 	fails := func(code string) audit.Outcome { return audit.Failed(audit.Finding{Code: code, Text: "seen " + code}) }
 	pass, unknown := audit.Passed("in order"), audit.CouldNotTell("no answer")
 	before := stamped(audit.Run(checks(map[string]audit.Outcome{

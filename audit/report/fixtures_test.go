@@ -19,8 +19,14 @@ func check(id string, severity audit.Severity, kind audit.Kind, outcomes map[str
 			}
 		},
 		References: []string{"NIST 800-53 SC-8", "STIG V-242428"},
-		Applies:    audit.On(kind),
-		Run:        func(t *audit.Target) audit.Outcome { return outcomes[t.Address] },
+		Applies: func(t audit.Target) bool {
+			_, of := t.Identity()
+			return of == kind
+		},
+		Run: func(t audit.Target) audit.Outcome {
+			address, _ := t.Identity()
+			return outcomes[address]
+		},
 	}
 }
 
@@ -43,10 +49,10 @@ func reports() map[string]audit.Report {
 		check("third", audit.High, audit.Client, map[string]audit.Outcome{healthy: audit.Skipped("no TLS"), bad: audit.CouldNotTell("no answer within 3s"), down: refused}),
 		check("fourth", audit.High, audit.Peer, map[string]audit.Outcome{peer: pass}),
 	}
-	targets := func(addresses ...string) []*audit.Target {
-		all := []*audit.Target{{Address: peer, Kind: audit.Peer}}
+	targets := func(addresses ...string) []audit.Target {
+		all := []audit.Target{&audit.Listener{Address: peer, Kind: audit.Peer}}
 		for _, address := range addresses {
-			all = append(all, &audit.Target{Address: address, Kind: audit.Client})
+			all = append(all, &audit.Listener{Address: address, Kind: audit.Client})
 		}
 		return all
 	}
@@ -81,24 +87,24 @@ func cluster() audit.Report {
 		check("unique-ca", audit.High, audit.Cluster, map[string]audit.Outcome{"cluster prod-eu1": audit.Failed(audit.Finding{Code: "same", Text: "client and peer ports trust the same CA"})}),
 		check("data-dir-mode", audit.Medium, audit.Config, map[string]audit.Outcome{"cp-0:/etc/kubernetes/manifests/etcd.yaml": audit.CouldNotTell("stat /var/lib/etcd: permission denied")}),
 	}
-	var targets []*audit.Target
+	var targets []audit.Target
 	for _, host := range hosts {
-		targets = append(targets, &audit.Target{Address: host + clientPort, Kind: audit.Client}, &audit.Target{Address: host + peerPort, Kind: audit.Peer}, &audit.Target{Address: host + metricsPort, Kind: audit.Metrics})
+		targets = append(targets, &audit.Listener{Address: host + clientPort, Kind: audit.Client}, &audit.Listener{Address: host + peerPort, Kind: audit.Peer}, &audit.Listener{Address: host + metricsPort, Kind: audit.Metrics})
 	}
-	targets = append(targets, &audit.Target{Address: "cluster prod-eu1", Kind: audit.Cluster}, &audit.Target{Address: "cp-0:/etc/kubernetes/manifests/etcd.yaml", Kind: audit.Config})
+	targets = append(targets, &audit.EtcdCluster{Address: "cluster prod-eu1"}, &audit.HostSettings{Address: "cp-0:/etc/kubernetes/manifests/etcd.yaml"})
 	r := audit.Run(checks, targets)
 	for i := range r.Results {
 		if r.Results[i].CheckID == "metrics-exposed" {
 			waive(&r, i, "the network policy of ticket OPS-17 keeps everybody but the scrapers out")
 		}
 	}
-	r.Inventory = audit.Inventory{Listeners: []audit.Listener{}}
+	r.Inventory = audit.Inventory{Listeners: []audit.InventoryListener{}}
 	for i, host := range hosts {
 		serial := fmt.Sprintf("%x", 0xa0+i)
 		r.Inventory.Listeners = append(r.Inventory.Listeners,
 			listener(host+clientPort, audit.Client, "CN=client-root", served(0, "CN=etcd-"+serial, "CN=server-issuing", "c"+serial, -78, 12), served(1, "CN=server-issuing", "CN=client-root", "c1", -78, 287)),
 			listener(host+peerPort, audit.Peer, "CN=client-root", served(0, "CN=peer-"+serial, "CN=peer-issuing,O=Example Operations", "d"+serial, -10, 80), served(1, "CN=peer-issuing,O=Example Operations", "CN=peer-root", "d1", -700, -3)),
-			audit.Listener{Target: host + metricsPort, Kind: audit.Metrics, Plaintext: true, AcceptedCAs: []string{}, Certificates: []audit.ServedCertificate{}},
+			audit.InventoryListener{Target: host + metricsPort, Kind: audit.Metrics, Plaintext: true, AcceptedCAs: []string{}, Certificates: []audit.ServedCertificate{}},
 		)
 	}
 	return r
@@ -110,8 +116,8 @@ func waive(r *audit.Report, i int, reason string) {
 	r.Summary.Waived++
 }
 
-func listener(target string, kind audit.Kind, accepts string, chain ...audit.ServedCertificate) audit.Listener {
-	return audit.Listener{
+func listener(target string, kind audit.Kind, accepts string, chain ...audit.ServedCertificate) audit.InventoryListener {
+	return audit.InventoryListener{
 		Target: target, Kind: kind, Cluster: "cluster prod-eu1", Version: "3.6.16", TLS: true,
 		RequestsCertificate: true, AcceptedCAs: []string{accepts}, Certificates: chain,
 	}
@@ -139,7 +145,7 @@ func hostile(text string) audit.Report {
 		check("is-waived", audit.High, audit.Client, map[string]audit.Outcome{target: audit.Failed(audit.Finding{Code: "x", Text: text})}),
 		check("of-a-host", audit.Low, audit.Config, map[string]audit.Outcome{text: audit.Failed(audit.Finding{Code: "x", Text: text})}),
 	}
-	r := audit.Run(checks, []*audit.Target{{Address: target, Kind: audit.Client}, {Address: text, Kind: audit.Config}})
+	r := audit.Run(checks, []audit.Target{&audit.Listener{Address: target, Kind: audit.Client}, &audit.HostSettings{Address: text}})
 	for i := range r.Results {
 		if r.Results[i].CheckID == "is-waived" {
 			waive(&r, i, text)
@@ -147,6 +153,6 @@ func hostile(text string) audit.Report {
 	}
 	l := listener(target, audit.Client, text, served(0, "CN="+text, text, "1", -1, 80), served(1, text, "CN=root,O="+text, "2", -900, 900))
 	l.Version, l.Cluster = text, text
-	r.Inventory.Listeners = []audit.Listener{l}
+	r.Inventory.Listeners = []audit.InventoryListener{l}
 	return r
 }

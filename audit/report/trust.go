@@ -131,7 +131,7 @@ func trustOf(r audit.Report) trust {
 }
 
 // portsOf joins the listeners that serve certificates of the same CAs and accept the same.
-func portsOf(listeners []audit.Listener) []port {
+func portsOf(listeners []audit.InventoryListener) []port {
 	var ports []port
 	for _, l := range listeners {
 		if !l.TLS && !l.Plaintext {
@@ -166,7 +166,7 @@ func (p *port) add(signer, root string) {
 
 // clientsOf are the CAs whose clients a port accepts. Without TLS, or where it asks for no
 // certificate, that is anybody.
-func clientsOf(l audit.Listener) []string {
+func clientsOf(l audit.InventoryListener) []string {
 	var clients []string
 	if l.Plaintext || !l.RequestsCertificate {
 		clients = append(clients, anybody)

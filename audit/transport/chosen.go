@@ -9,7 +9,7 @@ import (
 )
 
 // chosen lists what the server was seen to choose in each version, for the evidence of a pass.
-func chosen(t *audit.Target, name func(audit.Choice) string) string {
+func chosen(t *audit.Listener, name func(audit.Choice) string) string {
 	var versions []string
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		var names []string

@@ -14,7 +14,7 @@ import (
 
 // TLSAutoCert finds a port that serves a certificate which etcd made for itself.
 func TLSAutoCert() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-auto-cert",
 		Title:    "The served certificate is one that etcd made for itself",
 		Severity: audit.High,
@@ -35,15 +35,15 @@ func TLSAutoCert() audit.Check {
 			"NIST 800-53 SC-8", "NIST 800-53 SC-17", "PCI DSS 4.0.1 2.2.7",
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome { return autoCert(t) })
 		},
 
 		OneHandshake: true,
-	}
+	})
 }
 
-func autoCert(t *audit.Target) audit.Outcome {
+func autoCert(t *audit.Listener) audit.Outcome {
 	at := slices.IndexFunc(t.Handshakes, func(h audit.Handshake) bool { return len(h.Chain) > 0 })
 	if at < 0 {
 		return audit.CouldNotTell("the server showed no certificate")

@@ -8,7 +8,7 @@ import (
 
 // TLSCompression finds a port that compresses what it encrypts.
 func TLSCompression() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-compression",
 		Title:    "TLS compression is agreed to",
 		Severity: audit.Medium,
@@ -26,7 +26,7 @@ func TLSCompression() audit.Check {
 		},
 		References: []string{"NIST 800-52r2 3.7", "NIST 800-53 SC-8(1)", "CVE-2012-4929", "BSI TR-02102-2", "RFC 9325 3.3"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome {
 				return inTLS12(t, "TLS 1.3 has no compression", func(c audit.Choice) audit.Outcome {
 					if c.Compression != 0 {
@@ -36,5 +36,5 @@ func TLSCompression() audit.Check {
 				})
 			})
 		},
-	}
+	})
 }

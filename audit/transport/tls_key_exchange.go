@@ -11,7 +11,7 @@ const minPrimeBits = 2048
 
 // TLSKeyExchange finds a port that agrees to a key exchange in a weak group.
 func TLSKeyExchange() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-key-exchange",
 		Title:    "A weak group is agreed to for the key exchange",
 		Severity: audit.Medium,
@@ -30,13 +30,13 @@ func TLSKeyExchange() audit.Check {
 		},
 		References: []string{"NIST 800-52r2 3.3.1", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-2", "RFC 8422 5.1.1", "RFC 9325 4"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome { return keyExchange(t) })
 		},
-	}
+	})
 }
 
-func keyExchange(t *audit.Target) audit.Outcome {
+func keyExchange(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	for _, h := range t.Hellos {
 		for _, choice := range h.Chosen {

@@ -8,7 +8,7 @@ import (
 
 // TLSPostQuantum finds a port that agrees to no key exchange that withstands a quantum computer.
 func TLSPostQuantum() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-post-quantum",
 		Title:    "No post-quantum key exchange is agreed to",
 		Severity: audit.Low,
@@ -27,13 +27,13 @@ func TLSPostQuantum() audit.Check {
 			"NIST 800-53 SC-13", "NIST 800-53 SC-12", "FIPS 203", "NIST IR 8547", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-1", "CNSA 2.0",
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome { return postQuantum(t) })
 		},
-	}
+	})
 }
 
-func postQuantum(t *audit.Target) audit.Outcome {
+func postQuantum(t *audit.Listener) audit.Outcome {
 	h := t.Hello(tls.VersionTLS13, audit.PostQuantumGroups)
 	switch {
 	case len(h.Chosen) > 0:

@@ -8,7 +8,7 @@ import (
 
 // TLSRenegotiation finds a port whose TLS 1.2 does not bind a renegotiation to its connection.
 func TLSRenegotiation() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-renegotiation",
 		Title:    "Renegotiation is not bound to its connection",
 		Severity: audit.Medium,
@@ -26,7 +26,7 @@ func TLSRenegotiation() audit.Check {
 		},
 		References: []string{"NIST 800-52r2 3.4.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23", "CVE-2009-3555", "BSI TR-02102-2", "RFC 5746"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome {
 				return inTLS12(t, "TLS 1.3 has no renegotiation", func(c audit.Choice) audit.Outcome {
 					if !c.SecureRenegotiation {
@@ -36,12 +36,12 @@ func TLSRenegotiation() audit.Check {
 				})
 			})
 		},
-	}
+	})
 }
 
 // inTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older is in
 // order where TLS 1.3 has nothing of the kind; without says so.
-func inTLS12(t *audit.Target, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
+func inTLS12(t *audit.Listener, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
 	if choices := t.Choices(tls.VersionTLS12); len(choices) > 0 {
 		return judge(choices[0])
 	}

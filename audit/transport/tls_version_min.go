@@ -10,7 +10,7 @@ import (
 
 // TLSVersionMin finds a port that agrees to an old version of TLS.
 func TLSVersionMin() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-version-min",
 		Title:    "An old version of TLS is agreed to",
 		Severity: audit.Medium,
@@ -26,13 +26,13 @@ func TLSVersionMin() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13", "RFC 8996"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(anonymous audit.Handshake) audit.Outcome { return minVersion(t, anonymous) })
 		},
-	}
+	})
 }
 
-func minVersion(t *audit.Target, anonymous audit.Handshake) audit.Outcome {
+func minVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	wanted := max(t.MinTLSVersion, tls.VersionTLS12)
 	var findings []audit.Finding
 	var doubt string

@@ -8,7 +8,7 @@ import (
 
 // TLSWeakCipher finds a port that agrees to a weak cipher suite.
 func TLSWeakCipher() audit.Check {
-	return audit.Check{
+	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-weak-cipher",
 		Title:    "A weak cipher suite is agreed to",
 		Severity: audit.Medium,
@@ -31,13 +31,13 @@ func TLSWeakCipher() audit.Check {
 			"PCI DSS 4.0.1 4.2.1", "BSI TR-02102-2", "RFC 9325 4", "GHSA-5x4g-q5rc-36jp",
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run: func(t *audit.Target) audit.Outcome {
+		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome { return weakCipher(t) })
 		},
-	}
+	})
 }
 
-func weakCipher(t *audit.Target) audit.Outcome {
+func weakCipher(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	for _, h := range t.Hellos {
 		for _, choice := range h.Chosen {

@@ -39,7 +39,7 @@ func (flags auditRunFlags) onHost() bool {
 // hostAudit holds what an audit gets from files and processes.
 type hostAudit struct {
 	endpoints []collect.Endpoint
-	configs   []*audit.Target
+	configs   []*audit.HostSettings
 	found     *host.Host // nil if the host was not looked at
 }
 
@@ -53,7 +53,7 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 			return nil, failure(err, "")
 		}
 		for _, s := range found {
-			h.configs = append(h.configs, &audit.Target{Address: s.Origin, Kind: audit.Config, Now: now, Settings: s})
+			h.configs = append(h.configs, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
 		}
 	}
 	if !flags.onHost() {

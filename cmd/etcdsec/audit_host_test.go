@@ -24,7 +24,7 @@ func TestAuditHostSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found.configs) != 1 || found.configs[0].Address != "cp-0:process m0" || found.configs[0].Kind != audit.Config || !found.configs[0].Settings.Enabled("client-cert-auth") {
+	if len(found.configs) != 1 || found.configs[0].Address != "cp-0:process m0" || !found.configs[0].Settings.Enabled("client-cert-auth") {
 		t.Fatalf("got %+v", found.configs)
 	}
 	var got []string
@@ -68,7 +68,7 @@ func TestAuditSettings(t *testing.T) {
 	var names []string
 	for _, c := range found.configs {
 		names = append(names, filepath.Base(c.Address)+" "+c.Settings.Value("name"))
-		if c.Kind != audit.Config || len(c.Settings.Faults) > 0 {
+		if len(c.Settings.Faults) > 0 {
 			t.Errorf("got %+v %+v", c, c.Settings)
 		}
 	}

@@ -27,7 +27,7 @@ func (flags *auditKubeFlags) addFlags(cmd *cobra.Command) {
 
 // kubeTargets adds the targets of a cluster: the listeners of its etcd Pods, with the settings
 // that the Pods declare, and the ports of its API server and of its control-plane kubelets.
-func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) ([]collect.Endpoint, []*audit.Target, error) {
+func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) ([]collect.Endpoint, []*audit.HostSettings, error) {
 	if flags.kube.kubeconfig == "" {
 		return given, nil, nil
 	}
@@ -52,7 +52,7 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 			given = append(given, e)
 		}
 	}
-	var configs []*audit.Target
+	var configs []*audit.HostSettings
 	for _, s := range found.Settings {
 		configs = append(configs, collect.SettingsTarget(s, minTLS, now))
 	}

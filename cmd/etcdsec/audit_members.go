@@ -53,6 +53,6 @@ func (f *memberFlags) validate() error {
 }
 
 // clusters puts the listeners side by side, with the snapshots of --snapshot-dir.
-func (f *memberFlags) clusters(listeners []*audit.Target, now time.Time) []*audit.Target {
+func (f *memberFlags) clusters(listeners []*audit.Listener, now time.Time) []*audit.EtcdCluster {
 	return collect.Clusters(listeners, f.snapshotDir, f.snapshotMaxAge, now)
 }

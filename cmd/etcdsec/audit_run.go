@@ -204,7 +204,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
 		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)
 	}
-	targets, err := collect.Collect(ctx, endpoints, collect.Config{
+	listeners, err := collect.Collect(ctx, endpoints, collect.Config{
 		Timeout:      flags.timeout,
 		Credentials:  credentials,
 		Faulty:       faults,
@@ -216,11 +216,12 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	all := slices.Concat(targets, flags.members.clusters(targets, started), declared, hosts.configs)
-	for _, t := range all {
-		t.SpecPath, t.StoreDir = flags.spec, flags.store
+	targets := slices.Concat(audit.Targets(listeners), audit.Targets(flags.members.clusters(listeners, started)),
+		audit.Targets(declared), audit.Targets(hosts.configs))
+	for _, t := range targets {
+		t.SetPaths(flags.spec, flags.store)
 	}
-	result := audit.Run(checks, all)
+	result := audit.Run(checks, targets)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	result.Shard = shard
@@ -228,7 +229,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if err := a.writeAuditReport(flags.outputs, result); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(targets, (*audit.Target).Interrupted) {
+	if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {
 		return failure(errors.New("the audit was interrupted; what it had not asked is unknown in the report"), "")
 	}
 	return auditStatus(result, failOn)

@@ -96,11 +96,11 @@ func auditRoot(t *testing.T, root string) audit.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Run(catalog.All(), slices.Concat(targets, audit.Clusters(targets), []*audit.Target{configTarget(h)}))
+	return audit.Run(catalog.All(), slices.Concat(audit.Targets(targets), audit.Targets(audit.Clusters(targets)), []audit.Target{configTarget(h)}))
 }
 
-func configTarget(h *host.Host) *audit.Target {
-	return &audit.Target{Address: h.Etcds[0].Host + ":" + h.Etcds[0].Origin, Kind: audit.Config, Now: time.Now(), Settings: h.Etcds[0]}
+func configTarget(h *host.Host) *audit.HostSettings {
+	return &audit.HostSettings{Address: h.Etcds[0].Host + ":" + h.Etcds[0].Origin, Now: time.Now(), Settings: h.Etcds[0]}
 }
 
 // Every finding on a control plane of the real kubeadm is listed here, and is true: the peer
@@ -183,7 +183,7 @@ func TestKubeadmEncryption(t *testing.T) {
 		}
 		writeFile(t, apiServer, manifest)
 		h := look(t, host.Config{Root: root})
-		report := audit.Run(catalog.All(), []*audit.Target{configTarget(h)})
+		report := audit.Run(catalog.All(), []audit.Target{configTarget(h)})
 		at := slices.IndexFunc(report.Results, func(r audit.Result) bool { return r.CheckID == "config-encryption" })
 		r := report.Results[at]
 		if got := fmt.Sprintf("%s %s %s", r.Verdict, r.Severity, strings.Join(r.Codes, ",")); got != c.want {

@@ -1,0 +1,21 @@
+package audit
+
+import "time"
+
+// StoredData holds what was read of the objects in a store.
+type StoredData struct {
+	Address string    // the endpoints or the file that was read
+	Now     time.Time // when it was read
+	Paths
+
+	Census *Census // nil if the store was not read
+}
+
+// Identity implements Subject.
+func (d *StoredData) Identity() (address string, kind Kind) { return d.Address, Data }
+
+// Place implements Subject.
+func (d *StoredData) Place() Place { return d.place() }
+
+// Unreached implements Target. A census tells itself why it is not complete.
+func (d *StoredData) Unreached() string { return "" }
