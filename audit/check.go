@@ -85,7 +85,7 @@ func AsCheck[T Target](c CheckOf[T]) Check {
 	}
 }
 
-// About is what is known of a check before it judges anything.
+// About describes a check, without what judges.
 type About struct {
 	ID, Title   string
 	Severity    Severity
@@ -126,7 +126,7 @@ type Finding struct {
 	Text string
 }
 
-// Outcome is what a check concludes about its subject.
+// Outcome holds the conclusion of a check about its subject.
 type Outcome struct {
 	Verdict     Verdict
 	Evidence    string      // of a pass, a skip or an unknown

@@ -2,7 +2,7 @@ package audit
 
 import "crypto/x509"
 
-// Identity is what a TLS client presents when it is asked for a certificate.
+// Identity names the certificate that a TLS client presents when it is asked for one.
 type Identity string
 
 // The identities that are presented.

@@ -32,7 +32,7 @@ type Hello struct {
 	VersionRefused bool
 }
 
-// Choice is what a server answered to a ClientHello.
+// Choice holds the answer of a server to a ClientHello.
 type Choice struct {
 	Suite     uint16
 	Group     uint16 // 0 if the suite has none, or a prime of the server's own

@@ -21,7 +21,7 @@ type Inventory struct {
 	Listeners []InventoryListener `json:"listeners"`
 }
 
-// InventoryListener is what one port showed of itself.
+// InventoryListener describes one port by what it showed of itself.
 type InventoryListener struct {
 	Target  string `json:"target"`
 	Kind    Kind   `json:"kind"`

@@ -12,8 +12,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// trust is what a listener says, before it knows its client, about whose clients it lets in:
-// the subjects of the CAs in its CertificateRequest. A subject is a name and not a key.
+// trust lists the CAs whose clients a listener says that it lets in, before it knows its client:
+// the subjects in its CertificateRequest. A subject is a name and not a key.
 type trust struct {
 	listener *audit.Listener
 	names    [][]byte // raw subjects, sorted

@@ -19,7 +19,7 @@ const (
 	leastCurve    = 256
 	leastExponent = 1<<16 + 1 // FIPS 186-5 5.1
 
-	// advisedRSA is what BSI TR-02102-1 wants since 2024 (3000 bits, as the next usual size).
+	// advisedRSA holds the bits that BSI TR-02102-1 wants since 2024 (3000 bits, as the next usual size).
 	// A shorter key passes, and the evidence says this.
 	advisedRSA = 3072
 )
@@ -75,7 +75,7 @@ func keyStrength(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	}
 }
 
-// withRoot is what is served, and above it the root if one of the given ones verifies it.
+// withRoot returns the served chain, and above it the root if one of the given ones verifies it.
 func withRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	above := upwards(t, chain)
 	if root := above[len(above)-1]; len(above) > 1 && selfIssued(root) && !slices.ContainsFunc(chain, root.Equal) {

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// longestLeaf is what a year's certificate and a month of overlap come to, and what the
+// longestLeaf is a year and a month of overlap, and the longest lifetime that the
 // CA/Browser Forum allowed from 2020 to 2026 (Baseline Requirements 6.3.2).
 const longestLeaf = 398 * day
 

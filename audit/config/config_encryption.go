@@ -37,7 +37,7 @@ func Encryption() audit.Check {
 	})
 }
 
-// provider is what Kubernetes' documentation says of one ("Encrypting Confidential Data at Rest").
+// provider judges a provider of encryption as Kubernetes' documentation does ("Encrypting Confidential Data at Rest").
 type provider struct {
 	name, code, fault string // no code: in order
 	severity          audit.Severity

@@ -122,7 +122,7 @@ func directives() []directive {
 	}
 }
 
-// impliedByDynamicUser are what DynamicUser= brings (systemd.exec(5)).
+// impliedByDynamicUser returns the directives that DynamicUser= brings (systemd.exec(5)).
 func impliedByDynamicUser() []string {
 	return []string{"NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp"}
 }

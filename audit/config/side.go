@@ -127,7 +127,7 @@ func (s side) certificate(r *reading) certificate {
 	}
 }
 
-// demand is what a side with TLS wants to see of a caller.
+// demand names the certificate that a side with TLS wants to see of a caller.
 type demand int
 
 const (

@@ -92,7 +92,7 @@ func hostFiles(s *audit.Settings) []audit.File {
 	return all
 }
 
-// role is what a file is for. Whatever else is in it, a key makes it a key.
+// role returns the purpose of a file. Whatever else is in it, a key makes it a key.
 func role(f audit.File) audit.FileRole {
 	if f.PrivateKey {
 		return audit.KeyFile
@@ -105,7 +105,7 @@ func secret(f audit.File) bool {
 	return role(f) == audit.KeyFile || role(f) == audit.EncryptionKey
 }
 
-// judged is what came of looking at files one by one.
+// judged collects the findings about files that are looked at one by one.
 type judged struct {
 	findings []audit.Finding
 	severity audit.Severity // of the worst

@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// rule is what somebody asks of the files of a role. Codes name who asks, so that a
+// rule holds the mode and the owner that somebody asks of the files of a role. Codes name who asks, so that a
 // benchmark's letter can be waived without the other's.
 type rule struct {
 	code  string

@@ -12,12 +12,7 @@ import (
 
 // unclearToday counts the unclear headlines of folders that are not done. A number may only
 // become smaller, and a folder that is not here has none.
-var unclearToday = map[string]int{
-	"audit":              5,
-	"audit/certificates": 4,
-	"audit/config":       3,
-	"audit/files":        3,
-}
+var unclearToday = map[string]int{}
 
 // No headline in a form that has to be read twice comes back.
 func TestHeadlines(t *testing.T) {
