@@ -11,7 +11,17 @@ type Status struct {
 	RaftIndex        uint64
 	RaftTerm         uint64
 	RaftAppliedIndex uint64
-	Errors           []string
+	Alarms           []Alarm // those that the cluster has raised, each once
 	IsLearner        bool
 	StorageVersion   string // 3.6 and later
 }
+
+// Alarm is a type of alarm that a cluster raises.
+type Alarm string
+
+// The alarms, as etcd names them (api/etcdserverpb AlarmType).
+const (
+	NoSpace      Alarm = "NOSPACE" // the database has reached its quota
+	Corrupt      Alarm = "CORRUPT" // the members do not hold the same data
+	UnknownAlarm Alarm = "UNKNOWN" // another one, of a later etcd
+)

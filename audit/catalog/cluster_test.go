@@ -174,14 +174,12 @@ func clusterFixtures(t *testing.T) []fixture {
 			target: three(func(c *audit.EtcdCluster) { gone(c, 1, silent); c.Of(audit.Client)[2].Version = "3.7.3" })},
 
 		{check: "alarm-active", name: "none", target: three(nil), verdict: audit.Pass, evidence: "3 members"},
-		{check: "alarm-active", name: "no leader is no alarm", verdict: audit.Pass,
-			target: ofAll(func(client *audit.Listener) { client.Status.Errors = []string{"etcdserver: no leader"} })},
 		{check: "alarm-active", name: "both, told by all", verdict: audit.Fail, codes: []string{"corrupt", "nospace"},
 			target: ofAll(func(client *audit.Listener) {
-				client.Status.Errors = []string{"memberID:1 alarm:NOSPACE ", "memberID:2 alarm:NOSPACE ", "memberID:1 alarm:CORRUPT "}
+				client.Status.Alarms = []audit.Alarm{audit.NoSpace, audit.Corrupt}
 			})},
 		{check: "alarm-active", name: "one that is new", verdict: audit.Fail, codes: []string{"unknown"},
-			target: ofAll(func(client *audit.Listener) { client.Status.Errors = []string{"memberID:1 alarm:FIRE "} })},
+			target: ofAll(func(client *audit.Listener) { client.Status.Alarms = []audit.Alarm{audit.UnknownAlarm} })},
 		{check: "alarm-active", name: "no Status", target: silentCluster, verdict: audit.Unknown},
 
 		{check: "leader-changes", name: "one", target: changes(1), verdict: audit.Pass, evidence: "1 changes of leader in 10h"},

@@ -3,6 +3,8 @@ package collect
 import (
 	"errors"
 	"math"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -42,9 +44,6 @@ func responseHeader(message []byte) etcdrpc.Header {
 	return header
 }
 
-// maxErrors bounds how many are kept of the errors of a StatusResponse; etcd has three kinds.
-const maxErrors = 16
-
 // readStatus reads a StatusResponse.
 func readStatus(message []byte) (*audit.Status, error) {
 	s := &audit.Status{}
@@ -52,8 +51,10 @@ func readStatus(message []byte) (*audit.Status, error) {
 		switch {
 		case f.Type == protowire.BytesType && f.Number == 2:
 			s.Version = cleanText(string(f.Bytes))
-		case f.Type == protowire.BytesType && f.Number == 8 && len(s.Errors) < maxErrors:
-			s.Errors = append(s.Errors, cleanText(string(f.Bytes)))
+		case f.Type == protowire.BytesType && f.Number == 8:
+			if alarm, is := alarmOf(string(f.Bytes)); is && !slices.Contains(s.Alarms, alarm) {
+				s.Alarms = append(s.Alarms, alarm)
+			}
 		case f.Type == protowire.BytesType && f.Number == 11:
 			s.StorageVersion = cleanText(string(f.Bytes))
 		case f.Type == protowire.VarintType:
@@ -65,6 +66,18 @@ func readStatus(message []byte) (*audit.Status, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// alarmOf returns the alarm that an error of a StatusResponse tells of, if it tells of one. It is
+// then the text of an AlarmMember, such as "memberID:10276657743932975437 alarm:NOSPACE ". The
+// other error is "etcdserver: no leader".
+func alarmOf(text string) (audit.Alarm, bool) {
+	for _, alarm := range []audit.Alarm{audit.NoSpace, audit.Corrupt} {
+		if strings.Contains(text, "alarm:"+string(alarm)) {
+			return alarm, true
+		}
+	}
+	return audit.UnknownAlarm, strings.Contains(text, "alarm:")
 }
 
 func setStatusNumber(s *audit.Status, f etcdrpc.Field) {

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -99,6 +100,30 @@ func TestMemberList(t *testing.T) {
 	}
 }
 
+func TestAlarms(t *testing.T) {
+	for name, c := range map[string]struct {
+		errors []string
+		want   []audit.Alarm
+	}{
+		"none":                 {},
+		"no leader":            {errors: []string{"etcdserver: no leader"}},
+		"both, of two members": {[]string{"memberID:1 alarm:NOSPACE ", "memberID:2 alarm:NOSPACE ", "memberID:1 alarm:CORRUPT "}, []audit.Alarm{audit.NoSpace, audit.Corrupt}},
+		"one that is new":      {[]string{"memberID:1 alarm:FIRE "}, []audit.Alarm{audit.UnknownAlarm}},
+	} {
+		var message []byte
+		for _, text := range c.errors {
+			message = protowire.AppendString(protowire.AppendTag(message, 8, protowire.BytesType), text)
+		}
+		s, err := readStatus(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(s.Alarms, c.want) {
+			t.Errorf("%s: got %q", name, s.Alarms)
+		}
+	}
+}
+
 func FuzzMessages(f *testing.F) {
 	seeds := [][]byte{aMemberList(), request(audit.RangeRPC).Message, {0x12, 5, '3', '.', '6', '.', '1'}, {0x20, 0xff, 0xff, 0xff, 0xff, 0x0f}, {0x12, 0x7f}, nil}
 	if len(seeds) == 0 {
@@ -113,7 +138,7 @@ func FuzzMessages(f *testing.F) {
 		}
 		if s, err := readStatus(message); err == nil {
 			checkClean(t, s.Version)
-			if s.DBSize < 0 || s.DBSizeInUse < 0 || s.DBSizeQuota < 0 || len(s.Errors) > maxErrors {
+			if s.DBSize < 0 || s.DBSizeInUse < 0 || s.DBSizeQuota < 0 || len(s.Alarms) > 3 {
 				t.Errorf("%+v", s)
 			}
 		}

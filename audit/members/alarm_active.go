@@ -31,20 +31,19 @@ func AlarmActive() audit.Check {
 
 func runAlarmActive(t *audit.EtcdCluster) audit.Outcome {
 	var findings []audit.Finding
-	seen := map[string]bool{}
+	seen := map[audit.Alarm]bool{}
 	asked := 0
 	for _, client := range t.Of(audit.Client) {
 		if client.Status == nil {
 			continue
 		}
 		asked++
-		for _, text := range client.Status.Errors {
-			name, isAlarm := alarm(text)
-			if !isAlarm || seen[name] {
+		for _, alarm := range client.Status.Alarms {
+			if seen[alarm] {
 				continue // every member tells the alarms of all
 			}
-			seen[name] = true
-			findings = append(findings, audit.Finding{Code: strings.ToLower(name), Text: nameListener(t, client) + " tells of the alarm " + name})
+			seen[alarm] = true
+			findings = append(findings, audit.Finding{Code: strings.ToLower(string(alarm)), Text: nameListener(t, client) + " tells of the alarm " + string(alarm)})
 		}
 	}
 	switch {
@@ -55,15 +54,4 @@ func runAlarmActive(t *audit.EtcdCluster) audit.Outcome {
 	default:
 		return audit.Passed("no alarm in the Status of " + countMembers(asked))
 	}
-}
-
-// alarm finds the type of an alarm in an error of Status: the text of an AlarmMember, such as
-// "memberID:10276657743932975437 alarm:NOSPACE ". The other error is "etcdserver: no leader".
-func alarm(text string) (string, bool) {
-	for _, name := range []string{"NOSPACE", "CORRUPT"} {
-		if strings.Contains(text, "alarm:"+name) {
-			return name, true
-		}
-	}
-	return "UNKNOWN", strings.Contains(text, "alarm:")
 }
