@@ -10,7 +10,7 @@ import (
 
 func networkPolicyBackend() Backend {
 	b := Backend{
-		Name: cluster.BackendNetworkPolicy, Summary: "for hosted etcd; nothing of a NetworkPolicy is about the host network",
+		Name: cluster.BackendNetworkPolicy, Summary: "for hosted etcd only; a NetworkPolicy has no effect on the host network",
 		hosted: true, form: objectsForm{},
 		normal: func(o kube.Objects) (all []normalObject) {
 			for _, p := range o.NetworkPolicies {

@@ -36,36 +36,36 @@ func newAuditCensusCommand(a *app) *cobra.Command {
 	var flags auditCensusFlags
 	cmd := &cobra.Command{
 		Use:   "census (--endpoints URL,... | --snapshot FILE)",
-		Short: "Say which key encrypted every stored object",
-		Long: `Read the first bytes of every object in etcd, and say who encrypted it: the provider, the
-name of the key, the key ID of a KMS; for each resource and namespace. It decrypts nothing and
-needs no key. Objects in plaintext are named; values are never shown.
+		Short: "Show which key encrypted every stored object",
+		Long: `Read the first bytes of every object in etcd. They say what encrypted it: the provider, the name
+of the key, and the key ID of a KMS. The census counts them by resource and namespace. It names
+objects in plaintext and never shows a value. It decrypts nothing and needs no key.
 
-With --config, the EncryptionConfiguration of the API servers, the verdicts say which objects
-are on a key that was replaced, and which on one that nobody has. Only the names in it are
-read. Without it, --key-name says the same: first the name of the key that encrypts, then those
-that may still be found, each as NAME or PROVIDER:NAME. They are about Secrets, and about each
-resource of which any object is encrypted.
+With --config, the EncryptionConfiguration of the API servers, the checks find objects that an old
+key encrypted, and objects whose key is not in the file. Only the names of keys are read from it.
+Instead of it, --key-name names the key that encrypts, then the old keys that are still allowed,
+each as NAME or PROVIDER:NAME. The checks cover Secrets, and each resource that has an encrypted
+object.
 
-With --snapshot, it reads a file in place of a server: a snapshot, a copy of a member's database,
-or a copy of its data dir. It then verifies the SHA-256 that etcd appends and every page, and
-looks beside the current revision too: at older revisions, free pages, and of a data dir the
-write-ahead log. A file that is damaged is read as far as it goes. It opens no file for writing
-and takes no lock; the data dir of a running member is refused.
+With --snapshot, it reads a file instead of a server: a snapshot, a copy of a member's database, or
+a copy of its data dir. It verifies every page and the SHA-256 that etcd appends. It also looks at
+older revisions, free pages and, in a data dir, the write-ahead log. It reads as much of a damaged
+file as it can. It opens no file for writing and takes no lock. It refuses the data dir of a
+running member.
 
-With --endpoints, the objects are those of one revision. When that is compacted meanwhile, the census goes on at
-the newest one and says so; when an endpoint fails, the next takes over. All must be of one
-cluster, and are https unless written with http://. The certificate must be one that may read
-the prefix; the auditor's of a store may.
+With --endpoints, it reads all objects at one revision. If etcd compacts that revision meanwhile,
+the census continues at the newest one and says so. If an endpoint fails, it continues at the next.
+All endpoints must belong to one cluster. They use https unless written with http://. The client
+certificate must be allowed to read the prefix; the auditor's certificate in a store is.
 
-Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, by
-serializable Ranges of about a MiB, as fast as --max-rate allows. Writes only the report: to
-stdout, and with -o FORMAT=FILE to files with mode 0600. It never writes to etcd, and adds no
-raft entry. When it is interrupted, it writes what was seen until then.
+Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, by serializable
+Ranges of about a MiB, as fast as --max-rate allows. Writes only the report: to stdout, and with
+-o FORMAT=FILE to files with mode 0600. It never writes to etcd, and adds no raft entry. When it is
+interrupted, it reports what it has read so far.
 
-Exit status: 0 all checks passed, 1 the store was not read to its end or a check could not
-tell, 2 bad command line, 3 findings of --fail-on or worse: with secretbox, which is a good
-choice, there is always one of low severity. 1 beats 3.`,
+Exit status: 0 all checks passed, 1 the census is not complete or a check could not tell, 2 bad
+command line, 3 findings of --fail-on or worse. 1 beats 3. With secretbox, which is a good choice,
+there is always one finding of low severity.`,
 		Example: `  etcdsec audit census --endpoints https://10.0.0.11:2379,https://10.0.0.12:2379 --pki ./store
   etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --config encryption-config.yaml
   etcdsec audit census --snapshot snapshot.db --config encryption-config.yaml
@@ -139,7 +139,7 @@ func (f *auditCensusFlags) expected() ([]audit.EncryptionRule, error) {
 	case f.config != "":
 		rules, err := encryption.ReadExpected(f.config)
 		if _, refused := errors.AsType[*encryption.RefusedError](err); refused {
-			return nil, usageError(err, "etcdsec encryption lint "+f.config)
+			return nil, usageError(err, "etcdsec encryption lint "+shellPath(f.config))
 		}
 		if err != nil {
 			return nil, usageError(err, "")
@@ -224,11 +224,11 @@ func censusHint(stopped error, flags auditCensusFlags) string {
 		fault.Cause == census.ConnectionBroken && flags.certPath == "" && flags.store == ""
 	switch {
 	case fault.Cause == census.PermissionMissing:
-		return "etcdctl role grant-permission ROLE read --prefix " + strings.Join(prefixes(flags), " ") + "   # of the user that the certificate's common name is"
+		return "etcdctl role grant-permission ROLE read --prefix " + strings.Join(prefixes(flags), " ") + "   # ROLE: a role of the user named by the certificate's CN"
 	case fault.Cause == census.UserMissing:
-		return "--cert and --key of a user of etcd: its authentication is on, and takes the user from the certificate's common name"
+		return "etcd's authentication is on: give --cert and --key of a user; the certificate's CN is its name"
 	case wantsCertificate:
-		return "--cert client.crt --key client.key   # or --pki DIR: the member wants a certificate of a client"
+		return "--cert client.crt --key client.key   # or --pki DIR: the member asks for a client certificate"
 	case fault.Cause == census.ServerUntrusted:
 		return "--cacert /etc/kubernetes/pki/etcd/ca.crt"
 	default:

@@ -13,16 +13,16 @@ import (
 
 // validateSource wants one place to read from, and no flag that is about the other.
 func (f auditCensusFlags) validateSource() error {
-	const hint = "etcdsec audit census --endpoints https://10.0.0.11:2379 --pki DIR"
+	const hint = "etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store"
 	switch {
 	case len(f.endpoints) == 0 && f.snapshot == "":
 		return usageError(errors.New("no endpoint to ask: give --endpoints, or a file with --snapshot"), hint)
 	case f.snapshot == "":
 		return nil
 	case len(f.endpoints) > 0:
-		return usageError(errors.New("--endpoints and --snapshot are two censuses: give one of them"), hint)
+		return usageError(errors.New("--endpoints and --snapshot exclude each other: give one of them"), hint)
 	case f.store != "", f.caPath != "", f.certPath != "", f.keyPath != "":
-		return usageError(errors.New("--pki, --cacert, --cert and --key are for --endpoints: a file is read as it is"), "etcdsec audit census --snapshot FILE")
+		return usageError(errors.New("--pki, --cacert, --cert and --key go with --endpoints: a file needs no credentials"), "etcdsec audit census --snapshot "+shellPath(f.snapshot))
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (a *app) readStore(ctx context.Context, flags auditCensusFlags, known []aud
 	if err != nil {
 		hint := ""
 		if errors.Is(err, offline.ErrInUse) {
-			hint = "etcdctl snapshot save snapshot.db --endpoints=https://10.0.0.11:2379   # and read that"
+			hint = "etcdctl snapshot save snapshot.db --endpoints=https://10.0.0.11:2379   # then give that file to --snapshot"
 		}
 		return audit.Census{}, failure(fmt.Errorf("taking the census: %w", err), hint)
 	}

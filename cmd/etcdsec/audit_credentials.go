@@ -36,19 +36,19 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 	files := collect.CredentialFiles{CAPath: flags.caPath, CertPath: flags.certPath, KeyPath: flags.keyPath}
 	if flags.store != "" {
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
-			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave --cacert, --cert and --key out"), "")
+			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave out --cacert, --cert and --key"), "")
 		}
 		var err error
 		if files, err = collect.StoreCredentials(flags.store); err != nil {
-			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+flags.store)
+			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+shellPath(flags.store))
 		}
 	}
 	credentials, err := files.Load(now)
 	switch {
 	case errors.Is(err, collect.ErrNoKey):
-		return collect.Credentials{}, usageError(errors.New("--cert without --key: a certificate is presented by proving its key"), "--cert "+flags.certPath+" --key client.key")
+		return collect.Credentials{}, usageError(errors.New("--cert without --key: a client proves that it has the key"), "--cert "+shellPath(flags.certPath)+" --key client.key")
 	case errors.Is(err, collect.ErrNoCertificate):
-		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+flags.keyPath)
+		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+shellPath(flags.keyPath))
 	case err != nil:
 		return collect.Credentials{}, clientError(err)
 	}
@@ -65,10 +65,19 @@ func clientError(err error) error {
 	case !ok:
 		return failure(err, "")
 	case invalid.Expired:
-		return failure(err, "in a store: etcdsec pki renew DIR "+filepath.Base(filepath.Dir(invalid.Path)))
+		return failure(err, renewalHint(invalid.Path))
 	default:
 		return failure(err, "date   # is this machine's clock right?")
 	}
+}
+
+// renewalHint tells how to replace an expired client certificate: in a store, DIR/clients/NAME has it.
+func renewalHint(certPath string) string {
+	client := filepath.Dir(certPath)
+	if clients := filepath.Dir(client); filepath.Base(clients) == "clients" {
+		return "etcdsec pki renew " + shellPath(filepath.Dir(clients)) + " " + shellPath(filepath.Base(client))
+	}
+	return "--cert client.crt --key client.key   # of a certificate that has not expired"
 }
 
 // auditFaults returns the certificates that the members must refuse: those of --present, and those
@@ -85,11 +94,11 @@ func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
 		return all, nil
 	}
 	if flags.store == "" {
-		return nil, usageError(errors.New("--mint signs with the keys of a store: give --pki DIR"), "")
+		return nil, usageError(errors.New("--mint signs with the keys of a store, and --pki is missing"), "--pki ./store --mint")
 	}
 	minted, err := pki.Mint(flags.store, now)
 	if err != nil {
-		return nil, failure(err, "--present servers-only=CERT,KEY   # for each fault, a certificate of your own")
+		return nil, failure(err, "--present servers-only=CERT,KEY   # your own certificate for each fault")
 	}
 	for _, m := range []collect.Faulty{
 		{Identity: audit.ExpiredCertificate, Certificate: &minted.Expired}, {Identity: audit.ServersOnly, Certificate: &minted.ServersOnly},

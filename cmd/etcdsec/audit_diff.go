@@ -17,28 +17,28 @@ func newAuditDiffCommand(a *app) *cobra.Command {
 	var flags auditDiffFlags
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
-		Short: "Say what changed from one report to another",
+		Short: "Show what changed from one report to another",
 		Long: `Compare two JSON reports of the same targets, check by check:
 
-  new        it fails and did not before, or its waiver has ended
-  changed    it failed and fails, and what is found is not the same
-  unknown    it was known and cannot be told any more
-  unasked    it was known and is not in the new report, or it failed and is skipped
-  unchanged  it failed and fails with the same findings
-  fixed      it failed and passes
+  new        it fails and did not fail before, or its waiver has ended
+  changed    it still fails, with other findings
+  unknown    it had a result before and is unknown now
+  unasked    it had a result before and the new report has none, or it failed and is now skipped
+  unchanged  it still fails, with the same findings
+  fixed      it failed and passes now
 
-What passed and passes is not listed, nor what was never known. Only a pass is a fix. Where a
-merged report has two answers, the worse one counts. A waived failure is a failure that does
-not make status 3.
+Checks that still pass and checks that were never known are not listed. Only a pass counts as a
+fix. Where a merged report has two answers, the worse one counts. A waived failure is a failure,
+but does not make status 3.
 
--o sarif is the new report in SARIF 2.1.0, each result with its baselineState; what was fixed
-is in it as absent.
+-o sarif writes the new report as SARIF 2.1.0, each result with its baselineState. Fixed results
+are in it as "absent".
 
 Reads the two reports; one may be -, standard input. Writes only the comparison, to stdout.
 Asks no server.
 
-Exit status: 0 nothing is worse, 1 something that was known is not known any more, 2 bad
-command line, 3 new findings, or more in a changed one. 1 beats 3.`,
+Exit status: 0 nothing is worse, 1 a result that was known is unknown now, 2 bad command line,
+3 new findings, or more of them in a changed result. 1 beats 3.`,
 		Example: `  etcdsec audit diff yesterday.json today.json
   etcdsec audit diff yesterday.json today.json -o json
   etcdsec audit diff yesterday.json today.json -o sarif > today.sarif

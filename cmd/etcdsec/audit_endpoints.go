@@ -19,7 +19,7 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 		return nil, err
 	}
 	if flags.spec == "-" && flags.targets == "-" {
-		return nil, usageError(errors.New("-f - with --targets -: standard input is one of them"), "")
+		return nil, usageError(errors.New("-f - with --targets -: standard input can be only one of them"), "")
 	}
 	var ofSpec []collect.Endpoint
 	if flags.spec != "" {

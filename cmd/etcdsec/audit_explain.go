@@ -14,7 +14,8 @@ func newAuditExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain ID",
 		Short: "Explain a check",
-		Long:  "Explain a check: what it looks for, why it matters, how it is tested, how to fix it, and which rules ask for it.",
+		Long: `Explain a check: what it looks for, why it matters, how it is tested, how to fix it, and which
+benchmarks ask for it.`,
 		Example: `  etcdsec audit explain client-plaintext
   etcdsec audit explain peer-accepts-client-cert -o json`,
 		Args: args(cobra.ExactArgs(1)),

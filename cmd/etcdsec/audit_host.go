@@ -89,7 +89,7 @@ func nothingFound(found *host.Host) error {
 	err := errors.New("nothing to audit: neither etcd nor kube-apiserver was found on " + found.Name +
 		", by process, static Pod or systemd unit; give -f cluster.yaml or an endpoint")
 	if len(found.Faults) > 0 {
-		return failure(err, "sudo etcdsec audit run   # what could not be read is above")
+		return failure(err, "sudo etcdsec audit run   # above is what this user could not read")
 	}
 	return usageError(err, "etcdsec audit run 10.0.0.11:2379")
 }

@@ -24,8 +24,8 @@ type memberFlags struct {
 
 func (f *memberFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, in place of the table that was built in")
-	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` in which the snapshots of the cluster are kept, as files *.db; only their heads are read")
+	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, instead of the built-in table")
+	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` of the snapshots of the cluster, files *.db; only their first bytes are read")
 	flags.DurationVar(&f.snapshotMaxAge, "snapshot-max-age", 24*time.Hour, "`time` after which the newest snapshot is too old")
 }
 

@@ -21,18 +21,18 @@ func newAuditMergeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge FILE...",
 		Short: "Join the reports of shards, hosts or places into one",
-		Long: `Join JSON reports into one: those of the shards of a fleet, of the hosts of a cluster, or of
-several places that look at the same targets. It starts when the first started, finishes with
-the last, and counts anew.
+		Long: `Join JSON reports into one: reports of the shards of a fleet, of the hosts of a cluster, or of
+several places that looked at the same targets. The joined report starts with the first, finishes
+with the last, and has a new summary.
 
-Where two reports answer a check alike for one target, with the same verdict, findings and
-waiver, that is one result. Where they differ, both are kept and a warning says so: a port may
-be open to one host and shut to another, and each is true. When a report is a shard's, all the
-other shards are wanted: what a missing one would have seen is not known, which is status 1.
+Where two reports have the same verdict, findings and waiver for a check of a target, the result
+is kept once. Where they differ, both results are kept, with a warning: a port may be open to one
+host and closed to another, and both are true. If one report is of a shard, all the other shards
+must be there: the targets of a missing shard are unknown, which is status 1.
 
---waivers is as in "etcdsec audit run"; it replaces the waivers that the reports have.
+--waivers works as in "etcdsec audit run", and replaces the waivers that the reports have.
 
-Reads the reports, - being standard input. Writes only the report: to stdout, and with
+Reads the reports; "-" is standard input. Writes only the report: to stdout, and with
 -o FORMAT=FILE to files. Asks no server.
 
 Exit status: 0 all checks passed, 1 a check could not tell, or a report or shard is missing,
@@ -75,15 +75,15 @@ func (a *app) mergeReports(flags auditMergeFlags, paths []string) error {
 		return err
 	}
 	if missing := audit.MissingShards(reports); len(missing) > 0 {
-		return failure(fmt.Errorf("shards are missing: %s; nobody knows what is on their targets", shardNames(missing)),
-			"etcdsec audit run --shard "+shardName(missing[0])+" -o json   # with the targets of the others")
+		return failure(fmt.Errorf("shards are missing: %s; their targets are unknown", shardNames(missing)),
+			"etcdsec audit run --shard "+shardName(missing[0])+" -o json   # and the same targets as for the others")
 	}
 	return auditStatus(merged, failOn)
 }
 
 func shardName(s audit.Shard) string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
 
-// shardNames are the first ones: of a thousand that are missing a few tell enough.
+// shardNames names the first shards of a list, and counts the rest.
 func shardNames(shards []audit.Shard) string {
 	const most = 20
 	var names []string

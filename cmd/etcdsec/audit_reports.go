@@ -15,7 +15,7 @@ func (a *app) loadReports(paths []string) ([]audit.Report, error) {
 	stdin := false
 	for i, path := range paths {
 		if path == "-" && stdin {
-			return nil, usageError(errors.New("- is given twice: standard input is one report"), "")
+			return nil, usageError(errors.New("- is given twice: standard input can be only one report"), "")
 		}
 		stdin = stdin || path == "-"
 		var err error

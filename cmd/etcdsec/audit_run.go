@@ -45,61 +45,58 @@ func newAuditRunCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [-f cluster.yaml] [ENDPOINT...]",
 		Short: "Audit running members, and the host they run on",
-		Long: `Audit the listeners of running etcd members: what they answer without TLS, without a
-certificate, with a foreign one and with a client's, and what they serve and advertise;
-then what the members of each cluster say side by side.
+		Long: `Audit the listeners of running etcd members: what they answer without TLS, without a certificate,
+with a foreign certificate and with a client's certificate, and what they serve and advertise. Then
+compare the members of each cluster with each other.
 
-An ENDPOINT is a client port, as host:port, https://host:port or http://host:port; the
-scheme changes nothing, both are always tried. With -f, the client, peer and metrics port
-of every member of the spec are audited. --targets is a list with an endpoint on each line,
-of a client port or with its kind before it (peer=10.0.0.11:2380), then cluster=NAME or
-nothing; # begins a comment.
+An ENDPOINT is a client port, as host:port, https://host:port or http://host:port. The scheme does
+not matter: both are always tried. With -f, the client, peer and metrics ports of every member of
+the spec are audited. --targets names a file with one endpoint per line: a client port, or another
+port with its kind (peer=10.0.0.11:2380). cluster=NAME may follow; # begins a comment.
 
-An API server (port 6443) or kubelet (port 10250) is asked only which CAs it trusts, to
-compare them with etcd's. With -f, the API servers of the spec are asked.
+An API server (port 6443) or kubelet (port 10250) is asked only which CAs it trusts, to compare
+them with etcd's. With -f, the API servers of the spec are asked.
 
-With none of these, or with --host, the etcds of this host are found by their processes,
-static Pods and systemd units, and audited in three views: the settings they run with, their
-files, and all their listeners. The certificate that kube-apiserver presents to etcd, or
-else etcd's healthcheck-client, is presented where it can be read and no --cert or --pki is
-given; stderr says which. That takes root. In a container, --root says where the host is
-mounted. --settings judges files alone, of whatever machine, and asks no server.
+With none of these, or with --host, the etcds of this host are found by their processes, static
+Pods and systemd units. They are audited in three views: the settings they run with, their files,
+and all their listeners. Without --cert or --pki, the audit presents the certificate that
+kube-apiserver presents to etcd, or else that of etcd's healthcheck-client, if it can read one;
+stderr says which. This needs root. In a container, --root is the folder where the host is mounted.
+--settings judges files alone, from any machine, and asks no server.
 
 With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
-control-plane nodes, which takes leave to list both; ports that listen on a node's loopback
-address alone are audited on that node.
+control-plane nodes; the user must be allowed to list both. Ports that listen only on a node's
+loopback address must be audited on that node.
 
---shard audits one part of the endpoints: those of a host are in one part, as are those of a
-cluster whose name is given. "etcdsec audit merge" joins the reports.
+--shard audits one part of the endpoints. The endpoints of a host are always in one part, and so
+are those of a named cluster. "etcdsec audit merge" joins the reports.
 
---waivers is a file of findings that somebody answers for until a day. They stay in the
-report, as failures with a waiver, and do not make status 3:
+--waivers is a file of findings that somebody accepts until a given day. They stay in the report,
+as failures with a waiver, and do not make status 3:
 
   apiVersion: etcdsec.dev/v1alpha1
   kind: Waivers
   waivers:
     - check: metrics-exposed
       target: "10.0.0.1?:2379"      # * is any text, ? one character
-      fingerprint: 0f6d...          # optional: only what was found then, from the JSON report
+      fingerprint: 0f6d...          # optional: only these findings; the JSON report has it
       owner: platform@example.com
       reason: the old Prometheus scrapes the client port
       ticket: SEC-1234              # optional
       expires: 2027-03-31           # the last day, UTC; 400 days ahead at most
 
-A waiver that has expired waives nothing and is named in the finding; one that nothing needs
-is a warning.
+An expired waiver has no effect, and the finding names it. An unused waiver gives a warning.
 
-Reads the spec, the lists, the certificate files, the network, the heads of the files in
---snapshot-dir, and of a host /proc, the folders of static Pods and units, and what those
-name. Private keys that it finds are only recognised.
-Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode
-0600, because a report names weak spots; one that is there is replaced as a whole and keeps
-its mode, so that a collector may go on reading it. It never writes to etcd, adds no raft
-entry, and posts nothing to a peer port. When it is interrupted, it writes the report of
-what was done, and the rest is unknown.
+Reads the spec, the lists, the certificate files, the network, and the first bytes of the files in
+--snapshot-dir. On a host it reads /proc, the folders of static Pods and units, and the files that
+those name. It recognises private keys, and reads nothing from them.
+Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode 0600,
+because a report names weak spots. An existing file is replaced as a whole and keeps its mode, so
+that a collector can still read it. The audit never writes to etcd, adds no raft entry, and posts
+nothing to a peer port. When it is interrupted, it reports what it has; the rest is unknown.
 
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
-3 findings. 1 beats 3: an audit that did not see everything is not done.`,
+3 findings. 1 beats 3, because an audit that did not see everything is not complete.`,
 		Example: `  etcdsec audit run
   etcdsec audit run --root /host
   etcdsec audit run --settings /etc/kubernetes/manifests/etcd.yaml
@@ -199,7 +196,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 	if shard != nil {
 		all := len(endpoints)
 		if len(declared)+len(hosts.configs) > 0 {
-			return usageError(errors.New("--shard: the settings of hosts are not divided, only endpoints are; leave out --host, --settings and --kubeconfig"), "")
+			return usageError(errors.New("--shard divides endpoints only: leave out --host, --settings and --kubeconfig"), "")
 		}
 		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
 		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)
@@ -230,7 +227,7 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		return err
 	}
 	if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {
-		return failure(errors.New("the audit was interrupted; what it had not asked is unknown in the report"), "")
+		return failure(errors.New("the audit was interrupted; the checks that did not run are unknown in the report"), "")
 	}
 	return auditStatus(result, failOn)
 }

@@ -34,13 +34,13 @@ func (s shardFlags) parse(getenv func(string) string) (*audit.Shard, error) {
 	from := fmt.Sprintf("--shard %q", s.shard)
 	switch {
 	case s.shard != "" && s.shards != 0:
-		return nil, usageError(errors.New("--shard and --shards: want one of them"), "")
+		return nil, usageError(errors.New("--shard and --shards exclude each other: give one of them"), "")
 	case s.shard != "":
 		shard, err = collect.ParseShard(s.shard)
 	case s.shards != 0:
 		index := getenv(indexVariable)
 		if index == "" {
-			return nil, usageError(fmt.Errorf("--shards %d: %s is not set; it is in a Pod of an Indexed Job", s.shards, indexVariable), fmt.Sprintf("etcdsec audit run --shard 0/%d", s.shards))
+			return nil, usageError(fmt.Errorf("--shards %d: %s is not set; Kubernetes sets it in the Pods of an Indexed Job", s.shards, indexVariable), fmt.Sprintf("etcdsec audit run --shard 0/%d", s.shards))
 		}
 		from = fmt.Sprintf("--shards %d with %s=%q", s.shards, indexVariable, index)
 		shard, err = collect.NewShard(index, strconv.Itoa(s.shards))

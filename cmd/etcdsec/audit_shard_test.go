@@ -19,7 +19,7 @@ func TestShardOfAJob(t *testing.T) {
 		"given":           {flags: shardFlags{shard: "0/1"}, want: &audit.Shard{Index: 0, Count: 1}},
 		"the last":        {flags: shardFlags{shard: "7/8"}, want: &audit.Shard{Index: 7, Count: 8}},
 		"of a Job":        {flags: shardFlags{shards: 8}, index: "3", want: &audit.Shard{Index: 3, Count: 8}},
-		"both":            {flags: shardFlags{shard: "0/1", shards: 1}, refused: "want one of them"},
+		"both":            {flags: shardFlags{shard: "0/1", shards: 1}, refused: "give one of them"},
 		"from 1":          {flags: shardFlags{shard: "8/8"}, refused: "want an index from 0 to 7"},
 		"negative":        {flags: shardFlags{shard: "-1/8"}, refused: "want an index from 0 to 7"},
 		"of none":         {flags: shardFlags{shard: "0/0"}, refused: "want 1 to 100000 shards"},

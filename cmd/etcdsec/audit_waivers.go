@@ -13,7 +13,7 @@ import (
 
 // waiversFlag adds --waivers to a verb.
 func waiversFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "waivers", "", "YAML `file` of findings that somebody answers for until a day")
+	cmd.Flags().StringVar(path, "waivers", "", "YAML `file` of findings that somebody accepts until a given day")
 	_ = cmd.MarkFlagFilename("waivers", "yaml", "yml") // only completion; fails for unknown flags
 }
 

@@ -13,15 +13,16 @@ func newBootstrapCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bootstrap -f cluster.yaml DIR",
 		Short: "Turn a spec into certificates and hardened configs",
-		Long: `Turn a cluster spec into everything its members need: the certificates of
-"etcdsec pki issue", and for each member a hardened etcd configuration with its
-systemd unit or static Pod. Folder nodes/MEMBER is ready to be copied to its node.
-What isolates etcd on the network is there too, for each backend of spec.isolation:
-in kubernetes/ what an API server takes, in nodes/MEMBER/ what a node does. It is not
-applied. See etcdsec policies --help.
+		Long: `Turn a cluster spec into everything its members need: the certificates of "etcdsec pki issue", and
+for each member a hardened etcd configuration with its systemd unit or static Pod. The folder
+nodes/MEMBER is ready to be copied to its node.
 
-Keys and certificates that are there are verified and never replaced; configurations
-are brought up to the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
+It also writes the network policies for each backend of spec.isolation: objects for an API server
+to kubernetes/, rules for a node to nodes/MEMBER/. It does not apply them; see
+"etcdsec policies --help".
+
+Existing keys and certificates are verified and never replaced. Existing configurations are changed
+to match the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
 		Example: `  etcdsec init > cluster.yaml                  # then edit it
   etcdsec bootstrap -f cluster.yaml ./store --dry-run
   etcdsec bootstrap -f cluster.yaml ./store`,

@@ -4,9 +4,9 @@ import "github.com/spf13/cobra"
 
 func newEncryptionCommand(a *app) *cobra.Command {
 	return newGroupCommand("encryption", "Encrypt what kube-apiserver stores in etcd",
-		`Make and judge the EncryptionConfiguration of kube-apiserver, which says how Secrets and
-other objects are encrypted before they reach etcd. Files are taken and refused exactly as
-kube-apiserver takes and refuses them. No key is ever printed.`,
+		`Make and check the EncryptionConfiguration of kube-apiserver, which tells how Secrets and other
+objects are encrypted before they reach etcd. A file is accepted or refused exactly as
+kube-apiserver accepts or refuses it. No key is ever printed.`,
 		newEncryptionGenerateCommand(a),
 		newEncryptionLintCommand(a),
 		newEncryptionRotateCommand(a),

@@ -28,23 +28,23 @@ func newEncryptionGenerateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate -f cluster.yaml DIR",
 		Short: "Make an EncryptionConfiguration with a new key",
-		Long: `Make the EncryptionConfiguration of spec.encryption in DIR/kubernetes, with one random key
-of 32 bytes, named by the day and by its SHA-256; and what kubeadm has to be told so that
-kube-apiserver uses it. The flags of kube-apiserver are printed.
+		Long: `Make the EncryptionConfiguration of spec.encryption in DIR/kubernetes, with one random key of 32
+bytes, named by the day and by its SHA-256. A second file has the settings that kubeadm needs for
+it. The flags for kube-apiserver are printed.
 
   provider   secretbox (default), kms with a socket, aesgcm or aescbc
   resources  such as secrets, deployments.apps, "*.apps", "*." (the core group) or "*.*"
-  exclude    what a wildcard covers and is to stay in plaintext
-  phase      encrypted (default): nothing is stored in plaintext, as in a new cluster, and none
-             is read. enabling: plaintext is stored still, and is read. disabling: plaintext is
-             written, and what was encrypted is read.
+  exclude    resources that a wildcard covers and that stay in plaintext
+  phase      encrypted (default): nothing is stored in plaintext, as in a new cluster, and
+             plaintext is not read. enabling: some objects are still in plaintext, and can be read.
+             disabling: plaintext is written, and encrypted objects can still be read.
 
-A key that is there is never replaced: run again, it brings resources and phase up to the
-spec and refuses what would leave stored values unreadable. Losing the file is losing the
-data: keep a copy apart from the backups of etcd.
+An existing key is never replaced. A second run changes resources and phase to match the spec, and
+refuses a change that would make stored values unreadable. Whoever loses the file loses the data:
+keep a copy, but not beside the backups of etcd.
 
-Reads the spec, of DIR unless -f is given, and DIR; writes DIR/kubernetes only, every file
-with mode 0600; uses no network. Keys are never printed.`,
+Reads DIR and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR/kubernetes only,
+every file with mode 0600. Uses no network. Keys are never printed.`,
 		Example: `  etcdsec encryption generate -f cluster.yaml ./store --dry-run
   etcdsec encryption generate -f cluster.yaml ./store
   etcdsec encryption generate ./store -o json`,
@@ -80,11 +80,11 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 	}
 	defer store.Close()
 	if rotation.UnderWay(filepath.Join(dir, pki.KubernetesDir)) {
-		return failure(errors.New("a rotation of the key is under way, and the file is its own until it has ended"), "etcdsec encryption rotate "+dir+" --kubeconfig admin.conf")
+		return failure(errors.New("a rotation is under way, and only the rotation may change the file until it ends"), "etcdsec encryption rotate "+shellPath(dir)+" --kubeconfig admin.conf")
 	}
 	p, err := encryption.Prepare(c, dir, pki.KubernetesDir, f.dryRun, rand.Reader, a.now())
 	if kept, ok := errors.AsType[*encryption.KeptError](err); ok {
-		return failure(err, "etcdsec encryption lint "+kept.Path)
+		return failure(err, "etcdsec encryption lint "+shellPath(kept.Path))
 	}
 	if err == nil && !f.dryRun {
 		err = p.Write()

@@ -29,22 +29,22 @@ func newEncryptionLintCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint FILE...",
 		Short: "Find what an EncryptionConfiguration gets wrong",
-		Long: `Judge EncryptionConfigurations: whether kube-apiserver loads them, and what it loads without
-an error although it hurts: plaintext that is still written, resources that do not exist,
-keys that can be guessed or not told apart, providers that authenticate nothing. "-" is
-standard input.
+		Long: `Check EncryptionConfigurations: does kube-apiserver load them, and do they have faults that it
+loads without an error? Such faults are plaintext that is still written, resources that do not
+exist, keys that can be guessed or mixed up, and providers without authentication. "-" is standard
+input.
 
-Some answers are not in the file. --phase says what is stored: with "encrypted", nothing is
-in plaintext and identity must be gone; with "enabling", some is and identity has to be last;
-"disabling" wants it first. --crd names custom resources that exist; without it they are
-unknown. --writes says how many values an aesgcm key has encrypted.
+The file does not tell everything. --phase tells what is stored: with "encrypted" nothing is in
+plaintext, and identity must be gone; with "enabling" something is, and identity must be last; with
+"disabling" identity must be first. --crd names custom resources that exist; without it they are
+unknown. --writes is the number of values that an aesgcm key has encrypted.
 
---fix writes the corrected file beside FILE, as NAME.fixed.yaml with mode 0600, where there is
-one certain correction: a resource that can only be meant, identity behind what encrypts, a
-key that is there twice. It is never put in place. Comments are not kept.
+--fix writes a corrected file beside FILE, as NAME.fixed.yaml with mode 0600, where only one
+correction is possible: a misspelt resource, identity before a provider that encrypts, a key that is
+there twice. FILE itself never changes. Comments are not kept.
 
-Reads the files; writes the report, to stdout and with -o FORMAT=FILE to files, and with
---fix what is said above; uses no network. Keys are never printed, whatever is wrong with them.
+Reads the files. Writes the report, to stdout and with -o FORMAT=FILE to files, and with --fix the
+corrected files. Uses no network. Keys are never printed, whatever is wrong with them.
 
 Exit status: 0 no findings, 1 a check could not tell, 2 bad command line, 3 findings of the
 severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the checks.`,

@@ -42,35 +42,35 @@ func newEncryptionRotateCommand(a *app) *cobra.Command {
 	var flags encryptionRotateFlags
 	cmd := &cobra.Command{
 		Use:   "rotate [-f cluster.yaml] DIR --kubeconfig FILE",
-		Short: "Encrypt what is stored with a new key, and lose nothing",
+		Short: "Encrypt stored objects with a new key, and lose nothing",
 		Long: `Change what encrypts the objects in etcd: to a new key, to another provider (--to), from
 plaintext, or back to it (--to identity), while every API server writes.
 
   1  the new key is added as the second: every API server can read with it
-  2  it is made the first: every API server writes with it
-  3  every object is rewritten, and a census of etcd proves that none is left of the old key;
+  2  it becomes the first: every API server writes with it
+  3  every object is rewritten, and a census of etcd proves that no object needs the old key;
      then the old key is dropped
 
-Between two stages every API server is asked, each at its own address, and must report that it
-has loaded exactly the file that was brought to it (they need
---encryption-provider-config-automatic-reload=true, or a restart by you). An API server that is
-down, that nobody named, or that lags holds the rotation where it is; nothing is lost by that.
-Stopped at any moment, even by kill -9, it goes on where it was when it is run again: what comes
-next is worked out from the file in force and from what the API servers report.
+Between two stages every API server is asked at its own address, and must report that it has
+loaded exactly the file that was brought to it. For that it needs
+--encryption-provider-config-automatic-reload=true, or a restart by you. The rotation waits for an
+API server that is down or late, and stops at one that nobody named; nothing is lost. If it is
+stopped, even by kill -9, the next run continues: it works out the next step from the file in force
+and from what the API servers report.
 
-Objects are rewritten by a StorageVersionMigration where Kubernetes works on one, and otherwise
-by a patch that changes nothing; their values are not read. The key is not dropped while a
-snapshot in --snapshot-dir needs it that is younger than --snapshot-expiry. It stays in
-DIR/kubernetes/encryption-retired in any case, for what is restored.
+Objects are rewritten by a StorageVersionMigration where Kubernetes supports it, and otherwise by a
+patch that changes nothing. Their values are never read. The old key is kept while a snapshot in
+--snapshot-dir that is younger than --snapshot-expiry needs it. A copy always stays in
+DIR/kubernetes/encryption-retired, for restored snapshots.
 
-The file comes to an API server by spec.encryption.push, or with --install NAME=FILE to a file of
-this machine. The API servers are those of the spec, on port 6443, or of --apiserver.
+The command spec.encryption.push brings the file to an API server; --install NAME=FILE copies it to
+a file of this machine. The API servers are those of the spec, on port 6443, or of --apiserver.
 
-Reads the spec, of DIR unless -f is given, DIR, and the stored bytes of etcd with the certificate of
-DIR's client "auditor" unless --cert is given. Writes DIR/kubernetes, brings files to the API
-servers, and rewrites objects through them. Keys are never printed.
+Reads DIR, the spec (DIR/cluster.yaml, or the one given with -f), and the stored bytes of etcd, with
+the certificate of DIR's client "auditor" or that of --cert. Writes DIR/kubernetes, brings files to
+the API servers, and rewrites objects through them. Keys are never printed.
 
-Exit status: 0 rotated, or not due, 1 it could not go on, 2 bad command line or spec.`,
+Exit status: 0 rotated, or not due, 1 it could not continue, 2 bad command line or spec.`,
 		Example: `  etcdsec encryption rotate ./store --kubeconfig admin.conf --dry-run
   etcdsec encryption rotate ./store --kubeconfig admin.conf
   etcdsec encryption rotate ./store --kubeconfig admin.conf --step
@@ -123,7 +123,7 @@ func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rot
 		return nil, nil, err
 	}
 	if flags.kubeconfig == "" {
-		return nil, nil, usageError(errors.New("--kubeconfig is missing: every API server has to be asked"), "")
+		return nil, nil, usageError(errors.New("--kubeconfig is missing: the rotation asks every API server"), "")
 	}
 	const patience = 30 * time.Second
 	client, err := kubeapi.Open(flags.kubeconfig, flags.context, patience)
@@ -183,7 +183,7 @@ func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Clien
 		}
 	}
 	if len(servers) == 0 {
-		return nil, usageError(errors.New("spec.apiServers: there is none, and every API server has to be asked"), "--apiserver cp-0=10.0.0.11:6443")
+		return nil, usageError(errors.New("spec.apiServers: there is none, and the rotation asks every API server"), "--apiserver cp-0=10.0.0.11:6443")
 	}
 	return servers, nil
 }
@@ -205,7 +205,7 @@ func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) err
 	case errors.Is(err, durable.ErrLocked):
 		return failure(err, "wait for it to end; nothing was changed by this run")
 	case err != nil:
-		return failure(err, "etcdsec encryption rotate status "+dir+" --kubeconfig "+f.kubeconfig)
+		return failure(err, "etcdsec encryption rotate status "+shellPath(dir)+" --kubeconfig "+shellPath(f.kubeconfig))
 	case outcome == rotation.Stepped:
 		return a.printRotationState(ctx, f.output, r)
 	}

@@ -14,10 +14,10 @@ func newEncryptionRotateAbortCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "abort DIR",
 		Short: "Take a rotation back",
-		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes the other way,
-as carefully: the old key encrypts again, what the new one encrypted is rewritten, a census
-proves it, and the file is as it was. Once the old key is dropped it cannot be taken back: let
-it end, and rotate again. Writes one file in DIR; uses no network.`,
+		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes back with the same
+care: the old key encrypts again, objects of the new key are rewritten, a census proves it, and the
+file is as before. Once the old key is dropped, a rotation cannot be taken back: let it end, and
+rotate again. Writes one file in DIR; uses no network.`,
 		Example: `  etcdsec encryption rotate abort ./store
   etcdsec encryption rotate ./store --kubeconfig admin.conf`,
 		Args: args(cobra.ExactArgs(1)),
@@ -30,7 +30,7 @@ it end, and rotate again. Writes one file in DIR; uses no network.`,
 				return failure(err, "")
 			}
 			a.narrate("the rotation is to be taken back")
-			a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", given[0])
+			a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellPath(given[0]))
 			return nil
 		},
 	}

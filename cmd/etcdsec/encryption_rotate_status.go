@@ -14,11 +14,12 @@ func newEncryptionRotateStatusCommand(a *app) *cobra.Command {
 	var flags encryptionRotateFlags
 	cmd := &cobra.Command{
 		Use:   "status DIR --kubeconfig FILE",
-		Short: "Say how far a rotation is",
-		Long: `Say which stage of a rotation is in force, what each API server has loaded, and what the next
-step does. Changes nothing.
+		Short: "Show how far a rotation is",
+		Long: `Show which stage of a rotation is in force, what each API server has loaded, and what the next step
+does. Changes nothing.
 
-Exit status: 0 no rotation is under way, 1 it cannot be told, 2 bad command line, 3 one is.`,
+Exit status: 0 no rotation is under way, 1 an API server did not say what it has loaded, 2 bad
+command line, 3 a rotation is under way.`,
 		Example: `  etcdsec encryption rotate status ./store --kubeconfig admin.conf
   etcdsec encryption rotate status ./store --kubeconfig admin.conf -o json`,
 		Args: args(cobra.ExactArgs(1)),

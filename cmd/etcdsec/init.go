@@ -14,8 +14,8 @@ func newInitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a commented cluster spec to start from",
-		Long: `Write a commented cluster spec on standard output. It loads as it is; edit names
-and addresses. Nothing is read and no file is written.`,
+		Long: `Write a commented cluster spec on standard output. It can be used as it is; edit names
+and addresses. Reads nothing and writes no file.`,
 		Example: `  etcdsec init > cluster.yaml
   etcdsec init --runtime systemd > cluster.yaml`,
 		Args: args(cobra.NoArgs),

@@ -30,7 +30,7 @@ func (f *signFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	outputFlag(cmd, &f.output, "text", "json")
 	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: as they are, or you)")
-	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "what signs leaves: cfssl, or `std`, Go's crypto/x509 alone; under FIPS always std")
+	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which is Go's crypto/x509 alone; under FIPS always std")
 	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done and write nothing")
 	addRootKeyFlags(cmd, &f.roots)
@@ -62,7 +62,7 @@ func storeSpec(given, dir string) (string, error) {
 	}
 	own := filepath.Join(dir, pki.SpecName)
 	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
-		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+dir)
+		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellPath(dir))
 	}
 	return own, nil
 }
@@ -117,8 +117,8 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if result.Count(pki.ActionDue) > 0 {
 		return statusError{
 			status: statusFindings,
-			err:    errors.New("certificates marked due are not as the spec wants them, and this run left them as they are"),
-			hint:   "etcdsec pki renew " + dir, // by the spec, which is now in it
+			err:    errors.New("certificates marked due differ from the spec, and this run did not change them"),
+			hint:   "etcdsec pki renew " + shellPath(dir), // by the spec, which is now in it
 		}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store
 	// Its folders and keys are closed to others all the same, and a folder that was there
 	// before is not ours to change.
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
-		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), dir)
+		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), shellPath(dir))
 	}
 	return store, nil
 }

@@ -15,9 +15,9 @@ import (
 
 func newPKIExportCommand(a *app) *cobra.Command {
 	return newGroupCommand("export", "Turn a store into Secrets, PKCS #12 files or archives",
-		`Turn what the store DIR holds into the form that others load it in: Kubernetes Secrets,
-a PKCS #12 file, or a tar per node. What is exported is verified before: that a key is its
-certificate's, and that the chain is valid now, to the root that its holder trusts.
+		`Turn the certificates of the store DIR into a form that other programs load: Kubernetes Secrets, a
+PKCS #12 file, or a tar archive for each node. Before the export each key is matched with its
+certificate, and each chain is verified up to the root that its holder trusts.
 
 DIR is read and never changed. Private keys go to files of mode 0600 and nowhere else.`,
 		newPKIExportSecretsCommand(a),
@@ -38,7 +38,7 @@ type exportFlags struct {
 
 func (f *exportFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
-	cmd.Flags().BoolVar(&f.Force, "force", false, "replace files that are there and differ")
+	cmd.Flags().BoolVar(&f.Force, "force", false, "replace existing files that differ")
 	cmd.Flags().BoolVar(&f.DryRun, "dry-run", false, "print what would be written and write nothing")
 }
 
@@ -46,7 +46,7 @@ func (f *exportFlags) addFlags(cmd *cobra.Command) {
 func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, time.Time) (export.Items, error)) error {
 	store, err := export.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure(fmt.Errorf("%s is no store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+dir)
+		return failure(fmt.Errorf("%s is no store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellPath(dir))
 	}
 	if err != nil {
 		return a.storeError(dir, err)
@@ -72,7 +72,7 @@ func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, 
 	return a.printResult(f.output, result)
 }
 
-// exportError says what to do about what kept an export from being made.
+// exportError adds to the error of an export a hint that mends its cause.
 func exportError(dir string, err error) error {
 	if selection, ok := errors.AsType[*export.SelectionError](err); ok {
 		return usageError(err, selection.Suggestion)
@@ -80,7 +80,7 @@ func exportError(dir string, err error) error {
 	if _, ok := errors.AsType[*export.ReplicasError](err); ok {
 		return failure(err, "list these names as addresses of one member in the spec, or give --name, --namespace, --replicas and --cluster-domain")
 	}
-	issue := fmt.Sprintf("etcdsec pki issue -f %s %s", filepath.Join(dir, pki.SpecName), dir)
+	issue := fmt.Sprintf("etcdsec pki issue -f %s %s", shellPath(filepath.Join(dir, pki.SpecName)), shellPath(dir))
 	switch {
 	case errors.Is(err, export.ErrKeyElsewhere):
 		return failure(err, "")

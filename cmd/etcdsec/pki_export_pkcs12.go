@@ -26,11 +26,11 @@ func newPKIExportPKCS12Command(a *app) *cobra.Command {
 CA, and the root that its holder trusts. NAME is a leaf (etcd-0/server, clients/backup), or
 a client.
 
-The password is the only line of FILE, which nobody but its owner may read, or of standard
-input for "-". It has to be printable ASCII, because Java takes no other. The file is
+The password is the only line of FILE, which only its owner may read, or of standard input for "-".
+It must be printable ASCII, because Java accepts nothing else. The file is
 encrypted with AES-256 and PBKDF2-HMAC-SHA-256 and has an HMAC-SHA-256: OpenSSL 1.1.1,
-Java 12 and later ones read it. The root in it is for completing the chain: programs that
-look for trusted roots apart from the key want ca.crt as well.
+Java 12 and later ones read it. The root in it only completes the chain: programs that
+keep trusted roots elsewhere need ca.crt as well.
 
 Reads DIR, which it never changes, and FILE. Writes OUT.p12 only, with mode 0600. Equal
 input gives equal bytes.
@@ -61,7 +61,7 @@ func (f *exportPKCS12Flags) run(a *app, dir, leaf, out string) error {
 	}
 	const example = "(umask 077; openssl rand -hex 16 > password)   # then --password-file password"
 	if f.passwordPath == "" {
-		return usageError(errors.New("--password-file is missing: the file is encrypted with a password"), example)
+		return usageError(errors.New("--password-file is missing: a password encrypts the file"), example)
 	}
 	password, err := export.ReadPassword(f.passwordPath, a.stdin)
 	if errors.Is(err, export.ErrPassword) {

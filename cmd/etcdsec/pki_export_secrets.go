@@ -22,9 +22,9 @@ func newPKIExportSecretsCommand(a *app) *cobra.Command {
 		Use:   "secrets DIR OUT [NAME...]",
 		Short: "Write Kubernetes Secrets",
 		Long: `Write a Kubernetes Secret for each leaf of the store DIR, as a manifest in the folder OUT:
-the certificate with its issuing CA, its key, and the root that its holder trusts. A NAME
-is a leaf (etcd-0/server, clients/backup), or a member or client, which is all of its
-leaves. Without one, every leaf is exported whose key is in the store.
+the certificate with its issuing CA, its key, and the root that its holder trusts. A NAME is a leaf
+(etcd-0/server, clients/backup), or a member or client, which stands for all of its leaves. Without
+a NAME, every leaf whose key is in the store is exported.
 
 Styles:
   tls            type kubernetes.io/tls: tls.crt, tls.key and ca.crt.
@@ -35,9 +35,9 @@ Styles:
                  for release X, which is --name: the values auth.client.existingSecret and
                  auth.peer.existingSecret of the Bitnami chart.
 
-The last two mount one Secret in all replicas. So they want one member's certificates that
-name every replica, by the DNS names of its Pods: that is checked before anything is
-written. In the spec it is one member with the addresses of all replicas.
+The last two mount one Secret in all replicas. So the certificates of one member must name every
+replica, by the DNS names of its Pods; this is checked before anything is written. In the spec,
+give one member the addresses of all replicas.
 
 Apply with --server-side: without it, kubectl copies the keys into an annotation.
 

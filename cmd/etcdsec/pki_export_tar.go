@@ -19,11 +19,11 @@ func newPKIExportTarCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tar DIR OUT [MEMBER...]",
 		Short: "Write a tar per node",
-		Long: `Write OUT/MEMBER.tar for each member of the store DIR, or for those named: everything in
-nodes/MEMBER, as it must lie on the node. Certificates and keys are in folder pki, real
-files in place of the store's symlinks, configurations beside it. Keys have mode 0600,
-other files 0644, folders 0700; all are root's, or --owner's. A key that was made on its
-node, and so is not in the store, is not in the archive either, which is said.
+		Long: `Write OUT/MEMBER.tar for each member of the store DIR, or for the named ones: everything in
+nodes/MEMBER, as the node needs it. Certificates and keys are in folder pki, as real files instead
+of the store's symlinks; configurations are beside it. Keys have mode 0600, other files 0644,
+folders 0700. All belong to root, or to --owner. A key that was made on its node is not in the
+store, and so not in the archive; a message says so.
 
 Unpack with "tar -xpf", as root. Equal nodes give equal bytes: times are that of the
 node's newest certificate.

@@ -23,15 +23,14 @@ func newPKIImportCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import DIR MEMBER=FOLDER...",
 		Short: "Adopt a PKI that kubeadm, k3s or kOps made",
-		Long: `Adopt the etcd PKI of a running cluster: give each member's name and a copy of its folder,
-kubeadm's /etc/kubernetes/pki, k3s' or RKE2's server/tls/etcd, or the folder of
-etcd-manager with clients/ and peers/. From the certificates a spec is written, and a store
-in DIR with the files under the names that they have, so that renew, revoke and verify
-work on it from then on. What is weak in it is listed. For a PKI under other names give a
-spec with layout: custom and -f.
+		Long: `Adopt the etcd PKI of a running cluster. Give each member's name and a copy of its folder:
+kubeadm's /etc/kubernetes/pki, k3s' or RKE2's server/tls/etcd, or the folder of etcd-manager with
+clients/ and peers/. The certificates give a spec, and a store in DIR that keeps the names of the
+files. From then on renew, revoke and verify work on it. Weak spots of the PKI are listed. For other
+file names, give a spec with layout: custom and -f.
 
-A renewal with the key of the CA needs that key: where it lies in a FOLDER it is taken into
-the store, and where it does not, everything but signing works without.
+If a FOLDER has the key of the CA, the key is copied into the store. Without that key, everything
+works but signing.
 
 Reads the folders and changes nothing in them. Writes DIR only. Uses no network.`,
 		Example: `  etcdsec pki import ./store cp-0=./cp-0/pki cp-1=./cp-1/pki cp-2=./cp-2/pki --name prod-eu1 --etcd-version 3.6.16 --dry-run
@@ -63,7 +62,7 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 			return err
 		}
 	} else if f.name == "" || f.version == "" {
-		return usageError(errors.New("--name and --etcd-version are missing: the certificates do not say them"), "or -f cluster.yaml, a spec that says all")
+		return usageError(errors.New("--name and --etcd-version are missing: the certificates do not hold them"), "--name prod-eu1 --etcd-version 3.6.16   # or a whole spec: -f cluster.yaml")
 	}
 	folders, err := parseMemberFolders(arguments, c)
 	if err != nil {

@@ -33,12 +33,12 @@ func newPKIImportAuthorityCommand(a *app) *cobra.Command {
 	var flags pkiImportAuthorityFlags
 	cmd := &cobra.Command{
 		Use:   "authority -f cluster.yaml DIR NAME=FILE...",
-		Short: "Take a site's own CA into a store",
-		Long: `Take the certificates of a site's own CAs into a store as authorities of the plan: roots
-that exist already, or issuing CAs of a "cfssl serve". Only certificates are taken: their
-keys stay where they are, and "etcdsec pki sign --remote" asks the server that has them.
+		Short: "Copy a site's own CA into a store",
+		Long: `Copy the certificates of a site's own CAs into a store, as its authorities: existing roots, or
+issuing CAs of a "cfssl serve". Only certificates are copied. The keys stay where they are, and
+"etcdsec pki sign --remote" asks the server that has them.
 
-Give roots before what they issued. The names are client-root, peer-root and, in hierarchy
+Give a root before the CAs that it issued. The names are client-root, peer-root and, in hierarchy
 issuing, server-issuing, client-issuing and peer-issuing.
 
 Reads the spec and the files. Writes DIR only. Uses no network.`,

@@ -20,16 +20,15 @@ func newPKIInstallCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install -f cluster.yaml NAME FOLDER TARGET",
 		Short: "Install signed certificates on their node",
-		Long: `Install the bundle of NAME, a member or a client, which the operator signed and which lies
-in FOLDER, into TARGET, where etcd or the client reads it. Run it on the node that made
-the keys. Before anything is written it checks that each certificate belongs to its key,
-that it verifies below the root in FOLDER for each of its uses, that the root is the one
-TARGET has, and that a member's certificate names the addresses of this very node, those
-too from which it reaches the other members: they refuse it otherwise.
+		Long: `Install the signed bundle of NAME, a member or a client, from FOLDER into TARGET, where etcd or the
+client reads it. Run it on the node that made the keys. Before it writes anything, it checks that
+each certificate belongs to its key, that it verifies below the root in FOLDER for each of its uses,
+that TARGET has the same root, and that a member's certificate names the addresses of this node.
+These include the addresses from which it reaches the other members, which refuse it otherwise.
 
-All files of a folder change at once, also for a container that has it mounted: they
-become symlinks through "..data" to a version beside them, and the version before is kept.
-etcd reads them at the next handshake; nothing has to be restarted.
+All files of a folder change at once, also for a container that mounts it: they become symlinks
+through "..data" to a version beside them, and the previous version is kept. etcd reads them at the
+next handshake; restart nothing.
 
 Reads FOLDER, the keys and the spec. Writes TARGET only. It asks the kernel for routes and
 sends nothing.`,

@@ -10,9 +10,9 @@ func newPKIIssueCommand(a *app) *cobra.Command {
 		Use:   "issue -f cluster.yaml DIR",
 		Short: "Issue every certificate of the spec that is missing",
 		Long: `Issue every certificate of the spec that DIR does not hold yet: roots, issuing CAs,
-a server and a peer leaf for each member, a leaf for each client. What is there is
-verified and never replaced; run again, it changes nothing. A run that was killed is
-finished by the next one.
+a server and a peer leaf for each member, a leaf for each client. Existing
+certificates are verified and never replaced. A second run changes nothing. If a run was
+killed, the next one finishes its work.
 
 Reads the spec and DIR. Writes DIR only, keys with mode 0600. Uses no network.`,
 		Example: `  etcdsec pki issue -f cluster.yaml ./store --dry-run

@@ -12,14 +12,13 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover DIR",
 		Short: "Issue every certificate anew after all has expired",
-		Long: `Issue every leaf of the store in DIR anew, and before that each CA that expired or is due,
-and each issuing CA that is not as the spec wants it, with the keys they have. It needs no
-running etcd, no API server and no valid certificate, only the keys; where a root's key is
-kept apart, it is needed for the issuing CAs below it.
+		Long: `Issue every leaf of the store in DIR anew, with its existing key. Before that, issue each CA that
+expired or is due, and each issuing CA that differs from the spec. It needs the keys, but no running
+etcd, no API server and no valid certificate. To issue an issuing CA it needs the key of its root.
 
-The roots keep their keys and names. Where a root itself had expired, its new certificate
-is in every bundle, and whoever trusts it must get the new file. The order in which to
-copy and start things is printed at the end.
+The roots keep their keys and names. If a root had expired, every bundle has its new certificate,
+and everybody who trusts the root needs the new file. At the end it prints the order in which to
+copy files and start servers.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
 		Example: `  etcdsec pki recover ./store --dry-run

@@ -21,18 +21,19 @@ func newPKIRenewCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew DIR [NAME...]",
 		Short: "Renew the certificates that are due",
-		Long: `Renew the leaves of the store in DIR that are due: a third of their lifetime is left,
-or they expired, or their names are no longer those of the spec, or their issuer was
-replaced. Names are taken from the spec and never from the old certificate. With NAMEs,
-such as etcd-0, etcd-0/peer or backup, those and nothing else are renewed.
+		Long: `Renew the leaves of the store in DIR that are due. A leaf is due when a third of its lifetime is
+left, when it expired, when its names differ from the spec, or when its issuer was replaced. Names
+come from the spec and never from the old certificate. With NAMEs, such as etcd-0, etcd-0/peer or
+backup, only those are renewed.
 
-A leaf keeps its key unless --new-key is given, and the files before are kept as the
-bundle's previous version. etcd and kube-apiserver read leaves anew at every handshake:
-after the files were copied to their nodes, nothing has to be restarted.
+A leaf keeps its key unless --new-key is given. The old files stay as the bundle's previous version.
+etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
+nothing.
 
-Made for cron and systemd timers: it does its work once and exits with 0 when all is well
-again, 1 when something could not be renewed, 3 when something is left that is not as the
-spec wants it. Works with the cluster down and with every leaf expired.
+Made for cron and systemd timers. Works with the cluster down and with every leaf expired.
+
+Exit status: 0 nothing is due any more, 1 something could not be renewed, 2 bad command line or
+spec, 3 something still differs from the spec.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
 		Example: `  etcdsec pki renew ./store --dry-run
@@ -52,7 +53,7 @@ func (f *pkiRenewFlags) addFlags(cmd *cobra.Command) {
 	f.signFlags.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.renewal.All, "all", false, "renew every leaf, due or not")
 	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each leaf renewed")
-	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "let each leaf be due earlier by up to `duration`, so that they do not all change on one day")
+	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "`duration` by which a leaf may be due earlier, so that not all change on one day")
 }
 
 func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []string) error {
@@ -60,7 +61,7 @@ func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []str
 		return usageError(fmt.Errorf("--jitter %s: want a duration such as 72h", f.renewal.Jitter), "")
 	}
 	if f.renewal.All && len(names) > 0 {
-		return usageError(errors.New("--all and names together: which of the two?"), "")
+		return usageError(errors.New("--all and names exclude each other: give one of them"), "")
 	}
 	f.renewal.Names = names
 	f.renewal.Due = !f.renewal.All && len(names) == 0

@@ -22,20 +22,19 @@ func newPKIRevokeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke DIR SERIAL|NAME|FILE",
 		Short: "Revoke certificates and sign the revocation lists",
-		Long: `Revoke a certificate by its serial number, by the name of a leaf, member or client, or by
-its PEM file. A name means every valid certificate of that name but the one in use; with
---current that one too, which shuts its holder out. So: renew with --new-key, bring the new
-files to their node, then revoke the name.
+		Long: `Revoke a certificate by its serial number, by the name of a leaf, member or client, or by its PEM
+file. A name stands for every valid certificate of that name except the one in use. --current
+includes that one, which shuts its holder out. So: renew with --new-key, bring the new files to
+their node, then revoke the name.
 
-The revocation is entered in the ledger, and the revocation lists are signed anew: DER as
-client.crl and peer.crl in every member's bundle (etcd 3.6 and later refuses everybody
-while it finds a PEM there; 3.5 reads DER as well), DER and PEM in authorities/.
+The ledger records the revocation, and the revocation lists are signed anew: as DER in client.crl
+and peer.crl of every member's bundle, as DER and PEM in authorities/. (With PEM, etcd 3.6 and later
+refuse every client; 3.5 reads both.)
 
 What etcd does with a list: it reads it at every handshake, so a new one needs no restart.
-It compares serial numbers alone, and looks at no date and no signature. It does not close
-connections that are open: whoever was let in stays until the member restarts. It reads a
-list only when told to: spec.pki.crl: true. Clients of etcd, kube-apiserver among them,
-check no list at all: revoking a server certificate stops no client from trusting it.
+It compares serial numbers only, not dates or signatures. It does not close open connections: they
+stay until the member restarts. It reads a list only with spec.pki.crl: true. Clients of etcd, such
+as kube-apiserver, check no list: they still trust a revoked server certificate.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
 		Example: `  etcdsec pki revoke ./store backup --reason keyCompromise --dry-run
@@ -79,10 +78,10 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	defer store.Close()
 	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
-		return failure(err, "mend the cause, then: etcdsec pki renew "+dir)
+		return failure(err, "mend the cause, then: etcdsec pki renew "+shellPath(dir))
 	}
 	if errors.Is(err, pki.ErrCurrent) {
-		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", dir))
+		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", shellPath(dir)))
 	}
 	if err != nil {
 		return failure(err, "")

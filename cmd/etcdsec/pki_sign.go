@@ -27,21 +27,21 @@ func newPKISignCommand(a *app) *cobra.Command {
 client or one leaf, into the store in DIR. The requests are a folder of .csr files, or the
 one file of a leaf.
 
-A request gives its public key and the proof that its maker has the private one. Subject,
-names, key usages and lifetime come from the spec. One that asks for anything else is
-refused: another subject, names that are not the member's, to be a CA; so is a weak key,
-and one that another certificate has or had.
+A request gives its public key and the proof that its maker has the private one. Subject, names, key
+usages and lifetime come from the spec. A request is refused if it asks for anything else: another
+subject, names of another member, to be a CA. So is a weak key, and a key that another certificate
+has or had.
 
-The bundle that is to go back to the node, without any key, is then in DIR: copy it and
-install it there with "etcdsec pki install".
+DIR then has the bundle for the node, without any key. Copy it there, and install it with
+"etcdsec pki install".
 
-With --remote a site's own "cfssl serve" signs in place of the keys in DIR, by its profiles
-server, client and peer, with the HMAC key in --remote-key. DIR must have that CA's
-certificate as the authority (etcdsec pki import authority), and what comes back is taken
-only if it is what the spec wants and verifies below it.
+With --remote, a site's own "cfssl serve" signs instead of the keys in DIR. It uses its profiles
+server, client and peer, and the HMAC key in --remote-key. DIR must have the certificate of that CA
+(etcdsec pki import authority). A certificate is accepted only if it matches the spec and verifies
+below that CA.
 
 Reads DIR, the requests, and the spec: DIR/cluster.yaml, or the one given with -f. Writes
-DIR only. Uses no network but for --remote.`,
+DIR only. Uses the network only with --remote.`,
 		Example: `  etcdsec pki sign ./store etcd-0 ./etcd-0/ --dry-run
   etcdsec pki sign ./store etcd-0 ./etcd-0/
   etcdsec pki sign ./store backup ./client.csr

@@ -33,14 +33,16 @@ not-yet-valid, wrong-names (not those of the spec), wrong-issuer, unreadable. Th
 behind a leaf in its file count: it ends when the first of them does.
 
 An endpoint is https://host:port or host:port. The certificate that it serves is compared
-with the one on disk, if one of the other arguments has it. In a store, "not yet picked up"
+with the one on disk, if another argument has it. In a store, "not yet picked up"
 means that the newer files were not copied to their node. In the server's own folder,
 "restart needed" means that the server does not read its files at each handshake, as etcd
 does.
 
-Works with the cluster down and with everything expired. Status 0: nothing is due; 3:
-something is; 1: something could not be read or reached. Reads the files, and looks at
-the certificates of the endpoints without showing one. Writes nothing.`,
+Works with the cluster down and with everything expired. Reads the files, and the certificates that
+the endpoints serve; presents no certificate. Writes nothing.
+
+Exit status: 0 nothing is due, 1 something could not be read or reached, 2 bad command line,
+3 something is due.`,
 		Example: `  etcdsec pki status ./store
   etcdsec pki status ./store https://10.0.0.11:2379 https://10.0.0.11:2380
   etcdsec pki status /etc/kubernetes/pki -o json

@@ -14,15 +14,22 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Find everything that is wrong with a store",
-		Long: `Look for everything that is wrong with the store in DIR: chains that do not verify for
-each use, keys that are another certificate's, names that are not the spec's, extended key
-usages and name constraints that are not the plan's, lifetimes beyond an issuer's, what has
-expired, keys that others can read or that lie where none belongs, symlinks out of the
-store, keys and serial numbers used twice, a ledger that was edited, reordered or cut, and
-certificates that the ledger has and the disk has not, or the other way round.
+		Long: `Find everything that is wrong with the store in DIR:
 
-One finding for each fault, with its fix. Status 0: none; 3: findings; 1: it could not
-tell. Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes nothing.`,
+  chains        that do not verify for each of their uses, or have expired
+  certificates  with names, extended key usages or name constraints that differ from the spec, or
+                that outlive their issuer
+  keys          that belong to another certificate, that others can read, or in the wrong place
+  symlinks      that lead out of the store
+  duplicates    of keys and serial numbers
+  the ledger    if it was edited, reordered or cut, or if it and the disk have not the same
+                certificates
+
+Prints one finding for each fault, with its fix. Reads DIR, and the spec: DIR/cluster.yaml, or the
+one given with -f. Writes nothing.
+
+Exit status: 0 no findings, 1 the store could not be checked, 2 bad command line or spec,
+3 findings.`,
 		Example: `  etcdsec pki verify ./store
   etcdsec pki verify ./store -o json
   etcdsec pki verify -f cluster.yaml ./store      # against a spec that changed`,

@@ -18,8 +18,8 @@ func newPoliciesCommand(a *app) *cobra.Command {
 		fmt.Fprintf(&backends, "\n  %-21s %s", b.Name, b.Summary)
 	}
 	return newGroupCommand("policies", "Isolate etcd on the network",
-		`Turn what a spec says of the network, who may reach which port of etcd, into what enforces
-it. spec.isolation.backends names that, one or several:
+		`Isolate etcd on the network: turn the spec, which says who may reach which port of etcd, into
+policies that enforce it. spec.isolation.backends names one or several of these backends:
 `+backends.String(),
 		newPoliciesRenderCommand(a),
 		newPoliciesProveCommand(a),
@@ -32,7 +32,7 @@ it. spec.isolation.backends names that, one or several:
 }
 
 func backendFlag(cmd *cobra.Command, backend *string) {
-	cmd.Flags().StringVar(backend, "backend", "", "`name` of what enforces: "+strings.Join(backendNames(), ", ")+" (default: those of the spec)")
+	cmd.Flags().StringVar(backend, "backend", "", "`name` of the backend: "+strings.Join(backendNames(), ", ")+" (default: those of the spec)")
 	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(backendNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 }
 
@@ -59,7 +59,7 @@ func backendsFlag(name string) ([]cluster.Backend, error) {
 const autoNode = "auto"
 
 func nodeFlag(cmd *cobra.Command, node *string) {
-	cmd.Flags().StringVar(node, "node", autoNode, "`name` of the member or node whose rules are meant; auto goes by the addresses of this host")
+	cmd.Flags().StringVar(node, "node", autoNode, "`name` of the member or node of the rules; auto finds it by the addresses of this host")
 }
 
 // givenNode returns the name of --node, which is empty for auto.
@@ -94,11 +94,11 @@ func (a *app) policyReader(spec string) *policies.Reader {
 	return &policies.Reader{Stdin: a.stdin}
 }
 
-// policiesError adds what helps to an error of a verb, which the words after "etcdsec policies"
-// run again.
+// policiesError adds a hint to the error of a verb. again holds the words after "etcdsec policies"
+// that run it again.
 func policiesError(err error, again string) error {
 	if e, ok := errors.AsType[*policies.UnnamedNodeError](err); ok {
-		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+e.Example+"="+e.File)
+		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+shellPath(e.Example+"="+e.File))
 	}
 	if e, ok := errors.AsType[*guard.WrongNodeError](err); ok {
 		return usageError(fmt.Errorf("--node %w", err), "--node "+e.Member)
@@ -126,5 +126,5 @@ func refusalError(err error, spec string) error {
 	if !ok || len(refusal.Instead) == 0 {
 		return policiesError(err, "")
 	}
-	return usageError(refusal, "etcdsec policies render --backend "+string(refusal.Instead[0])+" -f "+spec)
+	return usageError(refusal, "etcdsec policies render --backend "+string(refusal.Instead[0])+" -f "+shellPath(spec))
 }

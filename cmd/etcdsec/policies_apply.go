@@ -43,28 +43,30 @@ func newPoliciesApplyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply -f cluster.yaml",
 		Short: "Load the nftables rules of this host, under guard",
-		Long: `Load the nftables rules that the spec has for this host: on the host of a member, who may
-reach etcd's ports, and on every node, that Pods do not reach the members with the address of
+		Long: `Load the nftables rules that the spec gives for this host. On the host of a member, they limit who
+reaches etcd's ports. On every node, they stop Pods from reaching the members with the address of
 their node. Run it on each node, as root.
 
-The change is undone by itself after --guard, unless it is confirmed: type yes, or run "policies
-confirm" from another session, or say --confirm checks, which keeps it if everything held until
-the end of that time. It is undone at once when a member or an API server that answered before
-does not any more, when etcd on this host loses its health, or when this command is ended.
-What undoes it is a process of its own, started before the rules are loaded, which outlives this
-command, its terminal, the SSH connection and kill -9. If that process is killed with -9 too, the
-rules stay as they are: "policies rollback" undoes them, "policies confirm" keeps them, and
-another apply is refused until one of them was said.
+The change is undone after --guard, unless you confirm it: type yes, or run "policies confirm" from
+another session. With --confirm checks, it is kept if all checks pass until the end of that time. It
+is undone at once when a member or an API server stops answering, when etcd on this host is no
+longer healthy, or when this command ends.
 
-Hosts that are connected to etcd's ports now, and would be cut off, are listed, and nothing is
-loaded unless --cut says so. Port 22 and the API server's port are in no rule.
+The guard is a process of its own, started before the rules are loaded. It survives this command,
+its terminal, the SSH connection and kill -9. If the guard itself is killed with -9, the rules stay:
+"policies rollback" undoes them and "policies confirm" keeps them. Until you run one of the two,
+another apply is refused.
 
-Reads the spec, the packet filter and the connections of this host. Asks the members and API
-servers for a TLS handshake, without a certificate. Writes table inet etcdsec in one
-transaction, the state of the guard in --state-dir, and the file of --save. Never touches another
-table. The rules do not outlive a boot: --save FILE keeps them for nftables.service to load.
+Hosts that are connected to etcd now and would be cut off are listed, and nothing is loaded unless
+you give --cut. No rule names port 22 or the API server's port.
 
-Exit status: 0 kept, or nothing to do, 1 undone, or it could not be told, 2 bad command line or spec.`,
+Reads the spec, the packet filter and the connections of this host. Makes a TLS handshake with the
+members and API servers, without a certificate. Writes table inet etcdsec in one transaction, the
+state of the guard in --state-dir, and the file of --save. Never touches another table. A reboot
+removes the rules; nftables.service can load them again from the file of --save.
+
+Exit status: 0 kept, or nothing to do, 1 undone, or the rules could not be loaded, 2 bad command
+line or spec.`,
 		Example: `  etcdsec policies apply -f cluster.yaml --dry-run
   etcdsec policies apply -f cluster.yaml --guard 60s
   etcdsec policies apply -f cluster.yaml --guard 60s --confirm checks --save /etc/nftables.d/etcdsec.nft
@@ -82,8 +84,8 @@ func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
 	nodeFlag(cmd, &f.node)
 	stateDirFlag(cmd, &f.stateDir)
 	cmd.Flags().DurationVar(&f.guard, "guard", time.Minute, "`time` to confirm the change before it is undone")
-	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`how` it is confirmed: ask, or checks that held")
-	cmd.Flags().BoolVar(&f.cut, "cut", false, "load the rules even if they cut off who is connected now")
+	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`how` to confirm the change: ask, or checks")
+	cmd.Flags().BoolVar(&f.cut, "cut", false, "load the rules even if they cut off hosts that are connected now")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change and change nothing")
 	cmd.Flags().StringVar(&f.save, "save", "", "`file` to keep the rules in once they are confirmed, for nftables.service")
 	_ = cmd.RegisterFlagCompletionFunc("confirm", cobra.FixedCompletions([]string{confirmAsk, confirmChecks}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
@@ -91,7 +93,7 @@ func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
 }
 
 func stateDirFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "state-dir", guard.DefaultDir, "`folder` of root alone for the state of the guard")
+	cmd.Flags().StringVar(dir, "state-dir", guard.DefaultDir, "`folder` for the state of the guard, which only root may enter")
 	_ = cmd.MarkFlagDirname("state-dir") // only completion; fails for unknown flags
 }
 
@@ -102,9 +104,9 @@ func (f *policiesApplyFlags) check() error {
 	case f.confirm != confirmAsk && f.confirm != confirmChecks:
 		return usageError(fmt.Errorf("--confirm %s: want ask or checks", f.confirm), "")
 	case f.save != "" && !isDir(filepath.Dir(f.save)):
-		return usageError(fmt.Errorf("--save %s: there is no folder %s", f.save, filepath.Dir(f.save)), "mkdir -p "+filepath.Dir(f.save))
+		return usageError(fmt.Errorf("--save %s: there is no folder %s", f.save, filepath.Dir(f.save)), "mkdir -p "+shellPath(filepath.Dir(f.save)))
 	case f.spec == "-" && f.confirm == confirmAsk && !f.dryRun:
-		return usageError(errors.New("-f -: standard input is where the change is confirmed"), "-f cluster.yaml, or --confirm checks")
+		return usageError(errors.New("-f -: standard input is needed to confirm the change"), "-f cluster.yaml, or --confirm checks")
 	}
 	return nil
 }
@@ -154,7 +156,7 @@ func (f *policiesApplyFlags) openState() (*guard.State, error) {
 	state, err := guard.Open(f.stateDir)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, failure(err, "sudo etcdsec policies apply -f "+f.spec)
+		return nil, failure(err, "sudo etcdsec policies apply -f "+shellPath(f.spec))
 	case errors.Is(err, durable.ErrLocked):
 		return nil, failure(err, "wait for it to end; nothing was changed by this run")
 	case errors.Is(err, guard.ErrOpen):
@@ -181,7 +183,7 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		for _, c := range p.Cut {
 			who = append(who, fmt.Sprintf("  %s at port %d", c.From, c.Port))
 		}
-		return failure(fmt.Errorf("hosts are connected that the spec does not let in, and nothing was loaded:\n%s", strings.Join(who, "\n")),
+		return failure(fmt.Errorf("nothing was loaded, because hosts are connected that the spec does not let in:\n%s", strings.Join(who, "\n")),
 			"add them to the spec, or cut them off with --cut")
 	}
 	change, err := p.Load(ctx, n, guard.Options{
@@ -193,7 +195,7 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		},
 	})
 	if err != nil {
-		return policiesError(err, "apply -f "+f.spec)
+		return policiesError(err, "apply -f "+shellPath(f.spec))
 	}
 	a.narrate("loaded; undone in %s unless it is confirmed", f.guard)
 	var answers <-chan string
@@ -242,7 +244,7 @@ func stateDirHint(dir string) string {
 	if dir == guard.DefaultDir {
 		return ""
 	}
-	return " --state-dir " + dir
+	return " --state-dir " + shellPath(dir)
 }
 
 // lines returns the lines of a reader, until it ends. The goroutine ends with the process.

@@ -21,12 +21,11 @@ func newPoliciesConfirmCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the rules that were applied under guard",
-		Long: `Keep the rules that "policies apply" has loaded, before its guard undoes them. That this
-command could be run at all, from a new session, is what shows that you are not locked out.
-Once the change is being undone it is too late, and this command says so. Reads and writes
---state-dir only.
+		Long: `Keep the rules that "policies apply" has loaded, before its guard undoes them. Run it from a new
+session: if you can log in, the rules do not lock you out. If the change is being undone already,
+this command says that it is too late. Reads and writes --state-dir only.
 
-Exit status: 0 kept, 1 undone, or there was nothing to confirm.`,
+Exit status: 0 kept, 1 undone, or nothing to confirm, 2 bad command line.`,
 		Example: `  etcdsec policies confirm`,
 		Args:    args(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a, guard.Keep) },
@@ -40,11 +39,10 @@ func newPoliciesRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "Undo the rules that were applied under guard",
-		Long: `Undo at once what "policies apply" has loaded and nobody has confirmed, also where its guard
-was killed. Puts table inet etcdsec back to what it was and touches no other. Reads and writes
---state-dir.
+		Long: `Undo at once the rules that "policies apply" has loaded and nobody has confirmed, even if its guard
+was killed. Restores table inet etcdsec and touches no other table. Reads and writes --state-dir.
 
-Exit status: 0 undone, 1 it was kept before, could not be undone, or there was nothing to undo.`,
+Exit status: 0 undone, 1 kept before, or not possible, or nothing to undo, 2 bad command line.`,
 		Example: `  etcdsec policies rollback`,
 		Args:    args(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return flags.run(cmd.Context(), a, guard.Undo) },

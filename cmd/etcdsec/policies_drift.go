@@ -27,20 +27,22 @@ func newPoliciesDriftCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drift -f cluster.yaml [[NODE=]FILE...]",
 		Short: "Compare what is in force with the spec",
-		Long: `Compare what is in force with what the spec means: what is missing, what is there beside it,
-what was changed. Without a file the nftables of this host are read, which needs root. A FILE is
-  - what "nft -j list ruleset" printed on a host, whose node or member stands before it or in --node;
+		Long: `Compare the rules and policies in force with the spec: what is missing, extra or changed. Without a
+FILE it reads the nftables of this host, which needs root. A FILE is one of these:
+  - the output of "nft -j list ruleset" on a host; give its node or member as NODE= or in --node;
   - a drop-in of systemd (*.conf);
-  - objects of a cluster, as kubectl prints them: compared with what "policies render" makes for
-    the backends of the spec, or for --backend, after the defaults that an API server fills in.
+  - objects of a cluster, as kubectl prints them. They are compared with the output of "policies
+    render" for the backends of the spec, or for --backend, with the defaults of an API server.
 "-" is standard input.
 
-Tables of others are not compared: what table inet etcdsec drops stays dropped. Nor are objects
-of others, which can let in whom these do not: "policies prove" judges them all together.
+Other tables are not compared: they cannot accept a packet that table inet etcdsec drops. Other
+objects are not compared either, though they can let in more senders: "policies prove" judges all
+objects together.
 
 Reads the spec, the files or the packet filter; writes nothing and uses no network.
 
-Exit status: 0 as meant, 1 it could not be told, 2 bad command line or spec, 3 differences.`,
+Exit status: 0 no differences, 1 not everything could be compared, 2 bad command line or spec,
+3 differences.`,
 		Example: `  etcdsec policies drift -f cluster.yaml
   etcdsec policies drift -f cluster.yaml etcd-0=etcd-0.json worker-7=worker-7.json -o json
   ssh root@10.0.0.11 nft -j list ruleset | etcdsec policies drift -f cluster.yaml --node etcd-0 -
@@ -56,7 +58,7 @@ func (f *policiesDriftFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	nodeFlag(cmd, &f.node)
 	backendFlag(cmd, &f.backend)
-	cmd.Flags().BoolVar(&f.strict, "strict", false, "of cilium, the form of render --strict")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "for backend cilium: compare with the output of render --strict")
 	outputFlag(cmd, &f.output, "text", "json")
 }
 
@@ -66,7 +68,7 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 		return err
 	}
 	if f.spec == "-" && slices.Contains(files, "-") {
-		return usageError(errors.New("-f - with file -: standard input is one of them"), "")
+		return usageError(errors.New("-f - with file -: standard input can be only one of them"), "")
 	}
 	i, err := a.loadIntent(f.spec)
 	if err != nil {

@@ -27,33 +27,37 @@ func newPoliciesProveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prove -f cluster.yaml [[NODE=]POLICY-FILE...]",
 		Short: "Prove who reaches which port of etcd, and which rule decides",
-		Long: `Follow a packet from everyone, members, API servers, scrapers, backups, other nodes, Pods on
-each kind of node, somebody outside, to each port of each member, through every filter in its
-way, and compare what happens to it with what the spec wants:
+		Long: `Follow packets to each port of each member, through every filter on their way, and compare the
+result with the spec. The senders are members, API servers, scrapers, backups, other nodes, Pods on
+each kind of node, and somebody outside. The spec demands that
 
-  every member reaches every member's peer port, one that is about to join too;
-  every API server reaches every member's client port; nobody else reaches either;
-  scrapers reach the metrics port and no other.
+  every member reaches every member's peer port, also a member that is about to join;
+  every API server and backup reaches every member's client port;
+  scrapers reach the metrics port and no other;
+  nobody else reaches any of these ports.
 
-Without files it judges what "policies render" writes for spec.isolation.backends. With files it
-judges these alone: NetworkPolicies, ClusterNetworkPolicies and AdminNetworkPolicies, Calico's
-and Cilium's policies, host endpoints and FelixConfigurations, as YAML or JSON, in Lists or
-several documents; what "nft -j list ruleset" prints, of the node that NODE= names or of every
-node; unit files and drop-ins (*.conf, *.service) with IPAddressAllow= and IPAddressDeny=, of the
-member that NODE= names or of all. "-" is standard input. Nodes, namespaces and Pods among them
-say where everything runs; --topology takes only these from a file. Without them, one Pod of
-each kind stands for all.
+Without files, it judges the output of "policies render" for spec.isolation.backends. With files, it
+judges only these files. "-" is standard input. A file can be
 
-The policies are also searched for what is a mistake whatever else is there; "etcdsec audit
-list --checks 'policy-*'" lists these checks.
+  - objects as YAML or JSON, in Lists or several documents: NetworkPolicies, ClusterNetworkPolicies,
+    AdminNetworkPolicies, the policies of Calico and Cilium, host endpoints, FelixConfigurations;
+  - the output of "nft -j list ruleset", for the node that NODE= names, or for every node;
+  - unit files and drop-ins (*.conf, *.service) with IPAddressAllow= and IPAddressDeny=, for the
+    member that NODE= names, or for all.
 
-In the matrix "yes" is reached and wanted, "-" neither, OPEN reached and not wanted, CUT wanted
-and not reached, "local" what stays on its own host, and "?" could not be told.
+Nodes, namespaces and Pods in the files tell where everything runs; --topology reads only these from
+a file. Without them, one Pod of each kind stands for all.
+
+It also checks the policies for common mistakes, which "etcdsec audit list --checks 'policy-*'"
+lists.
+
+In the matrix, "yes" means reached and wanted, "-" neither of the two, OPEN reached but not wanted,
+CUT wanted but not reached, "local" a packet that stays on its own host, and "?" unknown.
 
 Reads the files; writes to stdout only; uses no network and sends no packet.
 
-Exit status: 0 it holds, 1 it could not be told, 2 bad command line or spec, 3 it does not
-hold, or a finding has the severity of --fail-on.`,
+Exit status: 0 the policies do what the spec demands, 1 a packet's fate is unknown, 2 bad command
+line or spec, 3 they do not, or a finding has the severity of --fail-on or worse.`,
 		Example: `  etcdsec policies prove -f cluster.yaml
   etcdsec policies prove -f cluster.yaml policies.yaml -o json
   kubectl get nodes,namespaces,pods,networkpolicies -A -o json | etcdsec policies prove -f cluster.yaml -
@@ -66,8 +70,8 @@ hold, or a finding has the severity of --fail-on.`,
 
 func (f *policiesProveFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
-	cmd.Flags().StringArrayVar(&f.topology, "topology", nil, "`file` of which only nodes, namespaces and Pods are taken; may be repeated")
-	cmd.Flags().BoolVar(&f.strict, "strict", false, "without files, the form of cilium that needs its nodeSelectorLabels")
+	cmd.Flags().StringArrayVar(&f.topology, "topology", nil, "`file` from which only nodes, namespaces and Pods are read; may be repeated")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "without files, for backend cilium: judge the output of render --strict")
 	f.selection.addFlags(cmd)
 	failOnFlag(cmd, &f.failOn, audit.Medium)
 	outputFlag(cmd, &f.format, "text", "json")
@@ -83,7 +87,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 		return err
 	}
 	if f.strict && len(paths) > 0 {
-		return usageError(errors.New("--strict is about what is rendered, and files are given"), "")
+		return usageError(errors.New("--strict chooses what is rendered: leave it out where files are given"), "")
 	}
 	intent, err := a.loadIntent(f.spec)
 	if err != nil {

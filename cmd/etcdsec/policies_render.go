@@ -23,19 +23,21 @@ func newPoliciesRenderCommand(a *app) *cobra.Command {
 	var flags policiesRenderFlags
 	cmd := &cobra.Command{
 		Use:   "render -f cluster.yaml",
-		Short: "Print what isolates etcd, for one backend",
-		Long: `Print what isolates the etcd of a spec on the network: objects to give to kubectl, rules for
-nft, a drop-in for systemd. Its comments say why each rule is there, what it needs and in which
-order to apply it. Members that are about to join are in it before they are added. Without
---backend, it is that of every one of spec.isolation.backends, in their order.
+		Short: "Print the policies that isolate etcd",
+		Long: `Print the policies that isolate the etcd of a spec on the network: objects for kubectl, rules for
+nft, or a drop-in for systemd. Comments in them say why each rule is there, what it needs, and in
+which order to apply it. They let in members that are about to join before these are added. Without
+--backend, the policies of all spec.isolation.backends are printed, in their order.
 
-A backend that would not isolate this etcd is refused, with the reason and those that would. A
-NetworkPolicy for members on the host network is taken by every API server, and does nothing.
+A backend that would not isolate this etcd is refused, with the reason and the backends that would.
+For example, every API server accepts a NetworkPolicy for members on the host network, and it has no
+effect.
 
-SSH and the API server's port are in no rule. The cilium form leaves etcd's ports to the hosts of
-all nodes; --strict shuts out those of other nodes by their labels, which spec.isolation.memberNodes
-names and which Cilium has to be told to know. The nftables of a member's host are about who comes
-in and what it forwards, and those of every other node, --node NAME, about what that forwards.
+No rule names the ports of SSH and of the API server. Cilium's policies leave etcd's ports open to
+the hosts of all nodes. With --strict they shut out other nodes by the labels of
+spec.isolation.memberNodes; for that, Cilium must run with nodeSelectorLabels. The nftables rules of
+a member's host filter the packets that it receives and forwards. The rules of another node, --node
+NAME, filter the packets that it forwards.
 
 Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 		Example: `  etcdsec policies render --backend calico -f cluster.yaml > etcd-calico.yaml
@@ -52,8 +54,8 @@ Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 func (f *policiesRenderFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	backendFlag(cmd, &f.backend)
-	cmd.Flags().BoolVar(&f.strict, "strict", false, "of cilium, the form that needs its nodeSelectorLabels")
-	cmd.Flags().StringVar(&f.node, "node", "", "of nftables, `name` of the member or node whose rules are meant (default: a member's host)")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "for backend cilium: shut out other nodes by their labels; needs nodeSelectorLabels")
+	cmd.Flags().StringVar(&f.node, "node", "", "for backend nftables: `name` of the member or node of the rules (default: a member's host)")
 }
 
 func (f *policiesRenderFlags) run(a *app) error {
@@ -69,7 +71,7 @@ func (f *policiesRenderFlags) run(a *app) error {
 		backends = intent.Backends
 	}
 	if f.strict && !slices.Contains(backends, cluster.BackendCilium) {
-		return usageError(errors.New("--strict is a form of cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+f.spec)
+		return usageError(errors.New("--strict is for the backend cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+shellPath(f.spec))
 	}
 	options := policies.RenderOptions{CiliumStrict: f.strict, OtherNode: f.node != "" && !intent.NodeFilter(f.node).Member}
 	// All or nothing: half of an isolation must not look like one.

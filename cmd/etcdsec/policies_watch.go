@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os/signal"
 	"syscall"
 	"time"
@@ -42,7 +42,7 @@ func (f *policiesWatchFlags) addFlags(cmd *cobra.Command) {
 
 func (f *policiesWatchFlags) run(ctx context.Context, a *app) error {
 	if f.nft == "" || f.within <= 0 {
-		return usageError(fmt.Errorf("policies apply starts it"), "etcdsec policies apply --help")
+		return usageError(errors.New("only policies apply starts this command"), "etcdsec policies apply --help")
 	}
 	// The terminal that goes away is what it is there for.
 	signal.Ignore(syscall.SIGHUP)

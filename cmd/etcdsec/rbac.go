@@ -54,7 +54,7 @@ func (f *rbacFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *rbacFlags) addPresentFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.present, "present", nil, "`CERT,KEY` of a client to try beside those of DIR; may be repeated")
+	cmd.Flags().StringArrayVar(&f.present, "present", nil, "`CERT,KEY` of another client to try; may be repeated")
 }
 
 func etcdPrefixFlag(cmd *cobra.Command, prefix *string) {
@@ -126,7 +126,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 		}
 	case !found:
 		return failure(fmt.Errorf("%s: there is no certificate of a client of role root", t.dir),
-			"etcdsec pki issue -f "+t.spec+" "+t.dir+"   # or --cert FILE --key FILE of an administrator")
+			"etcdsec pki issue -f "+shellPath(t.spec)+" "+shellPath(t.dir)+"   # or --cert FILE --key FILE of an administrator")
 	}
 	t.live.Admin = admin
 	if f.caPath != "" {

@@ -25,27 +25,28 @@ func newRBACApplyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [-f cluster.yaml] DIR",
 		Short: "Make the users and roles, enable RBAC, and try every certificate",
-		Long: `Make the users and roles of etcd that the plan says, enable RBAC, and present the certificate of
-every client to every member: what the plan allows must be let through, and what it does not must
-be refused. If one is not, RBAC is disabled again.
+		Long: `Make the users and roles of the plan, enable RBAC, and present the certificate of every client to
+every member. What the plan allows must be possible, and everything else must be refused. If not,
+RBAC is disabled again.
 
 Before anything is changed
-- every member is asked for its release, and must follow the rules that the plan was made for;
+- every member must run a release that follows the rules that the plan was made for;
 - the CN of every client's certificate in DIR, and of those of --present and --also, must be a user;
-- with spec.rbac.compaction: etcd it is observed for --observe who compacts: etcd must, and no API
-  server may (one whose interval is longer than that is not seen). 0 skips it: you know.
+- with spec.rbac.compaction: etcd, the compactions of etcd are observed for the time of --observe:
+  etcd must compact, and no API server may. An API server with a longer interval is not noticed.
+  --observe 0 skips this.
 
-Users and roles that the plan does not name are left and named. Users and roles of the plan lose
-what the plan does not give. Run again it changes what differs and tries the certificates again;
-killed at any moment, even between the enabling and the last certificate, it is finished by the next
-run. What every request may do is tried with requests that change nothing in the store.
+Users and roles that the plan does not name stay, and are listed. Users and roles of the plan lose
+permissions that the plan does not give. Another run changes what differs and tries the certificates
+again. If a run is killed at any moment, the next one finishes its work. The requests that try a
+certificate change nothing in the store.
 
-Reads the spec, of DIR unless -f is given, the certificates and keys of the clients in DIR, and asks
-etcd with that of the first client of role root. Writes users, roles and whether RBAC is enabled to
-etcd. It never writes a key of Kubernetes, and nothing to DIR, which it holds while it does.
+Reads the spec (DIR/cluster.yaml, or the one given with -f) and the certificates and keys of the
+clients in DIR. Asks etcd with the certificate of the first client of role root. Writes to etcd only
+users, roles and whether RBAC is enabled. It locks DIR meanwhile, and writes nothing to it.
 
-Exit status: 0 enabled and proven, 1 it could not be, and is disabled if this run had enabled it,
-2 bad command line, or a spec that is refused.`,
+Exit status: 0 enabled and proven, 1 not proven, and disabled again if this run had enabled it, 2 bad
+command line, or a spec that is refused.`,
 		Example: `  etcdsec rbac apply ./store --dry-run
   etcdsec rbac apply ./store
   etcdsec rbac apply ./store --also /etc/kubernetes/pki/apiserver-etcd-client.crt
@@ -79,7 +80,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return failure(err, "add a client of that name to spec.clients, or issue its certificate with the CN of one that is there")
 	}
 	if untried := t.plan.Untried(t.clients); len(untried) > 0 {
-		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+t.spec+" "+dir+"   # or --present CERT,KEY")
+		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+shellPath(t.spec)+" "+shellPath(dir)+"   # or --present CERT,KEY")
 	}
 	state, err := t.survey(ctx)
 	if err != nil {
@@ -91,7 +92,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 	if f.observe > 0 && t.plan.TakesCompaction(state) {
 		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", f.observe)
 		if err := t.live.ObserveCompaction(ctx, f.observe); err != nil {
-			return failure(err, "etcdsec rbac plan -f "+t.spec+"   # which flags it takes")
+			return failure(err, "etcdsec rbac plan -f "+shellPath(t.spec)+"   # lists the flags to set")
 		}
 	}
 	return f.apply(ctx, a, t)
@@ -112,7 +113,7 @@ func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error 
 	report := t.plan.Report(state)
 	outcome, err := t.live.Apply(ctx, t.plan, state, t.clients)
 	if err != nil {
-		return failure(err, "etcdsec rbac apply "+t.dir+" --dry-run   # what is still to do")
+		return failure(err, "etcdsec rbac apply "+shellPath(t.dir)+" --dry-run   # shows what is still to do")
 	}
 	report.Checks, report.Enabled = append(report.Checks, outcome.Checks...), true
 	return a.printRBAC(f.output, report)

@@ -21,12 +21,13 @@ func newRBACDisableCommand(a *app) *cobra.Command {
 		Short: "Disable RBAC: every client may do everything again",
 		Long: `Disable RBAC. Every client whose certificate the members trust may then do everything in etcd.
 The users and roles stay, so that apply finds them again; with --remove, those that the plan names
-are deleted as well. Others never are. It takes one member that answers, whatever the plan says.
+are deleted as well, and no others. One member that answers is enough.
 
-Reads the spec, of DIR unless -f is given, and asks etcd with the certificate of the first client of
-role root in DIR. Writes whether RBAC is enabled to etcd, and with --remove the users and roles.
+Reads the spec (DIR/cluster.yaml, or the one given with -f). Asks etcd with the certificate of the
+first client of role root in DIR. Writes to etcd whether RBAC is enabled, and with --remove its users
+and roles.
 
-Exit status: 0 disabled, or it was, 1 it could not be, 2 bad command line or spec.`,
+Exit status: 0 disabled now or before, 1 it could not be disabled, 2 bad command line or spec.`,
 		Example: `  etcdsec rbac disable ./store --dry-run
   etcdsec rbac disable ./store
   etcdsec rbac disable ./store --remove`,

@@ -15,14 +15,14 @@ func newRBACPlanCommand(a *app) *cobra.Command {
 	var flags rbacPlanFlags
 	cmd := &cobra.Command{
 		Use:   "plan -f cluster.yaml",
-		Short: "Print the users and roles that a cluster takes",
-		Long: `Print the users and roles of etcd that a cluster takes, by the rules of its release, and what
-follows from them: who compacts, which flags kube-apiserver and etcd then need, and what the
-release leaves open to every certificate.
+		Short: "Print the users and roles that a cluster needs",
+		Long: `Print the users and roles of etcd that a cluster needs, by the rules of its release, and what follows
+from them: who compacts, which flags kube-apiserver and etcd then need, and what the release still
+allows to every certificate.
 
 Since etcd 3.5.28 and 3.6.9 only role root may compact. With spec.rbac.compaction: etcd, etcd
-compacts itself and kube-apiserver has the least that it needs; with apiserver, kube-apiserver has
-role root. A plan is refused if an API server could not do its work under it, if the database would
+compacts itself and kube-apiserver gets only the permissions that it needs; with apiserver,
+kube-apiserver has role root. A plan is refused if an API server could not do its work under it, if the database would
 fill, or if nobody could administer etcd.
 
 Reads the spec. Asks no server and writes nothing but the plan.

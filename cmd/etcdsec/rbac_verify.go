@@ -20,13 +20,14 @@ func newRBACVerifyCommand(a *app) *cobra.Command {
 		Long: `Compare the users and roles of etcd with the plan, and present the certificate of every client
 in DIR to every member: reads, writes and watches inside and outside of its keys, compaction,
 leases, status, members, alarms, a snapshot's first bytes, and the administration of users. None
-of these requests changes the store: the write is on a condition that is never true.
+of these requests changes the store: the write depends on a condition that is never true.
 
-Reads the spec, of DIR unless -f is given, and the certificates and keys of the clients in DIR, and
-asks etcd with that of the first client of role root. Writes only the report.
+Reads the spec (DIR/cluster.yaml, or the one given with -f) and the certificates and keys of the
+clients in DIR. Asks etcd with the certificate of the first client of role root. Writes only the
+report.
 
-Exit status: 0 as planned, 1 it cannot be told, 2 bad command line, or a spec that is refused,
-3 something is not as planned, or RBAC is disabled.`,
+Exit status: 0 as planned, 1 not everything could be checked, 2 bad command line, or a spec that is
+refused, 3 something is not as planned, or RBAC is disabled.`,
 		Example: `  etcdsec rbac verify ./store
   etcdsec rbac verify ./store -o json
   etcdsec rbac verify ./store --present old-client.crt,old-client.key`,

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -11,12 +12,12 @@ func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "etcdsec",
 		Short: "Make an etcd cluster secure, and prove that it is",
-		Long: `etcdsec issues the certificates and hardened configuration of an etcd cluster from
-one spec, audits running members by what they accept instead of by their flags,
-and rotates what they trust.`,
+		Long: `etcdsec makes the etcd of a Kubernetes cluster secure. From one spec it makes certificates,
+hardened configurations and network policies. It audits running members by testing what they
+accept. It renews certificates, and rotates the keys that encrypt what etcd stores.`,
 		Example: `  etcdsec init > cluster.yaml                      # a commented spec to edit
   etcdsec bootstrap -f cluster.yaml ./store        # certificates, configs, units
-  etcdsec audit run -f cluster.yaml --pki ./store  # prove it on the running cluster`,
+  etcdsec audit run -f cluster.yaml --pki ./store  # audit the running cluster`,
 		Args:          unknownVerb,
 		RunE:          runGroup,
 		SilenceErrors: true,
@@ -25,6 +26,7 @@ and rotates what they trust.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(err, cmd.CommandPath()+" --help")
 	})
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		newInitCommand(a),
@@ -39,7 +41,7 @@ and rotates what they trust.`,
 	return root
 }
 
-// newGroupCommand is a command that only holds verbs; it wants one of them.
+// newGroupCommand returns a command that only holds verbs; calling it without one is an error.
 func newGroupCommand(use, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use:   use,
@@ -52,7 +54,7 @@ func newGroupCommand(use, short, long string, verbs ...*cobra.Command) *cobra.Co
 	return group
 }
 
-// runGroup is a group called without a verb: help, and a bad command line.
+// runGroup runs a group without a verb: it prints the help, and fails as a bad command line.
 func runGroup(cmd *cobra.Command, _ []string) error {
 	cmd.SetOut(cmd.ErrOrStderr()) // stdout is for results
 	if err := cmd.Help(); err != nil {

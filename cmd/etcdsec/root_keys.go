@@ -12,5 +12,5 @@ func addRootKeyFlags(cmd *cobra.Command, files *pki.RootKeyFiles) {
 	cmd.Flags().StringVar(&files.RecipientsPath, "root-key-recipients-file", "", "`path` of a file of recipients, one on each line")
 	cmd.Flags().StringVar(&files.PassphrasePath, "root-key-passphrase-file", "", "`path` of a passphrase that encrypts the roots' keys, and opens them")
 	cmd.Flags().StringVar(&files.IdentityPath, "root-key-identity", "", "`path` of the age identity that opens encrypted keys")
-	cmd.Flags().BoolVar(&files.Destroy, "root-key-destroy", false, "keep no key of a root: issuing CAs can never be renewed, only the roots replaced")
+	cmd.Flags().BoolVar(&files.Destroy, "root-key-destroy", false, "keep no key of a root: issuing CAs can then never be renewed")
 }

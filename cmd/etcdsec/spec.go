@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 	var err error
 	switch path {
 	case "":
-		return nil, usageError(fmt.Errorf("-f is missing: which cluster spec?"), "etcdsec init > cluster.yaml   # a spec to start from")
+		return nil, usageError(errors.New("-f is missing: it names the cluster spec"), "etcdsec init > cluster.yaml   # writes a spec to start from")
 	case "-":
 		c, err = cluster.Read("stdin", a.stdin)
 	default:

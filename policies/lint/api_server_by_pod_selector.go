@@ -12,7 +12,7 @@ func apiServerByPodSelector() Check {
 		ID:       "policy-api-server-by-pod-selector",
 		Title:    "A rule selects API servers on the host network by label",
 		Severity: audit.High,
-		Rationale: "They come with the address of their node, which no podSelector matches: the API server is locked out " +
+		Rationale: "Their packets have the address of their node, which no podSelector matches: the API server is locked out " +
 			"and the control plane is down.",
 		Method: "Looks for rules of policies on the members that select component=kube-apiserver, where the spec or a " +
 			"dump has the API servers on the host network.",
@@ -36,7 +36,7 @@ func apiServerByPodSelector() Check {
 				for n, r := range p.Spec.Ingress {
 					for _, peer := range r.From {
 						if peer.PodSelector != nil && !selectsAll(*peer.PodSelector) && reach.Selects(*peer.PodSelector, labels) {
-							f.add("selector", "%s ingress[%d] selects API servers by label, and they are on the host network", nameOf(p), n)
+							f.add("selector", "%s ingress[%d] selects API servers by label, but they are on the host network", nameOf(p), n)
 						}
 					}
 				}

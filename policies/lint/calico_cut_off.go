@@ -10,9 +10,9 @@ func calicoCutOff() Check {
 		ID:       "policy-calico-cut-off",
 		Title:    "A host endpoint cuts a member's node off",
 		Severity: audit.High,
-		Rationale: "A host endpoint denies what no profile and no policy lets in, and a policy denies what its rules do " +
-			"not match: the kubelet, and all else that the node serves, is gone.",
-		Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+		Rationale: "A host endpoint denies what no profile and no policy allows, and a policy denies what its rules do not " +
+			"match. Then nobody reaches the kubelet, nor anything else on the node.",
+		Method: "Checks whether another member's host still reaches the kubelet, port 10250.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Give the host endpoint the profile projectcalico-default-allow, and end the last policy with a rule that passes:"),
@@ -23,7 +23,7 @@ func calicoCutOff() Check {
 		References: references("docs.tigera.io/calico/latest/reference/host-endpoints/overview"),
 		Run: func(s *Subject) audit.Outcome {
 			if len(calicoHosts(s)) == 0 {
-				return audit.Skipped("no host endpoint is of a member")
+				return audit.Skipped("no member has a host endpoint")
 			}
 			var f findings
 			for _, c := range reach.Cuts(s.Intent, s.Topology, s.Filters) {
@@ -31,7 +31,7 @@ func calicoCutOff() Check {
 					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
 				}
 			}
-			return f.or("the kubelets of the members' nodes are still reached")
+			return f.or("the kubelets of the members' nodes can be reached")
 		},
 	}
 }

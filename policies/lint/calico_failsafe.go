@@ -12,13 +12,13 @@ func calicoFailsafe() Check {
 		ID:       "policy-calico-failsafe",
 		Title:    "Calico's failsafe ports leave etcd open to everybody",
 		Severity: audit.High,
-		Rationale: "Felix opens its failsafe ports before it asks any policy, and 2379 and 2380 are among them by " +
-			"default, from everywhere. A GlobalNetworkPolicy alone never closes them.",
-		Method: "Looks at the failsafe ports of each member's host endpoint, as its FelixConfiguration or the default " +
-			"has them, for the client and the peer port without a network.",
+		Rationale: "Felix opens its failsafe ports before it applies any policy. By default they include 2379 and 2380, for " +
+			"every sender. A GlobalNetworkPolicy alone never closes them.",
+		Method: "Reads the failsafe ports of each member's host endpoint, from its FelixConfiguration or the default. " +
+			"Finds the client or peer port without a network.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set failsafeInboundHostPorts of the FelixConfiguration to networks, before the host endpoints:"),
+				audit.Say("Limit failsafeInboundHostPorts of the FelixConfiguration to networks, before you make the host endpoints:"),
 				audit.Paste("etcdsec policies render --backend calico -f %s", p.Spec()),
 			}
 		},
@@ -26,7 +26,7 @@ func calicoFailsafe() Check {
 		Run: func(s *Subject) audit.Outcome {
 			hosts := calicoHosts(s)
 			if len(hosts) == 0 {
-				return audit.Skipped("no host endpoint is of a member")
+				return audit.Skipped("no member has a host endpoint")
 			}
 			var f findings
 			for _, h := range hosts {
@@ -36,7 +36,7 @@ func calicoFailsafe() Check {
 					}
 				}
 			}
-			return f.or("the failsafe ports of the members' host endpoints leave etcd's to networks, or out")
+			return f.or("no failsafe port opens etcd's ports to every sender")
 		},
 	}
 }

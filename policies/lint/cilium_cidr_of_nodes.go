@@ -14,8 +14,8 @@ func ciliumCIDROfNodes() Check {
 		ID:       "policy-cilium-cidr-of-nodes",
 		Title:    "A policy of Cilium names nodes by their addresses",
 		Severity: audit.High,
-		Rationale: "A CIDR matches neither nodes nor Pods of the cluster, whatever their addresses are, unless " +
-			"policyCIDRMatchMode has nodes in it. Members that are let in by address are locked out.",
+		Rationale: "In Cilium, a CIDR matches no node and no Pod of the cluster, unless policyCIDRMatchMode includes nodes. " +
+			"Members that a rule names by address are locked out.",
 		Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
 			"no others.",
 		Remediation: func(p audit.Place) audit.Remediation {
@@ -28,7 +28,7 @@ func ciliumCIDROfNodes() Check {
 		Run: func(s *Subject) audit.Outcome {
 			rules, names := ciliumRules(s)
 			if len(rules) == 0 {
-				return audit.Skipped("no policy of Cilium is for a member's node")
+				return audit.Skipped("no policy of Cilium selects a member's node")
 			}
 			ofNode := func(cidr string) bool {
 				p, err := netip.ParsePrefix(cidr)

@@ -10,12 +10,12 @@ func ciliumDefaultDeny() Check {
 		ID:       "policy-cilium-default-deny",
 		Title:    "A policy of Cilium cuts a member's node off",
 		Severity: audit.High,
-		Rationale: "An ingress rule for a node puts the whole node into default deny, and then all that no rule names is " +
-			"gone, the kubelet first.",
-		Method: "Asks whether another member's host still reaches the kubelet, port 10250.",
+		Rationale: "An ingress rule for a node puts the whole node into default deny. Then nobody reaches a port that no rule " +
+			"names, such as the kubelet's.",
+		Method: "Checks whether another member's host still reaches the kubelet, port 10250.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Say that only etcd's ports are meant, and deny them alone:"),
+				audit.Say("Turn default deny off, and deny only etcd's ports:"),
 				audit.Paste("spec: {enableDefaultDeny: {ingress: false}}"),
 				audit.Paste("etcdsec policies render --backend cilium -f %s", p.Spec()),
 			}
@@ -23,7 +23,7 @@ func ciliumDefaultDeny() Check {
 		References: references("docs.cilium.io/en/stable/security/host-firewall"),
 		Run: func(s *Subject) audit.Outcome {
 			if rules, _ := ciliumRules(s); len(rules) == 0 {
-				return audit.Skipped("no policy of Cilium is for a member's node")
+				return audit.Skipped("no policy of Cilium selects a member's node")
 			}
 			var f findings
 			for _, c := range reach.Cuts(s.Intent, s.Topology, s.Filters) {
@@ -31,7 +31,7 @@ func ciliumDefaultDeny() Check {
 					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
 				}
 			}
-			return f.or("the kubelets of the members' nodes are still reached")
+			return f.or("the kubelets of the members' nodes can be reached")
 		},
 	}
 }

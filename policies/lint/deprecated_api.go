@@ -9,14 +9,14 @@ import (
 func deprecatedAPI() Check {
 	return Check{
 		ID:       "policy-deprecated-api",
-		Title:    "A policy is written for an API that is gone or going",
+		Title:    "A policy uses an API that is removed or deprecated",
 		Severity: audit.Low,
 		Rationale: "AdminNetworkPolicy and BaselineAdminNetworkPolicy became ClusterNetworkPolicy, and " +
 			"extensions/v1beta1 is not served since Kubernetes 1.16.",
 		Method: "Looks at the kinds and groups of the policies.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Write it anew as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 NetworkPolicy."),
+				audit.Say("Rewrite it as policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy, or networking.k8s.io/v1 NetworkPolicy."),
 			}
 		},
 		References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),
@@ -32,7 +32,7 @@ func deprecatedAPI() Check {
 					f.add("extensions", "%s: NetworkPolicy %s is of extensions, and does nothing", k.File, k.Name)
 				}
 			}
-			return f.or("no policy is of an API that is gone or going")
+			return f.or("no policy uses an API that is removed or deprecated")
 		},
 	}
 }

@@ -5,11 +5,11 @@ import "github.com/etcdsec/etcdsec/audit"
 func emptyPorts() Check {
 	return Check{
 		ID:       "policy-empty-ports",
-		Title:    "A rule lets somebody in to every port of etcd",
+		Title:    "A rule opens every port of etcd",
 		Severity: audit.Medium,
-		Rationale: "A rule without ports opens all of them: who is meant to reach the client port reaches the peer port, " +
+		Rationale: "A rule without ports opens all of them: whoever may reach the client port also reaches the peer port, " +
 			"which obeys no RBAC.",
-		Method: "Looks for rules that let somebody in to the members and name no port.",
+		Method: "Looks for rules for the members that name no port.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Name the ports: 2379 for API servers, 2379 and 2380 for members, 2381 for scrapers:"),
@@ -26,7 +26,7 @@ func emptyPorts() Check {
 					}
 				}
 			}
-			return f.or("every rule that lets somebody in names its ports")
+			return f.or("every rule for the members names its ports")
 		},
 	}
 }

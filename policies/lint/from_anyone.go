@@ -13,11 +13,11 @@ func fromAnyone() Check {
 		Severity: audit.High,
 		Rationale: "An empty list of sources is no condition: the rule that was meant to open a port for some opens it " +
 			"for all.",
-		Method: "Looks at the rules that let somebody in to the client or peer port for one without a source, with " +
-			"every namespace, or with 0.0.0.0/0 or ::/0, and with nothing before it that denies.",
+		Method: "Reads the rules that open the client or peer port. Finds those without a source, with every namespace, " +
+			"or with 0.0.0.0/0 or ::/0, unless an earlier rule denies.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Name who is meant, members and API servers:"),
+				audit.Say("Name the senders, members and API servers:"),
 				audit.Paste("etcdsec policies render -f %s", p.Spec()),
 			}
 		},

@@ -13,8 +13,8 @@ func hostNetwork() Check {
 		ID:       "policy-host-network",
 		Title:    "A policy selects etcd on the host network, where it does nothing",
 		Severity: audit.High,
-		Rationale: "A NetworkPolicy never selects a Pod on the host network, which is where kubeadm runs etcd. Every API " +
-			"server takes such a policy, nothing says an error, and every Pod reaches every port.",
+		Rationale: "A NetworkPolicy never selects a Pod on the host network, where kubeadm runs etcd. Every API server accepts " +
+			"such a policy without an error, and still every Pod reaches every port.",
 		Method: "Looks for NetworkPolicies, and subjects of ClusterNetworkPolicies, that select nothing but members " +
 			"on the host network.",
 		Remediation: func(p audit.Place) audit.Remediation {
@@ -44,10 +44,10 @@ func hostNetwork() Check {
 			}
 			for _, p := range s.Filters.Objects.ClusterNetworkPolicies {
 				if of := p.Spec.Subject.Pods; of != nil && !selectsAll(of.PodSelector) && reach.Selects(of.PodSelector, labels) && len(p.Spec.Ingress) > 0 {
-					f.add("clusternetworkpolicy", "%s has etcd as its subject, which is on the host network", "ClusterNetworkPolicy "+p.Metadata.Name)
+					f.add("clusternetworkpolicy", "%s selects etcd, which is on the host network", "ClusterNetworkPolicy "+p.Metadata.Name)
 				}
 			}
-			return f.or("no policy has only members on the host network to select")
+			return f.or("no policy selects only members on the host network")
 		},
 	}
 }

@@ -11,7 +11,7 @@ func ignoredRules() Check {
 		Method:    "Compares policyTypes with the directions that have rules.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Name both directions in policyTypes, or take the rules away."),
+				audit.Say("Name both directions in policyTypes, or remove the rules."),
 			}
 		},
 		References: references("k8s.io/api/networking/v1"),
@@ -19,10 +19,10 @@ func ignoredRules() Check {
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {
 				if len(p.Spec.Ingress) > 0 && !hasDirection(p, "Ingress") {
-					f.add("ingress", "%s has ingress rules, and policyTypes has no Ingress", nameOf(p))
+					f.add("ingress", "%s has ingress rules, but policyTypes has no Ingress", nameOf(p))
 				}
 				if len(p.Spec.Egress) > 0 && !hasDirection(p, "Egress") {
-					f.add("egress", "%s has egress rules, and policyTypes has no Egress", nameOf(p))
+					f.add("egress", "%s has egress rules, but policyTypes has no Egress", nameOf(p))
 				}
 			}
 			return f.or("policyTypes names every direction that has rules")

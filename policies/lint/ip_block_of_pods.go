@@ -12,8 +12,8 @@ func ipBlockOfPods() Check {
 		ID:       "policy-ip-block-of-pods",
 		Title:    "A policy names Pods by their addresses",
 		Severity: audit.Medium,
-		Rationale: "A Pod has another address each time it starts, and another Pod has this one. ipBlock is for what is " +
-			"outside of the cluster, and some networks never match Pods by it.",
+		Rationale: "A Pod gets a new address each time it starts, and another Pod may get the old one. ipBlock is for addresses " +
+			"outside of the cluster, and on some networks it never matches Pods.",
 		Method: "Looks for ipBlocks inside of spec.isolation.podCIDRs in the policies on the members.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -31,7 +31,7 @@ func ipBlockOfPods() Check {
 						}
 						block, err := netip.ParsePrefix(peer.IPBlock.CIDR)
 						if err == nil && slices.ContainsFunc(s.Intent.PodCIDRs, func(pods netip.Prefix) bool { return pods.Bits() < block.Bits() && pods.Contains(block.Addr()) }) {
-							f.add("ip-block", "%s ingress[%d] lets in %s, which is of Pods", nameOf(p), n, block)
+							f.add("ip-block", "%s ingress[%d] lets in %s, an address range of Pods", nameOf(p), n, block)
 						}
 					}
 				}

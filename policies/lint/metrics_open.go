@@ -5,11 +5,11 @@ import "github.com/etcdsec/etcdsec/audit"
 func metricsOpen() Check {
 	return Check{
 		ID:       "policy-metrics-open",
-		Title:    "A rule opens the metrics port to others than scrapers",
+		Title:    "A rule opens the metrics port to everybody",
 		Severity: audit.Medium,
-		Rationale: "Metrics tell the names of users, the size and the load of the store, and come without a certificate " +
-			"where the port is plaintext.",
-		Method: "Looks for a rule without a source that has the metrics port in it.",
+		Rationale: "Metrics show the names of users, and the size and load of the store. On a plaintext port, reading them " +
+			"needs no certificate.",
+		Method: "Looks for a rule without a source that opens the metrics port.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Let only spec.isolation.scrapers in:"),

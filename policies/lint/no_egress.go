@@ -7,7 +7,7 @@ func noEgress() Check {
 		ID:        "policy-no-egress",
 		Title:     "Nothing limits where etcd connects to",
 		Severity:  audit.Low,
-		Rationale: "A member needs its peers and nothing else. One that was taken over can send what is stored anywhere.",
+		Rationale: "A member only needs to reach its peers. Whoever takes over a member can send the stored data anywhere.",
 		Method:    "Looks for a NetworkPolicy on the members that has Egress in its policyTypes.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -18,10 +18,10 @@ func noEgress() Check {
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
 			if !hosted(s) {
-				return audit.Skipped("no NetworkPolicy is about the host network")
+				return audit.Skipped("a NetworkPolicy has no effect on the host network")
 			}
 			if len(memberPolicies(s, "Ingress")) == 0 {
-				return audit.Skipped("no NetworkPolicy is about the members")
+				return audit.Skipped("no NetworkPolicy selects the members")
 			}
 			var f findings
 			if len(memberPolicies(s, "Egress")) == 0 {

@@ -7,7 +7,7 @@ func noNamespace() Check {
 		ID:        "policy-no-namespace",
 		Title:     "A policy names no namespace",
 		Severity:  audit.Medium,
-		Rationale: "It is made in whatever namespace kubectl is set to, mostly default, and selects the Pods there.",
+		Rationale: "kubectl makes it in its current namespace, mostly default, and there it selects the wrong Pods.",
 		Method:    "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -33,7 +33,7 @@ func noNamespace() Check {
 					f.add("cilium", "CiliumNetworkPolicy %s names no namespace", p.Metadata.Name)
 				}
 			}
-			return f.or("every policy that has a namespace names it")
+			return f.or("every policy that needs a namespace names it")
 		},
 	}
 }

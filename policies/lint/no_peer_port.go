@@ -11,10 +11,9 @@ func noPeerPort() Check {
 		ID:       "policy-no-peer-port",
 		Title:    "The policies for etcd forget its peer port",
 		Severity: audit.High,
-		Rationale: "What selects the members denies all that it does not name. Without the peer port no member reaches " +
-			"another, and the cluster loses its quorum.",
-		Method: "Looks for policies that let somebody in to the members' client port, while no rule of any of them " +
-			"has the peer port in it.",
+		Rationale: "A policy that selects the members denies every port that it does not name. Without the peer port no member " +
+			"reaches another, and the cluster loses its quorum.",
+		Method: "Looks for policies that open the members' client port, where no rule of any of them opens the peer port.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Let the members in to their peer port:"),
@@ -36,9 +35,9 @@ func noPeerPort() Check {
 			}
 			var f findings
 			if client && !peer {
-				f.add("peer-port", "%s lets in to port %d, and nothing to port %d", strings.Join(names, ", "), s.Intent.Ports.Client, s.Intent.Ports.Peer)
+				f.add("peer-port", "%s opens port %d, but no rule opens port %d", strings.Join(names, ", "), s.Intent.Ports.Client, s.Intent.Ports.Peer)
 			}
-			return f.or("no policy opens the client port alone")
+			return f.or("no policy opens only the client port")
 		},
 	}
 }

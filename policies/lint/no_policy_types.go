@@ -7,8 +7,8 @@ func noPolicyTypes() Check {
 		ID:       "policy-no-policy-types",
 		Title:    "A policy has no policyTypes",
 		Severity: audit.Low,
-		Rationale: "The API server fills them in, and tools that read the file alone do not: " +
-			"sigs.k8s.io/kube-network-policies v1.1.1 takes such a policy for none.",
+		Rationale: "The API server fills them in, but tools that read only the file do not: sigs.k8s.io/kube-network-policies " +
+			"v1.1.1 ignores such a policy.",
 		Method: "Looks for policyTypes in NetworkPolicies.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{

@@ -7,15 +7,14 @@ import (
 
 func priorityTie() Check {
 	return Check{
-		ID:       "policy-priority-tie",
-		Title:    "Two cluster policies have one priority",
-		Severity: audit.Medium,
-		Rationale: "Which of them is asked first is left to the network of the Pods, and may change with its next " +
-			"release.",
-		Method: "Compares tier and priority of ClusterNetworkPolicies.",
+		ID:        "policy-priority-tie",
+		Title:     "Two cluster policies have the same priority",
+		Severity:  audit.Medium,
+		Rationale: "The network plugin chooses which of them comes first, and its next release may choose differently.",
+		Method:    "Compares tier and priority of ClusterNetworkPolicies.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give each a priority of its own: the lower one is asked first."),
+				audit.Say("Give each a priority of its own: the lower number comes first."),
 			}
 		},
 		References: references("sigs.k8s.io/network-policy-api apis/v1alpha2"),

@@ -12,7 +12,7 @@ func selectsNothing() Check {
 		ID:        "policy-selects-nothing",
 		Title:     "A policy selects no Pod at all",
 		Severity:  audit.Medium,
-		Rationale: "A label that was misspelt or has changed makes a policy do nothing, without an error.",
+		Rationale: "If a label is misspelt or has changed, the policy has no effect, without an error.",
 		Method:    "Compares the selectors of NetworkPolicies with the Pods of a dump.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{

@@ -12,8 +12,8 @@ func wrongNamespace() Check {
 		ID:       "policy-wrong-namespace",
 		Title:    "A policy for etcd is in a namespace without members",
 		Severity: audit.High,
-		Rationale: "A NetworkPolicy selects Pods of its own namespace alone. In another one it selects nothing, and the " +
-			"members stay open.",
+		Rationale: "A NetworkPolicy selects only Pods of its own namespace. In another one it selects nothing, and the members " +
+			"stay open.",
 		Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -24,7 +24,7 @@ func wrongNamespace() Check {
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
 			if !hosted(s) {
-				return audit.Skipped("the members are on the host network, where no namespace is the right one")
+				return audit.Skipped("the members are on the host network, where no namespace would be right")
 			}
 			var f findings
 			namespace, labels := memberLabels(s)
@@ -37,10 +37,10 @@ func wrongNamespace() Check {
 				if !slices.ContainsFunc(s.Topology.Pods, func(pod *reach.Pod) bool {
 					return pod.Namespace == own && reach.Selects(p.Spec.PodSelector, pod.Labels)
 				}) {
-					f.add("namespace", "%s asks for the members' labels, and they are in %s", nameOf(p), namespace)
+					f.add("namespace", "%s selects the members' labels, but the members are in %s", nameOf(p), namespace)
 				}
 			}
-			return f.or("no policy asks for the members' labels in another namespace")
+			return f.or("no policy in another namespace selects the members' labels")
 		},
 	}
 }

@@ -10,8 +10,8 @@ func aescbc() Check {
 		ID:       "encryption-aescbc",
 		Title:    "Values are encrypted without being authenticated",
 		Severity: audit.Medium,
-		Rationale: "aescbc authenticates nothing. Whoever writes to etcd can change a value, put it under another name, and " +
-			"decrypt it bit by bit by asking how kube-apiserver takes its padding.",
+		Rationale: "aescbc authenticates nothing. Whoever writes to etcd can change a value, or put it under another name. By " +
+			"watching how kube-apiserver answers to changed padding, they can decrypt it byte by byte.",
 		Method: "Looks for aescbc as the provider that writes.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{

@@ -12,16 +12,16 @@ const aesgcmWrites = 200_000
 func aesgcmBudget() Check {
 	return Check{
 		ID:       "encryption-aesgcm-budget",
-		Title:    "An aesgcm key is used for more writes than it is good for",
+		Title:    "An aesgcm key may be used for too many writes",
 		Severity: audit.Medium,
-		Rationale: "aesgcm draws a random nonce of 12 bytes for each write. Two equal ones give away what was written, and " +
-			"the key that authenticates. Kubernetes asks for another key before 200,000 writes, and nothing counts them.",
-		Method: "Looks for aesgcm as the provider that writes. --writes says how many values its key has encrypted; without " +
-			"it, nothing shows that the key is replaced in time.",
+		Rationale: "aesgcm draws a random nonce of 12 bytes for each write. Two equal nonces reveal what was written, and let " +
+			"an attacker forge values. Kubernetes asks for a new key before 200,000 writes, and nothing counts them.",
+		Method: "Looks for aesgcm as the provider that writes. --writes is the number of values that its key has encrypted; " +
+			"without it, nothing shows that the key is replaced in time.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Count them on every API server, and say the sum; rotate the key before 200,000, or go over to secretbox or KMS " +
-					"v2:"),
+				audit.Say("Give the sum of the writes of all API servers. Rotate the key before 200,000 writes, or change to secretbox or " +
+					"KMS v2:"),
 				audit.Paste("kubectl get --raw /metrics | grep apiserver_storage_transformation_operations_total"),
 				audit.Paste("etcdsec encryption lint --writes 150000 %s", p.File()),
 			}

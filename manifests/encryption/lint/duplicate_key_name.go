@@ -5,12 +5,12 @@ import "github.com/etcdsec/etcdsec/audit"
 func duplicateKeyName() Check {
 	return Check{
 		ID:       "encryption-duplicate-key-name",
-		Title:    "Two keys have one name",
+		Title:    "Two keys have the same name",
 		Severity: audit.High,
 		Rationale: "The name is all that says which key has encrypted a value in etcd. With two keys of a name nobody can " +
 			"prove that one is not needed any more; and aescbc, which authenticates nothing, tries the wrong one first " +
 			"and takes what comes out for a value once in 260 times (measured).",
-		Method: "Compares the names of all keys. The same key in several rules is in order; twice in one list it is useless.",
+		Method: "Compares the names of all keys. The same key may be in several rules; twice in one list it is useless.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used " +

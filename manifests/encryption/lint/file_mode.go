@@ -11,14 +11,14 @@ const fileModeID = "encryption-file-mode"
 func fileMode() Check {
 	return Check{
 		ID:       fileModeID,
-		Title:    "Others than its owner may read or change the file with the keys",
+		Title:    "Other users may read or change the file with the keys",
 		Severity: audit.High,
-		Rationale: "The file holds the keys, so that who reads it and a backup of etcd reads every Secret; and who writes " +
-			"it decides what is encrypted, without a restart where kube-apiserver reloads it.",
+		Rationale: "The file holds the keys: whoever reads it and a backup of etcd can read every Secret. Whoever writes it " +
+			"decides what is encrypted, even without a restart where kube-apiserver reloads the file.",
 		Method: "Reads the permissions of the file; from standard input it has none.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take them from everybody else:"),
+				audit.Say("Take all permissions from other users:"),
 				audit.Paste("chmod 600 %s", p.File()),
 			}
 		},

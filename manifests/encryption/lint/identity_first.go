@@ -11,10 +11,10 @@ func identityFirst() Check {
 		ID:       "encryption-identity-first",
 		Title:    "New values are written in plaintext",
 		Severity: audit.High,
-		Rationale: "The first provider of a resource writes, and identity writes plaintext. The flag is set, so that " +
-			"benchmarks pass, and every key behind it is only for reading.",
-		Method: "Finds the provider that writes each resource, over all rules that name it. A rule of identity alone is " +
-			"an exemption where a later wildcard encrypts the rest.",
+		Rationale: "The first provider of a resource writes, and identity writes plaintext. Benchmarks still pass, because the " +
+			"flag is set. The keys after identity are only used for reading.",
+		Method: "Finds the provider that writes each resource, over all rules that name it. A rule with identity alone is " +
+			"allowed as an exemption, where a later wildcard encrypts the rest.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Put identity last, on every API server, then rewrite what is stored:"),
@@ -33,9 +33,9 @@ func identityFirst() Check {
 				}
 			}
 			if len(f) > 0 && s.Phase == cluster.Disabling {
-				return audit.Skipped("encryption is being turned off, so that identity has to write")
+				return audit.Skipped("encryption is being turned off, so identity has to write")
 			}
-			return f.or("whatever is named is written encrypted, but for exemptions from a wildcard")
+			return f.or("every named resource is written encrypted, except exemptions from a wildcard")
 		},
 	}
 }

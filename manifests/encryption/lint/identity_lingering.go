@@ -13,9 +13,9 @@ func identityLingering() Check {
 		ID:       "encryption-identity-lingering",
 		Title:    "Plaintext that somebody puts into etcd would be read",
 		Severity: audit.Medium,
-		Rationale: "Behind what encrypts, identity reads plaintext. That is needed until every object is rewritten. From " +
-			"then on it only serves whoever writes to etcd, and who needs no key then to plant an object.",
-		Method: "Looks for identity behind what encrypts. With --phase enabling or disabling it has to be there.",
+		Rationale: "After the providers that encrypt, identity reads plaintext. That is needed until every object is " +
+			"rewritten. Later it only helps an attacker who can write to etcd: planting an object then needs no key.",
+		Method: "Looks for identity after providers that encrypt. With --phase enabling or disabling it has to be there.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Prove that no plaintext is stored, then take identity away:"),
@@ -28,7 +28,7 @@ func identityLingering() Check {
 		References: references("kubernetes/website#44532"),
 		Run: func(s *Subject) audit.Outcome {
 			if s.Phase == cluster.Enabling || s.Phase == cluster.Disabling {
-				return audit.Skipped("plaintext has to be read, by --phase " + string(s.Phase))
+				return audit.Skipped("plaintext must be readable with --phase " + string(s.Phase))
 			}
 			var f findings
 			for i, rule := range s.Configuration.Rules {

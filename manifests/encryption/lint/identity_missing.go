@@ -11,12 +11,12 @@ import (
 func identityMissing() Check {
 	return Check{
 		ID:       "encryption-identity-missing",
-		Title:    "Plaintext that is stored could not be read",
+		Title:    "Stored plaintext cannot be read",
 		Severity: audit.High,
 		Rationale: "Without identity, an object that was stored before encryption was turned on cannot be read, and a " +
 			"list with one such object fails as a whole: controllers stop.",
-		Method: "With --phase enabling, looks for identity behind what encrypts. Otherwise nothing says here that plaintext " +
-			"is stored.",
+		Method: "With --phase enabling, looks for identity after the providers that encrypt. Without it, nothing tells " +
+			"whether plaintext is stored.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Add identity as the last provider, until all objects are rewritten:"),
@@ -28,9 +28,9 @@ func identityMissing() Check {
 			switch s.Phase {
 			case cluster.Enabling, cluster.Disabling:
 			case cluster.Encrypted:
-				return audit.Skipped("nothing is stored in plaintext, by --phase encrypted")
+				return audit.Skipped("with --phase encrypted, nothing is stored in plaintext")
 			default:
-				return audit.Skipped("whether plaintext is stored is not in the file; --phase says it")
+				return audit.Skipped("the file does not tell whether plaintext is stored; --phase does")
 			}
 			var f findings
 			for i, rule := range s.Configuration.Rules {

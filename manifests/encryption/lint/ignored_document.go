@@ -7,12 +7,12 @@ func ignoredDocument() Check {
 		ID:       "encryption-ignored-document",
 		Title:    "A part of the file is never read",
 		Severity: audit.Medium,
-		Rationale: "kube-apiserver reads the first YAML document of the file and not a byte of what follows it, without an " +
-			"error. Rules in a second document encrypt nothing.",
-		Method: "Looks for a document behind the first.",
+		Rationale: "kube-apiserver reads only the first YAML document of the file, and ignores the rest without an error. Rules " +
+			"in a second document encrypt nothing.",
+		Method: "Looks for the beginning of a second YAML document in the file.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Bring all rules into one document; --fix writes the one that is read:"),
+				audit.Say("Put all rules into one document; --fix keeps only the one that is read:"),
 				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
 			}
 		},

@@ -12,12 +12,12 @@ func keyNameColon() Check {
 		ID:       "encryption-key-name-colon",
 		Title:    "The name of a key has a colon in it",
 		Severity: audit.Medium,
-		Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares the beginning. A key " +
-			"\"a\" then also takes what \"a:b\" has encrypted, and who reads etcd cannot tell the two apart.",
+		Rationale: "A value in etcd begins with k8s:enc:PROVIDER:v1:NAME: and kube-apiserver compares this beginning. So a key " +
+			"\"a\" also tries the values of a key \"a:b\", and a reader of etcd cannot tell the two apart.",
 		Method: "Looks for colons in the names of keys and of KMS plugins; v2 plugins cannot have one.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Add a key whose name has none, make it write, rewrite what is stored, then take the old one away:"),
+				audit.Say("Add a key whose name has no colon, put it first, rewrite all objects, then remove the old key:"),
 				audit.Paste("head -c 32 /dev/urandom | base64"),
 			}
 		},

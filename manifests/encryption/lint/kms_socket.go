@@ -11,7 +11,7 @@ import (
 func kmsSocket() Check {
 	return Check{
 		ID:       "encryption-kms-socket",
-		Title:    "A KMS plugin's socket is nobody's or anybody's",
+		Title:    "A KMS plugin's socket has no path or no owner",
 		Severity: audit.Medium,
 		Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
 			"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
@@ -19,7 +19,7 @@ func kmsSocket() Check {
 		Method: "Reads the endpoint of every KMS provider.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give it a path in a folder that root alone writes to:"),
+				audit.Say("Give it a path in a folder that only root may write to:"),
 				audit.Paste("  endpoint: unix:///run/kms/kms.sock"),
 				audit.Paste("etcdsec encryption lint %s", p.File()),
 			}
@@ -38,7 +38,7 @@ func kmsSocket() Check {
 				case strings.HasPrefix(u.Path, "/@"):
 					f.add("abstract", "%s: the endpoint %q is an abstract socket", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
 				case u.Host != "":
-					f.add("host", "%s: the endpoint %q names a host, which is not looked at; three slashes begin a path", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+					f.add("host", "%s: the endpoint %q names a host, which kube-apiserver ignores; a path begins with three slashes", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
 				}
 			}
 			return f.or("every KMS plugin has a socket with a path")

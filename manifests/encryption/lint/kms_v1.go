@@ -8,15 +8,15 @@ import (
 func kmsV1() Check {
 	return Check{
 		ID:       "encryption-kms-v1",
-		Title:    "A KMS plugin is used by the API that is off by default",
+		Title:    "A KMS plugin uses the old v1 API, which is off by default",
 		Severity: audit.High,
 		Rationale: "A KMS provider without apiVersion is v1, which is deprecated and off since Kubernetes 1.29: kube-apiserver " +
 			"does not start with it. With the feature gate, each write makes a call to the plugin.",
-		Method: "Reads the apiVersion of every KMS provider; none is v1.",
+		Method: "Reads the apiVersion of every KMS provider; a missing one means v1.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Add a provider of v2 before it, with another name, where the plugin speaks that; rewrite what is stored, then " +
-					"take v1 away. Until then:"),
+				audit.Say("If the plugin supports v2, add a v2 provider with another name before it, rewrite all objects, then remove v1. " +
+					"Until then:"),
 				audit.Paste("--feature-gates=KMSv1=true"),
 			}
 		},

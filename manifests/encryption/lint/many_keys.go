@@ -9,14 +9,14 @@ import (
 func manyKeys() Check {
 	return Check{
 		ID:       "encryption-many-keys",
-		Title:    "Old keys were never taken away",
+		Title:    "Old keys were never removed",
 		Severity: audit.Low,
-		Rationale: "A rotation needs two keys, and ends with one. As long as an old one is in the file it decrypts, and what " +
-			"it was rotated away for has not been reached.",
-		Method: "Counts the keys and KMS plugins of each rule, the same one once. More than 3 are findings.",
+		Rationale: "A rotation needs two keys, and ends with one. An old key decrypts as long as it is in the file, so the " +
+			"rotation has not reached its goal.",
+		Method: "Counts the different keys and KMS plugins of each rule. More than 3 are a finding.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Find out which ones nothing in etcd and in no backup needs, and take those away:"),
+				audit.Say("Find the keys that neither etcd nor a backup needs, and remove them:"),
 				audit.Paste("etcdsec audit census --endpoints https://%s --config %s", p.Client(), p.File()),
 				audit.Paste("etcdsec audit census --snapshot SNAPSHOT --config %s", p.File()),
 				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),

@@ -12,12 +12,12 @@ func maskedRule() Check {
 		ID:       "encryption-masked-rule",
 		Title:    "A rule never writes, because an earlier one has its resource",
 		Severity: audit.Medium,
-		Rationale: "Where two rules name a resource, the first writes it and the second is only read from. Who puts a new " +
-			"key into the second believes that it is in use.",
+		Rationale: "Where two rules name a resource, only the first writes it. A new key in the second rule looks as if it were " +
+			"in use, and never encrypts.",
 		Method: "Looks for a resource that is in more than one rule.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Keep one rule of each resource, with the providers of both, the one that is to write first, and ask again:"),
+				audit.Say("Keep one rule for each resource, with the providers of both rules, the one that writes first, and check again:"),
 				audit.Paste("etcdsec encryption lint %s", p.File()),
 			}
 		},

@@ -14,8 +14,8 @@ func noSuchResource() Check {
 		ID:       "encryption-no-such-resource",
 		Title:    "A rule is about a resource that does not exist",
 		Severity: audit.High,
-		Rationale: "kube-apiserver takes any name. One that is misspelt, that lacks its group or has a version in it " +
-			"encrypts nothing, and what was meant is stored in plaintext without an error.",
+		Rationale: "kube-apiserver accepts any name. A name that is misspelt, lacks its group or has a version in it encrypts " +
+			"nothing: the resource is stored in plaintext, without an error.",
 		Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
 			"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
 		Remediation: func(p audit.Place) audit.Remediation {
@@ -43,7 +43,7 @@ func noSuchResource() Check {
 				}
 			}
 			if len(f) == 0 && custom != nil {
-				return audit.CouldNotTell("custom resources, which are not known here: " + joinNames(custom) + "; --crd names those that exist")
+				return audit.CouldNotTell("these may be custom resources: " + joinNames(custom) + "; --crd names those that exist")
 			}
 			return f.or("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
 		},

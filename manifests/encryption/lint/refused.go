@@ -7,12 +7,12 @@ func refused() Check {
 		ID:       refusedID,
 		Title:    "kube-apiserver refuses the encryption configuration",
 		Severity: audit.High,
-		Rationale: "An API server that starts with such a file ends at once. One that reloads it goes on with the file " +
-			"before, says so in its log alone, and fails at its next start.",
+		Rationale: "An API server that starts with such a file ends at once. One that reloads it keeps using the old file, says " +
+			"so only in its log, and fails at its next start.",
 		Method: "Decodes and validates the file as the kube-apiserver of Kubernetes 1.37 does.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Correct what is named, at its line, and ask again before the file is put in place:"),
+				audit.Say("Correct the named line, and check again before you use the file:"),
 				audit.Paste("etcdsec encryption lint %s", p.File()),
 			}
 		},

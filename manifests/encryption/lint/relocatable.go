@@ -10,12 +10,12 @@ func relocatable() Check {
 		ID:       "encryption-relocatable",
 		Title:    "Encrypted values can be moved to another name",
 		Severity: audit.Low,
-		Rationale: "secretbox and aescbc do not bind a value to its key in etcd. Whoever writes to etcd, and has no key, can " +
-			"put the Secret of one namespace into another, where somebody else may read it.",
+		Rationale: "secretbox and aescbc do not bind a value to its key in etcd. So an attacker who can write to etcd, even " +
+			"without an encryption key, can copy a Secret into another namespace, where others may read it.",
 		Method: "Looks for secretbox and aescbc as the providers that write. aesgcm and KMS v2 bind a value to its place.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Keep others from writing to etcd, by the client CA and RBAC; where that is not enough, use KMS v2, in the spec:"),
+				audit.Say("Limit who can write to etcd, by the client CA and RBAC. If that is not enough, use KMS v2, in the spec:"),
 				audit.Paste("etcdsec audit run -f %s --pki %s", p.Spec(), p.Store()),
 				audit.Paste("  encryption: {provider: kms, socket: unix:///run/kms/kms.sock}"),
 			}
@@ -28,7 +28,7 @@ func relocatable() Check {
 					f.add(string(p.p.Type), "%s: %s writes %s", s.at(p.field), p.p.Type, joinNames(s.Configuration.Rules[p.rule].Resources))
 				}
 			}
-			return f.or("what writes binds each value to its key in etcd")
+			return f.or("the providers that write bind each value to its key in etcd")
 		},
 	}
 }

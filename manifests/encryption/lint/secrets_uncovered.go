@@ -8,16 +8,16 @@ import (
 func secretsUncovered() Check {
 	return Check{
 		ID:       "encryption-secrets-uncovered",
-		Title:    "No rule is about Secrets",
+		Title:    "No rule encrypts Secrets",
 		Severity: audit.High,
-		Rationale: "What no rule names is stored in plaintext, without an error. Secrets are what encryption at rest is " +
-			"for: tokens, certificates' keys, passwords.",
+		Rationale: "A resource that no rule names is stored in plaintext, without an error. Encryption at rest is there for " +
+			"Secrets: tokens, private keys, passwords.",
 		Method: "Looks for secrets, *. or *.* among the resources of all rules.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Name them in the first rule:"),
 				audit.Paste("  - resources: [secrets]"),
-				audit.Say("and ask again, with what is stored still in plaintext:"),
+				audit.Say("Then check again, while old objects are still stored in plaintext:"),
 				audit.Paste("etcdsec encryption lint --phase enabling %s", p.File()),
 			}
 		},
@@ -25,9 +25,9 @@ func secretsUncovered() Check {
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			if s.Configuration.RulesFor(encryption.GroupResource{Resource: "secrets"}) == nil {
-				f.add("uncovered", "Secrets are stored in plaintext: the rules are about %s", joinNames(s.resources()))
+				f.add("uncovered", "Secrets are stored in plaintext: the rules name only %s", joinNames(s.resources()))
 			}
-			return f.or("a rule is about Secrets")
+			return f.or("a rule names Secrets")
 		},
 	}
 }

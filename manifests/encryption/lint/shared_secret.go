@@ -7,8 +7,8 @@ func sharedSecret() Check {
 		ID:       "encryption-shared-secret",
 		Title:    "Two keys are the same secret",
 		Severity: audit.Medium,
-		Rationale: "A rotation to the same secret under another name rotates nothing: who had the old key has the new one. " +
-			"One secret in two ciphers lets a fault of the weaker one reach what the other has encrypted.",
+		Rationale: "A rotation to the same secret under another name has no effect: whoever had the old key has the new one. If " +
+			"two ciphers share a secret, a fault of the weaker one endangers the values of the other.",
 		Method: "Compares every key with every other, over all rules and providers, in memory.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{

@@ -7,9 +7,9 @@ func shortKey() Check {
 		ID:       "encryption-short-key",
 		Title:    "A key has less than 256 bits",
 		Severity: audit.Low,
-		Rationale: "kube-apiserver takes AES keys of 16 and 24 bytes too. What is in etcd and in its backups today has to " +
-			"stay secret for as long as they exist, also from quantum computers, which halve the bits.",
-		Method: "Counts the bytes of every key; the number is all that is looked at.",
+		Rationale: "kube-apiserver accepts AES keys of 16 and 24 bytes too. The values in etcd and its backups must stay secret " +
+			"for as long as a backup exists, also from quantum computers, which halve the strength in bits.",
+		Method: "Counts the bytes of every key, and looks at nothing else.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Rotate to a key of 32 bytes:"),

@@ -27,10 +27,10 @@ func weakKey() Check {
 		ID:       "encryption-weak-key",
 		Title:    "A key can be guessed",
 		Severity: audit.High,
-		Rationale: "Whoever guesses the key reads everything in etcd and its backups. Keys out of documentation, of zeros, " +
-			"of a pattern or typed on a keyboard are the first ones to be tried.",
-		Method: "Compares each key with those of published examples, and looks for patterns and for bytes that are all " +
-			"characters, which give a key far fewer values than its length says.",
+		Rationale: "Whoever guesses the key reads everything in etcd and its backups. Attackers first try keys from " +
+			"documentation, zeros, patterns and typed words.",
+		Method: "Compares each key with those of published examples. Looks for patterns, and for keys of printable " +
+			"characters only: such a key has far fewer possible values than its length allows.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Make a random key, and rotate to it:"),
@@ -46,7 +46,7 @@ func weakKey() Check {
 				switch t := p.secret().Judge(traitOf); t {
 				case "":
 				case text:
-					f.add(string(t), "%s: the %s is made of characters alone; if they are random, it has at most %d bits", s.at(p.field), p.describeKey(), p.bits())
+					f.add(string(t), "%s: the %s has only printable characters; even if they are random, it has at most %d bits", s.at(p.field), p.describeKey(), p.bits())
 				default:
 					worst = audit.High
 					f.add(string(t), "%s: the %s %s", s.at(p.field), p.describeKey(), explained(t, p.bits()))

@@ -70,7 +70,7 @@ func TestAuditRunRefuses(t *testing.T) {
 		"huge key":            {[]string{endpoint, "--cert", good.Cert, "--key", huge}, clitest.StatusFailed, []string{huge}},
 		"truncated cert":      {[]string{endpoint, "--cert", truncated, "--key", good.Key}, clitest.StatusFailed, []string{truncated}},
 		"key of another":      {[]string{endpoint, "--cert", good.Cert, "--key", expired.Key}, clitest.StatusFailed, []string{good.Cert, "does not match"}},
-		"expired certificate": {[]string{endpoint, "--cert", expired.Cert, "--key", expired.Key}, clitest.StatusFailed, []string{expired.Cert, "expired on", "in a store: etcdsec pki renew DIR"}},
+		"expired certificate": {[]string{endpoint, "--cert", expired.Cert, "--key", expired.Key}, clitest.StatusFailed, []string{expired.Cert, "expired on", "hint: --cert client.crt --key client.key   # of a certificate that has not expired"}},
 		"missing spec":        {[]string{"-f", filepath.Join(dir, "none.yaml")}, clitest.StatusUsage, []string{"none.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {

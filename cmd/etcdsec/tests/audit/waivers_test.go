@@ -225,7 +225,7 @@ func TestAuditRunSIGTERM(t *testing.T) {
 	if got := cmd.ProcessState.ExitCode(); got != clitest.StatusFailed {
 		t.Errorf("exit %d", got)
 	}
-	if !strings.Contains(errs.String(), "the audit was interrupted; what it had not asked is unknown in the report") {
+	if !strings.Contains(errs.String(), "the audit was interrupted; the checks that did not run are unknown in the report") {
 		t.Errorf("stderr: %s", errs.String())
 	}
 	r, err := audit.ReadReport(io.Reader(&out))
