@@ -48,6 +48,9 @@ func staleKey(r *reading) {
 			}
 		}
 	}
+	if right == 0 && r.unclear == "" {
+		r.unclear = "no object is encrypted with a key that the configuration names"
+	}
 	r.passed = fmt.Sprintf("%s with the key that is to encrypt them, and none with an older one", count(right, "object"))
 	r.skipped = noKeys(r.census)
 }
