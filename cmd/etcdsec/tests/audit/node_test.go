@@ -290,8 +290,9 @@ func TestAuditBootstrappedHost(t *testing.T) {
 					t.Errorf("not found: %v", want)
 				}
 				for _, r := range report.Results {
-					alone := r.CheckID == "member-count" // and the only member is a finding
-					if r.Verdict == audit.Unknown || r.Verdict == audit.Fail && !isHostCheck(r.CheckID) && !alone {
+					alone := r.CheckID == "member-count"   // and the only member is a finding
+					busy := r.CheckID == "request-latency" // it measures this machine
+					if r.Verdict == audit.Unknown || r.Verdict == audit.Fail && !isHostCheck(r.CheckID) && !alone && !busy {
 						t.Errorf("%s %s on %s: %s", r.Verdict, r.CheckID, r.Target, r.Evidence)
 					}
 				}
