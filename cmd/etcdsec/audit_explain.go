@@ -9,8 +9,13 @@ import (
 	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
+// auditExplainFlags hold the flags as the operator wrote them.
+type auditExplainFlags struct {
+	format string
+}
+
 func newAuditExplainCommand(a *app) *cobra.Command {
-	var format string
+	var flags auditExplainFlags
 	cmd := &cobra.Command{
 		Use:   "explain ID",
 		Short: "Explain a check",
@@ -19,21 +24,27 @@ benchmarks ask for it.`,
 		Example: `  etcdsec audit explain client-plaintext
   etcdsec audit explain peer-accepts-client-cert -o json`,
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, given []string) error {
-			c, found := findCheck(given[0])
-			if !found {
-				return unknownCheck(given[0])
-			}
-			if format == "json" {
-				return a.printJSON(render.DescribeChecks(c)[0])
-			}
-			_, err := fmt.Fprint(a.stdout, render.ExplainCheck(c))
-			return err
-		},
+		RunE: func(_ *cobra.Command, given []string) error { return flags.run(a, given[0]) },
 	}
 	cmd.ValidArgsFunction = completeChecks
-	outputFlag(cmd, &format, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
+}
+
+func (f *auditExplainFlags) addFlags(cmd *cobra.Command) {
+	outputFlag(cmd, &f.format, "text", "json")
+}
+
+func (f *auditExplainFlags) run(a *app, id string) error {
+	c, found := findCheck(id)
+	if !found {
+		return unknownCheck(id)
+	}
+	if f.format == "json" {
+		return a.printJSON(render.DescribeChecks(c)[0])
+	}
+	_, err := fmt.Fprint(a.stdout, render.ExplainCheck(c))
+	return err
 }
 
 func unknownCheck(id string) error {

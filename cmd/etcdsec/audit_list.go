@@ -6,9 +6,14 @@ import (
 	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
+// auditListFlags hold the flags as the operator wrote them.
+type auditListFlags struct {
+	selection checkSelection
+	format    string
+}
+
 func newAuditListCommand(a *app) *cobra.Command {
-	var format string
-	var selection checkSelection
+	var flags auditListFlags
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the checks",
@@ -17,18 +22,24 @@ func newAuditListCommand(a *app) *cobra.Command {
   etcdsec audit list --checks 'client-*,peer-*' --skip peer-plaintext
   etcdsec audit list -o json`,
 		Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			selected, err := selectChecks(selection, everyCheck())
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return a.printJSON(render.DescribeChecks(selected...))
-			}
-			return render.WriteCheckTable(a.stdout, selected)
-		},
+		RunE: func(*cobra.Command, []string) error { return flags.run(a) },
 	}
-	selection.addFlags(cmd)
-	outputFlag(cmd, &format, "text", "json")
+	flags.addFlags(cmd)
 	return cmd
+}
+
+func (f *auditListFlags) addFlags(cmd *cobra.Command) {
+	f.selection.addFlags(cmd)
+	outputFlag(cmd, &f.format, "text", "json")
+}
+
+func (f *auditListFlags) run(a *app) error {
+	selected, err := selectChecks(f.selection, everyCheck())
+	if err != nil {
+		return err
+	}
+	if f.format == "json" {
+		return a.printJSON(render.DescribeChecks(selected...))
+	}
+	return render.WriteCheckTable(a.stdout, selected)
 }

@@ -42,22 +42,26 @@ Exit status: 0 all checks passed, 1 a check could not tell, or a report or shard
   etcdsec audit merge shard-*.json --waivers waivers.yaml --fail-on high`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, paths []string) error {
-			return a.mergeReports(flags, paths)
+			return flags.run(a, paths)
 		},
 	}
-	waiversFlag(cmd, &flags.waivers)
-	failOnFlag(cmd, &flags.failOn, audit.Low)
-	flags.outputs.addFlags(cmd)
+	flags.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) mergeReports(flags auditMergeFlags, paths []string) error {
-	failOn, err := parseFailOn(flags.failOn)
+func (f *auditMergeFlags) addFlags(cmd *cobra.Command) {
+	waiversFlag(cmd, &f.waivers)
+	failOnFlag(cmd, &f.failOn, audit.Low)
+	f.outputs.addFlags(cmd)
+}
+
+func (f *auditMergeFlags) run(a *app, paths []string) error {
+	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
 		return err
 	}
 	now := a.now()
-	rules, err := loadWaivers(flags.waivers, now)
+	rules, err := loadWaivers(f.waivers, now)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func (a *app) mergeReports(flags auditMergeFlags, paths []string) error {
 			c.Verdicts[0], paths[c.Reports[0]], c.Verdicts[1], paths[c.Reports[1]])
 	}
 	a.applyWaivers(&merged, rules, now)
-	if err := a.writeAuditReport(flags.outputs, merged); err != nil {
+	if err := a.writeAuditReport(f.outputs, merged); err != nil {
 		return err
 	}
 	if missing := audit.MissingShards(reports); len(missing) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -111,84 +112,87 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
   etcdsec audit run --targets fleet.txt --shard 0/8 -o json=shard-0.json
   etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
-			flags.endpoints = endpoints
-			return a.runAudit(cmd, flags)
+			return flags.run(cmd.Context(), a, endpoints)
 		},
 	}
-	f := cmd.Flags()
-	specFlag(cmd, &flags.spec)
-	f.StringArrayVar(&flags.peers, "peer", nil, "`host:port` of a peer port; may be repeated")
-	f.StringArrayVar(&flags.metrics, "metrics", nil, "`host:port` of a metrics port; may be repeated")
-	f.StringArrayVar(&flags.apiServers, "apiserver", nil, "`host:port` of a kube-apiserver of the cluster; may be repeated")
-	f.StringArrayVar(&flags.kubelets, "kubelet", nil, "`host:port` of a kubelet of the cluster; may be repeated")
 	flags.addFlags(cmd)
-	f.BoolVar(&flags.mint, "mint", false, "make certificates that must be refused (expired, for servers only, revoked, elsewhere) in memory, with the keys of --pki")
-	f.StringArrayVar(&flags.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
-	f.StringVar(&flags.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
-	f.DurationVar(&flags.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
-	targetsFlag(cmd, &flags.targets)
-	flags.shard.addFlags(cmd)
-	f.IntVar(&flags.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at a time, each over at most 4 connections")
-	flags.selection.addFlags(cmd)
-	waiversFlag(cmd, &flags.waivers)
-	failOnFlag(cmd, &flags.failOn, audit.Low)
-	flags.members.addFlags(cmd)
-	flags.hosts.addFlags(cmd)
-	flags.kube.addFlags(cmd)
-	flags.outputs.addFlags(cmd)
 	return cmd
 }
 
-func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
-	if flags.timeout <= 0 {
-		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 3s", flags.timeout), "")
+func (f *auditRunFlags) addFlags(cmd *cobra.Command) {
+	set := cmd.Flags()
+	specFlag(cmd, &f.spec)
+	set.StringArrayVar(&f.peers, "peer", nil, "`host:port` of a peer port; may be repeated")
+	set.StringArrayVar(&f.metrics, "metrics", nil, "`host:port` of a metrics port; may be repeated")
+	set.StringArrayVar(&f.apiServers, "apiserver", nil, "`host:port` of a kube-apiserver of the cluster; may be repeated")
+	set.StringArrayVar(&f.kubelets, "kubelet", nil, "`host:port` of a kubelet of the cluster; may be repeated")
+	f.etcdCredentialFlags.addFlags(cmd)
+	set.BoolVar(&f.mint, "mint", false, "make certificates that must be refused (expired, for servers only, revoked, elsewhere) in memory, with the keys of --pki")
+	set.StringArrayVar(&f.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
+	set.StringVar(&f.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
+	set.DurationVar(&f.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
+	targetsFlag(cmd, &f.targets)
+	f.shard.addFlags(cmd)
+	set.IntVar(&f.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at a time, each over at most 4 connections")
+	f.selection.addFlags(cmd)
+	waiversFlag(cmd, &f.waivers)
+	failOnFlag(cmd, &f.failOn, audit.Low)
+	f.members.addFlags(cmd)
+	f.hosts.addFlags(cmd)
+	f.kube.addFlags(cmd)
+	f.outputs.addFlags(cmd)
+}
+
+func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
+	f.endpoints = given
+	if f.timeout <= 0 {
+		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 3s", f.timeout), "")
 	}
 	const maxParallel = 4096
-	if flags.parallel < 1 || flags.parallel > maxParallel {
-		return usageError(fmt.Errorf("--parallel %d: want 1 to %d", flags.parallel, maxParallel), "")
+	if f.parallel < 1 || f.parallel > maxParallel {
+		return usageError(fmt.Errorf("--parallel %d: want 1 to %d", f.parallel, maxParallel), "")
 	}
-	if err := flags.members.validate(); err != nil {
+	if err := f.members.validate(); err != nil {
 		return err
 	}
-	failOn, err := parseFailOn(flags.failOn)
+	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
 		return err
 	}
-	advisories, err := flags.members.table()
+	advisories, err := f.members.table()
 	if err != nil {
 		return err
 	}
-	checks, err := selectChecks(flags.selection, catalog.With(advisories))
+	checks, err := selectChecks(f.selection, catalog.With(advisories))
 	if err != nil {
 		return err
 	}
-	shard, err := flags.shard.parse(os.Getenv)
+	shard, err := f.shard.parse(os.Getenv)
 	if err != nil {
 		return err
 	}
-	endpoints, err := a.auditEndpoints(flags)
+	endpoints, err := a.auditEndpoints(*f)
 	if err != nil {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(flags.waivers, started)
+	rules, err := loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
-	endpoints, declared, err := a.kubeTargets(ctx, flags, endpoints, started)
+	endpoints, declared, err := a.kubeTargets(ctx, *f, endpoints, started)
 	if err != nil {
 		return err
 	}
-	hosts, err := a.lookAround(ctx, flags, endpoints, started)
+	hosts, err := a.lookAround(ctx, *f, endpoints, started)
 	if err != nil {
 		return err
 	}
-	credentials, err := a.hostCredentials(flags, hosts.found, started)
+	credentials, err := a.hostCredentials(*f, hosts.found, started)
 	if err != nil {
 		return err
 	}
-	faults, err := auditFaults(flags, started)
+	faults, err := auditFaults(*f, started)
 	if err != nil {
 		return err
 	}
@@ -202,28 +206,28 @@ func (a *app) runAudit(cmd *cobra.Command, flags auditRunFlags) error {
 		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)
 	}
 	listeners, err := collect.Collect(ctx, endpoints, collect.Config{
-		Timeout:      flags.timeout,
+		Timeout:      f.timeout,
 		Credentials:  credentials,
 		Faulty:       faults,
 		Now:          a.now,
-		Parallel:     flags.parallel,
+		Parallel:     f.parallel,
 		OneHandshake: !slices.ContainsFunc(checks, func(c audit.Check) bool { return !c.OneHandshake }),
 		Progress:     a.progress("audited"),
 	})
 	if err != nil {
 		return failure(err, "")
 	}
-	targets := slices.Concat(audit.Targets(listeners), audit.Targets(flags.members.clusters(listeners, started)),
+	targets := slices.Concat(audit.Targets(listeners), audit.Targets(f.members.clusters(listeners, started)),
 		audit.Targets(declared), audit.Targets(hosts.configs))
 	for _, t := range targets {
-		t.SetPaths(flags.spec, flags.store)
+		t.SetPaths(f.spec, f.store)
 	}
 	result := audit.Run(checks, targets)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	result.Shard = shard
 	a.applyWaivers(&result, rules, started)
-	if err := a.writeAuditReport(flags.outputs, result); err != nil {
+	if err := a.writeAuditReport(f.outputs, result); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {

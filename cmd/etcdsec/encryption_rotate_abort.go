@@ -21,17 +21,19 @@ rotate again. Writes one file in DIR; uses no network.`,
 		Example: `  etcdsec encryption rotate abort ./store
   etcdsec encryption rotate ./store --kubeconfig admin.conf`,
 		Args: args(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, given []string) error {
-			err := rotation.Abort(filepath.Join(given[0], pki.KubernetesDir))
-			if errors.Is(err, rotation.ErrNone) {
-				return usageError(err, "")
-			}
-			if err != nil {
-				return failure(err, "")
-			}
-			a.narrate("the rotation is to be taken back")
-			a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellPath(given[0]))
-			return nil
-		},
+		RunE: func(_ *cobra.Command, given []string) error { return a.abortRotation(given[0]) },
 	}
+}
+
+func (a *app) abortRotation(dir string) error {
+	err := rotation.Abort(filepath.Join(dir, pki.KubernetesDir))
+	if errors.Is(err, rotation.ErrNone) {
+		return usageError(err, "")
+	}
+	if err != nil {
+		return failure(err, "")
+	}
+	a.narrate("the rotation is to be taken back")
+	a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellPath(dir))
+	return nil
 }

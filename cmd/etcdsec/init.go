@@ -9,8 +9,13 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
+// initFlags hold the flags as the operator wrote them.
+type initFlags struct {
+	runtime string
+}
+
 func newInitCommand(a *app) *cobra.Command {
-	var runtime string
+	var flags initFlags
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a commented cluster spec to start from",
@@ -19,14 +24,20 @@ and addresses. Reads nothing and writes no file.`,
 		Example: `  etcdsec init > cluster.yaml
   etcdsec init --runtime systemd > cluster.yaml`,
 		Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			if !slices.Contains(cluster.Runtimes(), cluster.Runtime(runtime)) {
-				return usageError(fmt.Errorf("--runtime %s: want static-pod, systemd or hosted", runtime), "")
-			}
-			return cluster.WriteTemplate(a.stdout, cluster.Runtime(runtime))
-		},
+		RunE: func(*cobra.Command, []string) error { return flags.run(a) },
 	}
-	cmd.Flags().StringVar(&runtime, "runtime", string(cluster.StaticPod), "what runs etcd: `static-pod`, systemd or hosted")
-	_ = cmd.RegisterFlagCompletionFunc("runtime", cobra.FixedCompletions([]string{"static-pod", "systemd", "hosted"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	flags.addFlags(cmd)
 	return cmd
+}
+
+func (f *initFlags) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.runtime, "runtime", string(cluster.StaticPod), "what runs etcd: `static-pod`, systemd or hosted")
+	_ = cmd.RegisterFlagCompletionFunc("runtime", cobra.FixedCompletions([]string{"static-pod", "systemd", "hosted"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+}
+
+func (f *initFlags) run(a *app) error {
+	if !slices.Contains(cluster.Runtimes(), cluster.Runtime(f.runtime)) {
+		return usageError(fmt.Errorf("--runtime %s: want static-pod, systemd or hosted", f.runtime), "")
+	}
+	return cluster.WriteTemplate(a.stdout, cluster.Runtime(f.runtime))
 }
