@@ -18,9 +18,12 @@ type Place struct {
 	PeerAddr    string // "host:port" of the member's peer port
 	MetricsAddr string // "host:port" of the member's metrics port
 
-	FilePath string // the file that was judged
-	SpecPath string // the cluster spec that the operator named
-	StoreDir string // the store that the operator named
+	EndpointURLs []string // the client URLs that the operator gave
+
+	FilePath   string // the file that was judged
+	ConfigPath string // the EncryptionConfiguration that the operator named
+	SpecPath   string // the cluster spec that the operator named
+	StoreDir   string // the store that the operator named
 }
 
 // Asked returns the "host:port" of the listener.
@@ -43,8 +46,19 @@ func (p Place) Peer() Word { return addressWord(p.PeerAddr, p.Host()+":2380") }
 // Metrics returns the "host:port" of the member's metrics port.
 func (p Place) Metrics() Word { return addressWord(p.MetricsAddr, p.Host()+":2381") }
 
+// Endpoints returns the value of --endpoints: the client URLs that the operator gave.
+func (p Place) Endpoints() Word {
+	if len(p.EndpointURLs) == 0 {
+		return "https://" + p.Client()
+	}
+	return ShellWord(strings.Join(p.EndpointURLs, ","))
+}
+
 // File returns the path of the file that was judged.
 func (p Place) File() Word { return pathWord(p.FilePath, "FILE") }
+
+// Config returns the path of the EncryptionConfiguration.
+func (p Place) Config() Word { return pathWord(p.ConfigPath, "encryption-config.yaml") }
 
 // Spec returns the path of the cluster spec. It is "-" where the operator gave standard input.
 func (p Place) Spec() Word { return pathWord(p.SpecPath, "cluster.yaml") }

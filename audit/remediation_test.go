@@ -73,6 +73,13 @@ func TestPlace(t *testing.T) {
 	if got, want := words(audit.Place{}), "ADDRESS:PORT ADDRESS:2381 FILE cluster.yaml DIR"; got != want {
 		t.Errorf("got %q", got)
 	}
+	if got := audit.Paste("%s %s", audit.Place{}.Endpoints(), audit.Place{}.Config()).Text; got != "https://ADDRESS:2379 encryption-config.yaml" {
+		t.Errorf("got %q", got)
+	}
+	stored := audit.StoredData{Endpoints: []string{"http://a:1", "https://b:2;id"}, ConfigPath: "e c.yaml"}
+	if got := audit.Paste("%s %s", stored.Place().Endpoints(), stored.Place().Config()).Text; got != "'http://a:1,https://b:2;id' 'e c.yaml'" {
+		t.Errorf("got %q", got)
+	}
 	p := audit.Place{AskedAddr: "a:1", HostAddr: "h", FilePath: "a b", SpecPath: "-", StoreDir: "-rf"}
 	if got, want := words(p), "a:1 h:2381 'a b' - ./-rf"; got != want {
 		t.Errorf("got %q", got)

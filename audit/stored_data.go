@@ -7,6 +7,8 @@ type StoredData struct {
 	Address string    // the endpoints or the file that was read
 	Now     time.Time // when it was read
 	Paths
+	Endpoints  []string // the client URLs that were asked, as the operator gave them; nil of a file
+	ConfigPath string   // the EncryptionConfiguration that the operator named; empty if none
 
 	Census *Census // nil if the store was not read
 }
@@ -15,7 +17,11 @@ type StoredData struct {
 func (d *StoredData) Identity() (address string, kind Kind) { return d.Address, Data }
 
 // Place implements Subject.
-func (d *StoredData) Place() Place { return d.place() }
+func (d *StoredData) Place() Place {
+	p := d.place()
+	p.EndpointURLs, p.ConfigPath = d.Endpoints, d.ConfigPath
+	return p
+}
 
 // Unreached implements Target. A census tells itself why it is not complete.
 func (d *StoredData) Unreached() string { return "" }

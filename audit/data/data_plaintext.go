@@ -21,7 +21,7 @@ func Plaintext() audit.Check {
 			return audit.Remediation{
 				audit.Say("Let the API server write them anew, once every API server has the configuration, and look again:"),
 				audit.Paste(rewrite),
-				audit.Paste("etcdsec audit census --endpoints https://%s --config encryption-config.yaml", p.Client()),
+				audit.Paste("etcdsec audit census --endpoints %s --config %s", p.Endpoints(), p.Config()),
 			}
 		},
 		References: []string{

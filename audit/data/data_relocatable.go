@@ -21,7 +21,7 @@ func Relocatable() audit.Check {
 			return audit.Remediation{
 				audit.Say("Encrypt with KMS v2, keep everybody but the API servers from writing to etcd, and look again:"),
 				audit.Paste("etcdsec audit run -f %s", p.Spec()),
-				audit.Paste("etcdsec audit census --endpoints https://%s", p.Client()),
+				audit.Paste("etcdsec audit census --endpoints %s", p.Endpoints()),
 			}
 		},
 		References: []string{

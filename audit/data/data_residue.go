@@ -23,8 +23,8 @@ func Residue() audit.Check {
 				audit.Say("In this order, once every object is written anew: compact, defragment one member after another, and let the " +
 					"write-ahead log pass, which takes --snapshot-count writes several times over. Then take new snapshots and " +
 					"destroy the old ones:"),
-				audit.Paste("etcdctl compact REVISION --physical --endpoints=https://%s", p.Client()),
-				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl compact REVISION --physical --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
 			}
 		},
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 MP-6", "NIST 800-53 SC-12", "PCI DSS 4.0.1 3.2.1", "canonical/microk8s#2532"},

@@ -20,7 +20,7 @@ func SnapshotIntegrity() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Take another snapshot, look at it, and find out what happened to this one:"),
-				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
 				audit.Paste("etcdsec audit census --snapshot snapshot.db"),
 			}
 		},

@@ -18,9 +18,9 @@ func SnapshotPlaintext() audit.Check {
 			return audit.Remediation{
 				audit.Say("Treat what it names as disclosed to everybody who could read the file: replace those credentials. Then take a " +
 					"snapshot that is free of them, and destroy this one with its copies:"),
-				audit.Paste("etcdctl compact REVISION --endpoints=https://%s", p.Client()),
-				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
-				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl compact REVISION --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
 			}
 		},
 		References: []string{"NIST 800-53 CP-9(8)", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A5"},

@@ -119,7 +119,9 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	found.Expected = expected
-	result := audit.Run(catalog.All(), []audit.Target{&audit.StoredData{Address: found.Source, Now: started, Census: &found}})
+	result := audit.Run(catalog.All(), []audit.Target{&audit.StoredData{
+		Address: found.Source, Now: started, Census: &found, Endpoints: f.endpoints, ConfigPath: f.config, Paths: audit.Paths{StoreDir: f.store},
+	}})
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()
 	a.applyWaivers(&result, rules, started)
