@@ -58,10 +58,11 @@ the census continues at the newest one and says so. If an endpoint fails, it con
 All endpoints must belong to one cluster. They use https unless written with http://. The client
 certificate must be allowed to read the prefix; the auditor's certificate in a store is.
 
-Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, by serializable
-Ranges of about a MiB, as fast as --max-rate allows. Writes only the report: to stdout, and with
--o FORMAT=FILE to files with mode 0600. It never writes to etcd, and adds no raft entry. When it is
-interrupted, it reports what it has read so far.
+Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, as fast as
+--max-rate allows: as a stream from etcd 3.7, and from older ones in pages of about a MiB, by
+serializable Ranges. Writes only the report: to stdout, and with -o FORMAT=FILE to files with mode
+0600. It never writes to etcd, and adds no raft entry. When it is interrupted, it reports what it
+has read so far.
 
 Exit status: 0 all checks passed, 1 the census is not complete or a check could not tell, 2 bad
 command line, 3 findings of --fail-on or worse. 1 beats 3. With secretbox, which is a good choice,
