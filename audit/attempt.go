@@ -44,11 +44,6 @@ type Attempt struct {
 	Reason string         // for people, of every state but Answered
 }
 
-// interruption is the attempt of what an interrupted audit did not come to.
-func interruption() Attempt {
-	return Attempt{State: Unclear, Cause: WasInterrupt, Reason: Interrupted}
-}
-
 // deniesProtocol reports whether the server showed that it does not speak the protocol that it
 // was asked in. Silence and a closed connection show nothing.
 func (a Attempt) deniesProtocol() bool {

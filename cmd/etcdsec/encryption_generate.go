@@ -119,11 +119,3 @@ func (a *app) printPreparation(c *cluster.Cluster, p encryption.Preparation) err
 	}
 	return w.Flush()
 }
-
-// step is one file of the result.
-type step struct {
-	Action string `json:"action"` // write, update, keep
-	Name   string `json:"name"`
-	Path   string `json:"path"` // in DIR
-	Detail string `json:"detail,omitempty"`
-}

@@ -112,14 +112,15 @@ func TestLogin(t *testing.T) {
 	}
 
 	t.Run("token in a file beside the kubeconfig", func(t *testing.T) {
-		client, path, err := s.open(t, "tokenFile: ./token")
+		_, path, err := s.open(t, "tokenFile: ./token")
 		if err == nil {
 			t.Fatal("a file that is not there is accepted")
 		}
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "token"), []byte(kubetest.Token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if client, err = kubeapi.Open(path, "", time.Minute); err != nil {
+		client, err := kubeapi.Open(path, "", time.Minute)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if got, err := whoAmI(t.Context(), client); err != nil || got != "admin" {

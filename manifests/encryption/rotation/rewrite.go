@@ -13,7 +13,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	validation "k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
@@ -123,7 +123,7 @@ func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.O
 	path += "/" + c.plural + "/" + o.Name
 	// A name with a slash or dots would lead to another object.
 	for _, segment := range []string{o.Namespace, o.Name} {
-		if faults := validation.IsValidPathSegmentName(segment); len(faults) > 0 {
+		if faults := content.IsPathSegmentName(segment); len(faults) > 0 {
 			return fmt.Errorf("the API server lists an object whose name is none: %q", name)
 		}
 	}
