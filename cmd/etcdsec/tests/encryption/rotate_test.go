@@ -174,7 +174,7 @@ func TestEncryptionRotate(t *testing.T) {
 	has(verb(clitest.StatusDone, s.rotate("--step")...), `in force is "added"`, "next: let secretbox key k-")
 	has(verb(clitest.StatusFindings, s.args("status")...), `in force is "added"`, "cp-1        added")
 	has(verb(clitest.StatusFindings, s.args("status", "-o", "json")...), `"stage": "added"`, `"under_way": true`)
-	has(verb(clitest.StatusFailed, "encryption", "generate", "-f", s.spec, s.dir), "a rotation of the key is under way")
+	has(verb(clitest.StatusFailed, "encryption", "generate", "-f", s.spec, s.dir), "a rotation is under way")
 	s.store(t, 1, "meanwhile")
 	has(verb(clitest.StatusDone, s.rotate("--step")...), `in force is "promoted"`)
 	s.store(t, 0, "later")
