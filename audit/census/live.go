@@ -135,7 +135,7 @@ func (s *scan) prefix(ctx context.Context, prefix string) error {
 	return &partlyReadError{prefix: prefix, read: read, refused: len(refused)}
 }
 
-// partlyReadError is of a user who may read some resources of a prefix and not all.
+// partlyReadError reports that the user may read some resources of a prefix and not all.
 type partlyReadError struct {
 	prefix  string
 	read    []string

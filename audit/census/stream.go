@@ -73,7 +73,7 @@ func (s *scan) readStream(ctx context.Context, r *span) error {
 	return s.pace(ctx, keys, size)
 }
 
-// errNoStream is of an endpoint that answers no RangeStream, which is no fault.
+// errNoStream tells that an endpoint does not answer RangeStream. That is no fault: it is read in pages.
 var errNoStream = errors.New("the endpoint has no RangeStream")
 
 var errOlder = errors.New("the answer is of an older revision than was asked for")

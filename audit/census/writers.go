@@ -97,7 +97,7 @@ func (t *Tally) writerID(w writer) int {
 	return id
 }
 
-// resolvedWriter is a writer whose name is decided.
+// resolvedWriter holds a writer and whether its name is certain.
 type resolvedWriter struct {
 	audit.Writer
 	ambiguous bool // it may have another
