@@ -42,8 +42,11 @@ type Status struct {
 	Detail string
 }
 
-// Judge returns the state of a chain by its dates alone.
+// Judge returns the state of a chain by its dates alone, and why. An empty chain is unreadable.
 func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
+	if len(chain) == 0 {
+		return StateUnreadable, "there is no certificate"
+	}
 	for _, cert := range chain {
 		if now.Before(cert.NotBefore) {
 			return StateNotYetValid, fmt.Sprintf("%q is valid from %s", cert.Subject.CommonName, cert.NotBefore.UTC().Format(time.RFC3339))

@@ -14,14 +14,7 @@ func ParseOwner(s string) (*Owner, error) {
 		return nil, nil
 	}
 	name, group, withGroup := strings.Cut(s, ":")
-	u, err := user.Lookup(name)
-	if err != nil {
-		if u, err = user.LookupId(name); err != nil {
-			if uid, numberErr := strconv.Atoi(name); numberErr == nil && uid >= 0 {
-				u, err = &user.User{Uid: name, Gid: name}, nil // a user of the node, unknown here
-			}
-		}
-	}
+	u, err := lookupUser(name)
 	if err != nil {
 		return nil, fmt.Errorf("%q: no such user here; give a number, such as 1000:1000", s)
 	}
@@ -32,10 +25,37 @@ func ParseOwner(s string) (*Owner, error) {
 			gid = g.Gid
 		}
 	}
-	uid, uidErr := strconv.Atoi(u.Uid)
-	gidNumber, gidErr := strconv.Atoi(gid)
-	if uidErr != nil || gidErr != nil || uid < 0 || gidNumber < 0 {
+	uid, uidErr := parseID(u.Uid)
+	gidNumber, gidErr := parseID(gid)
+	if uidErr != nil || gidErr != nil {
 		return nil, fmt.Errorf("%q: no such group here; give a number, such as 1000:1000", s)
 	}
 	return &Owner{UID: uid, GID: gidNumber}, nil
+}
+
+// lookupUser returns the user of a name or number. A number may be of a user of the node,
+// who is unknown here: then the group has the same number.
+func lookupUser(name string) (*user.User, error) {
+	u, err := user.Lookup(name)
+	if err == nil {
+		return u, nil
+	}
+	// The C library cuts a number to 32 bits, so it is asked only for one that has no more.
+	if _, err := parseID(name); err != nil {
+		return nil, err
+	}
+	if u, err := user.LookupId(name); err == nil {
+		return u, nil
+	}
+	return &user.User{Uid: name, Gid: name}, nil
+}
+
+// parseID reads the number of a user or group. Linux has 32 bits for it; the highest number
+// is none: chown(2) takes it for "leave it as it is".
+func parseID(s string) (int, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err == nil && id == 1<<32-1 {
+		err = strconv.ErrRange
+	}
+	return int(id), err
 }
