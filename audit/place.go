@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // Place holds what is known of where a remediation is to be done. The methods give the words
@@ -51,7 +53,7 @@ func (p Place) Endpoints() Word {
 	if len(p.EndpointURLs) == 0 {
 		return "https://" + p.Client()
 	}
-	return ShellWord(strings.Join(p.EndpointURLs, ","))
+	return Word(shellword.Quote(strings.Join(p.EndpointURLs, ",")))
 }
 
 // File returns the path of the file that was judged.
@@ -66,15 +68,12 @@ func (p Place) Spec() Word { return pathWord(p.SpecPath, "cluster.yaml") }
 // Store returns the path of the operator's store.
 func (p Place) Store() Word { return pathWord(p.StoreDir, "DIR") }
 
-// pathWord quotes a path. One that begins with a dash would be taken for a flag.
+// pathWord writes a path as a word.
 func pathWord(path string, standIn Word) Word {
-	switch {
-	case path == "":
+	if path == "" {
 		return standIn
-	case path != "-" && path[0] == '-':
-		return ShellWord("./" + path)
 	}
-	return ShellWord(path)
+	return Word(shellword.Path(path))
 }
 
 // addressWord leaves an address without quotes, brackets of IPv6 included: the same line is

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // Line is one line of a remediation.
@@ -27,7 +28,7 @@ func Say(format string, args ...any) Line {
 func Paste(format string, args ...any) Line {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
-			args[i] = ShellWord(text)
+			args[i] = shellword.Quote(text)
 		}
 	}
 	return Line{Text: joinLines(fmt.Sprintf(format, args...)), Paste: true}
@@ -44,34 +45,6 @@ func (r Remediation) String() string {
 
 // Word is text that a shell takes for one word, or for a part of one.
 type Word string
-
-// plainCharacters need no quotes anywhere in a word of a shell.
-const plainCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,%"
-
-// ShellWord quotes a text so that a shell takes it for one word. Text with control characters
-// is quoted as bash, ksh and zsh take it, because a line to paste has no line break.
-func ShellWord(text string) Word {
-	switch {
-	case text != "" && strings.Trim(text, plainCharacters) == "":
-		return Word(text)
-	case !strings.ContainsFunc(text, unicode.IsControl):
-		return Word("'" + strings.ReplaceAll(text, "'", `'\''`) + "'")
-	}
-	var b strings.Builder
-	b.WriteString("$'")
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '\'' || c == '\\':
-			b.WriteString(`\` + string(c))
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('\'')
-	return Word(b.String())
-}
 
 func joinLines(text string) string {
 	return strings.Map(func(r rune) rune {

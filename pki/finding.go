@@ -7,7 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // Finding is one thing wrong with a store.
@@ -48,30 +49,13 @@ func (f Fix) String() string {
 // say returns a line for people.
 func say(format string, args ...any) Line { return Line{Text: fmt.Sprintf(format, args...)} }
 
-// paste returns a command. Each argument becomes one word of a shell, whatever it holds.
+// paste returns a command. Each argument becomes one word of a shell that is no flag, whatever it holds.
 func paste(format string, args ...string) Line {
 	words := make([]any, len(args))
 	for i, arg := range args {
-		words[i] = shellWord(arg)
+		words[i] = shellword.Path(arg)
 	}
 	return Line{Text: fmt.Sprintf(format, words...), Paste: true}
-}
-
-// shellWord quotes a text for a shell where it has to be. Control characters are written as
-// bash, ksh and zsh read them: a line to paste has no line break.
-func shellWord(text string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,%"
-	switch {
-	case text != "" && strings.Trim(text, plain) == "":
-		return text
-	case !strings.ContainsFunc(text, unicode.IsControl):
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-	}
-	var b strings.Builder
-	for _, c := range []byte(text) {
-		fmt.Fprintf(&b, `\x%02x`, c)
-	}
-	return "$'" + b.String() + "'"
 }
 
 // findings collects findings in the order in which they are found.

@@ -10,7 +10,7 @@ import (
 // A shell takes each argument of a pasted line for one word, whatever it holds.
 func TestPasteQuotes(t *testing.T) {
 	t.Parallel()
-	for _, word := range []string{"store", "", "my store", "it's", "$(reboot)", "a;b", `back\slash`, "~", "-n", "two\nlines", "ümlaut", "'", "*"} {
+	for _, word := range []string{"store", "", "my store", "it's", "$(reboot)", "a;b", `back\slash`, "~", "two\nlines", "ümlaut", "'", "*"} {
 		line := paste("printf '<%%s>' %s", word)
 		if !line.Paste || strings.Contains(line.Text, "\n") {
 			t.Errorf("%q: got %+v", word, line)
@@ -19,6 +19,14 @@ func TestPasteQuotes(t *testing.T) {
 		if err != nil || string(out) != "<"+word+">" {
 			t.Errorf("%q: %s printed %q, %v", word, line.Text, out, err)
 		}
+	}
+}
+
+// A path that begins with a dash is no flag of the command.
+func TestPasteGivesNoFlags(t *testing.T) {
+	t.Parallel()
+	if got := paste("rm %s", "-rf").Text; got != "rm ./-rf" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // memberPath returns a member's bundle in the store.
@@ -73,7 +74,7 @@ func AfterRecovery(c *cluster.Cluster, r Result) []string {
 	next = append(next, start)
 	if len(c.Etcd.Members) > 0 {
 		m := c.Etcd.Members[0]
-		next = append(next, fmt.Sprintf("see them serve: etcdsec audit run --pki %s https://%s:%d", shellWord(r.Dir), m.Advertised(), c.Etcd.ClientPort))
+		next = append(next, fmt.Sprintf("see them serve: etcdsec audit run --pki %s https://%s:%d", shellword.Path(r.Dir), m.Advertised(), c.Etcd.ClientPort))
 	}
 	apiServers := "copy clients/kube-apiserver to the API servers"
 	if c.PKI.Layout != cluster.LayoutEtcdsec {

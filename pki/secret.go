@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // ModeError reports a secret's file that others than its owner may have read.
@@ -17,7 +18,7 @@ type ModeError struct {
 }
 
 func (e *ModeError) Error() string {
-	return fmt.Sprintf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", e.Path, e.Mode, e.Path)
+	return fmt.Sprintf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", e.Path, e.Mode, shellword.Path(e.Path))
 }
 
 // FileError reports a file whose content is not what it has to be.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // WriteText writes the steps as a table, and what is left to do.
@@ -140,7 +142,7 @@ func (r ImportResult) Summary() string {
 	if r.DryRun {
 		return fmt.Sprintf("dry run: would adopt %d members' PKI in %s; %d weaknesses", r.members, r.Dir, len(r.Weak))
 	}
-	return fmt.Sprintf("adopted the PKI of %d members, layout %s, in %s; read %s, then: etcdsec pki verify %s", r.members, r.Layout, r.Dir, filepath.Join(r.Dir, SpecName), shellWord(r.Dir))
+	return fmt.Sprintf("adopted the PKI of %d members, layout %s, in %s; read %s, then: etcdsec pki verify %s", r.members, r.Layout, r.Dir, filepath.Join(r.Dir, SpecName), shellword.Path(r.Dir))
 }
 
 // WriteText writes the path of each file.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // Verify looks for everything that is wrong with a store, one finding for each fault, and
@@ -148,7 +149,7 @@ func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	if a.isRoot() {
 		v.findings.add(at, Fix{
 			say("take it off this machine, or encrypt it to a recipient of yours:"),
-			say("etcdsec pki renew %s --root-key-recipient age1…", shellWord(v.store.Dir)),
+			say("etcdsec pki renew %s --root-key-recipient age1…", shellword.Path(v.store.Dir)),
 		}, "a root's key lies here in plain text, and only the rotation of a root needs it")
 	}
 }

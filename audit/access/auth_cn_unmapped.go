@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // AuthCNUnmapped finds certificates to which no user of etcd belongs.
@@ -45,7 +46,7 @@ func cnUnmapped(t *audit.Listener, whole audit.RPC) audit.Outcome {
 	case whole.HasNoUser():
 		return audit.Failed(audit.Finding{Code: "not-looked-at", Text: fmt.Sprintf("%s takes no user from certificates: --client-cert-auth is off there; the common name is %q", t.Address, t.GivenName)})
 	case whole.Refusal == audit.PermissionDenied:
-		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and no user of that name look alike from outside (etcdctl user get %s)", user(t), t.GivenName))
+		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and no user of that name look alike from outside (etcdctl user get %s)", user(t), shellword.Quote(t.GivenName)))
 	default:
 		return couldNotDecide(whole)
 	}

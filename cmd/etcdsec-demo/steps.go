@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 func (d *demo) store() string { return filepath.Join(d.dir, "store") }
@@ -34,7 +35,7 @@ func (d *demo) etcdsecRun(ctx context.Context, wantStatus int, resultName string
 		}
 		shownArgs = append(shownArgs, a)
 	}
-	d.say("$ etcdsec %s", strings.Join(shownArgs, " "))
+	d.say("$ etcdsec %s", shellword.Join(shownArgs))
 	cmd := exec.CommandContext(ctx, d.etcdsec, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, d.stderr
@@ -51,7 +52,7 @@ func (d *demo) etcdsecRun(ctx context.Context, wantStatus int, resultName string
 		return "", writeErr
 	}
 	if status != wantStatus {
-		return "", fmt.Errorf("`etcdsec %s` ended with status %d, want %d\n%s", strings.Join(shownArgs, " "), status, wantStatus, out.String())
+		return "", fmt.Errorf("`etcdsec %s` ended with status %d, want %d\n%s", shellword.Join(shownArgs), status, wantStatus, out.String())
 	}
 	return out.String(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/catalog"
 	"github.com/etcdsec/etcdsec/audit/census"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
@@ -142,7 +143,7 @@ func (f *auditCensusFlags) expected() ([]audit.EncryptionRule, error) {
 	case f.config != "":
 		rules, err := encryption.ReadExpected(f.config)
 		if _, refused := errors.AsType[*encryption.RefusedError](err); refused {
-			return nil, usageError(err, "etcdsec encryption lint "+shellPath(f.config))
+			return nil, usageError(err, "etcdsec encryption lint "+shellword.Path(f.config))
 		}
 		if err != nil {
 			return nil, usageError(err, "")

@@ -9,6 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/census"
 	offline "github.com/etcdsec/etcdsec/audit/census/snapshot"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // validateSource wants one place to read from, and no flag that is about the other.
@@ -22,7 +23,7 @@ func (f auditCensusFlags) validateSource() error {
 	case len(f.endpoints) > 0:
 		return usageError(errors.New("--endpoints and --snapshot exclude each other: give one of them"), hint)
 	case f.store != "", f.caPath != "", f.certPath != "", f.keyPath != "":
-		return usageError(errors.New("--pki, --cacert, --cert and --key go with --endpoints: a file needs no credentials"), "etcdsec audit census --snapshot "+shellPath(f.snapshot))
+		return usageError(errors.New("--pki, --cacert, --cert and --key go with --endpoints: a file needs no credentials"), "etcdsec audit census --snapshot "+shellword.Path(f.snapshot))
 	}
 	return nil
 }

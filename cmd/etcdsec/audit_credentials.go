@@ -12,6 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -40,15 +41,15 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 		}
 		var err error
 		if files, err = collect.StoreCredentials(flags.store); err != nil {
-			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+shellPath(flags.store))
+			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+shellword.Path(flags.store))
 		}
 	}
 	credentials, err := files.Load(now)
 	switch {
 	case errors.Is(err, collect.ErrNoKey):
-		return collect.Credentials{}, usageError(errors.New("--cert without --key: a client proves that it has the key"), "--cert "+shellPath(flags.certPath)+" --key client.key")
+		return collect.Credentials{}, usageError(errors.New("--cert without --key: a client proves that it has the key"), "--cert "+shellword.Path(flags.certPath)+" --key client.key")
 	case errors.Is(err, collect.ErrNoCertificate):
-		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+shellPath(flags.keyPath))
+		return collect.Credentials{}, usageError(errors.New("--key without --cert"), "--cert client.crt --key "+shellword.Path(flags.keyPath))
 	case err != nil:
 		return collect.Credentials{}, clientError(err)
 	}
@@ -75,7 +76,7 @@ func clientError(err error) error {
 func renewalHint(certPath string) string {
 	client := filepath.Dir(certPath)
 	if clients := filepath.Dir(client); filepath.Base(clients) == "clients" {
-		return "etcdsec pki renew " + shellPath(filepath.Dir(clients)) + " " + shellPath(filepath.Base(client))
+		return "etcdsec pki renew " + shellword.Path(filepath.Dir(clients)) + " " + shellword.Path(filepath.Base(client))
 	}
 	return "--cert client.crt --key client.key   # of a certificate that has not expired"
 }

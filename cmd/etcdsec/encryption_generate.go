@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 	"github.com/etcdsec/etcdsec/pki"
@@ -80,11 +81,11 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 	}
 	defer store.Close()
 	if rotation.UnderWay(filepath.Join(dir, pki.KubernetesDir)) {
-		return failure(errors.New("a rotation is under way, and only the rotation may change the file until it ends"), "etcdsec encryption rotate "+shellPath(dir)+" --kubeconfig admin.conf")
+		return failure(errors.New("a rotation is under way, and only the rotation may change the file until it ends"), "etcdsec encryption rotate "+shellword.Path(dir)+" --kubeconfig admin.conf")
 	}
 	p, err := encryption.Prepare(c, dir, pki.KubernetesDir, f.dryRun, rand.Reader, a.now())
 	if kept, ok := errors.AsType[*encryption.KeptError](err); ok {
-		return failure(err, "etcdsec encryption lint "+shellPath(kept.Path))
+		return failure(err, "etcdsec encryption lint "+shellword.Path(kept.Path))
 	}
 	if err == nil && !f.dryRun {
 		err = p.Write()

@@ -16,6 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 	"github.com/etcdsec/etcdsec/pki"
@@ -205,7 +206,7 @@ func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) err
 	case errors.Is(err, durable.ErrLocked):
 		return failure(err, "wait for it to end; nothing was changed by this run")
 	case err != nil:
-		return failure(err, "etcdsec encryption rotate status "+shellPath(dir)+" --kubeconfig "+shellPath(f.kubeconfig))
+		return failure(err, "etcdsec encryption rotate status "+shellword.Path(dir)+" --kubeconfig "+shellword.Path(f.kubeconfig))
 	case outcome == rotation.Stepped:
 		return a.printRotationState(ctx, f.output, r)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -34,6 +35,6 @@ func (a *app) abortRotation(dir string) error {
 		return failure(err, "")
 	}
 	a.narrate("the rotation is to be taken back")
-	a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellPath(dir))
+	a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellword.Path(dir))
 	return nil
 }

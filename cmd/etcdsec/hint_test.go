@@ -1,13 +1,17 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
+)
 
 // A hint pastes whatever the paths hold.
 func TestHintsPaste(t *testing.T) {
 	for path, want := range map[string]string{
 		"./store": "./store", "my store": "'my store'", "-": "-", "-rf": "./-rf", "a;b": "'a;b'", "it's": `'it'\''s'`,
 	} {
-		if got := shellPath(path); got != want {
+		if got := shellword.Path(path); got != want {
 			t.Errorf("%q: got %s, want %s", path, got, want)
 		}
 	}

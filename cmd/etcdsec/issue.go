@@ -13,6 +13,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -62,7 +63,7 @@ func storeSpec(given, dir string) (string, error) {
 	}
 	own := filepath.Join(dir, pki.SpecName)
 	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
-		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellPath(dir))
+		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
 	}
 	return own, nil
 }
@@ -118,7 +119,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return statusError{
 			status: statusFindings,
 			err:    errors.New("certificates marked due differ from the spec, and this run did not change them"),
-			hint:   "etcdsec pki renew " + shellPath(dir), // by the spec, which is now in it
+			hint:   "etcdsec pki renew " + shellword.Path(dir), // by the spec, which is now in it
 		}
 	}
 	return nil
@@ -137,7 +138,7 @@ func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store
 	// Its folders and keys are closed to others all the same, and a folder that was there
 	// before is not ours to change.
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
-		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), shellPath(dir))
+		a.narrate("warning: %s has mode %04o; chmod 700 %s", dir, info.Mode().Perm(), shellword.Path(dir))
 	}
 	return store, nil
 }

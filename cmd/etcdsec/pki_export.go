@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 	"github.com/etcdsec/etcdsec/pki/export"
 )
@@ -46,7 +47,7 @@ func (f *exportFlags) addFlags(cmd *cobra.Command) {
 func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, time.Time) (export.Items, error)) error {
 	store, err := export.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure(fmt.Errorf("%s is no store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellPath(dir))
+		return failure(fmt.Errorf("%s is no store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
 	}
 	if err != nil {
 		return a.storeError(dir, err)
@@ -80,7 +81,7 @@ func exportError(dir string, err error) error {
 	if _, ok := errors.AsType[*export.ReplicasError](err); ok {
 		return failure(err, "list these names as addresses of one member in the spec, or give --name, --namespace, --replicas and --cluster-domain")
 	}
-	issue := fmt.Sprintf("etcdsec pki issue -f %s %s", shellPath(filepath.Join(dir, pki.SpecName)), shellPath(dir))
+	issue := fmt.Sprintf("etcdsec pki issue -f %s %s", shellword.Path(filepath.Join(dir, pki.SpecName)), shellword.Path(dir))
 	switch {
 	case errors.Is(err, export.ErrKeyElsewhere):
 		return failure(err, "")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -78,10 +79,10 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	defer store.Close()
 	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
-		return failure(err, "mend the cause, then: etcdsec pki renew "+shellPath(dir))
+		return failure(err, "mend the cause, then: etcdsec pki renew "+shellword.Path(dir))
 	}
 	if errors.Is(err, pki.ErrCurrent) {
-		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", shellPath(dir)))
+		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", shellword.Path(dir)))
 	}
 	if err != nil {
 		return failure(err, "")

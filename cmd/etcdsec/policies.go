@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
@@ -98,7 +99,7 @@ func (a *app) policyReader(spec string) *policies.Reader {
 // that run it again.
 func policiesError(err error, again string) error {
 	if e, ok := errors.AsType[*policies.UnnamedNodeError](err); ok {
-		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+shellPath(e.Example+"="+e.File))
+		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+shellword.Path(e.Example+"="+e.File))
 	}
 	if e, ok := errors.AsType[*guard.WrongNodeError](err); ok {
 		return usageError(fmt.Errorf("--node %w", err), "--node "+e.Member)
@@ -126,5 +127,5 @@ func refusalError(err error, spec string) error {
 	if !ok || len(refusal.Instead) == 0 {
 		return policiesError(err, "")
 	}
-	return usageError(refusal, "etcdsec policies render --backend "+string(refusal.Instead[0])+" -f "+shellPath(spec))
+	return usageError(refusal, "etcdsec policies render --backend "+string(refusal.Instead[0])+" -f "+shellword.Path(spec))
 }

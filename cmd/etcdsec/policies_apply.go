@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
@@ -104,7 +105,7 @@ func (f *policiesApplyFlags) check() error {
 	case f.confirm != confirmAsk && f.confirm != confirmChecks:
 		return usageError(fmt.Errorf("--confirm %s: want ask or checks", f.confirm), "")
 	case f.save != "" && !isDir(filepath.Dir(f.save)):
-		return usageError(fmt.Errorf("--save %s: there is no folder %s", f.save, filepath.Dir(f.save)), "mkdir -p "+shellPath(filepath.Dir(f.save)))
+		return usageError(fmt.Errorf("--save %s: there is no folder %s", f.save, filepath.Dir(f.save)), "mkdir -p "+shellword.Path(filepath.Dir(f.save)))
 	case f.spec == "-" && f.confirm == confirmAsk && !f.dryRun:
 		return usageError(errors.New("-f -: standard input is needed to confirm the change"), "-f cluster.yaml, or --confirm checks")
 	}
@@ -156,7 +157,7 @@ func (f *policiesApplyFlags) openState() (*guard.State, error) {
 	state, err := guard.Open(f.stateDir)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, failure(err, "sudo etcdsec policies apply -f "+shellPath(f.spec))
+		return nil, failure(err, "sudo etcdsec policies apply -f "+shellword.Path(f.spec))
 	case errors.Is(err, durable.ErrLocked):
 		return nil, failure(err, "wait for it to end; nothing was changed by this run")
 	case errors.Is(err, guard.ErrOpen):
@@ -195,7 +196,7 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		},
 	})
 	if err != nil {
-		return policiesError(err, "apply -f "+shellPath(f.spec))
+		return policiesError(err, "apply -f "+shellword.Path(f.spec))
 	}
 	a.narrate("loaded; undone in %s unless it is confirmed", f.guard)
 	var answers <-chan string
@@ -244,7 +245,7 @@ func stateDirHint(dir string) string {
 	if dir == guard.DefaultDir {
 		return ""
 	}
-	return " --state-dir " + shellPath(dir)
+	return " --state-dir " + shellword.Path(dir)
 }
 
 // lines returns the lines of a reader, until it ends. The goroutine ends with the process.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies"
 )
 
@@ -71,7 +72,7 @@ func (f *policiesRenderFlags) run(a *app) error {
 		backends = intent.Backends
 	}
 	if f.strict && !slices.Contains(backends, cluster.BackendCilium) {
-		return usageError(errors.New("--strict is for the backend cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+shellPath(f.spec))
+		return usageError(errors.New("--strict is for the backend cilium, which is not among the backends"), "etcdsec policies render --backend cilium --strict -f "+shellword.Path(f.spec))
 	}
 	options := policies.RenderOptions{CiliumStrict: f.strict, OtherNode: f.node != "" && !intent.NodeFilter(f.node).Member}
 	// All or nothing: half of an isolation must not look like one.

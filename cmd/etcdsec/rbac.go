@@ -12,6 +12,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
@@ -126,7 +127,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 		}
 	case !found:
 		return failure(fmt.Errorf("%s: there is no certificate of a client of role root", t.dir),
-			"etcdsec pki issue -f "+shellPath(t.spec)+" "+shellPath(t.dir)+"   # or --cert FILE --key FILE of an administrator")
+			"etcdsec pki issue -f "+shellword.Path(t.spec)+" "+shellword.Path(t.dir)+"   # or --cert FILE --key FILE of an administrator")
 	}
 	t.live.Admin = admin
 	if f.caPath != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
@@ -80,7 +81,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return failure(err, "add a client of that name to spec.clients, or issue its certificate with the CN of one that is there")
 	}
 	if untried := t.plan.Untried(t.clients); len(untried) > 0 {
-		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+shellPath(t.spec)+" "+shellPath(dir)+"   # or --present CERT,KEY")
+		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+shellword.Path(t.spec)+" "+shellword.Path(dir)+"   # or --present CERT,KEY")
 	}
 	state, err := t.survey(ctx)
 	if err != nil {
@@ -92,7 +93,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 	if f.observe > 0 && t.plan.TakesCompaction(state) {
 		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", f.observe)
 		if err := t.live.ObserveCompaction(ctx, f.observe); err != nil {
-			return failure(err, "etcdsec rbac plan -f "+shellPath(t.spec)+"   # lists the flags to set")
+			return failure(err, "etcdsec rbac plan -f "+shellword.Path(t.spec)+"   # lists the flags to set")
 		}
 	}
 	return f.apply(ctx, a, t)
@@ -113,7 +114,7 @@ func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error 
 	report := t.plan.Report(state)
 	outcome, err := t.live.Apply(ctx, t.plan, state, t.clients)
 	if err != nil {
-		return failure(err, "etcdsec rbac apply "+shellPath(t.dir)+" --dry-run   # shows what is still to do")
+		return failure(err, "etcdsec rbac apply "+shellword.Path(t.dir)+" --dry-run   # shows what is still to do")
 	}
 	report.Checks, report.Enabled = append(report.Checks, outcome.Checks...), true
 	return a.printRBAC(f.output, report)

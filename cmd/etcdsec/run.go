@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/etcdsec/etcdsec/audit"
 )
 
 // Exit statuses, the same for every verb.
@@ -47,15 +45,6 @@ func (e statusError) Unwrap() error { return e.err }
 // usageError returns the error of a bad command line or spec.
 func usageError(err error, hint string) error {
 	return statusError{status: statusUsage, err: err, hint: hint}
-}
-
-// shellPath quotes a path for a shell, for a hint that can be pasted. A path that begins with a
-// dash would be taken for a flag.
-func shellPath(path string) string {
-	if path != "-" && strings.HasPrefix(path, "-") {
-		path = "./" + path
-	}
-	return string(audit.ShellWord(path))
 }
 
 // failure returns the error of work that could not be done, with a hint that shows the way out.

@@ -23,6 +23,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // maxFile is above any kubeconfig, certificate or token.
@@ -198,7 +199,7 @@ func checkPlugin(plugin *clientcmdapi.ExecConfig, path string) error {
 		return errors.New("its user logs in with a program, and the file belongs to somebody else, who could name any program")
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("its user logs in with a program, and others may write the file: chmod go-w %s", path)
+		return fmt.Errorf("its user logs in with a program, and others may write the file: chmod go-w %s", shellword.Path(path))
 	}
 	return nil
 }

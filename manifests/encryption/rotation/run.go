@@ -12,6 +12,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
@@ -70,7 +71,7 @@ func (r *Rotation) Run(ctx context.Context, request Request) (Outcome, error) {
 		case done:
 			r.say("the rotation has ended")
 			r.say("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
-			r.say("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", filepath.Join(r.Dir, ConfigName))
+			r.say("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", shellword.Path(filepath.Join(r.Dir, ConfigName)))
 			return Ended, nil
 		case request.OneStep:
 			return Stepped, nil
