@@ -46,7 +46,7 @@ const (
 )
 
 type calicoRule struct {
-	decision     *Decision
+	reason       *reason
 	action       string
 	tcp          bool
 	family       int // 4, 6 or 0 for both
@@ -110,7 +110,7 @@ func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]cali
 	for i, r := range rules {
 		at := fmt.Sprintf("%s[%d]", direction(egress), i)
 		rule := calicoRule{action: r.Action, tcp: true}
-		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendCalico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}
+		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendCalico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}}
 		if !slices.Contains([]string{"Allow", "Deny", "Pass", "Log"}, r.Action) {
 			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", at, r.Action)
 		}

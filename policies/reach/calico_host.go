@@ -35,9 +35,9 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	return c, nil
 }
 
-// unclear returns the decision of a host endpoint whose effect is not known.
-func (h *calicoHost) unclear() *Decision {
-	return &Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name}
+// unclear returns the reason of a host endpoint whose effect is not known.
+func (e *evaluator) unclear(h *calicoHost) *reason {
+	return e.because(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name})
 }
 
 func (h *calicoHost) labels(key string) (string, bool) {
@@ -47,9 +47,14 @@ func (h *calicoHost) labels(key string) (string, bool) {
 
 // failsafe is a port that a host endpoint leaves open whatever policies say.
 type failsafe struct {
-	port uint16
-	from netip.Prefix // of zero value for anywhere
-	by   *Decision
+	port          uint16
+	from          netip.Prefix // of zero value for anywhere
+	configuration string       // the object that says so, or empty
+	network       string       // from, as it is written there
+}
+
+func (f failsafe) decision() Decision {
+	return Decision{Kind: ByFailsafe, Engine: cluster.BackendCalico, Port: f.port, Policy: f.configuration, Network: f.network}
 }
 
 // defaultFailsafes returns the TCP ports that Felix opens by default (projectcalico/calico
@@ -80,7 +85,7 @@ func (e *evaluator) failsafes(node string, egress bool) ([]failsafe, error) {
 	}
 	var list []failsafe
 	for _, port := range defaultFailsafes(egress) {
-		list = append(list, failsafe{port: port, by: &Decision{Kind: ByFailsafe, Engine: cluster.BackendCalico, Port: port}})
+		list = append(list, failsafe{port: port})
 	}
 	return list, nil
 }
@@ -91,14 +96,13 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 		if p.Protocol != "" && !isTCP(kube.IntOrString{String: p.Protocol}) {
 			continue
 		}
-		s := failsafe{port: p.Port, by: &Decision{Kind: ByFailsafe, Engine: cluster.BackendCalico, Port: p.Port, Policy: "FelixConfiguration " + name}}
+		s := failsafe{port: p.Port, configuration: "FelixConfiguration " + name, network: p.Net}
 		if p.Net != "" {
 			prefix, err := policies.ParseNetwork(p.Net)
 			if err != nil {
 				return nil, fmt.Errorf("FelixConfiguration %s: failsafe port %d: %w", name, i, err)
 			}
 			s.from = prefix
-			s.by.Network = p.Net
 		}
 		list = append(list, s)
 	}
@@ -107,7 +111,7 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 
 // findCalicoHost returns the host endpoint that filters traffic of one of a node's addresses, or
 // nil. unsure is set if the objects do not show which endpoint that is.
-func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure *Decision) {
+func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure *reason) {
 	var wildcard *calicoHost
 	for _, h := range e.hosts {
 		switch {
@@ -117,7 +121,7 @@ func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure
 		case h.wildcard && wildcard == nil:
 			wildcard = h
 		case !h.wildcard && h.named && len(h.addrs) == 0:
-			unsure = &Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name}
+			unsure = e.because(Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name})
 		}
 	}
 	return wildcard, unsure
@@ -132,7 +136,7 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	}
 	h, unsure := e.findCalicoHost(n, own.addr)
 	if unsure != nil {
-		return cannotTell(unsure, unsure.String())
+		return cannotTell(unsure, unsure.words())
 	}
 	if h == nil {
 		return verdict{allowed: true}
@@ -143,7 +147,7 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	by, err := e.findFailsafe(n, c, other.addr, egress)
 	switch {
 	case err != nil:
-		return cannotTell(h.unclear(), err.Error())
+		return cannotTell(e.unclear(h), err.Error())
 	case by != nil && !forwarded:
 		return allow(by)
 	case by == nil:
@@ -158,19 +162,19 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	case forwarded:
 		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
 	case slices.Contains(h.profiles, "projectcalico-default-allow"):
-		return pass(&Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name})
+		return pass(e.because(Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 	case len(h.profiles) > 0:
-		return cannotTell(h.unclear(), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
+		return cannotTell(e.unclear(h), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
 	}
-	return deny(&Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name})
+	return deny(e.because(Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 }
 
 // findFailsafe returns the failsafe port that lets a connection through before any policy, or nil.
-func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool) (*Decision, error) {
+func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool) (*reason, error) {
 	ports, err := e.failsafes(n.Name, egress)
 	for _, f := range ports {
 		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
-			return f.by, nil
+			return e.because(f.decision()), nil
 		}
 	}
 	return nil, err
@@ -200,7 +204,7 @@ func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 		}
 		by, err := e.findFailsafe(n, c, c.src.addr, false)
 		if err != nil {
-			return cannotTell(h.unclear(), err.Error())
+			return cannotTell(e.unclear(h), err.Error())
 		}
 		if by != nil {
 			break
@@ -252,7 +256,7 @@ func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port ui
 	}
 	for _, f := range ports {
 		if f.port == port && (!f.from.IsValid() || f.from.Bits() == 0) {
-			return *f.by, true
+			return f.decision(), true
 		}
 	}
 	return Decision{}, false

@@ -13,7 +13,7 @@ import (
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
-		return cannotTell(&Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}, "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
+		return cannotTell(e.because(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}), "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
 	}
 	if step != nil && !slices.Contains(tiers, defaultTier) {
 		tiers = append(tiers, defaultTier)
@@ -46,7 +46,7 @@ func tiersOf(applied []*calicoPolicy) []string {
 }
 
 func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
-	var first *Decision
+	var first Decision // names the policy that is asked first
 	for _, p := range applied {
 		if p.tier != tier {
 			continue
@@ -56,10 +56,10 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 			if v.allowed || v.unknown != "" {
 				return v, true
 			}
-			first, step = &Decision{Policy: v.by.Policy, More: v.by.More, afterNetworkPolicies: true}, nil
+			first, step = Decision{Policy: v.by.Policy, More: v.by.More, afterNetworkPolicies: true}, nil
 		}
-		if first == nil {
-			first = &Decision{Policy: p.name}
+		if first.Policy == "" {
+			first.Policy = p.name
 		}
 		v, action := e.calicoPolicy(p, c, egress)
 		switch action {
@@ -75,10 +75,10 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 	}
 	if tier != defaultTier {
 		first.Kind, first.Engine = ByUnclear, cluster.BackendCalico
-		return cannotTell(first, "no rule of tier "+tier+" matches, and what it does then is not known"), true
+		return cannotTell(e.because(first), "no rule of tier "+tier+" matches, and what it does then is not known"), true
 	}
 	first.Kind, first.Engine, first.Egress, first.Tier = ByDefaultDeny, cluster.BackendCalico, egress, tier
-	return deny(first), true
+	return deny(e.because(first)), true
 }
 
 // calicoPolicy judges by the rules of one policy; the action is empty if none matches.
@@ -95,13 +95,13 @@ func (e *evaluator) calicoPolicy(p *calicoPolicy, c conn, egress bool) (verdict,
 		switch {
 		case match == no:
 		case match == maybe:
-			return cannotTell(r.decision, r.decision.String()+" has a condition that the files do not answer"), "unknown"
+			return cannotTell(r.reason, r.reason.words()+" has a condition that the files do not answer"), "unknown"
 		case p.accounts:
-			return cannotTell(r.decision, r.decision.String()+" is of a policy for some service accounts, which are not known"), "unknown"
+			return cannotTell(r.reason, r.reason.words()+" is of a policy for some service accounts, which are not known"), "unknown"
 		case r.action == "Pass":
 			return verdict{}, "Pass"
 		default:
-			return verdict{allowed: r.action == "Allow", by: r.decision, ruled: true}, r.action
+			return verdict{allowed: r.action == "Allow", by: r.reason, ruled: true}, r.action
 		}
 	}
 	return verdict{}, ""

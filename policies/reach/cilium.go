@@ -22,7 +22,7 @@ type ciliumRule struct {
 
 // ciliumPeers is one entry of ingress, egress or of their denies.
 type ciliumPeers struct {
-	decision  *Decision
+	reason    *reason
 	anybody   bool // no list is given
 	undecided bool // a list is given and empty
 	endpoints []ciliumSelector
@@ -95,7 +95,7 @@ func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
 			r.name = fmt.Sprintf("%s specs[%d]", name, i)
 		}
 		for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
-			p.decision.Policy = r.name
+			p.reason.Policy = r.name
 		}
 		rules = append(rules, r)
 	}
@@ -127,7 +127,7 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 			if e != nil && err == nil {
 				err = fmt.Errorf("%s[%d]: %w", direction, i, e)
 			}
-			p.decision = &Decision{Kind: ByRule, Engine: cluster.BackendCilium, Rule: fmt.Sprintf("%s[%d]", direction, i), Egress: egress}
+			p.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendCilium, Rule: fmt.Sprintf("%s[%d]", direction, i), Egress: egress}}
 			peers = append(peers, p)
 		}
 		return peers

@@ -138,7 +138,7 @@ func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, l
 	case match == maybe:
 		return v, true
 	}
-	return deny(&Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress}), true
+	return deny(e.because(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress})), true
 }
 
 // ciliumMatch returns the verdict of the first rule that denies or, without denies, allows the
@@ -157,9 +157,9 @@ func (e *evaluator) ciliumMatch(selected []*ciliumRule, c conn, egress, denies b
 		for _, p := range entries {
 			switch p.matches(e, r, c, other, local) {
 			case yes:
-				return verdict{allowed: !denies, by: p.decision, ruled: true}, yes
+				return verdict{allowed: !denies, by: p.reason, ruled: true}, yes
 			case maybe:
-				v, match = cannotTell(p.decision, p.decision.String()+" has a name that the files do not answer"), maybe
+				v, match = cannotTell(p.reason, p.reason.words()+" has a name that the files do not answer"), maybe
 			case no:
 			}
 		}
@@ -187,7 +187,7 @@ func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	}
 	v, decided := e.ciliumVerdict(selected, c, egress, n, nil)
 	if !decided {
-		return pass(&Decision{Kind: ByNoDeny, Engine: cluster.BackendCilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
+		return pass(e.because(Decision{Kind: ByNoDeny, Engine: cluster.BackendCilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
 	}
 	return v
 }

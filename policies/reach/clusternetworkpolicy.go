@@ -25,11 +25,11 @@ type clusterPolicy struct {
 type podSelector struct{ namespaces, pods selector }
 
 type clusterRule struct {
-	decision *Decision
-	action   string
-	peers    []clusterPeer
-	ports    []clusterPort // none is any
-	tcp      bool          // whether any protocol of the rule is TCP, or there are none
+	reason *reason
+	action string
+	peers  []clusterPeer
+	ports  []clusterPort // none is any
+	tcp    bool          // whether any protocol of the rule is TCP, or there are none
 }
 
 type clusterPeer struct {
@@ -74,7 +74,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", c.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}
+		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}}
 		c.in = append(c.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -89,7 +89,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", c.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}
+		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}}
 		c.out = append(c.out, rule)
 	}
 	return c, nil
@@ -240,11 +240,11 @@ func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bo
 			}
 			switch {
 			case match == maybe:
-				return cannotTell(r.decision, r.decision.String()+" has a name in it that may stand for this connection"), "unknown"
+				return cannotTell(r.reason, r.reason.words()+" has a name in it that may stand for this connection"), "unknown"
 			case action == "":
-				action, v = r.action, verdict{allowed: r.action == "Accept", by: r.decision, ruled: true}
+				action, v = r.action, verdict{allowed: r.action == "Accept", by: r.reason, ruled: true}
 			case action != r.action:
-				return cannotTell(r.decision, v.by.String()+" and "+r.decision.String()+" have the same priority, and either may win"), "unknown"
+				return cannotTell(r.reason, v.by.words()+" and "+r.reason.words()+" have the same priority, and either may win"), "unknown"
 			}
 			break
 		}

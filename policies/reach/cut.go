@@ -33,10 +33,10 @@ func Cuts(i *policies.Intent, t Topology, filters policies.Filters) []Cut {
 		}
 		c := conn{src: end{node: others[0].node, addr: from[0]}, dst: end{node: m.node, addr: m.addrs[0]}, port: kubeletPort}
 		if v := e.calicoHostVerdict(m.node, c, false, false); !v.allowed && v.unknown == "" {
-			cuts = append(cuts, Cut{m.node.Name, true, v.by.String()})
+			cuts = append(cuts, Cut{m.node.Name, true, v.by.words()})
 		}
 		if v := e.ciliumHost(m.node, c, false); !v.allowed && v.unknown == "" {
-			cuts = append(cuts, Cut{m.node.Name, false, v.by.String()})
+			cuts = append(cuts, Cut{m.node.Name, false, v.by.words()})
 		}
 	}
 	return cuts

@@ -159,7 +159,7 @@ func direction(egress bool) string {
 // withoutSender clears what names the sender and its node, so that the decisions about two
 // senders can be compared.
 func (d Decision) withoutSender(s *source) Decision {
-	if s.pod != nil && d.Pod == s.pod.String() {
+	if d.Pod != "" && s.pod != nil && d.Pod == s.pod.String() {
 		d.Pod = ""
 	}
 	if s.node != nil && d.Node == s.node.Name {

@@ -45,7 +45,7 @@ spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Egress]}
 			t.Fatalf("%s is not among the senders", name)
 		}
 		want := Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: "NetworkPolicy " + name, Egress: true}
-		if got := p.Flows[at].Decision; got != want {
+		if got := *p.Flows[at].Decision; got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}

@@ -28,6 +28,7 @@ type evaluator struct {
 	targets []target
 	aWorker *Node
 
+	reasons     map[Decision]*reason
 	pods        map[*Pod]*podPolicies
 	hostApplied map[calicoHostKey]calicoApplied
 	ciliumPods  map[*Pod]map[string]string
@@ -39,7 +40,7 @@ type evaluator struct {
 func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
 		intent: i, topology: t, filters: f,
-		network: map[string][]*networkPolicy{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
+		network: map[string][]*networkPolicy{}, reasons: map[Decision]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
 		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
 	}
 	if t.known == nil {
@@ -91,7 +92,7 @@ type podDirection struct {
 	network         []*networkPolicy
 	calico          []*calicoPolicy
 	cilium          []*ciliumRule
-	unsure          *Decision // of a Cilium policy that may select it
+	unsure          *reason // of a Cilium policy that may select it
 }
 
 // policiesFor returns the policies that select p, computed once per Pod.
@@ -122,7 +123,7 @@ func (e *evaluator) policiesFor(p *Pod) *podPolicies {
 		case yes:
 			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
 		case maybe:
-			in.unsure = &Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name}
+			in.unsure = e.because(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
 			out.unsure = in.unsure
 		case no:
 		}
@@ -182,18 +183,18 @@ func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
 	}
 	switch {
 	case len(d.admin)+len(d.baseline)+len(d.network)+len(d.calico)+len(d.cilium) > 0:
-		return pass(&Decision{Kind: ByOtherPolicies, Pod: p.String()})
+		return pass(e.because(Decision{Kind: ByOtherPolicies, Pod: p.String()}))
 	case egress:
 		return verdict{allowed: true}
 	}
-	return pass(&Decision{Kind: ByNoPolicy, Pod: p.String()})
+	return pass(e.because(Decision{Kind: ByNoPolicy, Pod: p.String()}))
 }
 
 // podMiddle judges by NetworkPolicies, alone or together with those of Calico or Cilium, each of
 // which combines them in its own way.
 func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (verdict, bool) {
 	if d.unsure != nil {
-		return cannotTell(d.unsure, d.unsure.String()), true
+		return cannotTell(d.unsure, d.unsure.words()), true
 	}
 	var network func() verdict
 	if len(d.network) > 0 {

@@ -20,9 +20,9 @@ type networkPolicy struct {
 }
 
 type networkRule struct {
-	decision *Decision
-	peers    []networkPeer // none is anybody
-	ports    []networkPort // none is any port
+	reason *reason
+	peers  []networkPeer // none is anybody
+	ports  []networkPort // none is any port
 }
 
 type networkPeer struct {
@@ -66,7 +66,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", n.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}
+		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}}
 		n.in = append(n.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -74,7 +74,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", n.name, i, err)
 		}
-		rule.decision = &Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}
+		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}}
 		n.out = append(n.out, rule)
 	}
 	return n, nil
@@ -236,9 +236,9 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 		for _, r := range rules {
 			switch r.matches(e, p, c, other) {
 			case yes:
-				return allow(r.decision)
+				return allow(r.reason)
 			case maybe:
-				unsure = cannotTell(r.decision, r.decision.String()+" names a port, and the Pod's containers are not known")
+				unsure = cannotTell(r.reason, r.reason.words()+" names a port, and the Pod's containers are not known")
 			case no:
 			}
 		}
@@ -246,5 +246,5 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 	if unsure.unknown != "" {
 		return unsure
 	}
-	return deny(&Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: selected[0].name, More: len(selected) - 1, Egress: egress})
+	return deny(e.because(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
 }

@@ -27,24 +27,24 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 	}
 	rules, known := e.rulesOf(name)
 	if !known {
-		return cannotTell(&Decision{Kind: ByUnknownRules, Engine: cluster.BackendNftables, Node: name}, "the ruleset of "+name+" was not given")
+		return cannotTell(e.because(Decision{Kind: ByUnknownRules, Engine: cluster.BackendNftables, Node: name}), "the ruleset of "+name+" was not given")
 	}
 	if rules == nil {
 		return verdict{allowed: true}
 	}
 	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
-	by := &Decision{Kind: ByRule, Engine: cluster.BackendNftables, Hook: "input", Node: name, Rule: d.Rule}
-	if hook == nft.Forward {
-		by.Hook = "forward"
+	decision := Decision{Kind: ByRule, Engine: cluster.BackendNftables, Hook: hook.String(), Node: name, Rule: d.Rule}
+	if d.Err == nil && d.Accept && d.Rule == "" {
+		decision.Kind = ByNoDeny
 	}
+	by := e.because(decision)
 	switch {
 	case d.Err != nil:
-		return cannotTell(by, fmt.Sprintf("%s: %v", by, d.Err))
+		return cannotTell(by, fmt.Sprintf("%s: %v", by.words(), d.Err))
 	case !d.Accept:
 		return deny(by)
 	case d.Rule != "":
 		return allow(by)
 	}
-	by.Kind = ByNoDeny
 	return pass(by)
 }

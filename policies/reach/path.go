@@ -57,7 +57,7 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		v := combine([]verdict{
 			e.nftVerdict(m.node, nft.Input, from, to, port, true),
 			e.unitVerdict(m.name, from),
-			allow(&Decision{Kind: ByOwnHost}),
+			allow(e.because(Decision{Kind: ByOwnHost})),
 		})
 		v.unavoidable = true
 		return v
@@ -94,14 +94,14 @@ func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
 	if h, _ := e.findCalicoHost(n, to); h == nil {
 		return verdict{allowed: true}
 	}
-	return pass(&Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name})
+	return pass(e.because(Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name}))
 }
 
 // followToPod sends a packet to a member on the Pod network, which Pods reach with their own
 // addresses.
 func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 	if s.pod == nil && s.node != nil && s.node == m.node {
-		v := allow(&Decision{Kind: ByOwnNode, Node: s.node.Name})
+		v := allow(e.because(Decision{Kind: ByOwnNode, Node: s.node.Name}))
 		v.unavoidable = true // kubernetes.io/docs/concepts/services-networking/network-policies
 		return v
 	}

@@ -50,7 +50,7 @@ func (e *evaluator) flows() []Flow {
 			flows = append(flows, own...)
 			continue
 		}
-		key := outcomeKey(s, own)
+		key := e.outcomeKey(s, own)
 		if first, ok := same[key]; ok {
 			for n := first.at; n < first.to; n++ {
 				flows[n].FromCount += s.count
@@ -76,18 +76,24 @@ func plural(c Class) string {
 }
 
 // outcomeKey is equal for two sources that nothing in a report tells apart.
-func outcomeKey(s *source, flows []Flow) string {
-	type fields Decision // which are compared, and not its words
+func (e *evaluator) outcomeKey(s *source, flows []Flow) string {
 	var b strings.Builder
 	b.WriteString(string(s.class))
 	for _, f := range flows {
-		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %v", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, fields(f.Decision.withoutSender(s)))
+		// Equal decisions have one number, and unequal ones may read alike.
+		number := e.because(f.Decision.withoutSender(s)).number
+		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %d", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, number)
 	}
 	return b.String()
 }
 
 func (e *evaluator) flowsFrom(s *source) []Flow {
-	var flows []Flow
+	addrs := 0
+	for _, m := range e.targets {
+		addrs += len(m.addrs)
+	}
+	ports := e.intent.Ports.All()
+	flows := make([]Flow, 0, addrs*len(ports)) // all of them, of a source with one address of each family
 	for _, m := range e.targets {
 		if s.pod != nil && s.pod == m.pod {
 			continue // a Pod and itself
@@ -98,7 +104,7 @@ func (e *evaluator) flowsFrom(s *source) []Flow {
 				if !ok {
 					continue
 				}
-				for _, port := range e.intent.Ports.All() {
+				for _, port := range ports {
 					flows = append(flows, e.flow(s, from, seen, m, to, port))
 				}
 			}
@@ -111,11 +117,14 @@ func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Ad
 	v := e.follow(s, from, seen, m, to, port)
 	wanted := e.wanted(s, from, port)
 	allowed := v.allowed && v.unknown == ""
+	if v.by == nil {
+		v.by = e.because(Decision{Kind: ByNothing})
+	}
 	return Flow{
 		From: s.name, FromClass: s.class, FromCount: s.count, FromAddr: from, SeenAs: seen,
 		To: m.name, ToAddr: to, Port: port,
 		Allowed: allowed, Wanted: wanted, Unavoidable: allowed && !wanted && v.unavoidable,
-		Decision: *v.by, DecidedBy: v.by.String(), Unknown: v.unknown,
+		Decision: &v.by.Decision, DecidedBy: v.by.words(), Unknown: v.unknown,
 	}
 }
 

@@ -38,9 +38,10 @@ type Flow struct {
 	Allowed bool       `json:"allowed"`
 	Wanted  bool       `json:"wanted"`
 	// Unavoidable is set if no policy can stop the flow, as from a Pod's own node.
-	Unavoidable bool     `json:"unavoidable,omitempty"`
-	Decision    Decision `json:"decision"`
-	DecidedBy   string   `json:"decided_by"` // the decision in words
+	Unavoidable bool `json:"unavoidable,omitempty"`
+	// Decision is shared with other flows, and never nil.
+	Decision  *Decision `json:"decision"`
+	DecidedBy string    `json:"decided_by"` // the decision in words
 	// Unknown tells why the outcome is not known. Allowed then means nothing.
 	Unknown string `json:"unknown,omitempty"`
 }

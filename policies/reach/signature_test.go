@@ -103,7 +103,7 @@ func TestSignaturesMissNothing(t *testing.T) {
 				continue
 			}
 			own := &source{class: e.podClass(p), name: p.String(), roles: e.podRoles(p), node: p.Node, pod: p, addrs: p.Addrs}
-			key, got := s.pod(p, s.node(p.Node)), outcomeKey(own, e.flowsFrom(own))
+			key, got := s.pod(p, s.node(p.Node)), e.outcomeKey(own, e.flowsFrom(own))
 			want, there := seen[key]
 			if !there {
 				seen[key] = got

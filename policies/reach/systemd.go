@@ -20,8 +20,8 @@ func (e *evaluator) unitVerdict(member string, other netip.Addr) verdict {
 	if name == "" {
 		name = "etcd.service"
 	}
-	by := func(setting string, p netip.Prefix) *Decision {
-		return &Decision{Kind: ByRule, Engine: cluster.BackendSystemd, Policy: name, Rule: setting + "=" + p.String(), Member: member}
+	by := func(setting string, p netip.Prefix) *reason {
+		return e.because(Decision{Kind: ByRule, Engine: cluster.BackendSystemd, Policy: name, Rule: setting + "=" + p.String(), Member: member})
 	}
 	for _, p := range allowed {
 		if p.Contains(other) {

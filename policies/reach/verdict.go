@@ -24,28 +24,28 @@ func or(a, b truth) truth  { return max(a, b) }
 // verdict tells what one filter does with a packet.
 type verdict struct {
 	allowed bool
-	unknown string    // why it could not be told
-	by      *Decision // nil if the filter has no opinion
-	ruled   bool      // a rule let it pass, and not the lack of any
+	unknown string  // why it could not be told
+	by      *reason // nil if the filter has no opinion
+	ruled   bool    // a rule let it pass, and not the lack of any
 	// unavoidable is set if no policy could have stopped it.
 	unavoidable bool
 }
 
 // allow, deny and pass return the verdict of a rule that lets a packet through, of a rule that stops
 // it, and of a filter that has no rule for it.
-func allow(by *Decision) verdict { return verdict{allowed: true, by: by, ruled: true} }
-func deny(by *Decision) verdict  { return verdict{by: by, ruled: true} }
-func pass(by *Decision) verdict  { return verdict{allowed: true, by: by} }
+func allow(by *reason) verdict { return verdict{allowed: true, by: by, ruled: true} }
+func deny(by *reason) verdict  { return verdict{by: by, ruled: true} }
+func pass(by *reason) verdict  { return verdict{allowed: true, by: by} }
 
 // cannotTell returns the verdict of a rule that may match and would decide.
-func cannotTell(by *Decision, why string) verdict { return verdict{by: by, unknown: why} }
+func cannotTell(by *reason, why string) verdict { return verdict{by: by, unknown: why} }
 
 // combine returns the verdict of several filters, in the order in which a packet meets them. A
 // filter that surely denies decides, even if others are unknown. If all let the packet pass, the
 // last one that has a rule for it decides.
 func combine(filters []verdict) verdict {
 	var unknown *verdict
-	decided := verdict{allowed: true, by: &Decision{Kind: ByNothing}}
+	decided := verdict{allowed: true}
 	for i, v := range filters {
 		switch {
 		case v.unknown != "":
