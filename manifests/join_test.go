@@ -36,7 +36,7 @@ func TestGainedMemberJoinsALiveCluster(t *testing.T) {
 	}
 
 	client := dial(t, three, store)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	addMember(ctx, t, client, fmt.Sprintf("https://%s:%d", joining.Advertised(), four.Etcd.PeerPort))
 	files, err := Member(four, joining)

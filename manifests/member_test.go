@@ -219,7 +219,7 @@ func gateway(t *testing.T, address, pair string) int {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}, DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	response, err := client.Post("https://"+address+"/v3/kv/range", "application/json", strings.NewReader(`{"key":"eA=="}`))
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func get(ctx context.Context, address string, pair []string, maxVersion uint16) 
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 	if err != nil {

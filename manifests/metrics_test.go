@@ -57,7 +57,7 @@ func TestScrapedMetrics(t *testing.T) {
 }
 
 func scrape(url string, config *tls.Config) (string, error) {
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: time.Minute}
 	response, err := client.Get(url)
 	if err != nil {
 		return "", err

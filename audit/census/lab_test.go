@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 // dial connects to members, each host:port without TLS.
 func dial(t testing.TB, endpoints ...string) *clientv3.Client {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 10 * time.Second, Logger: zap.NewNop(), MaxCallSendMsgSize: 64 << 20})
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: time.Minute, Logger: zap.NewNop(), MaxCallSendMsgSize: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func put(t testing.TB, client *clientv3.Client, pairs ...string) {
 		if len(ops) == 0 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		if _, err := client.Txn(ctx).Then(ops...).Commit(); err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func fill(t testing.TB, client *clientv3.Client, n, size int) {
 }
 
 func live(endpoints ...string) census.Live {
-	l := census.Live{Layout: census.DefaultLayout(), Now: time.Now}
+	l := census.Live{Layout: census.DefaultLayout(), Timeout: time.Minute, Now: time.Now}
 	for _, e := range endpoints {
 		l.Endpoints = append(l.Endpoints, "http://"+e)
 	}

@@ -19,7 +19,7 @@ import (
 // take is a census that is to end by itself.
 func take(t *testing.T, l census.Live) audit.Census {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	c, err := l.Census(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // of a fail or the evidence of the others. There must be one cluster.
 func auditCluster(t *testing.T, endpoints []collect.Endpoint, credentials collect.Credentials) map[string]string {
 	t.Helper()
-	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{Timeout: 5 * time.Second, Credentials: credentials, Now: time.Now})
+	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{Timeout: time.Minute, Credentials: credentials, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

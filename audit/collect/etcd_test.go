@@ -169,7 +169,7 @@ func runAudit(t *testing.T, endpoints []collect.Endpoint, credentials collect.Cr
 	t.Helper()
 	now := time.Now() // stands still, so that no call is slow because the machine is
 	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
-		Timeout: 10 * time.Second, Credentials: credentials, Now: func() time.Time { return now },
+		Timeout: time.Minute, Credentials: credentials, Now: func() time.Time { return now },
 	})
 	if err != nil {
 		t.Fatal(err)

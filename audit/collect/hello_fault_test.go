@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,11 +141,21 @@ func TestFaultyAnswersToHellos(t *testing.T) {
 			s := startFaulty(t, answering(inOrder(&tls.Config{Certificates: []tls.Certificate{leaf}}), c.odd))
 			defer s.stop()
 			// Only who says nothing is to be waited for.
-			timeout := 10 * time.Second
+			timeout := time.Minute
 			if c.reason == silence {
 				timeout = time.Second
 			}
-			for _, r := range auditPort(t, s.address, timeout).Results {
+			report := auditPort(t, s.address, timeout)
+			// What it says in order has to come in time, also on a busy machine.
+			late := func(r audit.Result) bool {
+				return r.CheckID == "tls-auto-cert" && r.Verdict == audit.Unknown && strings.Contains(r.Evidence, silence)
+			}
+			for timeout < time.Minute && slices.ContainsFunc(report.Results, late) {
+				s.written.Store(0)
+				timeout *= 4
+				report = auditPort(t, s.address, timeout)
+			}
+			for _, r := range report.Results {
 				switch r.CheckID {
 				case "tls-weak-cipher", "tls-key-exchange", "tls-post-quantum", "tls-renegotiation", "tls-compression":
 					if r.Verdict != audit.Unknown || (r.CheckID == "tls-weak-cipher" && !strings.Contains(r.Evidence, c.reason)) {
@@ -182,7 +193,7 @@ func TestOldServer(t *testing.T) {
 	const keyExchange = "\x16\x03\x03\x00\x0a\x0c\x00\x00\x06\x03\x00\x15\x02kk" // secp224r1
 	s := startFaulty(t, answering(saying("\x15\x03\x03\x00\x02\x02\x50"), saying(serverHello("\xc0\x2b", "\x01")+keyExchange)))
 	defer s.stop()
-	compareTLS(t, auditPort(t, s.address, 10*time.Second), map[string]string{
+	compareTLS(t, auditPort(t, s.address, time.Minute), map[string]string{
 		"tls-renegotiation": "fail not-bound", "tls-compression": "fail compressed", "tls-key-exchange": "fail secp224r1",
 		"tls-post-quantum": "fail no-tls1.3", "tls-auto-cert": "unknown no certificate",
 		// It chooses a strong suite of an offer that has none.

@@ -83,7 +83,7 @@ func startGoServer(t *testing.T, config *tls.Config) *goServer {
 
 func newProber(address string) *prober {
 	return &prober{
-		endpoint: Endpoint{Address: address, Kind: audit.Peer}, config: Config{Timeout: 10 * time.Second},
+		endpoint: Endpoint{Address: address, Kind: audit.Peer}, config: Config{Timeout: time.Minute},
 		now: time.Now(), slots: make(chan struct{}, maxConnections),
 	}
 }

@@ -172,7 +172,7 @@ func (s setup) collection(t *testing.T, site *site) collect.Config {
 		credentials = collect.Credentials{}
 	}
 	return collect.Config{
-		Timeout: 10 * time.Second, Credentials: credentials,
+		Timeout: time.Minute, Credentials: credentials,
 		Now:    s.clock(),
 		Faulty: append(site.faulty(t), s.elsewhere(t, site)),
 	}

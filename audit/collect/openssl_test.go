@@ -45,7 +45,7 @@ func startOpenSSL(t *testing.T, args ...string) string {
 			t.Logf("%s", output.String())
 		}
 	})
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		if c, err := net.DialTimeout("tcp", at, time.Second); err == nil {
 			_ = c.Close()
@@ -135,7 +135,7 @@ func TestTLSOfOpenSSL(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			at := startOpenSSL(t, c.args...)
-			compareTLS(t, auditPort(t, at, 10*time.Second), c.want)
+			compareTLS(t, auditPort(t, at, time.Minute), c.want)
 		})
 	}
 }

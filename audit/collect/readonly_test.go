@@ -25,7 +25,7 @@ import (
 // where names of certificates are not looked at.
 func (s *site) asRoot(t *testing.T, scheme, password string) *clientv3.Client {
 	t.Helper()
-	config := clientv3.Config{Endpoints: []string{scheme + "://" + s.client}, Logger: quiet(), DialTimeout: 10 * time.Second}
+	config := clientv3.Config{Endpoints: []string{scheme + "://" + s.client}, Logger: quiet(), DialTimeout: time.Minute}
 	if scheme == "https" {
 		leaf := newLeaf(t, s.clientCA, throwaway.Leaf{CommonName: root, EKUs: bothEKUs})
 		config.TLS = &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{leaf}}
@@ -44,7 +44,7 @@ func (s *site) asRoot(t *testing.T, scheme, password string) *clientv3.Client {
 // position is where a member stands in its log and its store.
 func position(t *testing.T, client *clientv3.Client) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	status, err := client.Status(ctx, client.Endpoints()[0])
 	if err != nil {
@@ -57,7 +57,7 @@ func position(t *testing.T, client *clientv3.Client) string {
 // agreed on the cluster's version: the last entries that a start of etcd makes by itself.
 func (s *site) settle(t *testing.T, client *clientv3.Client, metricsTLS *tls.Config) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	last := ""
 	for ctx.Err() == nil {

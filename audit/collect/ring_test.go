@@ -87,7 +87,7 @@ func (r *ring) run(t *testing.T, from int, peers []string, more ...string) {
 // until waits for a state of the cluster.
 func (r *ring) until(t *testing.T, what string, reached func(ctx context.Context) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for !reached(ctx) {
 		if ctx.Err() != nil {

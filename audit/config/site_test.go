@@ -168,7 +168,7 @@ func (s *site) targets(t *testing.T, settings *audit.Settings) ([]*audit.Listene
 	t.Helper()
 	endpoints := []collect.Endpoint{{Address: s.client, Kind: audit.Client}, {Address: s.peer, Kind: audit.Peer}, {Address: s.metrics, Kind: audit.Metrics}}
 	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
-		Timeout: 10 * time.Second, Credentials: collect.Credentials{Certificate: &s.given}, Now: time.Now,
+		Timeout: time.Minute, Credentials: collect.Credentials{Certificate: &s.given}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func (s *site) targets(t *testing.T, settings *audit.Settings) ([]*audit.Listene
 func agreesToCBC(t *testing.T, address string) bool {
 	t.Helper()
 	agreed := false
-	connection, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, &tls.Config{
+	connection, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", address, &tls.Config{
 		InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA},
 		VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { agreed = true; return nil },
 	})

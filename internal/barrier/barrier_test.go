@@ -56,6 +56,7 @@ func TestWaitEnds(t *testing.T) {
 	if err := b.Wait(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a look without end: %v", err)
 	}
+	b.Within = time.Minute
 	b.Look = func(context.Context) ([]barrier.Missing, error) { return missing("b"), broken }
 	if err := b.Wait(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("broken: %v", err)

@@ -61,7 +61,7 @@ func serverVersion(t *testing.T, port int) string {
 // A member that cannot start says why, in etcd's own words.
 func TestBadFlag(t *testing.T) {
 	m := startFor(t, Config{Name: "bad", Args: []string{"--no-such-flag"}, HealthURL: "http://127.0.0.1:1/health"})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := m.WaitHealthy(ctx)
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {

@@ -154,7 +154,7 @@ func (m *Member) Log() string {
 // ctx does; the error then has the end of the log.
 func (m *Member) WaitHealthy(ctx context.Context) error {
 	transport := &http.Transport{TLSClientConfig: m.config.HealthTLS, DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: 15 * time.Second} // more than etcd gives itself to answer
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
 	for {

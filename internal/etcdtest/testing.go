@@ -17,7 +17,10 @@ func Run(t testing.TB, configs ...Config) []*Member {
 	for _, config := range configs {
 		members = append(members, startFor(t, config))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	// A member that cannot start ends, which is seen at once. One that takes long is on a busy
+	// machine.
+	const patience = 5 * time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, m := range members {
 		if err := m.WaitHealthy(ctx); err != nil {

@@ -61,7 +61,7 @@ users:
 `, s.Servers[0].Address, s.User(t, "any").CA, user), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kubeapi.Open(path, "", 30*time.Second)
+	c, err := kubeapi.Open(path, "", 2*time.Minute)
 	return c, path, err
 }
 

@@ -83,7 +83,7 @@ func waitForRoute(t *testing.T, from, to string) {
 		return
 	}
 	d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		conn, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(target, 9).String()) // sends nothing

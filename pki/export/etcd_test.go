@@ -81,12 +81,12 @@ func TestEtcdLoadsExports(t *testing.T) {
 // which with TLS 1.3 is said after its own side of the handshake is done.
 func refused(t *testing.T, endpoint string, config *tls.Config) {
 	t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", endpoint, config)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", endpoint, config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "certificate required") {
@@ -140,7 +140,7 @@ func put(t *testing.T, endpoint, key string, config *tls.Config) error {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = client.Put(ctx, key, endpoint)
 	return err

@@ -284,8 +284,13 @@ func TestProbes(t *testing.T) {
 		{"alert", "10.99.0.1:1", AnswersTLS}, {"silent", "10.99.0.1:2", AnswersTLS}, {"closed", "10.99.0.1:9", AnswersTLS},
 		{"healthy", "10.99.0.1:3", Healthy}, {"ill", "10.99.0.1:4", Healthy},
 	}
+	// Each of them answers or ends the connection; none is late but on a busy machine.
+	faults := Ask(t.Context(), probes)
+	for end := time.Now().Add(time.Minute); errors.Is(errors.Join(faults...), context.DeadlineExceeded) && time.Now().Before(end); {
+		faults = Ask(t.Context(), probes)
+	}
 	var wrong []string
-	for i, err := range Ask(t.Context(), probes) {
+	for i, err := range faults {
 		if err != nil {
 			wrong = append(wrong, probes[i].Name+": "+err.Error())
 		}

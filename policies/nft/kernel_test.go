@@ -247,7 +247,7 @@ func TestDecideIsWhatTheKernelDoes(t *testing.T) {
 
 func connects(t *testing.T, p Packet) bool {
 	t.Helper()
-	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: p.Src.AsSlice()}}
+	d := net.Dialer{Timeout: time.Minute, LocalAddr: &net.TCPAddr{IP: p.Src.AsSlice()}}
 	c, err := d.DialContext(t.Context(), "tcp", netip.AddrPortFrom(p.Dst, p.Port).String())
 	switch {
 	case err == nil:

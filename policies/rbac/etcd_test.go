@@ -140,7 +140,7 @@ func (s *servers) clients(t testing.TB, p Plan) []Client {
 func (s *servers) dial(t testing.TB, name string) *clientv3.Client {
 	t.Helper()
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints: s.endpoints, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
+		Endpoints: s.endpoints, DialTimeout: time.Minute, Logger: zap.NewNop(),
 		TLS: &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{s.leaf(t, name)}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/etcdsec/etcdsec/internal/etcdtest"
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
@@ -311,16 +313,12 @@ func TestNoConnection(t *testing.T) {
 		_, err := m.probe(t.Context(), Request{Method: Range, Reads: []KeyRange{Single("k")}})
 		return err
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
-	if err := get(connectTo(t, closed.Addr().String(), nil, forever)); !isDial(err) {
+	closed := net.JoinHostPort("127.0.0.1", strconv.Itoa(etcdtest.FreePort(t)))
+	if err := get(connectTo(t, closed, nil, forever)); !isDial(err) {
 		t.Errorf("nobody listens: %v", err)
 	}
 	f := startFakeMember(t, allow)
-	err = get(connectTo(t, f.address, x509.NewCertPool(), forever))
+	err := get(connectTo(t, f.address, x509.NewCertPool(), forever))
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown || !strings.Contains(err.Error(), "--cacert names the CAs") {
 		t.Errorf("an unknown CA: %v", err)
 	}

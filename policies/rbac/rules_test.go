@@ -92,7 +92,7 @@ func (l *laboratory) measure(s *servers, plan Plan) {
 			} else if c.request.Own && c.request.Method == RoleGet {
 				continue // it has none
 			}
-			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), askingKey{}, who), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), askingKey{}, who), time.Minute)
 			if name == "gateway" {
 				// etcd ignores the CN of a request that its JSON gateway made.
 				ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs("grpcgateway-accept", "application/json"))

@@ -67,7 +67,7 @@ func start(t testing.TB, r release, args ...string) *server {
 		}, args...),
 	})[0]
 	var err error
-	if s.client, err = clientv3.New(clientv3.Config{Endpoints: []string{client}, DialTimeout: 10 * time.Second, Logger: zap.NewNop()}); err != nil {
+	if s.client, err = clientv3.New(clientv3.Config{Endpoints: []string{client}, DialTimeout: time.Minute, Logger: zap.NewNop()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.client.Close() }) // its member is gone by then
@@ -101,7 +101,7 @@ func (s *server) compact(t testing.TB) {
 
 func (s *server) defragment(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if _, err := s.client.Defragment(ctx, s.url); err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func (s *server) snapshot(t testing.TB) string {
 
 func (s *server) stop(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s.member.Stop(ctx)
 }

@@ -54,7 +54,7 @@ func TestProcessWithItsOwnRoot(t *testing.T) {
 	})
 	var h *host.Host
 	var got *audit.Settings
-	for deadline := time.Now().Add(30 * time.Second); ; { // it makes its data dir early on
+	for deadline := time.Now().Add(2 * time.Minute); ; { // it makes its data dir early on
 		if time.Now().After(deadline) {
 			t.Fatalf("not found: %+v", h)
 		}

@@ -91,7 +91,7 @@ func auditRoot(t *testing.T, root string) audit.Report {
 		endpoints = append(endpoints, collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, Settings: l.Of})
 	}
 	targets, err := collect.Collect(t.Context(), endpoints, collect.Config{
-		Timeout: 10 * time.Second, Credentials: collect.Credentials{Certificate: &certificate, Roots: roots}, Now: time.Now,
+		Timeout: time.Minute, Credentials: collect.Credentials{Certificate: &certificate, Roots: roots}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestRefusedByEtcd(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				cmd := exec.CommandContext(ctx, binary, fields(c.args)...)
 				cmd.Dir, cmd.Env = dir, append(os.Environ(), fields(c.env)...)
 				out, err := cmd.CombinedOutput()

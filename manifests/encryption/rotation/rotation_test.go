@@ -94,7 +94,7 @@ func newSite(t *testing.T, servers int, before []byte, flags ...string) *site {
 // rotation is one with everything of the site.
 func (s *site) rotation(t *testing.T) *rotation.Rotation {
 	t.Helper()
-	r := &rotation.Rotation{Dir: s.dir, Deliver: s.deliver, Census: s.census, Wait: 30 * time.Second, Now: time.Now, Narrate: t.Logf}
+	r := &rotation.Rotation{Dir: s.dir, Deliver: s.deliver, Census: s.census, Wait: 2 * time.Minute, Now: time.Now, Narrate: t.Logf}
 	for _, server := range s.Servers {
 		r.Servers = append(r.Servers, rotation.Server{Name: server.Address, Client: server.Client(t)})
 	}
@@ -332,7 +332,7 @@ func TestRefuses(t *testing.T) {
 	if err := os.WriteFile(s.Servers[0].EncryptionConfig, conf("secretbox:a", "aescbc:z"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		state, err := r.Status(t.Context())
 		if err != nil || time.Now().After(deadline) {

@@ -22,7 +22,7 @@ func TestAuditCensusOfASnapshot(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	address, _, member := etcdtest.Plain(t, etcdtest.V3_6, "--data-dir="+data)
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, DialTimeout: time.Minute, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func startCensusStore(t *testing.T) *censusStore {
 // must runs steps of etcd's client.
 func must(t *testing.T, steps ...func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

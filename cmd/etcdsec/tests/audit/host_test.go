@@ -33,7 +33,7 @@ func auditReport(t *testing.T, stdout string) (targets []string, r audit.Report)
 // credentials that lie there.
 func TestAuditHost(t *testing.T) {
 	m := clitest.StartHostMember(t)
-	status, stdout, stderr := clitest.Run(t, "audit", "run", "--root", m.Root, "-o", "json")
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--root", m.Root, "-o", "json")
 	if want := "etcdsec: presenting etcd's healthcheck-client: " + filepath.Join(m.Dir, "healthcheck-client.crt") + "\n"; stderr != want {
 		t.Errorf("stderr %q, want %q", stderr, want)
 	}
@@ -54,7 +54,7 @@ func TestAuditHost(t *testing.T) {
 
 	// A given certificate is the one that is presented, and a given endpoint is audited once.
 	other := clitest.NewIdentity(t, time.Time{})
-	_, stdout, stderr = clitest.Run(t, "audit", "run", m.Client, "--root", m.Root, "--cert", other.Cert, "--key", other.Key, "-o", "json")
+	_, stdout, stderr = clitest.Run(t, "audit", "run", "--timeout", "1m", m.Client, "--root", m.Root, "--cert", other.Cert, "--key", other.Key, "-o", "json")
 	if strings.Contains(stderr, "presenting") {
 		t.Errorf("stderr %q", stderr)
 	}
@@ -63,13 +63,13 @@ func TestAuditHost(t *testing.T) {
 	}
 
 	// Without --host, a given endpoint is all.
-	_, stdout, _ = clitest.Run(t, "audit", "run", m.Client, "-o", "json")
+	_, stdout, _ = clitest.Run(t, "audit", "run", "--timeout", "1m", m.Client, "-o", "json")
 	if targets, _ := auditReport(t, stdout); !slices.Contains(targets, m.Client) || slices.Contains(targets, m.Peer) {
 		t.Errorf("got %q", targets)
 	}
 
 	// This machine itself: its member is among whatever else runs here.
-	_, stdout, stderr = clitest.Run(t, "audit", "run", "--host", m.Client, "-o", "json")
+	_, stdout, stderr = clitest.Run(t, "audit", "run", "--timeout", "1m", "--host", m.Client, "-o", "json")
 	if targets, _ := auditReport(t, stdout); !slices.Contains(targets, m.Peer) || !strings.Contains(stderr, "presenting") {
 		t.Errorf("got %q, %s", targets, stderr)
 	}
@@ -104,7 +104,7 @@ spec:
 	if err := os.Chmod(filepath.Join(root, "etc/kubernetes/pki/apiserver-etcd-client.key"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	status, stdout, stderr := clitest.Run(t, "audit", "run", "--root", root, "-o", "json")
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--root", root, "-o", "json")
 	targets, report := auditReport(t, stdout)
 	if diff := cmp.Diff([]string{"cp-0:/etc/kubernetes/manifests/kube-apiserver.yaml"}, targets); diff != "" || status != clitest.StatusFindings {
 		t.Errorf("exit %d: %s%s", status, diff, stderr)

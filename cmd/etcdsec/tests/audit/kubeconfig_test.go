@@ -68,7 +68,7 @@ clusters: [{name: prod, cluster: {server: "https://%s", certificate-authority: %
 users: [{name: auditor, user: {token: %s}}]
 `, api, kubernetes.CAPath, token))
 
-	_, stdout, stderr := clitest.Run(t, "audit", "run", "--kubeconfig", kubeconfig, "--cacert", etcd.CAPath, "--cert", etcd.Cert, "--key", etcd.Key, "-o", "json")
+	_, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--kubeconfig", kubeconfig, "--cacert", etcd.CAPath, "--cert", etcd.Cert, "--key", etcd.Key, "-o", "json")
 	if !strings.Contains(stderr, "warning: "+metrics+" is not audited: it is on the loopback address of cp-0") {
 		t.Errorf("stderr %q", stderr)
 	}
@@ -102,7 +102,7 @@ users: [{name: auditor, user: {token: %s}}]
 		t.Fatal(err)
 	}
 	clitest.WriteFile(t, kubeconfig, bytes.ReplaceAll(data, []byte(token), []byte("another")))
-	status, stdout, stderr := clitest.Run(t, "audit", "run", "--kubeconfig", kubeconfig)
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--kubeconfig", kubeconfig)
 	if status != clitest.StatusFailed || stdout != "" || !strings.Contains(stderr, "HTTP status 401") {
 		t.Errorf("exit %d: %s%s", status, stdout, stderr)
 	}
@@ -143,7 +143,7 @@ func startAPIServer(t *testing.T, address, etcdClient string, etcd, own clitest.
 func (k *apiServer) create(t *testing.T, path, object string) {
 	t.Helper()
 	// The server makes kube-system itself, a moment after it is ready.
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		status, answer := k.send(t, http.MethodPost, path, "application/json", object)
 		if status == http.StatusCreated {

@@ -58,7 +58,7 @@ func TestAuditRunKubernetes(t *testing.T) {
 		{"not given", credentials, audit.Skip},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, stdout, stderr := clitest.Run(t, append([]string{"audit", "run", client, "--peer", peer, "-o", "json"}, c.args...)...)
+			_, stdout, stderr := clitest.Run(t, append([]string{"audit", "run", "--timeout", "1m", client, "--peer", peer, "-o", "json"}, c.args...)...)
 			if r := clitest.ResultOf(t, stdout, "ca-unique"); r.Verdict != c.verdict {
 				t.Errorf("%s: %s%s", r.Verdict, r.Evidence, stderr)
 			}
@@ -103,7 +103,7 @@ func TestAuditRunKubeadm(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 
-	_, stdout, stderr := clitest.Run(t, "audit", "run", client, "--peer", peer, "--apiserver", server.Listener.Addr().String(), "-o", "json",
+	_, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", client, "--peer", peer, "--apiserver", server.Listener.Addr().String(), "-o", "json",
 		"--cacert", at("ca.crt"), "--cert", filepath.Join(made, "apiserver-etcd-client.crt"), "--key", filepath.Join(made, "apiserver-etcd-client.key"))
 	var report audit.Report
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {

@@ -54,7 +54,7 @@ func TestAuditRunMembers(t *testing.T) {
 			if err := os.Chtimes(snapshot, modified, modified); err != nil {
 				t.Fatal(err)
 			}
-			_, stdout, stderr := clitest.Run(t, slices.Concat([]string{"audit", "run", client, "-o", "json"}, c.args)...)
+			_, stdout, stderr := clitest.Run(t, slices.Concat([]string{"audit", "run", "--timeout", "1m", client, "-o", "json"}, c.args)...)
 			var report audit.Report
 			if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 				t.Fatalf("%v: %s", err, stderr)

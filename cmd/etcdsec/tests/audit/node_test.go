@@ -225,7 +225,7 @@ func (n *node) start(t *testing.T) {
 // audit audits the host by the command, as its auditor.
 func (n *node) audit(t *testing.T) audit.Report {
 	t.Helper()
-	_, stdout, stderr := clitest.Run(t, "audit", "run", "--root", n.root, "--pki", n.store, "-o", "json")
+	_, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--root", n.root, "--pki", n.store, "-o", "json")
 	targets, report := auditReport(t, stdout)
 	if strings.Contains(stderr, "warning") || !slices.ContainsFunc(targets, func(target string) bool { return strings.HasPrefix(target, "cp-0:") }) {
 		t.Errorf("targets %q: %s", targets, stderr)
@@ -531,9 +531,9 @@ func revokesVersionOne(t *testing.T, n *node) {
 // etcd's gateway calls is another at each start, and so whether that answers too.)
 func writesWithoutCertificate(t *testing.T, n *node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.extra}, DialTimeout: 10 * time.Second})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.extra}, DialTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 func TestAuditRunOutputs(t *testing.T) {
 	client, peer, _ := etcdtest.Plain(t, etcdtest.V3_6)
 	dir := t.TempDir()
-	args := []string{"audit", "run", client, "--peer", peer}
+	args := []string{"audit", "run", "--timeout", "1m", client, "--peer", peer}
 	for _, name := range render.Names() {
 		args = append(args, "-o", name+"="+filepath.Join(dir, name))
 	}

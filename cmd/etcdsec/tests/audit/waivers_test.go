@@ -45,7 +45,7 @@ func readReport(t *testing.T, stdout string) audit.Report {
 func TestAuditRunWaived(t *testing.T) {
 	client, peer, _ := etcdtest.Plain(t, etcdtest.V3_7)
 	audited := func(args ...string) (int, audit.Report, string) {
-		status, stdout, stderr := clitest.Run(t, append([]string{"audit", "run", client, "--peer", peer, "-o", "json"}, args...)...)
+		status, stdout, stderr := clitest.Run(t, append([]string{"audit", "run", "--timeout", "1m", client, "--peer", peer, "-o", "json"}, args...)...)
 		return status, readReport(t, stdout), stderr
 	}
 	status, all, _ := audited()
@@ -127,7 +127,7 @@ func TestAuditShardsAndMerge(t *testing.T) {
 	dir := t.TempDir()
 	targets := filepath.Join(dir, "targets.txt")
 	clitest.WriteFile(t, targets, fmt.Appendf(nil, "# all\r\n%s\r\npeer=%s\r\n%s cluster=down\r\n", client, peer, closed))
-	status, stdout, stderr := clitest.Run(t, "audit", "run", "--targets", targets, "-o", "json")
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--targets", targets, "-o", "json")
 	if status != clitest.StatusFailed || stderr != "" {
 		t.Fatalf("exit %d: %s", status, stderr)
 	}
@@ -137,7 +137,7 @@ func TestAuditShardsAndMerge(t *testing.T) {
 	var paths []string
 	empty := 0
 	for i := range shards {
-		_, stdout, stderr := clitest.Run(t, "audit", "run", "--targets", targets, "--shard", fmt.Sprintf("%d/%d", i, shards), "-o", "json")
+		_, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--targets", targets, "--shard", fmt.Sprintf("%d/%d", i, shards), "-o", "json")
 		if !strings.Contains(stderr, fmt.Sprintf("shard %d of %d: ", i, shards)) {
 			t.Errorf("stderr: %s", stderr)
 		}

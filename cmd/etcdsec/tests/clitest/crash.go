@@ -52,7 +52,31 @@ const seedVariable = "ETCDSEC_TEST_SEED"
 // of the ledger and swap of a symlink, and others at random, spread over the whole verb.
 func SamplePoints(t *testing.T, trace []string) []int {
 	t.Helper()
+	var always []int
+	for _, name := range []string{"durable.Append", "durable.symlink"} {
+		is := func(function string) bool { return strings.HasSuffix(function, name) }
+		first := slices.IndexFunc(trace, is)
+		if first < 0 {
+			continue
+		}
+		final := len(trace) - 1
+		for !is(trace[final]) {
+			final--
+		}
+		for _, at := range []int{first + 1, final + 1} {
+			for point := max(1, at-1); point <= min(len(trace), at+2); point++ {
+				always = append(always, point)
+			}
+		}
+	}
 	const spread = 12
+	return Sample(t, len(trace), spread, always...)
+}
+
+// Sample chooses the first and the last of the points 1 to last, those that are always to be
+// chosen, and one at random in each of so many equal parts. It prints the seed.
+func Sample(t *testing.T, last, parts int, always ...int) []int {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv(seedVariable); given != "" {
 		var err error
@@ -62,26 +86,12 @@ func SamplePoints(t *testing.T, trace []string) []int {
 	}
 	t.Logf("this sample again: %s=%d", seedVariable, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	last := len(trace)
 	chosen := map[int]bool{1: true, last: true}
-	for _, name := range []string{"durable.Append", "durable.symlink"} {
-		is := func(function string) bool { return strings.HasSuffix(function, name) }
-		first := slices.IndexFunc(trace, is)
-		if first < 0 {
-			continue
-		}
-		final := last - 1
-		for !is(trace[final]) {
-			final--
-		}
-		for _, at := range []int{first + 1, final + 1} {
-			for point := max(1, at-1); point <= min(last, at+2); point++ {
-				chosen[point] = true
-			}
-		}
+	for _, point := range always {
+		chosen[point] = true
 	}
-	for part := range spread {
-		from, to := part*last/spread, (part+1)*last/spread
+	for part := range parts {
+		from, to := part*last/parts, (part+1)*last/parts
 		if from < to {
 			chosen[1+from+random.IntN(to-from)] = true
 		}
@@ -112,8 +122,15 @@ func (c Crash) Kill(t *testing.T, choose Points) (points int) {
 // trace returns the function behind each point of the verb.
 func (c Crash) trace(t *testing.T) []string {
 	t.Helper()
-	dir, path := c.copyOfBase(t), filepath.Join(t.TempDir(), "trace")
-	if status, out := runWith(t, dir, "ETCDSEC_FAILPOINT_TRACE="+path, c.Verb...); status != StatusDone {
+	return Trace(t, c.copyOfBase(t), c.Verb...)
+}
+
+// Trace runs a command line in dir, which has to succeed, and returns the function behind each
+// failpoint that it came by.
+func Trace(t *testing.T, dir string, args ...string) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "trace")
+	if status, out := runWith(t, dir, "ETCDSEC_FAILPOINT_TRACE="+path, args...); status != StatusDone {
 		t.Fatalf("status %d\n%s", status, out)
 	}
 	data, err := os.ReadFile(path)
@@ -133,7 +150,8 @@ func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, ou
 // runWith runs a command line in dir with one more variable in its environment.
 func runWith(t testing.TB, dir, variable string, args ...string) (status int, output string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	const patience = 10 * time.Minute // a process that hangs; a slow one is no fault
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := command(ctx, Binary(t), args...)
 	cmd.Dir = dir
@@ -146,7 +164,7 @@ func runWith(t testing.TB, dir, variable string, args ...string) (status int, ou
 	case !failed:
 		t.Fatal(err)
 	case ctx.Err() != nil:
-		t.Fatalf("etcdsec %s: not done within two minutes\n%s", strings.Join(args, " "), out)
+		t.Fatalf("etcdsec %s: not done within %v\n%s", strings.Join(args, " "), patience, out)
 	case exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
 		return -1, string(out)
 	}

@@ -171,7 +171,7 @@ func (s *rotationSite) snapshot(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	in, err := client.Snapshot(ctx)
 	if err != nil {

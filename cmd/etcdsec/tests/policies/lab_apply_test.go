@@ -117,7 +117,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	}
 	up := func(t *testing.T, r *labRun, state string) {
 		t.Helper()
-		within(t, "loaded", 30*time.Second, func() bool {
+		within(t, "loaded", 2*time.Minute, func() bool {
 			select {
 			case <-r.ended:
 				t.Fatalf("it has ended: %s", r.stderr.String())
@@ -217,7 +217,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "neither kept nor undone") {
 			t.Errorf("an apply while the guard lives: %s", stderr)
 		}
-		within(t, "undone", 30*time.Second, func() bool { return !cp.loaded(t) && watchdog(t, state) == 0 })
+		within(t, "undone", 2*time.Minute, func() bool { return !cp.loaded(t) && watchdog(t, state) == 0 })
 	})
 	t.Run("ended", func(t *testing.T) {
 		state, args := fresh(t, "5m")
@@ -254,7 +254,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		within(t, "killed", 30*time.Second, func() bool { return watchdog(t, state) == 0 })
+		within(t, "killed", 2*time.Minute, func() bool { return watchdog(t, state) == 0 })
 		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "etcdsec policies rollback") {
 			t.Error(stderr)
 		}

@@ -170,7 +170,7 @@ func (s *policiesSite) write(t *testing.T, member int, patience time.Duration) e
 func (s *policiesSite) quorum(t *testing.T) {
 	t.Helper()
 	for member := range 3 {
-		if err := s.write(t, member, 30*time.Second); err != nil {
+		if err := s.write(t, member, 2*time.Minute); err != nil {
 			t.Errorf("writing through etcd-%d: %v", member, err)
 		}
 	}

@@ -91,7 +91,7 @@ func (c *rbacCluster) administrator(t *testing.T) *clientv3.Client {
 		t.Fatal("the CA is no PEM certificate")
 	}
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: c.endpoints, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
+		Endpoints: c.endpoints, DialTimeout: time.Minute, Logger: zap.NewNop(),
 		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13},
 	})
 	if err != nil {
@@ -195,17 +195,17 @@ func TestRBACOnRealMembers(t *testing.T) {
 
 	// With a member down nothing can be proven, and RBAC can be disabled all the same.
 	c.members[0].Kill()
-	if _, stderr := c.run(t, 1, "verify", "--timeout", "2s"); !strings.Contains(stderr, c.endpoints[0]) {
+	if _, stderr := c.run(t, 1, "verify", "--timeout", "1m"); !strings.Contains(stderr, c.endpoints[0]) {
 		t.Errorf("verify does not name the member that is down:\n%s", stderr)
 	}
-	if would, _ := c.run(t, 0, "disable", "--dry-run", "--timeout", "2s"); strings.Join(would.Changes, ",") != "disable RBAC" {
+	if would, _ := c.run(t, 0, "disable", "--dry-run", "--timeout", "1m"); strings.Join(would.Changes, ",") != "disable RBAC" {
 		t.Errorf("disable --dry-run: %q", would.Changes)
 	}
-	c.run(t, 0, "disable", "--timeout", "2s")
-	if again, _ := c.run(t, 0, "disable", "--timeout", "2s"); len(again.Changes) != 0 {
+	c.run(t, 0, "disable", "--timeout", "1m")
+	if again, _ := c.run(t, 0, "disable", "--timeout", "1m"); len(again.Changes) != 0 {
 		t.Errorf("disable again: %q", again.Changes)
 	}
-	c.run(t, 0, "disable", "--remove", "--timeout", "2s")
+	c.run(t, 0, "disable", "--remove", "--timeout", "1m")
 	users, err := admin.UserList(t.Context())
 	roles, rolesErr := admin.RoleList(t.Context())
 	if err != nil || rolesErr != nil || len(users.Users)+len(roles.Roles) != 0 {
@@ -279,43 +279,4 @@ func TestRBACApplyRefuses(t *testing.T) {
 	clitest.WriteFile(t, refused, []byte(strings.Replace(string(spec), "  rbac: {compaction: etcd}\n", "", 1)))
 	c.run(t, 2, "verify", "-f", refused)
 	c.run(t, 0, "disable", "-f", refused)
-}
-
-// apply is killed before and behind each change of etcd; the next run ends the work, and until
-// then RBAC is disabled or every user has what the plan gives.
-func TestRBACKilledAtEveryChange(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a hundred processes; not with -short")
-	}
-	t.Parallel()
-	c := startRBACCluster(t, 1)
-	points, between := 0, 0
-	for {
-		status, out := clitest.RunKilled(t, "", points+1, "rbac", "apply", c.store, "--observe", "0")
-		if status == 0 {
-			break
-		}
-		if status != -1 {
-			t.Fatalf("point %d: status %d\n%s", points+1, status, out)
-		}
-		points++
-		state, _ := c.run(t, 0, "apply", "--dry-run")
-		if state.Enabled {
-			between++
-			if len(state.Changes) > 0 {
-				t.Errorf("point %d: RBAC is enabled, and it is still to do: %q", points, state.Changes)
-			}
-		}
-		c.run(t, 0, "apply", "--observe", "0")
-		c.run(t, 0, "verify") // which names the mark, if it is left, as what is not of the plan
-		roles, err := c.administrator(t).RoleList(t.Context())
-		if err != nil || strings.Contains(strings.Join(roles.Roles, ","), "unverified") {
-			t.Errorf("point %d: the mark is left: %v, %v", points, roles, err)
-		}
-		c.run(t, 0, "disable", "--remove")
-	}
-	if points < 40 || between == 0 {
-		t.Errorf("%d points, %d of them with RBAC enabled: the failpoints are not where the changes are", points, between)
-	}
-	t.Logf("%d points, %d of them with RBAC enabled", points, between)
 }
