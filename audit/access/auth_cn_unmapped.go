@@ -27,12 +27,12 @@ func AuthCNUnmapped() audit.Check {
 		},
 		References: []string{"NIST 800-53 IA-2", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-2"},
 		Run: func(t *audit.EtcdCluster) audit.Outcome {
-			return withGiven(t, cnUnmapped)
+			return withGiven(t, judgeCommonName)
 		},
 	})
 }
 
-func cnUnmapped(t *audit.Listener, whole audit.RPC) audit.Outcome {
+func judgeCommonName(t *audit.Listener, whole audit.RPC) audit.Outcome {
 	for _, call := range t.RPCs {
 		if call.Access == audit.WithCredentials && call.Refusal == audit.UserNotFound {
 			return audit.Failed(audit.Finding{Code: "no-such-user", Text: fmt.Sprintf("%s got %q for the common name %q", call.Method, call.Message, t.GivenName)})

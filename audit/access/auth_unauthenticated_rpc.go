@@ -40,7 +40,7 @@ func runAuthUnauthenticatedRPC(t *audit.EtcdCluster) audit.Outcome {
 	var findings []audit.Finding
 	var refused, doubts []string
 	for _, client := range t.Of(audit.Client) {
-		call := tokenless(client)
+		call := tokenlessCall(client)
 		switch {
 		case call.State == audit.Answered && call.Code == 0:
 			findings = append(findings, audit.Finding{Code: "member-list", Text: fmt.Sprintf("%s answers %s, and refuses Range", client.Address, call.Method)})
@@ -62,7 +62,7 @@ func runAuthUnauthenticatedRPC(t *audit.EtcdCluster) audit.Outcome {
 	}
 }
 
-func tokenless(t *audit.Listener) audit.RPC {
+func tokenlessCall(t *audit.Listener) audit.RPC {
 	for _, call := range t.RPCs {
 		if call.Method == audit.BadTokenMemberListRPC {
 			return call

@@ -50,7 +50,7 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 	var known []authority
 	fault := ""
 	for _, port := range ports {
-		switch chain := served(port); {
+		switch chain := servedChain(port); {
 		case len(chain) > 0:
 			known = append(known, authoritiesOf(port, chain)...)
 		case !port.HasNoTLS() && fault == "":
@@ -60,7 +60,7 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 	if findings := collisions(known); len(findings) > 0 {
 		return audit.Failed(findings...)
 	}
-	if twice := listedTwice(trustsOf(ports)); twice != "" && fault == "" {
+	if twice := findListedTwice(trustsOf(ports)); twice != "" && fault == "" {
 		fault = twice
 	}
 	switch {
@@ -74,7 +74,7 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 			names = append(names, ca.name)
 		}
 		slices.SortFunc(names, bytes.Compare)
-		return audit.Passed("every name is of one CA: " + shownNames(slices.CompactFunc(names, bytes.Equal)))
+		return audit.Passed("every name is of one CA: " + formatNames(slices.CompactFunc(names, bytes.Equal)))
 	}
 }
 
@@ -83,7 +83,7 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 func authoritiesOf(port *audit.Listener, chain []*x509.Certificate) []authority {
 	var found []authority
 	address := fmt.Sprintf("%s port %s", port.Kind, port.Address)
-	above := upwards(port, chain)
+	above := pathToRoot(port, chain)
 	for _, ca := range above[1:] {
 		found = append(found, authority{name: ca.RawSubject, key: ca.RawSubjectPublicKeyInfo, keyID: ca.SubjectKeyId, port: address})
 	}
@@ -104,7 +104,7 @@ func collisions(known []authority) []audit.Finding {
 			}
 			named = append(named, b.name)
 			findings = append(findings, audit.Finding{Code: "keys", Text: fmt.Sprintf("the CA %s of the %s has the key %s, and that of the %s the key %s",
-				shownName(b.name), a.port, a.shownKey(), b.port, b.shownKey())})
+				formatName(b.name), a.port, a.formatKey(), b.port, b.formatKey())})
 		}
 	}
 	return findings
@@ -123,20 +123,20 @@ func (a authority) differs(b authority) bool {
 	}
 }
 
-func (a authority) shownKey() string {
+func (a authority) formatKey() string {
 	if len(a.keyID) == 0 {
 		return "without a key ID"
 	}
 	return hex.EncodeToString(a.keyID[:min(len(a.keyID), 32)])
 }
 
-// listedTwice says which port trusts two certificates of one name; empty if none does.
-func listedTwice(trusts []trust) string {
+// findListedTwice says which port trusts two certificates of one name; empty if none does.
+func findListedTwice(trusts []trust) string {
 	for _, t := range trusts {
 		for i := 1; i < len(t.names); i++ {
 			if bytes.Equal(t.names[i], t.names[i-1]) {
 				return fmt.Sprintf("%s port %s trusts two certificates of the CA name %s; whether they are of one key is in its file alone",
-					t.listener.Kind, t.listener.Address, shownName(t.names[i]))
+					t.listener.Kind, t.listener.Address, formatName(t.names[i]))
 			}
 		}
 	}

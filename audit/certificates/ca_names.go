@@ -75,19 +75,19 @@ func firstFault(trusts []trust) string {
 	return ""
 }
 
-// shownNames lists CA names for a reader, not all of a server's hundreds.
-func shownNames(names [][]byte) string {
+// formatNames lists CA names for a reader, not all of a server's hundreds.
+func formatNames(names [][]byte) string {
 	var shown []string
 	for _, name := range names {
 		if len(shown) == maxShown {
 			return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), len(names)-maxShown)
 		}
-		shown = append(shown, shownName(name))
+		shown = append(shown, formatName(name))
 	}
 	return strings.Join(shown, ", ")
 }
 
-func shownName(raw []byte) string {
+func formatName(raw []byte) string {
 	var sequence pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(raw, &sequence); err != nil || len(rest) > 0 {
 		return fmt.Sprintf("%.50x (not a name)", raw)

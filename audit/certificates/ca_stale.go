@@ -50,8 +50,8 @@ func runCAStale(t *audit.EtcdCluster) audit.Outcome {
 		if evidence != "" {
 			evidence += "; "
 		}
-		evidence += fmt.Sprintf("every %s port trusts %s", kind, shownNames(naming[0].names))
-		findings = append(findings, staleOf(kind, naming)...)
+		evidence += fmt.Sprintf("every %s port trusts %s", kind, formatNames(naming[0].names))
+		findings = append(findings, findStale(kind, naming)...)
 	}
 	if len(findings) > 0 {
 		return audit.Failed(findings...)
@@ -70,8 +70,8 @@ func runCAStale(t *audit.EtcdCluster) audit.Outcome {
 	return audit.Passed(evidence)
 }
 
-// staleOf judges the ports of one kind, all of which name at least one CA.
-func staleOf(kind audit.Kind, ports []trust) []audit.Finding {
+// findStale judges the ports of one kind, all of which name at least one CA.
+func findStale(kind audit.Kind, ports []trust) []audit.Finding {
 	var findings []audit.Finding
 	most, other := ports[0], -1
 	for i, p := range ports {
@@ -83,29 +83,29 @@ func staleOf(kind audit.Kind, ports []trust) []audit.Finding {
 		}
 	}
 	if len(most.names) > 1 {
-		text := fmt.Sprintf("the %s port %s trusts %d CAs: %s", kind, most.listener.Address, len(most.names), shownNames(most.names))
-		if unused := unusedBy(ports, most.names); kind == audit.Peer && len(unused) > 0 {
-			text += "; no member has a certificate of " + shownNames(unused)
+		text := fmt.Sprintf("the %s port %s trusts %d CAs: %s", kind, most.listener.Address, len(most.names), formatNames(most.names))
+		if unused := findUnused(ports, most.names); kind == audit.Peer && len(unused) > 0 {
+			text += "; no member has a certificate of " + formatNames(unused)
 		}
 		findings = append(findings, audit.Finding{Code: string(kind), Text: text})
 	}
 	if other >= 0 {
 		findings = append(findings, audit.Finding{Code: string(kind) + "-differs", Text: fmt.Sprintf("the %s port %s trusts %s, and %s trusts %s",
-			kind, ports[0].listener.Address, shownNames(ports[0].names), ports[other].listener.Address, shownNames(ports[other].names))})
+			kind, ports[0].listener.Address, formatNames(ports[0].names), ports[other].listener.Address, formatNames(ports[other].names))})
 	}
 	return findings
 }
 
-// unusedBy are the names to which no served chain leads. They are known only if every port
+// findUnused are the names to which no served chain leads. They are known only if every port
 // showed its chain.
-func unusedBy(ports []trust, names [][]byte) [][]byte {
+func findUnused(ports []trust, names [][]byte) [][]byte {
 	var paths [][]*x509.Certificate
 	for _, p := range ports {
-		chain := served(p.listener)
+		chain := servedChain(p.listener)
 		if len(chain) == 0 {
 			return nil
 		}
-		paths = append(paths, path(chain))
+		paths = append(paths, servedPath(chain))
 	}
 	return slices.DeleteFunc(slices.Clone(names), func(name []byte) bool {
 		return slices.ContainsFunc(paths, func(p []*x509.Certificate) bool { return leadsTo(p, [][]byte{name}) })

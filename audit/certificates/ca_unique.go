@@ -59,9 +59,9 @@ func runCAUnique(t *audit.EtcdCluster) audit.Outcome {
 	case !asked:
 		return audit.Skipped("etcd asks for no client certificate, so it trusts no CA")
 	case len(union(kubernetes)) == 0:
-		return audit.Passed(fmt.Sprintf("etcd trusts %s; what it is compared with asks for no client certificate", shownNames(union(etcd))))
+		return audit.Passed(fmt.Sprintf("etcd trusts %s; what it is compared with asks for no client certificate", formatNames(union(etcd))))
 	default:
-		return audit.Passed(fmt.Sprintf("etcd trusts %s, Kubernetes %s", shownNames(union(etcd)), shownNames(union(kubernetes))))
+		return audit.Passed(fmt.Sprintf("etcd trusts %s, Kubernetes %s", formatNames(union(etcd)), formatNames(union(kubernetes))))
 	}
 }
 
@@ -78,7 +78,7 @@ func sharedCAs(etcd, kubernetes []trust) []audit.Finding {
 			}
 			findings = append(findings, audit.Finding{Code: string(kind) + "-" + string(other), Text: fmt.Sprintf(
 				"etcd's %s port (%s) and the %s (%s) both trust a CA of the name %s; that it is one CA is not proven by its name",
-				kind, addressesOf(ours, shared), other, addressesOf(theirs, shared), shownNames(shared))})
+				kind, addressesOf(ours, shared), other, addressesOf(theirs, shared), formatNames(shared))})
 		}
 	}
 	return findings

@@ -31,27 +31,27 @@ func CertChain() audit.Check {
 		},
 		References: []string{"RFC 5280 6.1", "RFC 8446 4.4.2", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(chainOf),
+		Run:        judgeServed(judgeChain),
 
 		OneHandshake: true,
 	})
 }
 
-func chainOf(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
-	findings := disorder(chain)
+func judgeChain(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+	findings := findDisorder(chain)
 	names := t.Agreed(audit.NoCertificate).AcceptableCAs
 	trusted := "" // by whom
 	switch {
 	case t.Kind != audit.Peer && t.Roots != nil:
 		trusted = ", up to a given CA"
 		if _, err := t.Verify(chain); err != nil {
-			findings = append(findings, audit.Finding{Code: "not-trusted", Text: untrusted(chain, err)})
+			findings = append(findings, audit.Finding{Code: "not-trusted", Text: explainUntrusted(chain, err)})
 		}
 	case t.Kind == audit.Peer && len(names) > 0:
 		trusted = ", up to a CA that the peers trust"
-		if !leadsTo(path(chain), names) {
+		if !leadsTo(servedPath(chain), names) {
 			findings = append(findings, audit.Finding{Code: "not-trusted-by-peers", Text: fmt.Sprintf(
-				"the chain ends at the issuer %.100q, and the port says that it trusts %s: the other members refuse this one", top(chain).Issuer, shownNames(names))})
+				"the chain ends at the issuer %.100q, and the port says that it trusts %s: the other members refuse this one", top(chain).Issuer, formatNames(names))})
 		}
 	case selfIssued(chain[0]):
 		findings = append(findings, audit.Finding{Code: "self-signed", Text: fmt.Sprintf("the leaf %.100q is signed by itself and by no CA", chain[0].Subject)})
@@ -62,10 +62,10 @@ func chainOf(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("certificates in order: %d%s", len(chain), trusted))
 }
 
-// disorder finds what is served and not of the chain, or not at its place in it.
-func disorder(chain []*x509.Certificate) []audit.Finding {
+// findDisorder finds what is served and not of the chain, or not at its place in it.
+func findDisorder(chain []*x509.Certificate) []audit.Finding {
 	var findings []audit.Finding
-	upwards := path(chain)
+	upwards := servedPath(chain)
 	for _, cert := range chain {
 		if slices.ContainsFunc(upwards, cert.Equal) {
 			continue
@@ -102,14 +102,14 @@ func leadsTo(upwards []*x509.Certificate, names [][]byte) bool {
 }
 
 func top(chain []*x509.Certificate) *x509.Certificate {
-	upwards := path(chain)
+	upwards := servedPath(chain)
 	return upwards[len(upwards)-1]
 }
 
-// untrusted puts an error of crypto/x509 into words that name the end of the chain.
-func untrusted(chain []*x509.Certificate, err error) string {
-	for i, cert := range path(chain) {
-		if _, text := role(i, cert); slices.Contains(broken(), cert.SignatureAlgorithm) && !selfIssued(cert) {
+// explainUntrusted puts an error of crypto/x509 into words that name the end of the chain.
+func explainUntrusted(chain []*x509.Certificate, err error) string {
+	for i, cert := range servedPath(chain) {
+		if _, text := role(i, cert); slices.Contains(brokenAlgorithms(), cert.SignatureAlgorithm) && !selfIssued(cert) {
 			return fmt.Sprintf("the chain cannot be verified: the %s is signed by %s, which clients refuse", text, cert.SignatureAlgorithm)
 		}
 	}

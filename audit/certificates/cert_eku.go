@@ -33,31 +33,31 @@ func CertEKU() audit.Check {
 		},
 		References: []string{"RFC 5280 4.2.1.12", "NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "etcd-io/etcd#9785"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(uses),
+		Run:        judgeServed(judgeUses),
 
 		OneHandshake: true,
 	})
 }
 
-func uses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+func judgeUses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	leaf := chain[0]
 	var findings []audit.Finding
 	found := func(code, format string, a ...any) {
 		findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, a...)})
 	}
 	switch {
-	case has(leaf, x509.ExtKeyUsageAny):
+	case hasUse(leaf, x509.ExtKeyUsageAny):
 		found("any", "the leaf has anyExtendedKeyUsage")
 	case len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0:
 		found("none", "the leaf has no extended key usage, so that it may be used for everything")
 	default:
-		if !has(leaf, x509.ExtKeyUsageServerAuth) {
+		if !hasUse(leaf, x509.ExtKeyUsageServerAuth) {
 			found("no-server-auth", "the leaf lacks serverAuth: clients that verify it refuse it")
 		}
-		if !has(leaf, x509.ExtKeyUsageClientAuth) && presentsItself(t) {
+		if !hasUse(leaf, x509.ExtKeyUsageClientAuth) && presentsItself(t) {
 			found("no-client-auth", "the leaf lacks clientAuth: the other members refuse it when this one dials them, unless --peer-client-cert-file gives it another")
 		}
-		if why := needlessClientAuth(t); why != "" && has(leaf, x509.ExtKeyUsageClientAuth) {
+		if why := whyNeedlessClientAuth(t); why != "" && hasUse(leaf, x509.ExtKeyUsageClientAuth) {
 			found("client-auth", "the leaf has clientAuth, and %s", why)
 		}
 	}
@@ -70,13 +70,13 @@ func uses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		found("no-digital-signature", "the leaf lacks the key usage digitalSignature, which TLS 1.3 wants (RFC 8446 4.4.2.2)")
 	}
-	for i, ca := range upwards(t, chain) {
-		if i == 0 || len(ca.ExtKeyUsage)+len(ca.UnknownExtKeyUsage) == 0 || has(ca, x509.ExtKeyUsageAny) {
+	for i, ca := range pathToRoot(t, chain) {
+		if i == 0 || len(ca.ExtKeyUsage)+len(ca.UnknownExtKeyUsage) == 0 || hasUse(ca, x509.ExtKeyUsageAny) {
 			continue
 		}
-		if _, text := role(i, ca); !has(ca, x509.ExtKeyUsageServerAuth) {
+		if _, text := role(i, ca); !hasUse(ca, x509.ExtKeyUsageServerAuth) {
 			found("issuer-no-server-auth", "the %s may not sign for serverAuth", text)
-		} else if presentsItself(t) && !has(ca, x509.ExtKeyUsageClientAuth) {
+		} else if presentsItself(t) && !hasUse(ca, x509.ExtKeyUsageClientAuth) {
 			found("issuer-no-client-auth", "the %s may not sign for clientAuth", text)
 		}
 	}
@@ -86,7 +86,7 @@ func uses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	return audit.Passed("the leaf is for " + usesOf(leaf))
 }
 
-func has(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
+func hasUse(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
 	return slices.Contains(cert.ExtKeyUsage, use)
 }
 
@@ -97,10 +97,10 @@ func presentsItself(t *audit.Listener) bool {
 		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
 }
 
-// needlessClientAuth returns why a client port's leaf needs no clientAuth; empty if it does or
+// whyNeedlessClientAuth returns why a client port's leaf needs no clientAuth; empty if it does or
 // that is not known. The gateway dials its own client port with the server's certificate
 // unless --client-cert-file is set (etcd-io/etcd#9785).
-func needlessClientAuth(t *audit.Listener) string {
+func whyNeedlessClientAuth(t *audit.Listener) string {
 	if t.Kind != audit.Client || t.Settings == nil {
 		return ""
 	}

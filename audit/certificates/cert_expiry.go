@@ -12,8 +12,8 @@ import (
 
 const day = 24 * time.Hour
 
-// urgent is the time in which a certificate must be renewed whatever its lifetime.
-const urgent = 7 * day
+// urgentTime is the time in which a certificate must be renewed whatever its lifetime.
+const urgentTime = 7 * day
 
 // CertExpiry finds certificates that are expired, not yet valid, or due for renewal.
 func CertExpiry() audit.Check {
@@ -35,20 +35,20 @@ func CertExpiry() audit.Check {
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 5280 4.1.2.5"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(func(t *audit.Listener, chain []*x509.Certificate) audit.Outcome { return expiry(t.Now, chain) }),
+		Run:        judgeServed(func(t *audit.Listener, chain []*x509.Certificate) audit.Outcome { return judgeExpiry(t.Now, chain) }),
 
 		OneHandshake: true,
 	})
 }
 
-func expiry(now time.Time, chain []*x509.Certificate) audit.Outcome {
+func judgeExpiry(now time.Time, chain []*x509.Certificate) audit.Outcome {
 	var findings []audit.Finding
 	first := chain[0]
 	for i, cert := range chain {
 		if cert.NotAfter.Before(first.NotAfter) {
 			first = cert
 		}
-		if f, bad := expiryOf(now, cert, i == 0); bad {
+		if f, bad := judgeExpiryOf(now, cert, i == 0); bad {
 			findings = append(findings, f)
 		}
 	}
@@ -58,7 +58,7 @@ func expiry(now time.Time, chain []*x509.Certificate) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("%d days left, until %s", int(first.NotAfter.Sub(now)/day), first.NotAfter.UTC().Format(time.DateOnly)))
 }
 
-func expiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Finding, bool) {
+func judgeExpiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Finding, bool) {
 	name := fmt.Sprintf("issuing CA %q", cert.Subject)
 	code := "ca-"
 	if leaf {
@@ -74,10 +74,10 @@ func expiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Finding, 
 	case root:
 		// A verifier uses the root of its own trust bundle, not the one in the chain.
 		return audit.Finding{}, false
-	case leaf && left >= min(lifetime, longestLeaf)/3 && left >= urgent:
+	case leaf && left >= min(lifetime, longestLeaf)/3 && left >= urgentTime:
 		// Older kubeadm dates a renewed leaf back to the beginning of its CA, years ago.
 		return audit.Finding{}, false
-	case left < urgent || left < lifetime/3:
+	case left < urgentTime || left < lifetime/3:
 		return audit.Finding{Code: code + "due", Text: fmt.Sprintf("%s has %d of %d days left, until %s", name, int(left/day), int(lifetime/day), cert.NotAfter.UTC().Format(time.DateOnly))}, true
 	default:
 		return audit.Finding{}, false

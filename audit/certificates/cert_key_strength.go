@@ -43,13 +43,13 @@ func CertKeyStrength() audit.Check {
 		},
 		References: []string{"NIST 800-131A 3", "NIST 800-52r2 3.2", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 4.2.1", "BSI TR-02102-1"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(keyStrength),
+		Run:        judgeServed(judgeKeys),
 
 		OneHandshake: true,
 	})
 }
 
-func keyStrength(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+func judgeKeys(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	var findings []audit.Finding
 	var seen []string
 	unknown := ""
@@ -77,7 +77,7 @@ func keyStrength(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 
 // withRoot returns the served chain, and above it the root if one of the given ones verifies it.
 func withRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
-	above := upwards(t, chain)
+	above := pathToRoot(t, chain)
 	if root := above[len(above)-1]; len(above) > 1 && selfIssued(root) && !slices.ContainsFunc(chain, root.Equal) {
 		return append(slices.Clip(chain), root)
 	}

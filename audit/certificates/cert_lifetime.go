@@ -32,16 +32,16 @@ func CertLifetime() audit.Check {
 		},
 		References: []string{"NIST 800-57 Part 1 5.3.6", "NIST 800-53 SC-12", "NIST 800-53 SC-17", "CA/Browser Forum BR 6.3.2"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(lifetime),
+		Run:        judgeServed(judgeLifetime),
 
 		OneHandshake: true,
 	})
 }
 
-func lifetime(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+func judgeLifetime(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	leaf := chain[0]
 	whole, left := leaf.NotAfter.Sub(leaf.NotBefore), leaf.NotAfter.Sub(t.Now)
-	switch above := upwards(t, chain)[1:]; {
+	switch above := pathToRoot(t, chain)[1:]; {
 	case left > longestLeaf:
 		return audit.Failed(audit.Finding{Code: "leaf", Text: fmt.Sprintf("the leaf is valid for another %d days, until %s; %d are enough",
 			left/day, leaf.NotAfter.UTC().Format(time.DateOnly), longestLeaf/day)})

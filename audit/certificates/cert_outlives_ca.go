@@ -28,14 +28,14 @@ func CertOutlivesCA() audit.Check {
 		},
 		References: []string{"RFC 5280 6.1.3", "NIST 800-57 Part 1 5.3", "NIST 800-53 SC-12", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(outlives),
+		Run:        judgeServed(judgeEnds),
 
 		OneHandshake: true,
 	})
 }
 
-func outlives(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
-	above := upwards(t, chain)
+func judgeEnds(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+	above := pathToRoot(t, chain)
 	if len(above) == 1 {
 		if selfIssued(chain[0]) {
 			return audit.Skipped("the leaf has no issuer but itself")

@@ -29,13 +29,13 @@ func CertSANMismatch() audit.Check {
 		},
 		References: []string{"NIST 800-52r2 3.2", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 9525"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(sanMismatch),
+		Run:        judgeServed(judgeSANs),
 
 		OneHandshake: true,
 	})
 }
 
-func sanMismatch(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+func judgeSANs(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	names := slices.Concat([]string{hostOf(t.Address)}, t.ExpectedNames)
 	slices.Sort(names)
 	names = slices.Compact(names)

@@ -49,7 +49,7 @@ func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 	var holders []holder
 	fault := ""
 	for _, port := range ports {
-		switch chain := served(port); {
+		switch chain := servedChain(port); {
 		case len(chain) > 0:
 			holders = append(holders, holder{port, chain[0], memberOf(t, port)})
 		case !port.HasNoTLS() && fault == "":
@@ -75,7 +75,7 @@ func whyNoChain(t *audit.Listener) string {
 	if reason := t.Unreached(); reason != "" {
 		return reason
 	}
-	return noCertificate(t.Agreed(audit.NoCertificate))
+	return whyNoCertificate(t.Agreed(audit.NoCertificate))
 }
 
 // sharedKeys compares every port with the ones before it. A doubt is a key of two ports of
@@ -99,15 +99,15 @@ func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
 		}
 	}
 	if len(between) > 0 {
-		findings = append(findings, audit.Finding{Code: "members", Text: "one key is served by different members: " + someOf(between)})
+		findings = append(findings, audit.Finding{Code: "members", Text: "one key is served by different members: " + joinSome(between)})
 	}
 	if len(within) > 0 {
-		findings = append(findings, audit.Finding{Code: "ports", Text: "one key is in two certificates of a member: " + someOf(within)})
+		findings = append(findings, audit.Finding{Code: "ports", Text: "one key is in two certificates of a member: " + joinSome(within)})
 	}
 	return findings, doubt
 }
 
-func someOf(pairs []string) string {
+func joinSome(pairs []string) string {
 	if len(pairs) > maxShown {
 		return fmt.Sprintf("%s and %d more pairs", strings.Join(pairs[:maxShown], ", "), len(pairs)-maxShown)
 	}

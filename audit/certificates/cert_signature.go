@@ -29,18 +29,18 @@ func CertSignature() audit.Check {
 		},
 		References: []string{"NIST 800-131A 9", "NIST 800-52r2 3.2", "NIST 800-53 SC-13", "NIST 800-53 SC-17", "BSI TR-02102-1", "golang/go#41682"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(signatures),
+		Run:        judgeServed(judgeSignatures),
 
 		OneHandshake: true,
 	})
 }
 
-// broken are the algorithms whose hash no longer stands for what was hashed.
-func broken() []x509.SignatureAlgorithm {
+// brokenAlgorithms are the algorithms whose hash no longer stands for what was hashed.
+func brokenAlgorithms() []x509.SignatureAlgorithm {
 	return []x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}
 }
 
-func signatures(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
+func judgeSignatures(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	var findings []audit.Finding
 	var seen []string
 	unknown := ""
@@ -50,7 +50,7 @@ func signatures(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		}
 		code, text := role(i, cert)
 		switch algorithm := cert.SignatureAlgorithm; {
-		case slices.Contains(broken(), algorithm):
+		case slices.Contains(brokenAlgorithms(), algorithm):
 			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf("the %s is signed by %s", text, algorithm)})
 		case algorithm == x509.UnknownSignatureAlgorithm:
 			unknown = fmt.Sprintf("the %s is signed by an algorithm that is not known here", text)

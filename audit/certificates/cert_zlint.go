@@ -33,7 +33,7 @@ func CertZlint() audit.Check {
 		},
 		References: []string{"RFC 5280", "github.com/zmap/zlint", "NIST 800-52r2 3.2", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
-		Run:        ofServed(lintsBy(sync.OnceValues(rfc5280))),
+		Run:        judgeServed(lintWith(sync.OnceValues(rfc5280))),
 
 		OneHandshake: true,
 	})
@@ -45,17 +45,17 @@ func rfc5280() (lint.Registry, error) {
 	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
 }
 
-func lintsBy(rules func() (lint.Registry, error)) func(*audit.Listener, []*x509.Certificate) audit.Outcome {
+func lintWith(rules func() (lint.Registry, error)) func(*audit.Listener, []*x509.Certificate) audit.Outcome {
 	return func(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		chosen, err := rules()
 		if err != nil {
 			return audit.CouldNotTell(fmt.Sprintf("choosing zlint's rules: %v", err))
 		}
-		return lints(chain, chosen)
+		return lintChain(chain, chosen)
 	}
 }
 
-func lints(chain []*x509.Certificate, rules lint.Registry) audit.Outcome {
+func lintChain(chain []*x509.Certificate, rules lint.Registry) audit.Outcome {
 	var findings []audit.Finding
 	for i, cert := range chain {
 		code, text := role(i, cert)

@@ -14,8 +14,8 @@ import (
 // root and the root itself are four; a server that sends dozens wants to keep us busy.
 const maxChain = 10
 
-// served is the chain of the first handshake that got as far as the certificate.
-func served(t *audit.Listener) []*x509.Certificate {
+// servedChain is the chain of the first handshake that got as far as the certificate.
+func servedChain(t *audit.Listener) []*x509.Certificate {
 	for _, h := range t.Handshakes {
 		if len(h.Chain) > 0 {
 			return h.Chain[:min(len(h.Chain), maxChain)]
@@ -24,29 +24,29 @@ func served(t *audit.Listener) []*x509.Certificate {
 	return nil
 }
 
-// ofServed is the Run of a check that judges what a port serves over TLS.
-func ofServed(judge func(*audit.Listener, []*x509.Certificate) audit.Outcome) func(*audit.Listener) audit.Outcome {
+// judgeServed is the Run of a check that judges what a port serves over TLS.
+func judgeServed(judge func(*audit.Listener, []*x509.Certificate) audit.Outcome) func(*audit.Listener) audit.Outcome {
 	return func(t *audit.Listener) audit.Outcome {
 		return t.OverTLS(func(h audit.Handshake) audit.Outcome {
-			chain := served(t)
+			chain := servedChain(t)
 			if len(chain) == 0 {
-				return audit.CouldNotTell(noCertificate(h))
+				return audit.CouldNotTell(whyNoCertificate(h))
 			}
 			return judge(t, chain)
 		})
 	}
 }
 
-func noCertificate(h audit.Handshake) string {
+func whyNoCertificate(h audit.Handshake) string {
 	if h.Reason == "" {
 		return "the server showed no certificate"
 	}
 	return "the server showed no certificate: " + h.Reason
 }
 
-// path is the part of a served chain that leads upwards from the leaf, each certificate
+// servedPath is the part of a served chain that leads upwards from the leaf, each certificate
 // signed by the next, in whatever order it was served.
-func path(chain []*x509.Certificate) []*x509.Certificate {
+func servedPath(chain []*x509.Certificate) []*x509.Certificate {
 	upwards := slices.Clip(chain[:1])
 	for !selfIssued(upwards[len(upwards)-1]) {
 		at := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
@@ -60,15 +60,15 @@ func path(chain []*x509.Certificate) []*x509.Certificate {
 	return upwards
 }
 
-// upwards is the leaf and the CAs above it as far as they are known: to the root if the
+// pathToRoot is the leaf and the CAs above it as far as they are known: to the root if the
 // chain verifies by the given ones, else what of the served chain leads upwards.
-func upwards(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
+func pathToRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	if t.Roots != nil {
 		if found, err := t.Verify(chain); err == nil {
 			return found
 		}
 	}
-	return path(chain)
+	return servedPath(chain)
 }
 
 // signedBy reports whether parent signed cert. A signature of an algorithm that crypto/x509

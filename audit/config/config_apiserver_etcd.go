@@ -28,41 +28,41 @@ func APIServerEtcd() audit.Check {
 			"STIG V-242429", "STIG V-242430", "STIG V-242431", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-23",
 		},
 		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
-			return ask(s, etcdServers, etcdClientCertificate, etcdCA)
+			return ask(s, checkEtcdServers, checkEtcdClientCertificate, checkEtcdCA)
 		}),
 	})
 }
 
-func etcdServers(r *reading) {
+func checkEtcdServers(r *reading) {
 	// Items are URLs, and of the overrides "group/resource#URL;URL".
 	servers, overrides := r.value("etcd-servers"), r.value("etcd-servers-overrides")
 	if servers == "" {
-		r.doubts("--etcd-servers is not set, and kube-apiserver does not start without it")
+		r.addDoubt("--etcd-servers is not set, and kube-apiserver does not start without it")
 	}
 	for _, list := range []struct{ flag, value string }{{"etcd-servers", servers}, {"etcd-servers-overrides", overrides}} {
 		for item := range strings.FieldsFuncSeq(list.value, func(c rune) bool { return strings.ContainsRune(",;#", c) }) {
 			if item = strings.TrimSpace(item); strings.HasPrefix(strings.ToLower(item), "http://") {
-				r.found("plaintext", "kube-apiserver dials "+item+" without TLS: "+r.written(list.flag))
+				r.addFinding("plaintext", "kube-apiserver dials "+item+" without TLS: "+r.describe(list.flag))
 			}
 		}
 	}
 	if len(r.findings) == 0 {
-		r.saw(r.written("etcd-servers"))
+		r.addEvidence(r.describe("etcd-servers"))
 	}
 }
 
-func etcdClientCertificate(r *reading) {
+func checkEtcdClientCertificate(r *reading) {
 	if r.value("etcd-certfile") == "" || r.value("etcd-keyfile") == "" {
-		r.found("no-client-certificate", "kube-apiserver presents no certificate to etcd: "+r.written("etcd-certfile")+", "+r.written("etcd-keyfile"))
+		r.addFinding("no-client-certificate", "kube-apiserver presents no certificate to etcd: "+r.describe("etcd-certfile")+", "+r.describe("etcd-keyfile"))
 		return
 	}
-	r.saw(r.written("etcd-certfile") + ", " + r.written("etcd-keyfile"))
+	r.addEvidence(r.describe("etcd-certfile") + ", " + r.describe("etcd-keyfile"))
 }
 
-func etcdCA(r *reading) {
+func checkEtcdCA(r *reading) {
 	if r.value("etcd-cafile") == "" {
-		r.found("no-ca", "kube-apiserver verifies etcd by the CAs of the operating system: "+r.written("etcd-cafile"))
+		r.addFinding("no-ca", "kube-apiserver verifies etcd by the CAs of the operating system: "+r.describe("etcd-cafile"))
 		return
 	}
-	r.saw(r.written("etcd-cafile"))
+	r.addEvidence(r.describe("etcd-cafile"))
 }

@@ -19,20 +19,20 @@ func AutoTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.3", "STIG V-242379", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
-		Run:        askEtcd(clientSide().generates),
+		Run:        askEtcd(clientSide().checkGenerated),
 	})
 }
 
-// generates asks whether etcd makes its own certificate.
-func (s side) generates(r *reading) {
+// checkGenerated asks whether etcd makes its own certificate.
+func (s side) checkGenerated(r *reading) {
 	auto := s.flag("auto-tls")
 	if !r.enabled(auto) {
-		r.saw(r.written(auto))
+		r.addEvidence(r.describe(auto))
 		return
 	}
 	if s.certificate(r) == generated {
-		r.found("generated", "etcd generates its certificate: "+r.written(auto)+", and no certificate files are given")
+		r.addFinding("generated", "etcd generates its certificate: "+r.describe(auto)+", and no certificate files are given")
 		return
 	}
-	r.saw(r.written(auto) + " has no effect: " + r.written(s.flag("cert-file")) + ", " + r.written(s.flag("key-file")))
+	r.addEvidence(r.describe(auto) + " has no effect: " + r.describe(s.flag("cert-file")) + ", " + r.describe(s.flag("key-file")))
 }

@@ -24,21 +24,21 @@ func ClientCertAuth() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
-		Run:        askEtcd(clientSide().openURLs, clientSide().required),
+		Run:        askEtcd(clientSide().checkOpenURLs, clientSide().checkRequired),
 	})
 }
 
-// openURLs asks whether a listener has no TLS, on which no certificate can be asked for.
-func (s side) openURLs(r *reading) {
+// checkOpenURLs asks whether a listener has no TLS, on which no certificate can be asked for.
+func (s side) checkOpenURLs(r *reading) {
 	for _, l := range s.listeners(r) {
 		if l.plaintext() {
-			r.found("plaintext", fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.written(s.flagOf(l))))
+			r.addFinding("plaintext", fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.describe(s.flagOf(l))))
 		}
 	}
 }
 
-// required asks what the listeners with TLS want of a caller.
-func (s side) required(r *reading) {
+// checkRequired asks what the listeners with TLS want of a caller.
+func (s side) checkRequired(r *reading) {
 	if !anyTLS(s.listeners(r)) {
 		return
 	}
@@ -46,15 +46,15 @@ func (s side) required(r *reading) {
 	switch s.demand(r) {
 	case fromTrustedCA:
 		if r.settings.Enabled(auth) {
-			r.saw("certificates are required: " + r.written(ca) + ", " + r.written(auth))
+			r.addEvidence("certificates are required: " + r.describe(ca) + ", " + r.describe(auth))
 		} else {
-			r.saw("certificates are required, by " + r.written(ca) + " alone (" + r.written(auth) + ")")
+			r.addEvidence("certificates are required, by " + r.describe(ca) + " alone (" + r.describe(auth) + ")")
 		}
 	case fromSystemRoots:
-		r.found("system-roots", "etcd trusts every CA of the operating system: "+r.written(auth)+", and "+r.written(ca))
+		r.addFinding("system-roots", "etcd trusts every CA of the operating system: "+r.describe(auth)+", and "+r.describe(ca))
 	case nothingForAuto:
-		r.found("auto-tls", fmt.Sprintf("etcd requires no certificate: %s, with which it leaves --%s and --%s out", r.written(auto), auth, ca))
+		r.addFinding("auto-tls", fmt.Sprintf("etcd requires no certificate: %s, with which it leaves --%s and --%s out", r.describe(auto), auth, ca))
 	case nothing:
-		r.found("not-required", "etcd requires no certificate: "+r.written(ca)+", "+r.written(auth))
+		r.addFinding("not-required", "etcd requires no certificate: "+r.describe(ca)+", "+r.describe(auth))
 	}
 }

@@ -23,24 +23,24 @@ func ClientTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
-		Run:        askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate),
+		Run:        askEtcd(clientSide().checkPlaintextURLs, clientSide().checkServerCertificate),
 	})
 }
 
-// plaintextURLs asks whether a listener of the side has no TLS.
-func (s side) plaintextURLs(r *reading) {
+// checkPlaintextURLs asks whether a listener of the side has no TLS.
+func (s side) checkPlaintextURLs(r *reading) {
 	listeners := s.listeners(r)
 	for _, l := range listeners {
 		switch {
 		case !l.plaintext():
 		case l.loopback():
-			r.found("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
+			r.addFinding("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.describe(s.flagOf(l))))
 		default:
-			r.found("plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
+			r.addFinding("plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.describe(s.flagOf(l))))
 		}
 	}
 	if len(r.findings) == 0 {
-		r.saw(fmt.Sprintf("no %s URL is http:// (%s)", s.kind, r.written(s.listen)))
+		r.addEvidence(fmt.Sprintf("no %s URL is http:// (%s)", s.kind, r.describe(s.listen)))
 	}
 }
 
@@ -51,20 +51,20 @@ func (s side) flagOf(l listener) string {
 	return s.listen
 }
 
-// serverCertificate asks what certificate the listeners with TLS serve.
-func (s side) serverCertificate(r *reading) {
+// checkServerCertificate asks what certificate the listeners with TLS serve.
+func (s side) checkServerCertificate(r *reading) {
 	if !anyTLS(s.listeners(r)) {
 		return
 	}
 	cert, key := s.flag("cert-file"), s.flag("key-file")
 	switch s.certificate(r) {
 	case fromFiles:
-		r.saw(r.written(cert) + ", " + r.written(key))
+		r.addEvidence(r.describe(cert) + ", " + r.describe(key))
 	case generated:
-		r.saw("etcd generates its certificate (" + r.written(s.flag("auto-tls")) + ")")
+		r.addEvidence("etcd generates its certificate (" + r.describe(s.flag("auto-tls")) + ")")
 	case halfPair:
-		r.found("half-pair", "etcd does not start: "+r.written(cert)+", "+r.written(key))
+		r.addFinding("half-pair", "etcd does not start: "+r.describe(cert)+", "+r.describe(key))
 	case noCertificate:
-		r.found("no-certificate", "etcd does not start: there is an https:// URL, and "+r.written(cert)+", "+r.written(key))
+		r.addFinding("no-certificate", "etcd does not start: there is an https:// URL, and "+r.describe(cert)+", "+r.describe(key))
 	}
 }

@@ -24,31 +24,31 @@ func CRLBypass() audit.Check {
 		},
 		References: []string{"NIST 800-53 SI-2", "NIST 800-53 IA-5(2)", "GHSA-3wh4-j44w-pg92"},
 		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
-			o := ask(s, crlOverGRPC)
+			o := ask(s, checkCRLOverGRPC)
 			if o.Verdict == audit.Pass && o.Evidence == "" {
-				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).written("client-crl-file"))
+				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).describe("client-crl-file"))
 			}
 			return o
 		}),
 	})
 }
 
-func crlOverGRPC(r *reading) {
+func checkCRLOverGRPC(r *reading) {
 	const split = "listen-client-http-urls"
 	if !clientSide().checksCRL(r) {
 		return
 	}
 	if r.value(split) == "" {
-		r.saw("gRPC and HTTP have the same listeners: " + r.written(split))
+		r.addEvidence("gRPC and HTTP have the same listeners: " + r.describe(split))
 		return
 	}
 	version := r.settings.Version
-	switch affected, known := within(version, crlBypassed()); {
+	switch affected, known := inSpans(version, crlBypassed()); {
 	case !known:
-		r.doubts(fmt.Sprintf("%s, and whether the release forgets the revocation list then is not known (%q)", r.written(split), version))
+		r.addDoubt(fmt.Sprintf("%s, and whether the release forgets the revocation list then is not known (%q)", r.describe(split), version))
 	case affected:
-		r.found("bypassed", fmt.Sprintf("etcd %s does not check %s over gRPC: %s", version, r.written("client-crl-file"), r.written(split)))
+		r.addFinding("bypassed", fmt.Sprintf("etcd %s does not check %s over gRPC: %s", version, r.describe("client-crl-file"), r.describe(split)))
 	default:
-		r.saw(fmt.Sprintf("etcd %s checks the list over gRPC too", version))
+		r.addEvidence(fmt.Sprintf("etcd %s checks the list over gRPC too", version))
 	}
 }

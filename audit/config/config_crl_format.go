@@ -27,11 +27,11 @@ func CRLFormat() audit.Check {
 		},
 		References: []string{"NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "NIST 800-52r2 3.5"},
 		Run: ofEtcd(func(t *audit.HostSettings, s *audit.Settings) audit.Outcome {
-			o := ask(s, clientSide().revocationList(t.Now), peerSide().revocationList(t.Now))
+			o := ask(s, clientSide().checkRevocationList(t.Now), peerSide().checkRevocationList(t.Now))
 			if o.Verdict == audit.Pass && o.Evidence == "" {
-				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).written("client-crl-file"))
+				return audit.Skipped("no revocation list is checked: " + (&reading{settings: s}).describe("client-crl-file"))
 			}
-			return worth(o, crlSeverity)
+			return withWorstSeverity(o, crlSeverity)
 		}),
 	})
 }
@@ -60,8 +60,8 @@ func (s side) crlFlag() string {
 	return "peer-crl-file"
 }
 
-// revocationList asks whether etcd can read the list of a side.
-func (s side) revocationList(now time.Time) func(*reading) {
+// checkRevocationList asks whether etcd can read the list of a side.
+func (s side) checkRevocationList(now time.Time) func(*reading) {
 	return func(r *reading) {
 		if !s.checksCRL(r) {
 			return
@@ -69,36 +69,36 @@ func (s side) revocationList(now time.Time) func(*reading) {
 		flag, kind := s.crlFlag(), string(s.kind)
 		file, _ := r.settings.File(flag)
 		if file.CRL == nil {
-			r.doubts("the file of " + r.written(flag) + " was not read" + because(file))
+			r.addDoubt("the file of " + r.describe(flag) + " was not read" + reasonSuffix(file))
 			return
 		}
 		list := file.CRL
-		old, known := within(r.settings.Version, crlMayBePEM())
+		old, known := inSpans(r.settings.Version, crlMayBePEM())
 		fault := list.Fault
 		if old {
 			fault = list.OldFault
 		}
 		switch version := r.settings.Version; {
 		case !known && list.Fault != "" && list.OldFault == "":
-			r.doubts(fmt.Sprintf("%s can be read by etcd up to 3.5 only (%s), and the version is not known (%q)", file.Path, list.Fault, version))
+			r.addDoubt(fmt.Sprintf("%s can be read by etcd up to 3.5 only (%s), and the version is not known (%q)", file.Path, list.Fault, version))
 		case fault != "":
-			r.found("unreadable-"+kind, fmt.Sprintf("etcd refuses every %s, for it cannot read %s: %s", kind, file.Path, fault))
+			r.addFinding("unreadable-"+kind, fmt.Sprintf("etcd refuses every %s, for it cannot read %s: %s", kind, file.Path, fault))
 			return
 		case !list.PEM && list.Fault == "":
 		case !known:
-			r.doubts(fmt.Sprintf("%s is PEM, which etcd reads up to 3.5, and the version is not known (%q)", file.Path, version))
+			r.addDoubt(fmt.Sprintf("%s is PEM, which etcd reads up to 3.5, and the version is not known (%q)", file.Path, version))
 		case old && list.Fault != "":
-			r.found("unreadable-after-upgrade-"+kind, fmt.Sprintf("etcd %s reads %s and 3.6 does not (%s): the upgrade would refuse every %s", version, file.Path, list.Fault, kind))
+			r.addFinding("unreadable-after-upgrade-"+kind, fmt.Sprintf("etcd %s reads %s and 3.6 does not (%s): the upgrade would refuse every %s", version, file.Path, list.Fault, kind))
 		case old:
-			r.found("pem-before-upgrade-"+kind, fmt.Sprintf("%s is PEM, which etcd %s reads and 3.6 does not: the upgrade would refuse every %s", file.Path, version, kind))
+			r.addFinding("pem-before-upgrade-"+kind, fmt.Sprintf("%s is PEM, which etcd %s reads and 3.6 does not: the upgrade would refuse every %s", file.Path, version, kind))
 		default:
-			r.found("pem-"+kind, fmt.Sprintf("etcd %s refuses every %s, for %s is PEM and it reads DER only", version, kind, file.Path))
+			r.addFinding("pem-"+kind, fmt.Sprintf("etcd %s refuses every %s, for %s is PEM and it reads DER only", version, kind, file.Path))
 		}
 		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-			r.found("outdated-"+kind, fmt.Sprintf("%s was to be replaced by %s; what was revoked since is let in", file.Path, list.NextUpdate.UTC().Format(time.DateOnly)))
+			r.addFinding("outdated-"+kind, fmt.Sprintf("%s was to be replaced by %s; what was revoked since is let in", file.Path, list.NextUpdate.UTC().Format(time.DateOnly)))
 		}
 		if len(r.findings) == 0 {
-			r.saw(file.Path + " can be read and is up to date")
+			r.addEvidence(file.Path + " can be read and is up to date")
 		}
 	}
 }

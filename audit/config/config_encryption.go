@@ -32,7 +32,7 @@ func Encryption() audit.Check {
 			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
 		},
 		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
-			return worth(ask(s, secretsEncrypted), encryptionSeverity)
+			return withWorstSeverity(ask(s, checkSecretsEncrypted), encryptionSeverity)
 		}),
 	})
 }
@@ -63,21 +63,21 @@ func encryptionSeverity(code string) audit.Severity {
 	return audit.High
 }
 
-func secretsEncrypted(r *reading) {
+func checkSecretsEncrypted(r *reading) {
 	const flag = "encryption-provider-config"
 	path := r.value(flag)
 	if path == "" {
-		r.found("not-configured", "kube-apiserver stores Secrets in plaintext: "+r.written(flag))
+		r.addFinding("not-configured", "kube-apiserver stores Secrets in plaintext: "+r.describe(flag))
 		return
 	}
 	file, _ := r.settings.File(flag)
 	for _, at := range []string{path, file.Path} {
 		if reason := r.settings.Fault(at); reason != "" {
-			r.doubts(fmt.Sprintf("%s: %s", at, reason))
+			r.addDoubt(fmt.Sprintf("%s: %s", at, reason))
 		}
 	}
 	if r.settings.Encryption == nil {
-		r.doubts(fmt.Sprintf("the file of %s was not read%s", r.written(flag), because(file)))
+		r.addDoubt(fmt.Sprintf("the file of %s was not read%s", r.describe(flag), reasonSuffix(file)))
 		return
 	}
 	at := slices.IndexFunc(r.settings.Encryption, coversSecrets)
@@ -86,23 +86,23 @@ func secretsEncrypted(r *reading) {
 		for _, e := range r.settings.Encryption {
 			listed = append(listed, e.Resources...)
 		}
-		r.found("secrets-not-covered", fmt.Sprintf("%s is about %q and leaves Secrets in plaintext", path, listed))
+		r.addFinding("secrets-not-covered", fmt.Sprintf("%s is about %q and leaves Secrets in plaintext", path, listed))
 		return
 	}
 	order := r.settings.Encryption[at].Providers
 	if len(order) == 0 {
-		r.doubts(path + " names no provider for Secrets, and kube-apiserver does not start with it")
+		r.addDoubt(path + " names no provider for Secrets, and kube-apiserver does not start with it")
 		return
 	}
 	known := slices.IndexFunc(providers(), func(p provider) bool { return p.name == order[0] })
 	switch {
 	case known < 0:
-		r.doubts(fmt.Sprintf("%s encrypts Secrets with %q, of which nothing is known here", path, order[0]))
+		r.addDoubt(fmt.Sprintf("%s encrypts Secrets with %q, of which nothing is known here", path, order[0]))
 	case providers()[known].code != "":
 		p := providers()[known]
-		r.found(p.code, fmt.Sprintf("%s writes Secrets with %s, %s; its providers are %s", path, p.name, p.fault, strings.Join(order, ", ")))
+		r.addFinding(p.code, fmt.Sprintf("%s writes Secrets with %s, %s; its providers are %s", path, p.name, p.fault, strings.Join(order, ", ")))
 	default:
-		r.saw(fmt.Sprintf("%s writes Secrets with %s", path, order[0]))
+		r.addEvidence(fmt.Sprintf("%s writes Secrets with %s", path, order[0]))
 	}
 }
 

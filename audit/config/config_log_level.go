@@ -22,30 +22,30 @@ func LogLevel() audit.Check {
 			}
 		},
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
-		Run:        askEtcd(pprofSetting, debugSetting),
+		Run:        askEtcd(checkPprof, checkDebug),
 	})
 }
 
-func pprofSetting(r *reading) {
+func checkPprof(r *reading) {
 	if r.enabled("enable-pprof") {
-		r.found("pprof", "profiling pages are served: "+r.written("enable-pprof"))
+		r.addFinding("pprof", "profiling pages are served: "+r.describe("enable-pprof"))
 		return
 	}
-	r.saw(r.written("enable-pprof"))
+	r.addEvidence(r.describe("enable-pprof"))
 }
 
-// debugSetting asks for the settings that make debug pages by the way. A release that is not
+// checkDebug asks for the settings that make debug pages by the way. A release that is not
 // known is taken for one that does.
-func debugSetting(r *reading) {
+func checkDebug(r *reading) {
 	for _, d := range debugSwitches() {
 		if r.value(d.flag) != d.value {
 			continue
 		}
-		if heeds, known := within(r.settings.Version, d.releases); heeds || !known {
-			r.found("debug", fmt.Sprintf("debug logs switch profiling pages and request traces on: %s", r.written(d.flag)))
+		if heeds, known := inSpans(r.settings.Version, d.releases); heeds || !known {
+			r.addFinding("debug", fmt.Sprintf("debug logs switch profiling pages and request traces on: %s", r.describe(d.flag)))
 		}
 	}
 	if len(r.findings) == 0 {
-		r.saw(r.written("log-level"))
+		r.addEvidence(r.describe("log-level"))
 	}
 }

@@ -19,6 +19,6 @@ func PeerAutoTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242380", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
-		Run:        askEtcd(peerSide().generates),
+		Run:        askEtcd(peerSide().checkGenerated),
 	})
 }

@@ -20,6 +20,6 @@ func PeerTLS() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
-		Run:        askEtcd(peerSide().plaintextURLs, peerSide().serverCertificate),
+		Run:        askEtcd(peerSide().checkPlaintextURLs, peerSide().checkServerCertificate),
 	})
 }

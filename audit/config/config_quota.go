@@ -27,28 +27,28 @@ func Quota() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-4", "NIST 800-53 CM-6"},
-		Run:        askEtcd(quota),
+		Run:        askEtcd(checkQuota),
 	})
 }
 
-func quota(r *reading) {
+func checkQuota(r *reading) {
 	const flag = "quota-backend-bytes"
 	var bytes int64
 	if value := r.value(flag); value != "" {
 		var err error
 		if bytes, err = strconv.ParseInt(value, 0, 64); err != nil {
-			r.doubts(fmt.Sprintf("--%s: %q is no number of bytes", flag, value))
+			r.addDoubt(fmt.Sprintf("--%s: %q is no number of bytes", flag, value))
 			return
 		}
 	}
 	switch {
 	case bytes < 0:
-		r.found("no-quota", "there is no quota: "+r.written(flag))
+		r.addFinding("no-quota", "there is no quota: "+r.describe(flag))
 	case bytes > largestQuota:
-		r.found("too-large", fmt.Sprintf("the quota is above %d GiB: %s", largestQuota>>30, r.written(flag)))
+		r.addFinding("too-large", fmt.Sprintf("the quota is above %d GiB: %s", largestQuota>>30, r.describe(flag)))
 	case bytes == 0:
-		r.saw("the quota is etcd's own of 2 GiB: " + r.written(flag))
+		r.addEvidence("the quota is etcd's own of 2 GiB: " + r.describe(flag))
 	default:
-		r.saw(r.written(flag))
+		r.addEvidence(r.describe(flag))
 	}
 }

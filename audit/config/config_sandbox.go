@@ -32,9 +32,9 @@ func Sandbox() audit.Check {
 			case s.Sandbox == nil:
 				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
 			case s.Sandbox.By == audit.ManifestFile:
-				return worth(podSandbox(s.Sandbox.Values), sandboxSeverity)
+				return withWorstSeverity(podSandbox(s.Sandbox.Values), sandboxSeverity)
 			default:
-				return worth(unitSandbox(s.Sandbox.Values), sandboxSeverity)
+				return withWorstSeverity(unitSandbox(s.Sandbox.Values), sandboxSeverity)
 			}
 		}),
 	})
@@ -129,7 +129,7 @@ func impliedByDynamicUser() []string {
 
 func unitSandbox(values map[string]string) audit.Outcome {
 	var findings []audit.Finding
-	dynamic := accepted(values["DynamicUser"], []string{"yes", "true", "on", "1"})
+	dynamic := containsValue(values["DynamicUser"], []string{"yes", "true", "on", "1"})
 	if user := values["User"]; !dynamic && (user == "" || user == "root" || user == "0") {
 		// Root without capabilities owns its files and no more.
 		if limit, set := values["CapabilityBoundingSet"]; !set || limit != "" {
@@ -137,7 +137,7 @@ func unitSandbox(values map[string]string) audit.Outcome {
 		}
 	}
 	for _, d := range directives() {
-		if accepted(values[d.name], d.accepted) || dynamic && slices.Contains(impliedByDynamicUser(), d.name) {
+		if containsValue(values[d.name], d.accepted) || dynamic && slices.Contains(impliedByDynamicUser(), d.name) {
 			continue
 		}
 		written := d.name + "= is not set"
@@ -152,6 +152,6 @@ func unitSandbox(values map[string]string) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("etcd is no root, and %d directives limit it", len(directives())))
 }
 
-func accepted(value string, values []string) bool {
+func containsValue(value string, values []string) bool {
 	return slices.Contains(values, strings.ToLower(strings.TrimSpace(value)))
 }

@@ -27,11 +27,11 @@ func TLS() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "STIG V-242418", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13"},
 		Run: ofEtcd(func(t *audit.HostSettings, s *audit.Settings) audit.Outcome {
-			o := ask(s, tlsVersions(t.MinTLSVersion), cipherSuites)
+			o := ask(s, checkTLSVersions(t.MinTLSVersion), checkCipherSuites)
 			if o.Verdict == audit.Pass && o.Evidence == "" {
 				return audit.Skipped("no listener has TLS")
 			}
-			return worth(o, tlsSeverity)
+			return withWorstSeverity(o, tlsSeverity)
 		}),
 	})
 }
@@ -61,38 +61,38 @@ func (r *reading) tlsVersion(flag string, standard uint16) uint16 {
 	case "TLS1.3":
 		return tls.VersionTLS13
 	default:
-		r.doubts(fmt.Sprintf("--%s: %q is no version that etcd takes", flag, value))
+		r.addDoubt(fmt.Sprintf("--%s: %q is no version that etcd takes", flag, value))
 		return standard
 	}
 }
 
 func lowestTLS(r *reading) uint16 { return r.tlsVersion("tls-min-version", tls.VersionTLS12) }
 
-func tlsVersions(wanted uint16) func(*reading) {
+func checkTLSVersions(wanted uint16) func(*reading) {
 	return func(r *reading) {
 		if !servesTLS(r) {
 			return
 		}
 		lowest, highest := lowestTLS(r), r.tlsVersion("tls-max-version", tls.VersionTLS13)
 		if lowest < wanted {
-			r.found("min-version", fmt.Sprintf("%s is agreed to, and the minimum is to be %s: %s", tls.VersionName(lowest), tls.VersionName(wanted), r.written("tls-min-version")))
+			r.addFinding("min-version", fmt.Sprintf("%s is agreed to, and the minimum is to be %s: %s", tls.VersionName(lowest), tls.VersionName(wanted), r.describe("tls-min-version")))
 		}
 		if highest < tls.VersionTLS13 {
-			r.found("no-tls-one-three", "TLS 1.3 is not agreed to: "+r.written("tls-max-version"))
+			r.addFinding("no-tls-one-three", "TLS 1.3 is not agreed to: "+r.describe("tls-max-version"))
 		}
 		if len(r.findings) == 0 {
-			r.saw("the lowest version is " + tls.VersionName(lowest) + " (" + r.written("tls-min-version") + ")")
+			r.addEvidence("the lowest version is " + tls.VersionName(lowest) + " (" + r.describe("tls-min-version") + ")")
 		}
 	}
 }
 
-func cipherSuites(r *reading) {
+func checkCipherSuites(r *reading) {
 	if !servesTLS(r) || lowestTLS(r) == tls.VersionTLS13 {
 		return
 	}
 	written := r.value("cipher-suites")
 	if written == "" {
-		r.found("default-suites", "TLS 1.2 is agreed to with the suites of Go, CBC ones among them: "+r.written("cipher-suites"))
+		r.addFinding("default-suites", "TLS 1.2 is agreed to with the suites of Go, CBC ones among them: "+r.describe("cipher-suites"))
 		return
 	}
 	var weak []string
@@ -100,17 +100,17 @@ func cipherSuites(r *reading) {
 		name = strings.Trim(name, ` "`)
 		switch strength(name) {
 		case unknownSuite:
-			r.doubts(fmt.Sprintf("--cipher-suites: etcd knows no suite %q", name))
+			r.addDoubt(fmt.Sprintf("--cipher-suites: etcd knows no suite %q", name))
 		case weakSuite:
 			weak = append(weak, name)
 		case strongSuite:
 		}
 	}
 	if len(weak) > 0 {
-		r.found("weak-suites", "TLS 1.2 is agreed to with "+strings.Join(weak, ", ")+": no forward secrecy, or no authenticated encryption")
+		r.addFinding("weak-suites", "TLS 1.2 is agreed to with "+strings.Join(weak, ", ")+": no forward secrecy, or no authenticated encryption")
 		return
 	}
-	r.saw("TLS 1.2 has suites with forward secrecy and authenticated encryption only")
+	r.addEvidence("TLS 1.2 has suites with forward secrecy and authenticated encryption only")
 }
 
 type suite int

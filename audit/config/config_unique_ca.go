@@ -29,49 +29,49 @@ func UniqueCA() audit.Check {
 			if s.APIServer == nil {
 				return audit.Skipped("no kube-apiserver was found beside etcd")
 			}
-			return ask(s, clientSide().apartFrom(s.APIServer), peerSide().apartFrom(s.APIServer))
+			return ask(s, clientSide().checkSeparateCA(s.APIServer), peerSide().checkSeparateCA(s.APIServer))
 		}),
 	})
 }
 
-// apartFrom asks whether a side and the API server trust other CAs.
-func (s side) apartFrom(apiServer *audit.Settings) func(*reading) {
+// checkSeparateCA asks whether a side and the API server trust other CAs.
+func (s side) checkSeparateCA(apiServer *audit.Settings) func(*reading) {
 	const theirs = "client-ca-file"
 	return func(r *reading) {
 		ours := s.flag("trusted-ca-file")
 		if s.demand(r) != fromTrustedCA {
-			r.saw(fmt.Sprintf("etcd trusts no CA of its own for a %s", s.kind))
+			r.addEvidence(fmt.Sprintf("etcd trusts no CA of its own for a %s", s.kind))
 			return
 		}
 		other := &reading{settings: apiServer}
 		if other.value(theirs) == "" && other.doubt == "" {
-			r.saw("kube-apiserver: " + other.written(theirs))
+			r.addEvidence("kube-apiserver: " + other.describe(theirs))
 			return
 		}
 		if other.doubt != "" {
-			r.doubts("kube-apiserver: " + other.doubt)
+			r.addDoubt("kube-apiserver: " + other.doubt)
 			return
 		}
 		mine, _ := r.settings.File(ours)
 		its, _ := apiServer.File(theirs)
-		finding := fmt.Sprintf("%s, and kube-apiserver: %s", r.written(ours), other.written(theirs))
+		finding := fmt.Sprintf("%s, and kube-apiserver: %s", r.describe(ours), other.describe(theirs))
 		switch {
 		case slices.ContainsFunc(mine.PublicKeys, func(key string) bool { return slices.Contains(its.PublicKeys, key) }):
-			r.found(string(s.kind), "the same CA is in both: "+finding)
+			r.addFinding(string(s.kind), "the same CA is in both: "+finding)
 		case mine.Path != "" && mine.Path == its.Path:
-			r.found(string(s.kind), "it is one file: "+finding)
+			r.addFinding(string(s.kind), "it is one file: "+finding)
 		case len(mine.PublicKeys) == 0:
-			r.doubts("the CAs of --" + ours + " were not read" + because(mine))
+			r.addDoubt("the CAs of --" + ours + " were not read" + reasonSuffix(mine))
 		case len(its.PublicKeys) == 0:
-			r.doubts("the CAs of kube-apiserver's --" + theirs + " were not read" + because(its))
+			r.addDoubt("the CAs of kube-apiserver's --" + theirs + " were not read" + reasonSuffix(its))
 		default:
-			r.saw(fmt.Sprintf("no CA is in both: %s", finding))
+			r.addEvidence(fmt.Sprintf("no CA is in both: %s", finding))
 		}
 	}
 }
 
-// because is why a file is not known, where that was told.
-func because(f audit.File) string {
+// reasonSuffix is why a file is not known, where that was told.
+func reasonSuffix(f audit.File) string {
 	switch {
 	case f.Reason != "":
 		return ": " + f.Reason

@@ -20,10 +20,10 @@ func UnsafeNoFsync() audit.Check {
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SI-7"},
 		Run: askEtcd(func(r *reading) {
 			if r.enabled("unsafe-no-fsync") {
-				r.found("no-fsync", "etcd does not wait for its disk: "+r.written("unsafe-no-fsync"))
+				r.addFinding("no-fsync", "etcd does not wait for its disk: "+r.describe("unsafe-no-fsync"))
 				return
 			}
-			r.saw(r.written("unsafe-no-fsync"))
+			r.addEvidence(r.describe("unsafe-no-fsync"))
 		}),
 	})
 }

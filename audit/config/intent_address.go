@@ -8,9 +8,9 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// at are the listeners that a target is. A name that is not an address of the target in so
+// listenersAt are the listeners that a target is. A name that is not an address of the target in so
 // many words counts only if no other listener has the port.
-func at(t *audit.Listener, listeners []listener) []listener {
+func listenersAt(t *audit.Listener, listeners []listener) []listener {
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil

@@ -44,12 +44,12 @@ func (p *port) servesPages() bool { return !p.grpcOnly }
 func (p *port) tlsByFlags() sight {
 	cert, key, auto := p.side.flag("cert-file"), p.side.flag("key-file"), p.side.flag("auto-tls")
 	if p.looksSet(cert) && p.looksSet(key) {
-		return shut(p.written(cert) + ", " + p.written(key))
+		return closedSight(p.describe(cert) + ", " + p.describe(key))
 	}
 	if p.enabled(auto) {
-		return shut(p.written(auto))
+		return closedSight(p.describe(auto))
 	}
-	return opened(p.written(cert) + ", " + p.written(key))
+	return openSight(p.describe(cert) + ", " + p.describe(key))
 }
 
 // looksSet reports whether a setting was made, be it where it has no effect: a benchmark that
@@ -61,24 +61,24 @@ func (p *port) looksSet(flag string) bool {
 func (p *port) tlsByRules() sight {
 	if !anyTLS(p.listeners) {
 		url, _ := p.plaintextURL()
-		return opened("the URL is " + url)
+		return openSight("the URL is " + url)
 	}
 	switch p.side.certificate(p.reading) {
 	case fromFiles, generated:
-		return shut("there is an https:// URL and a certificate")
+		return closedSight("there is an https:// URL and a certificate")
 	default:
-		return opened("there is no whole certificate, and etcd does not start")
+		return openSight("there is no whole certificate, and etcd does not start")
 	}
 }
 
 func (p *port) tlsSeen() sight {
 	switch {
 	case p.speaksTLS():
-		return shut("the port speaks TLS")
+		return closedSight("the port speaks TLS")
 	case p.target.HasNoTLS():
-		return opened("the port speaks plaintext only" + p.plaintextAnswer())
+		return openSight("the port speaks plaintext only" + p.plaintextAnswer())
 	default:
-		p.doubts("TLS handshake: " + p.anonymous().Reason)
+		p.addDoubt("TLS handshake: " + p.anonymous().Reason)
 		return sight{}
 	}
 }
@@ -94,22 +94,22 @@ func (p *port) plaintextAnswer() string {
 
 func (p *port) plaintextByRules() sight {
 	if url, found := p.plaintextURL(); found {
-		return opened("there is also the URL " + url)
+		return openSight("there is also the URL " + url)
 	}
-	return shut("no URL of the port is http://")
+	return closedSight("no URL of the port is http://")
 }
 
 func (p *port) plaintextSeen() sight {
 	call := p.target.RPC(audit.InPlaintext, audit.RangeRPC)
 	switch {
 	case p.target.AnswersPlaintext():
-		return opened("the port speaks TLS and plaintext" + p.plaintextAnswer())
+		return openSight("the port speaks TLS and plaintext" + p.plaintextAnswer())
 	case p.target.Plaintext.State == audit.Unclear || p.target.Plaintext.State == audit.Untried:
-		p.doubts("plaintext: " + p.target.Plaintext.Reason)
+		p.addDoubt("plaintext: " + p.target.Plaintext.Reason)
 	case call.State == audit.Unclear:
-		p.doubts("gRPC in plaintext: " + call.Reason)
+		p.addDoubt("gRPC in plaintext: " + call.Reason)
 	}
-	return shut("plaintext is not answered")
+	return closedSight("plaintext is not answered")
 }
 
 // A certificate that is required, and of which CA.
@@ -119,39 +119,39 @@ func (p *port) certByFlags() sight {
 	setting := p.settings.Values[auth]
 	switchedOn := slices.ContainsFunc(setting.Overridden, func(o audit.Override) bool { return o.Flag && o.Value == "true" })
 	if p.enabled(auth) || setting.Value == "" && switchedOn {
-		return shut(p.written(auth))
+		return closedSight(p.describe(auth))
 	}
-	return opened(p.written(auth))
+	return openSight(p.describe(auth))
 }
 
 func (p *port) certByRules() sight {
 	if url, found := p.plaintextURL(); found {
-		return opened("there is no TLS on " + url)
+		return openSight("there is no TLS on " + url)
 	}
 	ca, auto := p.side.flag("trusted-ca-file"), p.side.flag("auto-tls")
 	switch p.side.demand(p.reading) {
 	case fromTrustedCA:
-		return shut(p.written(ca) + ", which alone requires certificates")
+		return closedSight(p.describe(ca) + ", which alone requires certificates")
 	case fromSystemRoots:
-		return shut(p.written(p.side.flag("client-cert-auth")))
+		return closedSight(p.describe(p.side.flag("client-cert-auth")))
 	case nothingForAuto:
-		return opened(p.written(auto) + ", with which etcd asks for none")
+		return openSight(p.describe(auto) + ", with which etcd asks for none")
 	default:
-		return opened("no setting requires one")
+		return openSight("no setting requires one")
 	}
 }
 
 func (p *port) certSeen() sight {
 	if p.target.AnswersPlaintext() {
-		return opened("the port answers without TLS" + p.plaintextAnswer())
+		return openSight("the port answers without TLS" + p.plaintextAnswer())
 	}
 	switch o := p.target.Admits(audit.NoCertificate); o.Verdict {
 	case audit.Pass:
-		return shut(o.Evidence)
+		return closedSight(o.Evidence)
 	case audit.Fail:
-		return opened("a caller without a certificate is let in")
+		return openSight("a caller without a certificate is let in")
 	default:
-		p.doubts(o.Evidence)
+		p.addDoubt(o.Evidence)
 		return sight{}
 	}
 }
@@ -162,44 +162,44 @@ func (p *port) caByFlags() sight {
 	}
 	ca := p.side.flag("trusted-ca-file")
 	if p.looksSet(ca) {
-		return shut(p.written(ca))
+		return closedSight(p.describe(ca))
 	}
-	return opened(p.written(ca))
+	return openSight(p.describe(ca))
 }
 
 func (p *port) caByRules() sight {
 	ca := p.side.flag("trusted-ca-file")
 	if p.side.demand(p.reading) == fromTrustedCA {
-		return shut(p.written(ca))
+		return closedSight(p.describe(ca))
 	}
-	return opened(p.written(ca) + ", so the CAs of the operating system count")
+	return openSight(p.describe(ca) + ", so the CAs of the operating system count")
 }
 
 func (p *port) caSeen() sight {
 	if named := len(p.anonymous().AcceptableCAs); named > 0 {
-		return shut(fmt.Sprintf("the port names the CAs that it trusts (%d)", named))
+		return closedSight(fmt.Sprintf("the port names the CAs that it trusts (%d)", named))
 	}
-	return opened("the port asks for a certificate and names no CA, as with those of the operating system")
+	return openSight("the port asks for a certificate and names no CA, as with those of the operating system")
 }
 
 // The lowest version of TLS. Flags and rules say the same of it.
 
 func (p *port) lowestVersion() sight {
-	text := p.written("tls-min-version")
+	text := p.describe("tls-min-version")
 	if lowestTLS(p.reading) < tls.VersionTLS13 {
-		return opened(text)
+		return openSight(text)
 	}
-	return shut(text)
+	return closedSight(text)
 }
 
 func (p *port) agreedVersion() sight {
 	switch h := p.target.HandshakeUpTo(tls.VersionTLS12); {
 	case h.Version != 0:
-		return opened(tls.VersionName(h.Version) + " is agreed to")
+		return openSight(tls.VersionName(h.Version) + " is agreed to")
 	case h.State == audit.Refused && h.Alert == audit.ProtocolVersion:
-		return shut("TLS 1.2 is refused: " + h.Reason)
+		return closedSight("TLS 1.2 is refused: " + h.Reason)
 	default:
-		p.doubts("a handshake up to TLS 1.2: " + h.Reason)
+		p.addDoubt("a handshake up to TLS 1.2: " + h.Reason)
 		return sight{}
 	}
 }
@@ -207,23 +207,23 @@ func (p *port) agreedVersion() sight {
 // Profiling.
 
 func (p *port) pprofByFlags() sight {
-	text := p.written("enable-pprof")
+	text := p.describe("enable-pprof")
 	if p.enabled("enable-pprof") {
-		return opened(text)
+		return openSight(text)
 	}
-	return shut(text)
+	return closedSight(text)
 }
 
 func (p *port) pprofByRules() sight {
-	o := ask(p.settings, pprofSetting, debugSetting)
+	o := ask(p.settings, checkPprof, checkDebug)
 	switch o.Verdict {
 	case audit.Fail:
-		return opened(o.Findings[0].Text)
+		return openSight(o.Findings[0].Text)
 	case audit.Unknown:
-		p.doubts(o.Evidence)
+		p.addDoubt(o.Evidence)
 		return sight{}
 	default:
-		return shut("no setting serves profiles")
+		return closedSight("no setting serves profiles")
 	}
 }
 
@@ -234,7 +234,7 @@ func (p *port) pprofSeen() sight {
 		page := p.target.Page(access, path)
 		switch {
 		case page.State == audit.Answered && page.Status == http.StatusOK:
-			return opened(fmt.Sprintf("GET %s %s got HTTP status 200", path, access))
+			return openSight(fmt.Sprintf("GET %s %s got HTTP status 200", path, access))
 		case page.State == audit.Answered:
 			refused = fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status)
 		case page.Reason != "":
@@ -245,9 +245,9 @@ func (p *port) pprofSeen() sight {
 		if reason == "" {
 			reason = "add --cacert, --cert and --key of a client of etcd"
 		}
-		p.doubts("what the port serves behind the client certificate: " + reason)
+		p.addDoubt("what the port serves behind the client certificate: " + reason)
 	}
-	return shut(refused)
+	return closedSight(refused)
 }
 
 // Metrics on a listener of their own.
@@ -255,24 +255,24 @@ func (p *port) pprofSeen() sight {
 func (p *port) metricsByURL() sight {
 	url := "listen-metrics-urls"
 	if slices.ContainsFunc(p.listeners, func(l listener) bool { return !l.loopback() && !l.tls() }) {
-		return opened(p.written(url))
+		return openSight(p.describe(url))
 	}
-	return shut(p.written(url))
+	return closedSight(p.describe(url))
 }
 
 // metricsByRules: a listener with TLS has the client's settings (server/embed/etcd.go,
 // createMetricsListener).
 func (p *port) metricsByRules() sight {
-	if o := p.metricsByURL(); o.open || p.local() {
+	if o := p.metricsByURL(); o.open || p.loopbackOnly() {
 		return o
 	}
 	if d := p.side.demand(p.reading); d == nothing || d == nothingForAuto {
-		return opened("TLS without a client certificate that is required")
+		return openSight("TLS without a client certificate that is required")
 	}
-	return shut("TLS with a client certificate that is required")
+	return closedSight("TLS with a client certificate that is required")
 }
 
-func (p *port) local() bool {
+func (p *port) loopbackOnly() bool {
 	return !slices.ContainsFunc(p.listeners, func(l listener) bool { return !l.loopback() })
 }
 
@@ -284,28 +284,28 @@ func (p *port) metricsSeen() sight {
 			continue
 		}
 		text := fmt.Sprintf("GET %s %s got HTTP status 200", path, access)
-		if p.local() && p.target.RemoteIP.IsLoopback() {
-			return shut("loopback only: " + text)
+		if p.loopbackOnly() && p.target.RemoteIP.IsLoopback() {
+			return closedSight("loopback only: " + text)
 		}
-		return opened(text)
+		return openSight(text)
 	}
 	switch anonymous := p.anonymous(); {
 	case p.target.AnswersPlaintext():
-		return p.withheld(audit.InPlaintext, path)
+		return p.pageSeen(audit.InPlaintext, path)
 	case anonymous.State == audit.Answered:
-		return p.withheld(audit.WithoutCertificate, path)
+		return p.pageSeen(audit.WithoutCertificate, path)
 	}
 	o := p.target.Admits(audit.NoCertificate)
 	if o.Verdict == audit.Unknown {
-		p.doubts(o.Evidence)
+		p.addDoubt(o.Evidence)
 	}
-	return shut(o.Evidence)
+	return closedSight(o.Evidence)
 }
 
-func (p *port) withheld(access audit.Access, path string) sight {
+func (p *port) pageSeen(access audit.Access, path string) sight {
 	page := p.target.Page(access, path)
 	if page.State != audit.Answered {
-		p.doubts(fmt.Sprintf("GET %s %s: %s", path, access, page.Reason))
+		p.addDoubt(fmt.Sprintf("GET %s %s: %s", path, access, page.Reason))
 	}
-	return shut(fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status))
+	return closedSight(fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status))
 }

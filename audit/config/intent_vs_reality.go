@@ -41,8 +41,8 @@ type sight struct {
 	text string
 }
 
-func opened(text string) sight { return sight{open: true, text: text} }
-func shut(text string) sight   { return sight{text: text} }
+func openSight(text string) sight   { return sight{open: true, text: text} }
+func closedSight(text string) sight { return sight{text: text} }
 
 // control is a protection of a listener as it is seen from three sides.
 type control struct {
@@ -108,7 +108,7 @@ func runIntentVsReality(t *audit.Listener) audit.Outcome {
 	}
 	switch {
 	case len(findings) > 0:
-		return worth(audit.Failed(findings...), func(code string) audit.Severity { return severity[code] })
+		return withWorstSeverity(audit.Failed(findings...), func(code string) audit.Severity { return severity[code] })
 	case doubt != "":
 		return audit.CouldNotTell(doubt)
 	default:
@@ -148,9 +148,9 @@ func newPort(t *audit.Listener) *port {
 	if p.doubt != "" {
 		return p
 	}
-	p.listeners = at(t, all)
+	p.listeners = listenersAt(t, all)
 	if len(p.listeners) == 0 {
-		p.doubts("no URL of the settings has the port of " + t.Address)
+		p.addDoubt("no URL of the settings has the port of " + t.Address)
 		return p
 	}
 	if t.Kind == audit.Client && p.value("listen-client-http-urls") != "" {

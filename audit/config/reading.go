@@ -24,28 +24,28 @@ type reading struct {
 	seen     []string
 }
 
-func (r *reading) doubts(reason string) {
+func (r *reading) addDoubt(reason string) {
 	if r.doubt == "" {
 		r.doubt = reason
 	}
 }
 
-func (r *reading) found(code, text string) {
+func (r *reading) addFinding(code, text string) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: text})
 }
 
-func (r *reading) saw(text string) { r.seen = append(r.seen, text) }
+func (r *reading) addEvidence(text string) { r.seen = append(r.seen, text) }
 
 // value is the effective value of a setting.
 func (r *reading) value(flag string) string {
 	if reason := r.settings.Fault(flag); reason != "" {
-		r.doubts("--" + flag + ": " + reason)
+		r.addDoubt("--" + flag + ": " + reason)
 	}
 	// A configuration file says everything, also by what is not in it. It can be read and
 	// still not count: when it was changed after the start.
 	if file := r.configFile(); file != "" {
 		if reason := r.settings.Fault(file); reason != "" {
-			r.doubts(file + ": " + reason)
+			r.addDoubt(file + ": " + reason)
 		}
 	}
 	return r.settings.Value(flag)
@@ -70,13 +70,13 @@ func (r *reading) enabled(flag string) bool {
 	}
 	on, err := strconv.ParseBool(value)
 	if err != nil {
-		r.doubts(fmt.Sprintf("--%s: %q is neither true nor false, and etcd does not start with it", flag, value))
+		r.addDoubt(fmt.Sprintf("--%s: %q is neither true nor false, and etcd does not start with it", flag, value))
 	}
 	return on
 }
 
-// written is a setting for people, with where it was made and what has no effect beside it.
-func (r *reading) written(flag string) string {
+// describe is a setting for people, with where it was made and what has no effect beside it.
+func (r *reading) describe(flag string) string {
 	setting := r.settings.Values[flag]
 	text := "--" + flag + " is not set"
 	if setting.Value != "" {
@@ -159,8 +159,8 @@ func apiServer(s *audit.Settings) *audit.Settings {
 	return s.APIServer
 }
 
-// worth lowers an outcome to the worst severity that its findings have by their codes.
-func worth(o audit.Outcome, severity func(code string) audit.Severity) audit.Outcome {
+// withWorstSeverity lowers an outcome to the worst severity that its findings have by their codes.
+func withWorstSeverity(o audit.Outcome, severity func(code string) audit.Severity) audit.Outcome {
 	for i, f := range o.Findings {
 		if s := severity(f.Code); i == 0 || s.Rank() < o.Severity.Rank() {
 			o.Severity = s

@@ -35,9 +35,9 @@ func debugSwitches() []debugSwitch {
 	}
 }
 
-// within reports whether a release is in one of the spans. What is no plain release, such as a
+// inSpans reports whether a release is in one of the spans. What is no plain release, such as a
 // pre-release, is not known to be in any.
-func within(release string, spans []span) (in, known bool) {
+func inSpans(release string, spans []span) (in, known bool) {
 	v, ok := parseRelease(release)
 	if !ok {
 		return false, false

@@ -87,7 +87,7 @@ func parseListeners(r *reading, flag, list string) []listener {
 		}
 		u, err := url.Parse(written)
 		if err != nil || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
-			r.doubts(fmt.Sprintf("--%s: %q is no URL that etcd listens on", flag, written))
+			r.addDoubt(fmt.Sprintf("--%s: %q is no URL that etcd listens on", flag, written))
 			continue
 		}
 		l := listener{url: written, scheme: u.Scheme}

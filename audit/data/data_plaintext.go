@@ -20,7 +20,7 @@ func Plaintext() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Let the API server write them anew, once every API server has the configuration, and look again:"),
-				audit.Paste(rewrite),
+				audit.Paste(rewriteCommand),
 				audit.Paste("etcdsec audit census --endpoints %s --config %s", p.Endpoints(), p.Config()),
 			}
 		},
@@ -28,20 +28,20 @@ func Plaintext() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "STIG V-274882", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)",
 			"PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
 		},
-		Run: judgeCensus(plaintext),
+		Run: judgeCensus(runPlaintext),
 	})
 }
 
-func plaintext(r *reading) {
+func runPlaintext(r *reading) {
 	var encrypted int64
 	for _, resource := range r.census.Resources {
-		if !toBeEncrypted(r.census, resource) {
+		if !mustBeEncrypted(r.census, resource) {
 			continue
 		}
 		r.arose = true
 		encrypted += resource.Objects - resource.Plaintext
 		if resource.Plaintext > 0 {
-			r.found(resource.Resource, "%d of the %s of %s in plaintext%s", resource.Plaintext, count(resource.Objects, "object"), resource.Resource,
+			r.addFinding(resource.Resource, "%d of the %s of %s in plaintext%s", resource.Plaintext, count(resource.Objects, "object"), resource.Resource,
 				joinNames(resource.PlaintextObjects, resource.Plaintext))
 		}
 	}
@@ -49,9 +49,9 @@ func plaintext(r *reading) {
 	r.skipped = "there are no Secrets, and nothing else is to be encrypted"
 }
 
-// toBeEncrypted reports whether plaintext of a resource is wrong. Secrets are never right
+// mustBeEncrypted reports whether plaintext of a resource is wrong. Secrets are never right
 // in plaintext, whatever the configuration says.
-func toBeEncrypted(c *audit.Census, resource audit.ResourceCensus) bool {
+func mustBeEncrypted(c *audit.Census, resource audit.ResourceCensus) bool {
 	if resource.Bookkeeping {
 		return false
 	}

@@ -28,11 +28,11 @@ func Relocatable() audit.Check {
 			"NIST 800-53 SC-28(1)", "NIST 800-53 SI-7",
 			"k8s.io/apiserver pkg/storage/value/encrypt/secretbox/secretbox.go",
 		},
-		Run: judgeCensus(relocatable),
+		Run: judgeCensus(runRelocatable),
 	})
 }
 
-func relocatable(r *reading) {
+func runRelocatable(r *reading) {
 	var bound, movable int64
 	var samples []string
 	for _, resource := range r.census.Resources {
@@ -48,10 +48,10 @@ func relocatable(r *reading) {
 	}
 	if n := r.census.Copies.Objects; n > 0 {
 		r.severity = audit.High
-		r.found("copied", "%s with the ciphertext of another%s", count(n, "object"), joinNames(r.census.Copies.Named, n))
+		r.addFinding("copied", "%s with the ciphertext of another%s", count(n, "object"), joinNames(r.census.Copies.Named, n))
 	}
 	if movable > 0 {
-		r.found("unbound", "%s whose ciphertext decrypts under any key of etcd%s", count(movable, "object"), joinNames(samples, int64(len(samples))))
+		r.addFinding("unbound", "%s whose ciphertext decrypts under any key of etcd%s", count(movable, "object"), joinNames(samples, int64(len(samples))))
 	}
 	r.passed = fmt.Sprintf("%s, all bound to their keys in etcd", count(bound, "encrypted object"))
 	r.skipped = "no object is encrypted"

@@ -48,9 +48,9 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 		unplaced += in.Count.Unplaced.Values
 		for _, resource := range in.Count.Resources {
 			if in.Count != &residue.Revisions { // those are in snapshot-plaintext
-				r.plaintextOf(in.Code, in.Name, resource)
+				r.findPlaintext(in.Code, in.Name, resource)
 			}
-			r.oldKeys(in, resource)
+			r.findOldKeys(in, resource)
 		}
 	}
 	switch {
@@ -67,15 +67,15 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 	}
 }
 
-// oldKeys adds a finding for each writer that must not, or no longer, write a resource.
-func (r *reading) oldKeys(in audit.ResiduePlace, resource audit.ResourceCensus) {
+// findOldKeys adds a finding for each writer that must not, or no longer, write a resource.
+func (r *reading) findOldKeys(in audit.ResiduePlace, resource audit.ResourceCensus) {
 	rule, found := r.census.Rule(resource)
 	if !found {
 		return
 	}
 	for _, w := range resource.Writers {
 		if indexOf(rule, w.Writer) != 0 {
-			r.found(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
+			r.addFinding(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
 				count(w.Objects, "value"), resource.Resource, w.Writer, in.Name)
 		}
 	}

@@ -19,17 +19,17 @@ func StaleKey() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Let the API server write them anew, and look again before the old key is taken out:"),
-				audit.Paste(rewrite),
+				audit.Paste(rewriteCommand),
 				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
 				audit.Paste("etcdsec audit census --endpoints %s --config %s", p.Endpoints(), p.Config()),
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.7.4", "kubernetes/kubernetes#49565"},
-		Run:        judgeCensus(staleKey),
+		Run:        judgeCensus(runStaleKey),
 	})
 }
 
-func staleKey(r *reading) {
+func runStaleKey(r *reading) {
 	var right int64
 	for _, resource := range r.census.Resources {
 		rule, found := r.census.Rule(resource)
@@ -38,12 +38,12 @@ func staleKey(r *reading) {
 		}
 		for _, w := range resource.Writers {
 			r.arose = true
-			r.doubt(rule, resource.Resource, w)
+			r.noteAmbiguity(rule, resource.Resource, w)
 			switch at := indexOf(rule, w.Writer); {
 			case at == 0:
 				right += w.Objects
 			case at > 0:
-				r.found(resource.Resource, "%s of %s with %s, and not with %s%s", count(w.Objects, "object"), resource.Resource, w.Writer, rule.Writers[0],
+				r.addFinding(resource.Resource, "%s of %s with %s, and not with %s%s", count(w.Objects, "object"), resource.Resource, w.Writer, rule.Writers[0],
 					joinNames(w.Sample, w.Objects))
 			}
 		}

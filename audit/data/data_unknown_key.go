@@ -20,20 +20,20 @@ func UnknownKey() audit.Check {
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Put the key back at the end of the list, from wherever the configuration is kept, and rewrite the objects:"),
-				audit.Paste(rewrite),
+				audit.Paste(rewriteCommand),
 				audit.Paste("etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost, and so is the object"),
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
-		Run:        judgeCensus(unknownKey),
+		Run:        judgeCensus(runUnknownKey),
 	})
 }
 
-func unknownKey(r *reading) {
+func runUnknownKey(r *reading) {
 	var known int64
 	for _, resource := range r.census.Resources {
 		if resource.Broken > 0 {
-			r.found(resource.Resource+"-broken", "%s of %s that no key can open%s", count(resource.Broken, "value"), resource.Resource,
+			r.addFinding(resource.Resource+"-broken", "%s of %s that no key can open%s", count(resource.Broken, "value"), resource.Resource,
 				joinNames(resource.BrokenObjects, resource.Broken))
 		}
 		if len(r.census.Expected) == 0 {
@@ -42,12 +42,12 @@ func unknownKey(r *reading) {
 		rule, _ := r.census.Rule(resource)
 		for _, w := range resource.Writers {
 			r.arose = true
-			r.doubt(rule, resource.Resource, w)
+			r.noteAmbiguity(rule, resource.Resource, w)
 			if indexOf(rule, w.Writer) >= 0 {
 				known += w.Objects
 				continue
 			}
-			r.found(resource.Resource, "%s of %s with %s, which the configuration does not have for them%s", count(w.Objects, "object"), resource.Resource,
+			r.addFinding(resource.Resource, "%s of %s with %s, which the configuration does not have for them%s", count(w.Objects, "object"), resource.Resource,
 				w.Writer, joinNames(w.Sample, w.Objects))
 		}
 	}

@@ -27,11 +27,11 @@ func WeakProvider() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.2.28", "NIST 800-53 SC-13", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1",
 			"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#providers",
 		},
-		Run: judgeCensus(weakProvider),
+		Run: judgeCensus(runWeakProvider),
 	})
 }
 
-func weakProvider(r *reading) {
+func runWeakProvider(r *reading) {
 	type provider struct {
 		audit.Provider
 		code, fault string
@@ -60,7 +60,7 @@ func weakProvider(r *reading) {
 	}
 	for i, p := range weak {
 		if objects[i] > 0 {
-			r.found(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.Provider, p.fault, joinNames(samples[i], objects[i]))
+			r.addFinding(p.code, "%s with %s, %s%s", count(objects[i], "object"), p.Provider, p.fault, joinNames(samples[i], objects[i]))
 		}
 	}
 	r.passed = fmt.Sprintf("%s, all by secretbox or KMS v2", count(strong, "encrypted object"))

@@ -20,7 +20,7 @@ type reading struct {
 	skipped  string         // what is said where the question did not arise
 }
 
-func (r *reading) found(code, format string, args ...any) {
+func (r *reading) addFinding(code, format string, args ...any) {
 	r.arose = true
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
 }
@@ -84,9 +84,9 @@ func indexOf(rule audit.EncryptionRule, w audit.Writer) int {
 	})
 }
 
-// doubt notes that some objects of a writer may be of another one of the rule: their names,
+// noteAmbiguity notes that some objects of a writer may be of another one of the rule: their names,
 // such as "a" and "a:b", make the same prefix where ciphertext begins with "b:".
-func (r *reading) doubt(rule audit.EncryptionRule, resource string, w audit.WriterCount) {
+func (r *reading) noteAmbiguity(rule audit.EncryptionRule, resource string, w audit.WriterCount) {
 	if w.Ambiguous == 0 {
 		return
 	}
@@ -106,5 +106,5 @@ func encrypts(rule audit.EncryptionRule) bool {
 	return rule.Writers[0].Provider != audit.IdentityProvider
 }
 
-// rewrite holds the lines that let the API server write objects anew.
-const rewrite = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
+// rewriteCommand holds the lines that let the API server write objects anew.
+const rewriteCommand = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"

@@ -35,11 +35,11 @@ func runSnapshotPlaintext(t *audit.StoredData) audit.Outcome {
 	}
 	return judgeCensus(func(r *reading) {
 		for _, resource := range r.census.Resources {
-			r.plaintextOf("current", "the current revision", resource)
+			r.findPlaintext("current", "the current revision", resource)
 		}
 		if r.census.Residue != nil {
 			for _, resource := range r.census.Residue.Revisions.Resources {
-				r.plaintextOf("revisions", "older revisions", resource)
+				r.findPlaintext("revisions", "older revisions", resource)
 			}
 		}
 		r.passed = "neither the current revision nor an older one has plaintext of what is to be encrypted"
@@ -47,27 +47,27 @@ func runSnapshotPlaintext(t *audit.StoredData) audit.Outcome {
 	})(t)
 }
 
-// plaintextOf adds a finding if a resource that is to be encrypted is not, in one place of a file.
-func (r *reading) plaintextOf(code, place string, resource audit.ResourceCensus) {
-	if !r.toBeEncrypted(resource) {
+// findPlaintext adds a finding if a resource that is to be encrypted is not, in one place of a file.
+func (r *reading) findPlaintext(code, place string, resource audit.ResourceCensus) {
+	if !r.mustBeEncrypted(resource) {
 		return
 	}
 	r.arose = true
 	if resource.Plaintext > 0 {
-		r.found(code+"-"+resource.Resource, "%s of %s in plaintext in %s%s", count(resource.Plaintext, "value"), resource.Resource, place,
+		r.addFinding(code+"-"+resource.Resource, "%s of %s in plaintext in %s%s", count(resource.Plaintext, "value"), resource.Resource, place,
 			joinNames(uniqueNames(resource.PlaintextObjects), resource.Plaintext))
 	}
 }
 
-// toBeEncrypted reports whether plaintext of a resource is wrong that was found beside the current revision.
+// mustBeEncrypted reports whether plaintext of a resource is wrong that was found beside the current revision.
 // That it is encrypted there says the same as that it was.
-func (r *reading) toBeEncrypted(resource audit.ResourceCensus) bool {
+func (r *reading) mustBeEncrypted(resource audit.ResourceCensus) bool {
 	for _, current := range r.census.Resources {
-		if current.Resource == resource.Resource && toBeEncrypted(r.census, current) {
+		if current.Resource == resource.Resource && mustBeEncrypted(r.census, current) {
 			return true
 		}
 	}
-	return toBeEncrypted(r.census, resource)
+	return mustBeEncrypted(r.census, resource)
 }
 
 // uniqueNames returns the names without repetitions: a place may have an object many times.

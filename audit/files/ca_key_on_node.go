@@ -24,8 +24,8 @@ func CAKeyOnNode() audit.Check {
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 SC-17", "NIST 800-53 AC-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
-		Run: ofHostEtcd(func(all []audit.File) audit.Outcome {
-			var j judged
+		Run: judgeEtcdFiles(func(all []audit.File) audit.Outcome {
+			var j judgement
 			looked := 0
 			for _, f := range all {
 				if f.Role != audit.CertFile && f.Role != audit.KeyFile && f.Role != audit.PKIDir {
@@ -34,11 +34,11 @@ func CAKeyOnNode() audit.Check {
 				looked++
 				switch {
 				case f.PrivateKey && f.IsCA:
-					j.found("ca-key", fmt.Sprintf("%s is the private key of a CA", f.Path), audit.High)
+					j.addFinding("ca-key", fmt.Sprintf("%s is the private key of a CA", f.Path), audit.High)
 				case f.Reason != "":
-					j.doubts(f, f.Reason)
+					j.addDoubt(f, f.Reason)
 				case f.Unread != "":
-					j.doubts(f, f.Unread)
+					j.addDoubt(f, f.Unread)
 				}
 			}
 			if looked == 0 {

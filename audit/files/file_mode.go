@@ -29,20 +29,20 @@ func FileMode() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242408", "STIG V-242459", "STIG V-242466", "STIG V-242467",
 			"NIST 800-53 CM-6", "NIST 800-53 AC-3",
 		},
-		Run: ofHost(modes),
+		Run: judgeHostFiles(judgeModes),
 	})
 }
 
-func modes(all []audit.File) audit.Outcome {
-	var j judged
+func judgeModes(all []audit.File) audit.Outcome {
+	var j judgement
 	for _, f := range all {
 		if f.Reason != "" {
-			j.doubts(f, f.Reason)
+			j.addDoubt(f, f.Reason)
 			continue
 		}
 		for _, r := range modeRules() {
 			if r.role == role(f) && f.Mode.Perm()&^r.mode != 0 {
-				j.found(r.code, fmt.Sprintf("%s has mode %04o; %s no more than %04o for a %s", f.Path, f.Mode.Perm(), r.wants(), r.mode, r.role), modeSeverity(f))
+				j.addFinding(r.code, fmt.Sprintf("%s has mode %04o; %s no more than %04o for a %s", f.Path, f.Mode.Perm(), r.requirement(), r.mode, r.role), modeSeverity(f))
 			}
 		}
 	}
@@ -54,14 +54,14 @@ func modeSeverity(f audit.File) audit.Severity {
 	switch {
 	case f.Mode.Perm()&othersWrite != 0:
 		return audit.High
-	case secret(f) || f.Role == audit.DataDir:
+	case holdsSecret(f) || f.Role == audit.DataDir:
 		return audit.Medium
 	default:
 		return audit.Low
 	}
 }
 
-func (r rule) wants() string {
+func (r rule) requirement() string {
 	if r.asks == "" {
 		return "it needs"
 	}

@@ -30,21 +30,21 @@ func FileOwner() audit.Check {
 			"CIS Kubernetes Benchmark v1.12 1.1.8", "CIS Kubernetes Benchmark v1.12 1.1.12", "CIS Kubernetes Benchmark v1.12 1.1.19",
 			"STIG V-242405", "STIG V-242445", "STIG V-242451", "NIST 800-53 CM-6", "NIST 800-53 AC-3",
 		},
-		Run: ofHost(owners),
+		Run: judgeHostFiles(judgeOwners),
 	})
 }
 
-func owners(all []audit.File) audit.Outcome {
+func judgeOwners(all []audit.File) audit.Outcome {
 	var harmless []uint32 // who runs etcd
 	for _, f := range all {
 		if f.Role == audit.DataDir && f.Reason == "" {
 			harmless = append(harmless, f.UID)
 		}
 	}
-	var j judged
+	var j judgement
 	for _, f := range all {
 		if f.Reason != "" {
-			j.doubts(f, f.Reason)
+			j.addDoubt(f, f.Reason)
 			continue
 		}
 		severity := audit.High
@@ -53,7 +53,7 @@ func owners(all []audit.File) audit.Outcome {
 		}
 		for _, r := range ownerRules() {
 			if owner := f.Owner + ":" + f.Group; r.role == role(f) && owner != r.owner {
-				j.found(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.wants(), r.owner), severity)
+				j.addFinding(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.requirement(), r.owner), severity)
 			}
 		}
 	}

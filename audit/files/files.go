@@ -9,14 +9,14 @@ import (
 
 const kubeAPIServer = "kube-apiserver"
 
-// ofHost judges the files of a target's host.
-func ofHost(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
-	return among(hostFiles, judge)
+// judgeHostFiles judges the files of a target's host.
+func judgeHostFiles(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return judgeFiles(hostFiles, judge)
 }
 
-// ofHostEtcd judges the files of etcd alone.
-func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
-	judgeEtcd := among(func(s *audit.Settings) []audit.File { return s.Files }, judge)
+// judgeEtcdFiles judges the files of etcd alone.
+func judgeEtcdFiles(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	judgeEtcd := judgeFiles(func(s *audit.Settings) []audit.File { return s.Files }, judge)
 	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings != nil && t.Settings.Program == kubeAPIServer {
 			return audit.Skipped("these files are kube-apiserver's")
@@ -25,7 +25,7 @@ func ofHostEtcd(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings
 	}
 }
 
-func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+func judgeFiles(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings == nil {
 			return audit.CouldNotTell("the host was not looked at")
@@ -35,18 +35,18 @@ func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) aud
 			return audit.Skipped("the files are of another machine: run etcdsec audit run there")
 		}
 		if len(all) == 0 {
-			return audit.CouldNotTell("no file was looked at" + reasonOf(t.Settings))
+			return audit.CouldNotTell("no file was looked at" + reasonSuffix(t.Settings))
 		}
 		o := judge(all)
-		if reason := unlisted(t.Settings, all); reason != "" && (o.Verdict == audit.Pass || o.Verdict == audit.Skip) {
+		if reason := whyIncomplete(t.Settings, all); reason != "" && (o.Verdict == audit.Pass || o.Verdict == audit.Skip) {
 			return audit.CouldNotTell("some files may not be known: " + reason)
 		}
 		return o
 	}
 }
 
-// unlisted is why there may be files that nobody could name.
-func unlisted(s *audit.Settings, all []audit.File) string {
+// whyIncomplete is why there may be files that nobody could name.
+func whyIncomplete(s *audit.Settings, all []audit.File) string {
 	for _, f := range all {
 		if f.Role != audit.PKIDir || f.Reason != "" {
 			continue
@@ -63,7 +63,7 @@ func unlisted(s *audit.Settings, all []audit.File) string {
 	return s.Fault("")
 }
 
-func reasonOf(s *audit.Settings) string {
+func reasonSuffix(s *audit.Settings) string {
 	if reason := s.Fault(""); reason != "" {
 		return ": " + reason
 	}
@@ -100,32 +100,32 @@ func role(f audit.File) audit.FileRole {
 	return f.Role
 }
 
-// secret reports whether a file holds what nobody else may read.
-func secret(f audit.File) bool {
+// holdsSecret reports whether a file holds what nobody else may read.
+func holdsSecret(f audit.File) bool {
 	return role(f) == audit.KeyFile || role(f) == audit.EncryptionKey
 }
 
-// judged collects the findings about files that are looked at one by one.
-type judged struct {
+// judgement collects the findings about files that are looked at one by one.
+type judgement struct {
 	findings []audit.Finding
 	severity audit.Severity // of the worst
 	doubt    string
 }
 
-func (j *judged) found(code, text string, severity audit.Severity) {
+func (j *judgement) addFinding(code, text string, severity audit.Severity) {
 	j.findings = append(j.findings, audit.Finding{Code: code, Text: text})
 	if len(j.findings) == 1 || severity.Rank() < j.severity.Rank() {
 		j.severity = severity
 	}
 }
 
-func (j *judged) doubts(f audit.File, reason string) {
+func (j *judgement) addDoubt(f audit.File, reason string) {
 	if j.doubt == "" {
 		j.doubt = f.Path + ": " + reason
 	}
 }
 
-func (j *judged) outcome(evidence string) audit.Outcome {
+func (j *judgement) outcome(evidence string) audit.Outcome {
 	switch {
 	case len(j.findings) > 0:
 		o := audit.Failed(j.findings...)

@@ -26,21 +26,21 @@ func KeyWorldReadable() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.1.21", "STIG V-242467", "NIST 800-53 SC-12", "NIST 800-53 AC-3"},
-		Run:        ofHost(readableKeys),
+		Run:        judgeHostFiles(judgeKeys),
 	})
 }
 
-func readableKeys(all []audit.File) audit.Outcome {
+func judgeKeys(all []audit.File) audit.Outcome {
 	const othersRead, groupRead, othersEnter, groupEnter = 0o004, 0o040, 0o001, 0o010
-	var j judged
+	var j judgement
 	keys := 0
 	for _, f := range all {
-		if !secret(f) {
+		if !holdsSecret(f) {
 			continue
 		}
 		keys++
 		if f.Reason != "" {
-			j.doubts(f, f.Reason)
+			j.addDoubt(f, f.Reason)
 			continue
 		}
 		perm := f.Mode.Perm()
@@ -53,9 +53,9 @@ func readableKeys(all []audit.File) audit.Outcome {
 		}
 		switch {
 		case perm&othersRead != 0 && entered(othersEnter):
-			j.found("everybody", fmt.Sprintf("every user of the host can read %s (mode %04o)", f.Path, perm), audit.Critical)
+			j.addFinding("everybody", fmt.Sprintf("every user of the host can read %s (mode %04o)", f.Path, perm), audit.Critical)
 		case perm&groupRead != 0 && f.GID != 0 && entered(groupEnter):
-			j.found("group", fmt.Sprintf("group %s can read %s (mode %04o)", f.Group, f.Path, perm), audit.High)
+			j.addFinding("group", fmt.Sprintf("group %s can read %s (mode %04o)", f.Group, f.Path, perm), audit.High)
 		}
 	}
 	if keys == 0 {

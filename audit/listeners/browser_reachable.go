@@ -40,7 +40,7 @@ func runBrowserReachable(t *audit.Listener) audit.Outcome {
 		})
 	}
 	var findings []audit.Finding
-	if host := t.ForeignHost; host.State == audit.Answered && host.Status != misdirected {
+	if host := t.ForeignHost; host.State == audit.Answered && host.Status != statusMisdirected {
 		findings = append(findings, audit.Finding{Code: "any-host", Text: fmt.Sprintf("GET %s under a foreign host name got HTTP status %d", host.Path, host.Status)})
 	}
 	if origin := t.ForeignOrigin; origin.State == audit.Answered && origin.AllowsOrigin {
@@ -58,5 +58,5 @@ func runBrowserReachable(t *audit.Listener) audit.Outcome {
 	}
 }
 
-// misdirected is how etcd refuses a host name that its --host-whitelist does not have.
-const misdirected = 421
+// statusMisdirected is how etcd refuses a host name that its --host-whitelist does not have.
+const statusMisdirected = 421

@@ -20,12 +20,12 @@ func ClientCertRequired() audit.Check {
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
 		Applies:    audit.On(audit.Client),
-		Run:        func(t *audit.Listener) audit.Outcome { return certRequired(t) },
+		Run:        func(t *audit.Listener) audit.Outcome { return judgeCertRequired(t) },
 	})
 }
 
-// certRequired judges whether a caller without a certificate gets in.
-func certRequired(t *audit.Listener) audit.Outcome {
+// judgeCertRequired judges whether a caller without a certificate gets in.
+func judgeCertRequired(t *audit.Listener) audit.Outcome {
 	if t.AnswersPlaintext() {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, so no caller needs a certificate"})
 	}
@@ -33,10 +33,10 @@ func certRequired(t *audit.Listener) audit.Outcome {
 	if o.Verdict != audit.Fail {
 		return o
 	}
-	return audit.Failed(letIn(t.Agreed(audit.NoCertificate)))
+	return audit.Failed(admittedFinding(t.Agreed(audit.NoCertificate)))
 }
 
-func letIn(h audit.Handshake) audit.Finding {
+func admittedFinding(h audit.Handshake) audit.Finding {
 	if h.CertificateRequested {
 		return audit.Finding{Code: "optional", Text: "the server asks for a certificate and goes on without one"}
 	}

@@ -23,17 +23,17 @@ func ClientExpiredCert() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-23", "RFC 5280 6.1.3"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return expiredCert(t, h) })
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeExpiredCert(t, h) })
 		},
 	})
 }
 
-func expiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
+func judgeExpiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
 		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so an expired one serves as well"})
 	}
 	if t.Handshake(audit.ExpiredCertificate).State != audit.Untried {
-		return faultyCert(t, anonymous, audit.ExpiredCertificate, "")
+		return judgeFaultyCert(t, anonymous, audit.ExpiredCertificate, "")
 	}
 	h := t.Handshake(audit.ExpiredForeign)
 	switch {

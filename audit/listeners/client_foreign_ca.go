@@ -21,13 +21,13 @@ func ClientForeignCA() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return foreignCA(t, h) })
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeForeignCA(t, h) })
 		},
 	})
 }
 
-// foreignCA judges whether a certificate that nobody should trust gets a caller in.
-func foreignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
+// judgeForeignCA judges whether a certificate that nobody should trust gets a caller in.
+func judgeForeignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
 		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so a foreign one serves as well"})
 	}
@@ -46,7 +46,7 @@ func foreignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 			}
 			findings = append(findings, audit.Finding{Code: code, Text: string(identity) + " is let in"})
 		case audit.Pass:
-			passed = joined(passed, o.Evidence)
+			passed = joinEvidence(passed, o.Evidence)
 		default:
 			if len(findings) == 0 {
 				return o
@@ -59,7 +59,7 @@ func foreignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	return audit.Passed(passed)
 }
 
-func joined(a, b string) string {
+func joinEvidence(a, b string) string {
 	if a == "" {
 		return b
 	}

@@ -27,13 +27,13 @@ func ClientPlaintext() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return plaintext(t, t.Plaintext, t.RPC(audit.InPlaintext, audit.RangeRPC))
+			return judgePlaintext(t, t.Plaintext, t.RPC(audit.InPlaintext, audit.RangeRPC))
 		},
 	})
 }
 
-// plaintext judges a port by what it made of HTTP/1.1 and, on a client port, of gRPC.
-func plaintext(t *audit.Listener, page audit.Page, call audit.RPC) audit.Outcome {
+// judgePlaintext judges a port by what it made of HTTP/1.1 and, on a client port, of gRPC.
+func judgePlaintext(t *audit.Listener, page audit.Page, call audit.RPC) audit.Outcome {
 	var findings []audit.Finding
 	if page.State == audit.Answered {
 		findings = append(findings, audit.Finding{Code: "http1", Text: fmt.Sprintf("GET %s without TLS got HTTP status %d", page.Path, page.Status)})

@@ -25,7 +25,7 @@ func ClientRevokedCert() audit.Check {
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome {
-				return faultyCert(t, h, audit.RevokedCertificate, "--present revoked=CERT,KEY, or --mint with a store that has revoked one")
+				return judgeFaultyCert(t, h, audit.RevokedCertificate, "--present revoked=CERT,KEY, or --mint with a store that has revoked one")
 			})
 		},
 	})

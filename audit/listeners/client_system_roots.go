@@ -25,12 +25,12 @@ func ClientSystemRoots() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 SC-17", "NIST 800-53 IA-5(2)", "RFC 8446 4.2.4"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return systemRoots(t, h) })
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeSystemRoots(t, h) })
 		},
 	})
 }
 
-func systemRoots(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
+func judgeSystemRoots(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	for _, h := range t.Handshakes {
 		if h.CertificateRequested && len(h.AcceptableCAs) > 0 {
 			return audit.Passed(fmt.Sprintf("the server names %d trusted CA(s)", len(h.AcceptableCAs)))

@@ -22,14 +22,14 @@ func ClientWrongEKU() audit.Check {
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome {
-				return faultyCert(t, h, audit.ServersOnly, "--mint, or --present servers-only=CERT,KEY")
+				return judgeFaultyCert(t, h, audit.ServersOnly, "--mint, or --present servers-only=CERT,KEY")
 			})
 		},
 	})
 }
 
-// faultyCert judges a certificate of the trusted CA with a fault, if there is one to present.
-func faultyCert(t *audit.Listener, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
+// judgeFaultyCert judges a certificate of the trusted CA with a fault, if there is one to present.
+func judgeFaultyCert(t *audit.Listener, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
 	h, foreign, given := t.Handshake(identity), t.Handshake(audit.ForeignCA), t.Handshake(audit.GivenCertificate)
 	switch {
 	case anonymous.State == audit.Answered && !anonymous.CertificateRequested:

@@ -71,6 +71,6 @@ func runDebugExposed(t *audit.Listener) audit.Outcome {
 	case grpcOnly:
 		return audit.Skipped(speaksGRPCOnly)
 	default:
-		return behindCertificate(t)
+		return outcomeBehindCertificate(t)
 	}
 }

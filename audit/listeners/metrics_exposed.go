@@ -47,7 +47,7 @@ func runMetricsExposed(t *audit.Listener) audit.Outcome {
 		}
 	}
 	if len(findings) > 0 {
-		if t.Kind == audit.Metrics && onLoopback(t) {
+		if t.Kind == audit.Metrics && isOnLoopback(t) {
 			return audit.Passed("loopback only: " + findings[0].Text)
 		}
 		return audit.Failed(findings...)
@@ -55,7 +55,7 @@ func runMetricsExposed(t *audit.Listener) audit.Outcome {
 	return judgeRefusedPage(t, path)
 }
 
-func onLoopback(t *audit.Listener) bool {
+func isOnLoopback(t *audit.Listener) bool {
 	if t.RemoteIP.IsValid() {
 		return t.RemoteIP.IsLoopback()
 	}
@@ -89,11 +89,11 @@ func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 		if page.State != audit.Answered {
 			return audit.CouldNotTell(fmt.Sprintf("GET %s %s: %s", path, audit.WithoutCertificate, page.Reason))
 		}
-		return audit.Passed(joined(answers, fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.WithoutCertificate, page.Status)))
+		return audit.Passed(joinEvidence(answers, fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.WithoutCertificate, page.Status)))
 	default:
 		o := t.Admits(audit.NoCertificate)
 		if o.Verdict == audit.Pass {
-			o.Evidence = joined(answers, o.Evidence)
+			o.Evidence = joinEvidence(answers, o.Evidence)
 		}
 		return o
 	}

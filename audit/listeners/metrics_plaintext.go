@@ -26,8 +26,8 @@ func MetricsPlaintext() audit.Check {
 			if t.NothingListens() {
 				return audit.Passed("nothing listens")
 			}
-			o := plaintext(t, t.Plaintext, audit.RPC{})
-			if o.Verdict == audit.Fail && onLoopback(t) {
+			o := judgePlaintext(t, t.Plaintext, audit.RPC{})
+			if o.Verdict == audit.Fail && isOnLoopback(t) {
 				return audit.Passed("loopback only: " + o.Findings[0].Text)
 			}
 			return o

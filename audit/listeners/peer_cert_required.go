@@ -21,11 +21,11 @@ func PeerCertRequired() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
-			o := certRequired(t)
+			o := judgeCertRequired(t)
 			if o.Verdict != audit.Pass {
 				return o
 			}
-			foreign := foreignCA(t, t.Agreed(audit.NoCertificate))
+			foreign := judgeForeignCA(t, t.Agreed(audit.NoCertificate))
 			if foreign.Verdict == audit.Pass {
 				foreign.Evidence = o.Evidence + "; " + foreign.Evidence
 			}

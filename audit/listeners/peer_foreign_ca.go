@@ -21,7 +21,7 @@ func PeerForeignCA() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return foreignCA(t, h) })
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeForeignCA(t, h) })
 		},
 	})
 }

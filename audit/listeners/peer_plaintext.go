@@ -22,7 +22,7 @@ func PeerPlaintext() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return plaintext(t, t.Plaintext, audit.RPC{})
+			return judgePlaintext(t, t.Plaintext, audit.RPC{})
 		},
 	})
 }

@@ -26,12 +26,12 @@ func PeerWrongSAN() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return wrongSAN(t, h) })
+			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeWrongSAN(t, h) })
 		},
 	})
 }
 
-func wrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
+func judgeWrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	var tried []audit.Handshake
 	for _, h := range t.Handshakes {
 		if h.Presented == audit.ElsewhereMember {
@@ -39,7 +39,7 @@ func wrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 		}
 	}
 	if len(tried) == 0 {
-		return faultyCert(t, anonymous, audit.ElsewhereMember, "--mint, or --present elsewhere=CERT,KEY")
+		return judgeFaultyCert(t, anonymous, audit.ElsewhereMember, "--mint, or --present elsewhere=CERT,KEY")
 	}
 	closed := 0
 	for _, h := range tried {
@@ -47,7 +47,7 @@ func wrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 		case audit.Answered:
 			return audit.Failed(audit.Finding{Code: "accepted", Text: string(audit.ElsewhereMember) + " is let in"})
 		case audit.Refused:
-			return faultyCert(t, anonymous, audit.ElsewhereMember, "")
+			return judgeFaultyCert(t, anonymous, audit.ElsewhereMember, "")
 		case audit.Closed:
 			closed++
 		default:

@@ -10,10 +10,10 @@ import (
 
 const speaksGRPCOnly = "the port speaks gRPC only; audit the listener for HTTP (--listen-client-http-urls) beside it"
 
-// presence judges whether a page is there, for whoever is let in, by the statuses that etcd
+// judgePresence judges whether a page is there, for whoever is let in, by the statuses that etcd
 // gives where it is: the first access that shows it is the finding, under the given code.
 // It passes only if every access that works was seen to get none.
-func presence(t *audit.Listener, path, code string, present ...int) audit.Outcome {
+func judgePresence(t *audit.Listener, path, code string, present ...int) audit.Outcome {
 	var absent, doubt, grpcOnly string
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := t.Page(access, path)
@@ -46,12 +46,12 @@ func presence(t *audit.Listener, path, code string, present ...int) audit.Outcom
 	case grpcOnly != "":
 		return audit.Skipped(grpcOnly)
 	default:
-		return behindCertificate(t)
+		return outcomeBehindCertificate(t)
 	}
 }
 
-// behindCertificate is the outcome where no page could be asked for.
-func behindCertificate(t *audit.Listener) audit.Outcome {
+// outcomeBehindCertificate is the outcome where no page could be asked for.
+func outcomeBehindCertificate(t *audit.Listener) audit.Outcome {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case !anonymous.SpokeTLS:

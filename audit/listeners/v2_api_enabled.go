@@ -24,7 +24,7 @@ func V2APIEnabled() audit.Check {
 		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 AC-3"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return presence(t, "/v2/keys", "v2", http.StatusOK, http.StatusUnauthorized)
+			return judgePresence(t, "/v2/keys", "v2", http.StatusOK, http.StatusUnauthorized)
 		},
 	})
 }

@@ -38,7 +38,7 @@ func TestKnown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := known.affecting(v, &audit.Listener{}); len(found) > 0 {
+		if found := known.findAffecting(v, &audit.Listener{}); len(found) > 0 {
 			t.Errorf("the newest of %s has %v", b.Name, found)
 		}
 	}

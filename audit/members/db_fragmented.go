@@ -37,7 +37,7 @@ func DBFragmented() audit.Check {
 
 func runDBFragmented(t *audit.Listener) audit.Outcome {
 	if t.Status == nil || t.Status.DBSize == 0 || t.Status.DBSizeInUse == 0 {
-		return notRead(t, "the size", audit.StatusRPC)
+		return notReadOutcome(t, "the size", audit.StatusRPC)
 	}
 	file, used := t.Status.DBSize, t.Status.DBSizeInUse
 	seen := fmt.Sprintf("%s of %s are in use", size(used), size(file))

@@ -45,7 +45,7 @@ func DBSize() audit.Check {
 
 func runDBSize(t *audit.Listener) audit.Outcome {
 	if t.Status == nil || t.Status.DBSize == 0 {
-		return notRead(t, "the size", audit.StatusRPC)
+		return notReadOutcome(t, "the size", audit.StatusRPC)
 	}
 	used := t.Status.DBSize
 	limit, seen, known := quota(t)

@@ -7,9 +7,9 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// fewChanges is how many changes of leader say nothing: a start and a rolling restart make
+// normalChanges is how many changes of leader say nothing: a start and a rolling restart make
 // some. The alert etcdHighNumberOfLeaderChanges of etcd's own monitoring mixin begins there too.
-const fewChanges = 4
+const normalChanges = 4
 
 // LeaderChanges finds clusters that change their leader again and again.
 func LeaderChanges() audit.Check {
@@ -48,7 +48,7 @@ func runLeaderChanges(t *audit.EtcdCluster) audit.Outcome {
 		if changes > highest {
 			highest, most = changes, text
 		}
-		if changes >= fewChanges && changes > up.Hours() && len(findings) == 0 {
+		if changes >= normalChanges && changes > up.Hours() && len(findings) == 0 {
 			findings = append(findings, audit.Finding{Code: "frequent", Text: text})
 		}
 	}

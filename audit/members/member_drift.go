@@ -80,7 +80,7 @@ func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
 	for _, kind := range audit.Listeners() {
 		var calls, pages []*audit.Listener
 		for _, t := range cluster.Of(kind) {
-			if kind == audit.Client && servesPagesAlone(t) {
+			if kind == audit.Client && servesPagesOnly(t) {
 				pages = append(pages, t)
 			} else {
 				calls = append(calls, t)

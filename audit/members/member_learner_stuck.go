@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// learning is far above the time in which a learner receives the largest database, of 8 GiB.
-const learning = time.Hour
+// maxLearnerTime is far above the time in which a learner receives the largest database, of 8 GiB.
+const maxLearnerTime = time.Hour
 
 // MemberLearnerStuck finds learners that should vote by now.
 func MemberLearnerStuck() audit.Check {
@@ -48,7 +48,7 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 		switch {
 		case !known:
 			doubts = append(doubts, label(m)+" is a learner; for how long was not seen: GET /metrics of it was not read")
-		case since > learning:
+		case since > maxLearnerTime:
 			findings = append(findings, audit.Finding{Code: code(m), Text: fmt.Sprintf("%s has been a learner for %s at least", label(m), since.Round(time.Minute))})
 		default:
 			seen = append(seen, fmt.Sprintf("%s is a learner whose process started %s ago", label(m), since.Round(time.Second)))

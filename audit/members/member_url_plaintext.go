@@ -34,7 +34,7 @@ func MemberURLPlaintext() audit.Check {
 
 func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 	if len(t.Members) == 0 {
-		return notRead(t, "the member list", audit.MemberListRPC)
+		return notReadOutcome(t, "the member list", audit.MemberListRPC)
 	}
 	var findings []audit.Finding
 	for _, m := range t.Members {
@@ -55,16 +55,16 @@ func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("all URLs of %d members are https://", len(t.Members)))
 }
 
-// notRead is the outcome where a call has no answer. A listener for HTTP alone has none.
-func notRead(t *audit.Listener, what, method string) audit.Outcome {
-	if servesPagesAlone(t) {
+// notReadOutcome is the outcome where a call has no answer. A listener for HTTP alone has none.
+func notReadOutcome(t *audit.Listener, what, method string) audit.Outcome {
+	if servesPagesOnly(t) {
 		return audit.Skipped("the port speaks HTTP only; " + what + " is read from the one for gRPC")
 	}
 	return audit.CouldNotTell(what + " was not read: " + whyNot(t, method))
 }
 
-// servesPagesAlone reports whether a listener has pages and no gRPC for anybody who was let in.
-func servesPagesAlone(t *audit.Listener) bool {
+// servesPagesOnly reports whether a listener has pages and no gRPC for anybody who was let in.
+func servesPagesOnly(t *audit.Listener) bool {
 	return slices.ContainsFunc(append(audit.Anonymous(), audit.WithCredentials), t.HTTPOnly)
 }
 

@@ -44,7 +44,7 @@ func runRequestLatency(t *audit.Listener) audit.Outcome {
 		}
 	}
 	if len(took) == 0 {
-		return notRead(t, "the time of a call", audit.StatusRPC)
+		return notReadOutcome(t, "the time of a call", audit.StatusRPC)
 	}
 	slices.Sort(took)
 	median := took[(len(took)-1)/2]

@@ -47,14 +47,14 @@ func runSnapshotAge(t *audit.EtcdCluster) audit.Outcome {
 		age := t.Now.Sub(file.Modified).Round(time.Minute)
 		if age > s.MaxAge {
 			text := fmt.Sprintf("the newest snapshot, %s, is %s old, more than %s", file.Name, age, s.MaxAge)
-			return audit.Failed(audit.Finding{Code: "too-old", Text: withBroken(text, broken)})
+			return audit.Failed(audit.Finding{Code: "too-old", Text: appendBroken(text, broken)})
 		}
-		return audit.Passed(withBroken(fmt.Sprintf("%s is %s old", file.Name, age), broken))
+		return audit.Passed(appendBroken(fmt.Sprintf("%s is %s old", file.Name, age), broken))
 	}
-	return audit.Failed(audit.Finding{Code: "none", Text: withBroken("no snapshot in "+s.Dir, broken)})
+	return audit.Failed(audit.Finding{Code: "none", Text: appendBroken("no snapshot in "+s.Dir, broken)})
 }
 
-func withBroken(text string, broken []string) string {
+func appendBroken(text string, broken []string) string {
 	const most = 3
 	if len(broken) > most {
 		broken = append(broken[:most:most], fmt.Sprintf("%d more are no snapshots", len(broken)-most))

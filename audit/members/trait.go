@@ -25,8 +25,8 @@ const patchTrait = "version"
 func traits() []trait {
 	all, client := audit.Listeners(), []audit.Kind{audit.Client}
 	return []trait{
-		{"listener", "whether something listens", []audit.Kind{audit.Metrics}, listening},
-		{"plaintext", "plaintext", all, plaintext},
+		{"listener", "whether something listens", []audit.Kind{audit.Metrics}, listenTrait},
+		{"plaintext", "plaintext", all, plaintextTrait},
 		{"client-certificate", "the client certificate", all, certificateDemand},
 		{"tls-version", "the highest TLS version", all, highestTLS},
 		{"tls-1.2", "TLS 1.2", all, lowerTLS},
@@ -34,13 +34,13 @@ func traits() []trait {
 		{"key", "the key of the served leaf", all, keyAlgorithm},
 		{"trusted-cas", "the trusted client CAs", all, trustedCAs},
 		{"metrics", "GET /metrics without credentials", []audit.Kind{audit.Client, audit.Metrics}, openMetrics},
-		{"pprof", "GET /debug/pprof/", client, profiling},
+		{"pprof", "GET /debug/pprof/", client, profilingTrait},
 		{patchTrait, "the patch release", client, patchRelease},
 		{"quota", "the quota", client, quotaTrait},
 	}
 }
 
-func listening(t *audit.Listener) string {
+func listenTrait(t *audit.Listener) string {
 	switch {
 	case t.NothingListens():
 		return "nothing listens"
@@ -51,7 +51,7 @@ func listening(t *audit.Listener) string {
 	}
 }
 
-func plaintext(t *audit.Listener) string {
+func plaintextTrait(t *audit.Listener) string {
 	switch {
 	case t.AnswersPlaintext():
 		return "answered"
@@ -168,7 +168,7 @@ func openMetrics(t *audit.Listener) string {
 	return seen
 }
 
-func profiling(t *audit.Listener) string {
+func profilingTrait(t *audit.Listener) string {
 	seen := ""
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := t.Page(access, "/debug/pprof/")

@@ -17,7 +17,7 @@ func VersionEOL(known Advisories) audit.Check {
 		Method: "Compares the version that the member tells (Status or GET /version) with the branches of etcd as they were on " +
 			known.AsOf + ".",
 		Remediation: func(audit.Place) audit.Remediation {
-			return append(audit.Remediation{audit.Say("Upgrade etcd, one member and one minor release at a time:")}, known.newest()...)
+			return append(audit.Remediation{audit.Say("Upgrade etcd, one member and one minor release at a time:")}, known.upgradeLines()...)
 		},
 		References: []string{"NIST 800-53 SA-22", "NIST 800-53 SI-2", "PCI DSS 4.0.1 12.3.4"},
 		Applies:    audit.On(audit.Client),
@@ -29,7 +29,7 @@ func VersionEOL(known Advisories) audit.Check {
 			b, found := known.branchOf(v)
 			switch {
 			case !found:
-				return known.tooNew(seen)
+				return known.tooNewOutcome(seen)
 			case b.EndOfLife != "":
 				return audit.Failed(audit.Finding{Code: "end-of-life", Text: fmt.Sprintf("%s is of branch %s, without fixes since %s", seen, b.Name, b.EndOfLife)})
 			default:
@@ -48,8 +48,8 @@ func (a Advisories) branchOf(v version) (Branch, bool) {
 	return Branch{}, false
 }
 
-// newest are the releases to upgrade to, one a line.
-func (a Advisories) newest() []audit.Line {
+// upgradeLines are the releases to upgrade to, one a line.
+func (a Advisories) upgradeLines() []audit.Line {
 	var lines []audit.Line
 	for _, b := range a.Branches {
 		if b.EndOfLife == "" {

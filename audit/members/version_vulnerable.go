@@ -18,7 +18,7 @@ func VersionVulnerable(known Advisories) audit.Check {
 			known.AsOf + ". A flaw of a version that was built by others, such as 3.4.23-3, is probable only: they may have " +
 			"fixed it without changing the number. CVE-2026-33413 is settled by what the member does, where that can be seen.",
 		Remediation: func(audit.Place) audit.Remediation {
-			return append(audit.Remediation{audit.Say("Upgrade etcd, one member at a time:")}, known.newest()...)
+			return append(audit.Remediation{audit.Say("Upgrade etcd, one member at a time:")}, known.upgradeLines()...)
 		},
 		References: []string{"NIST 800-53 SI-2", "NIST 800-53 RA-5", "PCI DSS 4.0.1 6.3.3"},
 		Applies:    audit.On(audit.Client),
@@ -28,9 +28,9 @@ func VersionVulnerable(known Advisories) audit.Check {
 				return *missing
 			}
 			if _, found := known.branchOf(v); !found {
-				return known.tooNew(seen)
+				return known.tooNewOutcome(seen)
 			}
-			findings := known.affecting(v, t)
+			findings := known.findAffecting(v, t)
 			if len(findings) > 0 {
 				findings[0].Text = seen + ": " + findings[0].Text
 				return audit.Failed(findings...)
@@ -40,12 +40,12 @@ func VersionVulnerable(known Advisories) audit.Check {
 	})
 }
 
-func (a Advisories) tooNew(seen string) audit.Outcome {
+func (a Advisories) tooNewOutcome(seen string) audit.Outcome {
 	return audit.CouldNotTell(fmt.Sprintf("%s is newer than what is known here (%s); give a newer table with --advisories", seen, a.AsOf))
 }
 
-// affecting are the advisories of a version, those of every cluster first.
-func (a Advisories) affecting(v version, t *audit.Listener) []audit.Finding {
+// findAffecting are the advisories of a version, those of every cluster first.
+func (a Advisories) findAffecting(v version, t *audit.Listener) []audit.Finding {
 	var findings []audit.Finding
 	for _, scope := range []Scope{ControlPlane, RBACOnly} {
 		for _, advisory := range a.Advisories {
@@ -53,7 +53,7 @@ func (a Advisories) affecting(v version, t *audit.Listener) []audit.Finding {
 			if advisory.Scope != scope || !found {
 				continue
 			}
-			settled, present := settledByBehaviour(advisory.ID, t)
+			settled, present := settleByBehaviour(advisory.ID, t)
 			if settled && !present {
 				continue
 			}
@@ -83,8 +83,8 @@ func (a Advisory) rangeOf(v version) (Range, bool) {
 	return Range{}, false
 }
 
-// settledByBehaviour reports whether what was seen of a member settles an advisory, and how.
-func settledByBehaviour(id string, t *audit.Listener) (settled, present bool) {
+// settleByBehaviour reports whether what was seen of a member settles an advisory, and how.
+func settleByBehaviour(id string, t *audit.Listener) (settled, present bool) {
 	if id != "CVE-2026-33413" {
 		return false, false
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// chosen lists what the server was seen to choose in each version, for the evidence of a pass.
-func chosen(t *audit.Listener, name func(audit.Choice) string) string {
+// describeChoices lists what the server was seen to choose in each version, for the evidence of a pass.
+func describeChoices(t *audit.Listener, name func(audit.Choice) string) string {
 	var versions []string
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		var names []string
@@ -28,6 +28,6 @@ func chosen(t *audit.Listener, name func(audit.Choice) string) string {
 	return strings.Join(versions, "; ")
 }
 
-func found(findings []audit.Finding, code string) bool {
+func hasFinding(findings []audit.Finding, code string) bool {
 	return slices.ContainsFunc(findings, func(f audit.Finding) bool { return f.Code == code })
 }

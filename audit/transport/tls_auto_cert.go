@@ -36,20 +36,20 @@ func TLSAutoCert() audit.Check {
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return autoCert(t) })
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return judgeAutoCert(t) })
 		},
 
 		OneHandshake: true,
 	})
 }
 
-func autoCert(t *audit.Listener) audit.Outcome {
+func judgeAutoCert(t *audit.Listener) audit.Outcome {
 	at := slices.IndexFunc(t.Handshakes, func(h audit.Handshake) bool { return len(h.Chain) > 0 })
 	if at < 0 {
 		return audit.CouldNotTell("the server showed no certificate")
 	}
 	leaf := t.Handshakes[at].Chain[0]
-	if !madeByEtcd(leaf) {
+	if !isMadeByEtcd(leaf) {
 		return audit.Passed(fmt.Sprintf("the issuer of the leaf is %.200q", leaf.Issuer))
 	}
 	flag := "--auto-tls"
@@ -69,10 +69,10 @@ func autoCert(t *audit.Listener) audit.Outcome {
 	return o
 }
 
-// madeByEtcd knows the certificates of SelfCert in etcd's client/pkg/transport/listener.go,
+// isMadeByEtcd knows the certificates of SelfCert in etcd's client/pkg/transport/listener.go,
 // which are the same in 3.5, 3.6 and 3.7, but for calling themselves a CA from 3.6 on. The
 // validity is no part of it: --self-signed-cert-validity sets it.
-func madeByEtcd(leaf *x509.Certificate) bool {
+func isMadeByEtcd(leaf *x509.Certificate) bool {
 	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
 	return ok && key.Curve == elliptic.P521() &&
 		bytes.Equal(leaf.RawSubject, leaf.RawIssuer) &&

@@ -28,7 +28,7 @@ func TLSCompression() audit.Check {
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome {
-				return inTLS12(t, "TLS 1.3 has no compression", func(c audit.Choice) audit.Outcome {
+				return judgeInTLS12(t, "TLS 1.3 has no compression", func(c audit.Choice) audit.Outcome {
 					if c.Compression != 0 {
 						return audit.Failed(audit.Finding{Code: "compressed", Text: fmt.Sprintf("the ServerHello of TLS 1.2 chooses the compression method %d", c.Compression)})
 					}

@@ -31,16 +31,16 @@ func TLSKeyExchange() audit.Check {
 		References: []string{"NIST 800-52r2 3.3.1", "NIST 800-53 SC-12", "NIST 800-53 SC-13", "PCI DSS 4.0.1 12.3.3", "BSI TR-02102-2", "RFC 8422 5.1.1", "RFC 9325 4"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return keyExchange(t) })
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return judgeKeyExchange(t) })
 		},
 	})
 }
 
-func keyExchange(t *audit.Listener) audit.Outcome {
+func judgeKeyExchange(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	for _, h := range t.Hellos {
 		for _, choice := range h.Chosen {
-			if f, weak := weakGroup(choice); weak && !found(findings, f.Code) {
+			if f, weak := findWeakGroup(choice); weak && !hasFinding(findings, f.Code) {
 				findings = append(findings, f)
 			}
 		}
@@ -51,10 +51,10 @@ func keyExchange(t *audit.Listener) audit.Outcome {
 	if doubt := t.Unsettled(audit.WeakGroups); doubt != "" {
 		return audit.CouldNotTell(doubt)
 	}
-	return audit.Passed("every weak group is refused; " + chosen(t, groupName))
+	return audit.Passed("every weak group is refused; " + describeChoices(t, groupName))
 }
 
-func weakGroup(choice audit.Choice) (audit.Finding, bool) {
+func findWeakGroup(choice audit.Choice) (audit.Finding, bool) {
 	group := audit.GroupOf(choice.Group)
 	switch {
 	case choice.PrimeBits > 0 && choice.PrimeBits < minPrimeBits:

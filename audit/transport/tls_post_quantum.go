@@ -28,12 +28,12 @@ func TLSPostQuantum() audit.Check {
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return postQuantum(t) })
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return judgePostQuantum(t) })
 		},
 	})
 }
 
-func postQuantum(t *audit.Listener) audit.Outcome {
+func judgePostQuantum(t *audit.Listener) audit.Outcome {
 	h := t.Hello(tls.VersionTLS13, audit.PostQuantumGroups)
 	switch {
 	case len(h.Chosen) > 0:
@@ -41,7 +41,7 @@ func postQuantum(t *audit.Listener) audit.Outcome {
 	case h.VersionRefused:
 		return audit.Failed(audit.Finding{Code: "no-tls1.3", Text: "TLS 1.3 is refused, and TLS 1.2 has no such groups: " + h.Reason})
 	case h.State == audit.Refused && len(t.Choices(tls.VersionTLS13)) > 0:
-		return audit.Failed(audit.Finding{Code: "no-hybrid-group", Text: "none of the groups is chosen: " + h.Reason + "; with others, " + chosen(t, groupName)})
+		return audit.Failed(audit.Finding{Code: "no-hybrid-group", Text: "none of the groups is chosen: " + h.Reason + "; with others, " + describeChoices(t, groupName)})
 	case h.Reason == "":
 		return audit.CouldNotTell("it was not tried")
 	default:

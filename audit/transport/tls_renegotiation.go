@@ -28,7 +28,7 @@ func TLSRenegotiation() audit.Check {
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(audit.Handshake) audit.Outcome {
-				return inTLS12(t, "TLS 1.3 has no renegotiation", func(c audit.Choice) audit.Outcome {
+				return judgeInTLS12(t, "TLS 1.3 has no renegotiation", func(c audit.Choice) audit.Outcome {
 					if !c.SecureRenegotiation {
 						return audit.Failed(audit.Finding{Code: "not-bound", Text: "the ServerHello of TLS 1.2 has no renegotiation_info"})
 					}
@@ -39,9 +39,9 @@ func TLSRenegotiation() audit.Check {
 	})
 }
 
-// inTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older is in
+// judgeInTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older is in
 // order where TLS 1.3 has nothing of the kind; without says so.
-func inTLS12(t *audit.Listener, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
+func judgeInTLS12(t *audit.Listener, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
 	if choices := t.Choices(tls.VersionTLS12); len(choices) > 0 {
 		return judge(choices[0])
 	}

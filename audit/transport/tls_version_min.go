@@ -27,12 +27,12 @@ func TLSVersionMin() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 1.2.29", "STIG V-242378", "NIST 800-52r2 3.1", "NIST 800-53 SC-8(1)", "NIST 800-53 SC-13", "RFC 8996"},
 		Applies:    audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(anonymous audit.Handshake) audit.Outcome { return minVersion(t, anonymous) })
+			return t.OverTLS(func(anonymous audit.Handshake) audit.Outcome { return judgeMinVersion(t, anonymous) })
 		},
 	})
 }
 
-func minVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
+func judgeMinVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	wanted := max(t.MinTLSVersion, tls.VersionTLS12)
 	var findings []audit.Finding
 	var doubt string

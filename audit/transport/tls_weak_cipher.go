@@ -32,17 +32,17 @@ func TLSWeakCipher() audit.Check {
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),
 		Run: func(t *audit.Listener) audit.Outcome {
-			return t.OverTLS(func(audit.Handshake) audit.Outcome { return weakCipher(t) })
+			return t.OverTLS(func(audit.Handshake) audit.Outcome { return judgeWeakCipher(t) })
 		},
 	})
 }
 
-func weakCipher(t *audit.Listener) audit.Outcome {
+func judgeWeakCipher(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	for _, h := range t.Hellos {
 		for _, choice := range h.Chosen {
 			suite := audit.SuiteOf(choice.Suite)
-			if weakness := suite.Weakness(); weakness != "" && !found(findings, suite.Name) {
+			if weakness := suite.Weakness(); weakness != "" && !hasFinding(findings, suite.Name) {
 				findings = append(findings, audit.Finding{Code: suite.Name, Text: fmt.Sprintf("%s is agreed to: %s", suite.Name, weakness)})
 			}
 		}
@@ -53,5 +53,5 @@ func weakCipher(t *audit.Listener) audit.Outcome {
 	if doubt := t.Unsettled(audit.WeakSuites); doubt != "" {
 		return audit.CouldNotTell(doubt)
 	}
-	return audit.Passed("every weak suite is refused; " + chosen(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
+	return audit.Passed("every weak suite is refused; " + describeChoices(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
 }
