@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// Census lists which key encrypted every object of a store, as far as it was read. It names
-// objects and keys, and holds no value.
+// Census counts, for each key, the objects of a store that it encrypted, as far as the store was read. It
+// names objects and keys, and holds no value.
 type Census struct {
 	Source   string   `json:"source"`   // the endpoints or the file that was read
 	Revision int64    `json:"revision"` // of the store, at which the objects were read
 	Complete bool     `json:"complete"` // every object was read
 	Reason   string   `json:"reason,omitempty"`
 	Stopped  error    `json:"-"`               // why the reading stopped, of which Reason is the text; nil of a census that is complete or was not made just now
-	Notes    []string `json:"notes,omitempty"` // what else to know about the reading
+	Notes    []string `json:"notes,omitempty"` // remarks about the reading
 	Objects  int64    `json:"objects"`         // of all resources together
-	Outside  int64    `json:"outside"`         // keys that are no object of an API server
+	Outside  int64    `json:"outside"`         // keys that are not objects of an API server
 
 	Resources []ResourceCensus `json:"resources"` // in the order of their names
-	// Copies is ciphertext that lies under more than one key. No API server writes the same twice.
+	// Copies counts ciphertext that is stored under more than one key. No API server writes the same twice.
 	Copies Copies `json:"copies"`
-	// Residue is what was found outside of the revision, in a file; nil of a server that was asked.
+	// Residue is the data outside the revision, in a file; nil if a server was read.
 	Residue *Residue `json:"residue,omitempty"`
-	// Snapshot is the file itself, if it is one; nil of a server that was asked.
+	// Snapshot describes the file itself; nil if a server was read.
 	Snapshot *SnapshotFile `json:"snapshot,omitempty"`
 
-	// Expected is which keys are right; empty if nobody said so.
+	// Expected holds the keys that are right; empty if they are unknown.
 	Expected []EncryptionRule `json:"-"`
 }
 
@@ -33,19 +33,19 @@ type Census struct {
 type ResourceCensus struct {
 	Resource string `json:"resource"` // as an EncryptionConfiguration spells it: "secrets", "deployments.apps"
 	Objects  int64  `json:"objects"`
-	// Bookkeeping is kube-apiserver's own, which it never encrypts, whatever it was told.
+	// Bookkeeping marks kube-apiserver's own data, which it never encrypts, whatever its configuration.
 	Bookkeeping bool          `json:"bookkeeping,omitempty"`
 	Writers     []WriterCount `json:"writers"`
 	Plaintext   int64         `json:"plaintext"`
 	Broken      int64         `json:"broken"` // values that no API server can read
 
-	// Encodings are those of the plaintext.
+	// Encodings counts the encodings of the plaintext.
 	Encodings        []EncodingCount `json:"encodings,omitempty"`
 	PlaintextObjects []string        `json:"plaintext_objects,omitempty"` // "namespace/name"; the first of them
 	BrokenObjects    []string        `json:"broken_objects,omitempty"`
 
 	Namespaces []NamespaceCensus `json:"namespaces,omitempty"` // of a resource that has any
-	// NamespacesLeftOut is how many objects are in namespaces beyond as many as are told apart.
+	// NamespacesLeftOut counts the objects in further namespaces, beyond the limit.
 	NamespacesLeftOut int64 `json:"namespaces_left_out,omitempty"`
 }
 
@@ -62,14 +62,14 @@ type NamespaceCensus struct {
 type WriterCount struct {
 	Writer
 	Objects int64 `json:"objects"`
-	// Ambiguous counts those of the objects that a key with another name may have encrypted:
-	// the name of a key ends at a colon, and there is a further one where the ciphertext begins.
-	// One in some 160 values by any key has it by chance.
+	// Ambiguous counts the objects that a key with another name may have encrypted: the name of a
+	// key ends at a colon, and the ciphertext begins with text that has another colon. By chance
+	// this happens for about one value in 160, with any key.
 	Ambiguous int64    `json:"ambiguous,omitempty"`
 	Sample    []string `json:"sample,omitempty"` // some of the objects, "namespace/name"; of a resource only
 }
 
-// InDoubt returns how many of the objects another key may have encrypted; 0 where as many look so by chance.
+// InDoubt returns how many objects another key may have encrypted, or 0 if chance explains the number.
 func (c WriterCount) InDoubt() int64 {
 	const inHundred = 2 // chance makes it one in 160
 	if c.Ambiguous*100 <= c.Objects*inHundred {
@@ -84,27 +84,27 @@ type EncodingCount struct {
 	Objects  int64  `json:"objects"`
 }
 
-// Copies counts the objects whose ciphertext was seen before under another key.
+// Copies counts the objects whose ciphertext is also stored under another key.
 type Copies struct {
 	Objects int64    `json:"objects"`
 	Named   []string `json:"named,omitempty"` // "resource namespace/name"; the first of them
-	// Uncompared is how many objects were not compared, because the table was full.
+	// Uncompared counts the objects that were not compared because the table was full.
 	Uncompared int64 `json:"uncompared,omitempty"`
 }
 
 // EncryptionRule names the keys that are right for some resources.
 type EncryptionRule struct {
 	// Resources are written as in an EncryptionConfiguration: "secrets", "*.apps", "*.",
-	// "*.*". None at all are Secrets and every resource of which an object is encrypted.
+	// "*.*". An empty list means Secrets and every resource with an encrypted object.
 	Resources []string
-	// Writers are those that may be found, without key IDs. What is written now is written by the first.
+	// Writers are the allowed writers, without key IDs. The first one encrypts new writes.
 	Writers []Writer
 }
 
 // Rule returns the rule for a resource, found as kube-apiserver finds its transformer: by name, then
 // by group, then the one for all (transformerFromOverrides in
-// pkg/server/options/encryptionconfig/config.go). The providers of several entries that name
-// the same are one list.
+// pkg/server/options/encryptionconfig/config.go). The providers of several entries with the
+// same name form one list.
 func (c *Census) Rule(r ResourceCensus) (EncryptionRule, bool) {
 	if r.Bookkeeping {
 		return EncryptionRule{}, false

@@ -1,15 +1,16 @@
-// Package audit judges what was collected about the listeners of an etcd cluster.
-// A check is a value; its Run is a pure function of a target, so that the same
-// observations always give the same verdict. Package collect makes the observations.
+// Package audit judges what was collected about an etcd cluster: its listeners, its settings on hosts and
+// its stored data. A [Check] is a value; its Run is a pure function of a [Target], so that the same
+// observations always give the same verdict. [Run] makes a [Report] of checks and targets. Package
+// collect makes the observations.
 package audit
 
 import "slices"
 
-// Severity ranks a finding by what it is worth to an attacker.
+// Severity ranks a finding by its value to an attacker.
 type Severity string
 
-// The severities. Critical: who reaches the port reads, writes or owns the cluster.
-// High: one more step, or one more credential, is needed. Medium: helps an attack, or
+// The severities. Critical: everyone who reaches the port can read, write or own the cluster.
+// High: an attacker needs one more step, or one more credential. Medium: helps an attack, or
 // breaks on its own in time. Low: hygiene.
 const (
 	Critical Severity = "critical"
@@ -21,17 +22,17 @@ const (
 // Severities returns all severities, the worst first.
 func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
 
-// Rank returns the place of a severity among Severities: 0 for the worst, -1 for one that is not known.
+// Rank returns the index of a severity in [Severities]: 0 for the worst, -1 for an unknown one.
 func (s Severity) Rank() int { return slices.Index(Severities(), s) }
 
-// Verdict is the answer of a check to a target.
+// Verdict is the answer of a check about a target.
 type Verdict string
 
-// The verdicts. Unknown is neither pass nor fail: the observation could not be made.
+// The verdicts. An unknown result never counts as a pass: the audit could not make the observation.
 const (
 	Pass    Verdict = "pass"
 	Fail    Verdict = "fail"
-	Skip    Verdict = "skip" // what the check is about does not exist on this target
+	Skip    Verdict = "skip" // the question does not arise for this target
 	Unknown Verdict = "unknown"
 )
 
@@ -40,28 +41,28 @@ func Verdicts() []Verdict { return []Verdict{Pass, Fail, Skip, Unknown} }
 
 // Subject is something that checks judge: a target of the audit, a file, a set of policies.
 type Subject interface {
-	Identity() (address string, kind Kind) // as a result names it
-	Place() Place                          // where its findings are to be mended
+	Identity() (address string, kind Kind) // as a [Result] names it
+	Place() Place                          // where its findings must be fixed
 }
 
-// CheckOf is one question that is asked of subjects of one type.
+// CheckOf is one question about subjects of one type.
 type CheckOf[S Subject] struct {
 	ID          string                  // kebab-case; never changes once released
 	Title       string                  // what is wrong when it fails
 	Severity    Severity                // of a finding, unless the outcome has its own
-	Rationale   string                  // why that matters
-	Method      string                  // how it is tested
+	Rationale   string                  // why this matters
+	Method      string                  // how the check tests it
 	Remediation func(Place) Remediation // what to do; with an empty Place, for any subject
 	References  []string
 
-	Applies func(S) bool // nil: to every subject
+	Applies func(S) bool // nil means every subject
 	Run     func(S) Outcome
 
-	// OneHandshake says that the check looks at nothing but the handshake without a certificate.
+	// OneHandshake marks a check that uses only the handshake without a certificate.
 	OneHandshake bool
 }
 
-// Check is one question that is asked of targets of the audit. It is made by AsCheck.
+// Check is one question about the targets of an audit. [AsCheck] makes it.
 type Check = CheckOf[Target]
 
 // The checks of each kind of target.
@@ -72,7 +73,7 @@ type (
 	DataCheck     = CheckOf[*StoredData]
 )
 
-// AsCheck returns a check of one kind of target as a Check, which applies to no other kind.
+// AsCheck returns a check of one kind of target as a [Check], which applies to no other kind.
 func AsCheck[T Target](c CheckOf[T]) Check {
 	return Check{
 		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: c.Rationale, Method: c.Method,
@@ -85,7 +86,7 @@ func AsCheck[T Target](c CheckOf[T]) Check {
 	}
 }
 
-// About describes a check, without what judges.
+// About describes a check, without the function that judges.
 type About struct {
 	ID, Title   string
 	Severity    Severity
@@ -95,7 +96,7 @@ type About struct {
 	References  []string
 }
 
-// About returns what is known of the check before it judges anything.
+// About returns the description of the check.
 func (c CheckOf[S]) About() About {
 	return About{c.ID, c.Title, c.Severity, c.Rationale, c.Method, c.Remediation, c.References}
 }
@@ -112,7 +113,7 @@ func Abouts[S Subject](checks []CheckOf[S]) []About {
 	return abouts
 }
 
-// applies reports whether a check is about a subject.
+// applies reports whether a check applies to a subject.
 func (c CheckOf[S]) applies(subject S) bool { return c.Applies == nil || c.Applies(subject) }
 
 // On returns an Applies that accepts listeners of the given kinds.
@@ -120,7 +121,7 @@ func On(kinds ...Kind) func(*Listener) bool {
 	return func(l *Listener) bool { return slices.Contains(kinds, l.Kind) }
 }
 
-// Finding is one thing wrong with a target. Its code is stable, its text is for people.
+// Finding is one fault of a target. Its code is stable, its text is for people.
 type Finding struct {
 	Code string
 	Text string
@@ -129,20 +130,20 @@ type Finding struct {
 // Outcome holds the conclusion of a check about its subject.
 type Outcome struct {
 	Verdict     Verdict
-	Evidence    string      // of a pass, a skip or an unknown
+	Evidence    string      // of a pass, a skip or an unknown result
 	Findings    []Finding   // of a fail
-	Remediation Remediation // in place of the check's, where the target says more exactly what to do
-	Severity    Severity    // in place of the check's, where what was found is worth less; empty if it is not
+	Remediation Remediation // replaces the check's, if the target allows more exact advice
+	Severity    Severity    // replaces the check's, if the findings deserve another one; empty otherwise
 }
 
-// Passed returns the outcome for a subject that is in order; evidence says how that was seen.
+// Passed returns the outcome of a check that found no fault; evidence says what it saw.
 func Passed(evidence string) Outcome { return Outcome{Verdict: Pass, Evidence: evidence} }
 
-// Skipped returns the outcome where the question does not arise. It needs evidence of that: a
-// missing or late answer is CouldNotTell.
+// Skipped returns the outcome if the question does not arise. This needs evidence: for a missing or
+// late answer, use [CouldNotTell].
 func Skipped(reason string) Outcome { return Outcome{Verdict: Skip, Evidence: reason} }
 
-// CouldNotTell returns the outcome where an observation is missing.
+// CouldNotTell returns the outcome if an observation is missing.
 func CouldNotTell(reason string) Outcome { return Outcome{Verdict: Unknown, Evidence: reason} }
 
 // Failed returns the outcome of at least one finding.

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// CipherSuite is one of the suites that a ClientHello of package collect may offer, by
-// its number and name in the IANA registry "TLS Cipher Suites".
+// CipherSuite is a suite that a ClientHello of package collect can offer, with its number and name in
+// the IANA registry "TLS Cipher Suites".
 type CipherSuite struct {
 	ID   uint16
 	Name string
 }
 
-// CipherSuites are those of TLS 1.2 and 1.3 that need no more than a certificate of an RSA
-// or ECDSA key, the worst first. Those with pre-shared keys, passwords, Kerberos, DSA or
-// fixed Diffie-Hellman certificates are left out: etcd has no setting for any of these.
+// CipherSuites returns the suites of TLS 1.2 and 1.3 that need only a certificate with an RSA or ECDSA
+// key, the worst first. Suites with pre-shared keys, passwords, Kerberos, DSA or fixed Diffie-Hellman
+// certificates are left out: etcd has no setting for any of these.
 func CipherSuites() []CipherSuite {
 	return []CipherSuite{
 		{0x0001, "TLS_RSA_WITH_NULL_MD5"},
@@ -196,7 +196,7 @@ func CipherSuites() []CipherSuite {
 	}
 }
 
-// SuiteOf returns the suite of a number. One that is not in CipherSuites is named by its number.
+// SuiteOf returns the suite with a number. If it is not in [CipherSuites], its name is the number.
 func SuiteOf(id uint16) CipherSuite {
 	for _, s := range CipherSuites() {
 		if s.ID == id {
@@ -206,7 +206,7 @@ func SuiteOf(id uint16) CipherSuite {
 	return CipherSuite{ID: id, Name: fmt.Sprintf("0x%04X", id)}
 }
 
-// TLS13 reports whether a suite is of TLS 1.3, where the name has no key exchange in it.
+// TLS13 reports whether a suite belongs to TLS 1.3, whose names contain no key exchange.
 func (s CipherSuite) TLS13() bool { return !strings.Contains(s.Name, "_WITH_") }
 
 // EphemeralECDH reports whether the server chooses one of the client's groups for the key
@@ -220,9 +220,9 @@ func (s CipherSuite) EphemeralDH() bool {
 	return strings.HasPrefix(s.Name, "TLS_DHE_") || strings.HasPrefix(s.Name, "TLS_DH_anon_")
 }
 
-// Weakness returns why a suite is not to be agreed to, or is empty. It is the judgement of BSI
-// TR-02102-2 and RFC 9325, which also go without CBC unless encrypt-then-MAC (RFC 7366) is
-// agreed to; Go has no encrypt-then-MAC. NIST 800-52r2 allows CBC still, and prefers the others.
+// Weakness returns why a server must not accept a suite, or "" if it may. The rules come from BSI
+// TR-02102-2 and RFC 9325, which also exclude CBC without encrypt-then-MAC (RFC 7366); Go has no
+// encrypt-then-MAC. NIST 800-52r2 still allows CBC, and prefers the others.
 func (s CipherSuite) Weakness() string {
 	for _, part := range []struct{ text, weakness string }{
 		{"_NULL_", "no encryption"},

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// EtcdCluster puts the listeners of one cluster side by side, for what no single one tells.
+// EtcdCluster is a [Target] that holds all listeners of one cluster, for checks that compare them.
 type EtcdCluster struct {
 	Address string    // its name for people, such as "cluster prod"
 	Now     time.Time // when its listeners were collected
 	Paths
 
-	Interrupted bool        // the audit ended before all listeners were observed, and Listeners is empty
-	Listeners   []*Listener // in the order in which they were asked for
-	Snapshots   *Snapshots  // nil if nobody said where they are
+	Interrupted bool        // the audit ended too early, and Listeners is empty
+	Listeners   []*Listener // in the order of the request
+	Snapshots   *Snapshots  // nil if no folder was given
 }
 
 // Identity implements Subject.
@@ -24,7 +24,7 @@ func (c *EtcdCluster) Identity() (address string, kind Kind) { return c.Address,
 // Place implements Subject.
 func (c *EtcdCluster) Place() Place { return c.place() }
 
-// Unreached implements Target. A cluster is made of its listeners, each of which tells its own reason.
+// Unreached implements Target. Each listener of a cluster has its own reason.
 func (c *EtcdCluster) Unreached() string {
 	if c.Interrupted {
 		return Interrupted
@@ -32,14 +32,13 @@ func (c *EtcdCluster) Unreached() string {
 	return ""
 }
 
-// Clusters puts the listeners of each cluster side by side, as one EtcdCluster
-// each, in the order in which their first listener comes. Listeners are of one cluster if
-// the spec says so, or if they tell the same cluster ID; one that tells none, such as a
-// metrics port, is of the cluster of its host. An API server or kubelet of which even that
-// is not known is of the only cluster there is. Listeners of which nothing tells the cluster
-// are in none, unless nothing tells any cluster and there is an API server or kubelet: to
-// name it beside them says that they are one. Where the audit was interrupted, the clusters
-// are without their listeners.
+// Clusters groups listeners into one [EtcdCluster] for each cluster, in the order of their first
+// listeners. Listeners belong to one cluster if the spec says so, or if they tell the same cluster ID.
+// A listener that tells none, such as a metrics port, belongs to the cluster of its host. An API
+// server or kubelet whose host has no known cluster belongs to the only cluster, if there is only
+// one. Other listeners with an unknown cluster belong to none. But if no cluster is known and there is
+// an API server or kubelet, all of them form one cluster, because the operator named them together.
+// If the audit was interrupted, the clusters have no listeners.
 func Clusters(listeners []*Listener) []*EtcdCluster {
 	hosts, only := clustersOfHosts(listeners), onlyCluster(listeners)
 	var clusters []*EtcdCluster
@@ -70,7 +69,7 @@ func Clusters(listeners []*Listener) []*EtcdCluster {
 	return clusters
 }
 
-// clustersOfHosts gives for each host the name of its cluster, empty if it has two.
+// clustersOfHosts maps each host to the name of its cluster, which is empty if the host has two.
 func clustersOfHosts(listeners []*Listener) map[string]string {
 	hosts := map[string]string{}
 	for _, t := range listeners {
@@ -87,11 +86,11 @@ func clustersOfHosts(listeners []*Listener) map[string]string {
 	return hosts
 }
 
-// unnamed is the cluster of listeners that do not tell their own.
+// unnamed is the name of the cluster of listeners that tell no cluster.
 const unnamed = "cluster of the given endpoints"
 
-// onlyCluster is the cluster that an API server or kubelet without one belongs to; empty if
-// there is none or more than one.
+// onlyCluster returns the cluster of an API server or kubelet that has none of its own; it is empty if
+// there is no cluster or more than one.
 func onlyCluster(listeners []*Listener) string {
 	var names []string
 	withForeign := false
@@ -111,7 +110,7 @@ func onlyCluster(listeners []*Listener) string {
 	}
 }
 
-// isForeign reports whether a listener is not one of etcd's.
+// isForeign reports whether a listener does not belong to etcd.
 func isForeign(t *Listener) bool { return t.Kind == APIServer || t.Kind == Kubelet }
 
 func clusterName(t *Listener) string {

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Change tells how the answer to one question changed between two audits.
+// Change is the way in which the answer to one question changed between two audits.
 type Change string
 
-// The changes, those that need somebody first. Only a pass is a fix: a check that is skipped or
-// not asked any more has not proved anything.
+// The changes; those that need action come first. Only a pass counts as fixed: a check that is skipped or
+// no longer asked proves nothing.
 const (
-	Appeared  Change = "new"       // it fails and did not, or its waiver has ended
-	Shifted   Change = "changed"   // it failed and fails, with other findings
-	Obscured  Change = "unknown"   // it was known and cannot be told any more
-	Unasked   Change = "unasked"   // it was known and nobody asked, or a finding that does not arise any more
-	Unchanged Change = "unchanged" // it failed and fails, with the same findings
+	Appeared  Change = "new"       // it fails and did not fail before, or its waiver has ended
+	Shifted   Change = "changed"   // it failed and still fails, with other findings
+	Obscured  Change = "unknown"   // it was known and is now unknown
+	Unasked   Change = "unasked"   // it was known and was not asked, or a finding no longer arises
+	Unchanged Change = "unchanged" // it failed and still fails, with the same findings
 	Fixed     Change = "fixed"     // it failed and passes
 )
 
 // Changes returns all changes, in the order in which a diff lists them.
 func Changes() []Change { return []Change{Appeared, Shifted, Obscured, Unasked, Unchanged, Fixed} }
 
-// Answer is a verdict, or "waived" for a failure with a waiver, or "absent" where a report has no
-// such result.
+// Answer is a [Verdict], or "waived" for a failure with a waiver, or "absent" if a report has no such
+// result.
 type Answer string
 
 const (
@@ -62,8 +62,8 @@ type Difference struct {
 	// AddedCodes and RemovedCodes are the findings by which a changed result differs.
 	AddedCodes     []string `json:"added_codes"`
 	RemovedCodes   []string `json:"removed_codes"`
-	OldFingerprint string   `json:"old_fingerprint"` // empty where there was no such result
-	Fingerprint    string   `json:"fingerprint"`     // empty where there is no such result
+	OldFingerprint string   `json:"old_fingerprint"` // empty if there was no such result
+	Fingerprint    string   `json:"fingerprint"`     // empty if there is no such result
 }
 
 // DiffSummary counts the changes.
@@ -76,7 +76,7 @@ type DiffSummary struct {
 	Fixed     int `json:"fixed"`
 }
 
-// Worse reports whether something was found that was not found before, and nobody answers for it.
+// Worse reports whether there is a new finding without a waiver.
 func (d Difference) Worse() bool {
 	if d.Now != Answer(Fail) {
 		return false
@@ -85,12 +85,12 @@ func (d Difference) Worse() bool {
 	return d.Change == Appeared || d.Change == Shifted && (len(d.AddedCodes) > 0 || len(d.RemovedCodes) == 0)
 }
 
-// Lost reports whether something is not known any more.
+// Lost reports whether a known answer is now unknown.
 func (d Difference) Lost() bool { return d.Change == Obscured || d.Change == Unasked }
 
-// Compare returns what changed from one report to a later one of the same targets. Questions that
-// passed and pass, and those that were never answered, are left out. Where a report answers a
-// question twice, as a merged one can, the worst answer counts.
+// Compare returns the changes from one report to a later one of the same targets. It leaves out
+// questions that passed both times, and those that were never answered. If a report answers a question
+// twice, as a merged one can, the worst answer counts.
 func Compare(before, after Report) Diff {
 	d := Diff{SchemaVersion: SchemaVersion, Old: sideOf(before), New: sideOf(after), Changes: []Difference{}}
 	then, now := worst(before.Results), worst(after.Results)
@@ -114,7 +114,7 @@ func Compare(before, after Report) Diff {
 
 func sideOf(r Report) DiffSide { return DiffSide{r.Tool, r.StartedAt, r.FinishedAt} }
 
-// worst are the results by their question, of several answers the one that weighs most.
+// worst maps each question to its result; of several answers it keeps the worst.
 func worst(results []Result) map[question]*Result {
 	order := []Answer{Answer(Skip), Answer(Pass), waived, Answer(Unknown), Answer(Fail)}
 	weight := func(r *Result) int { return slices.Index(order, answerOf(r)) }
@@ -139,7 +139,7 @@ func answerOf(r *Result) Answer {
 	}
 }
 
-// add notes a question that one of the reports answers, unless nothing is to be said of it.
+// add adds the change of one question, if there is any to report.
 func (d *Diff) add(was, is *Result) {
 	change, count := d.changeOf(was, is)
 	if count == nil {
@@ -176,7 +176,7 @@ func without(codes, others []string) []string {
 	return left
 }
 
-// changeOf is the change and its count; the count is nil where there is none to tell.
+// changeOf returns the change and its counter; the counter is nil if there is no change to report.
 func (d *Diff) changeOf(was, is *Result) (Change, *int) {
 	then, now := answerOf(was), answerOf(is)
 	failed, fails := then == Answer(Fail) || then == waived, now == Answer(Fail) || now == waived

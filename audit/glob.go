@@ -1,8 +1,8 @@
 package audit
 
-// MatchGlob reports whether the whole of s matches a pattern in which * stands for any text and ?
-// for one byte. Everything else stands for itself, brackets too: a pattern may be a target as
-// reports have it, such as [fd00::11]:2379.
+// MatchGlob reports whether all of s matches a pattern, in which * matches any text and ? matches one
+// byte. Every other character matches itself, including brackets: a pattern may be a target as reports
+// write it, such as [fd00::11]:2379.
 func MatchGlob(pattern, s string) bool {
 	// star is where the last * was, and from what part of s on it was tried: a mismatch lets it
 	// take one byte more. An earlier * need never be tried again.

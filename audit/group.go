@@ -2,12 +2,12 @@ package audit
 
 import "fmt"
 
-// Group is one of the groups for the key exchange that a ClientHello of package collect may
-// offer, by its number and name in the IANA registry "TLS Supported Groups".
+// Group is a group for the key exchange that a ClientHello of package collect can offer, with its number
+// and name in the IANA registry "TLS Supported Groups".
 type Group struct {
 	ID          uint16
 	Name        string
-	Weakness    string // why it is not to be agreed to, or empty
+	Weakness    string // why a server must not accept it, or empty
 	PostQuantum bool   // a hybrid with ML-KEM
 }
 
@@ -17,7 +17,7 @@ type Group struct {
 func Groups() []Group {
 	const (
 		broken = "its security is 80 to 96 bits"
-		short  = "its security is 112 bits at most"
+		short  = "its security is at most 112 bits"
 	)
 	return []Group{
 		{ID: 0x000F, Name: "secp160k1", Weakness: broken},
@@ -51,7 +51,7 @@ func Groups() []Group {
 	}
 }
 
-// GroupOf returns the group of a number. One that is not in Groups is named by its number.
+// GroupOf returns the group with a number. If it is not in [Groups], its name is the number.
 func GroupOf(id uint16) Group {
 	for _, g := range Groups() {
 		if g.ID == id {

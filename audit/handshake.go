@@ -2,10 +2,10 @@ package audit
 
 import "crypto/x509"
 
-// Identity names the certificate that a TLS client presents when it is asked for one.
+// Identity names the certificate that a TLS client presents if the server asks for one.
 type Identity string
 
-// The identities that are presented.
+// The identities that the audit presents.
 const (
 	NoCertificate     Identity = "no certificate"
 	ForeignCA         Identity = "a certificate of a foreign CA"
@@ -32,15 +32,15 @@ type Handshake struct {
 	Presented              Identity
 	MinVersion, MaxVersion uint16 // offered; 0 is no limit
 
-	// SpokeTLS is set when the server answered in TLS, were it only by an alert.
+	// SpokeTLS is set if the server answered in TLS, even if only with an alert.
 	SpokeTLS bool
-	// Version is what was agreed, 0 if nothing was. It is set although the certificate was refused later.
+	// Version is the agreed version, or 0. It is set even if the server refused the certificate later.
 	Version              uint16
 	ALPN                 string
 	CertificateRequested bool
 	AcceptableCAs        [][]byte // raw subjects of the CAs that the server says it trusts
 	Chain                []*x509.Certificate
-	// TrustFault is why Chain does not verify against the given CAs; empty if it does, or none were given.
+	// TrustFault says why Chain does not verify against the given CAs; empty if it does, or none were given.
 	TrustFault string
 }
 
@@ -54,10 +54,11 @@ func (l *Listener) Handshake(presented Identity) Handshake {
 	return Handshake{Presented: presented}
 }
 
-// Agreed returns the handshake with an identity that tells whom the port lets in. It is the one
-// without a limit, unless that was refused before a version was agreed, and so for no reason of
-// the caller's: a server whose key TLS 1.3 does not know (P-224, say: crypto/tls/auth.go,
-// signatureSchemesForCertificate) turns it away, and lets the same caller in over TLS 1.2.
+// Agreed returns the handshake with an identity that shows whether the port lets it in. This is the
+// handshake without a limit on the version, unless the server refused it before it agreed on a
+// version: such a refusal does not depend on the caller. A server with a key that TLS 1.3 does not
+// know (for example P-224: crypto/tls/auth.go, signatureSchemesForCertificate) refuses TLS 1.3, and
+// lets the same caller in over TLS 1.2.
 func (l *Listener) Agreed(presented Identity) Handshake {
 	found := l.Handshake(presented)
 	if found.State != Refused || found.Version != 0 {
@@ -81,8 +82,8 @@ func (l *Listener) HandshakeUpTo(highest uint16) Handshake {
 	return Handshake{MaxVersion: highest}
 }
 
-// OverTLS judges a target that speaks TLS, by the handshake without a certificate. It skips
-// a target that speaks plaintext only, and cannot tell where neither was seen.
+// OverTLS judges a listener that speaks TLS, by the handshake without a certificate. It returns [Skipped]
+// if the listener speaks only plaintext, and [CouldNotTell] if it showed neither.
 func (l *Listener) OverTLS(judge func(Handshake) Outcome) Outcome {
 	h := l.Agreed(NoCertificate)
 	switch {
@@ -97,9 +98,9 @@ func (l *Listener) OverTLS(judge func(Handshake) Outcome) Outcome {
 	}
 }
 
-// Admits returns how a TLS port answered an identity, as an outcome without findings: Fail if
-// it was let in, Pass if it was refused. A connection that was closed without a word counts
-// as a refusal only if the given certificate was let in on the same port.
+// Admits returns how a TLS port answered an identity, as an outcome without findings: [Fail] if the port
+// let it in, [Pass] if the port refused it. A connection that closed without an alert counts as a
+// refusal only if the same port let the given certificate in.
 func (l *Listener) Admits(presented Identity) Outcome {
 	h := l.Agreed(presented)
 	switch h.State {
@@ -107,7 +108,7 @@ func (l *Listener) Admits(presented Identity) Outcome {
 		return Outcome{Verdict: Fail}
 	case Refused:
 		if h.Version == 0 {
-			return CouldNotTell(string(presented) + ": " + h.Reason + ", before a version of TLS was agreed, so not for whom it is")
+			return CouldNotTell(string(presented) + ": " + h.Reason + ", before it agreed on a version of TLS, so the identity does not matter")
 		}
 		return Passed(string(presented) + " is refused: " + h.Reason)
 	case Closed:
@@ -115,7 +116,7 @@ func (l *Listener) Admits(presented Identity) Outcome {
 			return Passed(string(presented) + " is refused by a closed connection; the given certificate is let in")
 		}
 		return CouldNotTell(string(presented) + ": " + h.Reason +
-			"; that may be a refusal or a fault of the network (repeat with --cert and --key of a client that is let in)")
+			"; this may be a refusal or a fault of the network (repeat with --cert and --key of a client that the port lets in)")
 	default:
 		return CouldNotTell(string(presented) + ": " + h.Reason)
 	}

@@ -8,7 +8,7 @@ import (
 // Offer names the choice that a ClientHello leaves to a server.
 type Offer string
 
-// The offers. Weak is what CipherSuite and Group call so.
+// The offers. [CipherSuite] and [Group] define what is weak.
 const (
 	StrongSuites      Offer = "strong suites"
 	WeakSuites        Offer = "weak suites only"
@@ -16,19 +16,18 @@ const (
 	PostQuantumGroups Offer = "post-quantum groups only"
 )
 
-// Hello is a question that is asked by ClientHellos of one version of TLS and no other: does
-// the server choose anything of an offer? Each ClientHello but the first leaves out what
-// the server chose before. None is followed by a handshake, so the answers do not depend
-// on a client certificate.
+// Hello is one question, asked by ClientHellos of exactly one version of TLS: does the server choose
+// anything of an [Offer]? Each ClientHello after the first leaves out the server's earlier choices.
+// No handshake follows, so the answers do not depend on a client certificate.
 type Hello struct {
-	// Attempt is that of the last ClientHello: Answered if the server chose to the end,
-	// Refused if it wants nothing of what was left.
+	// Attempt is the result of the last ClientHello: Answered if the server chose until nothing was
+	// left, Refused if it accepts nothing of the rest.
 	Attempt
 	Version uint16
 	Offer   Offer
 	Chosen  []Choice // in the order in which the server chose
 
-	// VersionRefused is set when the server told that it does not speak Version.
+	// VersionRefused is set if the server said that it does not speak Version.
 	VersionRefused bool
 }
 
@@ -63,14 +62,14 @@ func (l *Listener) Choices(version uint16) []Choice {
 	return choices
 }
 
-// RefusesVersion reports whether the server told that it does not speak a version.
+// RefusesVersion reports whether the server said that it does not speak a version.
 func (l *Listener) RefusesVersion(version uint16) bool {
 	return slices.ContainsFunc(l.Hellos, func(h Hello) bool { return h.Version == version && h.VersionRefused })
 }
 
-// Unsettled returns why it is not known what a server chooses of an offer, in TLS 1.2 and 1.3.
-// It is empty if that is known to the end. A refusal counts only where the server
-// agreed to another offer in the same version: it is then the offer that it refuses.
+// Unsettled returns why it is unknown what a server chooses of an offer, in TLS 1.2 and 1.3. It is empty
+// if this is known completely. A refusal counts only if the server accepted another offer in the same
+// version: then the server refuses the offer, and not the version.
 func (l *Listener) Unsettled(offer Offer) string {
 	refused := 0
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -84,13 +83,13 @@ func (l *Listener) Unsettled(offer Offer) string {
 		}
 	}
 	if refused == 2 {
-		return "neither TLS 1.2 nor TLS 1.3 is agreed to"
+		return "the server accepts neither TLS 1.2 nor TLS 1.3"
 	}
 	return ""
 }
 
-// whyUnsettled prefers the reason of the question itself to that of one asked before it,
-// whose outcome kept it from being asked.
+// whyUnsettled returns the reason of the question itself, or else the reason of an earlier question
+// because of which it was not asked.
 func (l *Listener) whyUnsettled(h Hello) string {
 	if h.Reason == "" {
 		for _, other := range l.Hellos {

@@ -2,14 +2,14 @@ package audit
 
 import "time"
 
-// HostSettings holds what was read on a host of the settings of one etcd, and of the API server
-// beside it; where there is no etcd, of the API server alone.
+// HostSettings is a [Target] that holds the settings of one etcd on a host, and of the API server on the
+// same host. If there is no etcd, it holds only those of the API server.
 type HostSettings struct {
 	Address string    // "host:origin", or the path of a file that was given
 	Now     time.Time // when they were read
 	Paths
 
-	MinTLSVersion uint16    // the lowest version they may allow; 0 is TLS 1.2
+	MinTLSVersion uint16    // the lowest version they may allow; 0 means TLS 1.2
 	Settings      *Settings // nil if they were not read
 }
 

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Inventory lists what was seen beside the verdicts: the certificates that every port serves
-// and the CAs whose clients it says it accepts. Fields are only ever added.
+// Inventory lists observations in addition to the verdicts: the certificates that every port serves and
+// the CAs whose clients it says it accepts. New versions only add fields.
 type Inventory struct {
 	Listeners []InventoryListener `json:"listeners"`
 }
@@ -25,7 +25,7 @@ type Inventory struct {
 type InventoryListener struct {
 	Target  string `json:"target"`
 	Kind    Kind   `json:"kind"`
-	Cluster string `json:"cluster,omitempty"` // as Clusters names it; empty if nothing tells it
+	Cluster string `json:"cluster,omitempty"` // as Clusters names it; empty if it is unknown
 	Version string `json:"version,omitempty"` // of the server, as it says itself
 
 	Plaintext bool `json:"plaintext"` // it answers without TLS
@@ -43,7 +43,7 @@ type ServedCertificate struct {
 	Position  int       `json:"position"` // 0 is the leaf
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
-	SANs      []string  `json:"sans"`   // at most maxNames, and how many more there are
+	SANs      []string  `json:"sans"`   // at most maxNames, and the number of further ones
 	Serial    string    `json:"serial"` // hexadecimal
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
@@ -54,10 +54,10 @@ type ServedCertificate struct {
 	CA        bool      `json:"ca"`
 }
 
-// maxNames bounds the lists of names: they are as long as whoever runs the port likes.
+// maxNames limits the lists of names, because whoever runs the port decides their length.
 const maxNames = 32
 
-// TakeInventory lists what the listeners among the targets showed, in the targets' order.
+// TakeInventory returns the [Inventory] of the listeners among the targets, in the targets' order.
 func TakeInventory(targets []Target) Inventory {
 	var listeners []*Listener
 	for _, t := range targets {
@@ -156,8 +156,8 @@ func shortenNames(names []string) []string {
 	return names
 }
 
-// nameOf is the RFC 2253 form of an encoded name. Names are compared by it, so that an
-// issuer and a CA that a port accepts are one if their encodings are.
+// nameOf returns the RFC 2253 form of an encoded name. Names are compared in this form, so that an
+// issuer and an accepted CA are equal if their encodings are.
 func nameOf(raw []byte) string {
 	var name pkix.RDNSequence
 	rest, err := asn1.Unmarshal(raw, &name)

@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// Listener holds everything that was collected about one port: of etcd, or of an API server or a
-// kubelet, of which no more is tried than the handshake without a certificate. A zero attempt in
-// it was not made.
+// Listener is a [Target] that holds everything that was collected about one port: of etcd, or of an API
+// server or a kubelet, for which the audit tries only the handshake without a certificate. A zero
+// [Attempt] was not made.
 type Listener struct {
-	Address string    // "host:port", as it was asked for
+	Address string    // "host:port", as requested
 	Kind    Kind      // one of Listeners, APIServer or Kubelet
 	Now     time.Time // when it was collected
 	Paths
 
 	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
-	MinTLSVersion uint16   // the lowest version it may agree to; 0 is TLS 1.2
-	// Roots are the CAs that were given to verify servers of etcd; nil if none were.
+	MinTLSVersion uint16   // the lowest version it may accept; 0 means TLS 1.2
+	// Roots holds the CAs that were given to verify etcd servers; nil if none were given.
 	Roots *x509.CertPool
 
 	Reach    Attempt       // the TCP connection
-	Distance time.Duration // the quickest TCP connection took so long, which is one round trip; 0 if none was made
+	Distance time.Duration // the time of the fastest TCP connection, which is one round trip; 0 if none was made
 	RemoteIP netip.Addr    // where the connection went; invalid if none was made
 
 	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
-	Handshakes []Handshake // in the order in which they are listed in package collect
-	Hellos     []Hello     // what the server chooses of suites and groups
+	Handshakes []Handshake // in the order of package collect
+	Hellos     []Hello     // the server's choices of suites and groups
 	Pages      []Page      // HTTP GETs over TLS and in plaintext
 	// ForeignHost and ForeignOrigin are GETs without TLS as a web page can make a browser
 	// send them, to a client port that answers plaintext.
 	ForeignHost, ForeignOrigin Page
 	RPCs                       []RPC // the gRPC calls of package collect, which read and never write
 
-	Version     string   // of the server, as it says itself; empty if it was not read
+	Version     string   // that the server reports; empty if it was not read
 	VersionFrom string   // where Version was read
 	Members     []Member // nil if the list was not read
 
@@ -45,7 +45,7 @@ type Listener struct {
 	Metrics     *MemberMetrics // of GET /metrics; nil if it was not read
 	GivenName   string         // the common name of the given client certificate; empty if none was given
 
-	// Settings are those of the etcd that has this listener. nil: none were found.
+	// Settings are those of the etcd that has this listener; nil if none were found.
 	Settings *Settings
 
 	verification *verification // of Verify
@@ -63,7 +63,7 @@ func (l *Listener) Place() Place {
 	return p
 }
 
-// Page returns the GET of a path with an access; one that was not made is Untried.
+// Page returns the GET of a path with an access; it is [Untried] if it was not made.
 func (l *Listener) Page(access Access, path string) Page {
 	for _, p := range l.Pages {
 		if p.Access == access && p.Path == path {
@@ -73,7 +73,7 @@ func (l *Listener) Page(access Access, path string) Page {
 	return Page{Access: access, Path: path}
 }
 
-// RPC returns the call of a method with an access; one that was not made is Untried.
+// RPC returns the call of a method with an access; it is [Untried] if it was not made.
 func (l *Listener) RPC(access Access, method string) RPC {
 	for _, r := range l.RPCs {
 		if r.Access == access && r.Method == method {
@@ -88,17 +88,17 @@ func (l *Listener) AnswersPlaintext() bool {
 	return l.Plaintext.State == Answered || l.RPC(InPlaintext, RangeRPC).State == Answered
 }
 
-// HasNoTLS reports whether a port that answers without TLS was seen to have none. A handshake
-// that took too long shows nothing: one port may speak both.
+// HasNoTLS reports whether a port that answers without TLS showed that it has no TLS. A handshake that
+// took too long shows nothing: one port may speak both.
 func (l *Listener) HasNoTLS() bool {
 	h := l.Agreed(NoCertificate)
 	return !h.SpokeTLS && l.AnswersPlaintext() && (h.State == Closed || h.deniesProtocol())
 }
 
-// GRPCOnly reports whether a port that answered gRPC with an access was seen to serve no pages
-// with the same one: a client listener beside one of --listen-client-http-urls. Such a port
-// closes the connection of whoever asks for a page, so that a single closed one shows nothing,
-// and none does where another answer was late.
+// GRPCOnly reports whether a port that answered gRPC with an access showed that it serves no pages with
+// it, such as a client listener next to one of --listen-client-http-urls. Such a port closes the
+// connection if a client asks for a page. One closed connection shows nothing, and closed connections
+// show nothing if another answer was late.
 func (l *Listener) GRPCOnly(access Access) bool {
 	const enough = 2 // one closed connection may be a fault of the network
 	turnedAway := 0
@@ -124,10 +124,10 @@ func (l *Listener) GRPCOnly(access Access) bool {
 	return turnedAway >= enough && grpc
 }
 
-// HTTPOnly reports whether a port that serves etcd's pages with an access was seen to speak no
-// gRPC with it: a listener of --listen-client-http-urls. Such a port answers a call in HTTP/1, or
-// closes the connection, so that a single closed one shows nothing, and none does where another
-// answer was late. Pages of something else than etcd show nothing either.
+// HTTPOnly reports whether a port that serves etcd's pages with an access showed that it speaks no gRPC
+// with it, such as a listener of --listen-client-http-urls. Such a port answers a call in HTTP/1, or
+// closes the connection. One closed connection shows nothing, and closed connections show nothing if
+// another answer was late. Pages of a server other than etcd also show nothing.
 func (l *Listener) HTTPOnly(access Access) bool {
 	const enough = 2 // as in GRPCOnly
 	served := l.Version != "" && slices.ContainsFunc(l.Pages, func(p Page) bool { return p.Access == access && p.State == Answered })
@@ -148,14 +148,14 @@ func (l *Listener) HTTPOnly(access Access) bool {
 	return served && (denied || closed >= enough)
 }
 
-// NothingListens reports whether the port was found closed. A metrics listener need not exist.
+// NothingListens reports whether the port is closed. A metrics listener is optional.
 func (l *Listener) NothingListens() bool { return l.Reach.State == Refused }
 
 // Interrupted reports whether the audit ended before the target was observed.
 func (l *Listener) Interrupted() bool { return l.Reach.Cause == WasInterrupt }
 
-// Unreached returns why no connection was made at all, which is why nothing else is known. It
-// is empty if one was.
+// Unreached returns why no connection was possible, so that nothing else is known. It is empty if one
+// was made.
 func (l *Listener) Unreached() string {
 	if l.Interrupted() {
 		return Interrupted

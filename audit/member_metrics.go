@@ -4,14 +4,14 @@ import "time"
 
 // MemberMetrics holds the few values of GET /metrics that a check reads.
 type MemberMetrics struct {
-	// Values are by name. One that the page does not have, or not as a plain number, is not in it.
+	// Values holds the metrics by name. A metric that is missing, or is not a plain number, is left out.
 	Values map[string]float64
-	// ActivePeers says of other members, by ID, whether this one has a connection to them
+	// ActivePeers tells, by member ID, whether this member has a connection to another one
 	// (etcd_network_active_peers).
 	ActivePeers map[uint64]bool
 }
 
-// The metrics that are read, all without labels. etcd has had them since 3.4.
+// The metrics that the checks read, all without labels. etcd has had them since 3.4.
 const (
 	LeaderChangesMetric = "etcd_server_leader_changes_seen_total"
 	QuotaMetric         = "etcd_server_quota_backend_bytes" // negative where --quota-backend-bytes switches it off
@@ -27,7 +27,7 @@ func (m *MemberMetrics) Value(name string) (float64, bool) {
 	return value, found
 }
 
-// Uptime returns how long the process has run at a time; false if that was not read.
+// Uptime returns how long the process had run at a given time; false if this was not read.
 func (m *MemberMetrics) Uptime(now time.Time) (time.Duration, bool) {
 	started, found := m.Value(StartTimeMetric)
 	if !found {

@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// Conflict names a check that two reports answer differently for one target. Both answers are in
-// the merged report.
+// Conflict names a check that two reports answer differently for one target. The merged report has both
+// answers.
 type Conflict struct {
 	CheckID, Target string
 	Reports         [2]int // which of the merged, from 0
 	Verdicts        [2]Verdict
 }
 
-// Merge joins reports of shards, of hosts, or of several places that look at one target. Equal
-// answers to one question are one result: what counts is the verdict, what was found, and
-// whether it is waived, and the words are those of the first. Answers that differ are all kept,
-// since each is true where it was seen: a port may be open to one host and shut to another.
+// Merge joins reports of shards, of hosts, or of several places that look at one target. Equal answers to
+// one question become one result: the verdict, the findings and the waiver count, and the text is that
+// of the first. Different answers are all kept, because each is true where it was observed: a port may
+// be open to one host and closed to another.
 //
-// The results are in the order of the reports. The tool is the first report's; it started when
-// the first of them did and finished with the last. There must be at least one report.
+// The results are in the order of the reports. The tool is the first report's. The merged report starts
+// with the earliest and finishes with the latest of them. There must be at least one report.
 func Merge(reports []Report) (Report, []Conflict) {
 	merged := Report{SchemaVersion: SchemaVersion, Tool: reports[0].Tool, StartedAt: reports[0].StartedAt, Results: []Result{}, Inventory: mergeInventories(reports)}
 	type view struct{ result, report int }
@@ -53,7 +53,7 @@ func Merge(reports []Report) (Report, []Conflict) {
 	return merged, conflicts
 }
 
-// mergeInventories returns the inventory of all reports, with what each place saw of a port where that differs.
+// mergeInventories returns the inventory of all reports. If places saw a port differently, it has all views.
 func mergeInventories(reports []Report) Inventory {
 	all := Inventory{Listeners: []InventoryListener{}}
 	type port struct {
@@ -85,8 +85,8 @@ func sameAnswer(a, b Result) bool {
 	return a.Verdict == b.Verdict && a.Fingerprint == b.Fingerprint && (a.Waiver == nil) == (b.Waiver == nil)
 }
 
-// MissingShards returns the shards without a report, where another report is a shard of the same
-// number, in order. Nobody has seen their targets.
+// MissingShards returns, in order, the shards that have no report although another report is a shard of
+// the same count. Nobody has audited their targets.
 func MissingShards(reports []Report) []Shard {
 	var counts []int
 	have := map[Shard]bool{}

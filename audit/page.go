@@ -1,6 +1,6 @@
 package audit
 
-// Access tells with what credentials a request came.
+// Access names the credentials of a request.
 type Access string
 
 // The kinds of access, from none to all.
@@ -19,9 +19,9 @@ type Page struct {
 	Access Access
 	Path   string
 	Status int // the HTTP status, if Answered
-	// Typical is set when the answer is of the kind that etcd gives on this path. It is only
-	// looked at where a status alone could be anybody's.
+	// Typical is set if the answer has the form of etcd's answer on this path. It matters only where any
+	// server could send the same status.
 	Typical bool
-	// AllowsOrigin is set when the answer lets pages of the foreign origin of the request read it.
+	// AllowsOrigin is set if the answer lets pages of the request's foreign origin read it.
 	AllowsOrigin bool
 }

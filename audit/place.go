@@ -10,11 +10,11 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// Place holds what is known of where a remediation is to be done. The methods give the words
-// for its lines. A word is a stand-in, such as ADDRESS:2379, where nothing is known, and where
-// an address has characters that no address has: a server or a file may have said it.
+// Place holds the known addresses and paths for a remediation. Its methods return the words for the
+// lines. A word is a placeholder, such as ADDRESS:2379, if the value is unknown, or if an address has
+// characters that no address has: it may come from a server or a file.
 type Place struct {
-	AskedAddr   string // "host:port" of the listener, as it was asked for
+	AskedAddr   string // "host:port" of the listener, as requested
 	HostAddr    string // the host of the member; an IPv6 address is in brackets
 	ClientAddr  string // "host:port" of the member's client port
 	PeerAddr    string // "host:port" of the member's peer port
@@ -62,7 +62,7 @@ func (p Place) File() Word { return pathWord(p.FilePath, "FILE") }
 // Config returns the path of the EncryptionConfiguration.
 func (p Place) Config() Word { return pathWord(p.ConfigPath, "encryption-config.yaml") }
 
-// Spec returns the path of the cluster spec. It is "-" where the operator gave standard input.
+// Spec returns the path of the cluster spec. It is "-" if the operator gave standard input.
 func (p Place) Spec() Word { return pathWord(p.SpecPath, "cluster.yaml") }
 
 // Store returns the path of the operator's store.
@@ -76,8 +76,8 @@ func pathWord(path string, standIn Word) Word {
 	return Word(shellword.Path(path))
 }
 
-// addressWord leaves an address without quotes, brackets of IPv6 included: the same line is
-// pasted into manifests and units, where quotes would be part of the value.
+// addressWord returns an address without quotes, even with the brackets of IPv6: people paste the same
+// line into manifests and units, where quotes would become part of the value.
 func addressWord(address string, standIn Word) Word {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || !isHost(host) {
@@ -89,8 +89,8 @@ func addressWord(address string, standIn Word) Word {
 	return Word(address)
 }
 
-// isHost reports whether a text is an IP address or could be a host name, so that no shell
-// finds anything but a part of a word in it.
+// isHost reports whether a text is an IP address or could be a host name, so that it is safe in a shell's
+// word.
 func isHost(text string) bool {
 	if ip, err := netip.ParseAddr(text); err == nil {
 		return ip.Zone() == "" || isHostname(ip.Zone())
@@ -108,7 +108,7 @@ func isHostname(name string) bool {
 // place returns the files that the operator named, and no address.
 func (p *Paths) place() Place { return Place{SpecPath: p.SpecPath, StoreDir: p.StoreDir} }
 
-// takeListener takes the addresses of a member from one of its ports.
+// takeListener sets the addresses of a member from one of its ports.
 func (p *Place) takeListener(kind Kind, address string) {
 	at := strings.LastIndexByte(address, ':')
 	if at < 0 {
@@ -126,7 +126,7 @@ func (p *Place) takeListener(kind Kind, address string) {
 	}
 }
 
-// takeAdvertised takes the addresses of a member from its settings: those by which others reach it.
+// takeAdvertised sets the addresses of a member from the URLs that its settings advertise.
 func (p *Place) takeAdvertised(s *Settings) {
 	client, peer := advertisedURL(s, "advertise-client-urls"), advertisedURL(s, "initial-advertise-peer-urls")
 	p.HostAddr = strings.TrimSuffix(client.Host, ":"+client.Port())
@@ -138,7 +138,7 @@ func (p *Place) takeAdvertised(s *Settings) {
 	}
 }
 
-// advertisedURL is the first URL of a list that names somebody's address; without a host if none does.
+// advertisedURL returns the first URL of a list with a usable address; it has no host if there is none.
 func advertisedURL(s *Settings, flag string) *url.URL {
 	for _, written := range s.URLs(flag) {
 		u, err := url.Parse(written)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxReport bounds a report that is read. A result takes about 2 KiB of JSON.
+	// maxReport limits the size of a report. A result takes about 2 KiB of JSON.
 	maxReport = 512 << 20
 	// maxField bounds a field of the report beside its results, and maxValue one result and
 	// whatever is passed over. The decoder would keep a value of any length in memory, and
@@ -24,14 +24,14 @@ const (
 )
 
 var (
-	errReportTooLarge = fmt.Errorf("it is larger than %d MiB", maxReport>>20)
-	errValueTooLarge  = errors.New("a value in it is larger than any that a report has")
+	errReportTooLarge = fmt.Errorf("larger than %d MiB", maxReport>>20)
+	errValueTooLarge  = errors.New("it has a value that is too large for a report")
 )
 
-// ReadReport reads a report as the JSON renderer writes it. Fields that are not known here are
-// passed over, since fields are added; all else is taken strictly, and a report whose summary
-// does not count its results is refused. Control characters become question marks: a report
-// may come from another host, and is shown on a terminal.
+// ReadReport reads a [Report] as the JSON renderer writes it. It ignores unknown fields, because later
+// versions add some; it is strict otherwise, and refuses a report whose summary does not match its
+// results. Control characters become question marks, because a report may come from another host, and
+// appears on a terminal.
 func ReadReport(r io.Reader) (Report, error) { return readReport(r, maxReport) }
 
 func readReport(r io.Reader, limit int64) (Report, error) {
@@ -41,9 +41,9 @@ func readReport(r io.Reader, limit int64) (Report, error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		if in.decoder.InputOffset() == 0 {
-			return Report{}, errors.New("it is empty")
+			return Report{}, errors.New("the file is empty")
 		}
-		return Report{}, errors.New("it ends in the middle of the report: it was cut short")
+		return Report{}, errors.New("the file ends in the middle of the report: it was cut short")
 	case err != nil:
 		return Report{}, err
 	}
@@ -71,8 +71,8 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reportReader reads one result after the other, and keeps equal texts once: a thousand
-// targets have the same titles, and a fleet's reports are merged in little memory.
+// reportReader reads one result after another, and keeps equal texts only once: a thousand targets have
+// the same titles, and a fleet's reports must be merged in little memory.
 type reportReader struct {
 	decoder  *json.Decoder
 	bounded  *boundedReader
@@ -96,7 +96,7 @@ func (in *reportReader) read() (Report, error) {
 		}
 		field, _ := token.(string) // a key is nothing else
 		if seen[field] {
-			return Report{}, fmt.Errorf("%q is in it twice", field)
+			return Report{}, fmt.Errorf("the field %q appears twice", field)
 		}
 		into, known := fields[field]
 		switch {
@@ -116,11 +116,11 @@ func (in *reportReader) read() (Report, error) {
 		return Report{}, in.fault("", err)
 	}
 	if _, err := in.token(); !errors.Is(err, io.EOF) {
-		return Report{}, errors.New("something follows the report; a file is one report")
+		return Report{}, errors.New("unexpected data after the report; a file holds one report")
 	}
 	for _, field := range []string{"schema_version", "tool", "started_at", "finished_at", "results", "summary"} {
 		if !seen[field] {
-			return Report{}, fmt.Errorf("it is no audit report: it has no %q (want what `etcdsec audit run -o json` writes)", field)
+			return Report{}, fmt.Errorf("not an audit report: it has no %q (want the output of `etcdsec audit run -o json`)", field)
 		}
 	}
 	if r.Inventory.Listeners == nil {
@@ -133,18 +133,18 @@ func (in *reportReader) read() (Report, error) {
 func checkReport(r Report) error {
 	switch {
 	case r.SchemaVersion != SchemaVersion:
-		return fmt.Errorf("schema_version %d is not known here; want %d (a newer etcdsec wrote it)", r.SchemaVersion, SchemaVersion)
+		return fmt.Errorf("unknown schema_version %d; want %d (a newer etcdsec wrote it)", r.SchemaVersion, SchemaVersion)
 	case r.Tool.Name != ToolName:
-		return fmt.Errorf("it is a report of %q, not of %s", r.Tool.Name, ToolName)
+		return fmt.Errorf("the report comes from %q, not from %s", r.Tool.Name, ToolName)
 	case r.Shard != nil && (r.Shard.Index < 0 || r.Shard.Index >= r.Shard.Count || r.Shard.Count > maxShards):
 		return fmt.Errorf("shard: there is no index %d of %d", r.Shard.Index, r.Shard.Count)
 	case r.Summary != summarize(r.Results):
-		return errors.New("its summary does not count its results: it was changed by hand or damaged")
+		return errors.New("the summary does not match the results: the report was changed by hand or damaged")
 	}
 	return nil
 }
 
-// fault says where a value was that could not be read.
+// fault adds the position of a value that could not be read.
 func (in *reportReader) fault(field string, err error) error {
 	var syntax *json.SyntaxError
 	var wrongType *json.UnmarshalTypeError
@@ -154,7 +154,7 @@ func (in *reportReader) fault(field string, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not JSON at byte %d: %w", in.decoder.InputOffset(), err)
 	case errors.As(err, &wrongType):
-		return fmt.Errorf("%s: a %s where a %s is wanted, before byte %d", cleanText(strings.TrimSuffix(field+"."+wrongType.Field, ".")), wrongType.Value, wrongType.Type, in.decoder.InputOffset())
+		return fmt.Errorf("%s: got a %s, want a %s, before byte %d", cleanText(strings.TrimSuffix(field+"."+wrongType.Field, ".")), wrongType.Value, wrongType.Type, in.decoder.InputOffset())
 	case field != "":
 		return fmt.Errorf("%s: %w", cleanText(field), err)
 	default:
@@ -184,7 +184,7 @@ func (in *reportReader) opens(delim json.Delim) error {
 		return in.fault("", err)
 	}
 	if token != delim {
-		return fmt.Errorf("%.20q where %q is wanted", fmt.Sprint(token), delim.String())
+		return fmt.Errorf("got %.20q, want %q", fmt.Sprint(token), delim.String())
 	}
 	return nil
 }
@@ -221,18 +221,18 @@ func checkResult(r Result) error {
 	case r.Fingerprint == "":
 		return errors.New("fingerprint: is missing")
 	case !slices.Contains(Verdicts(), r.Verdict):
-		return fmt.Errorf("verdict: %.40q is none", r.Verdict)
+		return fmt.Errorf("verdict: %.40q is not a verdict", r.Verdict)
 	case r.Severity.Rank() < 0:
-		return fmt.Errorf("severity: %.40q is none", r.Severity)
+		return fmt.Errorf("severity: %.40q is not a severity", r.Severity)
 	case r.Remediation.String() != r.RemediationText || slices.ContainsFunc(r.Remediation, func(l Line) bool { return strings.Contains(l.Text, "\n") }):
-		return errors.New("remediation_lines: they are not what remediation says")
+		return errors.New("remediation_lines: they differ from remediation")
 	case r.Waiver != nil && r.Verdict != Fail:
-		return fmt.Errorf("waiver: a result that is %s cannot be waived", r.Verdict)
+		return fmt.Errorf("waiver: a result with the verdict %s cannot be waived", r.Verdict)
 	}
 	return nil
 }
 
-// tidy makes the texts of a result fit for a terminal and keeps equal ones once.
+// tidy removes control characters from the texts of a result, and keeps equal texts only once.
 func (in *reportReader) tidy(r *Result) {
 	kind := string(r.Kind)
 	texts := []*string{&r.CheckID, &r.Target, &kind, &r.Title, &r.Rationale, &r.Evidence, &r.RemediationText, &r.Fingerprint}
@@ -260,8 +260,8 @@ func (in *reportReader) tidy(r *Result) {
 	}
 }
 
-// splitLines makes lines of the text in a report that was written before there were any. Which
-// of them are to be pasted, nobody can tell any more.
+// splitLines returns the lines of a remediation text, for a report of an old version without lines.
+// Nothing says which of them can be pasted.
 func splitLines(text string) Remediation {
 	r := Remediation{}
 	if text == "" {
@@ -281,7 +281,7 @@ func (in *reportReader) intern(s string) string {
 	return s
 }
 
-// cleanText replaces what a terminal would obey. Texts to paste have several lines.
+// cleanText replaces control characters. It keeps line breaks, because texts to paste have several lines.
 func cleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && (unicode.IsControl(r) || r == '\u2028' || r == '\u2029') {
@@ -291,7 +291,7 @@ func cleanText(s string) string {
 	}, s)
 }
 
-// skip passes over a value, however large, without keeping it.
+// skip reads over a value of any size without keeping it.
 func (in *reportReader) skip() error {
 	for depth := 0; ; {
 		token, err := in.token()

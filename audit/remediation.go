@@ -11,20 +11,19 @@ import (
 // Line is one line of a remediation.
 type Line struct {
 	Text  string `json:"text"`  // without a line break
-	Paste bool   `json:"paste"` // it is to be copied as it is: a command, a flag or a piece of a file
+	Paste bool   `json:"paste"` // it can be copied as it is: a command, a flag or a part of a file
 }
 
-// Remediation tells what to do about a finding, line by line.
+// Remediation holds the lines that say how to fix a finding.
 type Remediation []Line
 
-// Say returns a line for people. Line breaks in what it is given become spaces.
+// Say returns a line for people. Line breaks become spaces.
 func Say(format string, args ...any) Line {
 	return Line{Text: joinLines(fmt.Sprintf(format, args...))}
 }
 
-// Paste returns a line to copy. Each string among the arguments becomes one word of a shell,
-// whatever it holds, so that the line never runs more than its format says. A Word is taken
-// as it is.
+// Paste returns a line to copy. Each string among the arguments becomes one word of a shell, whatever
+// it contains, so that the line never runs more than its format says. A [Word] is used as it is.
 func Paste(format string, args ...any) Line {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
@@ -34,7 +33,7 @@ func Paste(format string, args ...any) Line {
 	return Line{Text: joinLines(fmt.Sprintf(format, args...)), Paste: true}
 }
 
-// String joins the lines as the field "remediation" of a report has them.
+// String joins the lines, as in the field "remediation" of a report.
 func (r Remediation) String() string {
 	texts := make([]string, len(r))
 	for i, line := range r {
@@ -43,7 +42,7 @@ func (r Remediation) String() string {
 	return strings.Join(texts, "\n")
 }
 
-// Word is text that a shell takes for one word, or for a part of one.
+// Word is text that a shell reads as one word, or as a part of one.
 type Word string
 
 func joinLines(text string) string {
@@ -55,8 +54,8 @@ func joinLines(text string) string {
 	}, text)
 }
 
-// remediationOf renders what to do about a finding of a check, for the place where it is to be
-// done. It is never nil: a report lists lines, even if there are none.
+// remediationOf returns the remediation of a check's outcome for a place. It is never nil, because a
+// report has a list of lines even if it is empty.
 func remediationOf(c About, o Outcome, p Place) Remediation {
 	switch {
 	case len(o.Remediation) > 0:

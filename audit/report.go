@@ -26,7 +26,7 @@ type Report struct {
 	Results       []Result  `json:"results"`
 	Summary       Summary   `json:"summary"`
 	Inventory     Inventory `json:"inventory"`
-	// Shard is which part of the targets this is; nil if it is all of them.
+	// Shard is the part of the targets in this report; nil if it has all of them.
 	Shard *Shard `json:"shard,omitempty"`
 }
 
@@ -60,11 +60,11 @@ type Result struct {
 	Codes           []string    `json:"codes"` // of the findings, sorted
 	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
 	Fingerprint string `json:"fingerprint"`
-	// Waiver is set on a failed result that somebody answers for; the verdict stays what it is.
+	// Waiver is set on a failed result that somebody accepts; the verdict does not change.
 	Waiver *Waiver `json:"waiver"`
 }
 
-// Summary counts the verdicts. A failed result that is waived counts as waived alone.
+// Summary counts the verdicts. A failed result with a waiver counts only as waived.
 type Summary struct {
 	Pass    int `json:"pass"`
 	Fail    int `json:"fail"`
@@ -73,8 +73,8 @@ type Summary struct {
 	Waived  int `json:"waived"`
 }
 
-// Run judges every target by every check that applies to it. Results are in the order of
-// the targets, then of the checks. The caller adds the tool and the times.
+// Run judges every [Target] with every [Check] that applies to it. Results are in the order of the
+// targets, then of the checks. The caller adds the tool and the times.
 func Run(checks []Check, targets []Target) Report {
 	results := make([][]Result, len(targets))
 	var next atomic.Int64
@@ -97,7 +97,7 @@ func Run(checks []Check, targets []Target) Report {
 	return reportOf(slices.Concat(results...), TakeInventory(targets))
 }
 
-// RunOn does the same as Run for subjects that are no targets of the audit, one after the other.
+// RunOn does the same as [Run] for subjects that are not targets of the audit, one after another.
 func RunOn[S Subject](checks []CheckOf[S], subjects []S) Report {
 	var results []Result
 	for _, s := range subjects {
@@ -111,7 +111,7 @@ func reportOf(results []Result, inventory Inventory) Report {
 	return Report{SchemaVersion: SchemaVersion, Results: results, Summary: summarize(results), Inventory: inventory}
 }
 
-// judge asks a subject every check that applies to it.
+// judge runs every check that applies to a subject.
 func judge[S Subject](checks []CheckOf[S], subject S) []Result {
 	var results []Result
 	for _, c := range checks {
@@ -129,7 +129,7 @@ func judge[S Subject](checks []CheckOf[S], subject S) []Result {
 	return results
 }
 
-// resultOf puts what a check is about, its subject and its outcome into one result.
+// resultOf returns the [Result] of a check, its subject and its outcome.
 func resultOf(c About, subject Subject, o Outcome) Result {
 	address, kind := subject.Identity()
 	r := Result{
@@ -163,15 +163,15 @@ func resultOf(c About, subject Subject, o Outcome) Result {
 	return r
 }
 
-// fingerprint leaves out the evidence, which names days and counts, and the verdict: no
-// codes is no finding.
+// fingerprint identifies the findings of a result. It leaves out the evidence, which contains days and
+// counts, and the verdict: a result without codes has no finding.
 func fingerprint(r Result) string {
 	parts := append([]string{r.CheckID, r.Target}, r.Codes...)
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// summarize counts results anew.
+// summarize counts the results by verdict.
 func summarize(results []Result) Summary {
 	var s Summary
 	for _, r := range results {

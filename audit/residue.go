@@ -1,21 +1,21 @@
 package audit
 
-// Residue lists what a file holds beside its current revision: what compaction, and then
-// defragmentation, would remove.
+// Residue counts the data in a file outside its current revision, which compaction and then
+// defragmentation would remove.
 type Residue struct {
-	Reason string `json:"reason,omitempty"` // why it was not all looked at, or is not all residue
+	Reason string `json:"reason,omitempty"` // why not all of it was read, or not all of it is residue
 
 	Revisions ResidueCount `json:"revisions"`  // older revisions that are not compacted yet
 	FreePages ResidueCount `json:"free_pages"` // pages that are free, and the unused ends of pages
 	WAL       ResidueCount `json:"wal"`        // the write-ahead log, of a data dir
-	// OldFiles are what else lies in a data dir: the databases that a leader has sent, and
-	// what a defragmentation or a download left behind when it was killed.
+	// OldFiles counts the other files of a data dir: the databases that a leader has sent, and the
+	// files that a killed defragmentation or download left behind.
 	OldFiles ResidueCount `json:"old_files"`
 }
 
-// ResidueCount counts what was found in one place. One object may be there many times.
+// ResidueCount counts the values in one place. One object may be there many times.
 type ResidueCount struct {
-	Scanned   int64         `json:"scanned"` // bytes that were looked at
+	Scanned   int64         `json:"scanned"` // bytes that were searched
 	Values    int64         `json:"values"`  // of API servers, in plaintext or encrypted
 	Bytes     int64         `json:"bytes"`   // of the values whose length is known
 	Plaintext int64         `json:"plaintext"`
@@ -23,19 +23,19 @@ type ResidueCount struct {
 	// PlaintextObjects are the first objects whose plaintext was seen, as "resource namespace/name".
 	PlaintextObjects []string `json:"plaintext_objects,omitempty"`
 
-	Resources []ResourceCensus `json:"resources,omitempty"` // of the values whose key is beside them
+	Resources []ResourceCensus `json:"resources,omitempty"` // of the values with a key next to them
 	Unplaced  Unplaced         `json:"unplaced"`
 }
 
-// Unplaced counts the values whose key is not beside them, or is no object's: the page that it
-// was on has been overwritten since.
+// Unplaced counts the values without a key next to them, or with a key that is not an object's: the
+// page with the key has been overwritten since.
 type Unplaced struct {
 	Values    int64         `json:"values"`
 	Plaintext int64         `json:"plaintext"`
 	Writers   []WriterCount `json:"writers,omitempty"`
 }
 
-// Places returns where residue was looked for, with names for people.
+// Places returns the places that were searched for residue, with names for people.
 func (r *Residue) Places() []ResiduePlace {
 	return []ResiduePlace{
 		{Name: "older revisions", Code: "revisions", Count: &r.Revisions},
@@ -45,7 +45,7 @@ func (r *Residue) Places() []ResiduePlace {
 	}
 }
 
-// ResiduePlace is one of the places.
+// ResiduePlace is a place that was searched for residue.
 type ResiduePlace struct {
 	Name, Code string
 	Count      *ResidueCount
@@ -58,7 +58,7 @@ const (
 	DigestAbsent  = "absent" // a copy of a member's database has none
 )
 
-// SnapshotFile describes the file of a snapshot, as it describes itself.
+// SnapshotFile describes the file of a snapshot.
 type SnapshotFile struct {
 	Path   string `json:"path"` // of the database
 	Size   int64  `json:"size"` // in bytes, with the digest
@@ -81,7 +81,8 @@ type SnapshotFile struct {
 	ClusterVersion string `json:"cluster_version,omitempty"`
 }
 
-// Intact reports whether the file is what etcd wrote, byte for byte. Without a digest nobody can tell.
+// Intact reports whether every byte of the file is as etcd wrote it. Without a digest this is unknown,
+// and Intact returns false.
 func (f *SnapshotFile) Intact() bool {
 	return f.Digest == DigestMatches && f.FaultCount == 0 && !f.Partial
 }

@@ -2,7 +2,7 @@ package audit
 
 import "time"
 
-// The procedures that are called. None of them writes or makes a raft entry.
+// The procedures that the audit calls. None of them writes or makes a raft entry.
 const (
 	RangeRPC      = "Range"      // serializable, keys only, limit 1
 	StatusRPC     = "Status"     // of Maintenance
@@ -11,8 +11,8 @@ const (
 	// GatewayRange is Range as JSON, to a gateway that a GET has found.
 	GatewayRange = "Range through the JSON gateway"
 
-	// With a token that no server gave out. Where etcd's authentication is off, it is not
-	// looked at; where it is on, it is refused before anything is read.
+	// With a token that no server issued. etcd ignores it if authentication is off, and refuses it
+	// before it reads anything if authentication is on.
 	BadTokenRangeRPC      = "Range with an invalid token"
 	BadTokenMemberListRPC = "MemberList with an invalid token" // only where the Range was refused
 )
@@ -25,7 +25,7 @@ type RPC struct {
 	Code    int           // the gRPC status, if Answered; 0 is OK
 	NotGRPC bool          // Answered in HTTP/2, but not as gRPC answers
 	Message string        // the server's for people, where Code is not 0
-	Refusal Refusal       // what Message says, where it is etcd's own
-	Keys    int64         // how many keys a Range said there are
+	Refusal Refusal       // the meaning of Message, if it is one of etcd's
+	Keys    int64         // the number of keys according to a Range
 	Took    time.Duration // from the request to the end of the answer, on an open connection; 0 if not Answered
 }

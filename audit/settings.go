@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Settings holds what a program on a host was told, by flags, environment and configuration
-// file, and what it makes of that by its own rules of precedence.
+// Settings holds the settings of a program on a host, from flags, environment and configuration file, as
+// the program itself combines them.
 type Settings struct {
 	Program string // "etcd" or "kube-apiserver"
 	Host    string // the name of the host on which they were found
@@ -19,39 +19,38 @@ type Settings struct {
 	Running bool   // a process of it was seen, and Values are what it was started with
 	Remote  bool   // they are of another machine, whose files were not looked at
 
-	// Values are the effective settings by the name of the flag, without dashes:
-	// "client-cert-auth". A setting that nobody made is not in it. One that was made only
+	// Values holds the effective settings by the name of the flag, without dashes:
+	// "client-cert-auth". A setting that nobody made is not in it. A setting that was made only
 	// where it has no effect has Overridden and no Source.
 	Values map[string]Setting
-	// Faults are what could not be read, each with its reason. A check whose answer depends
-	// on it cannot tell.
+	// Faults lists what could not be read, each with its reason. A check that depends on it returns
+	// [CouldNotTell].
 	Faults []Fault
-	// Files are those that the settings name, and the ones around them that the benchmarks name.
+	// Files lists the files that the settings name, and those near them that the benchmarks name.
 	Files []File
-	// APIServer are the settings of the kube-apiserver of the same host; nil if there is none,
-	// and if these are its own.
+	// APIServer holds the settings of the kube-apiserver on the same host; nil if there is none, and
+	// if these are its own.
 	APIServer *Settings
-	// Encryption is what the API server's --encryption-provider-config says; nil if it was not read.
+	// Encryption holds the entries of the API server's --encryption-provider-config; nil if it was not read.
 	Encryption []EncryptedResources
-	// Sandbox is what the static Pod or the systemd unit takes away from the program; nil if
-	// neither was read.
+	// Sandbox holds the limits that the static Pod or the systemd unit sets; nil if neither was read.
 	Sandbox *Sandbox
 }
 
 // Setting is one effective setting.
 type Setting struct {
-	Value  string // as written; of a flag without a value "true"
+	Value  string // as written; "true" for a flag without a value
 	Source string // "flag", "environment", or "config file PATH"
-	// Overridden is what else was written and has no effect; empty if nothing was.
+	// Overridden lists other values that were written and have no effect.
 	Overridden []Override
 }
 
-// Override is something that was written and has no effect.
+// Override is a value that was written and has no effect.
 type Override struct {
 	Source string // "flag", "environment", or the path of a manifest or unit that says the flag
-	Value  string // as written; of a flag without a value "true"
+	Value  string // as written; "true" for a flag without a value
 	Flag   bool   // it was written as a flag, wherever
-	// Text is all of it for people, with why it has no effect:
+	// Text describes it for people, with the reason why it has no effect:
 	// "flag --client-cert-auth=true: a config file replaces all flags".
 	Text string
 }
@@ -61,7 +60,7 @@ func (s Setting) WrittenAsFlag() bool {
 	return slices.ContainsFunc(s.Overridden, func(o Override) bool { return o.Flag })
 }
 
-// OverriddenText joins what was written without effect, for people; empty if nothing was.
+// OverriddenText joins the texts of the overridden values; it is empty if there are none.
 func (s Setting) OverriddenText() string {
 	texts := make([]string, len(s.Overridden))
 	for i, o := range s.Overridden {
@@ -70,10 +69,10 @@ func (s Setting) OverriddenText() string {
 	return strings.Join(texts, "; ")
 }
 
-// Fault is one thing that could not be read or understood.
+// Fault is a file or a setting that could not be read or understood.
 type Fault struct {
-	// Subject is the file, or the setting by the name of its flag. Empty are all settings
-	// that are not in Values: they may have been made where it could not be seen.
+	// Subject is the file, or the setting by the name of its flag. It is empty for all settings that
+	// are not in Values: they may have been made in a place that could not be read.
 	Subject string
 	Reason  string
 }
@@ -85,41 +84,41 @@ type File struct {
 	Mode         fs.FileMode
 	UID, GID     uint32
 	Owner, Group string // the names; the numbers where there is no name
-	Reason       string // why it could not be looked at; empty if it was
+	Reason       string // why its metadata could not be read; empty if it was
 
-	Flags []string // that name it, without dashes; none of one that only lies beside such a file
+	Flags []string // that name it, without dashes; none for a file that is only near such a file
 
 	// Certificate is set for a PEM file with certificates, PrivateKey for one with a private
 	// key. The key itself is never kept.
 	Certificate, PrivateKey bool
 
-	Unread string // why what is in it is not all known, for one that is to hold PEM or a revocation list; empty if it is
-	// IsCA says of a file with a key that the key belongs to the certificate of a CA in one
-	// of the Files, and of one without that its first certificate is a CA's.
+	Unread string // why its content is not completely known, for a file with PEM or a revocation list; empty if it is
+	// IsCA is set for a file with a key if the key belongs to the certificate of a CA in one of the
+	// Files, and for a file without a key if its first certificate is a CA's.
 	IsCA bool
-	// PublicKeys are the SHA-256 hashes, in hex, of the SubjectPublicKeyInfo of each
-	// certificate in it, in their order; none of one that is Unread.
+	// PublicKeys holds the SHA-256 hashes, in hex, of the SubjectPublicKeyInfo of each certificate in
+	// it, in their order; none if it is Unread.
 	PublicKeys []string
 	CRL        *RevocationList // what is in a CRLFile; nil if it was not read
 }
 
 // RevocationList describes the content of a file with a CRL. etcd up to 3.5 parses it with
-// x509.ParseCRL, which takes PEM too, and later releases with x509.ParseRevocationList.
+// x509.ParseCRL, which also accepts PEM, and later releases with x509.ParseRevocationList.
 type RevocationList struct {
 	PEM        bool      // and not DER
-	Fault      string    // why x509.ParseRevocationList does not parse it, be it in PEM or DER; empty if it does
-	OldFault   string    // the same of x509.ParseCRL, which takes lists of version 1
+	Fault      string    // why x509.ParseRevocationList does not parse it, in PEM or DER; empty if it does
+	OldFault   string    // the same for x509.ParseCRL, which accepts lists of version 1
 	NextUpdate time.Time // zero if it names none, or does not parse
 }
 
-// Sandbox describes what keeps a program from the rest of its host.
+// Sandbox describes the limits that separate a program from the rest of its host.
 type Sandbox struct {
 	By FileRole // ManifestFile or UnitFile
-	// Values are as written, of what was written. Of a unit by the names of systemd's
-	// directives ("NoNewPrivileges"), drop-ins included, a list's items separated by blanks.
-	// Of a Pod by the names of the container's securityContext, with the Pod's where the
-	// container has none ("runAsNonRoot", "seccompProfile.type", "capabilities.drop" with
-	// commas), and "hostPID" and "hostIPC" of the Pod's spec.
+	// Values holds the values as written. For a unit, the keys are systemd's directives
+	// ("NoNewPrivileges"), including drop-ins, with the items of a list separated by blanks. For a
+	// Pod, the keys are the names in the container's securityContext, with the Pod's values if the
+	// container has none ("runAsNonRoot", "seccompProfile.type", "capabilities.drop" with commas),
+	// and "hostPID" and "hostIPC" of the Pod's spec.
 	Values map[string]string
 }
 
@@ -149,8 +148,8 @@ type EncryptedResources struct {
 // Value returns the effective value of a setting; the empty string if nobody made it.
 func (s *Settings) Value(flag string) string { return s.Values[flag].Value }
 
-// Enabled reports whether a boolean setting is on. Settings that nobody made are off, as are
-// etcd's own defaults of the ones that are asked for here.
+// Enabled reports whether a boolean setting is on. Settings that nobody made are off; so are etcd's
+// defaults of the settings that the checks ask for.
 func (s *Settings) Enabled(flag string) bool {
 	on, err := strconv.ParseBool(s.Values[flag].Value)
 	return err == nil && on
@@ -167,7 +166,7 @@ func (s *Settings) URLs(flag string) []string {
 	return urls
 }
 
-// Fault returns why a setting or a file is not known; empty if it is.
+// Fault returns why a setting or a file is unknown; it is empty if it is known.
 func (s *Settings) Fault(subject string) string {
 	for _, f := range s.Faults {
 		if f.Subject == subject {
@@ -185,8 +184,8 @@ func (s *Settings) Fault(subject string) string {
 	return ""
 }
 
-// File returns the file that a setting names. Inside a container its path may be another one than
-// on the host, so the collector says which flags name it.
+// File returns the file that a setting names. A path inside a container can differ from the path on the
+// host, so the collector records which flags name the file.
 func (s *Settings) File(flag string) (File, bool) {
 	at := slices.IndexFunc(s.Files, func(f File) bool { return slices.Contains(f.Flags, flag) })
 	if value := s.Value(flag); at < 0 && path.IsAbs(value) {

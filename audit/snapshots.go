@@ -2,18 +2,18 @@ package audit
 
 import "time"
 
-// Snapshots are the files *.db of the folder in which somebody keeps the snapshots of a cluster.
+// Snapshots holds the files *.db of the folder with the snapshots of a cluster.
 type Snapshots struct {
 	Dir    string
 	MaxAge time.Duration // how old the newest may be
 	// Reason says why the folder could not be read; empty if it was.
 	Reason string
-	Files  []Snapshot // the newest first, to the first that is complete
+	Files  []Snapshot // the newest first, up to the first complete one
 }
 
 // Snapshot is one file. Only its head was read.
 type Snapshot struct {
 	Name     string
 	Modified time.Time
-	Fault    string // why it is no complete bbolt database; empty if it is one
+	Fault    string // why it is not a complete bbolt database; empty if it is
 }

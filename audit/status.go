@@ -1,6 +1,6 @@
 package audit
 
-// Status holds what Maintenance Status says of a member (etcd api/etcdserverpb StatusResponse).
+// Status holds a member's answer to Maintenance Status (etcd api/etcdserverpb StatusResponse).
 // Sizes are in bytes. A field that the member's version does not send is zero.
 type Status struct {
 	Version          string

@@ -2,12 +2,12 @@ package audit
 
 import "time"
 
-// StoredData holds what was read of the objects in a store.
+// StoredData is a [Target] that holds the [Census] of the objects in a store.
 type StoredData struct {
 	Address string    // the endpoints or the file that was read
 	Now     time.Time // when it was read
 	Paths
-	Endpoints  []string // the client URLs that were asked, as the operator gave them; nil of a file
+	Endpoints  []string // the client URLs, as the operator gave them; nil for a file
 	ConfigPath string   // the EncryptionConfiguration that the operator named; empty if none
 
 	Census *Census // nil if the store was not read
@@ -23,5 +23,5 @@ func (d *StoredData) Place() Place {
 	return p
 }
 
-// Unreached implements Target. A census tells itself why it is not complete.
+// Unreached implements Target. A [Census] has its own reason if it is incomplete.
 func (d *StoredData) Unreached() string { return "" }

@@ -1,6 +1,6 @@
 package audit
 
-// Kind tells a listener, a cluster of listeners, and settings on a host apart.
+// Kind is the kind of a target, such as a listener, a cluster or the settings on a host.
 type Kind string
 
 // The kinds of target.
@@ -9,28 +9,27 @@ const (
 	Peer    Kind = "peer"
 	Metrics Kind = "metrics"
 
-	APIServer Kind = "apiserver" // a kube-apiserver's secure port, of which only the CA names are read
+	APIServer Kind = "apiserver" // a kube-apiserver's secure port, from which the audit reads only the CA names
 	Kubelet   Kind = "kubelet"   // a kubelet's port, likewise
 
-	Cluster Kind = "cluster" // what its listeners say when they are put side by side
-	Config  Kind = "config"  // the settings of one etcd, and of the API server beside it, on a host
-	Data    Kind = "data"    // what a store holds
+	Cluster Kind = "cluster" // all its listeners, compared with each other
+	Config  Kind = "config"  // the settings of one etcd, and of the API server on the same host
+	Data    Kind = "data"    // the stored data
 
-	Encryption Kind = "encryption" // a file that says how kube-apiserver encrypts what it stores
-	Policies   Kind = "policies"   // what isolates a cluster on the network
+	Encryption Kind = "encryption" // a file that configures how kube-apiserver encrypts stored objects
+	Policies   Kind = "policies"   // the policies that isolate a cluster on the network
 )
 
 // Listeners returns the kinds of target that are one of etcd's ports.
 func Listeners() []Kind { return []Kind{Client, Peer, Metrics} }
 
 // Target is one thing that an audit looked at: a [Listener], an [EtcdCluster], [HostSettings]
-// or [StoredData]. Each holds what was collected about it, and checks read nothing else.
+// or [StoredData]. Each holds what was collected about it; a [Check] reads nothing else.
 type Target interface {
 	Subject
-	// Unreached returns why nothing is known of the target at all. It is empty where something
-	// may be known.
+	// Unreached returns why nothing is known about the target. It is empty if something may be known.
 	Unreached() string
-	// SetPaths notes what the operator named, for the remediations.
+	// SetPaths sets the files that the operator named, for the remediations.
 	SetPaths(specPath, storeDir string)
 }
 

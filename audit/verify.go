@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// verification is a chain, and what became of verifying it.
+// verification is the result of verifying a chain.
 type verification struct {
 	roots           *x509.CertPool
 	chain, verified []*x509.Certificate
 	err             error
 }
 
-// Verify finds a chain from the leaf of a served one to one of Roots. Whether it is valid
-// today and for what it may be used are questions of other checks, so it is enough that it
-// verified at some time. What was verified last is remembered: several checks ask.
+// Verify returns a chain from the leaf of a served chain to one of Roots. Other checks judge whether it is
+// valid today and for which uses, so it is enough that it verifies at some time. Verify keeps the last
+// result, because several checks ask for it.
 func (l *Listener) Verify(chain []*x509.Certificate) ([]*x509.Certificate, error) {
 	if l.verification == nil || l.verification.roots != l.Roots || !slices.EqualFunc(l.verification.chain, chain, (*x509.Certificate).Equal) {
 		verified, err := verify(chain, l.Roots, l.Now)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Waiver records that somebody answers for a finding until a day.
+// Waiver records that somebody accepts a finding until a day.
 type Waiver struct {
 	Reason  string    `json:"reason"`
 	Expires time.Time `json:"expires"` // the last second of the last day
@@ -14,12 +14,12 @@ type Waiver struct {
 	Ticket  string    `json:"ticket"` // empty if there is none
 }
 
-// WaiverRule says which findings a waiver is for.
+// WaiverRule holds a [Waiver] and the findings that it covers.
 type WaiverRule struct {
 	Waiver
 	CheckID     string
-	Target      string // as MatchGlob takes it
-	Fingerprint string // of the one finding that is meant; empty: whatever the check finds
+	Target      string // a pattern for [MatchGlob]
+	Fingerprint string // of the one finding that it covers; empty for every finding of the check
 	Origin      string // where the rule was written, such as waivers.yaml:7
 }
 
@@ -33,13 +33,13 @@ func (w WaiverRule) covers(r Result) bool {
 	return w.CheckID == r.CheckID && MatchGlob(w.Target, r.Target)
 }
 
-// Waive marks the failed results that a rule is for and counts them anew. It comes after the
-// checks, so that a waiver changes what a finding counts for and nothing of what was found. Only
-// what failed can be waived. Where the rule has expired the result stays a failure and says so.
-// The first of several rules holds, and all of them take the place of those of an earlier call.
+// Waive marks the failed results that a rule covers, and updates the summary. It runs after the checks, so
+// that a waiver changes how a finding counts, and not what was found. Only failed results can be waived.
+// If the rule has expired, the result stays a failure and says so. The first of several rules counts.
+// The rules replace those of an earlier call.
 //
-// It returns the rules that are to be removed or mended. A rule about what is unknown now, or
-// whose check was not asked at all, is not among them: nobody knows whether it is needed.
+// It returns the rules that should be removed or corrected. It leaves out a rule whose results are
+// unknown, or whose check did not run: nobody knows whether it is needed.
 func (r *Report) Waive(rules []WaiverRule, now time.Time) []UnusedWaiver {
 	used := make([]bool, len(rules))
 	for i := range r.Results {
@@ -88,7 +88,7 @@ func (w WaiverRule) note() string {
 	return note + ")"
 }
 
-// withNote adds a note once, however often a report is read and waived again.
+// withNote adds a note, unless the evidence has it from an earlier call.
 func withNote(evidence, note string) string {
 	if strings.Contains(evidence, note) {
 		return evidence
@@ -96,7 +96,7 @@ func withNote(evidence, note string) string {
 	return evidence + "; " + note
 }
 
-// unused is why a rule waives none of the results; empty if that cannot be told.
+// unused returns why a rule waives none of the results; it is empty if this is unknown.
 func (w WaiverRule) unused(results []Result, now time.Time) string {
 	asked, covered := false, false
 	for _, r := range results {
@@ -109,7 +109,7 @@ func (w WaiverRule) unused(results []Result, now time.Time) string {
 		case Unknown:
 			return ""
 		case Fail:
-			return fmt.Sprintf("what is found on %s is not what was waived: its fingerprint is %s now", r.Target, r.Fingerprint)
+			return fmt.Sprintf("the finding on %s differs from the waived one: its fingerprint is now %s", r.Target, r.Fingerprint)
 		case Pass, Skip:
 		}
 	}
@@ -117,10 +117,10 @@ func (w WaiverRule) unused(results []Result, now time.Time) string {
 	case !asked:
 		return ""
 	case !covered:
-		return "no target that was audited matches it"
+		return "no audited target matches it"
 	case now.After(w.Expires):
-		return fmt.Sprintf("it expired on %s, and the check fails on no target of it", w.Expires.UTC().Format(time.DateOnly))
+		return fmt.Sprintf("it expired on %s, and the check fails on none of its targets", w.Expires.UTC().Format(time.DateOnly))
 	default:
-		return "the check fails on no target of it"
+		return "the check fails on none of its targets"
 	}
 }

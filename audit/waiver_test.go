@@ -71,13 +71,13 @@ func TestWaive(t *testing.T) {
 		"expired":               {outcomes: map[string]audit.Outcome{"a:1 one": failed("x")}, rules: []audit.WaiverRule{until(-1, "one", "a:1")}, evidence: "seen x; its waiver expired on 2026-11-19: known (team, SEC-1)"},
 		"expired and another":   {outcomes: map[string]audit.Outcome{"a:1 one": failed("x")}, rules: []audit.WaiverRule{until(-1, "one", "a:1"), until(1, "one", "*")}, waived: []string{"a:1 one"}},
 		"two, both needed":      {outcomes: map[string]audit.Outcome{"a:1 one": failed("x")}, rules: []audit.WaiverRule{until(1, "one", "*"), until(2, "one", "a:1")}, waived: []string{"a:1 one"}},
-		"a pass":                {rules: []audit.WaiverRule{until(1, "one", "a:1")}, unused: []string{"the check fails on no target of it"}, evidence: "x"},
+		"a pass":                {rules: []audit.WaiverRule{until(1, "one", "a:1")}, unused: []string{"the check fails on none of its targets"}, evidence: "x"},
 		"a pass, expired":       {rules: []audit.WaiverRule{until(-1, "one", "a:1")}, unused: []string{"it expired on 2026-11-19, and"}, evidence: "x"},
 		"an unknown is not":     {outcomes: map[string]audit.Outcome{"a:1 one": audit.CouldNotTell("no answer")}, rules: []audit.WaiverRule{until(1, "one", "a:1")}, evidence: "no answer"},
-		"a skip":                {outcomes: map[string]audit.Outcome{"a:1 one": audit.Skipped("no TLS")}, rules: []audit.WaiverRule{until(1, "one", "a:1")}, unused: []string{"fails on no target"}, evidence: "no TLS"},
-		"no such target":        {rules: []audit.WaiverRule{until(1, "one", "c:1")}, unused: []string{"no target that was audited matches it"}, evidence: "x"},
+		"a skip":                {outcomes: map[string]audit.Outcome{"a:1 one": audit.Skipped("no TLS")}, rules: []audit.WaiverRule{until(1, "one", "a:1")}, unused: []string{"fails on none of its targets"}, evidence: "no TLS"},
+		"no such target":        {rules: []audit.WaiverRule{until(1, "one", "c:1")}, unused: []string{"no audited target matches it"}, evidence: "x"},
 		"a check not asked":     {rules: []audit.WaiverRule{until(1, "three", "a:1")}, evidence: "x"},
-		"one unused of several": {outcomes: map[string]audit.Outcome{"a:1 one": failed("x")}, rules: []audit.WaiverRule{until(1, "two", "a:1"), until(1, "one", "a:1")}, waived: []string{"a:1 one"}, unused: []string{"fails on no target"}},
+		"one unused of several": {outcomes: map[string]audit.Outcome{"a:1 one": failed("x")}, rules: []audit.WaiverRule{until(1, "two", "a:1"), until(1, "one", "a:1")}, waived: []string{"a:1 one"}, unused: []string{"fails on none of its targets"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := verdicts(c.outcomes)

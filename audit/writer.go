@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Provider names what encrypts a value, as the value's prefix in etcd says it. The two
-// versions of kms share nothing but the name.
+// Provider names the provider that encrypts a value, as in the value's prefix in etcd. The two versions of
+// kms share only the name.
 type Provider string
 
 // The providers of kube-apiserver (k8s.io/apiserver pkg/server/options/encryptionconfig,
-// config.go), and those that stand for what has none.
+// config.go), and values for objects without one.
 const (
 	SecretboxProvider Provider = "secretbox"
 	AESGCMProvider    Provider = "aesgcm"
@@ -23,18 +23,18 @@ const (
 
 	// AnyProvider is the provider of a rule that names a key and no provider.
 	AnyProvider Provider = ""
-	// UnlistedProvider stands for the writers beyond as many as a census tells apart.
+	// UnlistedProvider stands for further writers, beyond the limit of a census.
 	UnlistedProvider Provider = "unlisted"
 	// BrokenProvider stands for values that no API server can read.
 	BrokenProvider Provider = "broken"
 )
 
-// EncryptingProviders returns the providers that put a prefix before what they encrypt.
+// EncryptingProviders returns the providers that put a prefix before encrypted values.
 func EncryptingProviders() []Provider {
 	return []Provider{AESCBCProvider, AESGCMProvider, SecretboxProvider, KMSv1Provider, KMSv2Provider}
 }
 
-// Prefix returns what a provider puts before a value, up to the name of the key: such as
+// Prefix returns the prefix of a provider's values, up to the name of the key, such as
 // "k8s:enc:secretbox:v1:". It is empty for a provider that encrypts nothing.
 func (p Provider) Prefix() string {
 	switch p {
@@ -49,18 +49,18 @@ func (p Provider) Prefix() string {
 	return ""
 }
 
-// EncryptedPrefix begins every value that kube-apiserver has encrypted.
+// EncryptedPrefix is the beginning of every value that kube-apiserver has encrypted.
 const EncryptedPrefix = "k8s:enc:"
 
-// Writer names what encrypted a value: a key of a provider, or a KMS plugin. A configuration,
-// a census and the plan of a rotation all name it so.
+// Writer names the key of a provider, or the KMS plugin, that encrypted a value. A configuration, a
+// census and the plan of a rotation all use it.
 type Writer struct {
 	Provider Provider `json:"provider"`
 	Key      string   `json:"key"`              // the name of the key, or of the KMS plugin; it may hold colons; empty for plaintext
-	KeyID    string   `json:"key_id,omitempty"` // which the KMS plugin gave; of a stored value by kms v2 alone
+	KeyID    string   `json:"key_id,omitempty"` // from the KMS plugin; only for a stored value of kms v2
 }
 
-// String is the writer for people.
+// String formats the writer for people.
 func (w Writer) String() string {
 	s := string(w.Provider)
 	if w.Key != "" {
@@ -72,7 +72,7 @@ func (w Writer) String() string {
 	return s
 }
 
-// Prefix returns what stands in etcd before each value that the writer has encrypted; empty for plaintext.
+// Prefix returns the prefix in etcd of the values that the writer has encrypted; it is empty for plaintext.
 func (w Writer) Prefix() string {
 	prefix := w.Provider.Prefix()
 	if prefix == "" {
@@ -81,20 +81,20 @@ func (w Writer) Prefix() string {
 	return prefix + w.Key + ":"
 }
 
-// WithoutKeyID returns the writer as a configuration names it, which knows no key IDs.
+// WithoutKeyID returns the writer as a configuration names it: without a key ID.
 func (w Writer) WithoutKeyID() Writer {
 	w.KeyID = ""
 	return w
 }
 
-// Matches reports whether a stored value's writer is the one that a rule names: by its key,
-// and by its provider if the rule names one. Key IDs do not matter.
+// Matches reports whether a rule's writer is the writer of a stored value: by its key, and by its
+// provider if the rule names one. Key IDs do not matter.
 func (w Writer) Matches(stored Writer) bool {
 	return (w.Provider == AnyProvider || w.Provider == stored.Provider) && w.Key == stored.Key
 }
 
-// Nests reports whether the prefix of one of two different writers begins with the other's, as
-// those of "a" and "a:b" do. A value of the one may then look like a value of the other.
+// Nests reports whether the prefix of one of two different writers begins with the other's, such as "a"
+// and "a:b". A value of one may then look like a value of the other.
 func (w Writer) Nests(other Writer) bool {
 	if w.Key == other.Key || w.Provider != other.Provider {
 		return false
@@ -102,8 +102,8 @@ func (w Writer) Nests(other Writer) bool {
 	return strings.HasPrefix(w.Prefix(), other.Prefix()) || strings.HasPrefix(other.Prefix(), w.Prefix())
 }
 
-// ParseWriter reads NAME or PROVIDER:NAME, as an operator writes it. A name that holds a colon
-// needs its provider in front.
+// ParseWriter reads NAME or PROVIDER:NAME, as an operator writes it. A name with a colon needs its
+// provider before it.
 func ParseWriter(text string) (Writer, error) {
 	provider, name, both := strings.Cut(text, ":")
 	if !both {
@@ -120,8 +120,8 @@ func ParseWriter(text string) (Writer, error) {
 	return Writer{Provider: Provider(provider), Key: name}, nil
 }
 
-// ParseRule reads the names of keys as an operator writes them, the one that encrypts first. The
-// rule is for every resource of which anything is encrypted.
+// ParseRule reads the names of keys as an operator writes them; the first one encrypts. The rule covers
+// every resource with an encrypted object.
 func ParseRule(names []string) (EncryptionRule, error) {
 	var rule EncryptionRule
 	for _, name := range names {

@@ -7,20 +7,21 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// AuthCNUnmapped finds certificates to which no user of etcd belongs.
+// AuthCNUnmapped finds client certificates that belong to no etcd user.
 func AuthCNUnmapped() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-cn-unmapped",
-		Title:    "No user of etcd belongs to the given certificate",
+		Title:    "The given certificate belongs to no etcd user",
 		Severity: audit.Low,
-		Rationale: "With authentication on, the common name of a client certificate is the user. Where it is empty, is no user's, or is " +
-			"not looked at, the client falls back to passwords, or to somebody else's certificate with more rights.",
-		Method: "Reads what the members answer to the given certificate. \"user name is empty\" says that no user was taken from it; " +
-			"\"user name not found\" that there is none of that name. \"permission denied\" may mean a narrow role or no user, " +
-			"and is no finding.",
+		Rationale: "With authentication on, etcd takes the common name of a client certificate as the user. If the name is empty, " +
+			"belongs to no user or is ignored, people fall back to passwords, or to another client's certificate with more " +
+			"rights.",
+		Method: "Reads the members' answers to the given certificate. \"user name is empty\" means that etcd took no user from " +
+			"it; \"user name not found\" means that no user has that name. \"permission denied\" can mean a narrow role or " +
+			"no user, so it is not a finding.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give the certificate the common name of its user, let etcd look at it, and make the user:"),
+				audit.Say("Issue the certificate with the user's name as its common name, let etcd read it, and create the user:"),
 				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
 				audit.Paste("etcdctl user add NAME --no-password"),
 			}
@@ -44,9 +45,9 @@ func judgeCommonName(t *audit.Listener, whole audit.RPC) audit.Outcome {
 	case t.GivenName == "" && (whole.HasNoUser() || whole.Refusal == audit.PermissionDenied):
 		return audit.Failed(audit.Finding{Code: "no-name", Text: "the given certificate has no common name"})
 	case whole.HasNoUser():
-		return audit.Failed(audit.Finding{Code: "not-looked-at", Text: fmt.Sprintf("%s takes no user from certificates: --client-cert-auth is off there; the common name is %q", t.Address, t.GivenName)})
+		return audit.Failed(audit.Finding{Code: "not-looked-at", Text: fmt.Sprintf("%s takes no user from certificates, because --client-cert-auth is off; the common name is %q", t.Address, t.GivenName)})
 	case whole.Refusal == audit.PermissionDenied:
-		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and no user of that name look alike from outside (etcdctl user get %s)", user(t), shellword.Quote(t.GivenName)))
+		return audit.Skipped(fmt.Sprintf("%s may not read all keys; a narrow role and a missing user look the same from outside (etcdctl user get %s)", user(t), shellword.Quote(t.GivenName)))
 	default:
 		return couldNotDecide(whole)
 	}

@@ -13,20 +13,21 @@ import (
 func AuthDisabled() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-disabled",
-		Title:    "Authentication is off, and no client CA of its own makes up for it",
+		Title:    "Authentication is off, and etcd has no client CA of its own",
 		Severity: audit.Medium,
-		Rationale: "With authentication off, as in Kubernetes, etcd has no users: every certificate of the client CA is root and " +
-			"reads, writes and deletes everything. That is in order as long as the CA signs for nobody but the API servers and " +
-			"the operators of etcd. Where another listener trusts the same CA, its clients are root too.",
-		Method: "Calls Range with a token that the server never gave out: it is refused where authentication is on, and not " +
-			"looked at where it is off. Then looks for client ports that ask for no certificate, for peer ports that let the " +
-			"given client certificate in, and for API servers and kubelets that name a CA of the client CA's name in the handshake.",
+		Rationale: "With authentication off, as in Kubernetes, etcd has no users: every certificate of the client CA is root, and " +
+			"can read, write and delete everything. This is safe as long as the CA signs only for the API servers and the " +
+			"operators of etcd. If another listener trusts the same CA, the clients of that listener are root too.",
+		Method: "Calls Range with a token that the server never issued. etcd refuses it if authentication is on, and ignores " +
+			"it if authentication is off. Then looks for client ports that ask for no certificate, for peer ports that " +
+			"accept the given client certificate, and for API servers and kubelets that name, in the handshake, a CA with " +
+			"the name of the client CA.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give etcd a client CA of its own, and sign nothing with it that is not to be root:"),
+				audit.Say("Give etcd a client CA of its own, and sign with it only certificates that may be root:"),
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
-				audit.Say("or make a user for each common name, and then:"),
+				audit.Say("or create a user for each common name, and then:"),
 				audit.Paste("etcdctl auth enable"),
 			}
 		},
@@ -54,15 +55,15 @@ func runAuthDisabled(t *audit.EtcdCluster) audit.Outcome {
 		h, open := client.Agreed(audit.NoCertificate), readableByAnybody(client)
 		switch {
 		case open == audit.Unknown:
-			doubts = append(doubts, client.Address+": whether it answers gRPC without a certificate was not seen")
+			doubts = append(doubts, client.Address+": could not see whether it answers gRPC without a certificate")
 		case open == audit.Fail:
-			add("no-certificate", "authentication is off, and %s asks for no certificate: whoever reaches it is root", client.Address)
+			add("no-certificate", "authentication is off, and %s asks for no certificate: everyone who reaches it is root", client.Address)
 		case h.CertificateRequested && len(h.AcceptableCAs) == 0:
 			add("any-ca", "authentication is off, and %s names no client CA: every certificate of a CA that the system trusts is root", client.Address)
 		}
 		for _, other := range t.Of(audit.APIServer, audit.Kubelet) {
 			if sharesName(other, h.AcceptableCAs) {
-				add("shared-ca", "authentication is off, and the %s port %s trusts a CA of the name of %s's client CA: its clients are root",
+				add("shared-ca", "authentication is off, and the %s port %s trusts a CA with the name of %s's client CA: its clients are root",
 					other.Kind, other.Address, client.Address)
 			}
 		}
@@ -70,21 +71,21 @@ func runAuthDisabled(t *audit.EtcdCluster) audit.Outcome {
 	for _, peer := range t.Of(audit.Peer) {
 		// Names prove nothing here: the certificate was tried.
 		if peer.Admits(audit.NoCertificate).Verdict == audit.Pass && peer.Admits(audit.GivenCertificate).Verdict == audit.Fail {
-			add("shared-ca", "authentication is off, and the peer port %s lets a client certificate in: one CA signs for clients and members, and every certificate of it is root", peer.Address)
+			add("shared-ca", "authentication is off, and the peer port %s accepts a client certificate: one CA signs for clients and members, and each of its certificates is root", peer.Address)
 		}
 	}
 	switch {
 	case len(findings) > 0:
 		return audit.Failed(findings...)
 	case len(doubts) > 0:
-		return audit.CouldNotTell("authentication is off, and of " + strings.Join(doubts, "; "))
+		return audit.CouldNotTell("authentication is off; " + strings.Join(doubts, "; "))
 	}
-	return audit.Passed("authentication is off, so every certificate of the client CA is root; no other audited listener was seen to trust that CA")
+	return audit.Passed("authentication is off, so every certificate of the client CA is root; no other audited listener seems to trust that CA")
 }
 
-// readableByAnybody returns Fail for a client port that gives the store to callers without a
-// certificate, Pass for one that does not, and Unknown where an answer came too late to tell. A
-// port for HTTP alone gives the store away only by a gateway.
+// readableByAnybody returns Fail for a client port that lets callers without a certificate read the
+// store, Pass for one that does not, and Unknown if an answer came too late to decide. A port that
+// speaks only HTTP exposes the store only through a gateway.
 func readableByAnybody(t *audit.Listener) audit.Verdict {
 	verdict := audit.Pass
 	for _, access := range audit.Anonymous() {
@@ -103,7 +104,7 @@ func readableByAnybody(t *audit.Listener) audit.Verdict {
 	return verdict
 }
 
-// speaksGRPC reports whether a call with an access was answered as gRPC answers.
+// speaksGRPC reports whether a call with an access got a gRPC answer.
 func speaksGRPC(t *audit.Listener, access audit.Access) bool {
 	return slices.ContainsFunc(t.RPCs, func(r audit.RPC) bool {
 		return r.Access == access && r.Method != audit.GatewayRange && r.State == audit.Answered && !r.NotGRPC

@@ -6,19 +6,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// AuthOverbroadRole finds an auditor whose role reads everything.
+// AuthOverbroadRole finds an auditor whose role can read every key.
 func AuthOverbroadRole() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-overbroad-role",
-		Title:    "The role of the given certificate reads every key",
+		Title:    "The role of the given certificate can read every key",
 		Severity: audit.Medium,
-		Rationale: "Authentication is worth what its roles leave out. An auditor needs no more than the keys that it looks at, and " +
-			"none of them to see versions and members; a backup or monitoring job that reads Secrets is a way to them.",
-		Method: "Calls Range over the whole keyspace with the given certificate, for one key, keys only and serializable. The " +
-			"key is not kept. It succeeds where the user's roles read every key, or are root.",
+		Rationale: "Authentication only protects what the roles leave out. An auditor needs only the keys that it looks at, and " +
+			"needs no key at all to see versions and members. A backup or monitoring job that can read Secrets is a way to " +
+			"get them.",
+		Method: "Calls Range over the whole keyspace with the given certificate: one key, keys only, serializable. The key is " +
+			"not kept. The call succeeds if the user's roles can read every key, or if the user is root.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Grant the role the range that it needs, and take the rest away:"),
+				audit.Say("Grant the role the range that it needs, and revoke the rest:"),
 				audit.Paste("etcdctl role get ROLE"),
 				audit.Paste("etcdctl role grant-permission ROLE read /registry/ --prefix"),
 				audit.Paste("etcdctl role revoke-permission ROLE \"\" --from-key"),

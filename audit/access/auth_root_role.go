@@ -6,20 +6,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// AuthRootRole finds an auditor that is root.
+// AuthRootRole finds an auditor that uses the certificate of root.
 func AuthRootRole() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-root-role",
-		Title:    "The given certificate is that of the user root",
+		Title:    "The given certificate belongs to the user root",
 		Severity: audit.High,
-		Rationale: "root reads and writes everything, changes users and roles, and switches authentication off. A certificate that " +
-			"is used every day, and lies on a machine that runs jobs, must not be root's.",
-		Method: "Looks at the common name of the given certificate: with authentication on, etcd keeps the role root with the user " +
-			"root. A Range over all keys that is denied proves that the user is not root. Whether another user has the role " +
-			"root cannot be seen without an entry in etcd's log, so it is not asked.",
+		Rationale: "root can read and write everything, change users and roles, and switch authentication off. A certificate that " +
+			"is used every day, and is stored on a machine that runs jobs, must not be root's.",
+		Method: "Looks at the common name of the given certificate: with authentication on, etcd gives the role root to the " +
+			"user root. A denied Range over all keys proves that the user is not root. etcd would log a question about the " +
+			"roles of other users, so the check does not ask it.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Use a user of its own for each purpose, and keep root for emergencies. See who has the role with:"),
+				audit.Say("Create a separate user for each purpose, and keep root for emergencies. These commands show who has the role:"),
 				audit.Paste("etcdctl role get root"),
 				audit.Paste("etcdctl user list"),
 			}
@@ -29,13 +29,13 @@ func AuthRootRole() audit.Check {
 			return withGiven(t, func(t *audit.Listener, whole audit.RPC) audit.Outcome {
 				switch {
 				case whole.Code == 0 && t.GivenName == "root":
-					return audit.Failed(audit.Finding{Code: "root", Text: fmt.Sprintf("the common name of the given certificate is root, and %s takes it for the user", t.Address)})
+					return audit.Failed(audit.Finding{Code: "root", Text: fmt.Sprintf("the common name of the given certificate is root, and %s takes it as the user", t.Address)})
 				case whole.Refusal == audit.PermissionDenied:
 					return audit.Passed(user(t) + " may not read all keys, so it is not root")
 				case whole.HasNoUser():
 					return audit.Passed("no user belongs to the given certificate")
 				case whole.Code == 0:
-					return audit.Skipped(user(t) + " reads all keys; a role that allows that and the role root look alike from outside (see auth-overbroad-role)")
+					return audit.Skipped(user(t) + " can read all keys; a role that allows this and the role root look the same from outside (see auth-overbroad-role)")
 				default:
 					return couldNotDecide(whole)
 				}

@@ -7,16 +7,16 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// AuthUnauthenticatedRPC finds members that ask no user for some calls, although authentication is on.
+// AuthUnauthenticatedRPC finds members that answer some calls without a user although authentication is on.
 func AuthUnauthenticatedRPC() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "auth-unauthenticated-rpc",
-		Title:    "Calls are answered without a user although authentication is on",
+		Title:    "etcd answers calls without a user although authentication is on",
 		Severity: audit.High,
-		Rationale: "CVE-2026-33413: the member lists the cluster, and takes alarms, leases and compactions, from callers that have " +
-			"no user. Whoever reaches the port can stop all writes by raising an alarm, or let leases expire.",
-		Method: "Calls Range and MemberList with a token that the server never gave out. With authentication on, Range is refused; " +
-			"a member that answers MemberList has the flaw, whatever its version says.",
+		Rationale: "CVE-2026-33413: the member lists the cluster, and accepts alarms, leases and compactions, from callers that " +
+			"have no user. Everyone who reaches the port can stop all writes by raising an alarm, or let leases expire.",
+		Method: "Calls Range and MemberList with a token that the server never issued. With authentication on, the member " +
+			"refuses Range; a member that answers MemberList has the flaw, whatever its version says.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Upgrade etcd, one member at a time:"),

@@ -1,6 +1,6 @@
 // Package access holds the checks of who may do what inside etcd: its authentication of
-// users, and what it lets the given certificate do. etcd tells nothing about users and roles
-// without an entry in its log, so they judge by what the members answer.
+// users, and what it lets the given certificate do. etcd logs every question about users and
+// roles, so the checks judge by the members' answers to other calls.
 package access
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// authentication reports whether the authentication of a cluster is on: it is the same for all
-// members. missing says why that is not known; it is empty if it is.
+// authentication reports whether the authentication of a cluster is on; it is the same for all
+// members. missing gives the reason if this is unknown, and is empty otherwise.
 func authentication(cluster *audit.EtcdCluster) (on bool, seen, missing string) {
 	clients := cluster.Of(audit.Client)
 	if len(clients) == 0 {
@@ -25,10 +25,10 @@ func authentication(cluster *audit.EtcdCluster) (on bool, seen, missing string) 
 			missing = whyNot(t, seen)
 		}
 	}
-	return false, "", "whether etcd's authentication is on was not seen: " + missing
+	return false, "", "could not see whether etcd's authentication is on: " + missing
 }
 
-// whyNot returns why nobody was let in to ask, and what would help; seen says it where somebody was.
+// whyNot returns why no call was possible, and what would help. It returns seen if a call was possible.
 func whyNot(t *audit.Listener, seen string) string {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
@@ -49,14 +49,14 @@ func whyNot(t *audit.Listener, seen string) string {
 	}
 }
 
-// withGiven judges what a cluster with authentication lets the given certificate read.
+// withGiven judges what the given certificate can read in a cluster with authentication.
 func withGiven(cluster *audit.EtcdCluster, judge func(t *audit.Listener, whole audit.RPC) audit.Outcome) audit.Outcome {
 	on, seen, missing := authentication(cluster)
 	switch {
 	case missing != "":
 		return audit.CouldNotTell(missing)
 	case !on:
-		return audit.Skipped("etcd's authentication is off (" + seen + "): there are no users, and auth-disabled says what that means")
+		return audit.Skipped("etcd's authentication is off (" + seen + "), so there are no users; auth-disabled says what this means")
 	}
 	doubt := ""
 	for _, t := range cluster.Of(audit.Client) {
@@ -71,7 +71,7 @@ func withGiven(cluster *audit.EtcdCluster, judge func(t *audit.Listener, whole a
 		}
 	}
 	if doubt == "" {
-		return audit.Skipped("no client certificate was given whose user could be looked at")
+		return audit.Skipped("no client certificate was given, so there is no user to look at")
 	}
 	return audit.CouldNotTell(doubt)
 }
@@ -79,7 +79,7 @@ func withGiven(cluster *audit.EtcdCluster, judge func(t *audit.Listener, whole a
 // user names the user of the given certificate.
 func user(t *audit.Listener) string { return fmt.Sprintf("the user %q", t.GivenName) }
 
-// couldNotDecide returns the outcome of an answer that says neither yes nor no.
+// couldNotDecide returns the outcome for an answer that means neither yes nor no.
 func couldNotDecide(call audit.RPC) audit.Outcome {
 	return audit.CouldNotTell(fmt.Sprintf("%s %s got status %d %q", call.Method, call.Access, call.Code, call.Message))
 }

@@ -92,7 +92,7 @@ func accessFixtures(t *testing.T) []fixture {
 			})},
 		fixture{check: "auth-disabled", name: "off, the system's CAs", verdict: audit.Fail, codes: []string{"any-ca"},
 			target: off(func(c *audit.EtcdCluster) { handshake(c.Of(audit.Client)[1], audit.NoCertificate).AcceptableCAs = nil })},
-		fixture{check: "auth-disabled", name: "off, no certificate", verdict: audit.Fail, codes: []string{"no-certificate"}, evidence: "whoever reaches it is root",
+		fixture{check: "auth-disabled", name: "off, no certificate", verdict: audit.Fail, codes: []string{"no-certificate"}, evidence: "everyone who reaches it is root",
 			target: off(func(c *audit.EtcdCluster) {
 				h := handshake(c.Of(audit.Client)[1], audit.NoCertificate)
 				h.Attempt, h.CertificateRequested, h.AcceptableCAs = answered, false, nil
@@ -110,7 +110,7 @@ func accessFixtures(t *testing.T) []fixture {
 		fixture{check: "auth-root-role", name: "3.4, denied", target: on(7, denied, v34), verdict: audit.Pass, evidence: "not root"},
 
 		fixture{check: "auth-root-role", name: "root", target: on(0, "", named("root")), verdict: audit.Fail, codes: []string{"root"}},
-		fixture{check: "auth-root-role", name: "reads all", target: on(0, "", nil), verdict: audit.Skip, evidence: "look alike"},
+		fixture{check: "auth-root-role", name: "reads all", target: on(0, "", nil), verdict: audit.Skip, evidence: "look the same"},
 		fixture{check: "auth-root-role", name: "denied", target: on(7, denied, nil), verdict: audit.Pass, evidence: "not root"},
 		fixture{check: "auth-root-role", name: "no user", target: on(3, userEmpty, nil), verdict: audit.Pass},
 
@@ -119,7 +119,7 @@ func accessFixtures(t *testing.T) []fixture {
 		fixture{check: "auth-overbroad-role", name: "no user", target: on(3, userEmpty, nil), verdict: audit.Pass},
 
 		fixture{check: "auth-cn-unmapped", name: "let in", target: on(0, "", nil), verdict: audit.Pass, evidence: `"auditor"`},
-		fixture{check: "auth-cn-unmapped", name: "denied", target: on(7, denied, nil), verdict: audit.Skip, evidence: "look alike"},
+		fixture{check: "auth-cn-unmapped", name: "denied", target: on(7, denied, nil), verdict: audit.Skip, evidence: "look the same"},
 		fixture{check: "auth-cn-unmapped", name: "no common name", target: on(3, userEmpty, named("")), verdict: audit.Fail, codes: []string{"no-name"}},
 		fixture{check: "auth-cn-unmapped", name: "no common name, denied", target: on(7, denied, named("")), verdict: audit.Fail, codes: []string{"no-name"}},
 		fixture{check: "auth-cn-unmapped", name: "not looked at", target: on(3, userEmpty, nil), verdict: audit.Fail, codes: []string{"not-looked-at"}},

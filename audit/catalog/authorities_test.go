@@ -43,13 +43,13 @@ func uniqueFixtures(t *testing.T) []fixture {
 	cut.Handshakes = []audit.Handshake{{Attempt: ended, Presented: audit.NoCertificate, SpokeTLS: true, Version: tls.VersionTLS12, Chain: chain(t, day, day)}}
 	return []fixture{
 		{check: "ca-unique", name: "of its own", target: besides(client(etcd), peer(etcd), api(kubernetes, proxy), kubelet(kubernetes)), verdict: audit.Pass, evidence: `etcd trusts "CN=etcd-ca", Kubernetes "CN=`},
-		{check: "ca-unique", name: "the cluster's", target: besides(client(kubernetes), peer(etcd), api(kubernetes, proxy)), verdict: audit.Fail, codes: []string{"client-apiserver"}, evidence: "not proven by its name"},
+		{check: "ca-unique", name: "the cluster's", target: besides(client(kubernetes), peer(etcd), api(kubernetes, proxy)), verdict: audit.Fail, codes: []string{"client-apiserver"}, evidence: "the name does not prove"},
 		{check: "ca-unique", name: "the cluster's among others", target: besides(client(etcd, kubernetes), peer(kubernetes), kubelet(kubernetes)), verdict: audit.Fail, codes: []string{"client-kubelet", "peer-kubelet"}},
 		{check: "ca-unique", name: "found, and one silent", target: besides(client(kubernetes), unheard("192.0.2.2:2379"), api(kubernetes)), verdict: audit.Fail, codes: []string{"client-apiserver"}},
 		{check: "ca-unique", name: "nobody to compare with", target: besides(client(etcd), peer(etcd)), verdict: audit.Skip, evidence: "--apiserver"},
 		{check: "ca-unique", name: "system roots", target: besides(client(), api(kubernetes)), verdict: audit.Unknown, evidence: "names no CA"},
 		{check: "ca-unique", name: "API server names none", target: besides(client(etcd), api()), verdict: audit.Unknown, evidence: "names no CA"},
-		{check: "ca-unique", name: "kubelet asks for none", target: besides(client(etcd), open), verdict: audit.Pass, evidence: "asks for no client certificate"},
+		{check: "ca-unique", name: "kubelet asks for none", target: besides(client(etcd), open), verdict: audit.Pass, evidence: "ask for no client certificate"},
 		{check: "ca-unique", name: "kubelet cut off", target: besides(client(etcd), cut), verdict: audit.Unknown, evidence: "192.0.2.7:10250"},
 		{check: "ca-unique", name: "API server not reached", verdict: audit.Unknown, evidence: "connection refused",
 			target: besides(client(etcd), &audit.Listener{Address: "192.0.2.1:6443", Kind: audit.APIServer, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}})},
@@ -70,7 +70,7 @@ func staleFixtures(t *testing.T) []fixture {
 		{check: "ca-stale", name: "one each", target: besides(client("192.0.2.1:2379", is), client("192.0.2.2:2379", is), peer("192.0.2.1:2380", was)), verdict: audit.Pass, evidence: `every peer port trusts "CN=was"`},
 		{check: "ca-stale", name: "two", target: besides(client("192.0.2.1:2379", is, was), peer("192.0.2.1:2380", is)), verdict: audit.Fail, codes: []string{"client"}, evidence: "trusts 2 CAs"},
 		{check: "ca-stale", name: "two of one name", target: besides(client("192.0.2.1:2379", is, is)), verdict: audit.Fail, codes: []string{"client"}},
-		{check: "ca-stale", name: "two of the peers", target: besides(peer("192.0.2.1:2380", is, was), peer("192.0.2.2:2380", was, is)), verdict: audit.Fail, codes: []string{"peer"}, evidence: `no member has a certificate of "CN=was"`},
+		{check: "ca-stale", name: "two of the peers", target: besides(peer("192.0.2.1:2380", is, was), peer("192.0.2.2:2380", was, is)), verdict: audit.Fail, codes: []string{"peer"}, evidence: `no member has a certificate from "CN=was"`},
 		{check: "ca-stale", name: "a member that was not restarted", target: besides(client("192.0.2.1:2379", is), client("192.0.2.2:2379", was)), verdict: audit.Fail, codes: []string{"client-differs"}, evidence: "192.0.2.2:2379"},
 		{check: "ca-stale", name: "half way", target: besides(client("192.0.2.1:2379", is), client("192.0.2.2:2379", is, was)), verdict: audit.Fail, codes: []string{"client", "client-differs"}},
 		{check: "ca-stale", name: "found, and one silent", target: besides(client("192.0.2.1:2379", is, was), unheard("192.0.2.2:2379")), verdict: audit.Fail, codes: []string{"client"}},
@@ -102,7 +102,7 @@ func collisionFixtures(t *testing.T) []fixture {
 		{check: "ca-name-collision", name: "one given, one not", target: besides(given(listenerOf(t, one, "192.0.2.1:2379"), one), listenerOf(t, two, "192.0.2.1:2380")), verdict: audit.Fail, codes: []string{"keys"}},
 		{check: "ca-name-collision", name: "an issuing CA of its root's name", target: besides(given(withCA(issuing, "192.0.2.1:2379"), one)), verdict: audit.Fail, codes: []string{"keys"}},
 		{check: "ca-name-collision", name: "self-signed members", target: besides(self, self), verdict: audit.Skip},
-		{check: "ca-name-collision", name: "a name twice in the trust", target: besides(twice), verdict: audit.Unknown, evidence: "in its file alone"},
+		{check: "ca-name-collision", name: "a name twice in the trust", target: besides(twice), verdict: audit.Unknown, evidence: "only its file shows"},
 	}
 }
 
@@ -142,7 +142,7 @@ func sharedKeyFixtures(t *testing.T) []fixture {
 		{check: "cert-shared-key", name: "two members of a spec", target: inSpec(first, same(audit.Client, "192.0.2.2:2379")), verdict: audit.Fail, codes: []string{"members"}},
 		{check: "cert-shared-key", name: "two members of a host by the member list", target: besides(listing, same(audit.Peer, "192.0.2.1:3380")), verdict: audit.Fail, codes: []string{"members"}},
 		{check: "cert-shared-key", name: "one member by two addresses", target: besides(with(first, 1), with(same(audit.Client, "192.0.2.100:2379"), 1)), verdict: audit.Pass},
-		{check: "cert-shared-key", name: "whose is not known", target: besides(first, same(audit.Client, "192.0.2.100:2379")), verdict: audit.Unknown, evidence: "may be one member's"},
+		{check: "cert-shared-key", name: "whose is not known", target: besides(first, same(audit.Client, "192.0.2.100:2379")), verdict: audit.Unknown, evidence: "may belong to one member"},
 		{check: "cert-shared-key", name: "one certificate on both ports", target: besides(with(first, 1), same(audit.Peer, "192.0.2.1:2380")), verdict: audit.Pass},
 		{check: "cert-shared-key", name: "two certificates of one key", target: besides(with(first, 1), peer), verdict: audit.Fail, codes: []string{"ports"}},
 		{check: "cert-shared-key", name: "two certificates of one key, in a spec", target: inSpec(first, peer), verdict: audit.Fail, codes: []string{"ports"}},

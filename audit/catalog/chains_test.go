@@ -38,7 +38,7 @@ func chainFixtures(t *testing.T) []fixture {
 		fixture{check: "cert-signature", name: "SHA-1 leaf", target: serving(t, audit.Client, unsigned(x509.SHA1WithRSA, leaf)...), verdict: audit.Fail, codes: []string{"leaf"}, evidence: "SHA1-RSA"},
 		fixture{check: "cert-signature", name: "MD5 issuing CA", target: serving(t, audit.Peer, append([]*x509.Certificate{leaf}, unsigned(x509.MD5WithRSA, issuing.Certificate())...)...), verdict: audit.Fail, codes: []string{"ca"}},
 		fixture{check: "cert-signature", name: "SHA-1 root", target: serving(t, audit.Client, append([]*x509.Certificate{leaf}, unsigned(x509.SHA1WithRSA, root.Certificate())...)...), verdict: audit.Pass},
-		fixture{check: "cert-signature", name: "new algorithm", target: serving(t, audit.Client, unsigned(x509.UnknownSignatureAlgorithm, leaf)...), verdict: audit.Unknown, evidence: "not known here"},
+		fixture{check: "cert-signature", name: "new algorithm", target: serving(t, audit.Client, unsigned(x509.UnknownSignatureAlgorithm, leaf)...), verdict: audit.Unknown, evidence: "unknown algorithm"},
 
 		fixture{check: "cert-zlint", name: "in order", target: serving(t, audit.Client, leaf, issuing.Certificate(), root.Certificate()), verdict: audit.Pass, evidence: "certificates linted: 3"},
 		fixture{check: "cert-zlint", name: "Ed25519", target: serving(t, audit.Client, leafOf(t, issuing, throwaway.Leaf{Key: edKey(t)})), verdict: audit.Pass},
@@ -71,11 +71,11 @@ func lifetimeFixtures(t *testing.T) []fixture {
 	return []fixture{
 		{check: "cert-lifetime", name: "90 days", target: serving(t, audit.Client, lasting(10*day, 80*day)), verdict: audit.Pass, evidence: "90 days"},
 		{check: "cert-lifetime", name: "kubeadm's year", target: serving(t, audit.Peer, lasting(0, 365*day)), verdict: audit.Pass, evidence: "365 days"},
-		{check: "cert-lifetime", name: "kubeadm's year, dated back to its CA", target: given(serving(t, audit.Client, lasting(1000*day, 364*day)), ca), verdict: audit.Pass, evidence: "that of its CA"},
+		{check: "cert-lifetime", name: "kubeadm's year, dated back to its CA", target: given(serving(t, audit.Client, lasting(1000*day, 364*day)), ca), verdict: audit.Pass, evidence: "as its CA does"},
 		{check: "cert-lifetime", name: "kubeadm's year, dated back to a CA not seen", target: serving(t, audit.Client, lasting(1000*day, 364*day)), verdict: audit.Pass, evidence: "364 of 1364 days left"},
 		{check: "cert-lifetime", name: "398 days", target: serving(t, audit.Client, lasting(0, 398*day)), verdict: audit.Pass},
 		{check: "cert-lifetime", name: "399 days", target: serving(t, audit.Client, lasting(0, 399*day)), verdict: audit.Fail, codes: []string{"leaf"}, evidence: "another 399 days"},
-		{check: "cert-lifetime", name: "the last year of ten", target: given(serving(t, audit.Client, lasting(900*day, 300*day)), ca), verdict: audit.Fail, codes: []string{"leaf"}, evidence: "made for 1200 days"},
+		{check: "cert-lifetime", name: "the last year of ten", target: given(serving(t, audit.Client, lasting(900*day, 300*day)), ca), verdict: audit.Fail, codes: []string{"leaf"}, evidence: "issued for 1200 days"},
 		{check: "cert-lifetime", name: "a century", target: serving(t, audit.Client, lasting(0, 36500*day)), verdict: audit.Fail, codes: []string{"leaf"}},
 
 		{check: "cert-expiry", name: "kubeadm's year, dated back to its CA", target: serving(t, audit.Client, lasting(1000*day, 364*day)), verdict: audit.Pass},
@@ -111,7 +111,7 @@ func strengthFixtures(t *testing.T) []fixture {
 		{check: "cert-key-strength", name: "P-224", target: serving(t, audit.Client, keyed(curve)), verdict: audit.Fail, codes: []string{"leaf-curve-short"}},
 		{check: "cert-key-strength", name: "exponent 3", target: serving(t, audit.Client, odd(x509.RSA, &rsa.PublicKey{N: long.N, E: 3})), verdict: audit.Fail, codes: []string{"leaf-rsa-exponent"}},
 		{check: "cert-key-strength", name: "DSA", target: serving(t, audit.Client, keyed(nil), odd(x509.DSA, nil)), verdict: audit.Fail, codes: []string{"ca-dsa"}},
-		{check: "cert-key-strength", name: "new algorithm", target: serving(t, audit.Client, odd(x509.UnknownPublicKeyAlgorithm, nil)), verdict: audit.Unknown, evidence: "not known here"},
+		{check: "cert-key-strength", name: "new algorithm", target: serving(t, audit.Client, odd(x509.UnknownPublicKeyAlgorithm, nil)), verdict: audit.Unknown, evidence: "unknown algorithm"},
 	}
 }
 

@@ -128,8 +128,8 @@ func clusterFixtures(t *testing.T) []fixture {
 	return []fixture{
 		{check: "member-count", name: "three", target: three(nil), verdict: audit.Pass, evidence: "the failure of 1"},
 		{check: "member-count", name: "one", target: clusterOf(t, 1, nil), verdict: audit.Fail, codes: []string{"single"}},
-		{check: "member-count", name: "two", target: clusterOf(t, 2, nil), verdict: audit.Fail, codes: []string{"even"}, evidence: "the failure of 0, as 1 would"},
-		{check: "member-count", name: "four", target: clusterOf(t, 4, nil), verdict: audit.Fail, codes: []string{"even"}, evidence: "the failure of 1, as 3 would"},
+		{check: "member-count", name: "two", target: clusterOf(t, 2, nil), verdict: audit.Fail, codes: []string{"even"}, evidence: "the failure of 0, the same as 1"},
+		{check: "member-count", name: "four", target: clusterOf(t, 4, nil), verdict: audit.Fail, codes: []string{"even"}, evidence: "the failure of 1, the same as 3"},
 		{check: "member-count", name: "two and a learner", target: learner(time.Minute), verdict: audit.Fail, codes: []string{"even"}},
 		{check: "member-count", name: "silent", target: silentCluster, verdict: audit.Unknown, evidence: "no answer"},
 
@@ -212,7 +212,7 @@ func driftFixtures(t *testing.T) []fixture {
 	otherIssuer := chain(t, 10*day, 80*day)
 	otherIssuer[0].Issuer = pkix.Name{CommonName: "another CA"}
 	return []fixture{
-		{check: "member-drift", name: "alike", target: clusterOf(t, 3, nil), verdict: audit.Pass, evidence: "3 members are alike"},
+		{check: "member-drift", name: "alike", target: clusterOf(t, 3, nil), verdict: audit.Pass, evidence: "3 members have the same values"},
 		{check: "member-drift", name: "alone", target: clusterOf(t, 1, nil), verdict: audit.Skip, evidence: "one member"},
 		{check: "member-drift", name: "one is silent", target: clusterOf(t, 3, func(c *audit.EtcdCluster) { gone(c, 1, silent) }), verdict: audit.Unknown, evidence: "no answer"},
 		{check: "member-drift", name: "all are silent", verdict: audit.Unknown,
@@ -290,7 +290,7 @@ func sizeFixtures(t *testing.T) []fixture {
 
 		{check: "db-fragmented", name: "in use", target: member(t, 0, 1), verdict: audit.Pass},
 		{check: "db-fragmented", name: "free", target: with(func(s *audit.Status) { s.DBSizeInUse = 90 * mib }), verdict: audit.Fail, codes: []string{"free-space"}, evidence: "90.0 MiB of 200.0 MiB"},
-		{check: "db-fragmented", name: "free, and small", target: with(func(s *audit.Status) { s.DBSize, s.DBSizeInUse = 99*mib, mib }), verdict: audit.Pass, evidence: "too little"},
+		{check: "db-fragmented", name: "free, and small", target: with(func(s *audit.Status) { s.DBSize, s.DBSizeInUse = 99*mib, mib }), verdict: audit.Pass, evidence: "too small"},
 		{check: "db-fragmented", name: "no Status", target: hardened(t, audit.Client), verdict: audit.Unknown},
 
 		{check: "request-latency", name: "quick", target: member(t, 0, 1), verdict: audit.Pass, evidence: "3 calls"},

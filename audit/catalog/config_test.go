@@ -121,8 +121,8 @@ func configFixtures(t *testing.T) []fixture {
 			target: configured(func(s *audit.Settings) { s.Program = "kube-apiserver" })},
 
 		{check: "config-client-cert-auth", name: "required", target: order, verdict: audit.Pass, evidence: "--client-cert-auth=true"},
-		{check: "config-client-cert-auth", name: "by the CA alone", target: with("client-cert-auth", ""), verdict: audit.Pass, evidence: "alone (--client-cert-auth is not set)"},
-		{check: "config-client-cert-auth", name: "by the CA against the flag", target: with("client-cert-auth", "false"), verdict: audit.Pass, evidence: "alone"},
+		{check: "config-client-cert-auth", name: "by the CA alone", target: with("client-cert-auth", ""), verdict: audit.Pass, evidence: "only by --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt (--client-cert-auth is not set)"},
+		{check: "config-client-cert-auth", name: "by the CA against the flag", target: with("client-cert-auth", "false"), verdict: audit.Pass, evidence: "required, only by"},
 		{check: "config-client-cert-auth", name: "no CA", target: with("trusted-ca-file", ""), verdict: audit.Fail, codes: []string{"system-roots"}},
 		{check: "config-client-cert-auth", name: "neither", target: with("trusted-ca-file", "", "client-cert-auth", ""), verdict: audit.Fail, codes: []string{"not-required"}},
 		{check: "config-client-cert-auth", name: "dropped by auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Fail, codes: []string{"auto-tls"}},
@@ -150,7 +150,7 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-peer-tls", name: "not read", target: unsure(peer), verdict: audit.Unknown},
 
 		{check: "config-peer-cert-auth", name: "required", target: order, verdict: audit.Pass},
-		{check: "config-peer-cert-auth", name: "by the CA alone", target: with("peer-client-cert-auth", ""), verdict: audit.Pass, evidence: "alone"},
+		{check: "config-peer-cert-auth", name: "by the CA alone", target: with("peer-client-cert-auth", ""), verdict: audit.Pass, evidence: "required, only by"},
 		{check: "config-peer-cert-auth", name: "no CA", target: with("peer-trusted-ca-file", ""), verdict: audit.Fail, codes: []string{"system-roots"}},
 		{check: "config-peer-cert-auth", name: "neither", target: with("peer-trusted-ca-file", "", "peer-client-cert-auth", ""), verdict: audit.Fail, codes: []string{"not-required"}},
 		{check: "config-peer-cert-auth", name: "dropped by auto-tls", target: with("peer-cert-file", "", "peer-key-file", "", "peer-auto-tls", "true"), verdict: audit.Fail, codes: []string{"auto-tls"}},

@@ -66,10 +66,10 @@ func dataFixtures() []fixture {
 
 		{check: "data-stale-key", name: "the right key", target: stored(right(k1, k2), secrets), verdict: audit.Pass, evidence: "5 objects"},
 		{check: "data-stale-key", name: "an old key", target: stored(right(k2, k1), secrets), verdict: audit.Fail, codes: []string{"secrets"}, evidence: "not with secretbox k-2 (ns/sample and 4 more)"},
-		{check: "data-stale-key", name: "only keys that nobody named", target: stored(right(k3), secrets), verdict: audit.Skip, evidence: "no object is encrypted with a key"},
+		{check: "data-stale-key", name: "only keys that nobody named", target: stored(right(k3), secrets), verdict: audit.Skip, evidence: "no object is encrypted with a named key"},
 		{check: "data-stale-key", name: "another key ID", target: stored(right(audit.Writer{Provider: "kms v2", Key: "cloud"}), resource("secrets", 0, by(k3, 1))), verdict: audit.Pass},
 		{check: "data-stale-key", name: "nobody said which", target: stored(nil, secrets), verdict: audit.Skip, evidence: "--config"},
-		{check: "data-stale-key", name: "not its resource", target: stored(right(k1), resource("pods", 1)), verdict: audit.Skip, evidence: "the configuration is about"},
+		{check: "data-stale-key", name: "not its resource", target: stored(right(k1), resource("pods", 1)), verdict: audit.Skip, evidence: "of the resources in the configuration"},
 		{check: "data-stale-key", name: "the key of any provider", target: stored(func(c *audit.Census) {
 			c.Expected = []audit.EncryptionRule{{Writers: []audit.Writer{{Key: "k-1"}}}}
 		}, secrets), verdict: audit.Pass},

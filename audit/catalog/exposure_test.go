@@ -45,7 +45,7 @@ func exposureFixtures(t *testing.T) []fixture {
 	return []fixture{
 		{check: "metrics-plaintext", name: "on the network", target: with(plaintextOnly(audit.Metrics), metrics), verdict: audit.Fail, codes: []string{"http1"}},
 		{check: "metrics-plaintext", name: "on loopback", target: at(with(plaintextOnly(audit.Metrics), metrics), "::1"), verdict: audit.Pass, evidence: "loopback only"},
-		{check: "metrics-plaintext", name: "TLS", target: hardened(t, audit.Metrics), verdict: audit.Pass, evidence: "not answered"},
+		{check: "metrics-plaintext", name: "TLS", target: hardened(t, audit.Metrics), verdict: audit.Pass, evidence: "does not answer plaintext"},
 		{check: "metrics-plaintext", name: "no listener", verdict: audit.Pass, evidence: "nothing listens",
 			target: &audit.Listener{Address: "192.0.2.1:2381", Kind: audit.Metrics, Reach: audit.Attempt{State: audit.Refused, Reason: "connection refused"}}},
 		{check: "metrics-plaintext", name: "closes everything", verdict: audit.Unknown,

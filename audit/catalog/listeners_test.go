@@ -54,10 +54,10 @@ func listenerFixtures(t *testing.T) []fixture {
 	return []fixture{
 		{check: "client-cert-required", name: "let in over TLS 1.2", target: without13(audit.Client, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "client-cert-required", name: "turned away over TLS 1.2", target: without13(audit.Client, turnedAway), verdict: audit.Pass},
-		{check: "client-cert-required", name: "no version agreed", target: without13(audit.Client, audit.Handshake{Attempt: keyless}), verdict: audit.Unknown, evidence: "before a version"},
+		{check: "client-cert-required", name: "no version agreed", target: without13(audit.Client, audit.Handshake{Attempt: keyless}), verdict: audit.Unknown, evidence: "before it agreed on a version"},
 		{check: "client-anonymous-read", name: "let in over TLS 1.2", target: without13(audit.Client, letIn), verdict: audit.Unknown},
 		{check: "peer-cert-required", name: "let in over TLS 1.2", target: without13(audit.Peer, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
-		{check: "peer-accepts-client-cert", name: "no version agreed", target: without13(audit.Peer, turnedAway), verdict: audit.Unknown, evidence: "before a version"},
+		{check: "peer-accepts-client-cert", name: "no version agreed", target: without13(audit.Peer, turnedAway), verdict: audit.Unknown, evidence: "before it agreed on a version"},
 		{check: "member-url-plaintext", name: "HTTP only", target: httpOnly(), verdict: audit.Skip, evidence: "HTTP only"},
 		{check: "member-url-plaintext", name: "HTTP, and every call closed", target: closing(httpOnly()), verdict: audit.Skip, evidence: "HTTP only"},
 		{check: "member-url-plaintext", name: "HTTP, and one call closed", target: once(closing(httpOnly())), verdict: audit.Unknown},
@@ -202,7 +202,7 @@ func presentedFixtures(t *testing.T) []fixture {
 		{check: "peer-foreign-ca", name: "not requested", target: anonymous(t, audit.Peer), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "peer-foreign-ca", name: "times out", target: noPeer, verdict: audit.Unknown},
 
-		{check: "peer-wrong-san", name: "closed twice", target: with(audit.Peer, audit.ElsewhereMember, ended, ended), verdict: audit.Pass, evidence: "2 times of 2"},
+		{check: "peer-wrong-san", name: "closed twice", target: with(audit.Peer, audit.ElsewhereMember, ended, ended), verdict: audit.Pass, evidence: "2 times out of 2"},
 		{check: "peer-wrong-san", name: "closed once", target: with(audit.Peer, audit.ElsewhereMember, ended), verdict: audit.Unknown},
 		{check: "peer-wrong-san", name: "refused for its name", target: with(audit.Peer, audit.ElsewhereMember, bad, bad), verdict: audit.Pass},
 		{check: "peer-wrong-san", name: "let in", target: with(audit.Peer, audit.ElsewhereMember, ended, answered), verdict: audit.Fail, codes: []string{"accepted"}},

@@ -63,7 +63,7 @@ func memberFixtures(t *testing.T) []fixture {
 			codes: []string{"CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
 		{check: "version-vulnerable", name: "vulnerable by its number, seen to be fixed", target: behaving("3.6.8", 16, "etcdserver: invalid auth token"), verdict: audit.Fail,
 			codes: []string{"CVE-2026-33186", "CVE-2026-33343", "CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
-		{check: "version-vulnerable", name: "rebuilt, seen to be vulnerable", target: behaving("3.6.8-1", 0, ""), verdict: audit.Fail, evidence: "seen in what the member does",
+		{check: "version-vulnerable", name: "rebuilt, seen to be vulnerable", target: behaving("3.6.8-1", 0, ""), verdict: audit.Fail, evidence: "confirmed by the member's behaviour",
 			codes: []string{"CVE-2026-33186", "CVE-2026-33343", "CVE-2026-33413", "CVE-2026-44283", "CVE-2026-73499", "CVE-2026-73500", "GHSA-3wh4-j44w-pg92", "GHSA-hrxh-6v49-42gf"}},
 		{check: "version-vulnerable", name: "too new to know", target: running("3.8.0"), verdict: audit.Unknown, evidence: "newer"},
 		{check: "version-vulnerable", name: "not a version", target: running("banana"), verdict: audit.Unknown, evidence: "banana"},

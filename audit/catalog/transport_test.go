@@ -82,7 +82,7 @@ func transportFixtures(t *testing.T) []fixture {
 	tls12 := in(append(hellosOfBoth()[3:], audit.Hello{Attempt: oldTLS, Version: tls.VersionTLS13, Offer: audit.PostQuantumGroups, VersionRefused: true}), nil)
 
 	fixtures := []fixture{
-		{check: "tls-weak-cipher", name: "1.3 only", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "TLS 1.2 is refused; TLS 1.3 is agreed to with TLS_AES_128_GCM_SHA256"},
+		{check: "tls-weak-cipher", name: "1.3 only", target: hardened(t, audit.Peer), verdict: audit.Pass, evidence: "TLS 1.2 is refused; TLS 1.3 is accepted with TLS_AES_128_GCM_SHA256"},
 		{check: "tls-weak-cipher", name: "both versions", target: in(hellosOfBoth(), nil), verdict: audit.Pass, evidence: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
 		{check: "tls-weak-cipher", name: "1.2 only", target: tls12, verdict: audit.Pass, evidence: "TLS 1.3 is refused"},
 		{check: "tls-weak-cipher", name: "CBC and 3DES", verdict: audit.Fail, codes: []string{"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", "TLS_RSA_WITH_3DES_EDE_CBC_SHA"}, evidence: "blocks of 64 bits",
@@ -98,7 +98,7 @@ func transportFixtures(t *testing.T) []fixture {
 		{check: "tls-weak-cipher", name: "TLS 1.1 only", target: ancient, verdict: audit.Unknown, evidence: "neither"},
 
 		{check: "tls-key-exchange", name: "1.3 only", target: hardened(t, audit.Client), verdict: audit.Pass, evidence: "X25519MLKEM768"},
-		{check: "tls-key-exchange", name: "both versions", target: in(hellosOfBoth(), nil), verdict: audit.Pass, evidence: "TLS 1.2 is agreed to with x25519; TLS 1.3 is agreed to with X25519MLKEM768"},
+		{check: "tls-key-exchange", name: "both versions", target: in(hellosOfBoth(), nil), verdict: audit.Pass, evidence: "TLS 1.2 is accepted with x25519; TLS 1.3 is accepted with X25519MLKEM768"},
 		{check: "tls-key-exchange", name: "a long prime", target: hello(tls.VersionTLS12, audit.WeakGroups, noSuch, audit.Choice{Suite: 0x9E, PrimeBits: 2048}), verdict: audit.Pass, evidence: "a prime of 2048 bits"},
 		{check: "tls-key-exchange", name: "weak curves", verdict: audit.Fail, codes: []string{"secp192r1", "secp224r1"},
 			target: hello(tls.VersionTLS12, audit.WeakGroups, noSuch, group(0x13), group(0x15))},
@@ -120,7 +120,7 @@ func transportFixtures(t *testing.T) []fixture {
 		{check: "tls-renegotiation", name: "both versions", target: in(hellosOfBoth(), nil), verdict: audit.Pass, evidence: "renegotiation_info"},
 		{check: "tls-renegotiation", name: "no extension", target: hello(tls.VersionTLS12, audit.StrongSuites, answered, group(0x17)), verdict: audit.Fail, codes: []string{"not-bound"}},
 		{check: "tls-renegotiation", name: "silent to TLS 1.2", target: silentOld, verdict: audit.Unknown, evidence: "TLS 1.2: no answer"},
-		{check: "tls-renegotiation", name: "TLS 1.1", target: ancient, verdict: audit.Unknown, evidence: "TLS 1.1 is agreed to"},
+		{check: "tls-renegotiation", name: "TLS 1.1", target: ancient, verdict: audit.Unknown, evidence: "accepts TLS 1.1"},
 		{check: "tls-renegotiation", name: "silent to TLS 1.1", verdict: audit.Unknown, evidence: "up to TLS 1.1: no answer",
 			target: in(hellosOfTLS13(), func(target *audit.Listener) { target.Handshakes[1].Attempt = silent })},
 

@@ -10,21 +10,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CANameCollision finds two CAs that bear one name.
+// CANameCollision finds two CAs that have the same name.
 func CANameCollision() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-name-collision",
-		Title:    "Two CAs of the cluster bear the same name",
+		Title:    "Two CAs of the cluster have the same name",
 		Severity: audit.Low,
 		Rationale: "Verifiers look for an issuer by its name, and clients choose their certificate by the names that the server " +
-			"lists. Where two CAs share one, the wrong key or certificate is tried, and people put the wrong file in place: a " +
-			"rotation to a CA of the same name ends in refused handshakes.",
-		Method: "Compares the CAs that the chains of all ports lead to: by public key where the CA's certificate is served or " +
-			"given, else by the authority key identifier in what it signed. A name that a port lists twice is two certificates " +
-			"of which only the files tell whether the key is one.",
+			"lists. If two CAs share a name, programs try the wrong key or certificate, and people install the wrong file. " +
+			"A rotation to a CA with the same name ends in refused handshakes.",
+		Method: "Compares the CAs above the leaves of all ports: by public key if the CA's certificate is served or given, and " +
+			"otherwise by the authority key identifier in the certificates that it signed. A name that a port lists twice " +
+			"means two certificates; only the files show whether they have the same key.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Name each CA uniquely when it is made next; etcdsec puts a hash of the key into the name:"),
+				audit.Say("Give each CA a unique name when you next create it; etcdsec puts a hash of the key into the name:"),
 				audit.Paste("etcdsec pki rotate root %s", p.Store()),
 				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep -A1 -E 'Subject:|Subject Key Identifier'"),
 			}
@@ -34,11 +34,11 @@ func CANameCollision() audit.Check {
 	})
 }
 
-// authority is a CA as far as one port shows it.
+// authority holds what one port shows of a CA.
 type authority struct {
 	name  []byte // raw subject
-	key   []byte // SubjectPublicKeyInfo; nil if its certificate was not seen
-	keyID []byte // nil if it was not told
+	key   []byte // SubjectPublicKeyInfo; nil if its certificate is unknown
+	keyID []byte // nil if it is unknown
 	port  string
 }
 
@@ -67,19 +67,19 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 	case fault != "":
 		return audit.CouldNotTell(fault)
 	case len(known) == 0:
-		return audit.Skipped("no port serves a leaf of a CA")
+		return audit.Skipped("no port serves a leaf that a CA signed")
 	default:
 		var names [][]byte
 		for _, ca := range known {
 			names = append(names, ca.name)
 		}
 		slices.SortFunc(names, bytes.Compare)
-		return audit.Passed("every name is of one CA: " + formatNames(slices.CompactFunc(names, bytes.Equal)))
+		return audit.Passed("each name belongs to one CA: " + formatNames(slices.CompactFunc(names, bytes.Equal)))
 	}
 }
 
-// authoritiesOf are the CAs above a leaf: those whose certificates are known, then the issuer
-// of the last, of which only a name and a key ID are.
+// authoritiesOf returns the CAs above a leaf: those whose certificates are known, then the issuer of
+// the last one, of which only the name and the key ID are known.
 func authoritiesOf(port *audit.Listener, chain []*x509.Certificate) []authority {
 	var found []authority
 	address := fmt.Sprintf("%s port %s", port.Kind, port.Address)
@@ -93,7 +93,7 @@ func authoritiesOf(port *audit.Listener, chain []*x509.Certificate) []authority 
 	return found
 }
 
-// collisions makes one finding for each name that two CAs bear.
+// collisions returns one finding for each name that two CAs have.
 func collisions(known []authority) []audit.Finding {
 	var findings []audit.Finding
 	var named [][]byte
@@ -103,7 +103,7 @@ func collisions(known []authority) []audit.Finding {
 				continue
 			}
 			named = append(named, b.name)
-			findings = append(findings, audit.Finding{Code: "keys", Text: fmt.Sprintf("the CA %s of the %s has the key %s, and that of the %s the key %s",
+			findings = append(findings, audit.Finding{Code: "keys", Text: fmt.Sprintf("the CA %s has the key %[3]s on the %[2]s, and the key %[5]s on the %[4]s",
 				formatName(b.name), a.port, a.formatKey(), b.port, b.formatKey())})
 		}
 	}
@@ -130,12 +130,12 @@ func (a authority) formatKey() string {
 	return hex.EncodeToString(a.keyID[:min(len(a.keyID), 32)])
 }
 
-// findListedTwice says which port trusts two certificates of one name; empty if none does.
+// findListedTwice names a port that trusts two certificates with one name; it returns "" if there is none.
 func findListedTwice(trusts []trust) string {
 	for _, t := range trusts {
 		for i := 1; i < len(t.names); i++ {
 			if bytes.Equal(t.names[i], t.names[i-1]) {
-				return fmt.Sprintf("%s port %s trusts two certificates of the CA name %s; whether they are of one key is in its file alone",
+				return fmt.Sprintf("%s port %s trusts two certificates with the CA name %s; only its file shows whether they have the same key",
 					t.listener.Kind, t.listener.Address, formatName(t.names[i]))
 			}
 		}

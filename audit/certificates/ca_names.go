@@ -12,16 +12,16 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// trust lists the CAs whose clients a listener says that it lets in, before it knows its client:
-// the subjects in its CertificateRequest. A subject is a name and not a key.
+// trust lists the CAs whose clients a listener accepts, as it tells every caller: the subjects in its
+// CertificateRequest. A subject is a name, not a key.
 type trust struct {
 	listener *audit.Listener
 	names    [][]byte // raw subjects, sorted
-	asks     bool     // for a certificate; without names it says nothing about whose
-	fault    string   // why all this is not known; empty if it is
+	asks     bool     // it asks for a certificate; without names it does not say of which CA
+	fault    string   // why all this is unknown; empty if it is known
 }
 
-// trustOf reads the trust of a listener. One that speaks plaintext only asks for nothing.
+// trustOf reads the trust of a listener. A listener without TLS asks for no certificate.
 func trustOf(t *audit.Listener) trust {
 	h := t.Agreed(audit.NoCertificate)
 	switch {
@@ -49,7 +49,7 @@ func trustsOf(listeners []*audit.Listener) []trust {
 	return all
 }
 
-// union is every name of some listeners, once each.
+// union returns the names of all listeners, each once.
 func union(trusts []trust) [][]byte {
 	var names [][]byte
 	for _, t := range trusts {
@@ -65,7 +65,7 @@ func containsName(sorted [][]byte, name []byte) bool {
 	return found
 }
 
-// firstFault is why the trust of one of some listeners is not known; empty if all are.
+// firstFault returns why the trust of a listener is unknown; it is empty if all are known.
 func firstFault(trusts []trust) string {
 	for _, t := range trusts {
 		if t.fault != "" {
@@ -75,7 +75,7 @@ func firstFault(trusts []trust) string {
 	return ""
 }
 
-// formatNames lists CA names for a reader, not all of a server's hundreds.
+// formatNames lists CA names for a reader, and shortens a long list.
 func formatNames(names [][]byte) string {
 	var shown []string
 	for _, name := range names {

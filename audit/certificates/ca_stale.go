@@ -9,21 +9,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CAStale finds CAs that etcd goes on to trust after a rotation.
+// CAStale finds CAs that etcd still trusts after a rotation.
 func CAStale() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-stale",
 		Title:    "A port of etcd trusts more CAs than it needs",
 		Severity: audit.Low,
-		Rationale: "While a CA is rotated its members trust the old one and the new. If that is left so, a key that was " +
-			"rotated because it leaked still opens etcd. etcd reads its trusted CAs at its start only, so a member that was not " +
-			"restarted trusts what its neighbours do not.",
-		Method: "Reads the CA names in the CertificateRequest of every client and peer port, without any credential: more than " +
-			"one, or other ones than the next member's, is a finding. Of a peer's CAs, those that no member's own certificate " +
-			"leads to are named.",
+		Rationale: "During the rotation of a CA, the members trust the old one and the new one. If this is left so, a key that " +
+			"was replaced because it leaked still opens etcd. etcd reads its trusted CAs only when it starts, so a member " +
+			"that was not restarted trusts other CAs than its peers.",
+		Method: "Reads the CA names in the CertificateRequest of every client and peer port, without any credential. More than " +
+			"one name, or names that differ between members, is a finding. For peer ports, the finding names the CAs that " +
+			"signed no member's own certificate.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Finish the rotation: when nothing uses a leaf of the old CA any more, take the CA out of the file and restart " +
+				audit.Say("Finish the rotation: when no client uses a leaf of the old CA any more, remove the CA from the file and restart " +
 					"the members one by one:"),
 				audit.Paste("etcdsec pki rotate status %s", p.Store()),
 				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep Subject:"),
@@ -85,7 +85,7 @@ func findStale(kind audit.Kind, ports []trust) []audit.Finding {
 	if len(most.names) > 1 {
 		text := fmt.Sprintf("the %s port %s trusts %d CAs: %s", kind, most.listener.Address, len(most.names), formatNames(most.names))
 		if unused := findUnused(ports, most.names); kind == audit.Peer && len(unused) > 0 {
-			text += "; no member has a certificate of " + formatNames(unused)
+			text += "; no member has a certificate from " + formatNames(unused)
 		}
 		findings = append(findings, audit.Finding{Code: string(kind), Text: text})
 	}
@@ -96,8 +96,8 @@ func findStale(kind audit.Kind, ports []trust) []audit.Finding {
 	return findings
 }
 
-// findUnused are the names to which no served chain leads. They are known only if every port
-// showed its chain.
+// findUnused returns the names to which no served chain leads. It returns nil if a port showed no
+// chain.
 func findUnused(ports []trust, names [][]byte) [][]byte {
 	var paths [][]*x509.Certificate
 	for _, p := range ports {

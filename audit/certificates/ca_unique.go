@@ -12,16 +12,17 @@ import (
 func CAUnique() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "ca-unique",
-		Title:    "etcd trusts a CA that Kubernetes' own clients have",
+		Title:    "etcd trusts the CA of Kubernetes' own clients",
 		Severity: audit.High,
-		Rationale: "The cluster's CA signs a certificate for every kubelet and for whoever gets a CertificateSigningRequest " +
-			"approved. If etcd trusts it, each of them reads and writes all of etcd, past the API server and its RBAC.",
-		Method: "Reads the CA names in the CertificateRequest of etcd's client and peer ports and of the API servers' and " +
-			"kubelets' ports, without any credential, and compares them. A name is not a key: an equal name is a strong hint, and " +
-			"the two files prove it. Needs --apiserver or --kubelet, or API servers in the spec.",
+		Rationale: "The cluster's CA signs a certificate for every kubelet, and for everyone whose CertificateSigningRequest is " +
+			"approved. If etcd trusts this CA, each of them can read and write all of etcd, past the API server and its " +
+			"RBAC.",
+		Method: "Reads the CA names in the CertificateRequest of etcd's client and peer ports and of the ports of the API " +
+			"servers and kubelets, without any credential, and compares them. A name is not a key: an equal name is a " +
+			"strong hint, and only the two files prove it. Needs --apiserver or --kubelet, or API servers in the spec.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("See whether the two files hold the same certificate, then give etcd CAs of its own:"),
+				audit.Say("Check whether the two files hold the same certificate, then give etcd CAs of its own:"),
 				audit.Paste("openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/ca.crt"),
 				audit.Paste("openssl x509 -noout -fingerprint -sha256 -in /etc/kubernetes/pki/etcd/ca.crt"),
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
@@ -50,7 +51,7 @@ func runCAUnique(t *audit.EtcdCluster) audit.Outcome {
 	fault := firstFault(slices.Concat(etcd, kubernetes))
 	for _, port := range slices.Concat(etcd, kubernetes) {
 		if port.asks && len(port.names) == 0 && fault == "" {
-			fault = fmt.Sprintf("%s port %s asks for a certificate and names no CA: it trusts those of its system, or does not say", port.listener.Kind, port.listener.Address)
+			fault = fmt.Sprintf("%s port %s asks for a certificate and names no CA: it trusts the CAs of its system, or does not tell which", port.listener.Kind, port.listener.Address)
 		}
 	}
 	switch asked := slices.ContainsFunc(etcd, func(port trust) bool { return port.asks }); {
@@ -59,13 +60,13 @@ func runCAUnique(t *audit.EtcdCluster) audit.Outcome {
 	case !asked:
 		return audit.Skipped("etcd asks for no client certificate, so it trusts no CA")
 	case len(union(kubernetes)) == 0:
-		return audit.Passed(fmt.Sprintf("etcd trusts %s; what it is compared with asks for no client certificate", formatNames(union(etcd))))
+		return audit.Passed(fmt.Sprintf("etcd trusts %s; the API servers and kubelets ask for no client certificate", formatNames(union(etcd))))
 	default:
 		return audit.Passed(fmt.Sprintf("etcd trusts %s, Kubernetes %s", formatNames(union(etcd)), formatNames(union(kubernetes))))
 	}
 }
 
-// sharedCAs makes one finding for each pair of kinds of port that trust a CA of one name.
+// sharedCAs returns one finding for each pair of kinds of port that trust a CA with the same name.
 func sharedCAs(etcd, kubernetes []trust) []audit.Finding {
 	var findings []audit.Finding
 	for _, kind := range []audit.Kind{audit.Client, audit.Peer} {
@@ -77,7 +78,7 @@ func sharedCAs(etcd, kubernetes []trust) []audit.Finding {
 				continue
 			}
 			findings = append(findings, audit.Finding{Code: string(kind) + "-" + string(other), Text: fmt.Sprintf(
-				"etcd's %s port (%s) and the %s (%s) both trust a CA of the name %s; that it is one CA is not proven by its name",
+				"etcd's %s port (%s) and the %s (%s) both trust a CA with the name %s; the name does not prove that it is the same CA",
 				kind, addressesOf(ours, shared), other, addressesOf(theirs, shared), formatNames(shared))})
 		}
 	}
@@ -88,7 +89,7 @@ func portsOfKind(trusts []trust, kind audit.Kind) []trust {
 	return slices.DeleteFunc(slices.Clone(trusts), func(t trust) bool { return t.listener.Kind != kind })
 }
 
-// addressesOf are the listeners that trust a CA of one of the names.
+// addressesOf lists the addresses of the listeners that trust a CA with one of the names.
 func addressesOf(trusts []trust, names [][]byte) string {
 	var addresses []string
 	for _, t := range trusts {

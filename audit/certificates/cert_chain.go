@@ -10,17 +10,18 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertChain finds chains that cannot be followed to a CA that is trusted.
+// CertChain finds served chains that do not lead to a trusted CA.
 func CertChain() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-chain",
 		Title:    "The served chain does not lead to the trusted CA",
 		Severity: audit.Medium,
-		Rationale: "A chain that some clients can complete and others cannot fails where it is least expected, and is answered " +
-			"by turning verification off. A member that serves another CA's leaf is one that a rotation forgot, or not etcd.",
-		Method: "Verifies the client port's chain by the CAs given with --cacert or --pki, whatever the day and the use. A peer's must lead to a " +
-			"CA of which the same port says that it trusts it, since members verify each other by the same file. Every served " +
-			"certificate must be of the chain and in its order (RFC 5246 7.4.2).",
+		Rationale: "If some clients can complete a chain and others cannot, connections fail where nobody expects it, and people " +
+			"react by turning verification off. A member that serves a leaf of another CA was forgotten in a rotation, or " +
+			"is not etcd.",
+		Method: "Verifies the client port's chain against the CAs given with --cacert or --pki, whatever the date and the use. " +
+			"A peer's chain must lead to a CA that the same port says it trusts, because members verify each other with " +
+			"the same file. Every served certificate must belong to the chain and be in its order (RFC 5246 7.4.2).",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Serve the leaf, then its issuing CA, and nothing else; etcd reads the file again at the next handshake:"),
@@ -51,7 +52,7 @@ func judgeChain(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		trusted = ", up to a CA that the peers trust"
 		if !leadsTo(servedPath(chain), names) {
 			findings = append(findings, audit.Finding{Code: "not-trusted-by-peers", Text: fmt.Sprintf(
-				"the chain ends at the issuer %.100q, and the port says that it trusts %s: the other members refuse this one", top(chain).Issuer, formatNames(names))})
+				"the chain ends at the issuer %.100q, but the port says that it trusts %s: the other members refuse this one", top(chain).Issuer, formatNames(names))})
 		}
 	case selfIssued(chain[0]):
 		findings = append(findings, audit.Finding{Code: "self-signed", Text: fmt.Sprintf("the leaf %.100q is signed by itself and by no CA", chain[0].Subject)})
@@ -62,7 +63,7 @@ func judgeChain(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("certificates in order: %d%s", len(chain), trusted))
 }
 
-// findDisorder finds what is served and not of the chain, or not at its place in it.
+// findDisorder finds served certificates that do not belong to the chain, or are in the wrong place.
 func findDisorder(chain []*x509.Certificate) []audit.Finding {
 	var findings []audit.Finding
 	upwards := servedPath(chain)
@@ -74,7 +75,7 @@ func findDisorder(chain []*x509.Certificate) []audit.Finding {
 		if slices.ContainsFunc(upwards, func(c *x509.Certificate) bool { return sameKey(c, cert) && bytes.Equal(c.RawSubject, cert.RawSubject) }) {
 			continue
 		}
-		findings = append(findings, audit.Finding{Code: "foreign-certificate", Text: fmt.Sprintf("%.100q is served and did not sign anything below it", cert.Subject)})
+		findings = append(findings, audit.Finding{Code: "foreign-certificate", Text: fmt.Sprintf("the port serves %.100q, which signed no certificate of the chain", cert.Subject)})
 	}
 	var served []*x509.Certificate
 	for _, cert := range chain {
@@ -83,7 +84,7 @@ func findDisorder(chain []*x509.Certificate) []audit.Finding {
 		}
 	}
 	if !slices.EqualFunc(served, upwards, (*x509.Certificate).Equal) {
-		findings = append(findings, audit.Finding{Code: "order", Text: "the certificates are not each followed by the one that signed it"})
+		findings = append(findings, audit.Finding{Code: "order", Text: "the certificates are in the wrong order: each must be followed by the one that signed it"})
 	}
 	return findings
 }
@@ -92,7 +93,7 @@ func sameKey(a, b *x509.Certificate) bool {
 	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
-// leadsTo reports whether one of the certificates bears a name of a trusted CA, or was issued by it.
+// leadsTo reports whether one of the certificates has the name of a trusted CA, or was issued by one.
 func leadsTo(upwards []*x509.Certificate, names [][]byte) bool {
 	return slices.ContainsFunc(upwards, func(cert *x509.Certificate) bool {
 		return slices.ContainsFunc(names, func(name []byte) bool {
@@ -106,7 +107,7 @@ func top(chain []*x509.Certificate) *x509.Certificate {
 	return upwards[len(upwards)-1]
 }
 
-// explainUntrusted puts an error of crypto/x509 into words that name the end of the chain.
+// explainUntrusted describes an error of crypto/x509 and names the end of the chain.
 func explainUntrusted(chain []*x509.Certificate, err error) string {
 	for i, cert := range servedPath(chain) {
 		if _, text := role(i, cert); slices.Contains(brokenAlgorithms(), cert.SignatureAlgorithm) && !selfIssued(cert) {
@@ -117,7 +118,7 @@ func explainUntrusted(chain []*x509.Certificate, err error) string {
 		if selfIssued(top(chain)) {
 			return fmt.Sprintf("the chain ends at %.100q, which is not one of the given CAs", top(chain).Subject)
 		}
-		return fmt.Sprintf("the chain ends at the issuer %.100q, and none of the given CAs signed that: an issuing CA is missing, or it is another's chain", top(chain).Issuer)
+		return fmt.Sprintf("the chain ends at the issuer %.100q, and none of the given CAs signed it: an issuing CA is missing, or the chain belongs to another PKI", top(chain).Issuer)
 	}
-	return fmt.Sprintf("the chain does not verify by the given CAs: %.200q", err.Error())
+	return fmt.Sprintf("the chain does not verify against the given CAs: %.200q", err.Error())
 }

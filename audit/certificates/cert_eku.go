@@ -10,23 +10,24 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertEKU finds leaves that may be used for less than etcd needs, or for more.
+// CertEKU finds leaves whose allowed uses are too few for etcd, or too many.
 func CertEKU() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-eku",
-		Title:    "A served leaf is for the wrong uses",
+		Title:    "A served leaf has the wrong uses",
 		Severity: audit.Medium,
-		Rationale: "A leaf that may act as a client opens etcd to whoever reads the server's key, and one that may sign is a CA " +
-			"on every node. One that lacks a use is refused by clients or by the other members at the next connection.",
-		Method: "Reads the extended key usages, key usages and basic constraints of the leaf, and the extended key usages " +
-			"that its CAs are limited to. A peer needs serverAuth and clientAuth, because members dial each other. clientAuth on " +
-			"a client port's leaf is right where etcd's gRPC gateway presents it to itself: it is a finding only where the " +
-			"member's settings turn the gateway off or give it a certificate of its own.",
+		Rationale: "If the leaf of a client port may act as a client, everyone who reads the server's key can open etcd. If a " +
+			"leaf may sign, there is a CA on every node. If a leaf lacks a use, clients or the other members refuse it at " +
+			"the next connection.",
+		Method: "Reads the extended key usages, key usages and basic constraints of the leaf, and the extended key usages to " +
+			"which its CAs are limited. A peer needs serverAuth and clientAuth, because members dial each other. On a " +
+			"client port, clientAuth is right if etcd's gRPC gateway presents the leaf to itself: it is a finding only if " +
+			"the member's settings turn the gateway off or give it a certificate of its own.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Reissue the leaf with the uses of its port and no other; etcd needs no restart:"),
+				audit.Say("Reissue the leaf with only the uses that its port needs; etcd needs no restart:"),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
-				audit.Paste("--enable-grpc-gateway=false    # etcd, before clientAuth is taken from the leaf of the client port"),
+				audit.Paste("--enable-grpc-gateway=false    # etcd, before the leaf of the client port loses clientAuth"),
 				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -ext extendedKeyUsage,keyUsage,"+
 					"basicConstraints", p.Asked()),
 			}
@@ -49,13 +50,13 @@ func judgeUses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	case hasUse(leaf, x509.ExtKeyUsageAny):
 		found("any", "the leaf has anyExtendedKeyUsage")
 	case len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0:
-		found("none", "the leaf has no extended key usage, so that it may be used for everything")
+		found("none", "the leaf has no extended key usage, so it may be used for everything")
 	default:
 		if !hasUse(leaf, x509.ExtKeyUsageServerAuth) {
 			found("no-server-auth", "the leaf lacks serverAuth: clients that verify it refuse it")
 		}
 		if !hasUse(leaf, x509.ExtKeyUsageClientAuth) && presentsItself(t) {
-			found("no-client-auth", "the leaf lacks clientAuth: the other members refuse it when this one dials them, unless --peer-client-cert-file gives it another")
+			found("no-client-auth", "the leaf lacks clientAuth: the other members refuse it when this one dials them, unless --peer-client-cert-file names another certificate")
 		}
 		if why := whyNeedlessClientAuth(t); why != "" && hasUse(leaf, x509.ExtKeyUsageClientAuth) {
 			found("client-auth", "the leaf has clientAuth, and %s", why)
@@ -68,7 +69,7 @@ func judgeUses(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		found("cert-sign", "the leaf has the key usage keyCertSign")
 	}
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		found("no-digital-signature", "the leaf lacks the key usage digitalSignature, which TLS 1.3 wants (RFC 8446 4.4.2.2)")
+		found("no-digital-signature", "the leaf lacks the key usage digitalSignature, which TLS 1.3 requires (RFC 8446 4.4.2.2)")
 	}
 	for i, ca := range pathToRoot(t, chain) {
 		if i == 0 || len(ca.ExtKeyUsage)+len(ca.UnknownExtKeyUsage) == 0 || hasUse(ca, x509.ExtKeyUsageAny) {
@@ -90,15 +91,15 @@ func hasUse(cert *x509.Certificate, use x509.ExtKeyUsage) bool {
 	return slices.Contains(cert.ExtKeyUsage, use)
 }
 
-// presentsItself reports whether the member shows the served leaf to others as a client. A peer
-// does, unless no certificates are asked for between peers or it was given another one.
+// presentsItself reports whether the member also presents the served leaf as a client. A peer
+// does, unless peers ask for no certificates or the member has another one for this.
 func presentsItself(t *audit.Listener) bool {
 	return t.Kind == audit.Peer && t.Agreed(audit.NoCertificate).CertificateRequested &&
 		(t.Settings == nil || t.Settings.Value("peer-client-cert-file") == "")
 }
 
-// whyNeedlessClientAuth returns why a client port's leaf needs no clientAuth; empty if it does or
-// that is not known. The gateway dials its own client port with the server's certificate
+// whyNeedlessClientAuth returns why a client port's leaf needs no clientAuth; it is empty if the leaf
+// needs it or this is unknown. The gateway dials its own client port with the server's certificate
 // unless --client-cert-file is set (etcd-io/etcd#9785).
 func whyNeedlessClientAuth(t *audit.Listener) string {
 	if t.Kind != audit.Client || t.Settings == nil {

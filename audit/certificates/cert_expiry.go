@@ -12,7 +12,7 @@ import (
 
 const day = 24 * time.Hour
 
-// urgentTime is the time in which a certificate must be renewed whatever its lifetime.
+// urgentTime is the remaining time at which every certificate is due, whatever its lifetime.
 const urgentTime = 7 * day
 
 // CertExpiry finds certificates that are expired, not yet valid, or due for renewal.
@@ -21,10 +21,11 @@ func CertExpiry() audit.Check {
 		ID:       "cert-expiry",
 		Title:    "A served certificate is expired or due",
 		Severity: audit.High,
-		Rationale: "When a certificate expires, open connections go on and new ones fail: the outage comes with the next " +
-			"restart, often days later, and takes the API server with it.",
-		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, " +
-			"or less than 7 days, is left; a leaf's lifetime counts for 398 days at most. A root in the chain is judged by its end only.",
+		Rationale: "When a certificate expires, open connections continue and new ones fail. The outage comes with the next " +
+			"restart, often days later, and stops the API server too.",
+		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, or " +
+			"less than 7 days, is left; for a leaf, the lifetime counts as 398 days at most. For a root in the chain, only " +
+			"the end counts.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Renew the certificate in place; etcd reads it again at the next handshake, without a restart:"),

@@ -12,8 +12,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// The least that is accepted: 112 bits of security, which NIST SP 800-131A allows until the
-// end of 2030 and which is what kubeadm makes; an elliptic curve of 256 bits.
+// The smallest accepted keys: 112 bits of security for RSA, which NIST SP 800-131A allows until the
+// end of 2030 and kubeadm uses; 256 bits for an elliptic curve.
 const (
 	leastRSA      = 2048
 	leastCurve    = 256
@@ -24,19 +24,19 @@ const (
 	advisedRSA = 3072
 )
 
-// CertKeyStrength finds keys that can be computed from their certificates.
+// CertKeyStrength finds keys so weak that an attacker can compute them from the certificate.
 func CertKeyStrength() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-key-strength",
 		Title:    "A served certificate has a weak key",
 		Severity: audit.High,
-		Rationale: "Who computes the private key is the server, or the CA: with a CA's key every client can be minted. RSA " +
-			"below 2048 bits is within the reach of those who would want etcd's data.",
-		Method: "Reads the public key of every certificate that is served and, with --cacert, of the root above: RSA of 2048 " +
-			"bits, ECDSA of 256 bits and Ed25519 pass; DSA does not.",
+		Rationale: "Whoever computes the private key can act as the server, or as the CA: with a CA's key one can issue every " +
+			"client certificate. RSA below 2048 bits is within reach of attackers who would want etcd's data.",
+		Method: "Reads the public key of every served certificate and, with --cacert, of the root above: RSA of 2048 bits, " +
+			"ECDSA of 256 bits and Ed25519 pass; DSA does not.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Reissue with a new and stronger key; a CA's has to be rotated:"),
+				audit.Say("Reissue the certificate with a new, stronger key; if it is a CA, rotate it:"),
 				audit.Paste("etcdsec pki renew %s --new-key    # pki.keyAlgorithm in the spec: ecdsa-p256, rsa-3072, …", p.Store()),
 				audit.Paste("openssl ecparam -name prime256v1 -genkey -noout -out server.key"),
 			}
@@ -58,7 +58,7 @@ func judgeKeys(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 		key, fault := weakness(cert)
 		switch {
 		case key == "":
-			unknown = fmt.Sprintf("the key of the %s is of an algorithm that is not known here", text)
+			unknown = fmt.Sprintf("the key of the %s has an unknown algorithm", text)
 		case fault != "":
 			findings = append(findings, audit.Finding{Code: code + "-" + fault, Text: fmt.Sprintf("the %s has the key %s", text, key)})
 		default:
@@ -75,7 +75,7 @@ func judgeKeys(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	}
 }
 
-// withRoot returns the served chain, and above it the root if one of the given ones verifies it.
+// withRoot returns the served chain, followed by the root if a given root verifies it.
 func withRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	above := pathToRoot(t, chain)
 	if root := above[len(above)-1]; len(above) > 1 && selfIssued(root) && !slices.ContainsFunc(chain, root.Equal) {
@@ -84,7 +84,7 @@ func withRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate 
 	return chain
 }
 
-// weakness names a key and what is wrong with it. An empty key is one that is not known.
+// weakness describes a key and its fault. key is empty if the algorithm is unknown.
 func weakness(cert *x509.Certificate) (key, fault string) {
 	switch public := cert.PublicKey.(type) {
 	case *rsa.PublicKey:

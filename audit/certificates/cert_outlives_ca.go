@@ -8,19 +8,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertOutlivesCA finds certificates whose end is not the day on which they stop to work.
+// CertOutlivesCA finds certificates that stop working before their own end, because their CA ends.
 func CertOutlivesCA() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-outlives-ca",
 		Title:    "A served certificate ends after its issuer",
 		Severity: audit.Medium,
-		Rationale: "The chain ends with its first certificate, so who watches the leaf's date is surprised by the CA's: then " +
-			"all leaves fail on the same day, and a renewal by that CA does not help.",
-		Method: "Compares the end of every certificate with that of the one that signed it: in the served chain and, with " +
+		Rationale: "A chain is valid only until its first certificate ends. Whoever watches only the leaf's date is surprised by " +
+			"the CA's: then all leaves fail on the same day, and renewing them under that CA does not help.",
+		Method: "Compares the end of every certificate with the end of the one that signed it: in the served chain and, with " +
 			"--cacert, the root above it.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Renew the CA first, then what it signed:"),
+				audit.Say("Renew the CA first, then the certificates that it signed:"),
 				audit.Paste("etcdsec pki rotate issuing %s    # of a root: etcdsec pki rotate root %s", p.Store(), p.Store()),
 				audit.Paste("openssl s_client -connect %s -showcerts </dev/null 2>/dev/null | openssl x509 -noout -enddate", p.Asked()),
 				audit.Paste("openssl x509 -noout -enddate -in ca.crt"),
@@ -38,9 +38,9 @@ func judgeEnds(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	above := pathToRoot(t, chain)
 	if len(above) == 1 {
 		if selfIssued(chain[0]) {
-			return audit.Skipped("the leaf has no issuer but itself")
+			return audit.Skipped("the leaf is self-signed")
 		}
-		return audit.Skipped("the issuer is not served, and not among the given CAs (--cacert)")
+		return audit.Skipped("the port does not serve the issuer, and the given CAs (--cacert) do not include it")
 	}
 	var findings []audit.Finding
 	for i, cert := range above[:len(above)-1] {

@@ -16,10 +16,9 @@ func CertSANMismatch() audit.Check {
 		ID:       "cert-san-mismatch",
 		Title:    "The served certificate does not name its host",
 		Severity: audit.Medium,
-		Rationale: "Clients that verify the server cannot connect, and get told to stop verifying; then anybody on the path " +
-			"is the server. A peer whose SANs are not its address is refused by the other members.",
-		Method: "Compares the SANs of the leaf with the host that was dialled and, with a spec, with every address of the " +
-			"member.",
+		Rationale: "Clients that verify the server cannot connect, and people tell them to stop verifying; then everyone on the " +
+			"path can act as the server. The other members refuse a peer whose SANs do not cover its address.",
+		Method: "Compares the SANs of the leaf with the dialled host and, with a spec, with every address of the member.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Reissue the leaf with every address of the member in its SANs; etcd needs no restart:"),
@@ -57,7 +56,7 @@ func judgeSANs(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	return audit.Failed(findings...)
 }
 
-// maxShown bounds what a certificate of the server can put into a report.
+// maxShown limits how many names of a server's certificate go into a report.
 const maxShown = 10
 
 func sansOf(dnsNames []string, ips []net.IP) string {

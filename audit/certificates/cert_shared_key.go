@@ -10,18 +10,18 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertSharedKey finds a private key that more than one member has, or that has two jobs.
+// CertSharedKey finds a private key that two members share, or that one member uses for two ports.
 func CertSharedKey() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "cert-shared-key",
 		Title:    "One private key serves several members or ports",
 		Severity: audit.Low,
-		Rationale: "A key that lies on every node is stolen from the weakest one, stands for all, and can only be replaced " +
-			"everywhere at once. A key in two certificates outlives the revocation of either: etcd's revocation lists name " +
-			"serials and not keys.",
-		Method: "Compares the public keys of the leaves that the cluster's client and peer ports serve: of different members, " +
-			"and of one member's client and peer port where these serve different certificates. Members are told apart by the " +
-			"IDs they tell, by the advertised addresses or by the hosts of the spec.",
+		Rationale: "A key that is on every node can be stolen from the weakest one, identifies all of them, and can only be " +
+			"replaced everywhere at once. A key in two certificates survives the revocation of one: etcd's revocation " +
+			"lists name serials, not keys.",
+		Method: "Compares the public keys of the leaves that the cluster's client and peer ports serve: between members, and " +
+			"between one member's client and peer port if these serve different certificates. Members are told apart by " +
+			"their IDs, by their advertised addresses or by the hosts of the spec.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Give each member, and each port, a key of its own; etcd needs no restart:"),
@@ -38,7 +38,7 @@ func CertSharedKey() audit.Check {
 type holder struct {
 	listener *audit.Listener
 	leaf     *x509.Certificate
-	member   string // empty if it is not known whose port it is
+	member   string // empty if the member is unknown
 }
 
 func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
@@ -67,7 +67,7 @@ func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 	case len(holders) == 0:
 		return audit.Skipped("no port has TLS")
 	default:
-		return audit.Passed(fmt.Sprintf("ports compared: %d; none has the key of another member or use", len(holders)))
+		return audit.Passed(fmt.Sprintf("ports compared: %d; none shares a key with another member or use", len(holders)))
 	}
 }
 
@@ -78,8 +78,8 @@ func whyNoChain(t *audit.Listener) string {
 	return whyNoCertificate(t.Agreed(audit.NoCertificate))
 }
 
-// sharedKeys compares every port with the ones before it. A doubt is a key of two ports of
-// which it is not known whether they are one member's.
+// sharedKeys compares every port with the ones before it. doubt names two ports with one key if it is
+// unknown whether both belong to the same member.
 func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
 	var between, within []string
 	for i, b := range holders {
@@ -90,7 +90,7 @@ func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
 			pair := fmt.Sprintf("%s port %s and %s port %s", a.listener.Kind, a.listener.Address, b.listener.Kind, b.listener.Address)
 			switch {
 			case a.member == "" || b.member == "":
-				doubt = pair + " serve one key, and may be one member's (repeat with --cert and --key, or with -f)"
+				doubt = pair + " serve one key and may belong to one member (repeat with --cert and --key, or with -f)"
 			case a.member != b.member:
 				between = append(between, pair)
 			case a.listener.Kind != b.listener.Kind && !a.leaf.Equal(b.leaf):
@@ -99,10 +99,10 @@ func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
 		}
 	}
 	if len(between) > 0 {
-		findings = append(findings, audit.Finding{Code: "members", Text: "one key is served by different members: " + joinSome(between)})
+		findings = append(findings, audit.Finding{Code: "members", Text: "different members serve the same key: " + joinSome(between)})
 	}
 	if len(within) > 0 {
-		findings = append(findings, audit.Finding{Code: "ports", Text: "one key is in two certificates of a member: " + joinSome(within)})
+		findings = append(findings, audit.Finding{Code: "ports", Text: "two certificates of a member have the same key: " + joinSome(within)})
 	}
 	return findings, doubt
 }
@@ -114,8 +114,8 @@ func joinSome(pairs []string) string {
 	return strings.Join(pairs, ", ")
 }
 
-// memberOf names the member that a port of a cluster belongs to: by the ID it told, by the
-// addresses that the members advertise, by the only ID that was told on its host, and in a
+// memberOf names the member to which a port of a cluster belongs: by the ID that the port told, by the
+// addresses that the members advertise, by the only ID that the ports of its host told, and, in a
 // cluster of a spec, whose members have hosts of their own, by its host.
 func memberOf(cluster *audit.EtcdCluster, port *audit.Listener) string {
 	if port.MemberID != 0 {

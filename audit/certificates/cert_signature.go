@@ -9,19 +9,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertSignature finds certificates that are signed over a broken hash.
+// CertSignature finds certificates whose signature uses a broken hash.
 func CertSignature() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-signature",
-		Title:    "A served certificate is signed over MD5 or SHA-1",
+		Title:    "A served certificate is signed with MD5 or SHA-1",
 		Severity: audit.High,
-		Rationale: "Two certificates of one MD5 or SHA-1 can be made, so a harmless request to the CA gets a signature for a " +
-			"harmful one. Clients built with Go 1.18 or later refuse such a chain, the API server among them.",
-		Method: "Reads the signature algorithm of the leaf and of every CA that is served. The signature of a root over itself " +
-			"proves nothing to anybody and is left out.",
+		Rationale: "An attacker can create two certificates with the same MD5 or SHA-1 hash, so a harmless request to the CA " +
+			"yields a signature for a harmful one. Clients built with Go 1.18 or later, such as the API server, refuse " +
+			"such a chain.",
+		Method: "Reads the signature algorithm of the leaf and of every served CA. The signature of a root over itself proves " +
+			"nothing and is left out.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Reissue what is named with SHA-256 or better; no key has to change:"),
+				audit.Say("Reissue the named certificates with SHA-256 or better; no key has to change:"),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
 				audit.Paste("openssl x509 -req -sha256 -in server.csr -CA ca.crt -CAkey ca.key -copy_extensions copy -days 365 -out " +
 					"server.crt"),
@@ -35,7 +36,7 @@ func CertSignature() audit.Check {
 	})
 }
 
-// brokenAlgorithms are the algorithms whose hash no longer stands for what was hashed.
+// brokenAlgorithms returns the signature algorithms whose hash has known collisions.
 func brokenAlgorithms() []x509.SignatureAlgorithm {
 	return []x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}
 }
@@ -51,9 +52,9 @@ func judgeSignatures(_ *audit.Listener, chain []*x509.Certificate) audit.Outcome
 		code, text := role(i, cert)
 		switch algorithm := cert.SignatureAlgorithm; {
 		case slices.Contains(brokenAlgorithms(), algorithm):
-			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf("the %s is signed by %s", text, algorithm)})
+			findings = append(findings, audit.Finding{Code: code, Text: fmt.Sprintf("the %s is signed with %s", text, algorithm)})
 		case algorithm == x509.UnknownSignatureAlgorithm:
-			unknown = fmt.Sprintf("the %s is signed by an algorithm that is not known here", text)
+			unknown = fmt.Sprintf("the %s is signed with an unknown algorithm", text)
 		default:
 			seen = append(seen, fmt.Sprintf("%s %s", code, algorithm))
 		}

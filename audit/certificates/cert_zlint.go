@@ -14,19 +14,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CertZlint finds certificates that RFC 5280 does not allow.
+// CertZlint finds certificates that break RFC 5280.
 func CertZlint() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "cert-zlint",
 		Title:    "A served certificate breaks RFC 5280",
 		Severity: audit.Low,
-		Rationale: "Verifiers differ in what they let pass: a certificate that one Go release accepts is refused by the next, by " +
-			"OpenSSL or by a client in Java, and then on the day of an upgrade.",
-		Method: "Runs zlint's rules for RFC 5280 over every certificate that is served; its errors are findings, its warnings " +
-			"are not. The rules of browsers and public CAs are left out: they are not for a private CA.",
+		Rationale: "Verifiers differ in what they accept: one Go release may accept a certificate that the next release, OpenSSL " +
+			"or a Java client refuses. Then connections fail on the day of an upgrade.",
+		Method: "Runs zlint's rules for RFC 5280 over every served certificate. Errors of zlint are findings, warnings are " +
+			"not. The rules for browsers and public CAs are left out, because they are not meant for a private CA.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Reissue what is named by a tool that follows RFC 5280:"),
+				audit.Say("Reissue the named certificates with a tool that follows RFC 5280:"),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
 				audit.Paste("openssl s_client -connect %s -showcerts </dev/null", p.Asked()),
 			}
@@ -39,8 +39,8 @@ func CertZlint() audit.Check {
 	})
 }
 
-// rfc5280 are the rules of zlint that are not about public CAs alone. To choose them takes
-// longer than to apply them.
+// rfc5280 returns zlint's rules for RFC 5280, without those for public CAs. Choosing them takes longer
+// than applying them.
 func rfc5280() (lint.Registry, error) {
 	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280}})
 }
@@ -73,7 +73,7 @@ func lintChain(chain []*x509.Certificate, rules lint.Registry) audit.Outcome {
 	if len(findings) > 0 {
 		return audit.Failed(findings...)
 	}
-	return audit.Passed(fmt.Sprintf("certificates linted: %d, by %d rules", len(chain), len(rules.Names())))
+	return audit.Passed(fmt.Sprintf("certificates linted: %d, with %d rules", len(chain), len(rules.Names())))
 }
 
 // brokenRule is a rule of zlint that a certificate breaks.
@@ -81,13 +81,13 @@ type brokenRule struct {
 	name, description, citation string
 }
 
-// brokenRules are in the order of their names. zlint and its parser are written for
-// certificates that a public CA made; one that a hostile server made must not end the
-// audit, so a panic in them is an error here.
+// brokenRules returns the rules that a certificate breaks, sorted by name. zlint and its parser are
+// written for certificates of public CAs. A certificate of a hostile server must not end the audit,
+// so a panic in them becomes an error.
 func brokenRules(cert *x509.Certificate, rules lint.Registry) (broken []brokenRule, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			broken, err = nil, fmt.Errorf("zlint ended by a fault of its own: %.100q", fmt.Sprint(fault))
+			broken, err = nil, fmt.Errorf("zlint panicked: %.100q", fmt.Sprint(fault))
 		}
 	}()
 	parsed, err := zcrypto.ParseCertificate(cert.Raw)

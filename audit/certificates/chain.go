@@ -10,11 +10,11 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// maxChain is how much of a served chain is judged. A leaf, an issuing CA, a cross-signed
-// root and the root itself are four; a server that sends dozens wants to keep us busy.
+// maxChain limits how many served certificates are judged. A leaf, an issuing CA, a cross-signed
+// root and the root itself are four; a server that sends dozens wants to keep the audit busy.
 const maxChain = 10
 
-// servedChain is the chain of the first handshake that got as far as the certificate.
+// servedChain returns the chain of the first handshake in which the server sent a certificate.
 func servedChain(t *audit.Listener) []*x509.Certificate {
 	for _, h := range t.Handshakes {
 		if len(h.Chain) > 0 {
@@ -24,7 +24,7 @@ func servedChain(t *audit.Listener) []*x509.Certificate {
 	return nil
 }
 
-// judgeServed is the Run of a check that judges what a port serves over TLS.
+// judgeServed returns the Run of a check that judges the chain that a port serves over TLS.
 func judgeServed(judge func(*audit.Listener, []*x509.Certificate) audit.Outcome) func(*audit.Listener) audit.Outcome {
 	return func(t *audit.Listener) audit.Outcome {
 		return t.OverTLS(func(h audit.Handshake) audit.Outcome {
@@ -44,8 +44,8 @@ func whyNoCertificate(h audit.Handshake) string {
 	return "the server showed no certificate: " + h.Reason
 }
 
-// servedPath is the part of a served chain that leads upwards from the leaf, each certificate
-// signed by the next, in whatever order it was served.
+// servedPath returns the part of a served chain that leads upwards from the leaf: each certificate is
+// signed by the next, whatever the order in which they were served.
 func servedPath(chain []*x509.Certificate) []*x509.Certificate {
 	upwards := slices.Clip(chain[:1])
 	for !selfIssued(upwards[len(upwards)-1]) {
@@ -60,8 +60,8 @@ func servedPath(chain []*x509.Certificate) []*x509.Certificate {
 	return upwards
 }
 
-// pathToRoot is the leaf and the CAs above it as far as they are known: to the root if the
-// chain verifies by the given ones, else what of the served chain leads upwards.
+// pathToRoot returns the leaf and the known CAs above it: up to the root if the chain verifies
+// against the given roots, and otherwise the part of the served chain that leads upwards.
 func pathToRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificate {
 	if t.Roots != nil {
 		if found, err := t.Verify(chain); err == nil {
@@ -71,8 +71,8 @@ func pathToRoot(t *audit.Listener, chain []*x509.Certificate) []*x509.Certificat
 	return servedPath(chain)
 }
 
-// signedBy reports whether parent signed cert. A signature of an algorithm that crypto/x509
-// does not check any more counts by the names alone.
+// signedBy reports whether parent signed cert. If crypto/x509 no longer checks
+// the signature's algorithm, only the names count.
 func signedBy(cert, parent *x509.Certificate) bool {
 	if !bytes.Equal(cert.RawIssuer, parent.RawSubject) {
 		return false
@@ -82,12 +82,12 @@ func signedBy(cert, parent *x509.Certificate) bool {
 	return err == nil || insecure || errors.Is(err, x509.ErrUnsupportedAlgorithm)
 }
 
-// selfIssued reports whether a certificate bears the name of its issuer, as a root does.
+// selfIssued reports whether a certificate has the name of its issuer, as a root does.
 func selfIssued(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawSubject, cert.RawIssuer)
 }
 
-// role begins the code of a finding about one certificate of a chain, and its text.
+// role returns the beginning of a finding's code and text for one certificate of a chain.
 func role(i int, cert *x509.Certificate) (code, text string) {
 	switch {
 	case i == 0:

@@ -90,7 +90,7 @@ func TestUniqueCA(t *testing.T) {
 		{"of its own", []collect.Endpoint{kubernetesPort(t, audit.APIServer, kubernetes, proxy), kubernetesPort(t, audit.Kubelet, kubernetes)}, `pass Kubernetes "CN=kubernetes", "CN=front-proxy-ca"`},
 		{"the API server's", []collect.Endpoint{kubernetesPort(t, audit.APIServer, s.clientCA, proxy)}, "fail client-apiserver: "},
 		{"the kubelet's among the peers", []collect.Endpoint{kubernetesPort(t, audit.APIServer, kubernetes), kubernetesPort(t, audit.Kubelet, s.peerCA)}, "fail peer-kubelet: "},
-		{"a kubelet that asks for none", []collect.Endpoint{kubernetesPort(t, audit.Kubelet)}, "pass asks for no client certificate"},
+		{"a kubelet that asks for none", []collect.Endpoint{kubernetesPort(t, audit.Kubelet)}, "pass ask for no client certificate"},
 		{"a silent API server", []collect.Endpoint{{Address: silent.address, Kind: audit.APIServer}}, "unknown no answer within"},
 		{"no API server", []collect.Endpoint{{Address: address(etcdtest.FreePort(t)), Kind: audit.APIServer}}, "unknown connection refused"},
 	} {
@@ -107,7 +107,7 @@ func TestUniqueCA(t *testing.T) {
 		said := auditCluster(t, append(etcd, kubernetesPort(t, audit.APIServer, s.clientCA)), collect.Credentials{})
 		expect(t, said, map[string]string{
 			"ca-unique": "fail client-apiserver: ", "ca-stale": "pass ", "ca-name-collision": "pass ",
-			"cert-shared-key": "unknown may be one member's",
+			"cert-shared-key": "unknown may belong to one member",
 		})
 	})
 }

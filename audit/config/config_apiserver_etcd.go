@@ -10,10 +10,10 @@ import (
 func APIServerEtcd() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-apiserver-etcd",
-		Title:    "kube-apiserver is not set up for mutual TLS with etcd",
+		Title:    "kube-apiserver is not configured for mutual TLS with etcd",
 		Severity: audit.High,
-		Rationale: "Every object crosses the connection from the API server to etcd. Without --etcd-cafile whoever has a " +
-			"certificate of a public CA can stand in between; without a client certificate etcd must let everybody in.",
+		Rationale: "Every object crosses the connection from the API server to etcd. Without --etcd-cafile, whoever has a " +
+			"certificate of a public CA can act as etcd; without a client certificate, etcd must let everybody in.",
 		Method: "Reads the effective --etcd-servers, --etcd-servers-overrides, --etcd-certfile, --etcd-keyfile and " +
 			"--etcd-cafile of the kube-apiserver on the host.",
 		Remediation: func(audit.Place) audit.Remediation {
@@ -61,7 +61,7 @@ func checkEtcdClientCertificate(r *reading) {
 
 func checkEtcdCA(r *reading) {
 	if r.value("etcd-cafile") == "" {
-		r.addFinding("no-ca", "kube-apiserver verifies etcd by the CAs of the operating system: "+r.describe("etcd-cafile"))
+		r.addFinding("no-ca", "kube-apiserver verifies etcd against the CAs of the operating system: "+r.describe("etcd-cafile"))
 		return
 	}
 	r.addEvidence(r.describe("etcd-cafile"))

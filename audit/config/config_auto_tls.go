@@ -2,15 +2,16 @@ package config
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// AutoTLS finds an etcd that makes its own client certificate.
+// AutoTLS finds an etcd that makes its own server certificate.
 func AutoTLS() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-auto-tls",
-		Title:    "etcd is set up to make its own server certificate",
+		Title:    "etcd is configured to make its own server certificate",
 		Severity: audit.High,
-		Rationale: "Nobody can verify a certificate that etcd signs itself, so anybody in between can take its place. With it " +
-			"etcd also drops --client-cert-auth and --trusted-ca-file and lets every caller in.",
-		Method: "Reads the effective --auto-tls. etcd ignores it when certificate files are given, which is in order.",
+		Rationale: "Nobody can verify a certificate that etcd signs itself, so everyone on the path can act as etcd. With " +
+			"--auto-tls, etcd also ignores --client-cert-auth and --trusted-ca-file and lets every caller in.",
+		Method: "Reads the effective --auto-tls. If certificate files are given, etcd ignores --auto-tls, and the check " +
+			"passes.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Issue certificates, set them, and restart the member:"),
@@ -23,7 +24,7 @@ func AutoTLS() audit.Check {
 	})
 }
 
-// checkGenerated asks whether etcd makes its own certificate.
+// checkGenerated checks whether etcd makes its own certificate.
 func (s side) checkGenerated(r *reading) {
 	auto := s.flag("auto-tls")
 	if !r.enabled(auto) {

@@ -6,17 +6,17 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// ClientCertAuth finds client listeners that are not set up to require a certificate
-// of a CA of their own.
+// ClientCertAuth finds client listeners whose settings do not require a certificate of etcd's own
+// client CA.
 func ClientCertAuth() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-client-cert-auth",
-		Title:    "Clients are not set up to need a certificate of a CA of etcd",
+		Title:    "etcd is not configured to require client certificates of its CA",
 		Severity: audit.Critical,
 		Rationale: "In Kubernetes the client certificate is etcd's only authentication. --trusted-ca-file alone makes it " +
-			"required; --client-cert-auth without it lets in every certificate of a CA that the operating system trusts.",
-		Method: "Works out from the effective settings what etcd makes of them: from --trusted-ca-file, --client-cert-auth, " +
-			"--auto-tls, which drops both, and the schemes of the client URLs.",
+			"required; --client-cert-auth without it accepts every certificate of a CA that the operating system trusts.",
+		Method: "Works out how etcd interprets the effective settings: --trusted-ca-file, --client-cert-auth, --auto-tls, " +
+			"which disables both, and the schemes of the client URLs.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the client CA, and restart the member:"),
@@ -28,7 +28,7 @@ func ClientCertAuth() audit.Check {
 	})
 }
 
-// checkOpenURLs asks whether a listener has no TLS, on which no certificate can be asked for.
+// checkOpenURLs checks whether a listener has no TLS, so that it cannot ask for a certificate.
 func (s side) checkOpenURLs(r *reading) {
 	for _, l := range s.listeners(r) {
 		if l.plaintext() {
@@ -37,7 +37,7 @@ func (s side) checkOpenURLs(r *reading) {
 	}
 }
 
-// checkRequired asks what the listeners with TLS want of a caller.
+// checkRequired checks which certificate the listeners with TLS require.
 func (s side) checkRequired(r *reading) {
 	if !anyTLS(s.listeners(r)) {
 		return
@@ -48,12 +48,12 @@ func (s side) checkRequired(r *reading) {
 		if r.settings.Enabled(auth) {
 			r.addEvidence("certificates are required: " + r.describe(ca) + ", " + r.describe(auth))
 		} else {
-			r.addEvidence("certificates are required, by " + r.describe(ca) + " alone (" + r.describe(auth) + ")")
+			r.addEvidence("certificates are required, only by " + r.describe(ca) + " (" + r.describe(auth) + ")")
 		}
 	case fromSystemRoots:
 		r.addFinding("system-roots", "etcd trusts every CA of the operating system: "+r.describe(auth)+", and "+r.describe(ca))
 	case nothingForAuto:
-		r.addFinding("auto-tls", fmt.Sprintf("etcd requires no certificate: %s, with which it leaves --%s and --%s out", r.describe(auto), auth, ca))
+		r.addFinding("auto-tls", fmt.Sprintf("etcd requires no certificate: %s, so it ignores --%s and --%s", r.describe(auto), auth, ca))
 	case nothing:
 		r.addFinding("not-required", "etcd requires no certificate: "+r.describe(ca)+", "+r.describe(auth))
 	}

@@ -6,19 +6,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// ClientTLS finds client listeners that are not all set up for TLS.
+// ClientTLS finds client listeners whose settings give them no TLS.
 func ClientTLS() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-client-tls",
-		Title:    "The client listeners are not all set up for TLS",
+		Title:    "Not all client listeners are configured for TLS",
 		Severity: audit.Critical,
-		Rationale: "Everything that Kubernetes stores crosses the client port. --cert-file and --key-file do nothing for a " +
-			"listener whose URL is http://, also where the same port has an https:// URL.",
-		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by " +
-			"etcd's own rules, its defaults included.",
+		Rationale: "Everything that Kubernetes stores crosses the client port. --cert-file and --key-file have no effect on a " +
+			"listener whose URL is http://, even if the same port also has an https:// URL.",
+		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by etcd's " +
+			"own rules, including its defaults.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set a certificate and leave no http:// URL, then restart the member:"),
+				audit.Say("Set a certificate and remove every http:// URL, then restart the member:"),
 				audit.Paste("--listen-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client()),
 			}
 		},
@@ -27,7 +27,7 @@ func ClientTLS() audit.Check {
 	})
 }
 
-// checkPlaintextURLs asks whether a listener of the side has no TLS.
+// checkPlaintextURLs checks whether a listener of the side has no TLS.
 func (s side) checkPlaintextURLs(r *reading) {
 	listeners := s.listeners(r)
 	for _, l := range listeners {
@@ -51,7 +51,7 @@ func (s side) flagOf(l listener) string {
 	return s.listen
 }
 
-// checkServerCertificate asks what certificate the listeners with TLS serve.
+// checkServerCertificate checks which certificate the listeners with TLS serve.
 func (s side) checkServerCertificate(r *reading) {
 	if !anyTLS(s.listeners(r)) {
 		return

@@ -8,20 +8,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Encryption finds a kube-apiserver that does not encrypt Secrets, or not well.
+// Encryption finds a kube-apiserver that does not encrypt Secrets, or encrypts them with a weak provider.
 func Encryption() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-encryption",
-		Title:    "Secrets are not set up to be encrypted well at rest",
+		Title:    "Secrets are not configured to be well encrypted at rest",
 		Severity: audit.High,
-		Rationale: "Who reads etcd's data dir, a backup or a disk that was thrown away reads every Secret that is not " +
-			"encrypted. Only the first provider of the first entry that covers Secrets encrypts; a benchmark that looks for " +
-			"the flag passes a configuration that writes plaintext.",
-		Method: "Reads the resources and providers of the file of --encryption-provider-config, never its keys, and finds " +
-			"the provider that encrypts a Secret that is written now.",
+		Rationale: "Whoever reads etcd's data dir, a backup or a discarded disk can read every Secret that is not encrypted. Only " +
+			"the first provider of the first entry that covers Secrets encrypts. A benchmark that only looks for the flag " +
+			"passes a configuration that writes plaintext.",
+		Method: "Reads the resources and providers in the file of --encryption-provider-config, never its keys, and finds the " +
+			"provider that encrypts a new Secret.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Encrypt Secrets with KMS v2, or with secretbox, and rewrite the ones that are stored:"),
+				audit.Say("Encrypt Secrets with KMS v2 or secretbox, and rewrite the stored ones:"),
 				audit.Paste("--encryption-provider-config=/etc/kubernetes/encryption/encryption-config.yaml"),
 				audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
@@ -39,14 +39,14 @@ func Encryption() audit.Check {
 
 // provider judges a provider of encryption as Kubernetes' documentation does ("Encrypting Confidential Data at Rest").
 type provider struct {
-	name, code, fault string // no code: in order
+	name, code, fault string // no code means no fault
 	severity          audit.Severity
 }
 
 func providers() []provider {
 	return []provider{
 		{"identity", "identity-first", "which writes plaintext", audit.High},
-		{"aescbc", "aescbc", "whose padding can be used to decrypt, and which authenticates nothing", audit.Medium},
+		{"aescbc", "aescbc", "which authenticates nothing, and whose padding helps an attacker to decrypt", audit.Medium},
 		{"aesgcm", "aesgcm", "whose key must be replaced before 200,000 writes", audit.Medium},
 		{"kms v1", "kms-v1", "which is deprecated and off by default since Kubernetes 1.29", audit.Medium},
 		{name: "secretbox"},
@@ -86,7 +86,7 @@ func checkSecretsEncrypted(r *reading) {
 		for _, e := range r.settings.Encryption {
 			listed = append(listed, e.Resources...)
 		}
-		r.addFinding("secrets-not-covered", fmt.Sprintf("%s is about %q and leaves Secrets in plaintext", path, listed))
+		r.addFinding("secrets-not-covered", fmt.Sprintf("%s covers %q and leaves Secrets in plaintext", path, listed))
 		return
 	}
 	order := r.settings.Encryption[at].Providers
@@ -97,7 +97,7 @@ func checkSecretsEncrypted(r *reading) {
 	known := slices.IndexFunc(providers(), func(p provider) bool { return p.name == order[0] })
 	switch {
 	case known < 0:
-		r.addDoubt(fmt.Sprintf("%s encrypts Secrets with %q, of which nothing is known here", path, order[0]))
+		r.addDoubt(fmt.Sprintf("%s encrypts Secrets with %q, which is an unknown provider", path, order[0]))
 	case providers()[known].code != "":
 		p := providers()[known]
 		r.addFinding(p.code, fmt.Sprintf("%s writes Secrets with %s, %s; its providers are %s", path, p.name, p.fault, strings.Join(order, ", ")))
@@ -106,8 +106,8 @@ func checkSecretsEncrypted(r *reading) {
 	}
 }
 
-// coversSecrets reports whether an entry is about Secrets: by name, as one of the core group,
-// or as one of all.
+// coversSecrets reports whether an entry covers Secrets: by name, as part of the core group, or as part
+// of all resources.
 func coversSecrets(e audit.EncryptedResources) bool {
 	return slices.ContainsFunc(e.Resources, func(resource string) bool {
 		return slices.Contains([]string{"secrets", "*.", "*.*"}, resource)

@@ -12,12 +12,12 @@ func LogLevel() audit.Check {
 		ID:       "config-log-level",
 		Title:    "Debug logs or profiling are on",
 		Severity: audit.Medium,
-		Rationale: "Profiling pages hand out memory, which may hold Secrets, and cost the member time whenever somebody asks. " +
+		Rationale: "Profiling pages show memory, which can hold Secrets, and each request for one costs the member time. " +
 			"--log-level=debug switches them on too, with traces of requests, whatever --enable-pprof says.",
-		Method: "Reads the effective --enable-pprof and --log-level, and of releases before 3.5 --debug.",
+		Method: "Reads the effective --enable-pprof and --log-level, and --debug in releases before 3.5.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Leave both off, and restart the member:"),
+				audit.Say("Switch both off, and restart the member:"),
 				audit.Paste("--enable-pprof=false --log-level=info"),
 			}
 		},
@@ -28,14 +28,14 @@ func LogLevel() audit.Check {
 
 func checkPprof(r *reading) {
 	if r.enabled("enable-pprof") {
-		r.addFinding("pprof", "profiling pages are served: "+r.describe("enable-pprof"))
+		r.addFinding("pprof", "etcd serves profiling pages: "+r.describe("enable-pprof"))
 		return
 	}
 	r.addEvidence(r.describe("enable-pprof"))
 }
 
-// checkDebug asks for the settings that make debug pages by the way. A release that is not
-// known is taken for one that does.
+// checkDebug checks for settings that also switch on debug pages. It assumes that an unknown release
+// does this.
 func checkDebug(r *reading) {
 	for _, d := range debugSwitches() {
 		if r.value(d.flag) != d.value {

@@ -6,11 +6,12 @@ import "github.com/etcdsec/etcdsec/audit"
 func PeerAutoTLS() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-auto-tls",
-		Title:    "etcd is set up to make its own peer certificate",
+		Title:    "etcd is configured to make its own peer certificate",
 		Severity: audit.High,
-		Rationale: "Members with certificates that they sign themselves do not verify each other. With them etcd also drops " +
-			"--peer-client-cert-auth and --peer-trusted-ca-file and takes everybody for a member.",
-		Method: "Reads the effective --peer-auto-tls. etcd ignores it when certificate files are given, which is in order.",
+		Rationale: "Members with self-signed certificates do not verify each other. With --peer-auto-tls, etcd also ignores " +
+			"--peer-client-cert-auth and --peer-trusted-ca-file and accepts everybody as a member.",
+		Method: "Reads the effective --peer-auto-tls. If certificate files are given, etcd ignores --peer-auto-tls, and the " +
+			"check passes.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Issue certificates, set them, and restart the member:"),

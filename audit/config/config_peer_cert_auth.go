@@ -2,17 +2,17 @@ package config
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// PeerCertAuth finds peer listeners that are not set up to require a certificate of a
-// CA of their own.
+// PeerCertAuth finds peer listeners whose settings do not require a certificate of etcd's own peer CA.
 func PeerCertAuth() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-cert-auth",
-		Title:    "Peers are not set up to need a certificate of a CA of etcd",
+		Title:    "etcd is not configured to require peer certificates of its CA",
 		Severity: audit.Critical,
-		Rationale: "The certificate of a peer is the only protection of the peer port. Without one that is required, of a CA " +
-			"that signs for nobody else, who reaches the port can act as a member and replace the database.",
-		Method: "Works out from the effective settings what etcd makes of them: from --peer-trusted-ca-file, " +
-			"--peer-client-cert-auth, --peer-auto-tls, which drops both, and the schemes of the peer URLs.",
+		Rationale: "The certificate of a peer is the only protection of the peer port. If etcd does not require a certificate " +
+			"from a CA that signs only for peers, everyone who reaches the port can act as a member and replace the " +
+			"database.",
+		Method: "Works out how etcd interprets the effective settings: --peer-trusted-ca-file, --peer-client-cert-auth, " +
+			"--peer-auto-tls, which disables both, and the schemes of the peer URLs.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the peer CA, and restart the member:"),

@@ -2,19 +2,19 @@ package config
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// PeerTLS finds peer listeners that are not all set up for TLS.
+// PeerTLS finds peer listeners whose settings give them no TLS.
 func PeerTLS() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-peer-tls",
-		Title:    "The peer listeners are not all set up for TLS",
+		Title:    "Not all peer listeners are configured for TLS",
 		Severity: audit.Critical,
-		Rationale: "The peer port obeys no RBAC: without TLS, who reaches it reads the whole log and can act as a member. " +
-			"--peer-cert-file and --peer-key-file do nothing for a listener whose URL is http://.",
-		Method: "Works out the effective peer URLs and certificate from flags, environment and configuration file by " +
-			"etcd's own rules, its defaults included.",
+		Rationale: "The peer port ignores RBAC: without TLS, everyone who reaches it can read the whole log and act as a member. " +
+			"--peer-cert-file and --peer-key-file have no effect on a listener whose URL is http://.",
+		Method: "Works out the effective peer URLs and certificate from flags, environment and configuration file by etcd's " +
+			"own rules, including its defaults.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set a certificate and leave no http:// URL, restart the member, then update its peer URL:"),
+				audit.Say("Set a certificate and remove every http:// URL, restart the member, then update its peer URL:"),
 				audit.Paste("--listen-peer-urls=https://%s --peer-cert-file=peer.crt --peer-key-file=peer.key", p.Peer()),
 				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://%s", p.Peer()),
 			}

@@ -7,22 +7,22 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// largestQuota is the most that etcd suggests (MaxQuotaBytes in server/storage/quota.go).
+// largestQuota is the largest quota that etcd suggests (MaxQuotaBytes in server/storage/quota.go).
 const largestQuota = 8 << 30
 
-// Quota finds an etcd whose database may grow without a sensible limit.
+// Quota finds an etcd whose database can grow without a sensible limit.
 func Quota() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-quota",
-		Title:    "The database may grow without a sensible limit",
+		Title:    "The database can grow without a sensible limit",
 		Severity: audit.Medium,
-		Rationale: "The quota stops a client that writes without end before the disk is full. A full disk stops the member " +
-			"and can damage its log; a database far above 8 GiB restarts and recovers too slowly.",
-		Method: "Reads the effective --quota-backend-bytes. A negative one is no quota; 0, or none, is etcd's own of 2 GiB; " +
-			"etcd suggests no more than 8 GiB.",
+		Rationale: "The quota stops a client that writes without end before the disk is full. A full disk stops the member and " +
+			"can damage its log; a database far above 8 GiB restarts and recovers too slowly.",
+		Method: "Reads the effective --quota-backend-bytes. A negative value means no quota; 0, or no value, means etcd's " +
+			"default of 2 GiB; etcd suggests at most 8 GiB.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set a quota that the disk has room for, and restart the member:"),
+				audit.Say("Set a quota that fits on the disk, and restart the member:"),
 				audit.Paste("--quota-backend-bytes=8589934592"),
 			}
 		},
@@ -37,7 +37,7 @@ func checkQuota(r *reading) {
 	if value := r.value(flag); value != "" {
 		var err error
 		if bytes, err = strconv.ParseInt(value, 0, 64); err != nil {
-			r.addDoubt(fmt.Sprintf("--%s: %q is no number of bytes", flag, value))
+			r.addDoubt(fmt.Sprintf("--%s: %q is not a number of bytes", flag, value))
 			return
 		}
 	}
@@ -47,7 +47,7 @@ func checkQuota(r *reading) {
 	case bytes > largestQuota:
 		r.addFinding("too-large", fmt.Sprintf("the quota is above %d GiB: %s", largestQuota>>30, r.describe(flag)))
 	case bytes == 0:
-		r.addEvidence("the quota is etcd's own of 2 GiB: " + r.describe(flag))
+		r.addEvidence("the quota is etcd's default of 2 GiB: " + r.describe(flag))
 	default:
 		r.addEvidence(r.describe(flag))
 	}

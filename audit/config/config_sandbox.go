@@ -8,19 +8,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Sandbox finds an etcd that could do more on its host than it needs to.
+// Sandbox finds an etcd that may do more on its host than it needs to.
 func Sandbox() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-sandbox",
 		Title:    "etcd may do more on its host than it needs to",
 		Severity: audit.High,
-		Rationale: "etcd needs its ports, its certificates and its data dir. Whatever else it may do is what a flaw in it " +
-			"is worth to an attacker: a privileged container or a root service without limits is the whole node.",
-		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. " +
-			"What kubeadm leaves open is of low severity; what it does not is of high.",
+		Rationale: "etcd needs its ports, its certificates and its data dir. An attacker who exploits a flaw in etcd gets every " +
+			"other right that it has: a privileged container, or a root service without limits, means the whole node.",
+		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. Rights " +
+			"that kubeadm also leaves have low severity; others have high severity.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Render a manifest or unit that leaves etcd what it needs, and put it in place of yours:"),
+				audit.Say("Render a manifest or unit with only the rights that etcd needs, and replace yours with it:"),
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
 			}
 		},
@@ -28,7 +28,7 @@ func Sandbox() audit.Check {
 		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			switch {
 			case s.Sandbox == nil && s.Remote:
-				return audit.Skipped("what runs etcd with these settings was not given")
+				return audit.Skipped("no manifest or unit that runs etcd with these settings was given")
 			case s.Sandbox == nil:
 				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
 			case s.Sandbox.By == audit.ManifestFile:
@@ -47,8 +47,8 @@ func sandboxSeverity(code string) audit.Severity {
 	return audit.Low
 }
 
-// strongCapabilities are those with which a container can leave its host in the attacker's
-// hands (capabilities(7)). No runtime gives them by itself.
+// strongCapabilities returns the capabilities with which an attacker in a container can take over the
+// host (capabilities(7)). No runtime grants them by default.
 func strongCapabilities() []string {
 	return []string{"ALL", "BPF", "DAC_READ_SEARCH", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"}
 }
@@ -72,7 +72,7 @@ func podSandbox(values map[string]string) audit.Outcome {
 		return !slices.Contains(strongCapabilities(), strings.TrimPrefix(c, "CAP_"))
 	})
 	if len(added) > 0 {
-		found("strong-capabilities", "the container has capabilities that are worth the host: "+strings.Join(added, ", "))
+		found("strong-capabilities", "the container has capabilities that give control of the host: "+strings.Join(added, ", "))
 	}
 	switch profile := values["seccompProfile.type"]; profile {
 	case "RuntimeDefault", "Localhost":
@@ -98,14 +98,14 @@ func podSandbox(values map[string]string) audit.Outcome {
 	if len(findings) > 0 {
 		return audit.Failed(findings...)
 	}
-	return audit.Passed("the container has no capabilities, cannot gain any, and writes nowhere but to its volumes")
+	return audit.Passed("the container has no capabilities, cannot gain any, and writes only to its volumes")
 }
 
-// directive is one of systemd.exec(5) with the values of it that limit etcd as it can be.
+// directive is a directive of systemd.exec(5) with the values that limit etcd.
 type directive struct {
 	name, code string
 	accepted   []string
-	what       string // is the case where it has none of them
+	what       string // the risk if it has none of these values
 }
 
 func directives() []directive {
@@ -113,7 +113,7 @@ func directives() []directive {
 	return []directive{
 		{"NoNewPrivileges", "new-privileges", on, "etcd may gain privileges"},
 		{"ProtectSystem", "writable-system", append([]string{"strict", "full"}, on...), "etcd may write to the system's files"},
-		{"ProtectHome", "homes", append([]string{"read-only", "tmpfs"}, on...), "etcd may read and write homes"},
+		{"ProtectHome", "homes", append([]string{"read-only", "tmpfs"}, on...), "etcd may read and write home directories"},
 		{"PrivateTmp", "tmp", append([]string{"disconnected"}, on...), "etcd shares /tmp with every process"},
 		{"PrivateDevices", "devices", on, "etcd may open devices"},
 		{"ProtectKernelTunables", "kernel-tunables", on, "etcd may change settings of the kernel"},
@@ -122,7 +122,7 @@ func directives() []directive {
 	}
 }
 
-// impliedByDynamicUser returns the directives that DynamicUser= brings (systemd.exec(5)).
+// impliedByDynamicUser returns the directives that DynamicUser= implies (systemd.exec(5)).
 func impliedByDynamicUser() []string {
 	return []string{"NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp"}
 }
@@ -149,7 +149,7 @@ func unitSandbox(values map[string]string) audit.Outcome {
 	if len(findings) > 0 {
 		return audit.Failed(findings...)
 	}
-	return audit.Passed(fmt.Sprintf("etcd is no root, and %d directives limit it", len(directives())))
+	return audit.Passed(fmt.Sprintf("etcd does not run as root, and %d directives limit it", len(directives())))
 }
 
 func containsValue(value string, values []string) bool {

@@ -9,19 +9,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// TLS finds settings with which etcd agrees to old or weak TLS.
+// TLS finds settings with which etcd accepts old or weak TLS.
 func TLS() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-tls",
-		Title:    "etcd is set up to agree to weak TLS",
+		Title:    "etcd is configured to accept weak TLS",
 		Severity: audit.Medium,
-		Rationale: "Without a list of suites, TLS 1.2 is served with Go's, which has CBC suites with SHA-1. A maximum of TLS " +
-			"1.2 keeps out 1.3, which federal guidance requires (NIST 800-52r2) and post-quantum key exchange needs.",
-		Method: "Reads the effective --tls-min-version, --tls-max-version and --cipher-suites. With a minimum of TLS 1.3 etcd " +
-			"has no choice of suites to be set. The minimum is TLS 1.2, or what the spec or --min-tls says.",
+		Rationale: "Without a list of suites, etcd serves TLS 1.2 with Go's suites, which include CBC with SHA-1. A maximum of " +
+			"TLS 1.2 excludes 1.3, which federal guidance requires (NIST 800-52r2) and post-quantum key exchange needs.",
+		Method: "Reads the effective --tls-min-version, --tls-max-version and --cipher-suites. With a minimum of TLS 1.3, etcd " +
+			"has no suites to choose from. The minimum is TLS 1.2, or the one in the spec or --min-tls.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Allow TLS 1.3 alone, which every client of etcd since 3.4 speaks, and restart the member:"),
+				audit.Say("Allow only TLS 1.3, which every client of etcd since 3.4 speaks, and restart the member:"),
 				audit.Paste("--tls-min-version=TLS1.3"),
 			}
 		},
@@ -43,15 +43,14 @@ func tlsSeverity(code string) audit.Severity {
 	return audit.Medium
 }
 
-// servesTLS reports whether any listener that can be reached has TLS. The metrics one has the
-// client's.
+// servesTLS reports whether any listener has TLS. The metrics listener uses the client's TLS settings.
 func servesTLS(r *reading) bool {
 	return anyTLS(clientSide().listeners(r)) || anyTLS(peerSide().listeners(r)) ||
 		anyTLS(parseListeners(r, "listen-metrics-urls", r.value("listen-metrics-urls")))
 }
 
-// tlsVersion is a version by etcd's name (client/pkg/tlsutil/versions.go). Every release that
-// has the settings has TLS 1.2 as its lowest.
+// tlsVersion returns the version in a flag, by etcd's names (client/pkg/tlsutil/versions.go), or
+// standard if it is not set. Every release that has the flags starts at TLS 1.2.
 func (r *reading) tlsVersion(flag string, standard uint16) uint16 {
 	switch value := r.value(flag); value {
 	case "":
@@ -61,7 +60,7 @@ func (r *reading) tlsVersion(flag string, standard uint16) uint16 {
 	case "TLS1.3":
 		return tls.VersionTLS13
 	default:
-		r.addDoubt(fmt.Sprintf("--%s: %q is no version that etcd takes", flag, value))
+		r.addDoubt(fmt.Sprintf("--%s: etcd does not know the version %q", flag, value))
 		return standard
 	}
 }
@@ -75,10 +74,10 @@ func checkTLSVersions(wanted uint16) func(*reading) {
 		}
 		lowest, highest := lowestTLS(r), r.tlsVersion("tls-max-version", tls.VersionTLS13)
 		if lowest < wanted {
-			r.addFinding("min-version", fmt.Sprintf("%s is agreed to, and the minimum is to be %s: %s", tls.VersionName(lowest), tls.VersionName(wanted), r.describe("tls-min-version")))
+			r.addFinding("min-version", fmt.Sprintf("etcd accepts %s, and the minimum must be %s: %s", tls.VersionName(lowest), tls.VersionName(wanted), r.describe("tls-min-version")))
 		}
 		if highest < tls.VersionTLS13 {
-			r.addFinding("no-tls-one-three", "TLS 1.3 is not agreed to: "+r.describe("tls-max-version"))
+			r.addFinding("no-tls-one-three", "etcd does not accept TLS 1.3: "+r.describe("tls-max-version"))
 		}
 		if len(r.findings) == 0 {
 			r.addEvidence("the lowest version is " + tls.VersionName(lowest) + " (" + r.describe("tls-min-version") + ")")
@@ -92,7 +91,7 @@ func checkCipherSuites(r *reading) {
 	}
 	written := r.value("cipher-suites")
 	if written == "" {
-		r.addFinding("default-suites", "TLS 1.2 is agreed to with the suites of Go, CBC ones among them: "+r.describe("cipher-suites"))
+		r.addFinding("default-suites", "etcd accepts TLS 1.2 with Go's suites, which include CBC: "+r.describe("cipher-suites"))
 		return
 	}
 	var weak []string
@@ -100,17 +99,17 @@ func checkCipherSuites(r *reading) {
 		name = strings.Trim(name, ` "`)
 		switch strength(name) {
 		case unknownSuite:
-			r.addDoubt(fmt.Sprintf("--cipher-suites: etcd knows no suite %q", name))
+			r.addDoubt(fmt.Sprintf("--cipher-suites: etcd does not know the suite %q", name))
 		case weakSuite:
 			weak = append(weak, name)
 		case strongSuite:
 		}
 	}
 	if len(weak) > 0 {
-		r.addFinding("weak-suites", "TLS 1.2 is agreed to with "+strings.Join(weak, ", ")+": no forward secrecy, or no authenticated encryption")
+		r.addFinding("weak-suites", "etcd accepts TLS 1.2 with "+strings.Join(weak, ", ")+": no forward secrecy, or no authenticated encryption")
 		return
 	}
-	r.addEvidence("TLS 1.2 has suites with forward secrecy and authenticated encryption only")
+	r.addEvidence("all suites of TLS 1.2 have forward secrecy and authenticated encryption")
 }
 
 type suite int
@@ -121,7 +120,7 @@ const (
 	strongSuite
 )
 
-// strength judges a suite by its name. Those of TLS 1.3 are strong, and listing one changes nothing.
+// strength judges a suite by its name. The suites of TLS 1.3 are strong; etcd ignores them in the list.
 func strength(name string) suite {
 	known := func(c *tls.CipherSuite) bool { return c.Name == name }
 	switch {

@@ -13,13 +13,14 @@ func UniqueCA() audit.Check {
 		ID:       "config-unique-ca",
 		Title:    "etcd trusts the CA of Kubernetes' own clients",
 		Severity: audit.High,
-		Rationale: "The CA of --client-ca-file signs a certificate for every kubelet and every user who gets a " +
-			"CertificateSigningRequest approved. An etcd that trusts it lets all of them read and write everything.",
+		Rationale: "The CA of --client-ca-file signs a certificate for every kubelet and for every user whose " +
+			"CertificateSigningRequest is approved. An etcd that trusts this CA lets all of them read and write " +
+			"everything.",
 		Method: "Compares the public keys of the CAs in etcd's trusted CA files with those in the --client-ca-file of the " +
-			"kube-apiserver of the same host. Equal paths are equal CAs; other paths prove nothing.",
+			"kube-apiserver on the same host. Equal paths mean equal CAs; different paths prove nothing.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Issue etcd's certificates by CAs of their own, and set these on every member and API server:"),
+				audit.Say("Issue etcd's certificates from separate CAs, and set these on every member and API server:"),
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
 			}
@@ -27,14 +28,14 @@ func UniqueCA() audit.Check {
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			if s.APIServer == nil {
-				return audit.Skipped("no kube-apiserver was found beside etcd")
+				return audit.Skipped("there is no kube-apiserver on the host of etcd")
 			}
 			return ask(s, clientSide().checkSeparateCA(s.APIServer), peerSide().checkSeparateCA(s.APIServer))
 		}),
 	})
 }
 
-// checkSeparateCA asks whether a side and the API server trust other CAs.
+// checkSeparateCA returns a check of whether a side and the API server trust different CAs.
 func (s side) checkSeparateCA(apiServer *audit.Settings) func(*reading) {
 	const theirs = "client-ca-file"
 	return func(r *reading) {
@@ -57,20 +58,20 @@ func (s side) checkSeparateCA(apiServer *audit.Settings) func(*reading) {
 		finding := fmt.Sprintf("%s, and kube-apiserver: %s", r.describe(ours), other.describe(theirs))
 		switch {
 		case slices.ContainsFunc(mine.PublicKeys, func(key string) bool { return slices.Contains(its.PublicKeys, key) }):
-			r.addFinding(string(s.kind), "the same CA is in both: "+finding)
+			r.addFinding(string(s.kind), "both files have the same CA: "+finding)
 		case mine.Path != "" && mine.Path == its.Path:
-			r.addFinding(string(s.kind), "it is one file: "+finding)
+			r.addFinding(string(s.kind), "both are the same file: "+finding)
 		case len(mine.PublicKeys) == 0:
 			r.addDoubt("the CAs of --" + ours + " were not read" + reasonSuffix(mine))
 		case len(its.PublicKeys) == 0:
 			r.addDoubt("the CAs of kube-apiserver's --" + theirs + " were not read" + reasonSuffix(its))
 		default:
-			r.addEvidence(fmt.Sprintf("no CA is in both: %s", finding))
+			r.addEvidence(fmt.Sprintf("the files have no common CA: %s", finding))
 		}
 	}
 }
 
-// reasonSuffix is why a file is not known, where that was told.
+// reasonSuffix returns ": " and the reason why a file was not read, or "" if there is none.
 func reasonSuffix(f audit.File) string {
 	switch {
 	case f.Reason != "":

@@ -6,14 +6,14 @@ import "github.com/etcdsec/etcdsec/audit"
 func UnsafeNoFsync() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "config-unsafe-no-fsync",
-		Title:    "Writes are acknowledged before they are on disk",
+		Title:    "etcd acknowledges writes before they are on disk",
 		Severity: audit.High,
-		Rationale: "With --unsafe-no-fsync a power failure loses writes that etcd has acknowledged. A member that forgets " +
-			"what it voted for can lose or fork the data of the whole cluster.",
-		Method: "Reads the effective --unsafe-no-fsync, which no benchmark and no probe over the network sees.",
+		Rationale: "With --unsafe-no-fsync, a power failure loses writes that etcd has acknowledged. A member that forgets its " +
+			"votes can lose or fork the data of the whole cluster.",
+		Method: "Reads the effective --unsafe-no-fsync, which no benchmark and no probe over the network can see.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Leave it out, and restart the member:"),
+				audit.Say("Remove the flag, and restart the member:"),
 				audit.Paste("--unsafe-no-fsync=false"),
 			}
 		},

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// listenersAt are the listeners that a target is. A name that is not an address of the target in so
-// many words counts only if no other listener has the port.
+// listenersAt returns the listeners of the settings that have the target's port and host. If none has
+// the host, it returns all that have the port.
 func listenersAt(t *audit.Listener, listeners []listener) []listener {
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// controls are those of a kind of listener.
+// controls returns the controls of a kind of listener.
 func controls(kind audit.Kind) []control {
 	minTLS := control{code: "min-tls", severity: audit.Medium, arises: (*port).speaksTLS, flags: (*port).lowestVersion, rules: (*port).lowestVersion, wire: (*port).agreedVersion}
 	if kind == audit.Metrics {
@@ -36,7 +36,7 @@ func (p *port) anonymous() audit.Handshake { return p.target.Handshake(audit.NoC
 func (p *port) speaksTLS() bool          { return p.anonymous().SpokeTLS }
 func (p *port) asksForCertificate() bool { return p.anonymous().CertificateRequested }
 
-// servesPages leaves out a port that is gRPC's alone: it has no pages to compare.
+// servesPages reports whether the port can serve pages. A port that speaks only gRPC has none.
 func (p *port) servesPages() bool { return !p.grpcOnly }
 
 // TLS at all.
@@ -52,8 +52,8 @@ func (p *port) tlsByFlags() sight {
 	return openSight(p.describe(cert) + ", " + p.describe(key))
 }
 
-// looksSet reports whether a setting was made, be it where it has no effect: a benchmark that
-// reads the command line of an etcd with a configuration file sees it.
+// looksSet reports whether a setting was made, even if it has no effect. A benchmark that reads the
+// command line of an etcd with a configuration file sees it.
 func (p *port) looksSet(flag string) bool {
 	return p.value(flag) != "" || p.settings.Values[flag].WrittenAsFlag()
 }
@@ -67,7 +67,7 @@ func (p *port) tlsByRules() sight {
 	case fromFiles, generated:
 		return closedSight("there is an https:// URL and a certificate")
 	default:
-		return openSight("there is no whole certificate, and etcd does not start")
+		return openSight("the certificate or its key is missing, and etcd does not start")
 	}
 }
 
@@ -109,7 +109,7 @@ func (p *port) plaintextSeen() sight {
 	case call.State == audit.Unclear:
 		p.addDoubt("gRPC in plaintext: " + call.Reason)
 	}
-	return closedSight("plaintext is not answered")
+	return closedSight("the port does not answer plaintext")
 }
 
 // A certificate that is required, and of which CA.
@@ -131,11 +131,11 @@ func (p *port) certByRules() sight {
 	ca, auto := p.side.flag("trusted-ca-file"), p.side.flag("auto-tls")
 	switch p.side.demand(p.reading) {
 	case fromTrustedCA:
-		return closedSight(p.describe(ca) + ", which alone requires certificates")
+		return closedSight(p.describe(ca) + ", which is enough to require certificates")
 	case fromSystemRoots:
 		return closedSight(p.describe(p.side.flag("client-cert-auth")))
 	case nothingForAuto:
-		return openSight(p.describe(auto) + ", with which etcd asks for none")
+		return openSight(p.describe(auto) + ", so etcd asks for none")
 	default:
 		return openSight("no setting requires one")
 	}
@@ -149,7 +149,7 @@ func (p *port) certSeen() sight {
 	case audit.Pass:
 		return closedSight(o.Evidence)
 	case audit.Fail:
-		return openSight("a caller without a certificate is let in")
+		return openSight("the port lets a caller in without a certificate")
 	default:
 		p.addDoubt(o.Evidence)
 		return sight{}
@@ -172,17 +172,17 @@ func (p *port) caByRules() sight {
 	if p.side.demand(p.reading) == fromTrustedCA {
 		return closedSight(p.describe(ca))
 	}
-	return openSight(p.describe(ca) + ", so the CAs of the operating system count")
+	return openSight(p.describe(ca) + ", so etcd trusts the CAs of the operating system")
 }
 
 func (p *port) caSeen() sight {
 	if named := len(p.anonymous().AcceptableCAs); named > 0 {
 		return closedSight(fmt.Sprintf("the port names the CAs that it trusts (%d)", named))
 	}
-	return openSight("the port asks for a certificate and names no CA, as with those of the operating system")
+	return openSight("the port asks for a certificate and names no CA, as if it trusted the CAs of the operating system")
 }
 
-// The lowest version of TLS. Flags and rules say the same of it.
+// The lowest version of TLS. Flags and rules give the same answer.
 
 func (p *port) lowestVersion() sight {
 	text := p.describe("tls-min-version")
@@ -195,9 +195,9 @@ func (p *port) lowestVersion() sight {
 func (p *port) agreedVersion() sight {
 	switch h := p.target.HandshakeUpTo(tls.VersionTLS12); {
 	case h.Version != 0:
-		return openSight(tls.VersionName(h.Version) + " is agreed to")
+		return openSight("the port accepts " + tls.VersionName(h.Version))
 	case h.State == audit.Refused && h.Alert == audit.ProtocolVersion:
-		return closedSight("TLS 1.2 is refused: " + h.Reason)
+		return closedSight("the port refuses TLS 1.2: " + h.Reason)
 	default:
 		p.addDoubt("a handshake up to TLS 1.2: " + h.Reason)
 		return sight{}
@@ -245,7 +245,7 @@ func (p *port) pprofSeen() sight {
 		if reason == "" {
 			reason = "add --cacert, --cert and --key of a client of etcd"
 		}
-		p.addDoubt("what the port serves behind the client certificate: " + reason)
+		p.addDoubt("the port asks for a client certificate before it serves pages: " + reason)
 	}
 	return closedSight(refused)
 }
@@ -260,16 +260,16 @@ func (p *port) metricsByURL() sight {
 	return closedSight(p.describe(url))
 }
 
-// metricsByRules: a listener with TLS has the client's settings (server/embed/etcd.go,
-// createMetricsListener).
+// metricsByRules returns how etcd protects the metrics. A listener with TLS has the client's settings
+// (server/embed/etcd.go, createMetricsListener).
 func (p *port) metricsByRules() sight {
 	if o := p.metricsByURL(); o.open || p.loopbackOnly() {
 		return o
 	}
 	if d := p.side.demand(p.reading); d == nothing || d == nothingForAuto {
-		return openSight("TLS without a client certificate that is required")
+		return openSight("TLS that requires no client certificate")
 	}
-	return closedSight("TLS with a client certificate that is required")
+	return closedSight("TLS that requires a client certificate")
 }
 
 func (p *port) loopbackOnly() bool {

@@ -7,21 +7,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// IntentVsReality finds listeners that do other than their settings say: a control that
-// looks right and is open, or that looks wrong and holds.
+// IntentVsReality finds listeners that behave differently from their settings: a control looks right and
+// is open, or looks wrong and holds.
 func IntentVsReality() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "intent-vs-reality",
 		Title:    "The settings say one thing and the port does another",
 		Severity: audit.Critical,
-		Rationale: "Benchmarks judge flags. A control that looks right by its flags and is open on the wire passes them all: " +
-			"with every flag for mutual TLS and one http:// URL beside them, CIS 2.1 to 2.7 pass and the port answers " +
-			"everybody. The reverse is a finding to argue with, and a process may run with settings of yesterday.",
-		Method: "Puts three things side by side for each control: what its flags alone say, what etcd makes of all settings " +
-			"by its own rules, and what the port did when it was asked.",
+		Rationale: "Benchmarks judge flags. A control that looks right by its flags but is open on the wire passes them all: with " +
+			"every flag for mutual TLS and one extra http:// URL, CIS 2.1 to 2.7 pass and the port answers everybody. The " +
+			"opposite also happens, and a process may still run with old settings.",
+		Method: "Compares three views of each control: what its flags say, how etcd interprets all settings by its own rules, " +
+			"and what the port did when the audit tried it.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Make the settings say what the port is to do, and restart the member so that it runs with them:"),
+				audit.Say("Change the settings to what the port must do, and restart the member so that it uses them:"),
 				audit.Paste("--listen-client-urls=https://%s --client-cert-auth --trusted-ca-file=ca.crt", p.Client()),
 				audit.Paste("--listen-peer-urls=https://%s --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt", p.Peer()),
 			}
@@ -35,7 +35,7 @@ func IntentVsReality() audit.Check {
 	})
 }
 
-// sight is how a control looks from one side. Its text is what was seen.
+// sight is one view of a control: whether it looks open, and the reason.
 type sight struct {
 	open bool
 	text string
@@ -44,14 +44,14 @@ type sight struct {
 func openSight(text string) sight   { return sight{open: true, text: text} }
 func closedSight(text string) sight { return sight{text: text} }
 
-// control is a protection of a listener as it is seen from three sides.
+// control is a protection of a listener with its three views.
 type control struct {
 	code     string
-	severity audit.Severity // where it is open against what the settings say
-	// arises reports whether there is something to compare. nil: always.
+	severity audit.Severity // if it is open although the settings say otherwise
+	// arises reports whether there is something to compare; nil means always.
 	arises func(*port) bool
-	flags  func(*port) sight // what its flags alone say, as benchmarks read them
-	rules  func(*port) sight // what etcd makes of all settings
+	flags  func(*port) sight // what its flags say, as benchmarks read them
+	rules  func(*port) sight // how etcd interprets all settings
 	wire   func(*port) sight // what the port did
 }
 
@@ -60,7 +60,7 @@ type port struct {
 	*reading
 	target    *audit.Listener
 	side      side
-	listeners []listener // the URLs that are this port; two where it has TLS and plaintext
+	listeners []listener // the URLs of this port; two if it has TLS and plaintext
 	grpcOnly  bool
 }
 
@@ -116,7 +116,7 @@ func runIntentVsReality(t *audit.Listener) audit.Outcome {
 	}
 }
 
-// disagreement tells the three sides, and which of them were wrong about the port.
+// disagreement returns the finding for three views that differ.
 func disagreement(code string, flags, rules, wire sight) audit.Finding {
 	f := audit.Finding{Code: code + "-holds", Text: "looks open and holds"}
 	if wire.open {
@@ -127,12 +127,12 @@ func disagreement(code string, flags, rules, wire sight) audit.Finding {
 	}
 	f.Text = fmt.Sprintf("%s: %s: by the flags: %s; by etcd's rules: %s; on the wire: %s", code, f.Text, flags.text, rules.text, wire.text)
 	if rules.open != wire.open {
-		f.Text += "; the port is not served with these settings (was the process restarted since they were written?)"
+		f.Text += "; the running process has other settings (was it restarted after they were written?)"
 	}
 	return f
 }
 
-// newPort finds the URLs of the settings that are a target.
+// newPort returns a target with the URLs of its settings that belong to it.
 func newPort(t *audit.Listener) *port {
 	p := &port{reading: &reading{settings: t.Settings}, target: t, side: clientSide()}
 	var all []listener

@@ -1,5 +1,5 @@
-// Package config holds the checks of what etcd, and the kube-apiserver beside it, were told
-// on their host, by the rules by which the programs themselves understand it.
+// Package config holds the checks of the settings of etcd, and of the kube-apiserver on the same host.
+// They interpret the settings by the rules of the programs themselves.
 package config
 
 import (
@@ -15,8 +15,8 @@ const (
 	kubeAPIServer = "kube-apiserver"
 )
 
-// reading is one question put to settings. It notes why a setting that it asked for is not
-// known: then the question has no answer. What it did not ask for does not matter to it.
+// reading is one question about settings. If a setting that the question needs is unknown, it notes why,
+// and the question has no answer. Other settings do not matter.
 type reading struct {
 	settings *audit.Settings
 	doubt    string
@@ -36,7 +36,7 @@ func (r *reading) addFinding(code, text string) {
 
 func (r *reading) addEvidence(text string) { r.seen = append(r.seen, text) }
 
-// value is the effective value of a setting.
+// value returns the effective value of a setting.
 func (r *reading) value(flag string) string {
 	if reason := r.settings.Fault(flag); reason != "" {
 		r.addDoubt("--" + flag + ": " + reason)
@@ -51,7 +51,7 @@ func (r *reading) value(flag string) string {
 	return r.settings.Value(flag)
 }
 
-// configFile is the configuration file as the sources of what it says name it: the setting
+// configFile returns the configuration file's path as the sources of its settings name it. The flag
 // itself may have a relative path.
 func (r *reading) configFile() string {
 	for _, setting := range r.settings.Values {
@@ -62,7 +62,7 @@ func (r *reading) configFile() string {
 	return r.settings.Value("config-file")
 }
 
-// enabled is value, of a boolean.
+// enabled returns the effective value of a boolean setting.
 func (r *reading) enabled(flag string) bool {
 	value := r.value(flag)
 	if value == "" {
@@ -75,7 +75,7 @@ func (r *reading) enabled(flag string) bool {
 	return on
 }
 
-// describe is a setting for people, with where it was made and what has no effect beside it.
+// describe formats a setting for people, with its source and the values that it overrides.
 func (r *reading) describe(flag string) string {
 	setting := r.settings.Values[flag]
 	text := "--" + flag + " is not set"
@@ -91,8 +91,8 @@ func (r *reading) describe(flag string) string {
 	return text
 }
 
-// ask puts questions to settings. Findings stand whatever is in doubt besides them; without
-// one, a single doubt is an unknown.
+// ask answers questions about settings. Findings count even if other questions are in doubt; without a
+// finding, one doubt makes the outcome unknown.
 func ask(s *audit.Settings, questions ...func(*reading)) audit.Outcome {
 	var findings []audit.Finding
 	var seen []string
@@ -119,12 +119,12 @@ func ask(s *audit.Settings, questions ...func(*reading)) audit.Outcome {
 	}
 }
 
-// askEtcd puts questions to the settings of a target's etcd.
+// askEtcd returns the Run of a check that asks questions about the settings of a target's etcd.
 func askEtcd(questions ...func(*reading)) func(*audit.HostSettings) audit.Outcome {
 	return ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome { return ask(s, questions...) })
 }
 
-// ofEtcd judges the settings of a target's etcd.
+// ofEtcd returns the Run of a check that judges the settings of a target's etcd.
 func ofEtcd(judge func(*audit.HostSettings, *audit.Settings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	return func(t *audit.HostSettings) audit.Outcome {
 		switch {
@@ -138,7 +138,7 @@ func ofEtcd(judge func(*audit.HostSettings, *audit.Settings) audit.Outcome) func
 	}
 }
 
-// ofAPIServer judges the settings of the kube-apiserver of a target's host.
+// ofAPIServer returns the Run of a check that judges the settings of the kube-apiserver on a target's host.
 func ofAPIServer(judge func(*audit.Settings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings == nil {
@@ -146,7 +146,7 @@ func ofAPIServer(judge func(*audit.Settings) audit.Outcome) func(*audit.HostSett
 		}
 		s := apiServer(t.Settings)
 		if s == nil {
-			return audit.Skipped("no kube-apiserver was found beside etcd")
+			return audit.Skipped("there is no kube-apiserver on the host of etcd")
 		}
 		return judge(s)
 	}
@@ -159,7 +159,7 @@ func apiServer(s *audit.Settings) *audit.Settings {
 	return s.APIServer
 }
 
-// withWorstSeverity lowers an outcome to the worst severity that its findings have by their codes.
+// withWorstSeverity returns an outcome with the worst severity of its findings' codes.
 func withWorstSeverity(o audit.Outcome, severity func(code string) audit.Severity) audit.Outcome {
 	for i, f := range o.Findings {
 		if s := severity(f.Code); i == 0 || s.Rank() < o.Severity.Rank() {

@@ -8,26 +8,26 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// span is the releases from one, included, to another, excluded. An empty end is open.
+// span holds the releases from one, included, to another, excluded. An empty end is open.
 type span struct{ from, before string }
 
-// crlMayBePEM are the releases that read a revocation list with x509.ParseCRL, which takes
-// PEM and DER. Later ones take DER alone (x509.ParseRevocationList, commit 16d1ef949 of
+// crlMayBePEM returns the releases that read a revocation list with x509.ParseCRL, which accepts
+// PEM and DER. Later ones accept only DER (x509.ParseRevocationList, commit 16d1ef949 of
 // etcd-io/etcd) and refuse every certificate with a list that they cannot parse.
 func crlMayBePEM() []span { return []span{{before: "3.6.0"}} }
 
-// crlBypassed are the releases of GHSA-3wh4-j44w-pg92. Branch 3.4 ended without a fix.
+// crlBypassed returns the releases that GHSA-3wh4-j44w-pg92 affects. Branch 3.4 ended without a fix.
 func crlBypassed() []span {
 	return []span{{"3.4.25", "3.5.0"}, {"3.5.8", "3.5.32"}, {"3.6.0", "3.6.13"}}
 }
 
-// debugSwitch is a setting that switches on debug pages beyond what its name says.
+// debugSwitch is a setting that also switches on debug pages.
 type debugSwitch struct {
 	flag, value string
 	releases    []span
 }
 
-// debugSwitches: server/embed/etcd.go, configureClientListeners.
+// debugSwitches returns the settings of server/embed/etcd.go, configureClientListeners.
 func debugSwitches() []debugSwitch {
 	return []debugSwitch{
 		{"debug", "true", []span{{before: "3.5.0"}}},
@@ -35,8 +35,8 @@ func debugSwitches() []debugSwitch {
 	}
 }
 
-// inSpans reports whether a release is in one of the spans. What is no plain release, such as a
-// pre-release, is not known to be in any.
+// inSpans reports whether a release is in one of the spans. This is unknown for anything but a plain
+// release, such as a pre-release.
 func inSpans(release string, spans []span) (in, known bool) {
 	v, ok := parseRelease(release)
 	if !ok {

@@ -11,13 +11,13 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// side is one of the two kinds of listener that have TLS settings of their own. etcd's
-// metrics listener has the client's.
+// side is one of the two kinds of listener with TLS settings of their own, client and peer. etcd's
+// metrics listener uses the client's.
 type side struct {
 	kind        audit.Kind
 	prefix      string // of its flags
 	listen      string // the flag with its URLs
-	standardURL string // where etcd listens when nobody says it (server/embed/config.go)
+	standardURL string // etcd's default URL (server/embed/config.go)
 }
 
 func clientSide() side {
@@ -34,13 +34,14 @@ func (s side) flag(name string) string { return s.prefix + name }
 type listener struct {
 	url      string
 	scheme   string
-	address  string // host:port; empty of a socket
+	address  string // host:port; empty for a socket
 	httpOnly bool   // one of --listen-client-http-urls
 }
 
 func (l listener) tls() bool { return l.scheme == "https" || l.scheme == "unixs" }
 
-// plaintext leaves out sockets: only who may write to the file reaches them.
+// plaintext reports whether the URL is http://. Sockets do not count: only users who may write to the
+// file can reach them.
 func (l listener) plaintext() bool { return l.scheme == "http" }
 
 func (l listener) loopback() bool {
@@ -52,7 +53,7 @@ func (l listener) loopback() bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// listeners are the URLs of a side, etcd's own where none was set.
+// listeners returns the URLs of a side, or etcd's default if none is set.
 func (s side) listeners(r *reading) []listener {
 	written := r.value(s.listen)
 	if written == "" {
@@ -87,7 +88,7 @@ func parseListeners(r *reading, flag, list string) []listener {
 		}
 		u, err := url.Parse(written)
 		if err != nil || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
-			r.addDoubt(fmt.Sprintf("--%s: %q is no URL that etcd listens on", flag, written))
+			r.addDoubt(fmt.Sprintf("--%s: etcd cannot listen on the URL %q", flag, written))
 			continue
 		}
 		l := listener{url: written, scheme: u.Scheme}
@@ -101,7 +102,7 @@ func parseListeners(r *reading, flag, list string) []listener {
 
 func anyTLS(listeners []listener) bool { return slices.ContainsFunc(listeners, listener.tls) }
 
-// certificate is where a side has its certificate from.
+// certificate is the source of a side's certificate.
 type certificate int
 
 const (
@@ -111,8 +112,8 @@ const (
 	generated
 )
 
-// certificate follows Config.ClientSelfCert and PeerSelfCert (server/embed/config.go): files
-// win, and only without any does auto-tls count.
+// certificate returns the source of a side's certificate. It follows Config.ClientSelfCert and
+// PeerSelfCert (server/embed/config.go): auto-tls counts only if there are no files.
 func (s side) certificate(r *reading) certificate {
 	cert, key := r.value(s.flag("cert-file")), r.value(s.flag("key-file"))
 	switch {
@@ -127,19 +128,20 @@ func (s side) certificate(r *reading) certificate {
 	}
 }
 
-// demand names the certificate that a side with TLS wants to see of a caller.
+// demand is the certificate that a side with TLS requires of a caller.
 type demand int
 
 const (
 	nothing         demand = iota
-	nothingForAuto         // because a generated certificate drops the settings for it
+	nothingForAuto         // because a generated certificate disables the settings for it
 	fromTrustedCA          // a certificate of --trusted-ca-file
 	fromSystemRoots        // a certificate of any CA that the operating system trusts
 )
 
-// demand follows TLSInfo.ServerConfig (client/pkg/transport/listener.go): either of the two
-// settings makes a certificate required, and only the file says of which CA. Where etcd
-// generates its certificate, SelfCert gives TLS settings without either.
+// demand returns the certificate that a side requires. It follows TLSInfo.ServerConfig
+// (client/pkg/transport/listener.go): each of the two settings makes a certificate required, and
+// only the file says of which CA. If etcd generates its certificate, SelfCert gives TLS settings
+// without either.
 func (s side) demand(r *reading) demand {
 	if s.certificate(r) == generated {
 		return nothingForAuto

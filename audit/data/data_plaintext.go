@@ -6,20 +6,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Plaintext finds objects that are to be encrypted and are not.
+// Plaintext finds objects that must be encrypted and are not.
 func Plaintext() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-plaintext",
-		Title:    "Objects that are to be encrypted are stored in plaintext",
+		Title:    "Objects that must be encrypted are stored in plaintext",
 		Severity: audit.High,
-		Rationale: "Who reads etcd, its data dir or a backup reads them. Turning encryption on encrypts nothing that is " +
-			"stored: each object stays as it is until it is written again. A misspelt resource, or identity as the first " +
-			"provider, leaves all of them in plaintext without an error.",
-		Method: "Reads the first bytes of every stored value. Secrets are to be encrypted; so is each resource that --config " +
-			"or --key-name is about, and without those each of which any object is encrypted.",
+		Rationale: "Whoever reads etcd, its data dir or a backup can read these objects. Turning encryption on does not encrypt " +
+			"stored objects: each one stays as it is until it is written again. A misspelt resource, or identity as the " +
+			"first provider, leaves all of them in plaintext without an error.",
+		Method: "Reads the first bytes of every stored value. Secrets must be encrypted, and so must each resource that " +
+			"--config or --key-name covers. Without those flags, a resource must be encrypted if any of its objects is.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Let the API server write them anew, once every API server has the configuration, and look again:"),
+				audit.Say("When every API server has the configuration, let the API server rewrite the objects, and run the census again:"),
 				audit.Paste(rewriteCommand),
 				audit.Paste("etcdsec audit census --endpoints %s --config %s", p.Endpoints(), p.Config()),
 			}
@@ -45,12 +45,12 @@ func runPlaintext(r *reading) {
 				joinNames(resource.PlaintextObjects, resource.Plaintext))
 		}
 	}
-	r.passed = fmt.Sprintf("%s, and none in plaintext of those that are to be encrypted", count(encrypted, "encrypted object"))
-	r.skipped = "there are no Secrets, and nothing else is to be encrypted"
+	r.passed = fmt.Sprintf("%s; no object that must be encrypted is in plaintext", count(encrypted, "encrypted object"))
+	r.skipped = "there are no Secrets, and nothing else must be encrypted"
 }
 
-// mustBeEncrypted reports whether plaintext of a resource is wrong. Secrets are never right
-// in plaintext, whatever the configuration says.
+// mustBeEncrypted reports whether objects of a resource must not be in plaintext. This always holds
+// for Secrets, whatever the configuration says.
 func mustBeEncrypted(c *audit.Census, resource audit.ResourceCensus) bool {
 	if resource.Bookkeeping {
 		return false

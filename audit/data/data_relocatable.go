@@ -6,20 +6,22 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Relocatable finds ciphertext that decrypts wherever it is put, and such as was put there.
+// Relocatable finds ciphertext that decrypts under any key of etcd, and copies of ciphertext.
 func Relocatable() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-relocatable",
 		Title:    "Stored ciphertext can be moved to another object",
 		Severity: audit.Low,
-		Rationale: "secretbox and aescbc do not bind ciphertext to its key in etcd, nor did KMS v1 before Kubernetes 1.25. " +
-			"Who writes to etcd, and has no key, copies the ciphertext of somebody's Secret over one that he may read through " +
-			"the API, and reads it. aesgcm and KMS v2 authenticate the key in etcd with the value.",
-		Method: "Reads who encrypted every stored value, and compares the ciphertext of all: the nonce is random, so that no API " +
-			"server stores the same twice. Found under two keys, it was put there by hand, and the severity is high.",
+		Rationale: "secretbox and aescbc do not bind ciphertext to its key in etcd, and neither did KMS v1 before Kubernetes " +
+			"1.25. An attacker who can write to etcd, but has no encryption key, can copy the ciphertext of another Secret " +
+			"over a Secret that he may read through the API, and read it. aesgcm and KMS v2 authenticate the key in etcd " +
+			"together with the value.",
+		Method: "Reads from every stored value who encrypted it, and compares the ciphertext of all values. The nonce is " +
+			"random, so no API server stores the same ciphertext twice: if two keys have the same one, somebody copied it, " +
+			"and the severity is high.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Encrypt with KMS v2, keep everybody but the API servers from writing to etcd, and look again:"),
+				audit.Say("Encrypt with KMS v2, let only the API servers write to etcd, and run the audit again:"),
 				audit.Paste("etcdsec audit run -f %s", p.Spec()),
 				audit.Paste("etcdsec audit census --endpoints %s", p.Endpoints()),
 			}
@@ -48,11 +50,11 @@ func runRelocatable(r *reading) {
 	}
 	if n := r.census.Copies.Objects; n > 0 {
 		r.severity = audit.High
-		r.addFinding("copied", "%s with the ciphertext of another%s", count(n, "object"), joinNames(r.census.Copies.Named, n))
+		r.addFinding("copied", "%s with the ciphertext of another object%s", count(n, "object"), joinNames(r.census.Copies.Named, n))
 	}
 	if movable > 0 {
 		r.addFinding("unbound", "%s whose ciphertext decrypts under any key of etcd%s", count(movable, "object"), joinNames(samples, int64(len(samples))))
 	}
-	r.passed = fmt.Sprintf("%s, all bound to their keys in etcd", count(bound, "encrypted object"))
+	r.passed = fmt.Sprintf("%s, each bound to its key in etcd", count(bound, "encrypted object"))
 	r.skipped = "no object is encrypted"
 }

@@ -6,22 +6,24 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Residue finds what compaction and defragmentation would have removed from a file.
+// Residue finds data that compaction and defragmentation would remove from a file.
 func Residue() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-residue",
-		Title:    "Free pages or old files hold plaintext, or what an old key encrypted",
+		Title:    "Free pages or old files hold plaintext, or data of an old key",
 		Severity: audit.Medium,
-		Rationale: "What is overwritten or deleted stays in the file: as an older revision until compaction, on free pages until " +
-			"defragmentation, in the write-ahead log until enough was written after it. Who has the disk, or any snapshot of it, " +
-			"reads the plaintext from before encryption, and decrypts with a key that was thrown away for a reason.",
-		Method: "Searches every page that the current state does not use, the unused ends of those that it does, and the write-ahead " +
-			"log and old databases of a data dir, for the beginnings of values as kube-apiserver writes them, with the etcd key " +
-			"beside them. A key is old if --config or --key-name has it behind another, or not at all.",
+		Rationale: "Overwritten and deleted data stays in the file: as an older revision until compaction, on free pages until " +
+			"defragmentation, and in the write-ahead log until enough new entries replace it. Whoever has the disk, or any " +
+			"snapshot of it, can read the plaintext from before encryption, and can decrypt data with a key that was " +
+			"discarded for a reason.",
+		Method: "Searches every page that the current state does not use, the unused ends of the other pages, and the " +
+			"write-ahead log and old databases of a data dir. Looks for the beginnings of values as kube-apiserver writes " +
+			"them, and for the etcd key next to them. A key is old if --config or --key-name lists it after another one, " +
+			"or not at all.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("In this order, once every object is written anew: compact, defragment one member after another, and let the " +
-					"write-ahead log pass, which takes --snapshot-count writes several times over. Then take new snapshots and " +
+				audit.Say("First rewrite every object. Then compact, defragment one member after another, and wait until etcd has replaced the " +
+					"write-ahead log, which takes several times --snapshot-count writes. Then take new snapshots and " +
 					"destroy the old ones:"),
 				audit.Paste("etcdctl compact REVISION --physical --endpoints=%s", p.Endpoints()),
 				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
@@ -59,15 +61,15 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 	case residue.Reason != "":
 		return audit.CouldNotTell(residue.Reason)
 	case t.Census.Objects == 0 && t.Census.Outside > 0:
-		return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; --etcd-prefix says where they are", count(t.Census.Outside, "key")))
+		return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; set --etcd-prefix to their prefix", count(t.Census.Outside, "key")))
 	case unplaced > 0:
-		return audit.CouldNotTell(fmt.Sprintf("of %s it is not known what they are: their keys are overwritten, or not below --etcd-prefix", count(unplaced, "value")))
+		return audit.CouldNotTell(fmt.Sprintf("%s could not be identified: their keys are overwritten, or not below --etcd-prefix", count(unplaced, "value")))
 	default:
-		return audit.Passed(fmt.Sprintf("nothing in %d bytes beside the current revision", scanned))
+		return audit.Passed(fmt.Sprintf("found nothing in the %d bytes outside the current revision", scanned))
 	}
 }
 
-// findOldKeys adds a finding for each writer that must not, or no longer, write a resource.
+// findOldKeys adds a finding for each writer that should not, or no longer, write a resource.
 func (r *reading) findOldKeys(in audit.ResiduePlace, resource audit.ResourceCensus) {
 	rule, found := r.census.Rule(resource)
 	if !found {

@@ -12,16 +12,16 @@ func UnknownKey() audit.Check {
 		ID:       "data-unknown-key",
 		Title:    "Objects are encrypted with a key that nobody has",
 		Severity: audit.High,
-		Rationale: "An API server that lacks the key of one object fails to list all objects of its resource, does not start " +
-			"its caches, and cannot delete the object either. It is what is left of a key that was taken out too early, of a " +
-			"restored backup, or of another hand on the store.",
+		Rationale: "If an API server lacks the key of one object, it cannot list any object of that resource, cannot start its " +
+			"caches, and cannot delete the object. Such objects come from a key that was removed too early, from a " +
+			"restored backup, or from somebody else who writes to the store.",
 		Method: "Looks for the writer of every stored value among the providers and keys of --config for its resource, or " +
-			"among the --key-name; and for values that begin as encrypted ones and make no sense.",
+			"among the --key-name values. Also looks for values that begin like encrypted ones but have no valid form.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Put the key back at the end of the list, from wherever the configuration is kept, and rewrite the objects:"),
+				audit.Say("Put the key back at the end of the list, from a copy of the configuration, and rewrite the objects:"),
 				audit.Paste(rewriteCommand),
-				audit.Paste("etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost, and so is the object"),
+				audit.Paste("etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost: the object is lost too"),
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},
@@ -33,7 +33,7 @@ func runUnknownKey(r *reading) {
 	var known int64
 	for _, resource := range r.census.Resources {
 		if resource.Broken > 0 {
-			r.addFinding(resource.Resource+"-broken", "%s of %s that no key can open%s", count(resource.Broken, "value"), resource.Resource,
+			r.addFinding(resource.Resource+"-broken", "%s of %s that no key can decrypt%s", count(resource.Broken, "value"), resource.Resource,
 				joinNames(resource.BrokenObjects, resource.Broken))
 		}
 		if len(r.census.Expected) == 0 {
@@ -47,10 +47,10 @@ func runUnknownKey(r *reading) {
 				known += w.Objects
 				continue
 			}
-			r.addFinding(resource.Resource, "%s of %s with %s, which the configuration does not have for them%s", count(w.Objects, "object"), resource.Resource,
+			r.addFinding(resource.Resource, "%s of %s with %s, which the configuration does not list for them%s", count(w.Objects, "object"), resource.Resource,
 				w.Writer, joinNames(w.Sample, w.Objects))
 		}
 	}
-	r.passed = fmt.Sprintf("%s, each with a key that the configuration has", count(known, "encrypted object"))
+	r.passed = fmt.Sprintf("%s, each with a key of the configuration", count(known, "encrypted object"))
 	r.skipped = noKeys(r.census)
 }

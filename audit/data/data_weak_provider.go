@@ -7,19 +7,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// WeakProvider finds objects that are encrypted, and not well.
+// WeakProvider finds objects that a weak provider encrypted.
 func WeakProvider() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "data-weak-provider",
-		Title:    "Objects are encrypted by a provider that is weak",
+		Title:    "Objects are encrypted by a weak provider",
 		Severity: audit.Medium,
-		Rationale: "aescbc authenticates nothing: who writes to etcd changes an object that is then read as good, and learns " +
-			"of its contents from the errors. aesgcm has a random nonce of 12 bytes, so its key must be replaced before " +
-			"200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
-		Method: "Reads who encrypted every stored value from its first bytes.",
+		Rationale: "aescbc authenticates nothing: whoever can write to etcd can change an object without being noticed, and " +
+			"learns about its contents from the errors. aesgcm has a random nonce of 12 bytes, so its key must be replaced " +
+			"before 200,000 writes. KMS v1 is deprecated, and off by default since Kubernetes 1.29.",
+		Method: "Reads from the first bytes of every stored value who encrypted it.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Rotate to a strong provider, secretbox or KMS v2, by which every object is rewritten:"),
+				audit.Say("Rotate to a strong provider, secretbox or KMS v2, which rewrites every object:"),
 				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf --to secretbox", p.Store()),
 			}
 		},

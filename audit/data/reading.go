@@ -1,4 +1,4 @@
-// Package data holds the checks of what a store holds: which key encrypted every object.
+// Package data holds the checks of the stored data: which key encrypted each object.
 package data
 
 import (
@@ -9,15 +9,15 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// reading collects what one check sees in a census.
+// reading collects the results of one check of a census.
 type reading struct {
 	census   *audit.Census
 	findings []audit.Finding
 	severity audit.Severity // of the findings, if it is not the check's
 	arose    bool           // the question arose
-	unclear  string         // why it cannot be told which key encrypted some objects; empty if it can
-	passed   string         // what is said where nothing was found
-	skipped  string         // what is said where the question did not arise
+	unclear  string         // why it is unknown which key encrypted some objects; empty if it is known
+	passed   string         // the evidence if there is no finding
+	skipped  string         // the evidence if the question did not arise
 }
 
 func (r *reading) addFinding(code, format string, args ...any) {
@@ -25,8 +25,8 @@ func (r *reading) addFinding(code, format string, args ...any) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: fmt.Sprintf(format, args...)})
 }
 
-// judgeCensus runs a check on what is known of a store. What was found counts although the rest of the
-// store was not read; that nothing was found does not.
+// judgeCensus returns the Run of a check of a census. Findings count even if part of the store was not
+// read; without findings, the result is then unknown.
 func judgeCensus(look func(*reading)) func(*audit.StoredData) audit.Outcome {
 	return func(t *audit.StoredData) audit.Outcome {
 		c := t.Census
@@ -41,9 +41,9 @@ func judgeCensus(look func(*reading)) func(*audit.StoredData) audit.Outcome {
 			o.Severity = r.severity
 			return o
 		case !c.Complete:
-			return audit.CouldNotTell("the store was not read to its end: " + c.Reason)
+			return audit.CouldNotTell("the census did not read the whole store: " + c.Reason)
 		case c.Objects == 0 && c.Outside > 0:
-			return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; --etcd-prefix says where they are", count(c.Outside, "key")))
+			return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; set --etcd-prefix to their prefix", count(c.Outside, "key")))
 		case c.Objects == 0:
 			return audit.Skipped("the store is empty")
 		case !r.arose:
@@ -64,7 +64,7 @@ func count(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// joinNames lists some objects of many.
+// joinNames lists the first few of many objects.
 func joinNames(names []string, all int64) string {
 	const most = 5
 	if len(names) == 0 {
@@ -77,15 +77,15 @@ func joinNames(names []string, all int64) string {
 	return " (" + text + ")"
 }
 
-// indexOf returns the position of a writer among those of a rule: 0 is the one that writes, -1 none of them.
+// indexOf returns the position of a writer in a rule: 0 is the current writer, and -1 means that it is not in the rule.
 func indexOf(rule audit.EncryptionRule, w audit.Writer) int {
 	return slices.IndexFunc(rule.Writers, func(known audit.Writer) bool {
 		return known.Matches(w)
 	})
 }
 
-// noteAmbiguity notes that some objects of a writer may be of another one of the rule: their names,
-// such as "a" and "a:b", make the same prefix where ciphertext begins with "b:".
+// noteAmbiguity notes that another writer of the rule may have encrypted some objects of a writer: names
+// such as "a" and "a:b" give the same prefix if the ciphertext begins with "b:".
 func (r *reading) noteAmbiguity(rule audit.EncryptionRule, resource string, w audit.WriterCount) {
 	if w.Ambiguous == 0 {
 		return
@@ -95,16 +95,16 @@ func (r *reading) noteAmbiguity(rule audit.EncryptionRule, resource string, w au
 			other.Provider = w.Provider
 		}
 		if w.Nests(other) {
-			r.unclear = fmt.Sprintf("%s of %s may be of %s or of %s: the name of the one begins with that of the other", count(w.Ambiguous, "object"), resource, w.Writer, other)
+			r.unclear = fmt.Sprintf("%s of %s may belong to %s or to %s: one name begins with the other", count(w.Ambiguous, "object"), resource, w.Writer, other)
 			return
 		}
 	}
 }
 
-// encrypts reports whether objects that are written under a rule are encrypted.
+// encrypts reports whether a rule encrypts the objects that it covers.
 func encrypts(rule audit.EncryptionRule) bool {
 	return rule.Writers[0].Provider != audit.IdentityProvider
 }
 
-// rewriteCommand holds the lines that let the API server write objects anew.
+// rewriteCommand is the command that makes the API server rewrite objects.
 const rewriteCommand = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"

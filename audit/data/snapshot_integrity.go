@@ -7,19 +7,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// SnapshotIntegrity finds files that are not what etcd wrote.
+// SnapshotIntegrity finds snapshots that are not as etcd wrote them.
 func SnapshotIntegrity() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "snapshot-integrity",
 		Title:    "The snapshot is damaged or was changed",
 		Severity: audit.High,
-		Rationale: "A restore refuses it, on the day when nothing else is left; or, with --skip-hash-check, brings back a store " +
-			"of which part is missing or is somebody else's.",
-		Method: "Compares the SHA-256 that etcd appends to a snapshot with that of its content, and follows every page of the " +
-			"database: checksums of the meta pages, numbers, bounds and order of all others, and every revision in them.",
+		Rationale: "A restore refuses a damaged snapshot, on the day when nothing else is left. With --skip-hash-check, it " +
+			"restores a store of which a part is missing or was replaced by somebody else.",
+		Method: "Compares the SHA-256 that etcd appends to a snapshot with the SHA-256 of its content, and follows every page " +
+			"of the database: checksums of the meta pages, numbers, bounds and order of all others, and every revision in " +
+			"them.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take another snapshot, look at it, and find out what happened to this one:"),
+				audit.Say("Take another snapshot, check it, and find out what happened to this one:"),
 				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
 				audit.Paste("etcdsec audit census --snapshot snapshot.db"),
 			}
@@ -36,7 +37,7 @@ func runSnapshotIntegrity(t *audit.StoredData) audit.Outcome {
 	}
 	var findings []audit.Finding
 	if f.Digest == audit.DigestDiffers {
-		findings = append(findings, audit.Finding{Code: "digest", Text: "the SHA-256 at its end is not that of its content"})
+		findings = append(findings, audit.Finding{Code: "digest", Text: "the SHA-256 at its end does not match its content"})
 	}
 	if f.FaultCount > 0 {
 		text := strings.Join(f.Faults[:min(len(f.Faults), 3)], "; ")
@@ -49,11 +50,11 @@ func runSnapshotIntegrity(t *audit.StoredData) audit.Outcome {
 	case len(findings) > 0:
 		return audit.Failed(findings...)
 	case f.Intact():
-		return audit.Passed(fmt.Sprintf("its SHA-256 matches, and all %d pages are in order", f.Pages))
+		return audit.Passed(fmt.Sprintf("its SHA-256 matches, and all %d pages are valid", f.Pages))
 	case t.Census.Source != f.Path:
-		return audit.Skipped("the database of a member carries no SHA-256; its pages are in order")
+		return audit.Skipped("the database of a member has no SHA-256; its pages are valid")
 	default:
-		return audit.CouldNotTell("it carries no SHA-256, as a copy of member/snap/db does not: its pages are in order, its values may be anything")
+		return audit.CouldNotTell("it has no SHA-256, like a copy of member/snap/db: its pages are valid, but somebody may have changed its values")
 	}
 }
 
@@ -63,7 +64,7 @@ func fileOf(t *audit.StoredData) (*audit.SnapshotFile, audit.Outcome) {
 	case t.Census == nil:
 		return nil, audit.CouldNotTell("the store was not read")
 	case t.Census.Snapshot == nil:
-		return nil, audit.Skipped("a running etcd was asked; add --snapshot for a file")
+		return nil, audit.Skipped("the census read a running etcd; add --snapshot for a file")
 	}
 	return t.Census.Snapshot, audit.Outcome{}
 }

@@ -4,20 +4,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// SnapshotPlaintext finds files that give away, once restored or read, what is to be encrypted.
+// SnapshotPlaintext finds snapshots with plaintext of objects that must be encrypted.
 func SnapshotPlaintext() audit.Check {
 	return audit.AsCheck(audit.DataCheck{
 		ID:       "snapshot-plaintext",
-		Title:    "A snapshot has objects in plaintext that are to be encrypted",
+		Title:    "A snapshot holds objects in plaintext that must be encrypted",
 		Severity: audit.High,
-		Rationale: "A snapshot leaves the machine, and is kept for longer than any key. Encryption that was turned on since " +
-			"changes nothing in it, and neither does compaction: who reads the file, or restores it and asks for an older revision, has them.",
-		Method: "Reads the first bytes of every value of the current revision, and of all older ones that compaction had not " +
-			"removed when the snapshot was taken. What else is in the file is in data-residue.",
+		Rationale: "A snapshot leaves the machine, and people keep it longer than any key. Encryption that was turned on later " +
+			"changes nothing in it, and neither does compaction: whoever reads the file, or restores it and asks for an " +
+			"older revision, gets the objects.",
+		Method: "Reads the first bytes of every value of the current revision, and of all older revisions that compaction had " +
+			"not removed when the snapshot was taken. data-residue covers the rest of the file.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Treat what it names as disclosed to everybody who could read the file: replace those credentials. Then take a " +
-					"snapshot that is free of them, and destroy this one with its copies:"),
+				audit.Say("Assume that everybody who could read the file knows the named objects: replace those credentials. Then take a " +
+					"snapshot without them, and destroy this one and its copies:"),
 				audit.Paste("etcdctl compact REVISION --endpoints=%s", p.Endpoints()),
 				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
 				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
@@ -42,12 +43,12 @@ func runSnapshotPlaintext(t *audit.StoredData) audit.Outcome {
 				r.findPlaintext("revisions", "older revisions", resource)
 			}
 		}
-		r.passed = "neither the current revision nor an older one has plaintext of what is to be encrypted"
-		r.skipped = "there are no Secrets, and nothing else is to be encrypted"
+		r.passed = "neither the current revision nor an older one has plaintext of objects that must be encrypted"
+		r.skipped = "there are no Secrets, and nothing else must be encrypted"
 	})(t)
 }
 
-// findPlaintext adds a finding if a resource that is to be encrypted is not, in one place of a file.
+// findPlaintext adds a finding if one place of a file has plaintext of a resource that must be encrypted.
 func (r *reading) findPlaintext(code, place string, resource audit.ResourceCensus) {
 	if !r.mustBeEncrypted(resource) {
 		return
@@ -59,8 +60,8 @@ func (r *reading) findPlaintext(code, place string, resource audit.ResourceCensu
 	}
 }
 
-// mustBeEncrypted reports whether plaintext of a resource is wrong that was found beside the current revision.
-// That it is encrypted there says the same as that it was.
+// mustBeEncrypted reports whether a resource outside the current revision must not be in plaintext. It
+// must not if the current revision says so, or if the place itself has encrypted objects of it.
 func (r *reading) mustBeEncrypted(resource audit.ResourceCensus) bool {
 	for _, current := range r.census.Resources {
 		if current.Resource == resource.Resource && mustBeEncrypted(r.census, current) {
@@ -70,7 +71,7 @@ func (r *reading) mustBeEncrypted(resource audit.ResourceCensus) bool {
 	return mustBeEncrypted(r.census, resource)
 }
 
-// uniqueNames returns the names without repetitions: a place may have an object many times.
+// uniqueNames returns the names without duplicates: one place can hold an object many times.
 func uniqueNames(names []string) []string {
 	seen := map[string]bool{}
 	var once []string

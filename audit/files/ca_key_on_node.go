@@ -6,19 +6,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CAKeyOnNode finds the private key of a CA beside the certificates of etcd.
+// CAKeyOnNode finds the private key of a CA among the certificates of etcd.
 func CAKeyOnNode() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "ca-key-on-node",
 		Title:    "The private key of a CA of etcd is on the node",
 		Severity: audit.High,
-		Rationale: "Who gets onto one node signs a certificate for any client and any member of the whole cluster, and no " +
-			"renewal of leaves takes it back. etcd itself needs the certificates of its CAs, never their keys.",
-		Method: "Looks into the certificates and keys that etcd's settings name, and those in the same folders, for a key " +
-			"that belongs to the certificate of a CA. Nothing of a key is kept.",
+		Rationale: "Whoever breaks into one node can sign a certificate for any client and any member of the whole cluster, and " +
+			"renewing the leaves does not undo this. etcd needs the certificates of its CAs, never their keys.",
+		Method: "Looks for a key that belongs to the certificate of a CA: in the certificates and keys that etcd's settings " +
+			"name, and in the other files of their folders. Nothing of a key is kept.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take the key off every node, and keep it where certificates are issued, encrypted:"),
+				audit.Say("Remove the key from every node, and keep it encrypted where certificates are issued:"),
 				audit.Paste("etcdsec pki import %s MEMBER=FOLDER", p.Store()),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
 			}

@@ -6,19 +6,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// FileMode finds files that are open to more users than the benchmarks allow.
+// FileMode finds files whose mode gives more rights than the benchmarks allow.
 func FileMode() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "file-mode",
 		Title:    "Files of etcd are open to more users than they need to be",
 		Severity: audit.High,
-		Rationale: "Who writes etcd's manifest, unit or configuration runs what he likes as root. Who reads the data dir " +
-			"reads what Kubernetes stores, and who reads a key is whom it names.",
-		Method: "Compares the modes of the files that etcd's settings name, and of those beside them, with what the CIS " +
-			"Benchmark and the STIG ask for, each with a code of its own, for the two differ. Reads no data.",
+		Rationale: "Whoever can write etcd's manifest, unit or configuration can run any program as root. Whoever can read the " +
+			"data dir can read everything that Kubernetes stores, and whoever can read a key can act as its owner.",
+		Method: "Compares the modes of the files that etcd's settings name, and of the other files in their folders, with the " +
+			"modes that the CIS Benchmark and the STIG require. Each benchmark has a code of its own, because the two " +
+			"differ. Reads no data.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take the rights away. These keep both benchmarks:"),
+				audit.Say("Remove the extra rights. These modes satisfy both benchmarks:"),
 				audit.Paste("chmod 600 /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/pki/etcd/*.key"),
 				audit.Paste("chmod 644 /etc/kubernetes/pki/etcd/*.crt"),
 				audit.Paste("chmod 700 /var/lib/etcd"),
@@ -46,7 +47,7 @@ func judgeModes(all []audit.File) audit.Outcome {
 			}
 		}
 	}
-	return j.outcome("no mode of " + count(all, "file") + " is above what the benchmarks ask for")
+	return j.outcome("no mode of " + count(all, "file") + " gives more rights than the benchmarks allow")
 }
 
 func modeSeverity(f audit.File) audit.Severity {

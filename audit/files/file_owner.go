@@ -7,20 +7,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// FileOwner finds files that belong to others than the benchmarks ask for.
+// FileOwner finds files whose owner differs from what the benchmarks require.
 func FileOwner() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "file-owner",
-		Title:    "Files of etcd belong to others than the benchmarks ask for",
+		Title:    "Files of etcd have other owners than the benchmarks require",
 		Severity: audit.High,
-		Rationale: "The owner of a file can always open it to himself, whatever its mode. The benchmarks want the data dir " +
-			"to be etcd:etcd and the PKI root:root, which suits few clusters: an owner that is root, or who owns the data " +
-			"dir, breaks only their letter and is of low severity.",
-		Method: "Compares the owners of the files that etcd's settings name, and of those beside them, with what the CIS " +
-			"Benchmark and the STIG ask for, each with a code of its own, so that one can be waived.",
+		Rationale: "The owner of a file can always give himself access, whatever its mode. The benchmarks want the data dir to " +
+			"belong to etcd:etcd and the PKI to root:root, which suits few clusters. If the owner is root, or owns the " +
+			"data dir, the file only breaks the letter of the benchmark, and the severity is low.",
+		Method: "Compares the owners of the files that etcd's settings name, and of the other files in their folders, with the " +
+			"owners that the CIS Benchmark and the STIG require. Each benchmark has a code of its own, so that one of them " +
+			"can be waived.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give the files to the user that the benchmark names, where etcd can do with it:"),
+				audit.Say("Change the owner to the one that the benchmark names, if etcd can work with it:"),
 				audit.Paste("chown root:root /etc/kubernetes/manifests/etcd.yaml"),
 				audit.Paste("chown -R root:root /etc/kubernetes/pki"),
 				audit.Paste("chown etcd:etcd /var/lib/etcd"),
@@ -57,11 +58,11 @@ func judgeOwners(all []audit.File) audit.Outcome {
 			}
 		}
 	}
-	return j.outcome(count(all, "file") + " belong to whom the benchmarks ask for")
+	return j.outcome(count(all, "file") + " have the owners that the benchmarks require")
 }
 
-// startsAsRoot reports whether root does what the file says: who runs etcd and owns it is root
-// at the next start.
+// startsAsRoot reports whether root carries out the file. If the user that runs etcd owns such a file,
+// that user becomes root at the next start.
 func startsAsRoot(f audit.File) bool {
 	return f.Role == audit.ManifestFile || f.Role == audit.UnitFile
 }

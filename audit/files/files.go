@@ -14,7 +14,7 @@ func judgeHostFiles(judge func([]audit.File) audit.Outcome) func(*audit.HostSett
 	return judgeFiles(hostFiles, judge)
 }
 
-// judgeEtcdFiles judges the files of etcd alone.
+// judgeEtcdFiles judges only the files of etcd.
 func judgeEtcdFiles(judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	judgeEtcd := judgeFiles(func(s *audit.Settings) []audit.File { return s.Files }, judge)
 	return func(t *audit.HostSettings) audit.Outcome {
@@ -28,24 +28,24 @@ func judgeEtcdFiles(judge func([]audit.File) audit.Outcome) func(*audit.HostSett
 func judgeFiles(list func(*audit.Settings) []audit.File, judge func([]audit.File) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
 	return func(t *audit.HostSettings) audit.Outcome {
 		if t.Settings == nil {
-			return audit.CouldNotTell("the host was not looked at")
+			return audit.CouldNotTell("the host was not examined")
 		}
 		all := list(t.Settings)
 		if len(all) == 0 && t.Settings.Remote {
-			return audit.Skipped("the files are of another machine: run etcdsec audit run there")
+			return audit.Skipped("the files are on another machine: run etcdsec audit run there")
 		}
 		if len(all) == 0 {
-			return audit.CouldNotTell("no file was looked at" + reasonSuffix(t.Settings))
+			return audit.CouldNotTell("no file was examined" + reasonSuffix(t.Settings))
 		}
 		o := judge(all)
 		if reason := whyIncomplete(t.Settings, all); reason != "" && (o.Verdict == audit.Pass || o.Verdict == audit.Skip) {
-			return audit.CouldNotTell("some files may not be known: " + reason)
+			return audit.CouldNotTell("some files may be unknown: " + reason)
 		}
 		return o
 	}
 }
 
-// whyIncomplete is why there may be files that nobody could name.
+// whyIncomplete returns why the list of files may be incomplete; it is empty if it is complete.
 func whyIncomplete(s *audit.Settings, all []audit.File) string {
 	for _, f := range all {
 		if f.Role != audit.PKIDir || f.Reason != "" {
@@ -70,8 +70,8 @@ func reasonSuffix(s *audit.Settings) string {
 	return ""
 }
 
-// hostFiles are etcd's, and the PKI and the encryption configuration of the API server beside
-// it, each once. What else the API server consists of has rules of its own.
+// hostFiles returns the files of etcd, and the PKI and the encryption configuration of the API server
+// on the same host, each once. The other files of the API server have rules of their own.
 func hostFiles(s *audit.Settings) []audit.File {
 	var all []audit.File
 	apiServer := s.APIServer
@@ -92,7 +92,7 @@ func hostFiles(s *audit.Settings) []audit.File {
 	return all
 }
 
-// role returns the purpose of a file. Whatever else is in it, a key makes it a key.
+// role returns the purpose of a file. A file that holds a private key is a key, whatever else it holds.
 func role(f audit.File) audit.FileRole {
 	if f.PrivateKey {
 		return audit.KeyFile
@@ -105,7 +105,7 @@ func holdsSecret(f audit.File) bool {
 	return role(f) == audit.KeyFile || role(f) == audit.EncryptionKey
 }
 
-// judgement collects the findings about files that are looked at one by one.
+// judgement collects the findings about the files.
 type judgement struct {
 	findings []audit.Finding
 	severity audit.Severity // of the worst

@@ -8,19 +8,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// KeyWorldReadable finds private keys that others than their owner can read.
+// KeyWorldReadable finds private keys that users other than the owner can read.
 func KeyWorldReadable() audit.Check {
 	return audit.AsCheck(audit.SettingsCheck{
 		ID:       "key-world-readable",
-		Title:    "Others than its owner can read a private key",
+		Title:    "Users other than the owner can read a private key",
 		Severity: audit.Critical,
-		Rationale: "Who reads a key is the server, the member or the API server that it names, or decrypts every Secret. A " +
-			"key that all users of the node can read is as good as none; one that a group can read is for that group.",
-		Method: "Looks at the modes of the private keys and of the encryption configuration, and of the folder around each: " +
-			"a folder that others cannot enter keeps them from what is in it.",
+		Rationale: "Whoever reads a key can act as the server, the member or the API server that it names, or can decrypt every " +
+			"Secret. A key that all users of the node can read protects nothing; a key that a group can read belongs to " +
+			"the whole group.",
+		Method: "Looks at the modes of the private keys and of the encryption configuration, and of the folder around each. If " +
+			"other users cannot enter the folder, they cannot read its files.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take the rights away, and issue the key anew if anybody may have read it:"),
+				audit.Say("Remove the extra rights, and create a new key if anybody may have read it:"),
 				audit.Paste("chmod 600 /etc/kubernetes/pki/etcd/*.key"),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
 			}
@@ -61,5 +62,5 @@ func judgeKeys(all []audit.File) audit.Outcome {
 	if keys == 0 {
 		return audit.Skipped("there is no private key among the files of etcd")
 	}
-	return j.outcome("only its owner can read each of the private keys")
+	return j.outcome("only the owner can read each private key")
 }

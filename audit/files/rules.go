@@ -7,8 +7,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// rule holds the mode and the owner that somebody asks of the files of a role. Codes name who asks, so that a
-// benchmark's letter can be waived without the other's.
+// rule holds the mode and the owner that a benchmark requires for the files of a role. The code names
+// the benchmark, so that one benchmark can be waived without the other.
 type rule struct {
 	code  string
 	role  audit.FileRole
@@ -17,9 +17,9 @@ type rule struct {
 	owner string // user:group; empty leaves it open
 }
 
-// modeRules are the modes that the benchmarks ask for. The CIS Benchmark and the STIG differ,
-// and a file can keep one and break the other. STIG V-242459 is about the files in the data
-// dir; for the folder itself 644 is 755.
+// modeRules returns the modes that the benchmarks require. The CIS Benchmark and the STIG differ, so a
+// file can satisfy one and break the other. STIG V-242459 is about the files in the data dir; for
+// the folder itself, its 644 becomes 755.
 func modeRules() []rule {
 	return []rule{
 		{code: "cis-manifest", role: audit.ManifestFile, asks: "CIS 1.1.7", mode: 0o600},
@@ -39,8 +39,8 @@ func modeRules() []rule {
 	}
 }
 
-// ownerRules are the owners that the benchmarks ask for. They suit an etcd that runs as a user
-// of its own (data) and as root (PKI) at once, so most clusters break one of them.
+// ownerRules returns the owners that the benchmarks require. They assume an etcd that runs both as its
+// own user (data) and as root (PKI), so most clusters break one of them.
 func ownerRules() []rule {
 	return []rule{
 		{code: "cis-manifest", role: audit.ManifestFile, asks: "CIS 1.1.8", owner: "root:root"},

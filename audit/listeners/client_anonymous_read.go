@@ -6,19 +6,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// ClientAnonymousRead finds a client port from which everybody reads.
+// ClientAnonymousRead finds a client port from which everybody can read.
 func ClientAnonymousRead() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-anonymous-read",
-		Title:    "Keys are read without any credential",
+		Title:    "Anyone can read keys without a credential",
 		Severity: audit.Critical,
-		Rationale: "With etcd's authentication off, as in Kubernetes, who reads anonymously also writes: Secrets, service " +
-			"account tokens, Pods and RBAC of the whole cluster. It is root on every node.",
-		Method: "Calls Range for one key, keys only and serializable, without TLS and over TLS without a certificate, and " +
-			"the same through the JSON gateway where that is on. The key is not kept.",
+		Rationale: "With etcd's authentication off, as in Kubernetes, whoever can read anonymously can also write: Secrets, " +
+			"service account tokens, Pods and RBAC of the whole cluster. This means root on every node.",
+		Method: "Calls Range for one key, keys only and serializable, without TLS and over TLS without a certificate. Does the " +
+			"same through the JSON gateway if it is on. The key is not kept.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Let only certificates of the client CA in, and restart the member:"),
+				audit.Say("Accept only certificates of the client CA, and restart the member:"),
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt --listen-client-urls=https://%s", p.Client()),
 			}
 		},
@@ -36,7 +36,7 @@ func runClientAnonymousRead(t *audit.Listener) audit.Outcome {
 			call := t.RPC(access, method)
 			switch {
 			case call.State == audit.Answered && call.Code == 0:
-				findings = append(findings, audit.Finding{Code: readCode(access, method), Text: fmt.Sprintf("%s %s is answered; the member holds %d keys", method, access, call.Keys)})
+				findings = append(findings, audit.Finding{Code: readCode(access, method), Text: fmt.Sprintf("the port answers %s %s; the member holds %d keys", method, access, call.Keys)})
 			case call.State == audit.Answered && call.DeniesCaller():
 				denials = append(denials, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))
 			case method == audit.RangeRPC && t.HTTPOnly(access):

@@ -8,10 +8,10 @@ func ClientCertRequired() audit.Check {
 		ID:       "client-cert-required",
 		Title:    "The client port requires no client certificate",
 		Severity: audit.Critical,
-		Rationale: "TLS alone hides the traffic and lets everybody in. In Kubernetes the client certificate is etcd's only " +
+		Rationale: "TLS alone hides the traffic but lets everybody in. In Kubernetes the client certificate is etcd's only " +
 			"authentication.",
-		Method: "Makes a TLS handshake without a certificate and waits for the server's first answer or alert after it: " +
-			"with TLS 1.3 the refusal comes after the handshake.",
+		Method: "Makes a TLS handshake without a certificate and waits for the server's first answer or alert after it: with " +
+			"TLS 1.3 the refusal comes after the handshake.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the client CA, and restart the member:"),
@@ -24,7 +24,7 @@ func ClientCertRequired() audit.Check {
 	})
 }
 
-// judgeCertRequired judges whether a caller without a certificate gets in.
+// judgeCertRequired judges whether the port lets a caller in without a certificate.
 func judgeCertRequired(t *audit.Listener) audit.Outcome {
 	if t.AnswersPlaintext() {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, so no caller needs a certificate"})
@@ -38,7 +38,7 @@ func judgeCertRequired(t *audit.Listener) audit.Outcome {
 
 func admittedFinding(h audit.Handshake) audit.Finding {
 	if h.CertificateRequested {
-		return audit.Finding{Code: "optional", Text: "the server asks for a certificate and goes on without one"}
+		return audit.Finding{Code: "optional", Text: "the server asks for a certificate but continues without one"}
 	}
 	return audit.Finding{Code: "not-requested", Text: "the server asks for no certificate"}
 }

@@ -10,10 +10,11 @@ func ClientExpiredCert() audit.Check {
 		ID:       "client-expired-cert",
 		Title:    "The client port accepts an expired certificate",
 		Severity: audit.High,
-		Rationale: "Expiry is what ends the use of a lost key where nobody noticed the loss. A server that ignores it takes " +
+		Rationale: "Expiry ends the use of a lost key even if nobody noticed the loss. A server that ignores it accepts " +
 			"certificates of former clients, backups and machines for ever.",
-		Method: "Presents an expired certificate: one of the trusted CA where --present or --mint gives it, else one of a " +
-			"foreign CA. A server that refuses the latter for its expiry has looked at the dates before the issuer, as Go's does.",
+		Method: "Presents an expired certificate: one of the trusted CA if --present or --mint gives it, and otherwise one of " +
+			"a foreign CA. If the server refuses the foreign one because it expired, it checks the dates before the " +
+			"issuer, as Go's verifier does.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the client CA, and restart the member:"),
@@ -30,7 +31,7 @@ func ClientExpiredCert() audit.Check {
 
 func judgeExpiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
-		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so an expired one serves as well"})
+		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so an expired one works too"})
 	}
 	if t.Handshake(audit.ExpiredCertificate).State != audit.Untried {
 		return judgeFaultyCert(t, anonymous, audit.ExpiredCertificate, "")
@@ -43,7 +44,7 @@ func judgeExpiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcom
 		return audit.Passed(string(audit.ExpiredForeign) + " is refused for its expiry: " + h.Reason)
 	case h.State == audit.Refused:
 		return audit.Skipped(string(audit.ExpiredForeign) + " is refused for another reason: " + h.Reason +
-			"; whether the dates count needs an expired one of the trusted CA (--mint, or --present expired=CERT,KEY)")
+			"; to see whether the dates count, present an expired one of the trusted CA (--mint, or --present expired=CERT,KEY)")
 	case anonymous.State == audit.Untried:
 		return audit.CouldNotTell("TLS handshake: " + anonymous.Reason)
 	default:

@@ -2,16 +2,16 @@ package listeners
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// ClientForeignCA finds a client port that accepts a certificate of a CA that it cannot know.
+// ClientForeignCA finds a client port that accepts a certificate of an unknown CA.
 func ClientForeignCA() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-foreign-ca",
 		Title:    "The client port accepts a certificate of a foreign CA",
 		Severity: audit.Critical,
-		Rationale: "A certificate proves nothing if any CA may have signed it: everybody can mint one. A trusted CA that is " +
-			"compared by its name only can be imitated.",
-		Method: "Presents a certificate of a CA made in memory a moment ago, and one of a CA that bears the name of the CA " +
-			"which the server says it trusts.",
+		Rationale: "A certificate proves nothing if any CA may have signed it: everybody can issue one. If the server compares " +
+			"only the name of a trusted CA, anybody can imitate that CA.",
+		Method: "Presents a certificate of a CA that the audit just made in memory, and one of a CA with the same name as the " +
+			"CA that the server says it trusts.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Trust the client CA only, and require its certificates; restart the member:"),
@@ -26,10 +26,10 @@ func ClientForeignCA() audit.Check {
 	})
 }
 
-// judgeForeignCA judges whether a certificate that nobody should trust gets a caller in.
+// judgeForeignCA judges whether the port accepts a certificate that nobody should trust.
 func judgeForeignCA(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	if anonymous.State == audit.Answered && !anonymous.CertificateRequested {
-		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so a foreign one serves as well"})
+		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so a foreign one works too"})
 	}
 	var findings []audit.Finding
 	var passed string

@@ -1,4 +1,4 @@
-// Package listeners holds the checks of who gets an answer from etcd's ports, and without what.
+// Package listeners holds the checks of who gets an answer from etcd's ports, and with which credentials.
 package listeners
 
 import (
@@ -13,14 +13,14 @@ func ClientPlaintext() audit.Check {
 		ID:       "client-plaintext",
 		Title:    "The client port answers without TLS",
 		Severity: audit.Critical,
-		Rationale: "Everything that Kubernetes stores, Secrets included, crosses the network readable and changeable, " +
-			"and no caller needs a certificate. etcd serves plaintext beside TLS on one port when --listen-client-urls " +
-			"names it with both schemes; its flags for TLS look right then.",
-		Method: "Sends GET /version over HTTP/1.1 and a keys-only gRPC Range over HTTP/2, both without TLS, " +
-			"also to a port that speaks TLS.",
+		Rationale: "Everything that Kubernetes stores, including Secrets, crosses the network in plaintext, where everyone on the " +
+			"path can read and change it, and no caller needs a certificate. If --listen-client-urls names one port with " +
+			"both schemes, etcd serves plaintext and TLS on it, and its TLS flags still look right.",
+		Method: "Sends GET /version over HTTP/1.1 and a keys-only gRPC Range over HTTP/2, both without TLS, even if the port " +
+			"speaks TLS.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Leave no http:// URL in etcd's client listeners, and restart the member:"),
+				audit.Say("Remove every http:// URL from etcd's client listeners, and restart the member:"),
 				audit.Paste("--listen-client-urls=https://%s --advertise-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client(), p.Client()),
 			}
 		},
@@ -32,7 +32,7 @@ func ClientPlaintext() audit.Check {
 	})
 }
 
-// judgePlaintext judges a port by what it made of HTTP/1.1 and, on a client port, of gRPC.
+// judgePlaintext judges a port by its answer to HTTP/1.1 and, on a client port, to gRPC.
 func judgePlaintext(t *audit.Listener, page audit.Page, call audit.RPC) audit.Outcome {
 	var findings []audit.Finding
 	if page.State == audit.Answered {
@@ -55,9 +55,9 @@ func judgePlaintext(t *audit.Listener, page audit.Page, call audit.RPC) audit.Ou
 		return audit.CouldNotTell("gRPC without TLS: " + call.Reason)
 	// A port that closes every connection has proved nothing; one that speaks TLS has.
 	case !tls && page.State != audit.Refused:
-		return audit.CouldNotTell("neither TLS nor plaintext is answered: " + page.Reason)
+		return audit.CouldNotTell("the port answers neither TLS nor plaintext: " + page.Reason)
 	default:
-		return audit.Passed("plaintext is not answered: " + page.Reason)
+		return audit.Passed("the port does not answer plaintext: " + page.Reason)
 	}
 }
 

@@ -12,10 +12,10 @@ func ClientSystemRoots() audit.Check {
 		ID:       "client-system-roots",
 		Title:    "The client port trusts every public CA",
 		Severity: audit.Critical,
-		Rationale: "--client-cert-auth without --trusted-ca-file makes etcd verify its clients by the CAs of the operating " +
-			"system: whoever buys a certificate of any of them reads and writes the whole store. Its flags look right.",
+		Rationale: "--client-cert-auth without --trusted-ca-file makes etcd verify its clients against the CAs of the operating " +
+			"system: whoever buys a certificate from any of them can read and write the whole store. The flags look right.",
 		Method: "Reads the names of the CAs that the server sends when it asks for a certificate. etcd names every CA of its " +
-			"--trusted-ca-file, and none where it has none.",
+			"--trusted-ca-file, and none without that flag.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Name the client CA, and restart the member:"),
@@ -37,10 +37,10 @@ func judgeSystemRoots(t *audit.Listener, anonymous audit.Handshake) audit.Outcom
 		}
 	}
 	if anonymous.State == audit.Refused && anonymous.CertificateRequested {
-		return audit.Failed(audit.Finding{Code: "no-names", Text: "the server requires a certificate and names no CA: it trusts those of the operating system"})
+		return audit.Failed(audit.Finding{Code: "no-names", Text: "the server requires a certificate and names no CA: it trusts the CAs of the operating system"})
 	}
 	if anonymous.State == audit.Answered {
 		return audit.Skipped("the server requires no certificate")
 	}
-	return audit.CouldNotTell("no request for a certificate was seen: " + anonymous.Reason)
+	return audit.CouldNotTell("the server did not ask for a certificate: " + anonymous.Reason)
 }

@@ -2,16 +2,16 @@ package listeners
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// ClientWrongEKU finds a client port that takes a server's certificate for a client's.
+// ClientWrongEKU finds a client port that accepts a server's certificate as a client's.
 func ClientWrongEKU() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "client-wrong-eku",
-		Title:    "The client port accepts a certificate that is for servers only",
+		Title:    "The client port accepts a certificate for servers only",
 		Severity: audit.High,
-		Rationale: "The extended key usage keeps a stolen key of a server from being used as a client's. A port that does not " +
-			"look at it makes every key below its CA a key to the store.",
-		Method: "Presents a certificate of the trusted CA whose only extended key usage is serverAuth. It is made in memory " +
-			"with --mint, or given with --present.",
+		Rationale: "The extended key usage prevents the use of a server's stolen key as a client's. If a port does not check it, " +
+			"every key below its CA opens the store.",
+		Method: "Presents a certificate of the trusted CA whose only extended key usage is serverAuth, made in memory with " +
+			"--mint or given with --present.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the client CA, and restart the member:"),
@@ -28,27 +28,28 @@ func ClientWrongEKU() audit.Check {
 	})
 }
 
-// judgeFaultyCert judges a certificate of the trusted CA with a fault, if there is one to present.
+// judgeFaultyCert judges whether the port accepts a faulty certificate of the trusted CA, if there is one
+// to present.
 func judgeFaultyCert(t *audit.Listener, anonymous audit.Handshake, identity audit.Identity, from string) audit.Outcome {
 	h, foreign, given := t.Handshake(identity), t.Handshake(audit.ForeignCA), t.Handshake(audit.GivenCertificate)
 	switch {
 	case anonymous.State == audit.Answered && !anonymous.CertificateRequested:
-		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so " + string(identity) + " serves as well"})
+		return audit.Failed(audit.Finding{Code: "not-requested", Text: "the server asks for no certificate, so " + string(identity) + " works too"})
 	case h.State == audit.Answered:
 		return audit.Failed(audit.Finding{Code: "accepted", Text: string(identity) + " is let in"})
 	case h.State == audit.Refused && given.State == audit.Unclear:
-		return audit.CouldNotTell(string(audit.GivenCertificate) + ", with which to compare: " + given.Reason)
+		return audit.CouldNotTell("comparing with " + string(audit.GivenCertificate) + ": " + given.Reason)
 	case h.State == audit.Refused && given.State != audit.Answered && foreign.State != audit.Refused:
-		return audit.CouldNotTell(string(audit.ForeignCA) + ", with which to compare: " + foreign.Reason)
+		return audit.CouldNotTell("comparing with " + string(audit.ForeignCA) + ": " + foreign.Reason)
 	case h.State == audit.Refused && given.State != audit.Answered && h.Alert == foreign.Alert:
 		// The alert is that of a CA which the port does not know, and nothing shows that it
 		// knows this one: the fault itself may not have been looked at.
-		return audit.Skipped("the port refuses it as it refuses a foreign CA: " + h.Reason + "; nothing of its own CA is let in to compare")
+		return audit.Skipped("the port refuses it in the same way as a foreign CA: " + h.Reason + "; the audit has no accepted certificate of its own CA to compare with")
 	case h.State != audit.Untried || h.Reason != "":
 		return t.Admits(identity)
 	case anonymous.State != audit.Refused && anonymous.State != audit.Answered:
 		return audit.CouldNotTell("TLS handshake: " + anonymous.Reason)
 	default:
-		return audit.Skipped("there is none to present: " + from)
+		return audit.Skipped("there is no such certificate to present: " + from)
 	}
 }

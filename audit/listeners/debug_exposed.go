@@ -7,19 +7,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// DebugExposed finds profiling pages that are on, and variables that everybody reads.
+// DebugExposed finds a client port that serves profiling pages, or debug variables to everybody.
 func DebugExposed() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "debug-exposed",
-		Title:    "Debug pages are served",
+		Title:    "The port serves debug pages",
 		Severity: audit.High,
-		Rationale: "A heap profile may hold Secrets, a CPU profile costs the member time whenever somebody asks for one, and " +
-			"/debug/vars shows the whole command line.",
-		Method: "Sends GET /debug/pprof/ and /debug/requests with every access that is let in, the given certificate " +
-			"included, and /debug/vars without credentials. etcd always serves /debug/vars on its client port.",
+		Rationale: "A heap profile can hold Secrets, each CPU profile costs the member time, and /debug/vars shows the whole " +
+			"command line.",
+		Method: "Sends GET /debug/pprof/ and /debug/requests with every access that the port allows, including the given " +
+			"certificate, and /debug/vars without credentials. etcd always serves /debug/vars on its client port.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Leave profiling off (debug logs switch it on too), and restart the member:"),
+				audit.Say("Switch profiling off (debug logs also switch it on), and restart the member:"),
 				audit.Paste("--enable-pprof=false --log-level=info"),
 				audit.Say("and for /debug/vars, require client certificates:"),
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
@@ -67,7 +67,7 @@ func runDebugExposed(t *audit.Listener) audit.Outcome {
 	case looked && anonymous.SpokeTLS && anonymous.State == audit.Closed && given.State != audit.Answered:
 		return t.Admits(audit.NoCertificate)
 	case looked:
-		return audit.Passed("no debug page is served to whom the port lets in")
+		return audit.Passed("the port serves no debug page to the callers that it lets in")
 	case grpcOnly:
 		return audit.Skipped(speaksGRPCOnly)
 	default:

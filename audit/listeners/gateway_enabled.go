@@ -12,13 +12,14 @@ func GatewayEnabled() audit.Check {
 		ID:       "gateway-enabled",
 		Title:    "The JSON gateway is on",
 		Severity: audit.Low,
-		Rationale: "The gateway is the whole store over plain HTTP requests, which a browser or any script sends; it ignores " +
-			"the common name of its callers, and dials etcd with the server's certificate, which must therefore be a client's too. " +
-			"Kubernetes does not use it, and etcd has it on by default.",
-		Method: "Sends GET /v3/kv/range with every access that is let in: the gateway has that path and refuses the method.",
+		Rationale: "The gateway offers the whole store over plain HTTP requests, which a browser or any script can send. It " +
+			"ignores the common name of its callers, and dials etcd with the server's certificate, which must therefore " +
+			"also be a client certificate. Kubernetes does not use the gateway, and etcd switches it on by default.",
+		Method: "Sends GET /v3/kv/range with every access that the port allows: the gateway knows that path and refuses the " +
+			"method.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Turn it off, and restart the member; nothing of Kubernetes needs it:"),
+				audit.Say("Turn it off, and restart the member; Kubernetes does not need it:"),
 				audit.Paste("--enable-grpc-gateway=false"),
 			}
 		},

@@ -13,9 +13,10 @@ func GRPCProxyExposed() audit.Check {
 		ID:       "grpc-proxy-exposed",
 		Title:    "A grpc-proxy serves callers without a certificate",
 		Severity: audit.Critical,
-		Rationale: "etcd's grpc-proxy dials the members with its own client certificate. Whoever gets into the proxy is that " +
-			"client, and the members see no difference: their mTLS and their RBAC by common name are lost.",
-		Method: "Sends GET /proxy/health, a page that only a proxy has, in plaintext and over TLS without a client certificate.",
+		Rationale: "etcd's grpc-proxy dials the members with its own client certificate. Whoever gets into the proxy acts as that " +
+			"client, and the members cannot tell the difference: their mTLS and their RBAC by common name protect nothing.",
+		Method: "Sends GET /proxy/health, a page that only a proxy serves, in plaintext and over TLS without a client " +
+			"certificate.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Give the proxy TLS and a client CA of its own, and restart it:"),
@@ -46,7 +47,7 @@ func runGRPCProxyExposed(t *audit.Listener) audit.Outcome {
 	}
 	for _, access := range audit.Anonymous() {
 		if page := t.Page(access, path); page.State == audit.Answered && page.Status != http.StatusNotFound {
-			return audit.CouldNotTell(fmt.Sprintf("GET %s %s got HTTP status %d, which is not etcd's way", path, access, page.Status))
+			return audit.CouldNotTell(fmt.Sprintf("GET %s %s got HTTP status %d, which etcd does not send", path, access, page.Status))
 		}
 	}
 	return judgeRefusedPage(t, path)

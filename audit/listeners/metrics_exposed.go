@@ -10,19 +10,19 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// MetricsExposed finds metrics that are given to everybody on the network.
+// MetricsExposed finds metrics that everybody on the network can read.
 func MetricsExposed() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "metrics-exposed",
-		Title:    "Metrics are given out without credentials",
+		Title:    "Anyone can read the metrics without credentials",
 		Severity: audit.Medium,
-		Rationale: "The metrics tell the version of etcd and Go, the members, the number of keys and the load: where to attack, " +
-			"and whether it works.",
-		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. A metrics listener on a loopback address is " +
-			"in order.",
+		Rationale: "The metrics show the version of etcd and Go, the members, the number of keys and the load. They tell an " +
+			"attacker where to attack, and whether the attack works.",
+		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. A metrics listener on a loopback address " +
+			"passes.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Keep the metrics on the loopback address, behind a scraper on the node; restart the member:"),
+				audit.Say("Keep the metrics on the loopback address, with a scraper on the node; restart the member:"),
 				audit.Paste("--listen-metrics-urls=http://127.0.0.1:2381"),
 				audit.Say("and for /metrics on the client port, require client certificates:"),
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
@@ -67,7 +67,8 @@ func isOnLoopback(t *audit.Listener) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// judgeRefusedPage judges a page that no anonymous access read: it passes only if each was seen refused.
+// judgeRefusedPage judges a page that no anonymous access could read: it passes only if the port refused
+// each of them.
 func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 	var answers string
 	if slices.ContainsFunc(audit.Anonymous(), t.GRPCOnly) {

@@ -8,10 +8,10 @@ func MetricsPlaintext() audit.Check {
 		ID:       "metrics-plaintext",
 		Title:    "The metrics port answers without TLS on the network",
 		Severity: audit.Low,
-		Rationale: "Whoever is on the path between etcd and its scraper reads the metrics, and changes them: an alarm about a " +
-			"full database or a lost leader never comes.",
-		Method: "Sends GET /metrics over HTTP/1.1 without TLS, also to a port that speaks TLS. A metrics listener on a loopback " +
-			"address is in order.",
+		Rationale: "Everyone on the path between etcd and its scraper can read the metrics, and change them: then an alert about " +
+			"a full database or a lost leader never arrives.",
+		Method: "Sends GET /metrics over HTTP/1.1 without TLS, even if the port speaks TLS. A metrics listener on a loopback " +
+			"address passes.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Keep the metrics on the loopback address, or give the port TLS, with the certificate of the client port; " +

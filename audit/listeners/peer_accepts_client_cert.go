@@ -6,18 +6,18 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// PeerAcceptsClientCert finds a peer port that takes a client for a member.
+// PeerAcceptsClientCert finds a peer port that accepts a client as a member.
 func PeerAcceptsClientCert() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-accepts-client-cert",
 		Title:    "The peer port accepts a client's certificate",
 		Severity: audit.High,
-		Rationale: "The peer port obeys no RBAC, so every client certificate that it accepts, also a read-only one, owns the " +
-			"cluster. That is so wherever one CA signs both clients and peers, as kubeadm's does.",
+		Rationale: "The peer port ignores RBAC, so every client certificate that it accepts, even a read-only one, controls the " +
+			"cluster. This happens wherever one CA signs both clients and peers, as kubeadm's does.",
 		Method: "Presents the given client certificate to the peer port and sends GET /version and GET /members over HTTP/1.1.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give the peers a CA of their own, or name the members that are let in; restart the member:"),
+				audit.Say("Give the peers a CA of their own, or name the members that the port accepts; restart the member:"),
 				audit.Paste("--peer-trusted-ca-file=peer-ca.crt"),
 				audit.Paste("--peer-cert-allowed-hostname=MEMBER_NAME"),
 			}
@@ -30,7 +30,7 @@ func PeerAcceptsClientCert() audit.Check {
 
 func runPeerAcceptsClientCert(t *audit.Listener) audit.Outcome {
 	if t.AnswersPlaintext() {
-		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers without TLS, to a client as to everybody"})
+		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers everybody without TLS, so a client too"})
 	}
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	if anonymous.State == audit.Answered {
@@ -52,13 +52,13 @@ func runPeerAcceptsClientCert(t *audit.Listener) audit.Outcome {
 		// etcd closes without an alert when the certificate is of a trusted CA but its SANs
 		// are not the caller's address, or it is revoked (reference: client/pkg/transport/listener_tls.go).
 		return audit.CouldNotTell("the given client certificate: " + given.Reason +
-			"; etcd does that to a certificate of a CA it trusts whose SANs do not match: compare --peer-trusted-ca-file with --trusted-ca-file")
+			"; etcd does this if it trusts the CA but the SANs do not match: compare --peer-trusted-ca-file with --trusted-ca-file")
 	case audit.Unclear:
 		return audit.CouldNotTell("the given client certificate: " + given.Reason)
 	default:
 		if !anonymous.SpokeTLS {
 			return audit.CouldNotTell("TLS handshake: " + anonymous.Reason)
 		}
-		return audit.CouldNotTell("no client certificate was given to try: add --cert and --key of a client of etcd")
+		return audit.CouldNotTell("no client certificate was given: add --cert and --key of a client of etcd")
 	}
 }

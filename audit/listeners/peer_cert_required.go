@@ -6,12 +6,12 @@ import "github.com/etcdsec/etcdsec/audit"
 func PeerCertRequired() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-cert-required",
-		Title:    "The peer port requires no certificate of a member",
+		Title:    "The peer port does not require a member's certificate",
 		Severity: audit.Critical,
-		Rationale: "Peer TLS is the only protection of the peer port. Without a required certificate, who reaches it can act " +
-			"as a member: inject raft messages, replace the database, read the log.",
+		Rationale: "Peer TLS is the only protection of the peer port. If it requires no certificate, everyone who reaches it can " +
+			"act as a member: inject raft messages, replace the database, read the log.",
 		Method: "Makes TLS handshakes without a certificate and with one of a foreign CA, and sends GET /version over " +
-			"HTTP/1.1. Nothing is ever posted to a peer port.",
+			"HTTP/1.1. The check never posts anything to a peer port.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Require certificates of the peer CA, and restart the member:"),

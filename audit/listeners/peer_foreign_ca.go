@@ -2,16 +2,16 @@ package listeners
 
 import "github.com/etcdsec/etcdsec/audit"
 
-// PeerForeignCA finds a peer port that accepts a certificate of a CA that it cannot know.
+// PeerForeignCA finds a peer port that accepts a certificate of an unknown CA.
 func PeerForeignCA() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "peer-foreign-ca",
 		Title:    "The peer port accepts a certificate of a foreign CA",
 		Severity: audit.Critical,
-		Rationale: "A member is whoever the peer port takes for one. If any CA may have signed it, everybody can mint a member, " +
-			"as with --peer-auto-tls, which encrypts and authenticates nobody.",
-		Method: "Presents a certificate of a CA made in memory a moment ago, and one of a CA that bears the name of the CA " +
-			"which the server says it trusts.",
+		Rationale: "Everyone whom the peer port accepts is a member. If any CA may have signed the certificate, everybody can " +
+			"create a member. --peer-auto-tls has this effect: it encrypts, but authenticates nobody.",
+		Method: "Presents a certificate of a CA that the audit just made in memory, and one of a CA with the same name as the " +
+			"CA that the server says it trusts.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Trust the peer CA only, and require its certificates; restart the member:"),

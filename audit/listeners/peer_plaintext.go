@@ -8,9 +8,9 @@ func PeerPlaintext() audit.Check {
 		ID:       "peer-plaintext",
 		Title:    "The peer port answers without TLS",
 		Severity: audit.Critical,
-		Rationale: "The peer port obeys no RBAC: who reaches it without TLS can inject raft messages, replace the database " +
-			"and read the whole log as it is written.",
-		Method: "Sends GET /version over HTTP/1.1 without TLS, also to a port that speaks TLS.",
+		Rationale: "The peer port ignores RBAC: everyone who reaches it without TLS can inject raft messages, replace the " +
+			"database and read the whole log as it is written.",
+		Method: "Sends GET /version over HTTP/1.1 without TLS, even if the port speaks TLS.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Give the peer port TLS and no http:// URL, then update the member's peer URL and restart it:"),

@@ -12,10 +12,10 @@ func PeerWrongSAN() audit.Check {
 		ID:       "peer-wrong-san",
 		Title:    "The peer port accepts a member's certificate from elsewhere",
 		Severity: audit.High,
-		Rationale: "etcd compares the SANs of a member's certificate with the address that it comes from, so that a key stolen " +
-			"from one node is of no use on another. --experimental-peer-skip-client-san-verification turns that off.",
-		Method: "Presents a certificate of the peer CA for an address of no machine (192.0.2.0/24, RFC 5737), given with " +
-			"--present or made in memory with --mint. etcd closes such a connection without a word, twice.",
+		Rationale: "etcd compares the SANs of a member's certificate with the address that it comes from, so a key that was " +
+			"stolen from one node is useless on another. --experimental-peer-skip-client-san-verification turns this off.",
+		Method: "Presents a certificate of the peer CA for an address that no machine has (192.0.2.0/24, RFC 5737), given with " +
+			"--present or made in memory with --mint, twice. etcd closes such a connection without an alert.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Let etcd compare the addresses, and restart the member:"),
@@ -57,7 +57,7 @@ func judgeWrongSAN(t *audit.Listener, anonymous audit.Handshake) audit.Outcome {
 	// One closed connection may be a fault of the network. Two of two, where a foreign CA
 	// got its alert in the same moment, are not.
 	if closed > 1 && t.Handshake(audit.ForeignCA).State == audit.Refused {
-		return audit.Passed(fmt.Sprintf("%s is refused by a closed connection, %d times of %d; a foreign CA gets an alert", audit.ElsewhereMember, closed, len(tried)))
+		return audit.Passed(fmt.Sprintf("the port closes the connection of %s, %d times out of %d; a foreign CA gets an alert", audit.ElsewhereMember, closed, len(tried)))
 	}
 	return t.Admits(audit.ElsewhereMember)
 }

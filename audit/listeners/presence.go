@@ -8,11 +8,11 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-const speaksGRPCOnly = "the port speaks gRPC only; audit the listener for HTTP (--listen-client-http-urls) beside it"
+const speaksGRPCOnly = "the port speaks gRPC only; audit its listener for HTTP too (--listen-client-http-urls)"
 
-// judgePresence judges whether a page is there, for whoever is let in, by the statuses that etcd
-// gives where it is: the first access that shows it is the finding, under the given code.
-// It passes only if every access that works was seen to get none.
+// judgePresence judges whether the port serves a page with any access that it allows. etcd answers with
+// one of the given statuses if the page exists; the first access that gets one is the finding, under
+// the given code. The check passes only if every working access got no page.
 func judgePresence(t *audit.Listener, path, code string, present ...int) audit.Outcome {
 	var absent, doubt, grpcOnly string
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
@@ -35,7 +35,7 @@ func judgePresence(t *audit.Listener, path, code string, present ...int) audit.O
 		case page.Status == http.StatusNotFound:
 			absent = answer
 		default:
-			doubt = answer + ", which is not etcd's way"
+			doubt = answer + ", which etcd does not send"
 		}
 	}
 	switch {
@@ -50,17 +50,17 @@ func judgePresence(t *audit.Listener, path, code string, present ...int) audit.O
 	}
 }
 
-// outcomeBehindCertificate is the outcome where no page could be asked for.
+// outcomeBehindCertificate returns the outcome if no request for a page was possible.
 func outcomeBehindCertificate(t *audit.Listener) audit.Outcome {
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
 	switch {
 	case !anonymous.SpokeTLS:
-		return audit.CouldNotTell("no page could be asked for: " + anonymous.Reason)
+		return audit.CouldNotTell("no request for a page was possible: " + anonymous.Reason)
 	case given.TrustFault != "":
 		return audit.CouldNotTell(given.TrustFault)
 	case given.Reason != "":
 		return audit.CouldNotTell("the given client certificate: " + given.Reason)
 	default:
-		return audit.CouldNotTell("what the port serves behind the client certificate: add --cacert, --cert and --key of a client of etcd")
+		return audit.CouldNotTell("the port asks for a client certificate before it serves pages: add --cacert, --cert and --key of a client of etcd")
 	}
 }

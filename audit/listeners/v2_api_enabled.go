@@ -10,14 +10,14 @@ import (
 func V2APIEnabled() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "v2-api-enabled",
-		Title:    "The withdrawn v2 API is served",
+		Title:    "The port serves the withdrawn v2 API",
 		Severity: audit.Medium,
-		Rationale: "The v2 API is a second store with an authentication of its own, which no setting of the first protects. It " +
-			"has had no fixes for years, was removed in 3.6, and every scanner for open etcds tries it first.",
-		Method: "Sends GET /v2/keys with every access that is let in. The answer is not kept.",
+		Rationale: "The v2 API is a second store with its own authentication, which the settings of the v3 store do not protect. " +
+			"It has had no fixes for years, was removed in 3.6, and every scanner for open etcds tries it first.",
+		Method: "Sends GET /v2/keys with every access that the port allows. The answer is not kept.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Turn it off, and restart the member (3.4 and 3.5; later releases have none):"),
+				audit.Say("Turn it off, and restart the member (3.4 and 3.5; later releases do not have it):"),
 				audit.Paste("--enable-v2=false"),
 			}
 		},

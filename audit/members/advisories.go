@@ -12,25 +12,25 @@ import (
 	"time"
 )
 
-// Advisories are the published flaws of etcd, and what its branches still get, as of a day.
+// Advisories holds the published flaws of etcd and the support of its branches, as of a day.
 type Advisories struct {
-	// AsOf is the day on which they were compared with their sources: golang/vulndb (data/osv
+	// AsOf is the day on which the table was compared with its sources: golang/vulndb (data/osv
 	// and data/excluded), etcd's CHANGELOG-3.x files and the blog of etcd.io.
 	AsOf       string     `json:"as_of"`
 	Branches   []Branch   `json:"branches"`
 	Advisories []Advisory `json:"advisories"` // the newest first
 }
 
-// Branch is a minor release: the versions From, included, to Before, excluded.
+// Branch is a minor release: the versions from From, included, to Before, excluded.
 type Branch struct {
 	Name      string `json:"name"`
-	From      string `json:"from"` // empty is the beginning
+	From      string `json:"from"` // empty means the first version
 	Before    string `json:"before"`
-	EndOfLife string `json:"end_of_life"` // the day since which it gets no fixes; empty if it gets them
-	Newest    string `json:"newest"`      // the last release known, of a branch that gets fixes
+	EndOfLife string `json:"end_of_life"` // the first day without fixes; empty if it still gets fixes
+	Newest    string `json:"newest"`      // the newest known release, if the branch still gets fixes
 }
 
-// Advisory is one published flaw, of etcd itself, or of a dependency for which etcd made a release.
+// Advisory is one published flaw, of etcd itself or of a dependency for which etcd made a release.
 type Advisory struct {
 	ID      string  `json:"id"`
 	Scope   Scope   `json:"scope"`
@@ -39,7 +39,7 @@ type Advisory struct {
 	Ranges  []Range `json:"ranges"`
 }
 
-// Scope says whom an advisory concerns.
+// Scope names the clusters that an advisory affects.
 type Scope string
 
 // The scopes.
@@ -55,10 +55,10 @@ func (s Scope) String() string {
 	return "of any cluster, a Kubernetes control plane included"
 }
 
-// Range is the versions from Introduced, included, to Fixed, the first with the fix, or to
-// Limit, the end of a branch that never got it. One of the two is set. The names are OSV's.
+// Range holds the versions from Introduced, included, to Fixed, the first with the fix, or to
+// Limit, the end of a branch that never got the fix. One of the two is set. The names are OSV's.
 type Range struct {
-	Introduced string `json:"introduced"` // empty is the beginning
+	Introduced string `json:"introduced"` // empty means the first version
 	Fixed      string `json:"fixed"`
 	Limit      string `json:"limit"`
 }
@@ -66,7 +66,7 @@ type Range struct {
 //go:embed advisories.json
 var embedded string
 
-// Known are the advisories that this release of etcdsec was built with.
+// Known returns the advisories that were built into this release of etcdsec.
 func Known() Advisories {
 	known, err := ParseAdvisories([]byte(embedded))
 	if err != nil {
@@ -75,8 +75,8 @@ func Known() Advisories {
 	return known
 }
 
-// ParseAdvisories reads a table as the JSON that Known is made of. A key that is unknown, and
-// everything else that is wrong, is an error; all of them are reported at once.
+// ParseAdvisories reads a table in the JSON form of the built-in one, see [Known]. An unknown key, and
+// every other fault, is an error; it reports all faults at once.
 func ParseAdvisories(data []byte) (Advisories, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -85,7 +85,7 @@ func ParseAdvisories(data []byte) (Advisories, error) {
 		return Advisories{}, fmt.Errorf("reading advisories: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Advisories{}, errors.New("reading advisories: something follows the table")
+		return Advisories{}, errors.New("reading advisories: unexpected data after the table")
 	}
 	faults := a.faults()
 	if len(faults) > 0 {

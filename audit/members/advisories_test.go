@@ -58,7 +58,7 @@ func TestParseAdvisories(t *testing.T) {
 		"whole":                  {"", "", nil},
 		"not JSON":               {"{", "", []string{"reading advisories"}},
 		"an unknown key":         {`"scope"`, `"severity": "x", "scope"`, []string{`unknown field "severity"`}},
-		"something after it":     {"}]\n}", "}]\n} {}", []string{"follows the table"}},
+		"something after it":     {"}]\n}", "}]\n} {}", []string{"after the table"}},
 		"no day":                 {"2026-11-20", "2026-11-31", []string{`as_of "2026-11-31"`}},
 		"no branches":            {`[{"name": "3.6", "from": "3.6.0", "before": "3.7.0", "newest": "3.6.16"}]`, "[]", []string{"branches: none"}},
 		"a branch without end":   {`"before": "3.7.0"`, `"before": ""`, []string{`branch "3.6"`, "fixed or limit"}},

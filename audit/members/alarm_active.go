@@ -12,10 +12,11 @@ func AlarmActive() audit.Check {
 		ID:       "alarm-active",
 		Title:    "The cluster has raised an alarm",
 		Severity: audit.High,
-		Rationale: "NOSPACE: the database has reached its quota and nothing is written until the alarm is disarmed: Kubernetes " +
-			"stands still. CORRUPT: the members do not hold the same data, and what is read depends on who is asked.",
-		Method: "Reads the errors of Maintenance Status, which carries the alarms. The Alarm call itself is not made: it writes " +
-			"to the log of the cluster.",
+		Rationale: "NOSPACE: the database has reached its quota, and etcd accepts no writes until the alarm is disarmed: " +
+			"Kubernetes stops. CORRUPT: the members do not hold the same data, and an answer depends on which member gives " +
+			"it.",
+		Method: "Reads the errors in Maintenance Status, which include the alarms. Does not make the Alarm call, because it " +
+			"writes to the log of the cluster.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("NOSPACE: free space, then disarm:"),
@@ -43,7 +44,7 @@ func runAlarmActive(t *audit.EtcdCluster) audit.Outcome {
 				continue // every member tells the alarms of all
 			}
 			seen[alarm] = true
-			findings = append(findings, audit.Finding{Code: strings.ToLower(string(alarm)), Text: nameListener(t, client) + " tells of the alarm " + string(alarm)})
+			findings = append(findings, audit.Finding{Code: strings.ToLower(string(alarm)), Text: nameListener(t, client) + " reports the alarm " + string(alarm)})
 		}
 	}
 	switch {

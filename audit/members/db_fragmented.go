@@ -7,25 +7,26 @@ import (
 )
 
 const (
-	// fragmentedSize is the size from which it is worth the pause of a defragmentation.
+	// fragmentedSize is the smallest file that is worth the pause of a defragmentation.
 	fragmentedSize = 100 * mib
-	// leastInUse is the part of the file, in percent, that a database in order uses. The
-	// alert etcdDatabaseHighFragmentationRatio of etcd's own monitoring mixin has the same.
+	// leastInUse is the part of the file, in percent, that a healthy database uses. The alert
+	// etcdDatabaseHighFragmentationRatio of etcd's own monitoring mixin has the same limit.
 	leastInUse = 50
 )
 
-// DBFragmented finds databases of which most is free.
+// DBFragmented finds database files that are mostly free space.
 func DBFragmented() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "db-fragmented",
 		Title:    "Most of the database file is free space",
 		Severity: audit.Low,
-		Rationale: "The file counts against the quota as it is, so the alarm comes before the data asks for it. Free pages also " +
-			"keep what was deleted or encrypted since, Secrets in plaintext included, until a defragmentation writes the file anew.",
-		Method: "Compares the size in use with the size of the file (both of Status). Below 100 MiB there is nothing to gain.",
+		Rationale: "The whole file counts against the quota, so the alarm comes before the data needs the space. Free pages also " +
+			"keep what was deleted or encrypted since, including Secrets in plaintext, until a defragmentation rewrites " +
+			"the file.",
+		Method: "Compares the size in use with the size of the file (both from Status). Files below 100 MiB are not worth it.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Defragment one member after another, the leader last; each stops answering while it does:"),
+				audit.Say("Defragment one member after another, the leader last; a member does not answer while it defragments:"),
 				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
 			}
 		},
@@ -43,7 +44,7 @@ func runDBFragmented(t *audit.Listener) audit.Outcome {
 	seen := fmt.Sprintf("%s of %s are in use", size(used), size(file))
 	switch {
 	case file < fragmentedSize:
-		return audit.Passed(seen + ", which is too little to matter")
+		return audit.Passed(seen + ", which is too small to matter")
 	case used < file/100*leastInUse:
 		return audit.Failed(audit.Finding{Code: "free-space", Text: seen})
 	default:

@@ -13,23 +13,23 @@ const (
 
 	// recommendedSize is the largest that etcd's documentation suggests (System limits).
 	recommendedSize = 8 * gib
-	// nearQuota is the part of the quota, in percent, from which the next burst of writes
-	// may raise the alarm: the database is compacted every five minutes by Kubernetes, and
-	// never becomes smaller without a defragmentation.
+	// nearQuota is the part of the quota, in percent, above which the next burst of writes
+	// can raise the alarm: Kubernetes compacts the database every five minutes, but only a
+	// defragmentation makes it smaller.
 	nearQuota = 80
 )
 
-// DBSize finds databases that are about to reach their quota, or too large.
+// DBSize finds databases that are near their quota, or too large.
 func DBSize() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "db-size",
 		Title:    "The database is near its quota, or above 8 GiB",
 		Severity: audit.Medium,
-		Rationale: "A database that reaches its quota takes no more writes until somebody frees space and disarms the alarm: " +
-			"whoever can create objects can stop the control plane so. Above 8 GiB, a member takes too long to start, to send " +
-			"a snapshot and to be replaced.",
-		Method: "Compares the size of the database file (Status) with the quota: dbSizeQuota of Status in 3.6 and later, " +
-			"else etcd_server_quota_backend_bytes of GET /metrics. 80 percent is near.",
+		Rationale: "A database that reaches its quota accepts no more writes until somebody frees space and disarms the alarm: " +
+			"everyone who can create objects can stop the control plane in this way. Above 8 GiB, a member takes too long " +
+			"to start, to send a snapshot and to be replaced.",
+		Method: "Compares the size of the database file (Status) with the quota: dbSizeQuota of Status in 3.6 and later, and " +
+			"otherwise etcd_server_quota_backend_bytes of GET /metrics. From 80 percent on it is near.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Free space, find out what fills it, and only then raise the quota:"),
@@ -60,7 +60,7 @@ func runDBSize(t *audit.Listener) audit.Outcome {
 	case len(findings) > 0:
 		return audit.Failed(findings...)
 	case !known:
-		return audit.CouldNotTell(fmt.Sprintf("the database has %s; its quota was not read: neither Status nor GET /metrics told it", size(used)))
+		return audit.CouldNotTell(fmt.Sprintf("the database has %s; its quota was not read: neither Status nor GET /metrics has it", size(used)))
 	case limit == 0:
 		return audit.Passed(fmt.Sprintf("the database has %s; there is no quota (%s)", size(used), seen))
 	default:
@@ -68,7 +68,7 @@ func runDBSize(t *audit.Listener) audit.Outcome {
 	}
 }
 
-// quota is the quota of a member in bytes, 0 if it has none, and where it was read.
+// quota returns the quota of a member in bytes, 0 if it has none, and where it was read.
 func quota(t *audit.Listener) (limit int64, seen string, known bool) {
 	if t.Status != nil && t.Status.DBSizeQuota > 0 {
 		limit, seen = t.Status.DBSizeQuota, "Status"
@@ -86,7 +86,7 @@ func quota(t *audit.Listener) (limit int64, seen string, known bool) {
 	return limit, seen, true
 }
 
-// size writes bytes for people.
+// size formats a number of bytes for people.
 func size(bytes int64) string {
 	switch {
 	case bytes >= gib:

@@ -7,24 +7,25 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// normalChanges is how many changes of leader say nothing: a start and a rolling restart make
-// some. The alert etcdHighNumberOfLeaderChanges of etcd's own monitoring mixin begins there too.
+// normalChanges is the number of leader changes from which the check counts: a start and a rolling
+// restart cause a few. The alert etcdHighNumberOfLeaderChanges of etcd's own monitoring mixin has
+// the same limit.
 const normalChanges = 4
 
-// LeaderChanges finds clusters that change their leader again and again.
+// LeaderChanges finds clusters that change their leader too often.
 func LeaderChanges() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "leader-changes",
 		Title:    "The leader changes too often",
 		Severity: audit.Medium,
-		Rationale: "Nothing is written while there is no leader. Frequent elections mean that heartbeats are lost: a slow disk, a " +
-			"network between the members that drops packets, or somebody who interferes with the peer port.",
-		Method: "Reads etcd_server_leader_changes_seen_total and process_start_time_seconds of GET /metrics of each member. " +
-			"Four changes or more, and on average more than one an hour since the process started, are too many.",
+		Rationale: "etcd writes nothing while there is no leader. Frequent elections mean that heartbeats are lost, because of a " +
+			"slow disk, a network that drops packets between the members, or somebody who interferes with the peer port.",
+		Method: "Reads etcd_server_leader_changes_seen_total and process_start_time_seconds from GET /metrics of each member. " +
+			"Four changes or more are too many if they are more than one an hour, on average, since the process started.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Look at the disk (etcd_disk_wal_fsync_duration_seconds) and the network " +
-					"(etcd_network_peer_round_trip_time_seconds) before the timeouts; set those alike on all members:"),
+					"(etcd_network_peer_round_trip_time_seconds) before you change the timeouts; set the timeouts to the same values on all members:"),
 				audit.Paste("--heartbeat-interval=100 --election-timeout=1000"),
 			}
 		},
@@ -56,13 +57,13 @@ func runLeaderChanges(t *audit.EtcdCluster) audit.Outcome {
 	case len(findings) > 0:
 		return audit.Failed(findings...)
 	case counted == 0:
-		return audit.CouldNotTell("GET /metrics of no member was read: " + whyNoMetrics(t))
+		return audit.CouldNotTell("no member's GET /metrics was read: " + whyNoMetrics(t))
 	default:
 		return audit.Passed(most)
 	}
 }
 
-// whyNoMetrics returns why the metrics of no member of a cluster were read.
+// whyNoMetrics returns why the audit read no metrics of any member.
 func whyNoMetrics(cluster *audit.EtcdCluster) string {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		for _, page := range t.Pages {

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// listMembers returns the members that the listeners of a cluster list, in the order of the first
-// list, each once. It is empty if no list was read.
+// listMembers returns the members in the lists of a cluster's listeners, each once, in the order of the
+// first list. It returns none if no list was read.
 func listMembers(cluster *audit.EtcdCluster) []audit.Member {
 	var all []audit.Member
 	for _, t := range cluster.Of(audit.Client) {
@@ -46,7 +46,7 @@ func whyNone(cluster *audit.EtcdCluster, method string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// label names a member for people. One that has never started has no name.
+// label names a member for people. A member that never started has no name.
 func label(m audit.Member) string {
 	if m.Name == "" {
 		return fmt.Sprintf("member %x (%s)", m.ID, strings.Join(m.PeerURLs, ", "))
@@ -62,7 +62,7 @@ func code(m audit.Member) string {
 	return m.Name
 }
 
-// owner is the member whose listener t is, if that was seen.
+// owner returns the member that owns listener t, if it is known.
 func owner(cluster *audit.EtcdCluster, t *audit.Listener) (audit.Member, bool) {
 	all := listMembers(cluster)
 	at := slices.IndexFunc(all, func(m audit.Member) bool { return t.MemberID != 0 && m.ID == t.MemberID })

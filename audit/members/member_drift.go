@@ -8,20 +8,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// MemberDrift finds members that were observed to be configured otherwise than their peers.
+// MemberDrift finds members whose listeners behave differently from those of their peers.
 func MemberDrift() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-drift",
-		Title:    "A member is configured otherwise than its peers",
+		Title:    "The configuration of a member differs from its peers",
 		Severity: audit.Medium,
-		Rationale: "All members hold the same data, so the cluster is as open as its weakest one, and a member that was forgotten " +
-			"in a change is the usual way to one. A difference is also the first sign of a node that was changed by hand.",
-		Method: "Puts what was seen of the members' ports side by side: plaintext, the client certificate, TLS versions, the " +
-			"issuer and key of the served leaf, trusted CAs, metrics, pprof, the patch release and the quota. What is of no " +
-			"other member is named.",
+		Rationale: "All members hold the same data, so the cluster is as open as its weakest member, and a change that forgot one " +
+			"member usually causes this. A difference is also the first sign of a node that somebody changed by hand.",
+		Method: "Compares the members' ports: plaintext, the client certificate, TLS versions, the issuer and key of the " +
+			"served leaf, trusted CAs, metrics, pprof, the patch release and the quota. Names the values that no other " +
+			"member has.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Give the member the flags and files of the others, from one spec, and restart it:"),
+				audit.Say("Give the member the same flags and files as the others, from one spec, and restart it:"),
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("etcdsec pki verify %s", p.Store()),
 			}
@@ -63,18 +63,18 @@ func runMemberDrift(t *audit.EtcdCluster) audit.Outcome {
 	case most == 0:
 		return audit.CouldNotTell("no listener was audited")
 	case most == 1:
-		return audit.Skipped("one member was audited; there is no other to compare it with")
+		return audit.Skipped("only one member was audited, so there is nothing to compare it with")
 	case compared == 0 && len(doubts) == 0:
-		return audit.CouldNotTell("nothing was seen of any member: " + whyNone(t, audit.StatusRPC))
+		return audit.CouldNotTell("no trait of any member is known: " + whyNone(t, audit.StatusRPC))
 	case len(doubts) > 0:
 		return audit.CouldNotTell(strings.Join(doubts, "; "))
 	default:
-		return audit.Passed(fmt.Sprintf("the listeners of %d members are alike in %d traits", most, compared))
+		return audit.Passed(fmt.Sprintf("the listeners of %d members have the same values for %d traits", most, compared))
 	}
 }
 
-// groupListeners groups the listeners of a cluster by what they are for. What a member serves
-// beside its gRPC by --listen-client-http-urls is compared with the same of the others.
+// groupListeners groups the listeners of a cluster by purpose. The HTTP listeners of
+// --listen-client-http-urls form a group of their own.
 func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
 	var groups [][]*audit.Listener
 	for _, kind := range audit.Listeners() {
@@ -95,7 +95,7 @@ func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
 	return groups
 }
 
-// compare puts a trait of several listeners of a kind side by side.
+// compare compares a trait between several listeners of one kind.
 func (r trait) compare(cluster *audit.EtcdCluster, listeners []*audit.Listener, kind audit.Kind) (f audit.Finding, doubt string, known bool) {
 	counts := map[string]int{}
 	unseen := -1
@@ -111,7 +111,7 @@ func (r trait) compare(cluster *audit.EtcdCluster, listeners []*audit.Listener, 
 		return audit.Finding{}, "", false
 	case len(counts) == 1 && unseen >= 0:
 		t := listeners[unseen]
-		return audit.Finding{}, unreachedOr(t, fmt.Sprintf("%s of the %s port was not seen of %s", r.name, kind, nameListener(cluster, t))), true
+		return audit.Finding{}, unreachedOr(t, fmt.Sprintf("%s of the %s port of %s is unknown", r.name, kind, nameListener(cluster, t))), true
 	case len(counts) == 1:
 		return audit.Finding{}, "", true
 	}

@@ -8,19 +8,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// maxLearnerTime is far above the time in which a learner receives the largest database, of 8 GiB.
+// maxLearnerTime is far longer than a learner needs to receive the largest database, of 8 GiB.
 const maxLearnerTime = time.Hour
 
-// MemberLearnerStuck finds learners that should vote by now.
+// MemberLearnerStuck finds members that have been learners for too long.
 func MemberLearnerStuck() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-learner-stuck",
 		Title:    "A member has been a learner for too long",
 		Severity: audit.Low,
-		Rationale: "A learner holds all the data and does not vote: the cluster tolerates no more failures than without it, which " +
-			"is not what its operators count on. A replacement that was not promoted is found when the next member fails.",
-		Method: "Looks for learners in the member list, and for the start time of their process in GET /metrics. A member that " +
-			"votes never becomes a learner again, so one has been a learner at least since its process started: an hour is too long.",
+		Rationale: "A learner holds all the data but does not vote: the cluster tolerates no more failures than without it, " +
+			"although its operators count on it. Without this check, they notice a replacement that was not promoted when " +
+			"the next member fails.",
+		Method: "Looks for learners in the member list, and for the start time of their process in GET /metrics. A voting " +
+			"member never becomes a learner again, so a learner has been one at least since its process started: more than " +
+			"an hour is too long.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Promote the learner, or find out what keeps it from catching up:"),
@@ -47,7 +49,7 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 		since, known := uptime(t, m)
 		switch {
 		case !known:
-			doubts = append(doubts, label(m)+" is a learner; for how long was not seen: GET /metrics of it was not read")
+			doubts = append(doubts, label(m)+" is a learner; its GET /metrics was not read, so the time is unknown")
 		case since > maxLearnerTime:
 			findings = append(findings, audit.Finding{Code: code(m), Text: fmt.Sprintf("%s has been a learner for %s at least", label(m), since.Round(time.Minute))})
 		default:
@@ -62,11 +64,11 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 	case len(seen) > 0:
 		return audit.Passed(strings.Join(seen, "; "))
 	default:
-		return audit.Passed(fmt.Sprintf("none of %d members is a learner", len(members)))
+		return audit.Passed(fmt.Sprintf("none of the %d members is a learner", len(members)))
 	}
 }
 
-// uptime is how long the process of a member has run, as its metrics tell.
+// uptime returns how long the process of a member has run, according to its metrics.
 func uptime(cluster *audit.EtcdCluster, m audit.Member) (time.Duration, bool) {
 	for _, t := range cluster.Of(audit.Client) {
 		if of, known := owner(cluster, t); !known || of.ID != m.ID {

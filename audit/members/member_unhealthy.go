@@ -7,22 +7,23 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// MemberUnhealthy finds members that are listed and do not take part.
+// MemberUnhealthy finds listed members that do not take part.
 func MemberUnhealthy() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "member-unhealthy",
 		Title:    "A member of the cluster is down or has no leader",
 		Severity: audit.High,
-		Rationale: "Each member that does not take part brings the cluster nearer to the loss of its quorum, and then nothing is " +
-			"written: no Pod is scheduled, no lease renewed. A member that never started counts against the quorum too.",
-		Method: "Asks every audited member for its Status, and looks for a leader in it. Of each listed member, the port must " +
-			"listen, and another member must have a connection to it (etcd_network_active_peers of GET /metrics), which also " +
-			"tells of members that were not audited.",
+		Rationale: "Each member that does not take part brings the cluster nearer to losing its quorum. Without a quorum etcd " +
+			"writes nothing: no Pod is scheduled, no lease renewed. A member that never started counts against the quorum " +
+			"too.",
+		Method: "Asks every audited member for its Status, and looks for a leader in it. For each listed member, the port must " +
+			"listen, and another member must have a connection to it (etcd_network_active_peers of GET /metrics). The " +
+			"second test also covers members that were not audited.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("See which member is down and why, then start it again, or replace it:"),
+				audit.Say("Find out which member is down and why, then start it again, or replace it:"),
 				audit.Paste("etcdctl endpoint health --cluster"),
-				audit.Paste("etcdctl member remove MEMBER_ID    # of one that will not come back, before another is added"),
+				audit.Paste("etcdctl member remove MEMBER_ID    # if it will not come back, before you add another"),
 			}
 		},
 		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
@@ -55,7 +56,7 @@ func runMemberUnhealthy(t *audit.EtcdCluster) audit.Outcome {
 	}
 }
 
-// health gives a finding, a doubt, or nothing about a member that takes part.
+// health returns a finding or a doubt about a member, or neither if the member takes part.
 func health(cluster *audit.EtcdCluster, m audit.Member) (finding audit.Finding, doubt string) {
 	found := func(what, text string) (audit.Finding, string) {
 		return audit.Finding{Code: code(m) + "-" + what, Text: label(m) + " " + text}, ""
@@ -88,11 +89,11 @@ func health(cluster *audit.EtcdCluster, m audit.Member) (finding audit.Finding, 
 	case asked > 0:
 		return found("down", fmt.Sprintf("is down or cut off: none of the audited members has a connection to it (%s)", own))
 	default:
-		return audit.Finding{}, own + ", and no metrics of another member tell of it"
+		return audit.Finding{}, own + ", and no other member's metrics mention it"
 	}
 }
 
-// connections returns how many of the members whose metrics tell of m have a connection to it.
+// connections returns how many members' metrics mention m, and how many of these have a connection to it.
 func connections(cluster *audit.EtcdCluster, m audit.Member) (connected, asked int) {
 	for _, t := range cluster.Of(audit.Client, audit.Metrics) {
 		if t.Metrics == nil {

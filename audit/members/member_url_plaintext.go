@@ -1,4 +1,4 @@
-// Package members holds the checks of what the members of a cluster are and advertise.
+// Package members holds the checks of the members of a cluster: their versions, their health and the URLs that they advertise.
 package members
 
 import (
@@ -9,16 +9,16 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// MemberURLPlaintext finds members that are advertised without TLS.
+// MemberURLPlaintext finds members whose advertised URLs have no TLS.
 func MemberURLPlaintext() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "member-url-plaintext",
 		Title:    "A member is advertised by an http:// URL",
 		Severity: audit.High,
-		Rationale: "Members and clients dial the URLs of the member list. An http:// URL there sends raft, or what Kubernetes " +
-			"stores, over the network in plaintext, whatever the other members do.",
-		Method: "Reads the member list from the member's own store, with the given certificate, or anonymously where the " +
-			"server lets everybody in.",
+		Rationale: "Members and clients dial the URLs of the member list. An http:// URL there sends raft, or the objects of " +
+			"Kubernetes, over the network in plaintext, whatever the other members do.",
+		Method: "Reads the member list from the member's own store, with the given certificate, or anonymously if the server " +
+			"lets everybody in.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Move the member to https:// URLs, then update the list:"),
@@ -55,7 +55,7 @@ func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("all URLs of %d members are https://", len(t.Members)))
 }
 
-// notReadOutcome is the outcome where a call has no answer. A listener for HTTP alone has none.
+// notReadOutcome returns the outcome if a call has no answer. A listener that speaks only HTTP has none.
 func notReadOutcome(t *audit.Listener, what, method string) audit.Outcome {
 	if servesPagesOnly(t) {
 		return audit.Skipped("the port speaks HTTP only; " + what + " is read from the one for gRPC")
@@ -63,12 +63,12 @@ func notReadOutcome(t *audit.Listener, what, method string) audit.Outcome {
 	return audit.CouldNotTell(what + " was not read: " + whyNot(t, method))
 }
 
-// servesPagesOnly reports whether a listener has pages and no gRPC for anybody who was let in.
+// servesPagesOnly reports whether a listener serves only pages, and no gRPC, with every access that it allows.
 func servesPagesOnly(t *audit.Listener) bool {
 	return slices.ContainsFunc(append(audit.Anonymous(), audit.WithCredentials), t.HTTPOnly)
 }
 
-// whyNot returns why a call has no answer, and what would give one.
+// whyNot returns why a call has no answer, and how to get one.
 func whyNot(t *audit.Listener, method string) string {
 	for _, access := range append([]audit.Access{audit.WithCredentials}, audit.Anonymous()...) {
 		call := t.RPC(access, method)

@@ -8,8 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// slowAnswer is how long etcd lets itself take for a request before it logs a warning
-// (--warning-apply-duration).
+// slowAnswer is the time of a request above which etcd logs a warning (--warning-apply-duration).
 const slowAnswer = 100 * time.Millisecond
 
 // RequestLatency finds members that take long to answer.
@@ -18,14 +17,14 @@ func RequestLatency() audit.Check {
 		ID:       "request-latency",
 		Title:    "A member takes long to answer",
 		Severity: audit.Low,
-		Rationale: "The calls that are measured wait for no other member and no disk. A member that is slow even so is short of " +
-			"processor or memory, and the next to miss its heartbeats and to cost the cluster its leader.",
-		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, be they granted or " +
-			"refused, and subtracts the time of the quickest TCP connection, which is the auditor's way through the network. Load on the " +
-			"auditor's machine counts as the member's.",
+		Rationale: "The measured calls wait for no other member and no disk. A member that answers them slowly lacks processor " +
+			"time or memory. It may be the next one to miss its heartbeats, and then the cluster loses its leader.",
+		Method: "Takes the median of the audit's own reads (a serializable Range, Status, MemberList) on open connections, " +
+			"granted or refused. Subtracts the time of the fastest TCP connection, which is the auditor's way through the " +
+			"network. Load on the auditor's machine counts as the member's.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Look for what the member lacks: processor, memory, a disk of its own. Measure from a quiet machine near it:"),
+				audit.Say("Find out what the member lacks: processor time, memory, a disk of its own. Measure from an idle machine near it:"),
 				audit.Paste("etcdctl endpoint health --endpoints=https://%s", p.Client()),
 			}
 		},
@@ -49,7 +48,7 @@ func runRequestLatency(t *audit.Listener) audit.Outcome {
 	slices.Sort(took)
 	median := took[(len(took)-1)/2]
 	own := max(median-t.Distance, 0)
-	seen := fmt.Sprintf("the median of %d calls is %s, of which the network to the auditor takes %s",
+	seen := fmt.Sprintf("the median of %d calls is %s; the network to the auditor takes %s of it",
 		len(took), median.Round(time.Millisecond/10), min(t.Distance, median).Round(time.Millisecond/10))
 	if own > slowAnswer {
 		return audit.Failed(audit.Finding{Code: "slow", Text: seen})

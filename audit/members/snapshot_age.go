@@ -8,19 +8,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// SnapshotAge finds clusters whose newest snapshot is too old, or of which there is none.
+// SnapshotAge finds clusters whose newest snapshot is too old, or that have none.
 func SnapshotAge() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "snapshot-age",
-		Title:    "There is no snapshot that is new enough",
+		Title:    "No snapshot is new enough",
 		Severity: audit.High,
-		Rationale: "When the quorum is lost for good, or somebody deletes what Kubernetes stores, the cluster is what the last " +
-			"snapshot holds. Backup jobs fail in silence: a full disk, an expired certificate, a file that was cut off.",
-		Method: "Looks for the newest file *.db of --snapshot-dir that is a complete bbolt database: a meta page with its " +
-			"checksum, and as many pages as it says. Its time is that of the file. Whether it can be restored, only a restore shows.",
+		Rationale: "If the quorum is lost for good, or somebody deletes what Kubernetes stores, the last snapshot is all that is " +
+			"left. Backup jobs fail silently: because of a full disk, an expired certificate, or a file that was cut off.",
+		Method: "Looks for the newest file *.db in --snapshot-dir that is a complete bbolt database: a meta page with a valid " +
+			"checksum, and as many pages as it says. Its age comes from the time of the file. Only a restore can show " +
+			"whether it can be restored.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Take one now, and let a job take them:"),
+				audit.Say("Take one now, and let a job take them regularly:"),
 				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://MEMBER_ADDRESS:2379"),
 				audit.Paste("etcdutl snapshot status snapshot.db"),
 			}

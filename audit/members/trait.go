@@ -13,11 +13,11 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// trait is something about a listener in which all members should be alike.
+// trait is a property of a listener that should be the same for all members.
 type trait struct {
 	code, name string
 	kinds      []audit.Kind
-	of         func(*audit.Listener) string // empty if it was not seen
+	of         func(*audit.Listener) string // empty if it is unknown
 }
 
 const patchTrait = "version"
@@ -86,8 +86,8 @@ func highestTLS(t *audit.Listener) string {
 	return ""
 }
 
-// lowerTLS is about the handshake that offers no higher version than TLS 1.2. One that is
-// refused before a version was agreed was refused for it.
+// lowerTLS describes the handshake that offers no version above TLS 1.2. If the server refuses it
+// before it agrees on a version, it refuses the version.
 func lowerTLS(t *audit.Listener) string {
 	h := t.HandshakeUpTo(tls.VersionTLS12)
 	switch {
@@ -142,7 +142,7 @@ func trustedCAs(t *audit.Listener) string {
 	return strings.Join(names, " and ")
 }
 
-// caName is a raw subject for people.
+// caName formats a raw subject for people.
 func caName(raw []byte) string {
 	var sequence pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(raw, &sequence); err != nil || len(rest) > 0 {

@@ -13,12 +13,12 @@ import (
 type version struct {
 	// number is major, minor, patch, and 0 for a pre-release or 1 for a release, which is later.
 	number [4]int
-	// rebuilt is set where something is appended that no release of etcd has: "3.4.23-3",
-	// "3.5.9+dfsg1". Whoever built that may have fixed a flaw without changing the number.
+	// rebuilt is set if the version has a suffix that no release of etcd has: "3.4.23-3",
+	// "3.5.9+dfsg1". Its builder may have fixed a flaw without changing the number.
 	rebuilt bool
 }
 
-// parseVersion reads "3.6.16", "3.7.0-rc.1" or a version that a distribution made of one.
+// parseVersion reads "3.6.16", "3.7.0-rc.1" or a version that a distribution derived from one.
 func parseVersion(s string) (version, error) {
 	notVersion := fmt.Errorf("%q is not a version of etcd such as 3.6.16", s)
 	core := s
@@ -49,11 +49,11 @@ func parseVersion(s string) (version, error) {
 
 func (v version) before(other version) bool { return slices.Compare(v.number[:], other.number[:]) < 0 }
 
-// minor is the branch of a version: "3.6".
+// minor returns the branch of a version, such as "3.6".
 func (v version) minor() string { return fmt.Sprintf("%d.%d", v.number[0], v.number[1]) }
 
-// in reports whether v is in the range. A pre-release of the first version is in it; one of the
-// version that has the fix is too, for it may lack it.
+// in reports whether v is in the range. A pre-release of the first version is in it. A pre-release of
+// the fixed version is in it too, because it may lack the fix.
 func (v version) in(r Range) bool {
 	from, _ := parseVersion(r.Introduced) // empty is 0.0.0
 	from.number[3] = 0
@@ -67,8 +67,8 @@ func (v version) in(r Range) bool {
 	return !v.before(from) && v.before(end)
 }
 
-// versionOf is the version that a member told, and how that was seen; where it was not read,
-// the outcome says why.
+// versionOf returns the version of a member and where it was read; if it was not read, missing is the
+// outcome that says why.
 func versionOf(t *audit.Listener) (v version, seen string, missing *audit.Outcome) {
 	unknown := func(reason string) (version, string, *audit.Outcome) {
 		o := audit.CouldNotTell(reason)

@@ -6,15 +6,15 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// VersionEOL finds a member whose branch of etcd gets no fixes any more.
+// VersionEOL finds a member whose branch of etcd no longer gets fixes.
 func VersionEOL(known Advisories) audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "version-eol",
-		Title:    "The branch of etcd gets no fixes any more",
+		Title:    "The branch of etcd no longer gets fixes",
 		Severity: audit.High,
-		Rationale: "A flaw that is found after the end of a branch stays in it. etcd maintains three minor releases; the next " +
-			"advisory for those is a description of how to attack the older ones.",
-		Method: "Compares the version that the member tells (Status or GET /version) with the branches of etcd as they were on " +
+		Rationale: "A flaw that is found after the end of a branch stays in it. etcd maintains three minor releases; each " +
+			"advisory for these tells attackers how to attack the older ones.",
+		Method: "Compares the version that the member reports (Status or GET /version) with the branches of etcd as of " +
 			known.AsOf + ".",
 		Remediation: func(audit.Place) audit.Remediation {
 			return append(audit.Remediation{audit.Say("Upgrade etcd, one member and one minor release at a time:")}, known.upgradeLines()...)
@@ -31,9 +31,9 @@ func VersionEOL(known Advisories) audit.Check {
 			case !found:
 				return known.tooNewOutcome(seen)
 			case b.EndOfLife != "":
-				return audit.Failed(audit.Finding{Code: "end-of-life", Text: fmt.Sprintf("%s is of branch %s, without fixes since %s", seen, b.Name, b.EndOfLife)})
+				return audit.Failed(audit.Finding{Code: "end-of-life", Text: fmt.Sprintf("%s is in branch %s, which has had no fixes since %s", seen, b.Name, b.EndOfLife)})
 			default:
-				return audit.Passed(fmt.Sprintf("%s is of branch %s, which gets fixes (known on %s)", seen, b.Name, known.AsOf))
+				return audit.Passed(fmt.Sprintf("%s is in branch %s, which gets fixes (as of %s)", seen, b.Name, known.AsOf))
 			}
 		},
 	})
@@ -48,7 +48,7 @@ func (a Advisories) branchOf(v version) (Branch, bool) {
 	return Branch{}, false
 }
 
-// upgradeLines are the releases to upgrade to, one a line.
+// upgradeLines returns the releases to upgrade to, one per line.
 func (a Advisories) upgradeLines() []audit.Line {
 	var lines []audit.Line
 	for _, b := range a.Branches {

@@ -8,20 +8,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// VersionSkew finds clusters whose members are of several minor releases.
+// VersionSkew finds clusters whose members run several minor releases.
 func VersionSkew() audit.Check {
 	return audit.AsCheck(audit.ClusterCheck{
 		ID:       "version-skew",
 		Title:    "Members run different minor releases of etcd",
 		Severity: audit.Medium,
-		Rationale: "That is the state in the middle of an upgrade. Until the last member is upgraded, the cluster works as the " +
-			"oldest release does, the newer members' fixes included; etcd tests no more than one minor release of difference, " +
-			"and no longer than an upgrade takes.",
-		Method: "Compares the versions that the audited members tell (Status or GET /version). Different patch releases of one " +
-			"minor release are member-drift.",
+		Rationale: "This is the state in the middle of an upgrade. Until the last member is upgraded, the cluster behaves like " +
+			"the oldest release, so it also lacks the newer members' fixes. etcd tests only a difference of one minor " +
+			"release, and only for the time of an upgrade.",
+		Method: "Compares the versions that the audited members report (Status or GET /version). member-drift covers different " +
+			"patch releases of one minor release.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Finish the upgrade, one member at a time; the versions are seen with:"),
+				audit.Say("Finish the upgrade, one member at a time; this command shows the versions:"),
 				audit.Paste("etcdctl endpoint status --cluster -w table"),
 			}
 		},
@@ -51,7 +51,7 @@ func runVersionSkew(t *audit.EtcdCluster) audit.Outcome {
 	}
 }
 
-// minors are the minor releases that the members of a cluster run.
+// minors returns the minor releases that the members of a cluster run.
 func minors(cluster *audit.EtcdCluster) []string {
 	var all []string
 	for _, t := range cluster.Of(audit.Client) {
@@ -62,7 +62,7 @@ func minors(cluster *audit.EtcdCluster) []string {
 	return all
 }
 
-// unreachedOr is why a listener of a cluster told nothing.
+// unreachedOr returns why a listener could not be reached, or reason if it was reached.
 func unreachedOr(t *audit.Listener, reason string) string {
 	if unreached := t.Unreached(); unreached != "" {
 		return unreached

@@ -12,11 +12,11 @@ func VersionVulnerable(known Advisories) audit.Check {
 		ID:       "version-vulnerable",
 		Title:    "The version of etcd has known vulnerabilities",
 		Severity: audit.High,
-		Rationale: "Published flaws are the first that are tried. Those that need no credential matter to every control plane; " +
-			"those that bypass etcd's RBAC matter where it is on.",
-		Method: "Compares the version that the member tells (Status or GET /version) with the advisories known on " +
-			known.AsOf + ". A flaw of a version that was built by others, such as 3.4.23-3, is probable only: they may have " +
-			"fixed it without changing the number. CVE-2026-33413 is settled by what the member does, where that can be seen.",
+		Rationale: "Attackers try published flaws first. Flaws that need no credential matter to every control plane; flaws that " +
+			"bypass etcd's RBAC matter where RBAC is on.",
+		Method: "Compares the version that the member reports (Status or GET /version) with the advisories known on " +
+			known.AsOf + ". A flaw of a version that somebody else built, such as 3.4.23-3, is only probable: the builder may have " +
+			"fixed it without changing the number. For CVE-2026-33413, the member's behaviour decides, if the audit can see it.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return append(audit.Remediation{audit.Say("Upgrade etcd, one member at a time:")}, known.upgradeLines()...)
 		},
@@ -35,16 +35,16 @@ func VersionVulnerable(known Advisories) audit.Check {
 				findings[0].Text = seen + ": " + findings[0].Text
 				return audit.Failed(findings...)
 			}
-			return audit.Passed(fmt.Sprintf("%s has no advisory known on %s", seen, known.AsOf))
+			return audit.Passed(fmt.Sprintf("%s has no known advisory as of %s", seen, known.AsOf))
 		},
 	})
 }
 
 func (a Advisories) tooNewOutcome(seen string) audit.Outcome {
-	return audit.CouldNotTell(fmt.Sprintf("%s is newer than what is known here (%s); give a newer table with --advisories", seen, a.AsOf))
+	return audit.CouldNotTell(fmt.Sprintf("%s is newer than the table of advisories (%s); give a newer table with --advisories", seen, a.AsOf))
 }
 
-// findAffecting are the advisories of a version, those of every cluster first.
+// findAffecting returns the advisories of a version; those for every cluster come first.
 func (a Advisories) findAffecting(v version, t *audit.Listener) []audit.Finding {
 	var findings []audit.Finding
 	for _, scope := range []Scope{ControlPlane, RBACOnly} {
@@ -64,9 +64,9 @@ func (a Advisories) findAffecting(v version, t *audit.Listener) []audit.Finding 
 			text := fmt.Sprintf("%s, %s: %s (%s)", advisory.ID, advisory.Scope, advisory.Summary, fixed)
 			switch {
 			case settled:
-				text += ", seen in what the member does"
+				text += ", confirmed by the member's behaviour"
 			case v.rebuilt:
-				text += ", probable: the version was built by others"
+				text += ", probable: somebody else built the version"
 			}
 			findings = append(findings, audit.Finding{Code: advisory.ID, Text: text})
 		}
@@ -83,7 +83,7 @@ func (a Advisory) rangeOf(v version) (Range, bool) {
 	return Range{}, false
 }
 
-// settleByBehaviour reports whether what was seen of a member settles an advisory, and how.
+// settleByBehaviour reports whether a member's behaviour decides an advisory, and whether the flaw is present.
 func settleByBehaviour(id string, t *audit.Listener) (settled, present bool) {
 	if id != "CVE-2026-33413" {
 		return false, false

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// describeChoices lists what the server was seen to choose in each version, for the evidence of a pass.
+// describeChoices lists the server's choices in each version, for the evidence of a pass.
 func describeChoices(t *audit.Listener, name func(audit.Choice) string) string {
 	var versions []string
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -22,7 +22,7 @@ func describeChoices(t *audit.Listener, name func(audit.Choice) string) string {
 		case t.RefusesVersion(version):
 			versions = append(versions, tls.VersionName(version)+" is refused")
 		case len(names) > 0:
-			versions = append(versions, tls.VersionName(version)+" is agreed to with "+strings.Join(names, ", "))
+			versions = append(versions, tls.VersionName(version)+" is accepted with "+strings.Join(names, ", "))
 		}
 	}
 	return strings.Join(versions, "; ")

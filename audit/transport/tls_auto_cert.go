@@ -12,19 +12,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// TLSAutoCert finds a port that serves a certificate which etcd made for itself.
+// TLSAutoCert finds a port that serves a certificate that etcd made itself.
 func TLSAutoCert() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-auto-cert",
-		Title:    "The served certificate is one that etcd made for itself",
+		Title:    "etcd serves a certificate that it made itself",
 		Severity: audit.High,
-		Rationale: "Nobody vouches for a certificate of --auto-tls, so clients and members cannot verify whom they talk to, and " +
-			"whoever is on the path is the server. It is made anew with the data dir, and client certificates are not asked for.",
-		Method: "Looks at the leaf that the server sends for what etcd puts into such a certificate: its own issuer, the " +
-			"organization \"etcd\" and no more for a name, a P-521 key. The flags may say otherwise: etcd goes by its files first.",
+		Rationale: "No CA signed a certificate of --auto-tls, so clients and members cannot verify their peer, and everyone on " +
+			"the path can act as the server. etcd makes a new one with each data dir, and asks for no client certificates.",
+		Method: "Looks at the served leaf for the marks of such a certificate: it is its own issuer, its only name is the " +
+			"organization \"etcd\", and its key is P-521. The flags may look different, because etcd prefers certificate " +
+			"files over them.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Issue a certificate from a CA and serve that; --auto-tls then has no effect, and is to be removed. Restart the " +
+				audit.Say("Issue a certificate from a CA and serve that; --auto-tls then has no effect; remove it. Restart the " +
 					"member:"),
 				audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("--cert-file=server.crt --key-file=server.key --client-cert-auth --trusted-ca-file=ca.crt"),
@@ -58,20 +59,20 @@ func judgeAutoCert(t *audit.Listener) audit.Outcome {
 		flag = "--peer-auto-tls"
 		p := t.Place()
 		o.Remediation = audit.Remediation{
-			audit.Say("Issue a certificate from the peer CA and serve that; --peer-auto-tls then has no effect, and is to be removed. " +
+			audit.Say("Issue a certificate from the peer CA and serve that; --peer-auto-tls then has no effect; remove it. " +
 				"Restart the member:"),
 			audit.Paste("etcdsec pki issue -f %s %s", p.Spec(), p.Store()),
 			audit.Paste("--peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
 		}
 	}
-	o.Findings[0] = audit.Finding{Code: "auto-tls", Text: fmt.Sprintf("the leaf is one of %s: self-issued, of organization \"etcd\", with a P-521 key, valid %d days",
+	o.Findings[0] = audit.Finding{Code: "auto-tls", Text: fmt.Sprintf("the leaf comes from %s: self-issued, of the organization \"etcd\", with a P-521 key, valid for %d days",
 		flag, int(leaf.NotAfter.Sub(leaf.NotBefore)/(24*time.Hour)))}
 	return o
 }
 
-// isMadeByEtcd knows the certificates of SelfCert in etcd's client/pkg/transport/listener.go,
-// which are the same in 3.5, 3.6 and 3.7, but for calling themselves a CA from 3.6 on. The
-// validity is no part of it: --self-signed-cert-validity sets it.
+// isMadeByEtcd reports whether SelfCert in etcd's client/pkg/transport/listener.go made a certificate.
+// They are the same in 3.5, 3.6 and 3.7, except that they are CAs from 3.6 on. The validity does not
+// count, because --self-signed-cert-validity sets it.
 func isMadeByEtcd(leaf *x509.Certificate) bool {
 	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
 	return ok && key.Curve == elliptic.P521() &&

@@ -10,16 +10,16 @@ import (
 func TLSCompression() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-compression",
-		Title:    "TLS compression is agreed to",
+		Title:    "The port accepts TLS compression",
 		Severity: audit.Medium,
-		Rationale: "The length of what was compressed tells how much a guess has in common with a secret beside it, so who sees the " +
-			"traffic and can have values written reads others byte by byte (CRIME, CVE-2012-4929).",
-		Method: "Sends a TLS 1.2 ClientHello that offers DEFLATE before no compression, and reads the choice from the ServerHello. " +
-			"TLS 1.3 has no compression.",
+		Rationale: "The compressed length shows how much a guess has in common with a secret next to it. So an attacker who sees " +
+			"the traffic, and can have values written, can read other values byte by byte (CRIME, CVE-2012-4929).",
+		Method: "Sends a TLS 1.2 ClientHello that offers DEFLATE before no compression, and reads the choice from the " +
+			"ServerHello. TLS 1.3 has no compression.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("etcd itself never compresses TLS. Find what speaks TLS in its place on the port, a proxy perhaps, and turn " +
-					"compression off there; or go without TLS 1.2:"),
+				audit.Say("etcd itself never compresses TLS. Find the program that answers on the port instead, such as a proxy, and turn " +
+					"compression off there; or disable TLS 1.2:"),
 				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i compression", p.Asked()),
 				audit.Paste("--tls-min-version=TLS1.3"),
 			}

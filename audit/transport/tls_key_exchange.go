@@ -6,24 +6,25 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// minPrimeBits is the least for a prime of the server's own (RFC 9325 section 4.5).
+// minPrimeBits is the minimum for a prime that the server chooses itself (RFC 9325 section 4.5).
 const minPrimeBits = 2048
 
-// TLSKeyExchange finds a port that agrees to a key exchange in a weak group.
+// TLSKeyExchange finds a port that accepts a key exchange in a weak group.
 func TLSKeyExchange() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-key-exchange",
-		Title:    "A weak group is agreed to for the key exchange",
+		Title:    "The port accepts a weak group for the key exchange",
 		Severity: audit.Medium,
-		Rationale: "Whoever copies the traffic and solves one discrete logarithm in the group reads it. Curves below 224 bits and " +
-			"primes of 1024 bits are within reach of a state, and one computation serves for every connection (Logjam).",
-		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer curves below 256 bits only, and repeats each without the " +
-			"group that the server chose. Reads the group from its HelloRetryRequest, or the curve or prime from its ServerKeyExchange.",
+		Rationale: "Whoever copies the traffic and solves one discrete logarithm in the group can read it. Curves below 224 bits " +
+			"and primes of 1024 bits are within reach of a state, and one computation breaks every connection (Logjam).",
+		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer only curves below 256 bits, and repeats each without the " +
+			"group that the server chose. Reads the group from its HelloRetryRequest, or the curve or prime from its " +
+			"ServerKeyExchange.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("etcd itself agrees to none of these in any version. Find what speaks TLS in its place on the port (a proxy, or " +
-					"a build with patched cryptography), and there allow x25519, P-256 and better. What etcd alone answers is seen " +
-					"on its host:"),
+				audit.Say("etcd itself accepts none of these in any version. Find the program that answers on the port instead (a proxy, or " +
+					"a build with patched cryptography), and allow only x25519, P-256 and better there. Run this on the host of etcd to " +
+					"see its own answer:"),
 				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i 'temp key'", p.Asked()),
 				audit.Paste("--tls-min-version=TLS1.3"),
 			}
@@ -51,22 +52,22 @@ func judgeKeyExchange(t *audit.Listener) audit.Outcome {
 	if doubt := t.Unsettled(audit.WeakGroups); doubt != "" {
 		return audit.CouldNotTell(doubt)
 	}
-	return audit.Passed("every weak group is refused; " + describeChoices(t, groupName))
+	return audit.Passed("the server refuses every weak group; " + describeChoices(t, groupName))
 }
 
 func findWeakGroup(choice audit.Choice) (audit.Finding, bool) {
 	group := audit.GroupOf(choice.Group)
 	switch {
 	case choice.PrimeBits > 0 && choice.PrimeBits < minPrimeBits:
-		return audit.Finding{Code: "short-prime", Text: fmt.Sprintf("a Diffie-Hellman prime of %d bits is agreed to, where %d is the least", choice.PrimeBits, minPrimeBits)}, true
+		return audit.Finding{Code: "short-prime", Text: fmt.Sprintf("the server accepts a Diffie-Hellman prime of %d bits; the minimum is %d", choice.PrimeBits, minPrimeBits)}, true
 	case group.Weakness != "":
-		return audit.Finding{Code: group.Name, Text: fmt.Sprintf("%s is agreed to: %s", group.Name, group.Weakness)}, true
+		return audit.Finding{Code: group.Name, Text: fmt.Sprintf("the server accepts %s: %s", group.Name, group.Weakness)}, true
 	default:
 		return audit.Finding{}, false
 	}
 }
 
-// groupName is empty of a suite without a key exchange of its own.
+// groupName names the group of a choice; it is empty if the suite has no key exchange of its own.
 func groupName(choice audit.Choice) string {
 	switch {
 	case choice.PrimeBits > 0:

@@ -6,19 +6,20 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// TLSPostQuantum finds a port that agrees to no key exchange that withstands a quantum computer.
+// TLSPostQuantum finds a port that accepts no key exchange that resists a quantum computer.
 func TLSPostQuantum() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-post-quantum",
-		Title:    "No post-quantum key exchange is agreed to",
+		Title:    "The port accepts no post-quantum key exchange",
 		Severity: audit.Low,
-		Rationale: "Traffic that is copied today can be read when a quantum computer exists, and what etcd carries, such as CA " +
-			"keys in Secrets, may still be worth it then. A hybrid group is as strong as the better of its two parts.",
-		Method: "Sends a TLS 1.3 ClientHello that offers the groups X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 " +
-			"and no other, and sees whether the server chooses one. Never goes by the version of etcd: builds differ.",
+		Rationale: "An attacker can copy traffic today and read it when a quantum computer exists. What etcd carries, such as CA " +
+			"keys in Secrets, may still be valuable then. A hybrid group is as strong as the better of its two parts.",
+		Method: "Sends a TLS 1.3 ClientHello that offers only the groups X25519MLKEM768, SecP256r1MLKEM768 and " +
+			"SecP384r1MLKEM1024, and checks whether the server chooses one. Does not judge by the version of etcd, because " +
+			"builds differ.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Run a build with Go 1.24 or later (the releases 3.5.23, 3.6.5 and 3.7.0 and later are), without " +
+				audit.Say("Run a build with Go 1.24 or later (such as the releases 3.5.23, 3.6.5, 3.7.0 and later), without " +
 					"GODEBUG=tlsmlkem=0 in its environment, and let it speak TLS 1.3; restart the member:"),
 				audit.Paste("--tls-min-version=TLS1.3"),
 			}
@@ -39,11 +40,11 @@ func judgePostQuantum(t *audit.Listener) audit.Outcome {
 	case len(h.Chosen) > 0:
 		return audit.Passed("the server chooses " + audit.GroupOf(h.Chosen[0].Group).Name)
 	case h.VersionRefused:
-		return audit.Failed(audit.Finding{Code: "no-tls1.3", Text: "TLS 1.3 is refused, and TLS 1.2 has no such groups: " + h.Reason})
+		return audit.Failed(audit.Finding{Code: "no-tls1.3", Text: "the server refuses TLS 1.3, and TLS 1.2 has no such groups: " + h.Reason})
 	case h.State == audit.Refused && len(t.Choices(tls.VersionTLS13)) > 0:
-		return audit.Failed(audit.Finding{Code: "no-hybrid-group", Text: "none of the groups is chosen: " + h.Reason + "; with others, " + describeChoices(t, groupName)})
+		return audit.Failed(audit.Finding{Code: "no-hybrid-group", Text: "the server chooses none of the groups: " + h.Reason + "; with other groups, " + describeChoices(t, groupName)})
 	case h.Reason == "":
-		return audit.CouldNotTell("it was not tried")
+		return audit.CouldNotTell("TLS 1.3 was not tried")
 	default:
 		return audit.CouldNotTell("TLS 1.3 with " + string(h.Offer) + ": " + h.Reason)
 	}

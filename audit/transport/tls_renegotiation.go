@@ -12,14 +12,15 @@ func TLSRenegotiation() audit.Check {
 		ID:       "tls-renegotiation",
 		Title:    "Renegotiation is not bound to its connection",
 		Severity: audit.Medium,
-		Rationale: "Without RFC 5746 a client cannot tell its first handshake from a renegotiation, so somebody on the path can " +
-			"put a request of his own before it and have it done with the client's certificate (CVE-2009-3555).",
-		Method: "Sends a TLS 1.2 ClientHello with renegotiation_info and sees whether the ServerHello has it too. TLS 1.3 has " +
-			"no renegotiation. Whether the server would renegotiate is not tried: that takes a client that is let in.",
+		Rationale: "Without RFC 5746 a client cannot distinguish its first handshake from a renegotiation. So an attacker on the " +
+			"path can put his own request before it, and the server carries it out with the client's certificate " +
+			"(CVE-2009-3555).",
+		Method: "Sends a TLS 1.2 ClientHello with renegotiation_info and checks whether the ServerHello has it too. TLS 1.3 " +
+			"has no renegotiation. Does not try to renegotiate, because this needs a client that the server lets in.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Every etcd sends the extension, and refuses to renegotiate. Find what speaks TLS in its place on the port, a " +
-					"proxy perhaps, and update it; or go without TLS 1.2:"),
+				audit.Say("Every etcd sends the extension, and refuses to renegotiate. Find the program that answers on the port instead, such as a " +
+					"proxy, and update it; or disable TLS 1.2:"),
 				audit.Paste("openssl s_client -connect %s -tls1_2 </dev/null 2>/dev/null | grep -i renegotiation", p.Asked()),
 				audit.Paste("--tls-min-version=TLS1.3"),
 			}
@@ -39,8 +40,8 @@ func TLSRenegotiation() audit.Check {
 	})
 }
 
-// judgeInTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older is in
-// order where TLS 1.3 has nothing of the kind; without says so.
+// judgeInTLS12 judges the first answer in TLS 1.2. A port that refuses TLS 1.2 and older passes, because
+// TLS 1.3 does not have the feature; without is the sentence that says so.
 func judgeInTLS12(t *audit.Listener, without string, judge func(audit.Choice) audit.Outcome) audit.Outcome {
 	if choices := t.Choices(tls.VersionTLS12); len(choices) > 0 {
 		return judge(choices[0])
@@ -48,9 +49,9 @@ func judgeInTLS12(t *audit.Listener, without string, judge func(audit.Choice) au
 	older := t.HandshakeUpTo(tls.VersionTLS11)
 	switch h := t.Hello(tls.VersionTLS12, audit.StrongSuites); {
 	case h.VersionRefused && older.Version == 0 && older.State == audit.Refused:
-		return audit.Passed("TLS 1.2 and older are refused; " + without)
+		return audit.Passed("the server refuses TLS 1.2 and older; " + without)
 	case h.VersionRefused && older.Version != 0:
-		return audit.CouldNotTell("TLS 1.2 is refused, and " + tls.VersionName(older.Version) + " is agreed to")
+		return audit.CouldNotTell("the server refuses TLS 1.2 and accepts " + tls.VersionName(older.Version))
 	case h.VersionRefused:
 		return audit.CouldNotTell("a handshake up to TLS 1.1: " + older.Reason)
 	case h.Reason == "":

@@ -8,16 +8,16 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// TLSVersionMin finds a port that agrees to an old version of TLS.
+// TLSVersionMin finds a port that accepts an old version of TLS.
 func TLSVersionMin() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-version-min",
-		Title:    "An old version of TLS is agreed to",
+		Title:    "The port accepts an old version of TLS",
 		Severity: audit.Medium,
-		Rationale: "TLS 1.0 and 1.1 rest on SHA-1 and MD5 and are withdrawn (RFC 8996). TLS 1.2 is sound with the right " +
-			"suites, but shows certificates in the clear, the client's included; a spec may ask for more.",
-		Method: "Makes handshakes that offer at most TLS 1.1, and TLS 1.2 only, and sees whether the server goes on with " +
-			"its certificate. The minimum is TLS 1.2, or what the spec or --min-tls says.",
+		Rationale: "TLS 1.0 and 1.1 depend on SHA-1 and MD5 and are withdrawn (RFC 8996). TLS 1.2 is safe with the right suites, " +
+			"but sends certificates in the clear, including the client's; a spec can require more.",
+		Method: "Makes handshakes that offer at most TLS 1.1, and only TLS 1.2, and checks whether the server continues with " +
+			"its certificate. The minimum is TLS 1.2, or the one in the spec or --min-tls.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Set the minimum and restart the member (etcd 3.4.25, 3.5.8 and later):"),
@@ -43,7 +43,7 @@ func judgeMinVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome
 		case h.Version != 0 && h.Version < wanted:
 			findings = append(findings, audit.Finding{
 				Code: map[uint16]string{tls.VersionTLS10: "tls1.0", tls.VersionTLS11: "tls1.1", tls.VersionTLS12: "tls1.2"}[h.Version],
-				Text: fmt.Sprintf("the server agrees to %s; the minimum is to be %s", tls.VersionName(h.Version), tls.VersionName(wanted)),
+				Text: fmt.Sprintf("the server accepts %s; the minimum must be %s", tls.VersionName(h.Version), tls.VersionName(wanted)),
 			})
 		case h.Version != 0:
 			lowest = min(lowest, h.Version)
@@ -57,8 +57,8 @@ func judgeMinVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome
 	case doubt != "":
 		return audit.CouldNotTell(doubt)
 	case lowest == 0:
-		return audit.CouldNotTell("no version was agreed: " + anonymous.Reason)
+		return audit.CouldNotTell("the handshake agreed on no version: " + anonymous.Reason)
 	default:
-		return audit.Passed("the lowest version agreed to is " + tls.VersionName(lowest))
+		return audit.Passed("the lowest accepted version is " + tls.VersionName(lowest))
 	}
 }

@@ -6,21 +6,21 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// TLSWeakCipher finds a port that agrees to a weak cipher suite.
+// TLSWeakCipher finds a port that accepts a weak cipher suite.
 func TLSWeakCipher() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
 		ID:       "tls-weak-cipher",
-		Title:    "A weak cipher suite is agreed to",
+		Title:    "The port accepts a weak cipher suite",
 		Severity: audit.Medium,
-		Rationale: "Without forward secrecy, whoever copies the traffic reads it once the server's key leaks. RC4 and blocks of " +
-			"64 bits give plaintext away; CBC does where the server's time depends on the padding (Lucky Thirteen). Go still " +
-			"offers CBC in TLS 1.2 unless etcd is told its suites.",
-		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer weak suites only, and repeats each without the suite " +
-			"that the server chose until it chooses none. Stops at its answer, so no client certificate is needed.",
+		Rationale: "Without forward secrecy, whoever copies the traffic can read it once the server's key leaks. RC4 and 64-bit " +
+			"blocks reveal plaintext; CBC does so if the server's time depends on the padding (Lucky Thirteen). Go still " +
+			"offers CBC in TLS 1.2 unless etcd gets a list of suites.",
+		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer only weak suites, and repeats each without the suite that " +
+			"the server chose, until it chooses none. Stops at the server's answer, so it needs no client certificate.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Go without TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both, which etcd refuses; " +
-					"restart the member:"),
+				audit.Say("Disable TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both: etcd refuses both. " +
+					"Restart the member:"),
 				audit.Paste("--tls-min-version=TLS1.3"),
 				audit.Paste("--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384," +
 					"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
@@ -43,7 +43,7 @@ func judgeWeakCipher(t *audit.Listener) audit.Outcome {
 		for _, choice := range h.Chosen {
 			suite := audit.SuiteOf(choice.Suite)
 			if weakness := suite.Weakness(); weakness != "" && !hasFinding(findings, suite.Name) {
-				findings = append(findings, audit.Finding{Code: suite.Name, Text: fmt.Sprintf("%s is agreed to: %s", suite.Name, weakness)})
+				findings = append(findings, audit.Finding{Code: suite.Name, Text: fmt.Sprintf("the server accepts %s: %s", suite.Name, weakness)})
 			}
 		}
 	}
@@ -53,5 +53,5 @@ func judgeWeakCipher(t *audit.Listener) audit.Outcome {
 	if doubt := t.Unsettled(audit.WeakSuites); doubt != "" {
 		return audit.CouldNotTell(doubt)
 	}
-	return audit.Passed("every weak suite is refused; " + describeChoices(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
+	return audit.Passed("the server refuses every weak suite; " + describeChoices(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
 }

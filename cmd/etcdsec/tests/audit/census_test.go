@@ -123,7 +123,7 @@ func TestAuditCensus(t *testing.T) {
 	status, stdout, stderr = s.census(t, s.id, withConfig...)
 	for _, want := range []string{
 		"secretbox k-1: 1", "plaintext: 1", "1 of the 2 objects of secrets in plaintext (a/two)",
-		"1 object of secrets with secretbox k-1, and not with secretbox k-2 (a/one)", "kubectl replace",
+		"1 object of secrets with secretbox k-1, not with secretbox k-2 (a/one)", "kubectl replace",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("mid-way: no %q in\n%s", want, stdout)

@@ -380,7 +380,7 @@ func TestAuditFaultyHost(t *testing.T) {
 				n.setFlags(t, append(n.flags(t), "--client-crl-file="+n.pkiDir+"/client.pem.crl"))
 			},
 			want: map[string]string{
-				"high config-crl-format HOST":      "refuses every client, for /etc/kubernetes/pki/etcd/client.pem.crl is PEM",
+				"high config-crl-format HOST":      "refuses every client, because /etc/kubernetes/pki/etcd/client.pem.crl is PEM",
 				"unknown intent-vs-reality CLIENT": "",
 			},
 		},

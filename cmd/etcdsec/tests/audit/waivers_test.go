@@ -86,7 +86,7 @@ func TestAuditRunWaived(t *testing.T) {
 			t.Errorf("%s: %q", r.CheckID, r.Evidence)
 		}
 	}
-	if status, _, stderr = audited("--waivers", waiversFile(t, 30, "version-vulnerable")); status != clitest.StatusFindings || !strings.Contains(stderr, `the waiver of version-vulnerable for "*" is unused: the check fails on no target of it`) {
+	if status, _, stderr = audited("--waivers", waiversFile(t, 30, "version-vulnerable")); status != clitest.StatusFindings || !strings.Contains(stderr, `the waiver of version-vulnerable for "*" is unused: the check fails on none of its targets`) {
 		t.Errorf("exit %d: %s", status, stderr)
 	}
 
