@@ -41,10 +41,7 @@ func startOf(s Seal) uint64 {
 
 // writer returns the number of a seal's writer; -1 of one beyond maxWriters.
 func (t *Tally) writer(s Seal) int {
-	t.scratch = append(t.scratch[:0], s.Provider...)
-	t.scratch = append(append(t.scratch, 0), s.Key...)
-	t.scratch = append(append(t.scratch, 0), s.KeyID...)
-	t.scratch = s.names.appendTo(t.scratch)
+	t.scratch = appendWriter(t.scratch[:0], s.Provider, s.Key, s.KeyID, &s.names)
 	id, ok := t.writerIDs[string(t.scratch)]
 	if !ok {
 		id = t.writerID(writer{provider: s.Provider, key: string(s.Key), keyID: string(s.KeyID), names: s.names})
@@ -53,6 +50,13 @@ func (t *Tally) writer(s Seal) int {
 		t.writers[id].addStart(startOf(s))
 	}
 	return id
+}
+
+// appendWriter appends what tells a writer from all others.
+func appendWriter[T string | []byte](b []byte, provider audit.Provider, key, keyID T, n *names) []byte {
+	b = append(append(b, provider...), 0)
+	b = append(append(b, key...), 0)
+	return n.appendTo(append(b, keyID...))
 }
 
 // appendTo appends what tells writers of one name apart: of some values a shorter name makes
@@ -74,12 +78,11 @@ func (t *Tally) writerID(w writer) int {
 		w.key, w.crowded, longer = w.key[:w.names.length[0]], true, false
 		w.names = names{length: [mostNames]uint16{w.names.length[0]}, count: 1, known: w.names.known & 1}
 	}
-	key := string(w.provider) + "\x00" + w.key + "\x00" + w.keyID
-	key = string(w.names.appendTo([]byte(key)))
+	t.scratch = appendWriter(t.scratch[:0], w.provider, w.key, w.keyID, &w.names)
 	if w.crowded {
-		key += "\x00crowded"
+		t.scratch = append(t.scratch, "\x00crowded"...)
 	}
-	if id, ok := t.writerIDs[key]; ok {
+	if id, ok := t.writerIDs[string(t.scratch)]; ok {
 		for _, start := range w.starts {
 			t.writers[id].addStart(start)
 		}
@@ -93,7 +96,7 @@ func (t *Tally) writerID(w writer) int {
 	}
 	id := len(t.writers)
 	t.writers = append(t.writers, w)
-	t.writerIDs[key] = id
+	t.writerIDs[string(t.scratch)] = id
 	return id
 }
 
@@ -119,14 +122,22 @@ func (t *Tally) resolve() []resolvedWriter {
 	if t.rest != nil {
 		t.rest.addWriters(own)
 	}
-	total := map[keyName]*values{}
+	names := 0
+	for _, w := range t.writers {
+		names += int(w.names.count)
+	}
+	all := make([]values, 0, names) // at most one for each, so that it does not move
+	total := make(map[keyName]*values, names)
 	for i, w := range t.writers {
 		for _, length := range w.names.length[:w.names.count] {
 			name := keyName{w.provider, w.key[:length]}
-			if total[name] == nil {
-				total[name] = &values{}
+			v := total[name]
+			if v == nil {
+				all = append(all, values{})
+				v = &all[len(all)-1]
+				total[name] = v
 			}
-			total[name].add(own[i], w.starts)
+			v.add(own[i], w.starts)
 		}
 	}
 	resolved := make([]resolvedWriter, len(t.writers))
@@ -140,16 +151,19 @@ func (t *Tally) resolve() []resolvedWriter {
 // values counts those whose key may have a name.
 type values struct {
 	count  int64
-	starts map[uint64]bool // as far as they are kept
+	starts []uint64 // at most mostStarts, no two of them the same
 }
 
 func (v *values) add(n int64, starts []uint64) {
 	v.count += n
+	if v.starts == nil {
+		v.starts = slices.Clip(starts) // most names are of one writer, and need no list of their own
+		return
+	}
 	for _, start := range starts {
-		if v.starts == nil {
-			v.starts = map[uint64]bool{}
+		if len(v.starts) < mostStarts && !slices.Contains(v.starts, start) {
+			v.starts = append(v.starts, start)
 		}
-		v.starts[start] = true
 	}
 }
 
