@@ -114,13 +114,13 @@ func (s *scan) all(ctx context.Context) error {
 // prefix reads what lies below a prefix: as a whole or, for a user who may not read all of
 // it, resource by resource.
 func (s *scan) prefix(ctx context.Context, prefix string) error {
-	err := s.below(ctx, prefix)
+	err := s.readPrefix(ctx, prefix)
 	if !isDenied(err) {
 		return err
 	}
 	var read, refused []string
-	for _, place := range places() {
-		switch err := s.below(ctx, prefix+place+"/"); {
+	for _, place := range storedPrefixes() {
+		switch err := s.readPrefix(ctx, prefix+place+"/"); {
 		case err == nil:
 			read = append(read, place)
 		case isDenied(err):

@@ -101,9 +101,9 @@ func openShiftGroups() []group {
 	}
 }
 
-// places returns where kube-apiserver stores its own resources, for a user who may not ask for
+// storedPrefixes returns where kube-apiserver stores its own resources, for a user who may not ask for
 // all that lies below the prefix.
-func places() []string {
+func storedPrefixes() []string {
 	all := []string{
 		"secrets", "configmaps", // what is encrypted, if anything is
 		"apiextensions.k8s.io", "apiregistration.k8s.io", "controllers", "events", "ingress", "limitranges", "masterleases", "minions",

@@ -59,9 +59,9 @@ type span struct {
 	keys        int64  // of the answer that is read
 }
 
-// below reads every key that has a prefix: a page first, which tells the cluster, the revision and
-// how many keys there are, and then the rest as a stream where the endpoint has that.
-func (s *scan) below(ctx context.Context, prefix string) error {
+// readPrefix reads every key with a prefix: first a page, which tells the cluster, the revision and the
+// number of keys, then the rest as a stream if the endpoint supports it.
+func (s *scan) readPrefix(ctx context.Context, prefix string) error {
 	r := &span{prefix: prefix, from: []byte(prefix), end: prefixEnd([]byte(prefix)), left: -1}
 	if len(r.end) == 0 {
 		r.end = []byte{0} // to the last key of all

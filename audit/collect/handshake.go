@@ -159,8 +159,8 @@ func (p *prober) verifyAnew(chain []*x509.Certificate, roots *x509.CertPool) err
 	return err
 }
 
-// admission makes a handshake, and proves whether the server accepted the client.
-func (p *prober) admission(ctx context.Context, c client) audit.Handshake {
+// proveAdmission makes a handshake, and proves whether the server accepted the client.
+func (p *prober) proveAdmission(ctx context.Context, c client) audit.Handshake {
 	if c.alpn == nil {
 		c.alpn = p.proofALPN()
 	}

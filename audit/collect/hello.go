@@ -13,29 +13,29 @@ import (
 // which of them are more makes no difference to what has to be done.
 const maxHellos = 40
 
-// hellos asks what the server chooses of suites and groups, in TLS 1.2 and 1.3. A server in
+// askHellos asks what the server chooses of suites and groups, in TLS 1.2 and 1.3. A server in
 // order costs three connections in each, which it answers without a signature in TLS 1.3.
-func (p *prober) hellos(ctx context.Context, t *audit.Listener) []audit.Hello {
+func (p *prober) askHellos(ctx context.Context, t *audit.Listener) []audit.Hello {
 	if !t.Handshake(audit.NoCertificate).SpokeTLS {
 		return nil
 	}
 	var old, current []audit.Hello
 	parallel([]func(){
-		func() { old = p.hellosOf(ctx, t, tls.VersionTLS12, audit.StrongSuites) },
-		func() { current = p.hellosOf(ctx, t, tls.VersionTLS13, audit.PostQuantumGroups, audit.StrongSuites) },
+		func() { old = p.askVersion(ctx, t, tls.VersionTLS12, audit.StrongSuites) },
+		func() { current = p.askVersion(ctx, t, tls.VersionTLS13, audit.PostQuantumGroups, audit.StrongSuites) },
 	})
 	return slices.Concat(old, current)
 }
 
-// hellosOf asks the questions of one version. The first ones show that the server answers to
+// askVersion asks the questions of one version. The first ones show that the server answers to
 // a ClientHello like these, so that a refusal of the others means what they offer.
-func (p *prober) hellosOf(ctx context.Context, t *audit.Listener, version uint16, first ...audit.Offer) []audit.Hello {
+func (p *prober) askVersion(ctx context.Context, t *audit.Listener, version uint16, first ...audit.Offer) []audit.Hello {
 	if refusal := refusedVersion(t, version); refusal.State == audit.Refused {
 		return []audit.Hello{{Attempt: refusal, Version: version, Offer: first[0], VersionRefused: true}}
 	}
 	var asked []audit.Hello
 	for _, offer := range first {
-		h := p.ask(ctx, version, offer, 1)
+		h := p.askHello(ctx, version, offer, 1)
 		if h.VersionRefused && agreedTo(t, version) {
 			h.VersionRefused = false
 			h.Attempt = audit.Attempt{State: audit.Unclear, Reason: h.Reason + ", after it agreed to " + tls.VersionName(version)}
@@ -51,8 +51,8 @@ func (p *prober) hellosOf(ctx context.Context, t *audit.Listener, version uint16
 	// A server may know the weak suites only, so these are asked whatever it said before.
 	var suites, groups audit.Hello
 	parallel([]func(){
-		func() { suites = p.ask(ctx, version, audit.WeakSuites, maxHellos) },
-		func() { groups = p.ask(ctx, version, audit.WeakGroups, maxHellos) },
+		func() { suites = p.askHello(ctx, version, audit.WeakSuites, maxHellos) },
+		func() { groups = p.askHello(ctx, version, audit.WeakGroups, maxHellos) },
 	})
 	return append(asked, suites, groups)
 }
@@ -77,9 +77,9 @@ func agreedTo(t *audit.Listener, version uint16) bool {
 	return slices.ContainsFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Version == version })
 }
 
-// ask offers what there is to choose from, then what the server left of it, and so on until
+// askHello offers what there is to choose from, then what the server left of it, and so on until
 // nothing is chosen, nothing is left, or it was asked often enough.
-func (p *prober) ask(ctx context.Context, version uint16, offer audit.Offer, most int) audit.Hello {
+func (p *prober) askHello(ctx context.Context, version uint16, offer audit.Offer, most int) audit.Hello {
 	h := audit.Hello{Version: version, Offer: offer}
 	offered := offerOf(version, offer)
 	offered.serverName = p.host()

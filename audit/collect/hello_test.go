@@ -162,7 +162,7 @@ func TestFewHellos(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := startGoServer(t, c.config)
 			target := &audit.Listener{Handshakes: []audit.Handshake{{Presented: audit.NoCertificate, SpokeTLS: true}, c.known}}
-			hellos := newProber(s.address).hellos(t.Context(), target)
+			hellos := newProber(s.address).askHellos(t.Context(), target)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if len(s.hellos) != c.want {

@@ -182,7 +182,7 @@ func TestAlertIsKept(t *testing.T) {
 		"expired":                {client{presented: audit.ExpiredForeign, certificate: past}, expired},
 		"TLS 1.1":                {client{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11}, protocolVersion},
 	} {
-		if h := p.admission(t.Context(), c.client); h.State != audit.Refused || h.Alert != c.want {
+		if h := p.proveAdmission(t.Context(), c.client); h.State != audit.Refused || h.Alert != c.want {
 			t.Errorf("%s: got %+v, want %v", name, h.Attempt, c.want)
 		}
 	}

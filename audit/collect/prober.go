@@ -57,7 +57,7 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 	t := p.target()
 	if t.Kind == audit.APIServer || t.Kind == audit.Kubelet {
 		// Not etcd's: no more is asked than which CAs it trusts.
-		t.Handshakes = []audit.Handshake{p.admission(ctx, client{presented: audit.NoCertificate})}
+		t.Handshakes = []audit.Handshake{p.proveAdmission(ctx, client{presented: audit.NoCertificate})}
 		t.Reach, t.RemoteIP = p.reach, p.remoteIP
 		return t
 	}
@@ -74,7 +74,7 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 	}
 	parallel([]func(){
 		func() { p.readAnswers(ctx, t) },
-		func() { t.Hellos = p.hellos(ctx, t) },
+		func() { t.Hellos = p.askHellos(ctx, t) },
 	})
 	t.Distance = p.distance
 	return t
@@ -82,7 +82,7 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 
 // observeOnce makes one handshake. A port without TLS is asked whether it answers in plaintext.
 func (p *prober) observeOnce(ctx context.Context, t *audit.Listener) {
-	anonymous := p.admission(ctx, client{presented: audit.NoCertificate})
+	anonymous := p.proveAdmission(ctx, client{presented: audit.NoCertificate})
 	t.Handshakes = []audit.Handshake{anonymous}
 	p.tryTLS12(ctx, t)
 	if !anonymous.SpokeTLS {
@@ -100,7 +100,7 @@ func (p *prober) tryTLS12(ctx context.Context, t *audit.Listener) {
 	if anonymous.State != audit.Refused || anonymous.Version != 0 {
 		return
 	}
-	lower := p.admission(ctx, upToTLS12())
+	lower := p.proveAdmission(ctx, upToTLS12())
 	t.Handshakes = append(t.Handshakes, lower)
 	p.highest = lower.Version
 }
@@ -117,7 +117,7 @@ func (p *prober) probeProtocols(ctx context.Context, t *audit.Listener) {
 	var anonymous audit.Handshake
 	tasks := []func(){
 		func() { plaintext = p.fetch(ctx, audit.InPlaintext, p.versionPath()) },
-		func() { anonymous = p.admission(ctx, client{presented: audit.NoCertificate}) },
+		func() { anonymous = p.proveAdmission(ctx, client{presented: audit.NoCertificate}) },
 	}
 	if t.Kind == audit.Client {
 		tasks = append(tasks, func() { call = p.countKeys(ctx, audit.InPlaintext) })
@@ -161,7 +161,7 @@ func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 	handshakes := make([]audit.Handshake, len(clients))
 	tasks := make([]func(), len(clients))
 	for i, c := range clients {
-		tasks[i] = func() { handshakes[i] = p.admission(ctx, c) }
+		tasks[i] = func() { handshakes[i] = p.proveAdmission(ctx, c) }
 	}
 	parallel(tasks)
 	if roots := p.config.Credentials.Roots; roots != nil {

@@ -58,7 +58,7 @@ type port struct {
 // column is the boxes of one side, by name.
 type column struct{ names, roots []string }
 
-func (c *column) at(name, root string) int {
+func (c *column) indexOf(name, root string) int {
 	if i := slices.Index(c.names, name); i >= 0 {
 		return i
 	}
@@ -83,10 +83,10 @@ func trustOf(r audit.Report) trust {
 	var left, right column
 	for _, p := range ports {
 		for i, name := range p.signers {
-			left.at(name, p.roots[i])
+			left.indexOf(name, p.roots[i])
 		}
 		for _, name := range p.clients {
-			right.at(name, name)
+			right.indexOf(name, name)
 		}
 	}
 	colours := coloursOf(slices.Concat(left.roots, right.roots))
@@ -113,14 +113,14 @@ func trustOf(r audit.Report) trust {
 		})
 		listens := p.kind == audit.Client || p.kind == audit.Peer
 		for _, name := range p.signers {
-			at := left.at(name, name)
+			at := left.indexOf(name, name)
 			t.Edges = append(t.Edges, trustEdge{
 				Path: curve(boxWidth, y(at, len(left.names)), middle, top), Colour: left.colour(at, colours), Open: name == noTLS && listens,
 				Full: fmt.Sprintf("%s serves a certificate of %s", portName(p), name),
 			})
 		}
 		for _, name := range p.clients {
-			at := right.at(name, name)
+			at := right.indexOf(name, name)
 			t.Edges = append(t.Edges, trustEdge{
 				Path: curve(middle+boxWidth, top, last, y(at, len(right.names))), Colour: right.colour(at, colours), Open: name == anybody && listens,
 				Full: fmt.Sprintf("%s accepts the clients of %s", portName(p), name),

@@ -138,8 +138,8 @@ func word(dir, link string) Word {
 	return Word(target)
 }
 
-// say writes a word as a link, unless the link is there, and returns the word that the link has.
-func say(dir, link string, w Word) (Word, error) {
+// writeWord writes a word as a link, unless the link is there, and returns the word that the link has.
+func writeWord(dir, link string, w Word) (Word, error) {
 	err := os.Symlink(string(w), filepath.Join(dir, changeDir, link))
 	if errors.Is(err, fs.ErrExist) {
 		if there := word(dir, link); there != "" {
@@ -163,7 +163,7 @@ func Decide(dir string, w Word) (Word, error) {
 	if !hasOpenChange(dir) {
 		return "", ErrNone
 	}
-	return say(dir, decisionLink, w)
+	return writeWord(dir, decisionLink, w)
 }
 
 // Messages returns the text of the watchdog's log.

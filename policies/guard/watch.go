@@ -39,7 +39,7 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 		}
 		break
 	}
-	decision, err := say(dir, decisionLink, Undo)
+	decision, err := writeWord(dir, decisionLink, Undo)
 	if err != nil {
 		decision = Undo // it cannot be noted, and is done all the same
 	}
@@ -65,7 +65,7 @@ func Settle(ctx context.Context, dir string, w Word) (Word, error) {
 // settle carries out a decision and notes the outcome.
 func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error) {
 	if decision == Keep {
-		return say(dir, outcomeLink, Kept)
+		return writeWord(dir, outcomeLink, Kept)
 	}
 	previous, err := durable.ReadFile(filepath.Join(dir, changeDir, previousFile), nft.MaxDump)
 	if err != nil {
@@ -74,7 +74,7 @@ func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error)
 	const attempts = 5
 	for i := range attempts {
 		if err = n.Load(ctx, previous); err == nil {
-			return say(dir, outcomeLink, Undone)
+			return writeWord(dir, outcomeLink, Undone)
 		}
 		if i < attempts-1 {
 			<-time.After(time.Second) // another program may be at the same tables

@@ -41,7 +41,7 @@ func apiServerByPodSelector() Check {
 					}
 				}
 			}
-			return f.or("no rule selects API servers by label")
+			return f.outcome("no rule selects API servers by label")
 		},
 	}
 }

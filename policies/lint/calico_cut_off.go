@@ -31,7 +31,7 @@ func calicoCutOff() Check {
 					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
 				}
 			}
-			return f.or("the kubelets of the members' nodes can be reached")
+			return f.outcome("the kubelets of the members' nodes can be reached")
 		},
 	}
 }

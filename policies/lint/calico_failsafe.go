@@ -36,7 +36,7 @@ func calicoFailsafe() Check {
 					}
 				}
 			}
-			return f.or("no failsafe port opens etcd's ports to every sender")
+			return f.outcome("no failsafe port opens etcd's ports to every sender")
 		},
 	}
 }

@@ -48,7 +48,7 @@ func ciliumCIDROfNodes() Check {
 					}
 				}
 			}
-			return f.or("no rule for a member's node names nodes by their addresses alone")
+			return f.outcome("no rule for a member's node names nodes by their addresses alone")
 		},
 	}
 }

@@ -32,7 +32,7 @@ func deprecatedAPI() Check {
 					f.add("extensions", "%s: NetworkPolicy %s is of extensions, and does nothing", k.File, k.Name)
 				}
 			}
-			return f.or("no policy uses an API that is removed or deprecated")
+			return f.outcome("no policy uses an API that is removed or deprecated")
 		},
 	}
 }

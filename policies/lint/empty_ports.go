@@ -26,7 +26,7 @@ func emptyPorts() Check {
 					}
 				}
 			}
-			return f.or("every rule for the members names its ports")
+			return f.outcome("every rule for the members names its ports")
 		},
 	}
 }

@@ -33,7 +33,7 @@ func fromAnyone() Check {
 					}
 				}
 			}
-			return f.or("no rule lets everybody in to the client or the peer port")
+			return f.outcome("no rule lets everybody in to the client or the peer port")
 		},
 	}
 }

@@ -47,7 +47,7 @@ func hostNetwork() Check {
 					f.add("clusternetworkpolicy", "%s selects etcd, which is on the host network", "ClusterNetworkPolicy "+p.Metadata.Name)
 				}
 			}
-			return f.or("no policy selects only members on the host network")
+			return f.outcome("no policy selects only members on the host network")
 		},
 	}
 }

@@ -25,7 +25,7 @@ func ignoredRules() Check {
 					f.add("egress", "%s has egress rules, but policyTypes has no Egress", nameOf(p))
 				}
 			}
-			return f.or("policyTypes names every direction that has rules")
+			return f.outcome("policyTypes names every direction that has rules")
 		},
 	}
 }

@@ -36,7 +36,7 @@ func ipBlockOfPods() Check {
 					}
 				}
 			}
-			return f.or("no policy on the members names Pods by their addresses")
+			return f.outcome("no policy on the members names Pods by their addresses")
 		},
 	}
 }

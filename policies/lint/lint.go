@@ -47,7 +47,7 @@ func (f *findings) add(code, format string, a ...any) {
 	*f = append(*f, audit.Finding{Code: code, Text: fmt.Sprintf(format, a...)})
 }
 
-func (f findings) or(evidence string) audit.Outcome {
+func (f findings) outcome(evidence string) audit.Outcome {
 	if len(f) == 0 {
 		return audit.Passed(evidence)
 	}

@@ -26,7 +26,7 @@ func metricsOpen() Check {
 					}
 				}
 			}
-			return f.or("no rule lets everybody in to the metrics port")
+			return f.outcome("no rule lets everybody in to the metrics port")
 		},
 	}
 }

@@ -27,7 +27,7 @@ func noEgress() Check {
 			if len(memberPolicies(s, "Egress")) == 0 {
 				f.add("egress", "no policy on the members has Egress")
 			}
-			return f.or("a policy limits what the members send")
+			return f.outcome("a policy limits what the members send")
 		},
 	}
 }

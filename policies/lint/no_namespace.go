@@ -33,7 +33,7 @@ func noNamespace() Check {
 					f.add("cilium", "CiliumNetworkPolicy %s names no namespace", p.Metadata.Name)
 				}
 			}
-			return f.or("every policy that needs a namespace names it")
+			return f.outcome("every policy that needs a namespace names it")
 		},
 	}
 }

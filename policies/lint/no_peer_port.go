@@ -37,7 +37,7 @@ func noPeerPort() Check {
 			if client && !peer {
 				f.add("peer-port", "%s opens port %d, but no rule opens port %d", strings.Join(names, ", "), s.Intent.Ports.Client, s.Intent.Ports.Peer)
 			}
-			return f.or("no policy opens only the client port")
+			return f.outcome("no policy opens only the client port")
 		},
 	}
 }

@@ -24,7 +24,7 @@ func noPolicyTypes() Check {
 					f.add("policy-types", "%s has no policyTypes", nameOf(p))
 				}
 			}
-			return f.or("every NetworkPolicy has policyTypes")
+			return f.outcome("every NetworkPolicy has policyTypes")
 		},
 	}
 }

@@ -33,7 +33,7 @@ func priorityTie() Check {
 				}
 				first[at] = p
 			}
-			return f.or("every cluster policy has a priority of its own")
+			return f.outcome("every cluster policy has a priority of its own")
 		},
 	}
 }

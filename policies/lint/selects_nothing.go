@@ -34,7 +34,7 @@ func selectsNothing() Check {
 					f.add("nothing", "%s selects none of the Pods", nameOf(p))
 				}
 			}
-			return f.or("every NetworkPolicy selects a Pod")
+			return f.outcome("every NetworkPolicy selects a Pod")
 		},
 	}
 }

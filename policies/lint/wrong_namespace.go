@@ -40,7 +40,7 @@ func wrongNamespace() Check {
 					f.add("namespace", "%s selects the members' labels, but the members are in %s", nameOf(p), namespace)
 				}
 			}
-			return f.or("no policy in another namespace selects the members' labels")
+			return f.outcome("no policy in another namespace selects the members' labels")
 		},
 	}
 }

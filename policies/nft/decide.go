@@ -306,7 +306,7 @@ func (e *evaluation) evalVerdict(v Verdict, at place, depth int, s *step) {
 // evalMap adds to s the verdict of the element that has the packet's key. If the key is unknown,
 // it adds those of all elements.
 func (e *evaluation) evalMap(m *MapStatement, at place, depth int, s *step) {
-	elements, open, ok := e.operand(&m.Operand)
+	elements, open, ok := e.resolveOperand(&m.Operand)
 	key, known := e.keyOf(m.Fields)
 	switch {
 	case known == no:

@@ -112,7 +112,7 @@ func (s *Set) canonical() []string {
 	}
 	texts := make([]string, 0, len(elements))
 	for _, e := range elements {
-		texts = append(texts, s.element(e))
+		texts = append(texts, s.formatElement(e))
 	}
 	return texts
 }

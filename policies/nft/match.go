@@ -109,7 +109,7 @@ func (e *evaluation) match(m *Match) truth {
 	if known == no {
 		return no
 	}
-	elements, open, ok := e.operand(&m.Operand)
+	elements, open, ok := e.resolveOperand(&m.Operand)
 	if known == perhaps || !ok || open {
 		return perhaps
 	}
@@ -142,8 +142,8 @@ func compareOrder(op string, key []Value, with *VerdictMap) truth {
 	return no
 }
 
-// operand returns the values of an operand. A set is open if some of its elements are unknown.
-func (e *evaluation) operand(o *Operand) (elements *VerdictMap, open, ok bool) {
+// resolveOperand returns the values of an operand; open reports whether its set has unknown elements.
+func (e *evaluation) resolveOperand(o *Operand) (elements *VerdictMap, open, ok bool) {
 	if o.Set == "" {
 		return &o.VerdictMap, false, true
 	}

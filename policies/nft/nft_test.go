@@ -250,7 +250,7 @@ func TestDiff(t *testing.T) {
 	}{
 		{"no table", func(t *Table) { t.Name = "other" }, []string{"table inet t: missing the whole table"}},
 		{"dormant", func(t *Table) { t.Dormant = true }, []string{"table inet t: is dormant, want in force"}},
-		{"an address more and one less", func(t *Table) { t.Sets[0].Elements[1] = single(Value{Addr: netip.MustParseAddr("10.0.0.4")}) },
+		{"an address more and one less", func(t *Table) { t.Sets[0].Elements[1] = singleElement(Value{Addr: netip.MustParseAddr("10.0.0.4")}) },
 			[]string{"set s: missing 10.0.0.3", "set s: extra 10.0.0.4"}},
 		{"a set of another type", func(t *Table) { t.Sets[0].Interval = true }, []string{"set s: is of ipv4_addr with ranges, want of ipv4_addr"}},
 		{"a set less and one more", func(t *Table) { t.Sets[0].Name = "more" }, []string{"set s: missing the whole set", "set more: extra the whole set"}},

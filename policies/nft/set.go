@@ -12,7 +12,7 @@ func Addrs(name, typ string, addrs []netip.Addr) Set {
 	s := Set{Name: name, Type: typ}
 	for _, a := range addrs {
 		if (typ == "ipv4_addr") == a.Is4() {
-			s.Elements = append(s.Elements, single(Value{Addr: a}))
+			s.Elements = append(s.Elements, singleElement(Value{Addr: a}))
 		}
 	}
 	s.normalize()
@@ -35,13 +35,13 @@ func Networks(name, typ string, networks []netip.Prefix) Set {
 func Ports(ports ...uint16) Operand {
 	var o Operand
 	for _, p := range ports {
-		o.Elements = append(o.Elements, single(Value{Number: uint64(p)}))
+		o.Elements = append(o.Elements, singleElement(Value{Number: uint64(p)}))
 	}
 	o.normalize()
 	return o
 }
 
-func single(v Value) Element { return Element{Key: []Range{{v, v}}} }
+func singleElement(v Value) Element { return Element{Key: []Range{{v, v}}} }
 
 func prefixRange(p netip.Prefix) Range {
 	p = p.Masked()
@@ -160,7 +160,7 @@ func (r Range) prefix() (netip.Prefix, bool) {
 // Text returns a text as an operand, such as the name of an interface.
 func Text(s string) Operand {
 	var o Operand
-	o.Elements = []Element{single(Value{Text: s})}
+	o.Elements = []Element{singleElement(Value{Text: s})}
 	o.normalize()
 	return o
 }

@@ -39,7 +39,7 @@ func (t *Table) write(b *bytes.Buffer) {
 		if len(s.Elements) > 0 {
 			b.WriteString("\t\telements = {\n")
 			for _, e := range s.Elements {
-				fmt.Fprintf(b, "\t\t\t%s,\n", s.element(e))
+				fmt.Fprintf(b, "\t\t\t%s,\n", s.formatElement(e))
 			}
 			b.WriteString("\t\t}\n")
 		}
@@ -125,16 +125,16 @@ func (o Operand) String() string {
 		return "@" + o.Set
 	}
 	if len(o.Elements) == 1 && !o.Map {
-		return o.element(o.Elements[0])
+		return o.formatElement(o.Elements[0])
 	}
 	var words []string
 	for _, e := range o.Elements {
-		words = append(words, o.element(e))
+		words = append(words, o.formatElement(e))
 	}
 	return "{ " + strings.Join(words, ", ") + " }"
 }
 
-func (m *VerdictMap) element(e Element) string {
+func (m *VerdictMap) formatElement(e Element) string {
 	var parts []string
 	for _, r := range e.Key {
 		parts = append(parts, r.String())

@@ -26,10 +26,10 @@ func aescbc() Check {
 			var f findings
 			for _, p := range s.writers() {
 				if p.p.Type == encryption.AESCBC {
-					f.add("aescbc", "%s: aescbc writes %s", s.at(p.field), joinNames(s.Configuration.Rules[p.rule].Resources))
+					f.add("aescbc", "%s: aescbc writes %s", s.describeField(p.field), joinNames(s.Configuration.Rules[p.rule].Resources))
 				}
 			}
-			return f.or("aescbc writes nothing")
+			return f.outcome("aescbc writes nothing")
 		},
 	}
 }

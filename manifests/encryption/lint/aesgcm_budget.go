@@ -36,12 +36,12 @@ func aesgcmBudget() Check {
 				key := place{p.rule, p.provider, 0, p.field, p.p}.describeKey()
 				switch {
 				case s.Writes < 0:
-					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.at(p.field), key, joinNames(s.Configuration.Rules[p.rule].Resources))
+					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.describeField(p.field), key, joinNames(s.Configuration.Rules[p.rule].Resources))
 				case s.Writes >= aesgcmWrites:
-					f.add("spent", "%s: the %s has written %d values", s.at(p.field), key, s.Writes)
+					f.add("spent", "%s: the %s has written %d values", s.describeField(p.field), key, s.Writes)
 				}
 			}
-			o := f.or("no aesgcm key writes, or --writes is below 200,000")
+			o := f.outcome("no aesgcm key writes, or --writes is below 200,000")
 			if len(f) > 0 && s.Writes >= aesgcmWrites {
 				o.Severity = audit.High
 			}

@@ -22,7 +22,7 @@ func duplicateKeyName() Check {
 		References: references("NIST 800-53 SC-12"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			keys := s.places(true)
+			keys := s.listPlaces(true)
 			worst := audit.Low
 			for i, p := range keys {
 				for _, first := range keys[:i] {
@@ -33,21 +33,21 @@ func duplicateKeyName() Check {
 					switch {
 					case !same && provider:
 						worst = audit.High
-						f.add("ambiguous", "%s: the %s is another key than that of %s", s.at(p.field), p.describeKey(), s.at(first.field))
+						f.add("ambiguous", "%s: the %s is another key than that of %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
 					case !same:
 						if worst != audit.High {
 							worst = audit.Medium
 						}
-						f.add("two-providers", "%s: the %s has the name of the %s", s.at(p.field), p.describeKey(), first.describeKey())
+						f.add("two-providers", "%s: the %s has the name of the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
 					case provider && p.rule == first.rule:
-						f.add("repeated", "%s: the %s is there already, %s", s.at(p.field), p.describeKey(), s.at(first.field))
+						f.add("repeated", "%s: the %s is there already, %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
 					default:
 						continue
 					}
 					break
 				}
 			}
-			o := f.or("every name stands for one key")
+			o := f.outcome("every name stands for one key")
 			if len(f) > 0 {
 				o.Severity = worst
 			}

@@ -32,7 +32,7 @@ func fileMode() Check {
 			if s.Mode.Perm()&others != 0 {
 				f.add("mode", "mode %04o", s.Mode.Perm())
 			}
-			return f.or(fmt.Sprintf("mode %04o", s.Mode.Perm()))
+			return f.outcome(fmt.Sprintf("mode %04o", s.Mode.Perm()))
 		},
 	}
 }

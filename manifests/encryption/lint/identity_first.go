@@ -27,15 +27,15 @@ func identityFirst() Check {
 			var f findings
 			for _, w := range s.plaintextWriters() {
 				if w.first {
-					f.add("first", "%s: identity is first and writes %s", s.at(w.field), joinNames(w.resources))
+					f.add("first", "%s: identity is first and writes %s", s.describeField(w.field), joinNames(w.resources))
 				} else {
-					f.add("only", "%s: identity alone stores %s", s.at(w.field), joinNames(w.resources))
+					f.add("only", "%s: identity alone stores %s", s.describeField(w.field), joinNames(w.resources))
 				}
 			}
 			if len(f) > 0 && s.Phase == cluster.Disabling {
 				return audit.Skipped("encryption is being turned off, so identity has to write")
 			}
-			return f.or("every named resource is written encrypted, except exemptions from a wildcard")
+			return f.outcome("every named resource is written encrypted, except exemptions from a wildcard")
 		},
 	}
 }

@@ -34,10 +34,10 @@ func identityLingering() Check {
 			for i, rule := range s.Configuration.Rules {
 				at := slices.IndexFunc(rule.Providers, func(p encryption.Provider) bool { return p.Type == encryption.Identity })
 				if at > 0 && rule.Encrypts() {
-					f.add("lingering", "%s: identity reads plaintext of %s", s.at(providerField(i, at)), joinNames(rule.Resources))
+					f.add("lingering", "%s: identity reads plaintext of %s", s.describeField(providerField(i, at)), joinNames(rule.Resources))
 				}
 			}
-			return f.or("no rule that encrypts reads plaintext as its last choice")
+			return f.outcome("no rule that encrypts reads plaintext as its last choice")
 		},
 	}
 }

@@ -35,10 +35,10 @@ func identityMissing() Check {
 			var f findings
 			for i, rule := range s.Configuration.Rules {
 				if !s.readsPlaintext(i) {
-					f.add("missing", "%s: plaintext of %s cannot be read", s.at(s.ruleField(i)), joinNames(rule.Resources))
+					f.add("missing", "%s: plaintext of %s cannot be read", s.describeField(s.ruleField(i)), joinNames(rule.Resources))
 				}
 			}
-			return f.or("every resource that is named can be read in plaintext")
+			return f.outcome("every resource that is named can be read in plaintext")
 		},
 	}
 }

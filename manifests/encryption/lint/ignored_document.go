@@ -22,7 +22,7 @@ func ignoredDocument() Check {
 			if line := s.Configuration.IgnoredLine; line > 0 {
 				f.add("ignored", "line %d: a second document begins, which is not read", line)
 			}
-			return f.or("the file is one document")
+			return f.outcome("the file is one document")
 		},
 	}
 }

@@ -24,17 +24,17 @@ func keyNameColon() Check {
 		References: references("k8s.io/apiserver pkg/storage/value, NewPrefixTransformers"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range s.places(true) {
+			for _, p := range s.listPlaces(true) {
 				if strings.Contains(p.secret().Name, ":") {
-					f.add("colon", "%s: the %s", s.at(p.field), p.describeKey())
+					f.add("colon", "%s: the %s", s.describeField(p.field), p.describeKey())
 				}
 			}
-			for _, p := range s.places(false) {
+			for _, p := range s.listPlaces(false) {
 				if p.p.Type == encryption.KMS && strings.Contains(p.p.Plugin.Name, ":") {
-					f.add("colon", "%s: the KMS plugin %s", s.at(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name))
+					f.add("colon", "%s: the KMS plugin %s", s.describeField(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name))
 				}
 			}
-			return f.or("no name has a colon")
+			return f.outcome("no name has a colon")
 		},
 	}
 }

@@ -27,21 +27,21 @@ func kmsSocket() Check {
 		References: references("NIST 800-53 AC-3", "k8s.io/kms pkg/util, ParseEndpoint"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range s.places(false) {
+			for _, p := range s.listPlaces(false) {
 				if p.p.Type != encryption.KMS {
 					continue
 				}
 				u, err := url.Parse(p.p.Plugin.Endpoint)
 				switch {
 				case err != nil || strings.Trim(u.Path, "/") == "":
-					f.add("no-path", "%s: the endpoint %q has no path", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+					f.add("no-path", "%s: the endpoint %q has no path", s.describeField(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
 				case strings.HasPrefix(u.Path, "/@"):
-					f.add("abstract", "%s: the endpoint %q is an abstract socket", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+					f.add("abstract", "%s: the endpoint %q is an abstract socket", s.describeField(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
 				case u.Host != "":
-					f.add("host", "%s: the endpoint %q names a host, which kube-apiserver ignores; a path begins with three slashes", s.at(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
+					f.add("host", "%s: the endpoint %q names a host, which kube-apiserver ignores; a path begins with three slashes", s.describeField(p.field+".kms.endpoint"), p.p.Plugin.Endpoint)
 				}
 			}
-			return f.or("every KMS plugin has a socket with a path")
+			return f.outcome("every KMS plugin has a socket with a path")
 		},
 	}
 }

@@ -23,7 +23,7 @@ func kmsV1() Check {
 		References: references("kubernetes/kubernetes#119007", "KEP-3299"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			for _, p := range s.places(false) {
+			for _, p := range s.listPlaces(false) {
 				if p.p.Type != encryption.KMS || p.p.Plugin.APIVersion != encryption.KMSVersion1 {
 					continue
 				}
@@ -32,9 +32,9 @@ func kmsV1() Check {
 				if p.p.Plugin.Unversioned {
 					written, code = "has no apiVersion, which is v1", "unversioned"
 				}
-				f.add(code, "%s: the plugin %s %s", s.at(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name), written)
+				f.add(code, "%s: the plugin %s %s", s.describeField(p.field+".kms"), encryption.ShowName(p.p.Plugin.Name), written)
 			}
-			return f.or("no KMS provider is of v1")
+			return f.outcome("no KMS provider is of v1")
 		},
 	}
 }

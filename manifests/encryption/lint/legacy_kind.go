@@ -24,7 +24,7 @@ func legacyKind() Check {
 			if s.Configuration.Legacy {
 				f.add("legacy", "line %d: kind EncryptionConfig", s.Configuration.Line("kind"))
 			}
-			return f.or("kind EncryptionConfiguration")
+			return f.outcome("kind EncryptionConfiguration")
 		},
 	}
 }

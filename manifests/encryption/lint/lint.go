@@ -85,8 +85,8 @@ type place struct {
 	p                   encryption.Provider
 }
 
-// places returns the providers in the order of the file, or with keys set, their keys.
-func (s *Subject) places(keys bool) []place {
+// listPlaces returns the providers in the order of the file, or with keys set, their keys.
+func (s *Subject) listPlaces(keys bool) []place {
 	var list []place
 	for i, rule := range s.Configuration.Rules {
 		for j, p := range rule.Providers {
@@ -110,22 +110,22 @@ func (p place) describeKey() string {
 
 func (p place) secret() encryption.Key { return p.p.Keys[p.key] }
 
-// at tells where a field is.
-func (s *Subject) at(field string) string {
+// describeField names a field, with its line if that is known.
+func (s *Subject) describeField(field string) string {
 	if line := s.Configuration.Line(field); line > 0 {
 		return fmt.Sprintf("line %d, %s", line, field)
 	}
 	return field
 }
 
-// findings collects what is wrong, and gives the outcome.
+// findings collects the faults that a check finds.
 type findings []audit.Finding
 
 func (f *findings) add(code, format string, a ...any) {
 	*f = append(*f, audit.Finding{Code: code, Text: fmt.Sprintf(format, a...)})
 }
 
-func (f findings) or(evidence string) audit.Outcome {
+func (f findings) outcome(evidence string) audit.Outcome {
 	if len(f) == 0 {
 		return audit.Passed(evidence)
 	}

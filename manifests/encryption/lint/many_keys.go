@@ -36,10 +36,10 @@ func manyKeys() Check {
 					}
 				}
 				if len(writers) > most {
-					f.add("many", "%s: %d keys read %s", s.at(s.ruleField(i)), len(writers), joinNames(rule.Resources))
+					f.add("many", "%s: %d keys read %s", s.describeField(s.ruleField(i)), len(writers), joinNames(rule.Resources))
 				}
 			}
-			return f.or("no rule has more than 3 keys")
+			return f.outcome("no rule has more than 3 keys")
 		},
 	}
 }

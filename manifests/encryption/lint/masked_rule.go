@@ -27,11 +27,11 @@ func maskedRule() Check {
 			for i, rule := range s.Configuration.Rules {
 				for j, r := range rule.Resources {
 					if first := s.Configuration.RulesFor(encryption.ParseGroupResource(r))[0]; first != i {
-						f.add("masked", "%s: %s is written by %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), joinNames([]string{r}), s.at(s.ruleField(first)))
+						f.add("masked", "%s: %s is written by %s", s.describeField(fmt.Sprintf("resources[%d].resources[%d]", i, j)), joinNames([]string{r}), s.describeField(s.ruleField(first)))
 					}
 				}
 			}
-			return f.or("no resource is in two rules")
+			return f.outcome("no resource is in two rules")
 		},
 	}
 }

@@ -38,14 +38,14 @@ func noSuchResource() Check {
 					case customCode:
 						custom = append(custom, r)
 					default:
-						f.add(v.code, "%s: %s", s.at(fmt.Sprintf("resources[%d].resources[%d]", i, j)), v.text)
+						f.add(v.code, "%s: %s", s.describeField(fmt.Sprintf("resources[%d].resources[%d]", i, j)), v.text)
 					}
 				}
 			}
 			if len(f) == 0 && custom != nil {
 				return audit.CouldNotTell("these may be custom resources: " + joinNames(custom) + "; --crd names those that exist")
 			}
-			return f.or("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
+			return f.outcome("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
 		},
 	}
 }

@@ -27,7 +27,7 @@ func refused() Check {
 					f.add("refused", "%s", text)
 				}
 			}
-			return f.or("kube-apiserver loads it")
+			return f.outcome("kube-apiserver loads it")
 		},
 	}
 }

@@ -25,10 +25,10 @@ func relocatable() Check {
 			var f findings
 			for _, p := range s.writers() {
 				if p.p.Type == encryption.AESCBC || p.p.Type == encryption.Secretbox {
-					f.add(string(p.p.Type), "%s: %s writes %s", s.at(p.field), p.p.Type, joinNames(s.Configuration.Rules[p.rule].Resources))
+					f.add(string(p.p.Type), "%s: %s writes %s", s.describeField(p.field), p.p.Type, joinNames(s.Configuration.Rules[p.rule].Resources))
 				}
 			}
-			return f.or("the providers that write bind each value to its key in etcd")
+			return f.outcome("the providers that write bind each value to its key in etcd")
 		},
 	}
 }

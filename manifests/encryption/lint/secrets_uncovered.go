@@ -27,7 +27,7 @@ func secretsUncovered() Check {
 			if s.Configuration.RulesFor(encryption.GroupResource{Resource: "secrets"}) == nil {
 				f.add("uncovered", "Secrets are stored in plaintext: the rules name only %s", joinNames(s.resources()))
 			}
-			return f.or("a rule names Secrets")
+			return f.outcome("a rule names Secrets")
 		},
 	}
 }

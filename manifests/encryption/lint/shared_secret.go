@@ -19,7 +19,7 @@ func sharedSecret() Check {
 		References: references("NIST 800-53 SC-12", "NIST SP 800-57 part 1, 5.2"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
-			keys := s.places(true)
+			keys := s.listPlaces(true)
 			for i, p := range keys {
 				for _, first := range keys[:i] {
 					if !p.secret().Same(first.secret()) {
@@ -27,16 +27,16 @@ func sharedSecret() Check {
 					}
 					switch {
 					case p.p.Type != first.p.Type:
-						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.at(p.field), p.describeKey(), first.describeKey())
+						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
 					case p.secret().Name != first.secret().Name:
-						f.add("two-names", "%s: the %s is the same secret as the %s", s.at(p.field), p.describeKey(), first.describeKey())
+						f.add("two-names", "%s: the %s is the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
 					default:
 						continue // one key in two rules
 					}
 					break
 				}
 			}
-			return f.or("no two keys are the same secret")
+			return f.outcome("no two keys are the same secret")
 		},
 	}
 }

@@ -20,12 +20,12 @@ func shortKey() Check {
 		Run: func(s *Subject) audit.Outcome {
 			const enough = 32
 			var f findings
-			for _, p := range s.places(true) {
+			for _, p := range s.listPlaces(true) {
 				if n := p.secret().Len(); n < enough {
-					f.add("short", "%s: the %s has %d bytes", s.at(p.field), p.describeKey(), n)
+					f.add("short", "%s: the %s has %d bytes", s.describeField(p.field), p.describeKey(), n)
 				}
 			}
-			return f.or("every key has 32 bytes")
+			return f.outcome("every key has 32 bytes")
 		},
 	}
 }

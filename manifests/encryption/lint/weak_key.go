@@ -42,17 +42,17 @@ func weakKey() Check {
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			worst := audit.Low
-			for _, p := range s.places(true) {
+			for _, p := range s.listPlaces(true) {
 				switch t := p.secret().Judge(traitOf); t {
 				case "":
 				case text:
-					f.add(string(t), "%s: the %s has only printable characters; even if they are random, it has at most %d bits", s.at(p.field), p.describeKey(), p.bits())
+					f.add(string(t), "%s: the %s has only printable characters; even if they are random, it has at most %d bits", s.describeField(p.field), p.describeKey(), p.bits())
 				default:
 					worst = audit.High
-					f.add(string(t), "%s: the %s %s", s.at(p.field), p.describeKey(), explained(t, p.bits()))
+					f.add(string(t), "%s: the %s %s", s.describeField(p.field), p.describeKey(), explained(t, p.bits()))
 				}
 			}
-			o := f.or("no key is a published one, a pattern or text")
+			o := f.outcome("no key is a published one, a pattern or text")
 			if len(f) > 0 {
 				o.Severity = worst
 			}

@@ -5,7 +5,7 @@ import "github.com/etcdsec/etcdsec/manifests/encryption"
 // writers returns the providers that encrypt new values of a rule's resources.
 func (s *Subject) writers() []place {
 	var list []place
-	for _, p := range s.places(false) {
+	for _, p := range s.listPlaces(false) {
 		if p.p.Type != encryption.Identity && s.writes(p) {
 			list = append(list, p)
 		}

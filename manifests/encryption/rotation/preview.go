@@ -26,7 +26,7 @@ type Preview struct {
 // Preview tells what a new rotation would do, and takes a census of what it would find. It
 // changes nothing. due is false if the last rotation is too young.
 func (r *Rotation) Preview(ctx context.Context, request Request) (p Preview, due bool, err error) {
-	plan, due, err := r.plan(request)
+	plan, due, err := r.makePlan(request)
 	if err != nil || !due {
 		return Preview{}, due, err
 	}

@@ -69,9 +69,9 @@ func (r *Rotation) Run(ctx context.Context, request Request) (Outcome, error) {
 		case err != nil:
 			return Unfinished, err
 		case done:
-			r.say("the rotation has ended")
-			r.say("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
-			r.say("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", shellword.Path(filepath.Join(r.Dir, ConfigName)))
+			r.tell("the rotation has ended")
+			r.tell("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
+			r.tell("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", shellword.Path(filepath.Join(r.Dir, ConfigName)))
 			return Ended, nil
 		case request.OneStep:
 			return Stepped, nil
@@ -79,8 +79,8 @@ func (r *Rotation) Run(ctx context.Context, request Request) (Outcome, error) {
 	}
 }
 
-// say tells the operator what the journal need not keep.
-func (r *Rotation) say(format string, args ...any) {
+// tell tells the operator what the journal need not keep.
+func (r *Rotation) tell(format string, args ...any) {
 	if r.Narrate != nil {
 		r.Narrate(format, args...)
 	}
@@ -88,12 +88,12 @@ func (r *Rotation) say(format string, args ...any) {
 
 // begin keeps the plan of a new rotation, unless the last one is too young.
 func (r *Rotation) begin(request Request) (due bool, err error) {
-	plan, due, err := r.plan(request)
+	plan, due, err := r.makePlan(request)
 	if err != nil || !due {
 		return false, err
 	}
 	if cost := request.provider().Cost(); cost != "" {
-		r.say("warning: %s", cost)
+		r.tell("warning: %s", cost)
 	}
 	if err := durable.MakeDirs(r.Dir, nil); err != nil {
 		return false, err
@@ -101,7 +101,7 @@ func (r *Rotation) begin(request Request) (due bool, err error) {
 	if err := Begin(r.Dir, plan); err != nil {
 		return false, err
 	}
-	r.say("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", describeAll(plan.From), encryption.Describe(plan.To))
+	r.tell("a rotation begins: from %s to %s; save a snapshot of etcd if there is no recent one", describeAll(plan.From), encryption.Describe(plan.To))
 	return true, nil
 }
 
@@ -112,15 +112,15 @@ func (request Request) provider() encryption.ProviderType {
 	return request.To
 }
 
-// plan makes the plan of a new rotation with a new key.
-func (r *Rotation) plan(request Request) (p Plan, due bool, err error) {
+// makePlan makes the plan of a new rotation with a new key.
+func (r *Rotation) makePlan(request Request) (p Plan, due bool, err error) {
 	last, err := Last(r.Dir)
 	if err != nil {
 		return Plan{}, false, err
 	}
 	now := r.Now()
 	if age := now.Sub(last); !last.IsZero() && age < request.MinAge {
-		r.say("nothing to do: the last rotation was begun %s ago, and --min-age is %s", age.Round(time.Second), request.MinAge)
+		r.tell("nothing to do: the last rotation was begun %s ago, and --min-age is %s", age.Round(time.Second), request.MinAge)
 		return Plan{}, false, nil
 	}
 	if err := CheckTarget(request.To, request.Spec); err != nil {
