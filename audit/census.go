@@ -65,17 +65,10 @@ type WriterCount struct {
 	// Ambiguous counts the objects that a key with another name may have encrypted: the name of a
 	// key ends at a colon, and the ciphertext begins with text that has another colon. By chance
 	// this happens for about one value in 160, with any key.
-	Ambiguous int64    `json:"ambiguous,omitempty"`
-	Sample    []string `json:"sample,omitempty"` // some of the objects, "namespace/name"; of a resource only
-}
-
-// InDoubt returns how many objects another key may have encrypted, or 0 if chance explains the number.
-func (c WriterCount) InDoubt() int64 {
-	const inHundred = 2 // chance makes it one in 160
-	if c.Ambiguous*100 <= c.Objects*inHundred {
-		return 0
-	}
-	return c.Ambiguous
+	Ambiguous int64 `json:"ambiguous,omitempty"`
+	// InDoubt counts those of the ambiguous objects for which chance is no likely explanation.
+	InDoubt int64    `json:"in_doubt,omitempty"`
+	Sample  []string `json:"sample,omitempty"` // some of the objects, "namespace/name"; of a resource only
 }
 
 // EncodingCount counts the plaintext objects of one encoding.

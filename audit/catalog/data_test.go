@@ -26,6 +26,13 @@ func by(w audit.Writer, n int64) audit.WriterCount {
 	return audit.WriterCount{Writer: w, Objects: n, Sample: []string{"ns/sample"}}
 }
 
+// doubtful counts objects of which another key may have encrypted each.
+func doubtful(w audit.Writer, n int64) audit.WriterCount {
+	c := by(w, n)
+	c.Ambiguous, c.InDoubt = n, n
+	return c
+}
+
 // stored is a store that was read to its end.
 func stored(change func(*audit.Census), resources ...audit.ResourceCensus) *audit.StoredData {
 	c := &audit.Census{Source: "192.0.2.1:2379", Revision: 7, Complete: true, Resources: resources}
@@ -74,6 +81,9 @@ func dataFixtures() []fixture {
 			c.Expected = []audit.EncryptionRule{{Writers: []audit.Writer{{Key: "k-1"}}}}
 		}, secrets), verdict: audit.Pass},
 
+		{check: "data-stale-key", name: "one object, perhaps by a longer name", target: stored(right(k1), resource("secrets", 0, doubtful(k1, 1))), verdict: audit.Unknown, evidence: "goes on behind a colon"},
+		{check: "data-stale-key", name: "one in doubt beside an old key", target: stored(right(k2, k1), resource("secrets", 0, doubtful(k1, 1))), verdict: audit.Fail, codes: []string{"secrets"}},
+		{check: "data-unknown-key", name: "one object, perhaps by a longer name", target: stored(right(k1), resource("secrets", 0, doubtful(k1, 1))), verdict: audit.Unknown, evidence: "goes on behind a colon"},
 		{check: "data-unknown-key", name: "known keys", target: stored(right(k2, k1), secrets), verdict: audit.Pass, evidence: "5 encrypted objects"},
 		{check: "data-unknown-key", name: "unknown key", target: stored(right(k2), secrets), verdict: audit.Fail, codes: []string{"secrets"}, evidence: "secretbox k-1"},
 		{check: "data-unknown-key", name: "no rule for the resource", target: stored(right(k1), resource("pods", 0, by(k1, 1))), verdict: audit.Fail, codes: []string{"pods"}},

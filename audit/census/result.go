@@ -61,6 +61,9 @@ func (c *cell) writerCounts(resolved []resolvedWriter, samples map[int][]string)
 		if w.ambiguous {
 			count.Ambiguous += s.n
 		}
+		if w.inDoubt {
+			count.InDoubt += s.n
+		}
 		more := samples[s.writer]
 		count.Sample = append(count.Sample, more[:min(len(more), maxSample-len(count.Sample))]...)
 	}

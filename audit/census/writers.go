@@ -104,6 +104,7 @@ func (t *Tally) writerID(w writer) int {
 type resolvedWriter struct {
 	audit.Writer
 	ambiguous bool // it may have another
+	inDoubt   bool // and chance does not explain that it looks so
 }
 
 // keyName is a name that the key of some values may have.
@@ -142,10 +143,32 @@ func (t *Tally) resolve() []resolvedWriter {
 	}
 	resolved := make([]resolvedWriter, len(t.writers))
 	for i, w := range t.writers {
-		name, ambiguous := w.resolve(total)
-		resolved[i] = resolvedWriter{audit.Writer{Provider: w.provider, Key: clean(name), KeyID: clean(w.keyID)}, ambiguous || w.crowded}
+		name, ambiguous, inDoubt := w.resolve(total)
+		resolved[i] = resolvedWriter{audit.Writer{Provider: w.provider, Key: clean(name), KeyID: clean(w.keyID)}, ambiguous || w.crowded, inDoubt}
 	}
+	doubtTooMany(resolved, own)
 	return resolved
+}
+
+// doubtTooMany puts all ambiguous values of a key in doubt where there are more of them than
+// chance makes, although each of their longer names alone may be chance.
+func doubtTooMany(resolved []resolvedWriter, own []int64) {
+	const byChance = 160 // one of as many begins with text and a colon
+	type sum struct{ all, ambiguous int64 }
+	sums := map[audit.Writer]sum{}
+	for i, w := range resolved {
+		s := sums[w.WithoutKeyID()]
+		s.all += own[i]
+		if w.ambiguous {
+			s.ambiguous += own[i]
+		}
+		sums[w.WithoutKeyID()] = s
+	}
+	for i, w := range resolved {
+		if s := sums[w.WithoutKeyID()]; w.ambiguous && likelihood(s.ambiguous, float64(s.all)/byChance) < unlikely {
+			resolved[i].inDoubt = true
+		}
+	}
 }
 
 // values counts those whose key may have a name.
@@ -181,8 +204,13 @@ func (r *resource) addWriters(counts []int64) {
 	}
 }
 
-// resolve goes from the longest name to shorter ones until one is certain, or known.
-func (w writer) resolve(total map[keyName]*values) (name string, ambiguous bool) {
+// unlikely is the logarithm of how seldom chance may explain something that is not in doubt.
+const unlikely = -4.6 // one in a hundred
+
+// resolve goes from the longest name to shorter ones until one is certain, or known. A name is
+// in doubt if a longer one was left although it is unlikely to be chance, or if it and a shorter
+// one are both known.
+func (w writer) resolve(total map[keyName]*values) (name string, ambiguous, inDoubt bool) {
 	at := int(w.names.count) - 1
 	for {
 		name = w.key[:w.names.length[at]]
@@ -191,16 +219,18 @@ func (w writer) resolve(total map[keyName]*values) (name string, ambiguous bool)
 			shorter-- // what the configuration names is not doubted for a name that it does not have
 		}
 		if shorter < 0 {
-			return name, ambiguous
+			return name, ambiguous, inDoubt
 		}
 		n := total[keyName{w.provider, name}].distinct()
 		of := total[keyName{w.provider, w.key[:w.names.length[shorter]]}].count
-		if !byChance(n, of, len(name)-int(w.names.length[shorter])-1, known) {
-			return name, ambiguous
+		length := len(name) - int(w.names.length[shorter]) - 1
+		if !byChance(n, of, length, known) {
+			return name, ambiguous, inDoubt
 		}
 		ambiguous = true
+		inDoubt = inDoubt || known || chance(n, of, length, known) < unlikely
 		if known {
-			return name, ambiguous
+			return name, ambiguous, inDoubt
 		}
 		at = shorter
 	}
@@ -212,21 +242,28 @@ func (w writer) resolve(total map[keyName]*values) (name string, ambiguous bool)
 // One value alone says nothing of a name that is not known: it is not to be shown if it was a
 // part of the value after all.
 func byChance(values, of int64, length int, known bool) bool {
-	const (
-		texts = 95 // printable characters of one byte
-		never = 1e-6
-	)
-	if values < 2 && !known {
-		return true
-	}
-	n, expected := float64(values), float64(of)*math.Pow(256, -float64(length+1))
-	if n <= expected {
-		return true
-	}
-	factorial, _ := math.Lgamma(n + 1)
-	probability := n*math.Log(expected) - factorial // at most, of a Poisson distribution
+	const never = -13.8 // one in a million
+	return values < 2 && !known || chance(values, of, length, known) > never
+}
+
+// chance returns the logarithm of how likely it is that as many of random ciphertexts begin with
+// one text of a length and a colon: a text that is known, or any.
+func chance(values, of int64, length int, known bool) float64 {
+	const texts = 95 // printable characters of one byte
+	log := likelihood(values, float64(of)*math.Pow(256, -float64(length+1)))
 	if !known {
-		probability += float64(length) * math.Log(texts)
+		log += float64(length) * math.Log(texts)
 	}
-	return probability > math.Log(never)
+	return log
+}
+
+// likelihood returns the logarithm of how likely it is, at most, that n are found where some
+// are expected: that of a Poisson distribution. It is 0 where no more than that are found.
+func likelihood(n int64, expected float64) float64 {
+	found := float64(n)
+	if found <= expected {
+		return 0
+	}
+	factorial, _ := math.Lgamma(found + 1)
+	return found*math.Log(expected) - factorial
 }

@@ -101,7 +101,47 @@ func TestRandomCiphertextInventsNoWriters(t *testing.T) {
 	if len(c.Writers) != 1 || c.Writers[0].Writer != k || c.Writers[0].Objects != n {
 		t.Fatalf("%+v", c.Writers)
 	}
-	if w := c.Writers[0]; w.Ambiguous == 0 || w.InDoubt() != 0 {
-		t.Errorf("%d are ambiguous, %d in doubt", w.Ambiguous, w.InDoubt())
+	if w := c.Writers[0]; w.Ambiguous == 0 || w.InDoubt != 0 {
+		t.Errorf("%d are ambiguous, %d in doubt", w.Ambiguous, w.InDoubt)
 	}
+}
+
+// A single value of which the store does not tell where the name of the key ends is in doubt,
+// unless there are so many others that one of them looks so by chance.
+func TestDoubt(t *testing.T) {
+	secretbox := func(name string) audit.Writer { return audit.Writer{Provider: audit.SecretboxProvider, Key: name} }
+	a := []audit.Writer{secretbox("a")}
+	for _, c := range []struct {
+		name      string
+		known     []audit.Writer
+		key       string
+		of, want  int64
+		ambiguous int64
+	}{
+		{name: "alone", key: "a:b", want: 1, ambiguous: 1},
+		{name: "alone, and the shorter name is known", known: a, key: "a:b", want: 1, ambiguous: 1},
+		{name: "among a few", known: a, key: "a:b", of: 5, want: 1, ambiguous: 1},
+		{name: "a long name among many", known: a, key: "a:2024-05", of: 1000, want: 1, ambiguous: 1},
+		{name: "a short one among many", known: a, key: "a:b", of: 1000, want: 0, ambiguous: 1},
+		{name: "no colon", known: a, key: "a", of: 5, want: 0, ambiguous: 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tally := census.NewTally(census.DefaultLayout(), c.known...)
+			add(tally, secretbox("a"), int(c.of), noText)
+			add(tally, secretbox(c.key), 1, noText)
+			writers := tally.Census().Resources[0].Writers
+			if len(writers) != 1 || writers[0].Key != "a" || writers[0].InDoubt != c.want || writers[0].Ambiguous != c.ambiguous {
+				t.Errorf("got %+v, want %d in doubt", writers, c.want)
+			}
+		})
+	}
+	t.Run("many names of one value each", func(t *testing.T) {
+		tally := census.NewTally(census.DefaultLayout(), a...)
+		for i := range 40 {
+			add(tally, secretbox(fmt.Sprintf("a:%c", 'A'+i)), 1, noText)
+		}
+		if w := tally.Census().Resources[0].Writers; len(w) != 1 || w[0].InDoubt != 40 {
+			t.Errorf("got %+v", w)
+		}
+	})
 }

@@ -62,6 +62,8 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 		return audit.CouldNotTell(residue.Reason)
 	case t.Census.Objects == 0 && t.Census.Outside > 0:
 		return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; set --etcd-prefix to their prefix", count(t.Census.Outside, "key")))
+	case r.unclear != "":
+		return audit.CouldNotTell(r.unclear)
 	case unplaced > 0:
 		return audit.CouldNotTell(fmt.Sprintf("%s could not be identified: their keys are overwritten, or not below --etcd-prefix", count(unplaced, "value")))
 	default:
@@ -76,6 +78,7 @@ func (r *reading) findOldKeys(in audit.ResiduePlace, resource audit.ResourceCens
 		return
 	}
 	for _, w := range resource.Writers {
+		r.noteAmbiguity(rule, resource.Resource, w)
 		if indexOf(rule, w.Writer) != 0 {
 			r.addFinding(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
 				count(w.Objects, "value"), resource.Resource, w.Writer, in.Name)

@@ -84,8 +84,10 @@ func indexOf(rule audit.EncryptionRule, w audit.Writer) int {
 	})
 }
 
-// noteAmbiguity notes that another writer of the rule may have encrypted some objects of a writer: names
-// such as "a" and "a:b" give the same prefix if the ciphertext begins with "b:".
+// noteAmbiguity notes that another writer may have encrypted some objects of a writer: names such
+// as "a" and "a:b" give the same prefix if the ciphertext begins with "b:". If the other writer is
+// in the rule, all ambiguous objects count. If nobody named it, only those count for which chance
+// is no likely explanation.
 func (r *reading) noteAmbiguity(rule audit.EncryptionRule, resource string, w audit.WriterCount) {
 	if w.Ambiguous == 0 {
 		return
@@ -98,6 +100,10 @@ func (r *reading) noteAmbiguity(rule audit.EncryptionRule, resource string, w au
 			r.unclear = fmt.Sprintf("%s of %s may belong to %s or to %s: one name begins with the other", count(w.Ambiguous, "object"), resource, w.Writer, other)
 			return
 		}
+	}
+	if w.InDoubt > 0 {
+		r.unclear = fmt.Sprintf("%s of %s may belong to %s, or to a key whose name goes on behind a colon or ends before it; give --config, or --key-name, with all keys that ever encrypted",
+			count(w.InDoubt, "object"), resource, w.Writer)
 	}
 }
 

@@ -93,8 +93,8 @@ func writtenBy(r audit.ResourceCensus) []string {
 	}
 	for _, w := range r.Writers {
 		what := w.String()
-		if n := w.InDoubt(); n > 0 {
-			what += fmt.Sprintf(" (%d of them perhaps by a key whose name goes on behind a colon, or ends before it)", n)
+		if w.InDoubt > 0 {
+			what += fmt.Sprintf(" (%d of them perhaps by a key whose name goes on behind a colon, or ends before it)", w.InDoubt)
 		}
 		add(w.Objects, what)
 	}

@@ -90,6 +90,7 @@ func addWriter(counts []audit.WriterCount, more audit.WriterCount) []audit.Write
 		if counts[i].Writer == more.Writer {
 			counts[i].Objects += more.Objects
 			counts[i].Ambiguous += more.Ambiguous
+			counts[i].InDoubt += more.InDoubt
 			return counts
 		}
 	}
