@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,7 +20,8 @@ type Folder struct {
 }
 
 // Needing returns the paths of the snapshots that have not expired and hold an object by one of
-// the writers.
+// the writers. It fails if it cannot tell that of a snapshot: what was not read of a damaged one
+// may need the key, and parts of it may be restored.
 func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(f.Dir, "*.db"))
 	if err != nil {
@@ -30,6 +33,7 @@ func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, 
 	options := f.Options
 	options.Known, options.WithoutResidue, options.WithoutDigest = writers, true, true
 	var needing []string
+	var unread error
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -39,12 +43,23 @@ func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, 
 			continue
 		}
 		found, err := Census(ctx, path, options)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-		if found.HasAnyOf(writers) {
+		switch {
+		case err == nil && found.HasAnyOf(writers):
 			needing = append(needing, path)
+		case err == nil && !found.Complete:
+			err = fmt.Errorf("reading %s: %s", path, found.Reason)
+		case err == nil && found.Objects == 0 && found.Outside > 0:
+			err = fmt.Errorf("reading %s: none of its %d keys is an object of an API server, of which --etcd-prefix says where they are", path, found.Outside)
+		}
+		if err != nil {
+			unread = errors.Join(unread, fmt.Errorf("%w: it may need the key; mend the cause, or move the file elsewhere if it is never to be restored", err))
 		}
 	}
-	return needing, nil
+	if len(needing) > 0 {
+		return needing, nil // which is reason enough to keep the key
+	}
+	return nil, unread
 }
