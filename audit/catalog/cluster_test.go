@@ -215,6 +215,11 @@ func driftFixtures(t *testing.T) []fixture {
 		{check: "member-drift", name: "alike", target: clusterOf(t, 3, nil), verdict: audit.Pass, evidence: "3 members have the same values"},
 		{check: "member-drift", name: "alone", target: clusterOf(t, 1, nil), verdict: audit.Skip, evidence: "one member"},
 		{check: "member-drift", name: "one is silent", target: clusterOf(t, 3, func(c *audit.EtcdCluster) { gone(c, 1, silent) }), verdict: audit.Unknown, evidence: "no answer"},
+		{check: "member-drift", name: "one may have pages alone", verdict: audit.Unknown, evidence: "speaks gRPC was not seen",
+			target: second(audit.Client, func(listener *audit.Listener) {
+				listener.Plaintext.Attempt, listener.Version = answered, "3.6.15"
+				listener.RPCs = []audit.RPC{{Attempt: silent, Access: audit.WithCredentials, Method: audit.StatusRPC}}
+			})},
 		{check: "member-drift", name: "all are silent", verdict: audit.Unknown,
 			target: clusterOf(t, 2, func(c *audit.EtcdCluster) { gone(c, 0, silent); gone(c, 1, silent) })},
 		drift("plaintext", `plaintext of the client port: member "etcd-1": answered, the others: not answered`,

@@ -35,7 +35,11 @@ func runMemberDrift(t *audit.EtcdCluster) audit.Outcome {
 	var findings []audit.Finding
 	var doubts []string
 	compared, most := 0, 0
-	for _, listeners := range groupListeners(t) {
+	groups, unsorted := groupListeners(t)
+	for _, l := range unsorted {
+		doubts = append(doubts, unreachedOr(l, fmt.Sprintf("whether the %s port of %s speaks gRPC was not seen: %s", l.Kind, nameListener(t, l), whyNot(l, audit.StatusRPC))))
+	}
+	for _, listeners := range groups {
 		kind := listeners[0].Kind
 		most = max(most, len(listeners))
 		if len(listeners) < 2 {
@@ -60,6 +64,8 @@ func runMemberDrift(t *audit.EtcdCluster) audit.Outcome {
 	switch {
 	case len(findings) > 0:
 		return audit.Failed(findings...)
+	case most < 2 && len(doubts) > 0:
+		return audit.CouldNotTell(strings.Join(doubts, "; "))
 	case most == 0:
 		return audit.CouldNotTell("no listener was audited")
 	case most == 1:
@@ -74,15 +80,18 @@ func runMemberDrift(t *audit.EtcdCluster) audit.Outcome {
 }
 
 // groupListeners groups the listeners of a cluster by purpose. The HTTP listeners of
-// --listen-client-http-urls form a group of their own.
-func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
-	var groups [][]*audit.Listener
+// --listen-client-http-urls form a group of their own. Among several client ports, those that
+// were too late to show which of the two they are go into no group.
+func groupListeners(cluster *audit.EtcdCluster) (groups [][]*audit.Listener, unsorted []*audit.Listener) {
 	for _, kind := range audit.Listeners() {
 		var calls, pages []*audit.Listener
 		for _, t := range cluster.Of(kind) {
-			if kind == audit.Client && servesPagesOnly(t) {
+			switch {
+			case kind == audit.Client && servesPagesOnly(t):
 				pages = append(pages, t)
-			} else {
+			case kind == audit.Client && len(cluster.Of(kind)) > 1 && mayServePagesOnly(t):
+				unsorted = append(unsorted, t)
+			default:
 				calls = append(calls, t)
 			}
 		}
@@ -92,7 +101,20 @@ func groupListeners(cluster *audit.EtcdCluster) [][]*audit.Listener {
 			}
 		}
 	}
-	return groups
+	return groups, unsorted
+}
+
+// mayServePagesOnly reports whether a listener answered no call, and some so late or so oddly
+// that it may have pages and no gRPC.
+func mayServePagesOnly(t *audit.Listener) bool {
+	late := false
+	for _, call := range t.RPCs {
+		if call.State == audit.Answered && !call.NotGRPC {
+			return false
+		}
+		late = late || call.State == audit.Unclear
+	}
+	return late
 }
 
 // compare compares a trait between several listeners of one kind.
