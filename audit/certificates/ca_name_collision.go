@@ -25,7 +25,7 @@ func CANameCollision() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Give each CA a unique name when you next create it; etcdsec puts a hash of the key into the name:"),
-				audit.Paste("etcdsec pki rotate root %s", p.Store()),
+				audit.Paste("etcdsec pki verify %s", p.Store()),
 				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep -A1 -E 'Subject:|Subject Key Identifier'"),
 			}
 		},

@@ -25,7 +25,7 @@ func CAStale() audit.Check {
 			return audit.Remediation{
 				audit.Say("Finish the rotation: when no client uses a leaf of the old CA any more, remove the CA from the file and restart " +
 					"the members one by one:"),
-				audit.Paste("etcdsec pki rotate status %s", p.Store()),
+				audit.Paste("etcdsec pki verify %s", p.Store()),
 				audit.Paste("openssl storeutl -noout -text -certs ca.crt | grep Subject:"),
 				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
 			}

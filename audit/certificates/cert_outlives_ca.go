@@ -21,7 +21,7 @@ func CertOutlivesCA() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Renew the CA first, then the certificates that it signed:"),
-				audit.Paste("etcdsec pki rotate issuing %s    # of a root: etcdsec pki rotate root %s", p.Store(), p.Store()),
+				audit.Paste("etcdsec pki recover %s --dry-run", p.Store()),
 				audit.Paste("openssl s_client -connect %s -showcerts </dev/null 2>/dev/null | openssl x509 -noout -enddate", p.Asked()),
 				audit.Paste("openssl x509 -noout -enddate -in ca.crt"),
 			}
