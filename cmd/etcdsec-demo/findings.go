@@ -23,8 +23,8 @@ type line struct {
 	Paste bool   `json:"paste"`
 }
 
-// mostFindings is how many findings fit one screen.
-const mostFindings = 8
+// maxFindings is the number of findings that fit on one screen.
+const maxFindings = 8
 
 // printFindings shortens an audit's JSON to two lines for each finding.
 func (d *demo) printFindings(reportJSON string) error {
@@ -34,17 +34,17 @@ func (d *demo) printFindings(reportJSON string) error {
 	if err := json.Unmarshal([]byte(reportJSON), &report); err != nil {
 		return fmt.Errorf("reading the audit's report: %w", err)
 	}
-	d.print("An etcd without TLS and client certificates, beside it:\n")
+	d.print("For comparison, an etcd without TLS and client certificates:\n")
 	failed := slices.DeleteFunc(report.Results, func(r finding) bool { return r.Verdict != "fail" })
 	worst := []string{"critical", "high", "medium", "low"}
 	slices.SortStableFunc(failed, func(a, b finding) int {
 		return cmp.Compare(slices.Index(worst, a.Severity), slices.Index(worst, b.Severity))
 	})
-	for _, r := range failed[:min(len(failed), mostFindings)] {
+	for _, r := range failed[:min(len(failed), maxFindings)] {
 		d.print("FAIL %-8s %s: %s", r.Severity, r.CheckID, shorten(r.Evidence, 75))
 		d.print("     fix      %s", shorten(fixLine(r.Remediation), 100))
 	}
-	if more := len(failed) - mostFindings; more > 0 {
+	if more := len(failed) - maxFindings; more > 0 {
 		d.print("and %d more", more)
 	}
 	d.print("\nWhy each matters, and every line to change: %s\n", displayPath(filepath.Join(d.dir, "audit-weak.txt")))

@@ -10,8 +10,8 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// layout says where the demo's members are. Each has a loopback address of its own, so that all
-// have the same ports, as on real nodes.
+// layout holds the addresses of the demo's members. Each has its own loopback address, so that all
+// use the same ports, as on real nodes.
 type layout struct {
 	hosts                []string
 	client, peer, metric int

@@ -1,7 +1,7 @@
-// Command etcdsec-demo shows the whole of etcdsec on one machine: it bootstraps a cluster
-// with the etcdsec command, starts three real etcd members from the files that wrote,
-// writes and reads through each, audits them, and then audits a deliberately weak etcd.
-// It has to be run inside the repository, whose test/ folder pins the etcd versions.
+// Command etcdsec-demo shows etcdsec on one machine. It bootstraps a cluster with the etcdsec
+// command and starts three real etcd members from the new files. It writes and reads through each
+// member and audits them. Then it audits a weak etcd. Run it inside the repository, because the
+// folder test/ has the etcd versions.
 package main
 
 import (
@@ -29,7 +29,7 @@ func mainStatus() int {
 	dir := flags.String("dir", "demo", "folder for the cluster; it is made anew")
 	etcdsec := flags.String("etcdsec", "bin/etcdsec", "path of the etcdsec command")
 	version := flags.String("etcd-version", etcdtest.V3_6, "one of "+strings.Join(etcdtest.Versions(), ", "))
-	keep := flags.Bool("keep", false, "leave the cluster running and say how to reach and stop it")
+	keep := flags.Bool("keep", false, "leave the cluster running, and print how to reach and stop it")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -109,10 +109,10 @@ func (d *demo) prepareDir(dir string) error {
 	}
 	if _, err := os.Stat(d.dir); err == nil {
 		if _, err := os.Stat(filepath.Join(d.dir, marker)); err != nil {
-			return fmt.Errorf("%s is there and no earlier demo made it; give another folder with --dir", d.dir)
+			return fmt.Errorf("%s exists, but no earlier demo made it; give another folder with --dir", d.dir)
 		}
 		if pids := findRunning(d.dir); len(pids) > 0 {
-			return fmt.Errorf("a cluster that an earlier demo left still runs from %s; kill %s", d.dir, strings.Join(pids, " "))
+			return fmt.Errorf("the cluster of an earlier demo still runs from %s; stop it with: kill %s", d.dir, strings.Join(pids, " "))
 		}
 		if err := os.RemoveAll(d.dir); err != nil {
 			return err

@@ -25,9 +25,9 @@ import (
 func (d *demo) store() string { return filepath.Join(d.dir, "store") }
 func (d *demo) spec() string  { return filepath.Join(d.dir, "cluster.yaml") }
 
-// etcdsecRun runs the etcdsec command and shows the command line. It returns the result and
-// keeps it beside the cluster. Its narration goes to stderr.
-func (d *demo) etcdsecRun(ctx context.Context, wantStatus int, resultName string, args ...string) (string, error) {
+// runEtcdsec runs the etcdsec command and shows the command line. It returns the output and writes
+// it to resultName in the demo's folder. The command's messages go to stderr.
+func (d *demo) runEtcdsec(ctx context.Context, wantStatus int, resultName string, args ...string) (string, error) {
 	shownArgs := make([]string, 0, len(args))
 	for _, a := range args {
 		if filepath.IsAbs(a) {
@@ -46,7 +46,7 @@ func (d *demo) etcdsecRun(ctx context.Context, wantStatus int, resultName string
 	case errors.As(err, &exit):
 		status = exit.ExitCode()
 	case err != nil:
-		return "", fmt.Errorf("running %s: %w; `make build` makes it", d.etcdsec, err)
+		return "", fmt.Errorf("running %s: %w; build it with `make build`", d.etcdsec, err)
 	}
 	if writeErr := os.WriteFile(filepath.Join(d.dir, resultName), out.Bytes(), 0o600); writeErr != nil {
 		return "", writeErr
@@ -66,7 +66,7 @@ func (d *demo) bootstrap(ctx context.Context) error {
 		return err
 	}
 	d.say("[1/5] one spec in, certificates and hardened configs out")
-	_, err = d.etcdsecRun(ctx, 0, "bootstrap.txt", "bootstrap", "-f", d.spec(), d.store())
+	_, err = d.runEtcdsec(ctx, 0, "bootstrap.txt", "bootstrap", "-f", d.spec(), d.store())
 	return err
 }
 
@@ -162,7 +162,7 @@ func clientTLS(dir string) (*tls.Config, error) {
 
 func (d *demo) auditCluster(ctx context.Context) error {
 	d.say("[4/5] the audit: what do these members accept?")
-	report, err := d.etcdsecRun(ctx, 0, "audit-cluster.txt", "audit", "run", "-f", d.spec(), "--pki", d.store(), "--mint")
+	report, err := d.runEtcdsec(ctx, 0, "audit-cluster.txt", "audit", "run", "-f", d.spec(), "--pki", d.store(), "--mint")
 	if err != nil {
 		return err
 	}
@@ -196,10 +196,10 @@ func (d *demo) auditWeak(ctx context.Context) error {
 	if err := weak.WaitHealthy(ctx); err != nil {
 		return err
 	}
-	if _, err := d.etcdsecRun(ctx, 3, "audit-weak.txt", "audit", "run", client, "--peer", peer); err != nil {
+	if _, err := d.runEtcdsec(ctx, 3, "audit-weak.txt", "audit", "run", client, "--peer", peer); err != nil {
 		return err
 	}
-	report, err := d.etcdsecRun(ctx, 3, "audit-weak.json", "audit", "run", client, "--peer", peer, "-o", "json")
+	report, err := d.runEtcdsec(ctx, 3, "audit-weak.json", "audit", "run", client, "--peer", peer, "-o", "json")
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// auditCensusFlags are the flags of audit census.
+// auditCensusFlags hold the flags as the operator wrote them.
 type auditCensusFlags struct {
 	etcdCredentialFlags
 
@@ -69,10 +69,13 @@ Exit status: 0 all checks passed, 1 the census is not complete or a check could 
 command line, 3 findings of --fail-on or worse. 1 beats 3. With secretbox, which is a good choice,
 there is always one finding of low severity.`,
 		Example: `  etcdsec audit census --endpoints https://10.0.0.11:2379,https://10.0.0.12:2379 --pki ./store
-  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --config encryption-config.yaml
+  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store \
+    --config encryption-config.yaml
   etcdsec audit census --snapshot snapshot.db --config encryption-config.yaml
-  etcdsec audit census --endpoints https://127.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key -o json
-  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store --key-name k-20261120-0f6d1a2b --max-rate 0`,
+  etcdsec audit census --endpoints https://127.0.0.1:2379 \
+    --cacert ca.crt --cert client.crt --key client.key -o json
+  etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store \
+    --key-name k-20261120-0f6d1a2b --max-rate 0`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.run(cmd.Context(), a)
@@ -91,7 +94,7 @@ func (f *auditCensusFlags) addFlags(cmd *cobra.Command) {
 	set.StringVar(&f.config, "config", "", "`file` of kube-apiserver's --encryption-provider-config; its keys are not read")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only completion; fails for unknown flags
 	set.StringArrayVar(&f.keyNames, "key-name", nil, "`[PROVIDER:]NAME` of the key that encrypts, then of one that may still be found; may be repeated")
-	set.IntVar(&f.maxRate, "max-rate", census.DefaultRate, "`objects` to read for each second, one of more than 4 KiB counting as several; 0 is no limit")
+	set.IntVar(&f.maxRate, "max-rate", census.DefaultRate, "`objects` to read per second; one of more than 4 KiB counts as several; 0 is no limit")
 	set.DurationVar(&f.timeout, "timeout", census.DefaultTimeout, "`time` for one page of about a MiB")
 	f.etcdCredentialFlags.addFlags(cmd)
 	waiversFlag(cmd, &f.waivers)
@@ -107,7 +110,7 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	expected, err := f.expected()
+	expected, err := f.loadExpected()
 	if err != nil {
 		return err
 	}
@@ -137,8 +140,9 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 	return auditStatus(result, failOn)
 }
 
-// expected returns which keys are right, by --config or --key-name; nil if there is neither.
-func (f *auditCensusFlags) expected() ([]audit.EncryptionRule, error) {
+// loadExpected returns the keys that may encrypt objects, from --config or --key-name. It returns
+// nil if neither is given.
+func (f *auditCensusFlags) loadExpected() ([]audit.EncryptionRule, error) {
 	switch {
 	case f.config != "":
 		rules, err := encryption.ReadExpected(f.config)
@@ -170,12 +174,12 @@ func (f auditCensusFlags) validate() error {
 	case f.timeout <= 0 || f.timeout > longest:
 		return usageError(fmt.Errorf("--timeout %s: want a time above 0, such as 15s", f.timeout), "")
 	case f.config != "" && len(f.keyNames) > 0:
-		return usageError(errors.New("--config names the keys already: leave --key-name out"), "")
+		return usageError(errors.New("--config already names the keys: leave out --key-name"), "")
 	}
 	return nil
 }
 
-// liveCensus is the census of running members that the flags are about.
+// liveCensus returns the census of the running members that the flags name.
 func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, error) {
 	credentials, err := auditCredentials(flags.etcdCredentialFlags, now)
 	if err != nil {
@@ -197,7 +201,8 @@ func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, er
 	}, nil
 }
 
-// censusProgress counts objects on a terminal, once the census is slow enough to be waited for.
+// censusProgress returns a function that shows the number of objects on stderr once the census
+// takes longer than two seconds. It returns nil if stderr is no terminal.
 func (a *app) censusProgress() func(done, total int64) {
 	if !isTerminal(a.stderr) {
 		return nil
@@ -218,7 +223,7 @@ func (a *app) censusProgress() func(done, total int64) {
 	}
 }
 
-// censusHint returns what to do about a census that stopped.
+// censusHint returns the hint for a census that stopped.
 func censusHint(stopped error, flags auditCensusFlags) string {
 	fault, _ := errors.AsType[*census.StopError](stopped)
 	if fault == nil {
@@ -230,7 +235,7 @@ func censusHint(stopped error, flags auditCensusFlags) string {
 	case fault.Cause == census.PermissionMissing:
 		return "etcdctl role grant-permission ROLE read --prefix " + strings.Join(prefixes(flags), " ") + "   # ROLE: a role of the user named by the certificate's CN"
 	case fault.Cause == census.UserMissing:
-		return "etcd's authentication is on: give --cert and --key of a user; the certificate's CN is its name"
+		return "etcd's authentication is enabled: give --cert and --key of a user; the certificate's CN is the user's name"
 	case wantsCertificate:
 		return "--cert client.crt --key client.key   # or --pki DIR: the member asks for a client certificate"
 	case fault.Cause == census.ServerUntrusted:

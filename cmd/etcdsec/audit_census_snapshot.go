@@ -12,12 +12,12 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// validateSource wants one place to read from, and no flag that is about the other.
+// validateSource checks that the flags name exactly one source, and that none belongs to the other.
 func (f auditCensusFlags) validateSource() error {
 	const hint = "etcdsec audit census --endpoints https://10.0.0.11:2379 --pki ./store"
 	switch {
 	case len(f.endpoints) == 0 && f.snapshot == "":
-		return usageError(errors.New("no endpoint to ask: give --endpoints, or a file with --snapshot"), hint)
+		return usageError(errors.New("neither --endpoints nor --snapshot is given: the census needs one of them"), hint)
 	case f.snapshot == "":
 		return nil
 	case len(f.endpoints) > 0:

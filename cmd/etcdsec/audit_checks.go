@@ -9,14 +9,14 @@ import (
 	policies "github.com/etcdsec/etcdsec/policies/lint"
 )
 
-// everyCheck is the catalog of the audit, and then the checks of "encryption lint" and of
+// allChecks returns the checks of the audit's catalog, then those of "encryption lint" and of
 // "policies prove".
-func everyCheck() []audit.About {
+func allChecks() []audit.About {
 	return slices.Concat(audit.Abouts(catalog.All()), audit.Abouts(encryption.Checks()), audit.Abouts(policies.Checks()))
 }
 
 func findCheck(id string) (audit.About, bool) {
-	all := everyCheck()
+	all := allChecks()
 	at := slices.IndexFunc(all, func(c audit.About) bool { return c.ID == id })
 	if at < 0 {
 		return audit.About{}, false
@@ -24,5 +24,5 @@ func findCheck(id string) (audit.About, bool) {
 	return all[at], true
 }
 
-// nearChecks are the IDs that somebody who typed another may have meant.
-func nearChecks(id string) []string { return catalog.NearIn(everyCheck(), id) }
+// nearChecks returns the IDs that are spelt almost like id.
+func nearChecks(id string) []string { return catalog.NearIn(allChecks(), id) }

@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// etcdCredentialFlags say what is presented to etcd.
+// etcdCredentialFlags name what a verb presents to etcd.
 type etcdCredentialFlags struct {
 	store    string
 	caPath   string
@@ -32,12 +32,12 @@ func (flags *etcdCredentialFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
 }
 
-// auditCredentials loads what the audit presents.
+// auditCredentials loads the certificates that the audit presents.
 func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credentials, error) {
 	files := collect.CredentialFiles{CAPath: flags.caPath, CertPath: flags.certPath, KeyPath: flags.keyPath}
 	if flags.store != "" {
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
-			return collect.Credentials{}, usageError(errors.New("--pki gives the certificates already: leave out --cacert, --cert and --key"), "")
+			return collect.Credentials{}, usageError(errors.New("--pki already gives the certificates: leave out --cacert, --cert and --key"), "")
 		}
 		var err error
 		if files, err = collect.StoreCredentials(flags.store); err != nil {
@@ -56,7 +56,7 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 	return credentials, nil
 }
 
-// clientError adds what helps to an error of loading what a client presents.
+// clientError adds a hint to the error of loading a client's certificate, key or CAs.
 func clientError(err error) error {
 	if _, ok := errors.AsType[*collect.RootsError](err); ok {
 		return failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
@@ -72,7 +72,8 @@ func clientError(err error) error {
 	}
 }
 
-// renewalHint tells how to replace an expired client certificate: in a store, DIR/clients/NAME has it.
+// renewalHint tells how to replace an expired client certificate. In a store it is in
+// DIR/clients/NAME.
 func renewalHint(certPath string) string {
 	client := filepath.Dir(certPath)
 	if clients := filepath.Dir(client); filepath.Base(clients) == "clients" {

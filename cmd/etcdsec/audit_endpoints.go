@@ -8,10 +8,10 @@ import (
 	"github.com/etcdsec/etcdsec/audit/collect"
 )
 
-// secureAPIPort is where an API server of a spec listens.
+// secureAPIPort is the port on which an API server of a spec listens.
 const secureAPIPort = collect.SecureAPIPort
 
-// auditEndpoints returns the listeners to audit: those of the spec, then those of the list, then
+// auditEndpoints returns the listeners to audit: those of the spec, then those of --targets, then
 // those of the command line.
 func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 	minTLS, err := minTLSVersion(flags.minTLS)
@@ -46,7 +46,7 @@ func (a *app) auditEndpoints(flags auditRunFlags) ([]collect.Endpoint, error) {
 	return endpoints, nil
 }
 
-// minTLSVersion reads --min-tls; 0 if it is not given.
+// minTLSVersion parses the value of --min-tls. It returns 0 for an empty one.
 func minTLSVersion(written string) (uint16, error) {
 	version, err := collect.ParseTLSVersion(written)
 	if err != nil {

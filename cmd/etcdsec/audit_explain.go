@@ -38,7 +38,7 @@ func (f *auditExplainFlags) addFlags(cmd *cobra.Command) {
 func (f *auditExplainFlags) run(a *app, id string) error {
 	c, found := findCheck(id)
 	if !found {
-		return unknownCheck(id)
+		return unknownCheckError(id)
 	}
 	if f.format == "json" {
 		return a.printJSON(render.DescribeChecks(c)[0])
@@ -47,11 +47,11 @@ func (f *auditExplainFlags) run(a *app, id string) error {
 	return err
 }
 
-func unknownCheck(id string) error {
+func unknownCheckError(id string) error {
 	err := fmt.Errorf("no check has the ID %q", id)
 	near := nearChecks(id)
 	if len(near) == 0 {
 		return usageError(err, "etcdsec audit list")
 	}
-	return usageError(fmt.Errorf("%w; near it are %s", err, strings.Join(near, ", ")), "etcdsec audit explain "+near[0])
+	return usageError(fmt.Errorf("%w; the nearest are %s", err, strings.Join(near, ", ")), "etcdsec audit explain "+near[0])
 }

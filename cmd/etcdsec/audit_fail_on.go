@@ -27,9 +27,9 @@ func parseFailOn(s string) (audit.Severity, error) {
 	return severity, nil
 }
 
-// auditStatus is the exit status of a report that was written. It says nothing more. A
-// finding below the severity is shown and does not count, nor does one that is waived. A
-// report without any result is no clean one, unless it is of a shard without targets.
+// auditStatus returns the exit status for a report that is already written, without a message.
+// Findings below the severity and waived findings do not count. A report without any result is
+// not clean, unless it is of a shard without targets.
 func auditStatus(r audit.Report, failOn audit.Severity) error {
 	if r.Summary.Unknown > 0 || len(r.Results) == 0 && r.Shard == nil {
 		return statusError{status: statusFailed}

@@ -23,15 +23,16 @@ type auditHostFlags struct {
 
 func (flags *auditHostFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&flags.host, "host", false, "also audit the etcds of this host, beside the endpoints that are given")
+	f.BoolVar(&flags.host, "host", false, "also audit the etcds of this host, in addition to the given endpoints")
 	f.StringVar(&flags.root, "root", "", "`dir` where the host's root is mounted, such as /host in a container (default /)")
-	f.StringArrayVar(&flags.manifests, "manifests", nil, "`dir` of static Pods on the host, beside the usual ones; may be repeated")
-	f.StringArrayVar(&flags.settings, "settings", nil, "`file` to judge alone: a Pod, a systemd service, etcd's configuration or environment file; may be repeated")
+	f.StringArrayVar(&flags.manifests, "manifests", nil, "`dir` of static Pods on the host, in addition to the usual ones; may be repeated")
+	f.StringArrayVar(&flags.settings, "settings", nil, "`file` to judge by itself: a Pod, a systemd service, etcd's configuration or environment file; may be repeated")
 	_ = cmd.MarkFlagDirname("root") // only completion; fails for unknown flags
 }
 
-// onHost reports whether the host is to be looked at: somebody asked, or nothing else was asked for.
-func (flags auditRunFlags) onHost() bool {
+// wantsHost reports whether to audit this host: because a flag asks for it, or because the command
+// line names nothing else.
+func (flags auditRunFlags) wantsHost() bool {
 	given := len(flags.endpoints) + len(flags.peers) + len(flags.metrics) + len(flags.hosts.settings)
 	return flags.hosts.host || flags.hosts.root != "" || len(flags.hosts.manifests) > 0 || given == 0 && flags.spec+flags.targets+flags.kube.kubeconfig == ""
 }
@@ -40,12 +41,13 @@ func (flags auditRunFlags) onHost() bool {
 type hostAudit struct {
 	endpoints []collect.Endpoint
 	configs   []*audit.HostSettings
-	found     *host.Host // nil if the host was not looked at
+	found     *host.Host // nil if the host is not audited
 }
 
-// lookAround reads the files that are given, and looks at the host where that is wanted. The
-// endpoints are the given ones, with the settings of those that are the host's, and the host's own.
-func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
+// collectHost reads the files of --settings and, if wanted, finds the etcds of this host. It
+// returns the given endpoints, with the host's settings for those that the host has, and after
+// them the other endpoints of the host.
+func (a *app) collectHost(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
 	h := &hostAudit{endpoints: given}
 	for _, path := range flags.hosts.settings {
 		found, err := host.ReadFile(path)
@@ -56,7 +58,7 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 			h.configs = append(h.configs, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
 		}
 	}
-	if !flags.onHost() {
+	if !flags.wantsHost() {
 		return h, nil
 	}
 	found, err := host.Find(ctx, host.Config{Root: flags.hosts.root, Manifests: flags.hosts.manifests})
@@ -79,22 +81,23 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	h.endpoints, h.configs = endpoints, append(h.configs, configs...)
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
 	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {
-		return nil, nothingFound(found)
+		return nil, noEtcdError(found)
 	}
 	return h, nil
 }
 
-// nothingFound returns the error of a host without etcd, or of one that could not be looked at.
-func nothingFound(found *host.Host) error {
-	err := errors.New("nothing to audit: neither etcd nor kube-apiserver was found on " + found.Name +
-		", by process, static Pod or systemd unit; give -f cluster.yaml or an endpoint")
+// noEtcdError returns the error for a host on which no etcd was found, or none could be seen.
+func noEtcdError(found *host.Host) error {
+	err := errors.New("nothing to audit: no process, static Pod or systemd unit of etcd or kube-apiserver was found on " +
+		found.Name + "; give -f cluster.yaml or an endpoint")
 	if len(found.Faults) > 0 {
-		return failure(err, "sudo etcdsec audit run   # above is what this user could not read")
+		return failure(err, "sudo etcdsec audit run   # the warnings name what this user could not read")
 	}
 	return usageError(err, "etcdsec audit run 10.0.0.11:2379")
 }
 
-// hostCredentials returns the given credentials, or else the first of the host's that can be loaded.
+// hostCredentials returns the credentials of the flags, or else the first ones of the host that
+// can be loaded.
 func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Time) (collect.Credentials, error) {
 	if found == nil || flags.store+flags.certPath+flags.keyPath != "" {
 		return auditCredentials(flags.etcdCredentialFlags, now)

@@ -20,7 +20,7 @@ func TestAuditHostSettings(t *testing.T) {
 	a := &app{stdin: strings.NewReader(""), stdout: &strings.Builder{}, stderr: &strings.Builder{}, now: time.Now}
 	given := []collect.Endpoint{{Address: m.Client, Kind: audit.Client, ExpectedNames: []string{"etcd-0.example.internal"}}}
 	flags := auditRunFlags{endpoints: []string{m.Client}, minTLS: "1.3", hosts: auditHostFlags{root: m.Root}}
-	found, err := a.lookAround(context.Background(), flags, given, time.Now())
+	found, err := a.collectHost(context.Background(), flags, given, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAuditSettings(t *testing.T) {
 	config := write("etcd.conf.yml", "name: config\nlisten-client-urls: http://127.0.0.1:1\n")
 	env := write("etcd.env", "ETCD_NAME=env\n")
 	a := &app{stdin: strings.NewReader(""), stdout: &strings.Builder{}, stderr: &strings.Builder{}, now: time.Now}
-	found, err := a.lookAround(context.Background(), auditRunFlags{hosts: auditHostFlags{settings: []string{pod, unit, config, env}}}, nil, time.Now())
+	found, err := a.collectHost(context.Background(), auditRunFlags{hosts: auditHostFlags{settings: []string{pod, unit, config, env}}}, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// auditKubeFlags name the cluster whose etcds are audited.
+// auditKubeFlags name the Kubernetes cluster to audit.
 type auditKubeFlags struct {
 	kubeconfig string
 	context    string

@@ -34,7 +34,7 @@ func (f *auditListFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *auditListFlags) run(a *app) error {
-	selected, err := selectChecks(f.selection, everyCheck())
+	selected, err := selectChecks(f.selection, allChecks())
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // maxAdvisories is far above the advisories of any program.
 const maxAdvisories = 4 << 20
 
-// memberFlags hold what the checks of members need to know.
+// memberFlags hold the flags for the checks that compare members.
 type memberFlags struct {
 	advisories     string
 	snapshotDir    string
@@ -25,12 +25,12 @@ type memberFlags struct {
 func (f *memberFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, instead of the built-in table")
-	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` of the snapshots of the cluster, files *.db; only their first bytes are read")
+	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` of the cluster's snapshots, as files *.db; only their first bytes are read")
 	flags.DurationVar(&f.snapshotMaxAge, "snapshot-max-age", 24*time.Hour, "`time` after which the newest snapshot is too old")
 }
 
-// table returns the advisories of --advisories, or those that are built in.
-func (f *memberFlags) table() (members.Advisories, error) {
+// loadAdvisories returns the advisories of --advisories, or else the built-in ones.
+func (f *memberFlags) loadAdvisories() (members.Advisories, error) {
 	if f.advisories == "" {
 		return members.Known(), nil
 	}
@@ -52,7 +52,7 @@ func (f *memberFlags) validate() error {
 	return nil
 }
 
-// clusters puts the listeners side by side, with the snapshots of --snapshot-dir.
+// clusters groups the listeners by cluster, with the snapshots of --snapshot-dir.
 func (f *memberFlags) clusters(listeners []*audit.Listener, now time.Time) []*audit.EtcdCluster {
 	return collect.Clusters(listeners, f.snapshotDir, f.snapshotMaxAge, now)
 }

@@ -87,7 +87,7 @@ func (f *auditMergeFlags) run(a *app, paths []string) error {
 
 func shardName(s audit.Shard) string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
 
-// shardNames names the first shards of a list, and counts the rest.
+// shardNames returns the names of the first shards of a list, and the number of the others.
 func shardNames(shards []audit.Shard) string {
 	const most = 20
 	var names []string

@@ -14,7 +14,7 @@ import (
 type auditOutputs struct {
 	written []string // FORMAT or FORMAT=FILE, as the operator wrote it
 	parsed  []render.Output
-	census  *audit.Census // that the report judges; nil for any other report
+	census  *audit.Census // the census that the report judges; nil for any other report
 }
 
 // addFlags adds -o to a verb that writes an audit report.
@@ -36,7 +36,7 @@ func (o *auditOutputs) addFlags(cmd *cobra.Command) {
 	}
 }
 
-// completeAuditOutput offers the formats, and files behind the equals sign.
+// completeAuditOutput offers the formats, and files after the equals sign.
 func completeAuditOutput(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if strings.Contains(typed, "=") {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -56,7 +56,8 @@ func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
 	return nil
 }
 
-// wantsColour reports whether stdout gets colours. It follows no-color.org: any value of NO_COLOR that is not empty forbids it.
+// wantsColour reports whether stdout gets colours. It follows no-color.org: any NO_COLOR that is
+// not empty forbids them.
 func (a *app) wantsColour() bool {
 	w := a.stdout
 	if checked, ok := w.(*checkedWriter); ok {

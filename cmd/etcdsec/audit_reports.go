@@ -8,7 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// loadReports reads JSON reports; every one that cannot be read is named. - is standard input.
+// loadReports reads JSON reports. Its error names every report that it could not read. The path
+// "-" is standard input.
 func (a *app) loadReports(paths []string) ([]audit.Report, error) {
 	reports := make([]audit.Report, len(paths))
 	var faults []error
@@ -28,7 +29,7 @@ func (a *app) loadReports(paths []string) ([]audit.Report, error) {
 	}
 	for i, r := range reports {
 		if r.Tool.Version != reports[0].Tool.Version {
-			a.narrate("warning: %s is of etcdsec %s and %s of %s: their checks may differ", paths[0], reports[0].Tool.Version, paths[i], r.Tool.Version)
+			a.narrate("warning: %s was made by etcdsec %s, and %s by etcdsec %s: their checks may differ", paths[0], reports[0].Tool.Version, paths[i], r.Tool.Version)
 		}
 	}
 	return reports, nil

@@ -58,12 +58,12 @@ port with its kind (peer=10.0.0.11:2380). cluster=NAME may follow; # begins a co
 An API server (port 6443) or kubelet (port 10250) is asked only which CAs it trusts, to compare
 them with etcd's. With -f, the API servers of the spec are asked.
 
-With none of these, or with --host, the etcds of this host are found by their processes, static
-Pods and systemd units. They are audited in three views: the settings they run with, their files,
+With none of these, or with --host, it finds the etcds of this host by their processes, static
+Pods and systemd units. It audits them in three views: the settings they run with, their files,
 and all their listeners. Without --cert or --pki, the audit presents the certificate that
 kube-apiserver presents to etcd, or else that of etcd's healthcheck-client, if it can read one;
 stderr says which. This needs root. In a container, --root is the folder where the host is mounted.
---settings judges files alone, from any machine, and asks no server.
+--settings judges only files, from any machine, and asks no server.
 
 With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
 control-plane nodes; the user must be allowed to list both. Ports that listen only on a node's
@@ -133,7 +133,7 @@ func (f *auditRunFlags) addFlags(cmd *cobra.Command) {
 	set.DurationVar(&f.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
 	targetsFlag(cmd, &f.targets)
 	f.shard.addFlags(cmd)
-	set.IntVar(&f.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at a time, each over at most 4 connections")
+	set.IntVar(&f.parallel, "parallel", collect.DefaultParallel, "`number` of targets to audit at the same time, each over at most 4 connections")
 	f.selection.addFlags(cmd)
 	waiversFlag(cmd, &f.waivers)
 	failOnFlag(cmd, &f.failOn, audit.Low)
@@ -159,7 +159,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	advisories, err := f.members.table()
+	advisories, err := f.members.loadAdvisories()
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := a.lookAround(ctx, *f, endpoints, started)
+	hosts, err := a.collectHost(ctx, *f, endpoints, started)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if shard != nil {
 		all := len(endpoints)
 		if len(declared)+len(hosts.configs) > 0 {
-			return usageError(errors.New("--shard divides endpoints only: leave out --host, --settings and --kubeconfig"), "")
+			return usageError(errors.New("--shard divides only endpoints: leave out --host, --settings and --kubeconfig"), "")
 		}
 		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
 		a.narrate("shard %d of %d: %d of %d targets", shard.Index, shard.Count, len(endpoints), all)

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// checkSelection says which checks of the catalog are meant.
+// checkSelection holds the globs that select checks.
 type checkSelection struct {
 	only, skip []string // globs over IDs
 }
@@ -27,18 +27,18 @@ func (s *checkSelection) addFlags(cmd *cobra.Command) {
 
 func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var ids []string
-	for _, c := range everyCheck() {
+	for _, c := range allChecks() {
 		ids = append(ids, c.ID+"\t"+c.Title)
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
-// described is a check of any kind.
-type described interface{ About() audit.About }
+// describedCheck is a check of any kind.
+type describedCheck interface{ About() audit.About }
 
-// selectChecks returns the selected ones of the checks, in their order. A glob that matches nothing is
-// not silently nothing: it would leave a check out that somebody relies on.
-func selectChecks[C described](s checkSelection, all []C) ([]C, error) {
+// selectChecks returns the selected checks, in their order. A glob that matches no check is an
+// error: otherwise a misspelt glob would silently leave out a check that somebody relies on.
+func selectChecks[C describedCheck](s checkSelection, all []C) ([]C, error) {
 	var faults []error
 	for _, list := range []struct {
 		flag  string
@@ -46,7 +46,7 @@ func selectChecks[C described](s checkSelection, all []C) ([]C, error) {
 	}{{"--checks", s.only}, {"--skip", s.skip}} {
 		for _, glob := range list.globs {
 			if !slices.ContainsFunc(all, func(c C) bool { return audit.MatchGlob(glob, c.About().ID) }) {
-				faults = append(faults, fmt.Errorf("%s %q: %w", list.flag, glob, noSuchCheck(glob)))
+				faults = append(faults, fmt.Errorf("%s %q: %w", list.flag, glob, noMatchError(glob)))
 			}
 		}
 	}
@@ -69,10 +69,10 @@ func matchesAny(globs []string, id string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool { return audit.MatchGlob(glob, id) })
 }
 
-func noSuchCheck(glob string) error {
+func noMatchError(glob string) error {
 	near := nearChecks(strings.Trim(glob, "*?-"))
 	if len(near) == 0 {
 		return errors.New("matches no check")
 	}
-	return fmt.Errorf("matches no check; near it are %s", strings.Join(near, ", "))
+	return fmt.Errorf("matches no check; the nearest are %s", strings.Join(near, ", "))
 }

@@ -27,7 +27,7 @@ func (s *shardFlags) addFlags(cmd *cobra.Command) {
 	f.IntVar(&s.shards, "shards", 0, "as --shard, with the index from "+indexVariable+": `number` of Pods of an Indexed Job")
 }
 
-// parse returns the shard to audit; nil is all targets. getenv is os.Getenv.
+// parse returns the shard to audit, or nil for all targets. getenv is os.Getenv.
 func (s shardFlags) parse(getenv func(string) string) (*audit.Shard, error) {
 	var shard audit.Shard
 	var err error

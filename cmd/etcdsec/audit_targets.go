@@ -15,7 +15,7 @@ func targetsFlag(cmd *cobra.Command, path *string) {
 	_ = cmd.MarkFlagFilename("targets") // only completion; fails for unknown flags
 }
 
-// loadTargets reads the list of --targets; no path is no list.
+// loadTargets reads the list of --targets. An empty path gives no endpoints.
 func (a *app) loadTargets(path string) ([]collect.Endpoint, error) {
 	if path == "" {
 		return nil, nil

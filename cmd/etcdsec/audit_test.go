@@ -62,12 +62,12 @@ func TestAuditList(t *testing.T) {
 	if status != statusDone || stderr != "" {
 		t.Fatalf("exit %d: %s", status, stderr)
 	}
-	if want := len(everyCheck()) + 1; strings.Count(stdout, "\n") != want {
+	if want := len(allChecks()) + 1; strings.Count(stdout, "\n") != want {
 		t.Errorf("%d lines, want %d: %s", strings.Count(stdout, "\n"), want, stdout)
 	}
 	status, stdout, _ = etcdsec(t, "audit", "list", "-o", "json")
 	var checks []map[string]any
-	if err := json.Unmarshal([]byte(stdout), &checks); err != nil || status != statusDone || len(checks) != len(everyCheck()) {
+	if err := json.Unmarshal([]byte(stdout), &checks); err != nil || status != statusDone || len(checks) != len(allChecks()) {
 		t.Errorf("exit %d, %v: %s", status, err, stdout)
 	}
 	if status, _, _ = etcdsec(t, "audit", "list", "extra"); status != statusUsage {
@@ -76,7 +76,7 @@ func TestAuditList(t *testing.T) {
 }
 
 func TestAuditExplain(t *testing.T) {
-	checks := everyCheck()
+	checks := allChecks()
 	if len(checks) == 0 {
 		t.Fatal("no checks")
 	}

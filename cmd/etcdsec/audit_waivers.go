@@ -17,7 +17,7 @@ func waiversFlag(cmd *cobra.Command, path *string) {
 	_ = cmd.MarkFlagFilename("waivers", "yaml", "yml") // only completion; fails for unknown flags
 }
 
-// loadWaivers reads the file of --waivers; no path is no waivers.
+// loadWaivers reads the file of --waivers. An empty path gives no rules.
 func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
 	if path == "" {
 		return nil, nil
@@ -28,7 +28,7 @@ func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
 	}
 	defer f.Close()
 	checks := waivers.Checks{Near: nearChecks}
-	for _, c := range everyCheck() {
+	for _, c := range allChecks() {
 		checks.IDs = append(checks.IDs, c.ID)
 	}
 	rules, err := waivers.Read(path, f, checks, now)
@@ -38,8 +38,8 @@ func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
 	return rules, nil
 }
 
-// applyWaivers waives, where a file of waivers was given, and says on stderr which waivers are good for nothing. A shard sees only
-// some of the targets, so there a waiver that nothing needs may be another shard's.
+// applyWaivers applies the rules of --waivers, if it was given, and warns on stderr about unused
+// ones. A shard sees only some of the targets, so it does not warn: another shard may use the waiver.
 func (a *app) applyWaivers(r *audit.Report, rules []audit.WaiverRule, now time.Time) {
 	if rules == nil {
 		return

@@ -22,7 +22,7 @@ to kubernetes/, rules for a node to nodes/MEMBER/. It does not apply them; see
 "etcdsec policies --help".
 
 Existing keys and certificates are verified and never replaced. Existing configurations are changed
-to match the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
+to match the spec. Reads the spec and DIR, writes only DIR, uses no network.`,
 		Example: `  etcdsec init > cluster.yaml                  # then edit it
   etcdsec bootstrap -f cluster.yaml ./store --dry-run
   etcdsec bootstrap -f cluster.yaml ./store`,
@@ -35,7 +35,7 @@ to match the spec. Reads the spec and DIR, writes DIR only, uses no network.`,
 	return cmd
 }
 
-// bootstrapFiles renders the files beside the certificates.
+// bootstrapFiles renders the files that bootstrap writes in addition to the certificates.
 func (a *app) bootstrapFiles(c *cluster.Cluster) ([]durable.File, error) {
 	rendered, err := manifests.Cluster(c)
 	if err != nil {

@@ -4,5 +4,5 @@ package main
 
 import "time"
 
-// now is the clock of the command. Nothing in the environment moves it.
+// now returns the current time. Nothing in the environment changes it.
 func now() time.Time { return time.Now() }

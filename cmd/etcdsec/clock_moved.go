@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// now is the clock of the command that the tests build: it runs as many days ahead as
-// ETCDSEC_TEST_DAYS says.
+// now returns the current time plus the days in ETCDSEC_TEST_DAYS. Only the tests build this clock.
 func now() time.Time {
-	days, _ := strconv.Atoi(os.Getenv("ETCDSEC_TEST_DAYS")) // none is none
+	days, _ := strconv.Atoi(os.Getenv("ETCDSEC_TEST_DAYS")) // 0 if it is not set
 	return time.Now().AddDate(0, 0, days)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// encryptionGenerateFlags are the flags of encryption generate.
+// encryptionGenerateFlags hold the flags as the operator wrote them.
 type encryptionGenerateFlags struct {
 	spec   string
 	output string
@@ -42,9 +42,9 @@ it. The flags for kube-apiserver are printed.
 
 An existing key is never replaced. A second run changes resources and phase to match the spec, and
 refuses a change that would make stored values unreadable. Whoever loses the file loses the data:
-keep a copy, but not beside the backups of etcd.
+keep a copy, but not together with the backups of etcd.
 
-Reads DIR and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR/kubernetes only,
+Reads DIR and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR/kubernetes,
 every file with mode 0600. Uses no network. Keys are never printed.`,
 		Example: `  etcdsec encryption generate -f cluster.yaml ./store --dry-run
   etcdsec encryption generate -f cluster.yaml ./store
@@ -81,7 +81,7 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 	}
 	defer store.Close()
 	if rotation.UnderWay(filepath.Join(dir, pki.KubernetesDir)) {
-		return failure(errors.New("a rotation is under way, and only the rotation may change the file until it ends"), "etcdsec encryption rotate "+shellword.Path(dir)+" --kubeconfig admin.conf")
+		return failure(errors.New("a rotation is under way: until it ends, only the rotation may change the file"), "etcdsec encryption rotate "+shellword.Path(dir)+" --kubeconfig admin.conf")
 	}
 	p, err := encryption.Prepare(c, dir, pki.KubernetesDir, f.dryRun, rand.Reader, a.now())
 	if kept, ok := errors.AsType[*encryption.KeptError](err); ok {
@@ -107,11 +107,11 @@ func (a *app) printPreparation(c *cluster.Cluster, p encryption.Preparation) err
 	for _, s := range p.Steps {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, s.Path, s.Detail) // Flush gives the error
 	}
-	_, _ = fmt.Fprintf(w, "\nFlags of every kube-apiserver, whose Pod mounts the folder %s:\n", path.Dir(p.Path))
+	_, _ = fmt.Fprintf(w, "\nMount the folder %s into the Pod of every kube-apiserver, and set these flags:\n", path.Dir(p.Path))
 	for _, flag := range p.Flags {
 		_, _ = fmt.Fprintf(w, "  %s\n", flag)
 	}
-	_, _ = fmt.Fprint(w, "\nThe file comes first, to every API server:\n")
+	_, _ = fmt.Fprint(w, "\nBefore that, copy the file to every API server:\n")
 	for _, line := range p.DeliveryCommands(c) {
 		_, _ = fmt.Fprintf(w, "  %s\n", line)
 	}

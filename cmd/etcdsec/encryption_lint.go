@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
 )
 
-// encryptionLintFlags are the flags of encryption lint.
+// encryptionLintFlags hold the flags as the operator wrote them.
 type encryptionLintFlags struct {
 	phase     string
 	crds      []string
@@ -39,7 +39,7 @@ plaintext, and identity must be gone; with "enabling" something is, and identity
 "disabling" identity must be first. --crd names custom resources that exist; without it they are
 unknown. --writes is the number of values that an aesgcm key has encrypted.
 
---fix writes a corrected file beside FILE, as NAME.fixed.yaml with mode 0600, where only one
+--fix writes a corrected file next to FILE, as NAME.fixed.yaml with mode 0600, where only one
 correction is possible: a misspelt resource, identity before a provider that encrypts, a key that is
 there twice. FILE itself never changes. Comments are not kept.
 
@@ -52,7 +52,8 @@ severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the ch
   etcdsec encryption lint --phase encrypted --crd '*.example.com' encryption-config.yaml
   etcdsec encryption lint --fix encryption-config.yaml
   etcdsec encryption lint a.yaml b.yaml -o text -o sarif=encryption.sarif
-  ssh root@10.0.0.11 cat /etc/kubernetes/encryption/encryption-config.yaml | etcdsec encryption lint -`,
+  ssh root@10.0.0.11 cat /etc/kubernetes/encryption/encryption-config.yaml |
+    etcdsec encryption lint -`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, given []string) error {
 			return flags.run(a, given)
@@ -68,7 +69,7 @@ func (f *encryptionLintFlags) addFlags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{"encrypted", "enabling", "disabling"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	set.StringSliceVar(&f.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
 	set.Int64Var(&f.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
-	set.BoolVar(&f.fix, "fix", false, "write the corrected file beside each FILE")
+	set.BoolVar(&f.fix, "fix", false, "write a corrected file next to each FILE")
 	f.selection.addFlags(cmd)
 	waiversFlag(cmd, &f.waivers)
 	// The provider that is made by default has a finding of low severity, which is true of it.
@@ -81,7 +82,7 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 		return usageError(fmt.Errorf("--phase %q: want encrypted, enabling or disabling", f.phase), "")
 	}
 	if f.fix && slices.Contains(paths, lint.Stdin) {
-		return usageError(errors.New("--fix: standard input has no folder to write the corrected file into; name the file"), "")
+		return usageError(errors.New("--fix cannot correct standard input: give the path of a file"), "")
 	}
 	failOn, err := parseFailOn(f.failOn)
 	if err != nil {
@@ -126,7 +127,7 @@ func (a *app) fixEncryption(subjects []*lint.Subject) error {
 		case err != nil:
 			faults = append(faults, err)
 		case len(changes) == 0:
-			a.narrate("%s: nothing has one certain correction", s.Path)
+			a.narrate("%s: --fix changed nothing: no fault has exactly one correction", s.Path)
 		default:
 			a.narrate("wrote %s:", path)
 			for _, c := range changes {

@@ -22,7 +22,8 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// encryptionRotateFlags are the flags of encryption rotate and encryption rotate status.
+// encryptionRotateFlags hold the flags of encryption rotate and encryption rotate status as the
+// operator wrote them.
 type encryptionRotateFlags struct {
 	spec       string
 	kubeconfig string
@@ -75,8 +76,10 @@ Exit status: 0 rotated, or not due, 1 it could not continue, 2 bad command line 
 		Example: `  etcdsec encryption rotate ./store --kubeconfig admin.conf --dry-run
   etcdsec encryption rotate ./store --kubeconfig admin.conf
   etcdsec encryption rotate ./store --kubeconfig admin.conf --step
-  etcdsec encryption rotate ./store --kubeconfig admin.conf --min-age 720h --snapshot-dir /var/backups/etcd --snapshot-expiry 168h
-  etcdsec encryption rotate ./store --kubeconfig admin.conf --install cp-0=/etc/kubernetes/encryption/encryption-config.yaml
+  etcdsec encryption rotate ./store --kubeconfig admin.conf --min-age 720h \
+    --snapshot-dir /var/backups/etcd --snapshot-expiry 168h
+  etcdsec encryption rotate ./store --kubeconfig admin.conf \
+    --install cp-0=/etc/kubernetes/encryption/encryption-config.yaml
   etcdsec encryption rotate status ./store --kubeconfig admin.conf
   etcdsec encryption rotate abort ./store`,
 		Args: args(cobra.ExactArgs(1)),
@@ -90,16 +93,16 @@ Exit status: 0 rotated, or not due, 1 it could not continue, 2 bad command line 
 	return cmd
 }
 
-// addChangeFlags adds the flags of the verb that changes something.
+// addChangeFlags adds the flags that only encryption rotate has.
 func (f *encryptionRotateFlags) addChangeFlags(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringArrayVar(&f.install, "install", nil, "`NAME=FILE` of this machine that the API server reads; may be repeated")
-	set.StringVar(&f.to, "to", "", "`provider` to encrypt with: secretbox, aesgcm, aescbc, kms, or identity to end it (default the spec's)")
+	set.StringArrayVar(&f.install, "install", nil, "`NAME=FILE` on this machine that API server NAME reads; may be repeated")
+	set.StringVar(&f.to, "to", "", "`provider` to encrypt with: secretbox, aesgcm, aescbc, kms, or identity to end encryption (default the spec's)")
 	set.DurationVar(&f.minAge, "min-age", time.Hour, "do nothing if the last rotation ended less than this `time` ago")
-	set.BoolVar(&f.step, "step", false, "go to the next stage and no further")
+	set.BoolVar(&f.step, "step", false, "stop after the next stage")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
-	set.DurationVar(&f.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they look once a minute")
-	set.Float64Var(&f.rate, "rate", 200, "`objects` to rewrite in a second; 0 is no limit")
+	set.DurationVar(&f.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they check it once a minute")
+	set.Float64Var(&f.rate, "rate", 200, "`objects` to rewrite per second; 0 is no limit")
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(append(cluster.EncryptionProviders(), "identity"), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 }
 
@@ -113,8 +116,8 @@ func (f *encryptionRotateFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 }
 
-// rotationOf is a rotation of the store in dir, with all that its steps need.
-func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rotation, *cluster.Cluster, error) {
+// newRotation returns a rotation for the store in dir, ready to run.
+func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Rotation, *cluster.Cluster, error) {
 	var err error
 	if flags.spec, err = storeSpec(flags.spec, dir); err != nil {
 		return nil, nil, err
@@ -153,7 +156,8 @@ func (a *app) rotationOf(flags encryptionRotateFlags, dir string) (*rotation.Rot
 	return r, c, nil
 }
 
-// rotationServers are the API servers, each at an address of its own.
+// rotationServers returns the API servers of --apiserver, or else of the spec, each at its own
+// address.
 func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Client) ([]rotation.Server, error) {
 	var servers []rotation.Server
 	add := func(name, address string) error {
@@ -170,7 +174,7 @@ func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Clien
 			return nil, usageError(fmt.Errorf("--apiserver %q: want NAME=HOST:PORT", w), "--apiserver cp-0=10.0.0.11:6443")
 		}
 		if slices.ContainsFunc(servers, func(s rotation.Server) bool { return s.Name == name || s.Client.Host() == address }) {
-			return nil, usageError(fmt.Errorf("--apiserver %q: its name or address is listed twice", w), "")
+			return nil, usageError(fmt.Errorf("--apiserver %q: its name or address is given twice", w), "")
 		}
 		if err := add(name, address); err != nil {
 			return nil, err
@@ -184,13 +188,13 @@ func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Clien
 		}
 	}
 	if len(servers) == 0 {
-		return nil, usageError(errors.New("spec.apiServers: there is none, and the rotation asks every API server"), "--apiserver cp-0=10.0.0.11:6443")
+		return nil, usageError(errors.New("spec.apiServers is empty, but the rotation asks every API server"), "--apiserver cp-0=10.0.0.11:6443")
 	}
 	return servers, nil
 }
 
 func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) error {
-	r, c, err := a.rotationOf(*f, dir)
+	r, c, err := a.newRotation(*f, dir)
 	if err != nil {
 		return err
 	}
@@ -204,7 +208,7 @@ func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) err
 	outcome, err := r.Run(ctx, request)
 	switch {
 	case errors.Is(err, durable.ErrLocked):
-		return failure(err, "wait for it to end; nothing was changed by this run")
+		return failure(err, "wait for it to end; this run changed nothing")
 	case err != nil:
 		return failure(err, "etcdsec encryption rotate status "+shellword.Path(dir)+" --kubeconfig "+shellword.Path(f.kubeconfig))
 	case outcome == rotation.Stepped:
@@ -232,10 +236,11 @@ func (a *app) previewRotation(ctx context.Context, format string, r *rotation.Ro
 	if err := p.WriteText(a.stdout); err != nil {
 		return err
 	}
-	return askedStatus(p.Servers)
+	return serversError(p.Servers)
 }
 
-func askedStatus(servers []rotation.ServerState) error {
+// serversError returns an error if an API server did not say what it has loaded.
+func serversError(servers []rotation.ServerState) error {
 	if err := rotation.CheckAsked(servers); err != nil {
 		return failure(err, "")
 	}

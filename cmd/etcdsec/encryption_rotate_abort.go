@@ -17,7 +17,7 @@ func newEncryptionRotateAbortCommand(a *app) *cobra.Command {
 		Short: "Take a rotation back",
 		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes back with the same
 care: the old key encrypts again, objects of the new key are rewritten, a census proves it, and the
-file is as before. Once the old key is dropped, a rotation cannot be taken back: let it end, and
+file is as before. After the old key was dropped, a rotation cannot be taken back: let it end, and
 rotate again. Writes one file in DIR; uses no network.`,
 		Example: `  etcdsec encryption rotate abort ./store
   etcdsec encryption rotate ./store --kubeconfig admin.conf`,
@@ -34,7 +34,7 @@ func (a *app) abortRotation(dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	a.narrate("the rotation is to be taken back")
+	a.narrate("noted: the next run takes the rotation back")
 	a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellword.Path(dir))
 	return nil
 }

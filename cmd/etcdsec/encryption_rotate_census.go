@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 )
 
-// rotationCensusFlags say where a rotation looks at what is stored.
+// rotationCensusFlags name the etcd and the snapshots in which a rotation counts objects.
 type rotationCensusFlags struct {
 	etcdCredentialFlags
 
@@ -33,13 +33,13 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.prefix, "etcd-prefix", "", "kube-apiserver's own --etcd-prefix, if it has one (`prefix` such as /registry)")
 	flags.etcdCredentialFlags.addFlags(cmd)
 	const quick = 5000 // a rotation is waited for
-	f.IntVar(&flags.maxRate, "max-rate", quick, "`objects` of etcd to read in a second; 0 is no limit")
-	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots, as files *.db, that may be restored")
-	f.DurationVar(&flags.expiry, "snapshot-expiry", 0, "`time` after which a snapshot is not restored any more (default never)")
+	f.IntVar(&flags.maxRate, "max-rate", quick, "`objects` of etcd to read per second; 0 is no limit")
+	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots, as files *.db, that may still be restored")
+	f.DurationVar(&flags.expiry, "snapshot-expiry", 0, "`time` after which no snapshot is restored any more (default never)")
 	_ = cmd.MarkFlagDirname("snapshot-dir") // only completion; fails for unknown flags
 }
 
-// rotationCensus counts what is stored of the resources of a plan.
+// rotationCensus returns a function that counts the stored objects of a plan's resources.
 func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir string) (func(context.Context, *rotation.Plan) ([]rotation.Count, error), error) {
 	own := auditCensusFlags{
 		etcdCredentialFlags: flags.etcdCredentialFlags,
@@ -71,7 +71,8 @@ func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir 
 	}, nil
 }
 
-// snapshotsNeeding finds the snapshots of --snapshot-dir that need a key.
+// snapshotsNeeding returns a function that finds the snapshots in --snapshot-dir that need one of
+// the given keys.
 func (flags rotationCensusFlags) snapshotsNeeding(now func() time.Time) func(context.Context, []audit.Writer) ([]string, error) {
 	return offline.Folder{
 		Dir: flags.snapshots, Expiry: flags.expiry, Now: now,

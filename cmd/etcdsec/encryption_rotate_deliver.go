@@ -8,7 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 )
 
-// parseInstalls reads the values of --install: the files of this machine by the API servers' names.
+// parseInstalls reads the values of --install. It maps the names of API servers to files of this
+// machine.
 func parseInstalls(written []string, servers []rotation.Server) (map[string]string, error) {
 	local := map[string]string{}
 	for _, w := range written {

@@ -33,7 +33,7 @@ command line, 3 a rotation is under way.`,
 
 // runStatus prints how far a rotation is.
 func (f *encryptionRotateFlags) runStatus(ctx context.Context, a *app, dir string) error {
-	r, _, err := a.rotationOf(*f, dir)
+	r, _, err := a.newRotation(*f, dir)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (f *encryptionRotateFlags) runStatus(ctx context.Context, a *app, dir strin
 	return err
 }
 
-// printRotationState prints how far the rotation is that is under way; ErrNone if none is.
+// printRotationState prints how far the rotation is. It returns ErrNone if none is under way.
 func (a *app) printRotationState(ctx context.Context, format string, r *rotation.Rotation) error {
 	s, err := r.Status(ctx)
 	switch {
@@ -69,5 +69,5 @@ func (a *app) printRotationState(ctx context.Context, format string, r *rotation
 	if err != nil {
 		return err
 	}
-	return askedStatus(s.Servers)
+	return serversError(s.Servers)
 }

@@ -19,8 +19,8 @@ func newInitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a commented cluster spec to start from",
-		Long: `Write a commented cluster spec on standard output. It can be used as it is; edit names
-and addresses. Reads nothing and writes no file.`,
+		Long: `Write a commented cluster spec to standard output. It is valid as it is; edit the names and
+addresses. Reads nothing and writes no file.`,
 		Example: `  etcdsec init > cluster.yaml
   etcdsec init --runtime systemd > cluster.yaml`,
 		Args: args(cobra.NoArgs),

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// signFlags are the flags of the verbs that sign.
+// signFlags hold the flags of the verbs that sign certificates.
 type signFlags struct {
 	spec   string
 	owner  string
@@ -30,24 +30,24 @@ type signFlags struct {
 func (f *signFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	outputFlag(cmd, &f.output, "text", "json")
-	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: as they are, or you)")
-	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which is Go's crypto/x509 alone; under FIPS always std")
+	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: the owner that they have, or you)")
+	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which uses only Go's crypto/x509; FIPS mode always uses std")
 	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done and write nothing")
 	addRootKeyFlags(cmd, &f.roots)
 }
 
-// signing tells signFlags.run what a verb signs and what it does besides.
+// signing tells signFlags.run what a verb signs and what else it does.
 type signing struct {
 	change pki.Change
 	remote *pki.Remote // signs leaves in place of the store's keys
-	// render makes the files beside the certificates; nil makes none.
+	// render makes the files in addition to the certificates; nil makes none.
 	render func(*cluster.Cluster) ([]durable.File, error)
-	// next says what the user is to do afterwards; nil says nothing.
+	// next returns what the user must do afterwards; nil is nothing.
 	next func(*cluster.Cluster, pki.Result) []string
 }
 
-// runInStore is run for a store that is there.
+// runInStore is run for a store that must exist.
 func (f signFlags) runInStore(ctx context.Context, a *app, dir string, s signing) error {
 	var err error
 	if f.spec, err = storeSpec(f.spec, dir); err != nil {
@@ -56,19 +56,20 @@ func (f signFlags) runInStore(ctx context.Context, a *app, dir string, s signing
 	return f.run(ctx, a, dir, s)
 }
 
-// storeSpec returns the spec for a verb about a store that is there: its own unless one is given.
+// storeSpec returns the path of the spec for a store that must exist: the given path, or else the
+// store's own spec.
 func storeSpec(given, dir string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
 	own := filepath.Join(dir, pki.SpecName)
 	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
-		return "", usageError(fmt.Errorf("%s is not there: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
+		return "", usageError(fmt.Errorf("%s does not exist: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
 	}
 	return own, nil
 }
 
-// run brings the store in dir up to the spec: certificates, and the files that render makes.
+// run makes the store in dir match the spec: its certificates, and the files that render makes.
 func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error {
 	c, err := a.loadSpec(f.spec)
 	if err != nil {
@@ -103,7 +104,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return failure(err, "")
 	}
 	for _, name := range added {
-		a.narrate("warning: %s is new here and others are not: if the cluster runs already, give it `joining: true` in the spec, and `etcdctl member add` it before it starts", name)
+		a.narrate("warning: member %s is new, and this store has other members: if the cluster already runs, set `joining: true` for it in the spec, and run `etcdctl member add` before it starts", name)
 	}
 	result, err := store.Apply(ctx, c, s.change, config)
 	if err != nil {
@@ -125,7 +126,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	return nil
 }
 
-// openStore opens a store to change it, or, for a dry run, to look at it.
+// openStore opens a store to change it, or only to read it for a dry run.
 func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store, error) {
 	open := pki.OpenStore
 	if dryRun {
@@ -143,20 +144,20 @@ func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store
 	return store, nil
 }
 
-// goesOn is the way out of a run that stopped half-way.
-const goesOn = "run the same command again once the cause is mended; it goes on where this run stopped"
+// resumeHint is the hint after a run that stopped half-way.
+const resumeHint = "fix the cause and run the same command again; it continues where this run stopped"
 
 func applyError(err error) error {
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
-		return failure(err, goesOn)
+		return failure(err, resumeHint)
 	}
 	return failure(err, "")
 }
 
-// writtenResult is the result of a verb.
+// writtenResult is the result of a verb that writes files.
 type writtenResult interface {
 	WriteText(out io.Writer) error
-	Summary() string // of what was done, for who watches
+	Summary() string // one line for stderr
 }
 
 // printResult prints a result as JSON, or as text with its summary on stderr.
@@ -171,13 +172,13 @@ func (a *app) printResult(format string, r writtenResult) error {
 	return nil
 }
 
-// storeError turns what kept a store closed into a way out.
+// storeError adds a hint to the error of opening a store.
 func (a *app) storeError(dir string, err error) error {
 	switch {
 	case errors.Is(err, durable.ErrLocked):
-		return failure(err, "wait for it to end; nothing was changed by this run")
+		return failure(err, "wait for it to end; this run changed nothing")
 	case errors.Is(err, pki.ErrForeignStore):
-		return failure(err, "give another folder; nothing was changed in "+dir)
+		return failure(err, "give another folder; nothing changed in "+dir)
 	}
 	return failure(err, "")
 }

@@ -18,7 +18,8 @@ func main() {
 	os.Exit(mainStatus())
 }
 
-// mainStatus is apart from main so that deferred calls run before the process ends.
+// mainStatus runs the command and returns its exit status. main calls os.Exit, so deferred calls
+// must be here.
 func mainStatus() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

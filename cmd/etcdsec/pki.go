@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func newPKICommand(a *app) *cobra.Command {
 	return newGroupCommand("pki", "Issue, renew and keep the certificates of a cluster",
-		"Issue and keep the certificates of an etcd cluster and its clients.",
+		"Issue, renew, revoke and check the certificates of an etcd cluster and its clients.",
 		newPKIIssueCommand(a),
 		newPKIStatusCommand(a),
 		newPKIVerifyCommand(a),

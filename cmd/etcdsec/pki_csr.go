@@ -15,7 +15,7 @@ type pkiCSRFlags struct {
 	dryRun       bool
 }
 
-// csrResult is the result in JSON.
+// csrResult is the JSON of pki csr.
 type csrResult struct {
 	SchemaVersion int           `json:"schema_version"`
 	Dir           string        `json:"dir"`
@@ -30,14 +30,13 @@ func newPKICSRCommand(a *app) *cobra.Command {
 		Short: "Make keys and certificate requests on a node",
 		Long: `Make a private key and a certificate request (CSR) in DIR for each certificate of NAME: a
 member such as etcd-0, a client such as backup, or one leaf such as etcd-0/peer. Run it on
-the node that is to have the keys; they never leave it. Bring the .csr files to the
-operator, who signs them: etcdsec pki sign. Then: etcdsec pki install.
+the node that will use the keys; they never leave it. Bring the .csr files to the operator,
+who signs them with "etcdsec pki sign". Then run "etcdsec pki install".
 
-A key that is in DIR already is kept, and gets a request. Give a folder other than the one
-that etcd reads, so that a running member keeps its old keys until the new certificates
-are there.
+An existing key in DIR is kept, and gets a request. Give a folder other than the one that etcd
+reads, so that a running member keeps its old keys until it gets the new certificates.
 
-Reads the spec. Writes keys with mode 0600 and requests in DIR only. Uses no network.`,
+Reads the spec. Writes only DIR: keys with mode 0600, and requests. Uses no network.`,
 		Example: `  etcdsec pki csr -f cluster.yaml etcd-0 ./new
   scp ./new/*.csr operator:etcd-0/                # the requests, never the keys`,
 		Args: args(cobra.ExactArgs(2)),
@@ -74,6 +73,6 @@ func (f *pkiCSRFlags) run(a *app, name, dir string) error {
 	for _, r := range requests {
 		_, _ = fmt.Fprintln(a.stdout, filepath.Join(dir, r.CSR)) // the writer remembers its error
 	}
-	a.narrate("requests for %s: bring these files to the operator, and the keys beside them to nobody", name)
+	a.narrate("requests for %s: give these files to the operator, and keep the keys on this node", name)
 	return nil
 }

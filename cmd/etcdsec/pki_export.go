@@ -27,8 +27,8 @@ DIR is read and never changed. Private keys go to files of mode 0600 and nowhere
 	)
 }
 
-// onDiffer tells, in the help of all exports, what becomes of files that exist already.
-const onDiffer = `An existing file with the same content is kept. If one differs, nothing is written at all,
+// existingFilesHelp is what the help of each export says about existing files.
+const existingFilesHelp = `An existing file with the same content is kept. If one differs, nothing is written at all,
 unless you give --force, which replaces it.`
 
 // exportFlags are the flags that all exports share.
@@ -43,11 +43,11 @@ func (f *exportFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.DryRun, "dry-run", false, "print what would be written and write nothing")
 }
 
-// export makes files of the store in dir, and writes them into the folder out.
+// export renders files from the store in dir, and writes them into the folder out.
 func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, time.Time) (export.Items, error)) error {
 	store, err := export.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure(fmt.Errorf("%s is no store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
+		return failure(fmt.Errorf("%s is not a store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
 	}
 	if err != nil {
 		return a.storeError(dir, err)
@@ -73,7 +73,7 @@ func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, 
 	return a.printResult(f.output, result)
 }
 
-// exportError adds to the error of an export a hint that mends its cause.
+// exportError adds a hint to the error of an export.
 func exportError(dir string, err error) error {
 	if selection, ok := errors.AsType[*export.SelectionError](err); ok {
 		return usageError(err, selection.Suggestion)
@@ -88,5 +88,5 @@ func exportError(dir string, err error) error {
 	case errors.Is(err, export.ErrNotIssued):
 		return failure(err, issue)
 	}
-	return failure(err, issue+" --dry-run   # what is wrong with it")
+	return failure(err, issue+" --dry-run   # shows what is wrong with it")
 }

@@ -26,16 +26,16 @@ func newPKIExportPKCS12Command(a *app) *cobra.Command {
 CA, and the root that its holder trusts. NAME is a leaf (etcd-0/server, clients/backup), or
 a client.
 
-The password is the only line of FILE, which only its owner may read, or of standard input for "-".
-It must be printable ASCII, because Java accepts nothing else. The file is
-encrypted with AES-256 and PBKDF2-HMAC-SHA-256 and has an HMAC-SHA-256: OpenSSL 1.1.1,
-Java 12 and later ones read it. The root in it only completes the chain: programs that
-keep trusted roots elsewhere need ca.crt as well.
+The password is the only line of FILE, or of standard input if FILE is "-". Only its owner may read
+FILE. The password must be printable ASCII, because Java accepts nothing else. OUT.p12 is encrypted
+with AES-256 and PBKDF2-HMAC-SHA-256 and has an HMAC-SHA-256. OpenSSL can read it since 1.1.1, and
+Java since 12. The root in it only completes the chain: programs that keep trusted roots elsewhere
+need ca.crt as well.
 
-Reads DIR, which it never changes, and FILE. Writes OUT.p12 only, with mode 0600. Equal
+Reads FILE, and DIR, which it never changes. Writes only OUT.p12, with mode 0600. Equal
 input gives equal bytes.
 
-` + onDiffer,
+` + existingFilesHelp,
 		Example: `  (umask 077; openssl rand -hex 16 > password)
   etcdsec pki export pkcs12 ./store clients/auditor auditor.p12 --password-file password
   openssl pkcs12 -info -noout -in auditor.p12 -passin file:password`,

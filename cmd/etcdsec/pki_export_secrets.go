@@ -28,12 +28,12 @@ a NAME, every leaf whose key is in the store is exported.
 
 Styles:
   tls            type kubernetes.io/tls: tls.crt, tls.key and ca.crt.
-  etcd-operator  the same, as X-server-tls, X-peer-tls and, when a client is named,
-                 X-client-tls: what etcd-operator mounts and reads for EtcdCluster X, which
-                 is --name. Apply them before it; its auto provider keeps what is there.
-  bitnami        type Opaque: cert.pem, key.pem and ca.crt, as X-server-tls and X-peer-tls
-                 for release X, which is --name: the values auth.client.existingSecret and
-                 auth.peer.existingSecret of the Bitnami chart.
+  etcd-operator  the same, with the names that etcd-operator reads for the EtcdCluster X of
+                 --name: X-server-tls, X-peer-tls and, if you name a client, X-client-tls.
+                 Apply them before the EtcdCluster; its auto provider keeps existing Secrets.
+  bitnami        type Opaque: cert.pem, key.pem and ca.crt. The names for the release X of
+                 --name are X-server-tls and X-peer-tls; give them to the Bitnami chart as
+                 auth.client.existingSecret and auth.peer.existingSecret.
 
 The last two mount one Secret in all replicas. So the certificates of one member must name every
 replica, by the DNS names of its Pods; this is checked before anything is written. In the spec,
@@ -41,10 +41,10 @@ give one member the addresses of all replicas.
 
 Apply with --server-side: without it, kubectl copies the keys into an annotation.
 
-Reads DIR and never changes it. Writes OUT only, which it makes with mode 0700; every file
+Reads DIR and never changes it. Writes only OUT, which it makes with mode 0700; every file
 has mode 0600.
 
-` + onDiffer,
+` + existingFilesHelp,
 		Example: `  etcdsec pki export secrets ./store ./secrets --namespace kube-system --dry-run
   etcdsec pki export secrets ./store ./secrets kube-apiserver clients/healthcheck
   kubectl apply --server-side -f ./secrets`,

@@ -21,17 +21,17 @@ func newPKIExportTarCommand(a *app) *cobra.Command {
 		Short: "Write a tar per node",
 		Long: `Write OUT/MEMBER.tar for each member of the store DIR, or for the named ones: everything in
 nodes/MEMBER, as the node needs it. Certificates and keys are in folder pki, as real files instead
-of the store's symlinks; configurations are beside it. Keys have mode 0600, other files 0644,
-folders 0700. All belong to root, or to --owner. A key that was made on its node is not in the
-store, and so not in the archive; a message says so.
+of the store's symlinks; configurations are next to it. Keys have mode 0600, other files 0644,
+folders 0700. All belong to root, or to --owner. A key that was made on its node is neither in the
+store nor in the archive; a message names it.
 
-Unpack with "tar -xpf", as root. Equal nodes give equal bytes: times are that of the
-node's newest certificate.
+Unpack with "tar -xpf", as root. Equal nodes give equal bytes: every file has the time of the node's
+newest certificate.
 
-Reads DIR and never changes it. Writes OUT only, which it makes with mode 0700; every file
+Reads DIR and never changes it. Writes only OUT, which it makes with mode 0700; every file
 has mode 0600.
 
-` + onDiffer,
+` + existingFilesHelp,
 		Example: `  etcdsec pki export tar ./store ./nodes --dry-run
   etcdsec pki export tar ./store ./nodes etcd-0 --owner 1000:1000
   ssh root@10.0.0.11 tar -xpf - -C /etc/etcd < ./nodes/etcd-0.tar`,

@@ -30,10 +30,11 @@ files. From then on renew, revoke and verify work on it. Weak spots of the PKI a
 file names, give a spec with layout: custom and -f.
 
 If a FOLDER has the key of the CA, the key is copied into the store. Without that key, everything
-works but signing.
+works except signing.
 
-Reads the folders and changes nothing in them. Writes DIR only. Uses no network.`,
-		Example: `  etcdsec pki import ./store cp-0=./cp-0/pki cp-1=./cp-1/pki cp-2=./cp-2/pki --name prod-eu1 --etcd-version 3.6.16 --dry-run
+Reads the folders and changes nothing in them. Writes only DIR. Uses no network.`,
+		Example: `  etcdsec pki import ./store cp-0=./cp-0/pki cp-1=./cp-1/pki cp-2=./cp-2/pki \
+    --name prod-eu1 --etcd-version 3.6.16 --dry-run
   etcdsec pki import ./store cp-0=/etc/kubernetes/pki --name prod-eu1 --etcd-version 3.6.16
   etcdsec pki import ./store -f cluster.yaml etcd-0=./certs`,
 		Args: args(cobra.MinimumNArgs(2)),
@@ -51,7 +52,7 @@ func (f *pkiImportFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 	cmd.Flags().StringVar(&f.name, "name", "", "`name` of the cluster in the new spec")
 	cmd.Flags().StringVar(&f.version, "etcd-version", "", "`release` of etcd that the members run, such as 3.6.16")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the spec and what is weak, and write nothing")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the spec and the weak spots, and write nothing")
 }
 
 func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
@@ -62,7 +63,7 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 			return err
 		}
 	} else if f.name == "" || f.version == "" {
-		return usageError(errors.New("--name and --etcd-version are missing: the certificates do not hold them"), "--name prod-eu1 --etcd-version 3.6.16   # or a whole spec: -f cluster.yaml")
+		return usageError(errors.New("--name and --etcd-version are missing: certificates do not contain them"), "--name prod-eu1 --etcd-version 3.6.16   # or a whole spec: -f cluster.yaml")
 	}
 	folders, err := parseMemberFolders(arguments, c)
 	if err != nil {
@@ -82,7 +83,7 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 	return a.printResult(f.output, result)
 }
 
-// parseMemberFolders reads MEMBER=FOLDER arguments; c, if not nil, knows the members.
+// parseMemberFolders reads MEMBER=FOLDER arguments. If c is not nil, it must have each member.
 func parseMemberFolders(arguments []string, c *cluster.Cluster) ([]pki.MemberFolder, error) {
 	var folders []pki.MemberFolder
 	for _, argument := range arguments {
@@ -100,12 +101,12 @@ func parseMemberFolders(arguments []string, c *cluster.Cluster) ([]pki.MemberFol
 	return folders, nil
 }
 
-// adoptError says what to do about what kept a store from taking something over.
+// adoptError adds a hint to the error of copying something into a store.
 func (a *app) adoptError(dir string, err error) error {
 	_, unfinished := errors.AsType[*pki.UnfinishedError](err)
 	switch {
 	case unfinished:
-		return failure(err, goesOn)
+		return failure(err, resumeHint)
 	case errors.Is(err, durable.ErrLocked) || errors.Is(err, pki.ErrForeignStore):
 		return a.storeError(dir, err)
 	}

@@ -16,7 +16,7 @@ type pkiImportAuthorityFlags struct {
 	dryRun       bool
 }
 
-// authoritiesResult is the result in JSON.
+// authoritiesResult is the JSON of pki import authority.
 type authoritiesResult struct {
 	SchemaVersion int         `json:"schema_version"`
 	Dir           string      `json:"dir"`
@@ -41,9 +41,10 @@ issuing CAs of a "cfssl serve". Only certificates are copied. The keys stay wher
 Give a root before the CAs that it issued. The names are client-root, peer-root and, in hierarchy
 issuing, server-issuing, client-issuing and peer-issuing.
 
-Reads the spec and the files. Writes DIR only. Uses no network.`,
-		Example: `  etcdsec pki import authority -f cluster.yaml ./store client-root=site-ca.crt peer-root=site-peer-ca.crt`,
-		Args:    args(cobra.MinimumNArgs(2)),
+Reads the spec and the files. Writes only DIR. Uses no network.`,
+		Example: `  etcdsec pki import authority -f cluster.yaml ./store \
+    client-root=site-ca.crt peer-root=site-peer-ca.crt`,
+		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, given []string) error {
 			return flags.run(a, given[0], given[1:])
 		},

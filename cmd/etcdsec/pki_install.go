@@ -24,13 +24,14 @@ func newPKIInstallCommand(a *app) *cobra.Command {
 client reads it. Run it on the node that made the keys. Before it writes anything, it checks that
 each certificate belongs to its key, that it verifies below the root in FOLDER for each of its uses,
 that TARGET has the same root, and that a member's certificate names the addresses of this node.
-These include the addresses from which it reaches the other members, which refuse it otherwise.
+These include the addresses from which the node reaches the other members; they refuse a peer whose
+address is not in its certificate.
 
 All files of a folder change at once, also for a container that mounts it: they become symlinks
-through "..data" to a version beside them, and the previous version is kept. etcd reads them at the
-next handshake; restart nothing.
+through "..data" to a versioned folder next to them. The previous version is kept. etcd reads them
+at the next handshake; restart nothing.
 
-Reads FOLDER, the keys and the spec. Writes TARGET only. It asks the kernel for routes and
+Reads FOLDER, the keys and the spec. Writes only TARGET. It asks the kernel for routes and
 sends nothing.`,
 		Example: `  etcdsec pki install -f cluster.yaml etcd-0 ./signed /etc/etcd/pki --keys ./new --dry-run
   etcdsec pki install -f cluster.yaml etcd-0 ./signed /etc/etcd/pki --keys ./new
@@ -49,7 +50,7 @@ func (f *pkiInstallFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 	cmd.Flags().StringVar(&f.keys, "keys", "", "`folder` of the keys that \"pki csr\" made (default: TARGET's own)")
 	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files, by name or number (default: TARGET's owner)")
-	cmd.Flags().BoolVar(&f.newTrust, "new-trust", false, "replace TARGET's roots where they differ; what reads them must be restarted")
+	cmd.Flags().BoolVar(&f.newTrust, "new-trust", false, "replace TARGET's roots if they differ; then restart the programs that read them")
 	cmd.Flags().BoolVar(&f.anyNode, "any-node", false, "do not compare the names with this machine's addresses")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check everything and write nothing")
 }
@@ -75,10 +76,10 @@ func (f *pkiInstallFlags) run(a *app, name, folder, target string) error {
 	}
 	result, err := pki.InstallBundle(bundle, config, f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
-		return failure(err, goesOn)
+		return failure(err, resumeHint)
 	}
 	if err != nil {
-		return failure(err, "nothing was changed in "+target)
+		return failure(err, "nothing changed in "+target)
 	}
 	return a.printResult(f.output, result)
 }

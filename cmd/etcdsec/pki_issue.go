@@ -14,7 +14,7 @@ a server and a peer leaf for each member, a leaf for each client. Existing
 certificates are verified and never replaced. A second run changes nothing. If a run was
 killed, the next one finishes its work.
 
-Reads the spec and DIR. Writes DIR only, keys with mode 0600. Uses no network.`,
+Reads the spec and DIR. Writes only DIR, keys with mode 0600. Uses no network.`,
 		Example: `  etcdsec pki issue -f cluster.yaml ./store --dry-run
   etcdsec pki issue -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),

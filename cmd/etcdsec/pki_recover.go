@@ -11,16 +11,16 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 	var newKey bool
 	cmd := &cobra.Command{
 		Use:   "recover DIR",
-		Short: "Issue every certificate anew after all has expired",
+		Short: "Issue every certificate anew after all have expired",
 		Long: `Issue every leaf of the store in DIR anew, with its existing key. Before that, issue each CA that
 expired or is due, and each issuing CA that differs from the spec. It needs the keys, but no running
 etcd, no API server and no valid certificate. To issue an issuing CA it needs the key of its root.
 
-The roots keep their keys and names. If a root had expired, every bundle has its new certificate,
+The roots keep their keys and names. If a root had expired, every bundle gets its new certificate,
 and everybody who trusts the root needs the new file. At the end it prints the order in which to
 copy files and start servers.
 
-Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
+Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki recover ./store --dry-run
   etcdsec pki recover ./store`,
 		Args: args(cobra.ExactArgs(1)),

@@ -30,12 +30,13 @@ A leaf keeps its key unless --new-key is given. The old files stay as the bundle
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 
-Made for cron and systemd timers. Works with the cluster down and with every leaf expired.
+Run it from cron or a systemd timer. It also works when the cluster is down and every leaf has
+expired.
 
 Exit status: 0 nothing is due any more, 1 something could not be renewed, 2 bad command line or
 spec, 3 something still differs from the spec.
 
-Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
+Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki renew ./store --dry-run
   etcdsec pki renew ./store --jitter 72h           # daily, by a timer
   etcdsec pki renew ./store etcd-0 --new-key
@@ -52,8 +53,8 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR 
 func (f *pkiRenewFlags) addFlags(cmd *cobra.Command) {
 	f.signFlags.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.renewal.All, "all", false, "renew every leaf, due or not")
-	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each leaf renewed")
-	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "`duration` by which a leaf may be due earlier, so that not all change on one day")
+	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each renewed leaf")
+	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "`duration` by which a leaf may be due earlier, so that they do not all change on one day")
 }
 
 func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []string) error {

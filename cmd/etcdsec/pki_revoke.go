@@ -37,7 +37,7 @@ It compares serial numbers only, not dates or signatures. It does not close open
 stay until the member restarts. It reads a list only with spec.pki.crl: true. Clients of etcd, such
 as kube-apiserver, check no list: they still trust a revoked server certificate.
 
-Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
+Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki revoke ./store backup --reason keyCompromise --dry-run
   etcdsec pki revoke ./store 3f:a2:90:1c --reason superseded
   etcdsec pki revoke ./store ./stolen.crt --current --reason keyCompromise`,
@@ -55,7 +55,7 @@ func (f *pkiRevokeFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 	cmd.Flags().StringVar(&f.reason, "reason", "unspecified", "`why`: "+strings.Join(pki.Reasons(), ", "))
 	_ = cmd.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(pki.Reasons(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
-	cmd.Flags().BoolVar(&f.current, "current", false, "revoke what is in use too")
+	cmd.Flags().BoolVar(&f.current, "current", false, "also revoke the certificate that is in use")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be revoked and write nothing")
 }
 
@@ -79,10 +79,10 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	defer store.Close()
 	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
-		return failure(err, "mend the cause, then: etcdsec pki renew "+shellword.Path(dir))
+		return failure(err, "fix the cause, then: etcdsec pki renew "+shellword.Path(dir))
 	}
 	if errors.Is(err, pki.ErrCurrent) {
-		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key first; or --current, to shut its holder out", shellword.Path(dir)))
+		return failure(err, fmt.Sprintf("first: etcdsec pki renew %s NAME --new-key; or give --current, which shuts its holder out", shellword.Path(dir)))
 	}
 	if err != nil {
 		return failure(err, "")

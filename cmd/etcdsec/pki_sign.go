@@ -41,11 +41,12 @@ server, client and peer, and the HMAC key in --remote-key. DIR must have the cer
 below that CA.
 
 Reads DIR, the requests, and the spec: DIR/cluster.yaml, or the one given with -f. Writes
-DIR only. Uses the network only with --remote.`,
+only DIR. Uses the network only with --remote.`,
 		Example: `  etcdsec pki sign ./store etcd-0 ./etcd-0/ --dry-run
   etcdsec pki sign ./store etcd-0 ./etcd-0/
   etcdsec pki sign ./store backup ./client.csr
-  etcdsec pki sign ./store etcd-0 ./etcd-0/ --remote https://ca.example:8888 --remote-key ./auth.hex`,
+  etcdsec pki sign ./store etcd-0 ./etcd-0/ \
+    --remote https://ca.example:8888 --remote-key ./auth.hex`,
 		Args: args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return flags.run(cmd.Context(), a, given[0], given[1], given[2])

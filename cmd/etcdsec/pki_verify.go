@@ -22,8 +22,8 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
   keys          that belong to another certificate, that others can read, or in the wrong place
   symlinks      that lead out of the store
   duplicates    of keys and serial numbers
-  the ledger    if it was edited, reordered or cut, or if it and the disk have not the same
-                certificates
+  the ledger    if it was edited, reordered or cut, or if its certificates differ from those on
+                disk
 
 Prints one finding for each fault, with its fix. Reads DIR, and the spec: DIR/cluster.yaml, or the
 one given with -f. Writes nothing.

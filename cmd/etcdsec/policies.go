@@ -19,8 +19,8 @@ func newPoliciesCommand(a *app) *cobra.Command {
 		fmt.Fprintf(&backends, "\n  %-21s %s", b.Name, b.Summary)
 	}
 	return newGroupCommand("policies", "Isolate etcd on the network",
-		`Isolate etcd on the network: turn the spec, which says who may reach which port of etcd, into
-policies that enforce it. spec.isolation.backends names one or several of these backends:
+		`Isolate etcd on the network. The spec says who may reach which port of etcd; policies enforce it.
+spec.isolation.backends names one or several of these backends:
 `+backends.String(),
 		newPoliciesRenderCommand(a),
 		newPoliciesProveCommand(a),
@@ -45,8 +45,8 @@ func backendNames() []string {
 	return names
 }
 
-// backendsFlag returns the backend of --backend, or none where it was not given.
-func backendsFlag(name string) ([]cluster.Backend, error) {
+// parseBackend returns the backend of --backend, or none if it is not given.
+func parseBackend(name string) ([]cluster.Backend, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -63,15 +63,15 @@ func nodeFlag(cmd *cobra.Command, node *string) {
 	cmd.Flags().StringVar(node, "node", autoNode, "`name` of the member or node of the rules; auto finds it by the addresses of this host")
 }
 
-// givenNode returns the name of --node, which is empty for auto.
-func givenNode(node string) string {
+// nodeName returns the name that --node gives, or "" for auto.
+func nodeName(node string) string {
 	if node == autoNode {
 		return ""
 	}
 	return node
 }
 
-// loadIntent loads a verb's spec, and says on stderr what is unwise in it.
+// loadIntent loads a verb's spec, and prints its warnings on stderr.
 func (a *app) loadIntent(spec string) (*policies.Intent, error) {
 	c, err := a.loadSpec(spec)
 	if err != nil {
@@ -87,7 +87,8 @@ func (a *app) loadIntent(spec string) (*policies.Intent, error) {
 	return i, nil
 }
 
-// policyReader opens the files of a verb. Standard input is not for them if the spec is there.
+// policyReader returns the reader of a verb's files. It does not read standard input if the spec
+// comes from there.
 func (a *app) policyReader(spec string) *policies.Reader {
 	if spec == "-" {
 		return &policies.Reader{}
@@ -121,7 +122,7 @@ func policiesError(err error, again string) error {
 	return failure(err, "")
 }
 
-// refusalError names the backend to render instead of one that would not isolate etcd.
+// refusalError adds a hint to the error of a refused backend: the backend to render instead.
 func refusalError(err error, spec string) error {
 	refusal, ok := errors.AsType[policies.Refusal](err)
 	if !ok || len(refusal.Instead) == 0 {

@@ -33,7 +33,7 @@ type policiesApplyFlags struct {
 	output   string
 }
 
-// How a change is confirmed.
+// The values of --confirm.
 const (
 	confirmAsk    = "ask"
 	confirmChecks = "checks"
@@ -70,7 +70,8 @@ Exit status: 0 kept, or nothing to do, 1 undone, or the rules could not be loade
 line or spec.`,
 		Example: `  etcdsec policies apply -f cluster.yaml --dry-run
   etcdsec policies apply -f cluster.yaml --guard 60s
-  etcdsec policies apply -f cluster.yaml --guard 60s --confirm checks --save /etc/nftables.d/etcdsec.nft
+  etcdsec policies apply -f cluster.yaml --guard 60s --confirm checks \
+    --save /etc/nftables.d/etcdsec.nft
   etcdsec policies confirm
   etcdsec policies rollback`,
 		Args: args(cobra.NoArgs),
@@ -88,13 +89,13 @@ func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`how` to confirm the change: ask, or checks")
 	cmd.Flags().BoolVar(&f.cut, "cut", false, "load the rules even if they cut off hosts that are connected now")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change and change nothing")
-	cmd.Flags().StringVar(&f.save, "save", "", "`file` to keep the rules in once they are confirmed, for nftables.service")
+	cmd.Flags().StringVar(&f.save, "save", "", "`file` to write the confirmed rules to, for nftables.service")
 	_ = cmd.RegisterFlagCompletionFunc("confirm", cobra.FixedCompletions([]string{confirmAsk, confirmChecks}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	outputFlag(cmd, &f.output, "text", "json")
 }
 
 func stateDirFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "state-dir", guard.DefaultDir, "`folder` for the state of the guard, which only root may enter")
+	cmd.Flags().StringVar(dir, "state-dir", guard.DefaultDir, "`folder` for the state of the guard, only for root")
 	_ = cmd.MarkFlagDirname("state-dir") // only completion; fails for unknown flags
 }
 
@@ -126,7 +127,7 @@ func (f *policiesApplyFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	again := "apply -f " + f.spec
-	host, n, err := guard.Find(i, givenNode(f.node))
+	host, n, err := guard.Find(i, nodeName(f.node))
 	if err != nil {
 		return policiesError(err, again)
 	}
@@ -159,7 +160,7 @@ func (f *policiesApplyFlags) openState() (*guard.State, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, failure(err, "sudo etcdsec policies apply -f "+shellword.Path(f.spec))
 	case errors.Is(err, durable.ErrLocked):
-		return nil, failure(err, "wait for it to end; nothing was changed by this run")
+		return nil, failure(err, "wait for it to end; this run changed nothing")
 	case errors.Is(err, guard.ErrOpen):
 		return nil, failure(err, "etcdsec policies rollback"+stateDirHint(f.stateDir)+"   # or confirm")
 	case err != nil:
@@ -168,10 +169,10 @@ func (f *policiesApplyFlags) openState() (*guard.State, error) {
 	return state, nil
 }
 
-// apply changes the rules, with the folder of the guard held.
+// apply changes the rules. state holds the lock of the guard's folder.
 func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n guard.Nft, state *guard.State) error {
 	if p.Outcome == guard.PlanUnchanged {
-		a.narrate("nothing to do: the rules are there")
+		a.narrate("nothing to do: the rules are in force")
 		if f.save != "" {
 			if err := a.saveRules(f.save, p); err != nil {
 				return err
@@ -198,13 +199,13 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	if err != nil {
 		return policiesError(err, "apply -f "+shellword.Path(f.spec))
 	}
-	a.narrate("loaded; undone in %s unless it is confirmed", f.guard)
+	a.narrate("loaded; the guard undoes the change in %s unless you confirm it", f.guard)
 	var answers <-chan string
 	if f.confirm == confirmAsk {
 		how := "run"
 		if isTerminal(a.stdin) {
 			// Only a terminal: a line that a script left on standard input is no answer.
-			how, answers = "type yes to keep it, or run", lines(a.stdin)
+			how, answers = "type yes to keep it, or run", readLines(a.stdin)
 		}
 		a.narrate("%s from another session: etcdsec policies confirm%s", how, stateDirHint(f.stateDir))
 	}
@@ -225,10 +226,10 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	return failure(fmt.Errorf("the change was undone: %w", reason), "")
 }
 
-// saveRules keeps the rules where nftables.service finds them, and says how it does.
+// saveRules writes the rules to a file, and prints how nftables.service loads it.
 func (a *app) saveRules(path string, p *guard.Plan) error {
 	if path == "" {
-		a.narrate("the rules do not outlive a boot")
+		a.narrate("a reboot removes the rules")
 		a.narrate("hint: run this again with --save /etc/nftables.d/etcdsec.nft")
 		return nil
 	}
@@ -248,19 +249,20 @@ func stateDirHint(dir string) string {
 	return " --state-dir " + shellword.Path(dir)
 }
 
-// lines returns the lines of a reader, until it ends. The goroutine ends with the process.
-func lines(r io.Reader) <-chan string {
-	all := make(chan string)
+// readLines sends the lines of r until it ends. The goroutine ends with the process.
+func readLines(r io.Reader) <-chan string {
+	lines := make(chan string)
 	go func() {
-		defer close(all)
+		defer close(lines)
 		for s := bufio.NewScanner(r); s.Scan(); {
-			all <- s.Text()
+			lines <- s.Text()
 		}
 	}()
-	return all
+	return lines
 }
 
-// printNftablesPlan prints what is to be done, as text. JSON is printed once, with what came of it.
+// printNftablesPlan prints the plan as text. With JSON it prints nothing: printPlanOutcome prints
+// the plan together with its outcome.
 func (a *app) printNftablesPlan(output string, p *guard.Plan) error {
 	if output == "json" {
 		return nil
@@ -283,7 +285,7 @@ func (a *app) printNftablesPlan(output string, p *guard.Plan) error {
 	return table.Flush()
 }
 
-// printPlanOutcome prints what came of a plan.
+// printPlanOutcome prints the outcome of a plan.
 func (a *app) printPlanOutcome(output string, p *guard.Plan) error {
 	if output == "json" {
 		return a.printJSON(p)

@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesConfirmFlags hold the flags as the operator wrote them, for rollback too.
+// policiesConfirmFlags hold the flags of confirm and rollback as the operator wrote them.
 type policiesConfirmFlags struct {
 	stateDir string
 	output   string
@@ -56,7 +56,7 @@ func (f *policiesConfirmFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 }
 
-// run says the word and reports what became of the change.
+// run tells the guard to keep or to undo the change, and prints the outcome.
 func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) error {
 	verb := "confirm"
 	if w == guard.Undo {

@@ -47,7 +47,8 @@ Exit status: 0 no differences, 1 not everything could be compared, 2 bad command
   etcdsec policies drift -f cluster.yaml etcd-0=etcd-0.json worker-7=worker-7.json -o json
   ssh root@10.0.0.11 nft -j list ruleset | etcdsec policies drift -f cluster.yaml --node etcd-0 -
   kubectl get networkpolicies -A -o json | etcdsec policies drift -f cluster.yaml -
-  kubectl get felixconfigurations,globalnetworkpolicies,hostendpoints -o json | etcdsec policies drift -f cluster.yaml --backend calico -`,
+  kubectl get felixconfigurations,globalnetworkpolicies,hostendpoints -o json |
+    etcdsec policies drift -f cluster.yaml --backend calico -`,
 		RunE: func(cmd *cobra.Command, given []string) error { return flags.run(cmd.Context(), a, given) },
 	}
 	flags.addFlags(cmd)
@@ -63,7 +64,7 @@ func (f *policiesDriftFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) error {
-	backends, err := backendsFlag(f.backend)
+	backends, err := parseBackend(f.backend)
 	if err != nil {
 		return err
 	}
@@ -76,9 +77,9 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 	}
 	var found []policies.Difference
 	if len(files) == 0 {
-		found, err = guard.Drift(ctx, i, givenNode(f.node))
+		found, err = guard.Drift(ctx, i, nodeName(f.node))
 	} else {
-		d := policies.Drift{Intent: i, Node: givenNode(f.node), Backends: backends, Options: policies.RenderOptions{CiliumStrict: f.strict}}
+		d := policies.Drift{Intent: i, Node: nodeName(f.node), Backends: backends, Options: policies.RenderOptions{CiliumStrict: f.strict}}
 		found, err = d.Compare(a.policyReader(f.spec), files)
 	}
 	if err != nil {

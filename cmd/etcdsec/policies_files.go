@@ -12,8 +12,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// isolationFiles are those of a spec's backends in the store. What a spec cannot have is a
-// warning: the certificates do not wait for it.
+// isolationFiles returns the files of the spec's backends for the store. A backend that is refused
+// gives a warning and no error, so that the certificates are issued all the same.
 func isolationFiles(c *cluster.Cluster) (files []manifests.File, warnings []string, err error) {
 	intent, err := policies.NewIntent(c)
 	if err != nil {

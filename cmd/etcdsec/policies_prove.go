@@ -60,8 +60,10 @@ Exit status: 0 the policies do what the spec demands, 1 a packet's fate is unkno
 line or spec, 3 they do not, or a finding has the severity of --fail-on or worse.`,
 		Example: `  etcdsec policies prove -f cluster.yaml
   etcdsec policies prove -f cluster.yaml policies.yaml -o json
-  kubectl get nodes,namespaces,pods,networkpolicies -A -o json | etcdsec policies prove -f cluster.yaml -
-  ssh root@10.0.0.11 nft -j list ruleset > cp-0.json; etcdsec policies prove -f cluster.yaml cp-0=cp-0.json`,
+  kubectl get nodes,namespaces,pods,networkpolicies -A -o json |
+    etcdsec policies prove -f cluster.yaml -
+  ssh root@10.0.0.11 nft -j list ruleset > cp-0.json
+  etcdsec policies prove -f cluster.yaml cp-0=cp-0.json`,
 		RunE: func(_ *cobra.Command, given []string) error { return flags.run(a, given) },
 	}
 	flags.addFlags(cmd)
@@ -87,7 +89,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 		return err
 	}
 	if f.strict && len(paths) > 0 {
-		return usageError(errors.New("--strict chooses what is rendered: leave it out where files are given"), "")
+		return usageError(errors.New("--strict is only for rendered policies: leave it out if you give files"), "")
 	}
 	intent, err := a.loadIntent(f.spec)
 	if err != nil {

@@ -42,7 +42,8 @@ NAME, filter the packets that it forwards.
 
 Reads the spec; writes to stdout only; uses no network and applies nothing.`,
 		Example: `  etcdsec policies render --backend calico -f cluster.yaml > etcd-calico.yaml
-  etcdsec policies render --backend cilium --strict -f cluster.yaml | kubectl apply --dry-run=server -f -
+  etcdsec policies render --backend cilium --strict -f cluster.yaml |
+    kubectl apply --dry-run=server -f -
   etcdsec policies render --backend nftables --node worker-7 -f cluster.yaml > etcdsec.nft
   etcdsec policies render -f cluster.yaml`,
 		Args: args(cobra.NoArgs),
@@ -60,7 +61,7 @@ func (f *policiesRenderFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *policiesRenderFlags) run(a *app) error {
-	backends, err := backendsFlag(f.backend)
+	backends, err := parseBackend(f.backend)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (f *policiesRenderFlags) run(a *app) error {
 		out.Write(rendered.Text)
 	}
 	if len(backends) > 1 {
-		a.narrate("%d backends, one behind the other; --backend prints one", len(backends))
+		a.narrate("printed %d backends, one after the other; --backend prints only one", len(backends))
 	}
 	_, err = a.stdout.Write(out.Bytes())
 	return err

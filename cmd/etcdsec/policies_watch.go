@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// policiesWatchFlags hold what "policies apply" passes on.
+// policiesWatchFlags hold the flags that "policies apply" gives.
 type policiesWatchFlags struct {
 	stateDir string
 	nft      string
@@ -42,9 +42,9 @@ func (f *policiesWatchFlags) addFlags(cmd *cobra.Command) {
 
 func (f *policiesWatchFlags) run(ctx context.Context, a *app) error {
 	if f.nft == "" || f.within <= 0 {
-		return usageError(errors.New("only policies apply starts this command"), "etcdsec policies apply --help")
+		return usageError(errors.New(`only "policies apply" starts this command`), "etcdsec policies apply --help")
 	}
-	// The terminal that goes away is what it is there for.
+	// It must survive the end of the terminal.
 	signal.Ignore(syscall.SIGHUP)
 	outcome, err := guard.Watch(ctx, f.stateDir, guard.Nft(f.nft), f.within, guard.Ready)
 	if err != nil {

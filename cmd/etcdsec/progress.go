@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// progress counts on stderr, only on a terminal, only when something is slow enough to
-// be waited for. The returned function may be called from several goroutines.
+// progress returns a function that shows progress on stderr after the first second. It returns nil
+// if stderr is no terminal. Several goroutines may call the function.
 func (a *app) progress(verb string) func(done, total int) {
 	if !isTerminal(a.stderr) {
 		return nil

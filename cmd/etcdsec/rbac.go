@@ -29,7 +29,7 @@ check no longer reads Secrets, and that of an API server no longer removes membe
 	)
 }
 
-// rbacFlags are the flags that the verbs which ask a cluster have in common.
+// rbacFlags hold the flags that are common to all verbs that connect to a cluster.
 type rbacFlags struct {
 	spec      string
 	prefix    string
@@ -71,18 +71,18 @@ type rbacTarget struct {
 	clients []rbac.Client
 }
 
-// load reads all that a verb needs before it asks a member.
+// load reads everything that a verb needs before it connects to a member.
 func (f *rbacFlags) load(a *app, dir string) (rbacTarget, error) {
 	return f.loadTarget(a, dir, false)
 }
 
-// loadWayOut is load for a verb that must work with a plan that is refused, and with clients whose
-// certificates are of no use.
-func (f *rbacFlags) loadWayOut(a *app, dir string) (rbacTarget, error) {
+// loadForDisable is load for the verb that disables RBAC. It must also work if the plan is refused,
+// or if clients have no usable certificate.
+func (f *rbacFlags) loadForDisable(a *app, dir string) (rbacTarget, error) {
 	return f.loadTarget(a, dir, true)
 }
 
-func (f *rbacFlags) loadTarget(a *app, dir string, wayOut bool) (rbacTarget, error) {
+func (f *rbacFlags) loadTarget(a *app, dir string, tolerant bool) (rbacTarget, error) {
 	t := rbacTarget{dir: dir}
 	switch {
 	case f.timeout <= 0:
@@ -98,14 +98,14 @@ func (f *rbacFlags) loadTarget(a *app, dir string, wayOut bool) (rbacTarget, err
 	if err != nil {
 		return t, err
 	}
-	if t.plan, err = planRBAC(c, f.prefix); err != nil && !wayOut {
+	if t.plan, err = planRBAC(c, f.prefix); err != nil && !tolerant {
 		return t, err
 	}
 	endpoints, err := rbac.Endpoints(f.endpoints, c)
 	if err != nil {
 		return t, usageError(fmt.Errorf("--endpoints: %w", err), "--endpoints 10.0.0.11:2379,10.0.0.12:2379")
 	}
-	if t.clients, err = rbac.StoreClients(dir, c, a.now()); err != nil && !wayOut {
+	if t.clients, err = rbac.StoreClients(dir, c, a.now()); err != nil && !tolerant {
 		return t, clientError(err)
 	}
 	t.live = &rbac.Live{Endpoints: endpoints, Timeout: f.timeout, Narrate: a.narrate}
@@ -117,7 +117,8 @@ func (f *rbacFlags) loadTarget(a *app, dir string, wayOut bool) (rbacTarget, err
 	return t, err
 }
 
-// loadAdministrator reads who asks: --cert, or the store's first client of role root.
+// loadAdministrator loads the certificate that requests present: that of --cert, or of the store's
+// first client with role root.
 func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 	admin, found := rbac.Administrator(t.clients)
 	switch {
@@ -126,7 +127,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 			return clientError(err)
 		}
 	case !found:
-		return failure(fmt.Errorf("%s: there is no certificate of a client of role root", t.dir),
+		return failure(fmt.Errorf("%s has no certificate of a client with role root", t.dir),
 			"etcdsec pki issue -f "+shellword.Path(t.spec)+" "+shellword.Path(t.dir)+"   # or --cert FILE --key FILE of an administrator")
 	}
 	t.live.Admin = admin
@@ -141,7 +142,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 	return nil
 }
 
-// loadPresented reads the certificates of --present.
+// loadPresented loads the certificates of --present.
 func (f *rbacFlags) loadPresented(a *app) ([]rbac.Client, error) {
 	var clients []rbac.Client
 	for _, written := range f.present {
@@ -158,7 +159,7 @@ func (f *rbacFlags) loadPresented(a *app) ([]rbac.Client, error) {
 	return clients, nil
 }
 
-// planRBAC plans; a spec whose plan is refused is a bad spec.
+// planRBAC makes the plan for a spec. If the plan is refused, the spec is bad, which is status 2.
 func planRBAC(c *cluster.Cluster, prefix string) (rbac.Plan, error) {
 	if !strings.HasPrefix(prefix, "/") || strings.Trim(prefix, "/") == "" {
 		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
@@ -170,7 +171,7 @@ func planRBAC(c *cluster.Cluster, prefix string) (rbac.Plan, error) {
 	return plan, err
 }
 
-// survey asks the cluster, and refuses one to which the plan does not apply.
+// survey reads the state of the cluster. It fails if the plan does not apply to its release.
 func (t rbacTarget) survey(ctx context.Context) (rbac.State, error) {
 	state, err := t.live.Survey(ctx, t.plan)
 	if err == nil {
@@ -178,12 +179,12 @@ func (t rbacTarget) survey(ctx context.Context) (rbac.State, error) {
 	}
 	hint := ""
 	if _, other := errors.AsType[*rbac.VersionError](err); other {
-		hint = "set spec.etcd.version to what all members run, or end the upgrade first"
+		hint = "set spec.etcd.version to the release that all members run, or finish the upgrade first"
 	}
 	return state, failure(err, hint)
 }
 
-// printRBAC prints what the library found, in the format of -o.
+// printRBAC prints a result in the format of -o.
 func (a *app) printRBAC(format string, found interface{ WriteText(w io.Writer) error }) error {
 	if format == "json" {
 		return a.printJSON(found)

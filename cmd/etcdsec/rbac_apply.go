@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
-// rbacApplyFlags are the flags of rbac apply.
+// rbacApplyFlags hold the flags as the operator wrote them.
 type rbacApplyFlags struct {
 	rbacFlags
 
@@ -64,8 +64,8 @@ func (f *rbacApplyFlags) addFlags(cmd *cobra.Command) {
 	f.rbacFlags.addFlags(cmd)
 	f.addPresentFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.also, "also", nil, "`CERT` that is in use as well, whose CN must be a user; may be repeated")
-	flags.DurationVar(&f.observe, "observe", rbac.DefaultObservation, "`time` to observe who compacts; 0 only where you know")
+	flags.StringArrayVar(&f.also, "also", nil, "`CERT` of another client, whose CN must be a user; may be repeated")
+	flags.DurationVar(&f.observe, "observe", rbac.DefaultObservation, "`time` to observe who compacts; 0 skips this")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
 }
 
@@ -78,10 +78,10 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return err
 	}
 	if err := t.plan.CheckUsers(t.clients, f.also, t.live.Admin); err != nil {
-		return failure(err, "add a client of that name to spec.clients, or issue its certificate with the CN of one that is there")
+		return failure(err, "add a client with that name to spec.clients, or issue its certificate with the CN of an existing client")
 	}
 	if untried := t.plan.Untried(t.clients); len(untried) > 0 {
-		return failure(fmt.Errorf("user %s: there is no certificate to try it with in %s", untried[0], dir), "etcdsec pki issue -f "+shellword.Path(t.spec)+" "+shellword.Path(dir)+"   # or --present CERT,KEY")
+		return failure(fmt.Errorf("user %s: %s has no certificate to try it with", untried[0], dir), "etcdsec pki issue -f "+shellword.Path(t.spec)+" "+shellword.Path(dir)+"   # or --present CERT,KEY")
 	}
 	state, err := t.survey(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return a.printRBAC(f.output, t.plan.Report(state))
 	}
 	if f.observe > 0 && t.plan.TakesCompaction(state) {
-		a.narrate("observing for %s who compacts, before anything is changed; --observe 0 where you know", f.observe)
+		a.narrate("observing for %s who compacts, before anything changes; --observe 0 skips this", f.observe)
 		if err := t.live.ObserveCompaction(ctx, f.observe); err != nil {
 			return failure(err, "etcdsec rbac plan -f "+shellword.Path(t.spec)+"   # lists the flags to set")
 		}
@@ -99,8 +99,8 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 	return f.apply(ctx, a, t)
 }
 
-// apply changes etcd with the store locked: its certificates must not be renewed while they are
-// tried, nor two runs undo each other.
+// apply changes etcd and holds the store's lock meanwhile: nobody may renew certificates while they
+// are tried, and two runs must not undo each other's changes.
 func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error {
 	release, err := durable.Lock(t.dir)
 	if err != nil {

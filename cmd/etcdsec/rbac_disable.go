@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// rbacDisableFlags are the flags of rbac disable.
+// rbacDisableFlags hold the flags as the operator wrote them.
 type rbacDisableFlags struct {
 	rbacFlags
 
@@ -46,7 +46,7 @@ func (f *rbacDisableFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *rbacDisableFlags) run(ctx context.Context, a *app, dir string) error {
-	t, err := f.loadWayOut(a, dir)
+	t, err := f.loadForDisable(a, dir)
 	if err != nil {
 		return err
 	}

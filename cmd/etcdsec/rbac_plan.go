@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// rbacPlanFlags are the flags of rbac plan.
+// rbacPlanFlags hold the flags as the operator wrote them.
 type rbacPlanFlags struct {
 	spec   string
 	prefix string
@@ -22,10 +22,10 @@ allows to every certificate.
 
 Since etcd 3.5.28 and 3.6.9 only role root may compact. With spec.rbac.compaction: etcd, etcd
 compacts itself and kube-apiserver gets only the permissions that it needs; with apiserver,
-kube-apiserver has role root. A plan is refused if an API server could not do its work under it, if the database would
-fill, or if nobody could administer etcd.
+kube-apiserver has role root. A plan is refused if an API server could not do its work under it, if
+the database would fill, or if nobody could administer etcd.
 
-Reads the spec. Asks no server and writes nothing but the plan.
+Reads the spec. Asks no server and writes only the plan.
 
 Exit status: 0 planned, 2 bad command line, or a spec that is refused.`,
 		Example: `  etcdsec rbac plan -f cluster.yaml

@@ -61,7 +61,7 @@ func (f *rbacVerifyFlags) run(ctx context.Context, a *app, dir string) error {
 	}
 	switch report.Verdict() {
 	case rbac.Unknown:
-		return failure(errors.New("not every check could be made"), "")
+		return failure(errors.New("some checks could not be made"), "")
 	case rbac.Denied:
 		return statusError{status: statusFindings}
 	case rbac.Allowed:

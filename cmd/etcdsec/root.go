@@ -18,7 +18,7 @@ accept. It renews certificates, and rotates the keys that encrypt what etcd stor
 		Example: `  etcdsec init > cluster.yaml                      # a commented spec to edit
   etcdsec bootstrap -f cluster.yaml ./store        # certificates, configs, units
   etcdsec audit run -f cluster.yaml --pki ./store  # audit the running cluster`,
-		Args:          unknownVerb,
+		Args:          rejectUnknownVerb,
 		RunE:          runGroup,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -47,14 +47,14 @@ func newGroupCommand(use, short, long string, verbs ...*cobra.Command) *cobra.Co
 		Use:   use,
 		Short: short,
 		Long:  long,
-		Args:  unknownVerb,
+		Args:  rejectUnknownVerb,
 		RunE:  runGroup,
 	}
 	group.AddCommand(verbs...)
 	return group
 }
 
-// runGroup runs a group without a verb: it prints the help, and fails as a bad command line.
+// runGroup handles a group without a verb: it prints the help, and returns a usage error.
 func runGroup(cmd *cobra.Command, _ []string) error {
 	cmd.SetOut(cmd.ErrOrStderr()) // stdout is for results
 	if err := cmd.Help(); err != nil {
@@ -63,7 +63,7 @@ func runGroup(cmd *cobra.Command, _ []string) error {
 	return usageError(errors.New("a command is missing"), cmd.CommandPath()+" --help")
 }
 
-func unknownVerb(cmd *cobra.Command, given []string) error {
+func rejectUnknownVerb(cmd *cobra.Command, given []string) error {
 	if len(given) == 0 {
 		return nil
 	}

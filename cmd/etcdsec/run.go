@@ -19,14 +19,15 @@ const (
 	statusFindings = 3 // findings, or work due
 )
 
-// app holds the streams and the clock that verbs use. Nothing below cmd touches those of the process.
+// app holds the streams and the clock of the verbs. Only cmd uses those of the process.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
 }
 
-// statusError ends a verb with an exit status. err may be nil where the result on stdout already says it all.
+// statusError ends a verb with an exit status. err is nil if the result on stdout already tells
+// everything.
 type statusError struct {
 	status int
 	err    error
@@ -47,12 +48,12 @@ func usageError(err error, hint string) error {
 	return statusError{status: statusUsage, err: err, hint: hint}
 }
 
-// failure returns the error of work that could not be done, with a hint that shows the way out.
+// failure returns the error of work that could not be done, with a hint that helps.
 func failure(err error, hint string) error {
 	return statusError{status: statusFailed, err: err, hint: hint}
 }
 
-// run executes one command line and returns the exit status. It is the only place that prints an error.
+// run executes one command line and returns the exit status. Only run prints errors.
 func run(ctx context.Context, a *app, args []string) int {
 	out := &checkedWriter{w: a.stdout}
 	inner := *a
@@ -115,7 +116,8 @@ func (c *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// args wraps a cobra argument check so that its complaint exits with statusUsage; cobra has no exit statuses.
+// args wraps an argument check of cobra, so that its error exits with statusUsage; cobra has no
+// exit statuses.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := check(cmd, given); err != nil {

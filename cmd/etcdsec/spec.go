@@ -15,7 +15,7 @@ func specFlag(cmd *cobra.Command, path *string) {
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml") // only completion; fails for unknown flags
 }
 
-// loadSpec loads a verb's spec and says its warnings on stderr.
+// loadSpec loads a verb's spec, and prints its warnings on stderr.
 func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 	var c *cluster.Cluster
 	var err error
@@ -36,7 +36,7 @@ func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 	return c, nil
 }
 
-// narrate prints on stderr what is not the result.
+// narrate prints a message on stderr. stdout is only for the result.
 func (a *app) narrate(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, "etcdsec: "+format+"\n", args...)
 }
