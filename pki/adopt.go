@@ -13,22 +13,22 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Adoption lists what a store takes over from another tool: authorities and bundles by the
-// names of the plan, with every file as it was.
+// Adoption holds the files of another tool's PKI that a store takes over: authorities by their
+// names in the [Plan], and bundles by their paths. The files are unchanged.
 type Adoption struct {
 	Authorities map[string]AdoptedCA
 	Bundles     map[string][]durable.File // by Bundle.Path; keys 0600
 }
 
-// AdoptedCA is an authority's certificate, and its key where there is one.
+// AdoptedCA is an authority's certificate and, if it is known, its key.
 type AdoptedCA struct {
 	Certificate *x509.Certificate
 	KeyPEM      []byte
 }
 
-// Adopt enters what was adopted in the ledger and writes it. What the store has already is
-// kept: a run that was killed is finished by the next one, and another certificate under a
-// name that is taken is an error.
+// Adopt records the adopted certificates in the ledger and writes the files. It keeps what the
+// store already has, so the next run finishes a run that was killed. If the store has another
+// certificate under the same name, that is an error.
 func (s *Store) Adopt(plan Plan, spec []byte, adoption Adoption, now time.Time) error {
 	entries, missing, err := s.planAdoption(plan, adoption, now)
 	if err != nil {
@@ -61,13 +61,13 @@ func (s *Store) Adopt(plan Plan, spec []byte, adoption Adoption, now time.Time) 
 	return nil
 }
 
-// CheckAdoption finds what Adopt would refuse, and writes nothing.
+// CheckAdoption returns the error that [Store.Adopt] would return, and writes nothing.
 func (s *Store) CheckAdoption(plan Plan, adoption Adoption, now time.Time) error {
 	_, _, err := s.planAdoption(plan, adoption, now)
 	return err
 }
 
-// planAdoption checks everything first and says what is to be entered and written.
+// planAdoption checks everything, and returns the entries and files that the store lacks.
 func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Entry, Adoption, error) {
 	a := adopting{
 		store: s, plan: plan, now: now, known: map[string]bool{},
@@ -83,18 +83,18 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 	var faults []error
 	for _, authority := range plan.Authorities {
 		if adopted, ok := adoption.Authorities[authority.Name]; ok {
-			faults = append(faults, a.authority(authority, adopted, adoption.Authorities[authority.Issuer].Certificate))
+			faults = append(faults, a.addAuthority(authority, adopted, adoption.Authorities[authority.Issuer].Certificate))
 		}
 	}
 	for _, b := range plan.Bundles {
 		if files, ok := adoption.Bundles[b.Path]; ok {
-			faults = append(faults, a.bundle(b, files))
+			faults = append(faults, a.addBundle(b, files))
 		}
 	}
 	return a.entries, a.missing, errors.Join(faults...)
 }
 
-// adopting compares what is to be adopted with what the store has.
+// adopting compares an adoption with the store.
 type adopting struct {
 	store   *Store
 	plan    Plan
@@ -113,7 +113,7 @@ func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bo
 	a.entries = append(a.entries, e)
 }
 
-func (a *adopting) authority(want Authority, adopted AdoptedCA, issuer *x509.Certificate) error {
+func (a *adopting) addAuthority(want Authority, adopted AdoptedCA, issuer *x509.Certificate) error {
 	path := filepath.Join(a.store.Dir, filepath.FromSlash(want.Path()), caCertName)
 	there, err := ReadCertificates(path)
 	switch {
@@ -122,13 +122,13 @@ func (a *adopting) authority(want Authority, adopted AdoptedCA, issuer *x509.Cer
 	case err != nil:
 		return err
 	case !there[0].Equal(adopted.Certificate):
-		return fmt.Errorf("%s is another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
+		return fmt.Errorf("%s holds another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
 	}
 	a.enter(want.Name, RoleCA, adopted.Certificate, false)
 	return adopted.check(want, issuer)
 }
 
-func (a *adopting) bundle(b Bundle, files []durable.File) error {
+func (a *adopting) addBundle(b Bundle, files []durable.File) error {
 	leaves, err := adoptedLeaves(b, files)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (a *adopting) bundle(b Bundle, files []durable.File) error {
 	case there == nil:
 		a.missing.Bundles[b.Path] = files
 	case !sameFiles(there, files):
-		return fmt.Errorf("%s is in the store already, and other files are in it", b.Path)
+		return fmt.Errorf("the store already has %s, with other files", b.Path)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (c AdoptedCA) check(a Authority, issuer *x509.Certificate) error {
 	if c.KeyPEM != nil {
 		key, err := ParseKey(c.KeyPEM)
 		if err != nil {
-			return fmt.Errorf("the key of %s: %w", a.Name, err)
+			return fmt.Errorf("parsing the key of %s: %w", a.Name, err)
 		}
 		pub = key.Public()
 	}
@@ -172,7 +172,7 @@ type adoptedLeaf struct {
 	keyOnNode bool
 }
 
-// adoptedLeaves returns the leaves of a bundle that are among its files, each with its key.
+// adoptedLeaves returns the leaves of a bundle whose certificates are among the files.
 func adoptedLeaves(b Bundle, files []durable.File) ([]adoptedLeaf, error) {
 	data := map[string][]byte{}
 	for _, f := range files {
@@ -219,8 +219,8 @@ func sameFiles(a, b []durable.File) bool {
 	return len(a) == len(b)
 }
 
-// readForeign reads a file of another tool's folder, or nil where there is none. It does
-// not follow a symlink out of the folder.
+// readForeign reads a file of another tool's folder. It returns nil if there is none. It does not
+// follow a symlink out of the folder.
 func readForeign(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	target, err := filepath.EvalSymlinks(path)
@@ -235,7 +235,7 @@ func readForeign(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	if relative, err := filepath.Rel(inside, target); err != nil || !filepath.IsLocal(relative) {
-		return nil, fmt.Errorf("%s is a symlink out of %s, at %s; copy the file in its place", path, dir, target)
+		return nil, fmt.Errorf("%s is a symlink out of %s, to %s; replace it by a copy of the file", path, dir, target)
 	}
 	return durable.ReadFile(target, maxPEMSize)
 }

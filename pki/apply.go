@@ -9,25 +9,25 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Change tells what Apply does to a store beside issuing what is missing.
+// Change tells [Store.Apply] what to do in addition to issuing missing certificates.
 type Change struct {
 	Renewal Renewal
-	Files   []durable.File // files without a key, by their path in the store; the modes are set here
-	DryRun  bool           // find out what there is to do, and do nothing
+	Files   []durable.File // files without a key, by their path in the store; Apply sets their modes
+	DryRun  bool           // find out what there is to do, but do nothing
 }
 
-// Result says what a run did to a store, or would do.
+// Result lists what a run did to a store, or would do.
 type Result struct {
 	SchemaVersion int    `json:"schema_version"`
 	Dir           string `json:"dir"`
 	Cluster       string `json:"cluster"`
 	DryRun        bool   `json:"dry_run"`
 	Steps         []Step `json:"steps"`
-	// Next lists what is left to do by hand, in order.
+	// Next lists what the user must do afterwards, in order.
 	Next []string `json:"next,omitempty"`
 }
 
-// Count returns how many steps did one of the actions.
+// Count returns the number of steps with one of the actions.
 func (r Result) Count(actions ...Action) int {
 	n := 0
 	for _, s := range r.Steps {
@@ -38,15 +38,15 @@ func (r Result) Count(actions ...Action) int {
 	return n
 }
 
-// UnfinishedError reports a run that stopped half-way. The same run goes on from there.
+// UnfinishedError reports a run that stopped half-way. The same run continues from there.
 type UnfinishedError struct{ Err error }
 
 func (e *UnfinishedError) Error() string { return e.Err.Error() }
 
 func (e *UnfinishedError) Unwrap() error { return e.Err }
 
-// Apply brings the store up to the spec: certificates first, then the files of the change. An
-// *UnfinishedError means that something was written before it failed.
+// Apply makes the store match the spec: first the certificates, then the files of the change. An
+// [UnfinishedError] means that it had written something before it failed.
 func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, config IssueConfig) (Result, error) {
 	result := Result{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: change.DryRun, Steps: []Step{}}
 	survey, err := s.Survey(ctx, NewPlan(c), config.Now, change.Renewal)
@@ -86,9 +86,9 @@ func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, co
 	return result, nil
 }
 
-// AddedMembers names the members that the store's ledger has never seen, in a store that has
-// others, and that do not say that they join: etcd must be told that it joins a cluster and
-// does not begin one.
+// AddedMembers returns the names of new members that are not marked as joining, in a store that has
+// other members: etcd must be told that it joins a cluster instead of starting a new one. A member
+// is new if the ledger does not have it.
 func (s *Store) AddedMembers(c *cluster.Cluster) ([]string, error) {
 	entries, err := ReadLedger(s.Dir)
 	if err != nil {

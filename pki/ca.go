@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// backdate lets a certificate work on a node whose clock is a little behind.
+// backdate is how long before now a certificate becomes valid, so that it works on a node whose
+// clock is a little behind.
 const backdate = 5 * time.Minute
 
-// ca is an authority with its certificate and, where it is at hand, its key.
+// ca is an authority with its certificate and, if this process has it, its key.
 type ca struct {
 	Authority
 	cert *x509.Certificate
 	key  crypto.Signer // nil when the key is kept elsewhere
-	// keyKept says that the key was there before this run, in whatever form.
+	// keyKept means that the key existed before this run, in any form.
 	keyKept bool
 }
 
@@ -30,10 +31,10 @@ func (c *ca) publicKey() crypto.PublicKey {
 	return c.cert.PublicKey
 }
 
-// certifyCA makes and verifies an authority's certificate; signer is the authority itself
-// for a root. One that had a certificate for its key keeps its name and key ID, by which
-// what it signed finds it. crypto/x509 makes it and not cfssl, whose CAs have no path length and no
-// name constraints.
+// certifyCA makes and verifies an authority's certificate. For a root, signer is the authority
+// itself. An authority that already had a certificate keeps its subject and key ID, by which the
+// certificates that it signed refer to it. It uses crypto/x509 and not cfssl, whose CAs have no path
+// length and no name constraints.
 func certifyCA(clusterName string, self, signer *ca, now time.Time) (*x509.Certificate, error) {
 	a, pub := self.Authority, self.publicKey()
 	serial, err := newSerial()
@@ -60,8 +61,8 @@ func certifyCA(clusterName string, self, signer *ca, now time.Time) (*x509.Certi
 	parent := template
 	if a.Issuer != "" {
 		issuer, parent = signer.cert, signer.cert
-		template.NotAfter = earlier(template.NotAfter, parent.NotAfter)
-		template.NotBefore = later(template.NotBefore, parent.NotBefore)
+		template.NotAfter = minTime(template.NotAfter, parent.NotAfter)
+		template.NotBefore = maxTime(template.NotBefore, parent.NotBefore)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, signer.key)
 	if err != nil {
@@ -77,22 +78,22 @@ func certifyCA(clusterName string, self, signer *ca, now time.Time) (*x509.Certi
 	return cert, nil
 }
 
-func earlier(a, b time.Time) time.Time {
+func minTime(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}
 	return b
 }
 
-func later(a, b time.Time) time.Time {
+func maxTime(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
 }
 
-// caCommonName differs for every key. Two CAs of one name, as after a rotation, would
-// confuse every verifier that finds issuers by name.
+// caCommonName returns a CN that is different for every key. Two CAs with the same name, as after a
+// rotation, would confuse every verifier that finds issuers by name.
 func caCommonName(clusterName, authority string, pub crypto.PublicKey) string {
 	const most = 64 // ub-common-name, RFC 5280
 	der, err := x509.MarshalPKIXPublicKey(pub)

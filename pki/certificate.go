@@ -21,18 +21,18 @@ func encodeCertificates(certs ...*x509.Certificate) []byte {
 	return b.Bytes()
 }
 
-// ParseCertificates reads a PEM bundle of one or more certificates. Any other block, and
-// anything between blocks but white space, is an error: etcd refuses to start on the
-// former, and the latter is what a damaged file looks like.
+// ParseCertificates reads a PEM bundle of one or more certificates. Any other PEM block is an error:
+// etcd refuses to start with it. Text between blocks is an error too: it is the sign of a damaged
+// file.
 func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	rest := bytes.TrimSpace(certPEM)
-	if err := notPEM(rest, "x509"); err != nil {
+	if err := checkPEM(rest, "x509"); err != nil {
 		return nil, err
 	}
 	for len(rest) > 0 {
 		if !bytes.HasPrefix(rest, []byte("-----BEGIN ")) {
-			return nil, fmt.Errorf("no PEM certificate at its start, or something behind its %d certificates", len(certs))
+			return nil, fmt.Errorf("no PEM certificate at its start, or other text after its %d certificates", len(certs))
 		}
 		block, after := pem.Decode(rest)
 		if block == nil {
@@ -54,18 +54,19 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// errIsKey means that a file holds a private key where a certificate was looked for.
+// errIsKey means that a file holds a private key instead of a certificate.
 var errIsKey = errors.New("a private key, want a certificate")
 
-// notPEM names what a file is when it is not PEM at all. command is openssl's for its kind.
-func notPEM(data []byte, command string) error {
+// checkPEM returns an error if data is empty, DER, or begins with a byte order mark. command is the
+// openssl command that converts its kind.
+func checkPEM(data []byte, command string) error {
 	switch {
 	case len(data) == 0:
 		return errors.New("the file is empty")
 	case data[0] == 0x30:
 		return fmt.Errorf("it is DER, want PEM: openssl %s -inform DER -in FILE -out FILE.pem", command)
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return errors.New("a byte order mark stands before its first PEM block; take its three bytes off")
+		return errors.New("a byte order mark is before its first PEM block; remove these three bytes")
 	}
 	return nil
 }
@@ -73,8 +74,8 @@ func notPEM(data []byte, command string) error {
 // serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).
 const serialBits = 159
 
-// newSerial returns a random number. It is unique across all CAs of a store, because etcd compares
-// CRL entries by serial number alone.
+// newSerial returns a random serial number. It is unique among all CAs of a store, because etcd
+// compares CRL entries only by serial number.
 func newSerial() (*big.Int, error) {
 	for {
 		serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), serialBits))

@@ -17,32 +17,32 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// The files of an authority's revocation list. etcd 3.6 and later read DER alone, 3.5
-// reads both (etcd-io/etcd#17106), so members get DER; PEM is for everybody else.
+// The files of an authority's revocation list. etcd 3.6 and later read only DER, and 3.5 reads
+// both (etcd-io/etcd#17106), so members get DER. PEM is for all others.
 const (
 	crlName    = "ca.crl"
 	crlPEMName = "ca.crl.pem"
 )
 
-// RevocationList is one CRL of the plan. There is one for each root that a port trusts.
+// RevocationList is one CRL of the [Plan]. Each root that a port trusts has one.
 type RevocationList struct {
-	Root   string // whose certificates it lists
+	Root   string // the root of the certificates that it lists
 	Signer string // the authority that signs it
 }
 
-// RevocationFile is a CRL under the name by which etcd loads it.
+// RevocationFile is a CRL and the name of the file from which etcd loads it.
 type RevocationFile struct{ Name, Root string }
 
 // crlWork is a revocation list and why it must be signed, if it must.
 type crlWork struct {
 	RevocationList
 	entries []Entry // its revocations
-	der     []byte  // the list as it is on the disk; nil if there is none
+	der     []byte  // the list on disk; nil if there is none
 	stale   bool    // whether it must be signed
 	reason  string  // why, for the ledger
 }
 
-// revocationSurvey says which lists to sign, and whether bundles lack one that is there.
+// revocationSurvey tells which lists to sign, and whether a bundle lacks a list.
 type revocationSurvey struct {
 	all    []crlWork
 	steps  []Step
@@ -60,11 +60,11 @@ func (r revocationSurvey) count() int {
 	return n
 }
 
-// crls are revocation lists in DER by their root.
+// crls maps roots to their revocation lists in DER.
 type crls map[string][]byte
 
-// present returns the lists as they are on the disk.
-func (r revocationSurvey) present() crls {
+// listsOnDisk returns the lists that are on disk.
+func (r revocationSurvey) listsOnDisk() crls {
 	lists := crls{}
 	for _, list := range r.all {
 		if list.der != nil {
@@ -74,8 +74,8 @@ func (r revocationSurvey) present() crls {
 	return lists
 }
 
-// revocations returns the ledger's revocations of certificates below a root that have not
-// expired. Which authority signed one does not matter: etcd compares serial numbers alone.
+// revocations returns the ledger's revocations of the named certificates that have not expired. It
+// does not matter which authority signed them: etcd compares only serial numbers.
 func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry {
 	var revoked []Entry
 	for _, e := range entries {
@@ -86,7 +86,7 @@ func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry 
 	return revoked
 }
 
-// namesBelow returns the names of the authorities and leaves whose certificates a root vouches for.
+// namesBelow returns the names of the authorities and leaves whose certificates verify below a root.
 func (p Plan) namesBelow(root string) map[string]bool {
 	names := map[string]bool{}
 	for _, a := range p.Authorities {
@@ -104,9 +104,8 @@ func (p Plan) namesBelow(root string) map[string]bool {
 	return names
 }
 
-// surveyLists finds the lists that must be signed: those that lack a revocation, or that
-// are wanted and not there, or whose NextUpdate is near. etcd does not look at that date;
-// others do.
+// surveyLists finds the lists that must be signed, because they lack a revocation, do not exist, or
+// their NextUpdate is near. etcd does not check that date, but other programs do.
 func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocationSurvey, error) {
 	var found revocationSurvey
 	entries, err := ReadLedger(s.Dir)
@@ -115,7 +114,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 	}
 	var faults []error
 	for _, list := range plan.Lists {
-		work := crlWork{RevocationList: list, entries: revocations(entries, everNamedBelow(entries, plan, list.Root), now)}
+		work := crlWork{RevocationList: list, entries: revocations(entries, namesEverBelow(entries, plan, list.Root), now)}
 		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
 		work.der, err = durable.ReadFile(at, maxPEMSize)
@@ -125,7 +124,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			work.reason, work.stale = work.whyStale(cas[list.Signer], now)
+			work.reason, work.stale = work.staleReason(cas[list.Signer], now)
 		}
 		if work.stale {
 			found.steps = append(found.steps, Step{
@@ -135,7 +134,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 		}
 		found.all = append(found.all, work)
 	}
-	present := found.present()
+	present := found.listsOnDisk()
 	for _, b := range plan.Bundles {
 		if len(b.CRLs) == 0 {
 			continue
@@ -147,14 +146,14 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 		}
 		for _, f := range crlChanges(b, files, present) {
 			found.copies = true
-			found.steps = append(found.steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: RoleCRL, Path: b.Path, File: f.Name, Detail: "the list as it is now"})
+			found.steps = append(found.steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: RoleCRL, Path: b.Path, File: f.Name, Detail: "the current list"})
 		}
 	}
 	return found, errors.Join(faults...)
 }
 
-// everNamedBelow returns all names below a root, those that the spec no longer has included.
-func everNamedBelow(entries []Entry, plan Plan, root string) map[string]bool {
+// namesEverBelow returns all names below a root, including those that the spec no longer has.
+func namesEverBelow(entries []Entry, plan Plan, root string) map[string]bool {
 	names := plan.namesBelow(root)
 	var roots []string
 	for _, e := range entries {
@@ -174,8 +173,8 @@ func everNamedBelow(entries []Entry, plan Plan, root string) map[string]bool {
 	return names
 }
 
-// whyStale reports whether the list on the disk must be signed anew, and why.
-func (c crlWork) whyStale(signer *ca, now time.Time) (why string, stale bool) {
+// staleReason reports whether the list on disk must be signed anew, and why.
+func (c crlWork) staleReason(signer *ca, now time.Time) (reason string, stale bool) {
 	list, err := x509.ParseRevocationList(c.der)
 	if err != nil {
 		return "it is damaged", true
@@ -198,21 +197,21 @@ func (c crlWork) whyStale(signer *ca, now time.Time) (why string, stale bool) {
 	return "", false
 }
 
-// sign makes the list in DER. Its number is that of the ledger's line which records it, and so
-// grows and is never used twice.
+// sign makes the list in DER. Its number is that of its line in the ledger, so it grows and is never
+// used twice.
 func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) ([]byte, error) {
 	if signer.cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return nil, fmt.Errorf("signing the revocation list of %s: %q may sign none: its key usage has no cRLSign, as in every CA that kubeadm makes; rotate it", c.Root, signer.cert.Subject.CommonName)
+		return nil, fmt.Errorf("signing the revocation list of %s: the key usage of %q lacks cRLSign, as in every CA that kubeadm makes; replace the CA", c.Root, signer.cert.Subject.CommonName)
 	}
 	template := &x509.RevocationList{
 		Number:     big.NewInt(number),
 		ThisUpdate: now.Add(-backdate).UTC(),
-		NextUpdate: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC(),
+		NextUpdate: minTime(now.Add(lifetime), signer.cert.NotAfter).UTC(),
 	}
 	for _, e := range c.entries {
 		serial, ok := new(big.Int).SetString(e.Serial, 16)
 		if !ok {
-			return nil, fmt.Errorf("signing the revocation list of %s: the ledger has %q for a serial number", c.Root, e.Serial)
+			return nil, fmt.Errorf("signing the revocation list of %s: the ledger has the invalid serial number %q", c.Root, e.Serial)
 		}
 		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{
 			SerialNumber: serial, RevocationTime: e.Time, ReasonCode: reasonCode(e.Reason),
@@ -238,7 +237,7 @@ func (c crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHas
 		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
 		Name: c.Root + "/crl", Role: RoleCRL, Subject: signer.cert.Subject.CommonName,
 		Serial: fmt.Sprintf("%x", number), NotBefore: now.Add(-backdate).UTC().Truncate(time.Second),
-		NotAfter: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
+		NotAfter: minTime(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
 		SKID:     hex.EncodeToString(signer.cert.SubjectKeyId), SpecHash: specHash,
 	}
 }
@@ -251,8 +250,7 @@ func crlFiles(der []byte) []durable.File {
 	}
 }
 
-// crlChanges returns the lists that a bundle lacks or has in another form. A bundle gets
-// them where its etcd reads them, and where one was there before.
+// crlChanges returns the lists that a bundle lacks, or has with other content.
 func crlChanges(b Bundle, has []durable.File, lists crls) []durable.File {
 	var changed []durable.File
 	for _, f := range b.CRLs {

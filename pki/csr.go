@@ -30,8 +30,8 @@ func NewKey(algorithm cluster.KeyAlgorithm) (crypto.Signer, []byte, error) {
 	return key, keyPEM, err
 }
 
-// NewRequest returns a CSR in PEM: the key, proof of its possession, and the leaf's CN as a
-// hint for who handles the file. Nothing else in it would be looked at.
+// NewRequest returns a CSR in PEM. It has the key, the proof of its possession, and the leaf's CN as
+// a hint for the people who handle the file. Nothing else in it would be used.
 func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: l.CommonName}}
 	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
@@ -41,11 +41,11 @@ func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// ParseRequest reads one CSR in PEM and checks its signature, which proves that who made
-// it has the key.
+// ParseRequest reads one CSR in PEM and checks its signature, which proves that its maker has the
+// key.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	text := bytes.TrimSpace(data)
-	if err := notPEM(text, "req"); err != nil {
+	if err := checkPEM(text, "req"); err != nil {
 		return nil, err
 	}
 	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
@@ -58,7 +58,7 @@ func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
 		return nil, fmt.Errorf("a PEM block of type %q, want a certificate request", block.Type)
 	case len(bytes.TrimSpace(rest)) > 0:
-		return nil, errors.New("something stands behind its PEM block")
+		return nil, errors.New("there is text after its PEM block")
 	}
 	csr, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil {
@@ -70,14 +70,14 @@ func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	return csr, nil
 }
 
-// CheckRequest refuses a CSR that asks for more than the plan gives the leaf. What is
-// signed comes from the plan alone; but a request that says otherwise was made for
-// something else, or by somebody else.
+// CheckRequest refuses a CSR that asks for more than the plan gives the leaf. The certificate's
+// content comes only from the plan. But a request with other content was made for something else, or
+// by somebody else.
 func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
 	var faults []error
 	for _, attribute := range csr.Subject.Names {
 		if !attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) || attribute.Value != l.CommonName {
-			faults = append(faults, fmt.Errorf("it asks for the subject %q, and %s is CN=%s", csr.Subject, l.Name, l.CommonName))
+			faults = append(faults, fmt.Errorf("it asks for the subject %q, but %s has CN=%s", csr.Subject, l.Name, l.CommonName))
 			break
 		}
 	}
@@ -109,14 +109,14 @@ func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
 	return errors.Join(append(faults, checkStrength(csr.PublicKey))...)
 }
 
-// weakestRSA is the smallest size that NIST SP 800-57 allows, in bits.
-const weakestRSA = 2048
+// minRSABits is the smallest size that NIST SP 800-57 allows.
+const minRSABits = 2048
 
 func checkStrength(pub crypto.PublicKey) error {
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() < weakestRSA {
-			return fmt.Errorf("its RSA key has %d bits, want at least %d", key.N.BitLen(), weakestRSA)
+		if key.N.BitLen() < minRSABits {
+			return fmt.Errorf("its RSA key has %d bits, want at least %d", key.N.BitLen(), minRSABits)
 		}
 	case *ecdsa.PublicKey:
 		if key.Curve.Params().BitSize < 256 {
@@ -124,12 +124,12 @@ func checkStrength(pub crypto.PublicKey) error {
 		}
 	case ed25519.PublicKey:
 	default:
-		return fmt.Errorf("a key of type %T, which etcd cannot use", pub)
+		return fmt.Errorf("its key has type %T, which etcd cannot use", pub)
 	}
 	return nil
 }
 
-// checkReuse refuses a key that another certificate has or had, or that was revoked.
+// checkReuse refuses a key that belongs or belonged to another certificate, or that was stolen.
 func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry) error {
 	sum := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
 	hash := hex.EncodeToString(sum[:])
@@ -137,9 +137,9 @@ func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry) error {
 		switch {
 		case e.KeyHash != hash:
 		case e.Event == EventRevoke && e.Reason == ReasonKeyCompromise:
-			return fmt.Errorf("its key is that of %s, serial number %s, which was revoked because the key was stolen; make a new one", e.Name, e.Serial)
+			return fmt.Errorf("it has the key of %s, serial number %s, which was revoked because the key was stolen; make a new key", e.Name, e.Serial)
 		case e.Name != l.Name:
-			return fmt.Errorf("its key is that of %s already; each certificate has a key of its own", e.Name)
+			return fmt.Errorf("%s already has its key; each certificate needs its own key", e.Name)
 		}
 	}
 	return nil

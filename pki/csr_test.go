@@ -76,12 +76,12 @@ func TestHostileRequests(t *testing.T) {
 		"an unknown extension":  {requestPEM(t, extension(asn1.ObjectIdentifier{1, 2, 3}, []byte("x")), key), "it asks for the extension 1.2.3"},
 		"1024 bits":             {requestPEM(t, x509.CertificateRequest{}, weak), "1024 bits, want at least 2048"},
 		"P-224":                 {requestPEM(t, x509.CertificateRequest{}, p224), "on curve P-224"},
-		"another's key":         {requestPEM(t, x509.CertificateRequest{}, taken), "its key is that of etcd-1/peer already"},
+		"another's key":         {requestPEM(t, x509.CertificateRequest{}, taken), "etcd-1/peer already has its key"},
 		"bad signature":         {pem.EncodeToMemory(tampered), "does not prove the key"},
 		"empty":                 {[]byte(" \n"), "the file is empty"},
 		"DER":                   {tampered.Bytes, "it is DER, want PEM: openssl req"},
 		"a certificate":         {encodeCertificates(leavesOf(t, dir, c)["etcd-0/peer"]), "want a certificate request"},
-		"two":                   {bytes.Repeat(good, 2), "something stands behind"},
+		"two":                   {bytes.Repeat(good, 2), "there is text after"},
 		"truncated":             {good[:len(good)-30], "cut short"},
 		"UTF-8 mark in front":   {append([]byte("\xef\xbb\xbf"), good...), "a byte order mark"},
 	}
@@ -152,7 +152,7 @@ func TestOwnAddresses(t *testing.T) {
 		want         string
 	}{
 		"this node":          {names, []netip.Addr{addr("127.0.0.1"), addr("10.0.0.11"), addr("172.17.0.1")}, []netip.Addr{addr("10.0.0.11")}, ""},
-		"another node":       {names, []netip.Addr{addr("127.0.0.1"), addr("10.0.0.12")}, nil, "are they another node's?"},
+		"another node":       {names, []netip.Addr{addr("127.0.0.1"), addr("10.0.0.12")}, nil, "do they belong to another node?"},
 		"a second interface": {names, []netip.Addr{addr("10.0.0.11"), addr("10.1.0.11")}, []netip.Addr{addr("10.1.0.11")}, "from 10.1.0.11, which its certificates do not name"},
 		"names alone":        {Names{DNS: []string{"etcd-0"}}, []netip.Addr{addr("10.0.0.12")}, []netip.Addr{addr("10.0.0.12")}, ""},
 	}

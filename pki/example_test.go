@@ -46,8 +46,8 @@ func ExampleNewPlan() {
 	// etcd-0/peer is signed by peer-issuing
 }
 
-// Apply issues what is missing and keeps what is there. Verify finds what is wrong: in a new
-// store, that the keys of the roots are still there in plain text.
+// Apply issues missing certificates and keeps existing ones. Verify finds faults: in a new store, the
+// keys of the roots are in plain text.
 func ExampleStore_Apply() {
 	if err := issueAndVerify(); err != nil {
 		fmt.Println(err)
@@ -55,8 +55,8 @@ func ExampleStore_Apply() {
 	// Output:
 	// issued 10 certificates
 	// issued 0 certificates, kept 10
-	// authorities/client-root/ca.key: a root's key lies here in plain text, and only the rotation of a root needs it
-	// authorities/peer-root/ca.key: a root's key lies here in plain text, and only the rotation of a root needs it
+	// authorities/client-root/ca.key: is a root's key in plain text, and only the rotation of a root needs it
+	// authorities/peer-root/ca.key: is a root's key in plain text, and only the rotation of a root needs it
 }
 
 func issueAndVerify() error {

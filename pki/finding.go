@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// Finding is one thing wrong with a store.
+// Finding is one fault of a store.
 type Finding struct {
 	Path    string // in the store, slash-separated
 	Problem string
@@ -28,13 +28,13 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	}{f.Path, f.Problem, f.Fix.String(), f.Fix})
 }
 
-// Line is one line of a fix.
+// Line is one line of a [Fix].
 type Line struct {
 	Text  string `json:"text"`  // without a line break
 	Paste bool   `json:"paste"` // whether a shell runs it as it is
 }
 
-// Fix says what to do about a finding, line by line.
+// Fix tells how to correct a [Finding], line by line.
 type Fix []Line
 
 // String joins the lines.
@@ -46,10 +46,11 @@ func (f Fix) String() string {
 	return strings.Join(texts, "\n")
 }
 
-// say returns a line for people.
+// say returns a line that people read.
 func say(format string, args ...any) Line { return Line{Text: fmt.Sprintf(format, args...)} }
 
-// paste returns a command. Each argument becomes one word of a shell that is no flag, whatever it holds.
+// paste returns a line that a shell runs. Each argument becomes one word and never a flag, whatever
+// it contains.
 func paste(format string, args ...string) Line {
 	words := make([]any, len(args))
 	for i, arg := range args {
@@ -65,9 +66,9 @@ func (f *findings) add(path string, fix Fix, problem string, a ...any) {
 	*f = append(*f, Finding{Path: path, Problem: fmt.Sprintf(problem, a...), Fix: fix})
 }
 
-// sorted returns the findings by path, each once; those of one path keep their order. It is
-// never nil: a report lists findings, even if there are none.
-func (f findings) sorted() []Finding {
+// sortByPath returns the findings by path, without duplicates. Findings with the same path keep
+// their order. The result is never nil, so that JSON has an empty list.
+func (f findings) sortByPath() []Finding {
 	if len(f) == 0 {
 		return []Finding{}
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Foreign holds what another tool left in a member's folder.
+// Foreign holds the certificates and keys that another tool made, from one member's folder.
 type Foreign struct {
 	Member string
 	Dir    string
@@ -39,7 +39,7 @@ func DetectLayout(dir string) (cluster.Layout, error) {
 			return l, nil
 		}
 	}
-	return "", fmt.Errorf("%s is no PKI of kubeadm (etcd/ca.crt, etcd/server.crt, etcd/peer.crt), k3s (server-ca.crt, server-client.crt, peer-server-client.crt) or etcd-manager (clients/ca.crt, clients/server.crt, peers/me.crt); for other names give a spec with layout: custom", dir)
+	return "", fmt.Errorf("%s is not a PKI of kubeadm (etcd/ca.crt, etcd/server.crt, etcd/peer.crt), k3s (server-ca.crt, server-client.crt, peer-server-client.crt) or etcd-manager (clients/ca.crt, clients/server.crt, peers/me.crt); for other file names, give a spec with layout: custom", dir)
 }
 
 func isFile(dir, name string) bool {
@@ -47,30 +47,30 @@ func isFile(dir, name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// ReadForeign reads a member's folder by the names of a layout. Nothing in it is changed.
+// ReadForeign reads a member's folder by the file names of a layout. It changes nothing there.
 func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
 	p := &Foreign{Member: member, Dir: dir, Clients: map[string]*x509.Certificate{}, Modes: map[string]os.FileMode{}, caKeys: map[string][]byte{}}
 	var faults []error
 	one := func(name string, required bool) []*x509.Certificate {
-		certs, err := p.certificates(name, required)
+		certs, err := p.addCertificates(name, required)
 		faults = append(faults, err)
 		return certs
 	}
 	p.ClientCA = firstCertificate(one(f.ClientCA, true))
 	p.Server = one(f.Server.Cert, true)
-	faults = append(faults, p.key(f.Server.Key), p.key(f.Peer.Key), p.caKey(f.ClientCA))
+	faults = append(faults, p.addKey(f.Server.Key), p.addKey(f.Peer.Key), p.addCAKey(f.ClientCA))
 	p.Peer = one(f.Peer.Cert, true)
 	p.PeerCA = p.ClientCA
 	if f.PeerCA != f.ClientCA {
 		if ca := firstCertificate(one(f.PeerCA, false)); ca != nil {
 			p.PeerCA = ca
-			faults = append(faults, p.caKey(f.PeerCA))
+			faults = append(faults, p.addCAKey(f.PeerCA))
 		}
 	}
 	for _, c := range f.Clients {
 		if leaf := firstCertificate(one(c.Cert, false)); leaf != nil {
 			p.Clients[c.Client] = leaf
-			faults = append(faults, p.key(c.Key))
+			faults = append(faults, p.addKey(c.Key))
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -86,14 +86,14 @@ func firstCertificate(certs []*x509.Certificate) *x509.Certificate {
 	return certs[0]
 }
 
-func (p *Foreign) certificates(name string, required bool) ([]*x509.Certificate, error) {
+func (p *Foreign) addCertificates(name string, required bool) ([]*x509.Certificate, error) {
 	data, err := readForeign(p.Dir, name)
 	if err != nil {
 		return nil, err
 	}
 	if data == nil {
 		if required {
-			return nil, fmt.Errorf("%s is not there", filepath.Join(p.Dir, name))
+			return nil, fmt.Errorf("%s does not exist", filepath.Join(p.Dir, name))
 		}
 		return nil, nil
 	}
@@ -105,8 +105,8 @@ func (p *Foreign) certificates(name string, required bool) ([]*x509.Certificate,
 	return certs, nil
 }
 
-// key takes a leaf's key, if it is there; it may be on its node alone.
-func (p *Foreign) key(name string) error {
+// addKey reads a leaf's key, if it exists; it may be only on its node.
+func (p *Foreign) addKey(name string) error {
 	data, err := p.readKey(name)
 	if err != nil || data == nil {
 		return err
@@ -115,7 +115,7 @@ func (p *Foreign) key(name string) error {
 	return nil
 }
 
-func (p *Foreign) caKey(certName string) error {
+func (p *Foreign) addCAKey(certName string) error {
 	name := certName[:len(certName)-len(filepath.Ext(certName))] + ".key"
 	data, err := p.readKey(name)
 	if data != nil {
@@ -140,7 +140,7 @@ func (p *Foreign) readKey(name string) ([]byte, error) {
 	return data, nil
 }
 
-// AdoptForeign returns what a store takes over from the members' folders.
+// AdoptForeign returns the [Adoption] that takes over the PKI in the members' folders.
 func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, error) {
 	adoption := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
 	var faults []error
@@ -150,7 +150,7 @@ func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, 
 		case !ok:
 			adopted = AdoptedCA{Certificate: cert, KeyPEM: keyPEM}
 		case !adopted.Certificate.Equal(cert):
-			faults = append(faults, fmt.Errorf("the members trust different roots: %s has %q, another has %q; bring the cluster to one first", from, cert.Subject, adopted.Certificate.Subject))
+			faults = append(faults, fmt.Errorf("the members trust different roots: %s has %q, another has %q; give all members the same root first", from, cert.Subject, adopted.Certificate.Subject))
 		case adopted.KeyPEM == nil:
 			adopted.KeyPEM = keyPEM
 		}
@@ -172,8 +172,8 @@ func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, 
 	return adoption, errors.Join(faults...)
 }
 
-// keyAlgorithmOf names the algorithm of a key as the spec does. It returns false for one that
-// no spec can have, with the algorithm to use instead.
+// keyAlgorithmOf returns the algorithm of a key, as the spec names it. For a key that no spec can
+// have, it returns false and the algorithm to use instead.
 func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	switch key := cert.PublicKey.(type) {
 	case *ecdsa.PublicKey:
@@ -196,15 +196,15 @@ func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	return cluster.ECDSAP256, false
 }
 
-// Trust says what one port of the members trusts, and whom that lets in.
+// Trust tells which CA one port of the members trusts, and which certificates that CA lets in.
 type Trust struct {
 	Port   string   `json:"port"`    // client or peer
 	CA     string   `json:"ca"`      // its CN
 	LetsIn []string `json:"lets_in"` // certificates that the port accepts from a caller
 }
 
-// TrustGraph verifies every certificate of the members as a caller on both ports: by the CA
-// that the port trusts, for client authentication, as etcd does.
+// TrustGraph verifies every certificate of the members as that of a caller on both ports, as etcd
+// does: by the CA that the port trusts, for client authentication.
 func TrustGraph(members []*Foreign) []Trust {
 	if len(members) == 0 {
 		return nil
@@ -223,7 +223,7 @@ func TrustGraph(members []*Foreign) []Trust {
 	return ports
 }
 
-// leaves returns a member's certificates with what stands behind them, by what they are for.
+// leaves returns a member's certificates with their chains, by their purpose.
 func (p *Foreign) leaves() map[string][]*x509.Certificate {
 	leaves := map[string][]*x509.Certificate{"server": p.Server, "peer": p.Peer}
 	for name, leaf := range p.Clients {
@@ -232,25 +232,24 @@ func (p *Foreign) leaves() map[string][]*x509.Certificate {
 	return leaves
 }
 
-// Weaknesses returns what is weak in a foreign PKI, which works all the same. dir is the
-// store that takes it over.
+// Weaknesses returns the weak spots of a foreign PKI that works. dir is the store that takes it over.
 func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
 	f := weaknesses{dir: dir, now: now}
 	if len(members) == 0 {
-		return f.sorted()
+		return f.sortByPath()
 	}
 	p := members[0]
 	if p.ClientCA.Equal(p.PeerCA) {
-		f.add("ca", Fix{say("replace it by two roots, or set etcd's --peer-cert-allowed-hostname")}, "one CA for clients and peers: every client's certificate opens the peer port, which obeys no RBAC")
+		f.add("ca", Fix{say("replace it by two roots, or set etcd's --peer-cert-allowed-hostname")}, "one CA for clients and peers: the peer port, which has no RBAC, accepts every client's certificate")
 	}
-	f.ca("client CA", p.ClientCA)
+	f.checkCA("client CA", p.ClientCA)
 	if !p.ClientCA.Equal(p.PeerCA) {
-		f.ca("peer CA", p.PeerCA)
+		f.checkCA("peer CA", p.PeerCA)
 	}
 	keys := map[string]string{}
 	for _, p := range members {
 		for _, name := range sortedNames(p.caKeys) {
-			f.add(p.Member+"/"+name, Fix{say("take the key off the node: the store has it now")}, "the CA's key is on the node: whoever takes the node makes any certificate")
+			f.add(p.Member+"/"+name, Fix{say("remove the key from the node: the store has it now")}, "the CA's key is on the node: whoever controls the node can make any certificate")
 		}
 		for _, name := range sortedNames(p.Modes) {
 			if p.Modes[name]&0o077 != 0 {
@@ -260,17 +259,17 @@ func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
 		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
 		maps.Copy(leaves, p.Clients)
 		for _, name := range sortedNames(leaves) {
-			f.leaf(p, name, leaves[name])
+			f.checkLeaf(p, name, leaves[name])
 			if other, twice := keys[keyHash(leaves[name])]; twice {
 				f.add(p.Member+"/"+name, Fix{f.renewKeys(p)}, "has the same key as %s", other)
 			}
 			keys[keyHash(leaves[name])] = p.Member + "/" + name
 		}
 	}
-	return f.sorted()
+	return f.sortByPath()
 }
 
-// weaknesses collects what is weak in a foreign PKI.
+// weaknesses collects the weak spots of a foreign PKI.
 type weaknesses struct {
 	findings
 	dir string // of the store that takes it over
@@ -285,13 +284,13 @@ func (f *weaknesses) renewKeys(p *Foreign) Line {
 	return paste("etcdsec pki renew %s %s --new-key", f.dir, p.Member)
 }
 
-func (f *weaknesses) ca(name string, ca *x509.Certificate) {
+func (f *weaknesses) checkCA(name string, ca *x509.Certificate) {
 	replace := Fix{say("replace the CA; until then it works as before")}
 	if ca.MaxPathLen < 0 {
-		f.add(name, replace, "%q has no path length: what it signs may be a CA", ca.Subject.CommonName)
+		f.add(name, replace, "%q has no path length: it can sign other CAs", ca.Subject.CommonName)
 	}
 	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		f.add(name, replace, "%q may sign no revocation list", ca.Subject.CommonName)
+		f.add(name, replace, "%q cannot sign revocation lists", ca.Subject.CommonName)
 	}
 	if Due(ca, f.now) {
 		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, f.now))
@@ -301,16 +300,17 @@ func (f *weaknesses) ca(name string, ca *x509.Certificate) {
 	}
 }
 
-// longLeaf is the lifetime that the CA/Browser Forum once allowed. A leaf that a timer renews needs far less.
-const longLeaf = 398 * 24 * time.Hour
+// maxLeafLifetime is the lifetime that the CA/Browser Forum once allowed. A leaf that a timer renews
+// needs far less.
+const maxLeafLifetime = 398 * 24 * time.Hour
 
-func (f *weaknesses) leaf(p *Foreign, name string, leaf *x509.Certificate) {
+func (f *weaknesses) checkLeaf(p *Foreign, name string, leaf *x509.Certificate) {
 	at := p.Member + "/" + name
 	renew := Fix{f.renew(p)}
 	if len(leaf.Subject.Organization) > 0 {
-		f.add(at, renew, "is of the organization %q, which etcd does not read and kube-apiserver takes for a group", leaf.Subject.Organization)
+		f.add(at, renew, "has the organization %q: etcd ignores it, and kube-apiserver treats it as a group", leaf.Subject.Organization)
 	}
-	if leaf.NotAfter.Sub(leaf.NotBefore) > longLeaf {
+	if leaf.NotAfter.Sub(leaf.NotBefore) > maxLeafLifetime {
 		f.add(at, renew, "is valid for %d days", int(leaf.NotAfter.Sub(leaf.NotBefore).Hours()/24))
 	}
 	ca := p.ClientCA

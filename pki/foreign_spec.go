@@ -10,22 +10,21 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// SpecConfig gives what the certificates of a foreign PKI do not tell about its cluster.
+// SpecConfig holds the facts about a cluster that its certificates do not tell.
 type SpecConfig struct {
 	Name    string
 	Version string // of etcd
 	Layout  cluster.Layout
 }
 
-// ForeignSpec writes the spec of a cluster whose PKI was found: members with the names that
-// their certificates have, clients, and a hierarchy that is what it was. The notes say
-// what could not be taken over.
+// ForeignSpec writes the spec of a cluster from its PKI: members with the names in their
+// certificates, clients, and the same hierarchy. The notes tell what the spec does not have.
 func ForeignSpec(config SpecConfig, members []*Foreign) (yaml []byte, notes []string) {
 	var b strings.Builder
 	p := members[0]
 	algorithm, strong := keyAlgorithmOf(p.Server[0])
 	if !strong {
-		notes = append(notes, fmt.Sprintf("keys are weak or of an algorithm that no spec has; new ones are %s", algorithm))
+		notes = append(notes, fmt.Sprintf("the keys are weak, or no spec can have their algorithm; new keys will be %s", algorithm))
 	}
 	hierarchy := cluster.Single
 	if p.ClientCA.Equal(p.PeerCA) {
@@ -35,8 +34,8 @@ func ForeignSpec(config SpecConfig, members []*Foreign) (yaml []byte, notes []st
 	if config.Layout == cluster.LayoutK3s {
 		runtime = cluster.Systemd
 	}
-	fmt.Fprintf(&b, `# Written by etcdsec from the certificates of a running cluster. See that version, ports
-# and addresses are what they are before anything is renewed.
+	fmt.Fprintf(&b, `# Written by etcdsec from the certificates of a running cluster. Check the version, the ports
+# and the addresses before you renew anything.
 apiVersion: %s
 kind: %s
 metadata: {name: %s}
@@ -53,7 +52,7 @@ spec:
 	for _, p := range members {
 		addresses, dropped := addressesOf(p, shared)
 		if len(dropped) > 0 {
-			notes = append(notes, fmt.Sprintf("%s: left out %s, which other members' certificates have too or which are no addresses", p.Member, strings.Join(dropped, " ")))
+			notes = append(notes, fmt.Sprintf("%s: left out %s: other members' certificates have these names too, or they are not addresses", p.Member, strings.Join(dropped, " ")))
 		}
 		fmt.Fprintf(&b, "      - {name: %s, addresses: [%s]}\n", p.Member, strings.Join(addresses, ", "))
 	}
@@ -62,8 +61,8 @@ spec:
 	return []byte(b.String()), notes
 }
 
-// clientsOf lists the clients whose certificates lie with the members, under the CNs by
-// which etcd knows them. A CN that no client may have keeps the default name.
+// clientsOf returns the spec's clients whose certificates are in the members' folders, with the CNs
+// by which etcd knows them. A client whose CN no spec allows keeps the default name.
 func clientsOf(p *Foreign) string {
 	var lines []string
 	for _, role := range sortedNames(p.Clients) {
@@ -78,7 +77,7 @@ func clientsOf(p *Foreign) string {
 	return "  clients:\n" + strings.Join(lines, "")
 }
 
-// sharedNames returns the names that several members have, such as that of a service.
+// sharedNames returns the names that several members have, such as the name of a service.
 func sharedNames(members []*Foreign) []string {
 	count := map[string]int{}
 	for _, p := range members {
@@ -101,7 +100,8 @@ func allNames(p *Foreign) Names {
 	return peer.union(server)
 }
 
-// addressesOf returns a member's own addresses: IP addresses first, as the first is advertised.
+// addressesOf returns a member's own addresses. IP addresses come first, because a member
+// advertises the first address.
 func addressesOf(p *Foreign, shared []string) (addresses, dropped []string) {
 	everywhere := loopback().Strings()
 	for _, name := range allNames(p).Strings() {

@@ -11,17 +11,17 @@ import (
 // MemberFolder is a member and a copy of its folder.
 type MemberFolder struct{ Member, Dir string }
 
-// ForeignCluster is a cluster as the folders of its members show it.
+// ForeignCluster is a cluster whose PKI was read from the folders of its members.
 type ForeignCluster struct {
 	Cluster *cluster.Cluster
 	Members []*Foreign
-	// Notes say what of the certificates could not be taken over into the spec.
+	// Notes tell what is in the certificates but not in the spec.
 	Notes []string
 }
 
-// ReadForeignCluster reads the members' folders, and writes a spec from their certificates
-// where c is nil. The layout is the spec's, or that of the tool that made the folders, which
-// must be one for all of them.
+// ReadForeignCluster reads the members' folders. If c is nil, it makes a spec from their
+// certificates. The layout is the spec's, or that of the tool that made the folders; the same tool
+// must have made all of them.
 func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberFolder) (*ForeignCluster, error) {
 	found := &ForeignCluster{Cluster: c}
 	for _, f := range folders {
@@ -38,7 +38,7 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 			case err != nil:
 				return nil, err
 			case config.Layout != "" && layout != config.Layout:
-				return nil, fmt.Errorf("%s is of %s, the folders before it of %s", f.Dir, layout, config.Layout)
+				return nil, fmt.Errorf("%s is a PKI of %s, but the folders before it are of %s", f.Dir, layout, config.Layout)
 			}
 			config.Layout, files = layout, cluster.FilesOf(layout)
 		}
@@ -54,14 +54,14 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 	var yaml []byte
 	yaml, found.Notes = ForeignSpec(config, found.Members)
 	var err error
-	if found.Cluster, err = cluster.Read("the spec made of it", bytes.NewReader(yaml)); err != nil {
+	if found.Cluster, err = cluster.Read("the spec made from the certificates", bytes.NewReader(yaml)); err != nil {
 		return nil, fmt.Errorf("%w\nwrite a spec by hand, and give it with -f", err)
 	}
 	return found, nil
 }
 
-// AdoptInto brings the cluster's PKI into the store in dir; with dryRun it only checks that
-// it could. An *UnfinishedError means that something was written before it failed.
+// AdoptInto copies the cluster's PKI into the store in dir; with dryRun it only checks that it
+// could. An [UnfinishedError] means that it had written something before it failed.
 func (f *ForeignCluster) AdoptInto(dir string, now time.Time, dryRun bool) (ImportResult, error) {
 	c := f.Cluster
 	adoption, err := AdoptForeign(c, NewPlan(c), f.Members)
@@ -74,7 +74,7 @@ func (f *ForeignCluster) AdoptInto(dir string, now time.Time, dryRun bool) (Impo
 	}, err
 }
 
-// AuthorityFile is the name of an authority of the plan, and a file of its certificate.
+// AuthorityFile is the name of an authority of the [Plan], and the path of its certificate.
 type AuthorityFile struct{ Name, Path string }
 
 // ReadAuthorities reads a site's own CAs. Their keys stay where they are.
@@ -86,15 +86,16 @@ func ReadAuthorities(files []AuthorityFile) (Adoption, error) {
 			return adoption, err
 		}
 		if len(certs) != 1 {
-			return adoption, fmt.Errorf("%s holds %d certificates, want the CA's own alone", f.Path, len(certs))
+			return adoption, fmt.Errorf("%s holds %d certificates, want only the CA's own", f.Path, len(certs))
 		}
 		adoption.Authorities[f.Name] = AdoptedCA{Certificate: certs[0]}
 	}
 	return adoption, nil
 }
 
-// AdoptInto checks everything before it makes a folder, and writes nothing with dryRun. An
-// *UnfinishedError means that something was written before it failed.
+// AdoptInto copies an adoption into the store in dir. It checks everything before it makes a folder,
+// and writes nothing with dryRun. An [UnfinishedError] means that it had written something before it
+// failed.
 func AdoptInto(dir string, c *cluster.Cluster, adoption Adoption, now time.Time, dryRun bool) error {
 	plan := NewPlan(c)
 	peeked, err := PeekStore(dir, c)

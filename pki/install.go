@@ -17,29 +17,29 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// InstallConfig tells what a node is about to install.
+// InstallConfig tells [PlanInstall] what to install on a node, and where.
 type InstallConfig struct {
-	Signed string // the bundle's folder as the operator's store has it
-	Keys   string // where the node made its keys; empty: they are in Target
-	Target string // where etcd or the client reads them
+	Signed string // the bundle's folder, a copy of that in the operator's store
+	Keys   string // the folder in which the node made its keys; empty if it is Target
+	Target string // the folder from which etcd or the client reads the files
 	Now    time.Time
-	// Own are the node's addresses; Sources are those from which it reaches the other
-	// members. Peers compare them with the certificate's names. No Own: nothing is compared.
+	// Own are the node's addresses. Sources are those from which it reaches the other members,
+	// which compare them with the certificate's names. Without Own, nothing is compared.
 	Own, Sources []netip.Addr
 	// NewTrust allows a root that differs from the one that Target has.
 	NewTrust bool
 	Owner    *durable.Owner
 }
 
-// Installation lists the files that a node will have. All are checked, none is written yet.
+// Installation holds the files that a node will have. All are checked, and none is written yet.
 type Installation struct {
 	Files  []durable.File
-	Same   bool // Target has it all already
+	Same   bool // Target already has all of them
 	target string
 	owner  *durable.Owner
 }
 
-// InstallResult says what was installed, or would be.
+// InstallResult lists the files that were installed, or would be.
 type InstallResult struct {
 	SchemaVersion int      `json:"schema_version"`
 	Target        string   `json:"target"`
@@ -50,7 +50,7 @@ type InstallResult struct {
 }
 
 // InstallBundle installs a signed bundle, or with dryRun only checks that it could. An
-// *UnfinishedError means that something was written before it failed.
+// [UnfinishedError] means that it had written something before it failed.
 func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, error) {
 	result := InstallResult{SchemaVersion: 1, Target: config.Target, DryRun: dryRun, Files: []string{}, newTrust: config.NewTrust}
 	planned, err := PlanInstall(b, config)
@@ -69,20 +69,20 @@ func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, 
 	return result, nil
 }
 
-// PlanInstall checks a signed bundle against the node's keys, its roots and the node's own
-// addresses. All faults are joined.
+// PlanInstall checks a signed bundle against the node's keys, roots and addresses. Its error joins
+// all faults.
 func PlanInstall(b Bundle, config InstallConfig) (*Installation, error) {
 	in := &Installation{Same: true, target: config.Target, owner: config.Owner}
 	var faults []error
 	for _, t := range b.Trust {
-		faults = append(faults, in.trust(t, config))
+		faults = append(faults, in.addTrust(t, config))
 	}
 	for _, l := range b.Leaves {
-		if err := in.leaf(l, b, config); err != nil {
+		if err := in.addLeaf(l, b, config); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", l.Name, err))
 		}
 	}
-	if at := slices.IndexFunc(b.Leaves, func(l Leaf) bool { return !l.Names.empty() }); at >= 0 && config.Own != nil {
+	if at := slices.IndexFunc(b.Leaves, func(l Leaf) bool { return !l.Names.isEmpty() }); at >= 0 && config.Own != nil {
 		faults = append(faults, checkOwnAddresses(b.Leaves[at].Names, config.Own, config.Sources))
 	}
 	for _, f := range b.CRLs {
@@ -103,8 +103,8 @@ func (in *Installation) add(f durable.File) {
 	in.Files = append(in.Files, f)
 }
 
-// trust takes a root's file, if the node has the same or none.
-func (in *Installation) trust(t TrustFile, config InstallConfig) error {
+// addTrust adds a root's file, if the node has the same root or none.
+func (in *Installation) addTrust(t TrustFile, config InstallConfig) error {
 	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
 	certs, err := ReadCertificates(from)
 	if err != nil {
@@ -120,7 +120,7 @@ func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 	case err != nil:
 		return err
 	case !slices.ContainsFunc(there, certs[0].Equal) && !config.NewTrust:
-		return fmt.Errorf("%s has another root, %q; a node whose root changes must be restarted, and its peers must know the new one", at, there[0].Subject.CommonName)
+		return fmt.Errorf("%s has another root, %q; if it changes, the node must be restarted, and its peers must trust the new root", at, there[0].Subject.CommonName)
 	case !config.NewTrust:
 		return nil // what is there has this root, and perhaps a second one of a rotation
 	}
@@ -128,7 +128,7 @@ func (in *Installation) trust(t TrustFile, config InstallConfig) error {
 	return nil
 }
 
-func (in *Installation) leaf(l Leaf, b Bundle, config InstallConfig) error {
+func (in *Installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
 	chain, err := ReadCertificates(certPath)
 	if err != nil {
@@ -160,8 +160,8 @@ func (in *Installation) leaf(l Leaf, b Bundle, config InstallConfig) error {
 	return nil
 }
 
-// checkOwnAddresses finds out whether the names are this node's. etcd refuses a peer whose
-// certificate does not name the address that it comes from (checkCertSAN in etcd's
+// checkOwnAddresses checks that the names belong to this node. etcd refuses a peer whose certificate
+// does not name the address from which it connects (checkCertSAN in etcd's
 // client/pkg/transport/listener_tls.go).
 func checkOwnAddresses(names Names, own, sources []netip.Addr) error {
 	var named []netip.Addr
@@ -172,7 +172,7 @@ func checkOwnAddresses(names Names, own, sources []netip.Addr) error {
 	}
 	var faults []error
 	if len(named) > 0 && !slices.ContainsFunc(named, func(ip netip.Addr) bool { return slices.Contains(own, ip) }) {
-		faults = append(faults, fmt.Errorf("the certificates name %v, and this node has %v: are they another node's?", named, own))
+		faults = append(faults, fmt.Errorf("the certificates name %v, but this node has %v: do they belong to another node?", named, own))
 	}
 	for _, ip := range sources {
 		if len(named) > 0 && !slices.Contains(names.IPs, ip) {
@@ -182,7 +182,7 @@ func checkOwnAddresses(names Names, own, sources []netip.Addr) error {
 	return errors.Join(faults...)
 }
 
-// Install brings the files to the node, each folder's at once.
+// Install writes the files. All files of a folder change at once.
 func (in *Installation) Install() error {
 	var folders []string
 	for _, f := range in.Files {
@@ -220,7 +220,7 @@ func (in *Installation) Install() error {
 }
 
 // NodeAddresses returns this machine's addresses, and those from which it reaches the other
-// members. The kernel picks a source when a UDP socket is connected, which sends nothing.
+// members. It connects UDP sockets to learn which source the kernel picks; this sends nothing.
 func NodeAddresses(c *cluster.Cluster, member string) (own, sources []netip.Addr, err error) {
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {

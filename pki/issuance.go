@@ -14,11 +14,11 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// issuance is one run of Issue: what a survey asks for, signed in memory.
+// issuance is one run of [Store.Issue]. It signs what a survey asks for, in memory.
 type issuance struct {
 	survey *Survey
 	config IssueConfig
-	remote *Remote // signs the leaves in place of the store's keys; nil if the keys do
+	remote *Remote // signs the leaves instead of the store's keys; nil if the keys sign
 
 	signed authorities           // those of the store, and those that this run certified
 	issued map[string]issuedLeaf // by the leaf's name
@@ -32,16 +32,16 @@ type issuance struct {
 type issuedLeaf struct {
 	cert    *x509.Certificate
 	certPEM []byte // with the CAs behind it
-	keyPEM  []byte // nil when the key stays as it is
+	keyPEM  []byte // nil if the key does not change
 	// keyOnNode means that the key is not in the store.
 	keyOnNode bool
 }
 
 func newIssuance(w *Survey, config IssueConfig, remote *Remote) *issuance {
-	return &issuance{survey: w, config: config, remote: remote, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.present()}
+	return &issuance{survey: w, config: config, remote: remote, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.listsOnDisk()}
 }
 
-// advance reports one signature more.
+// advance reports one more signature to the progress function.
 func (b *issuance) advance() {
 	b.mu.Lock()
 	b.done++
@@ -52,7 +52,7 @@ func (b *issuance) advance() {
 	}
 }
 
-// signAuthorities certifies those that need it, issuers before what they issue.
+// signAuthorities certifies the authorities that need it, each issuer before what it issues.
 func (b *issuance) signAuthorities(ctx context.Context) error {
 	for _, a := range b.survey.plan.Authorities {
 		if _, certified := b.survey.certify[a.Name]; !certified {
@@ -80,7 +80,7 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 	return nil
 }
 
-// newAuthorityKey makes the key of a new authority, or takes the one that a program has for it.
+// newAuthorityKey makes the key of a new authority, or returns the key that a program holds for it.
 func newAuthorityKey(ctx context.Context, a Authority, algorithm cluster.KeyAlgorithm) (crypto.Signer, error) {
 	if a.external != nil {
 		return a.externalSigner(ctx, nil)
@@ -88,7 +88,7 @@ func newAuthorityKey(ctx context.Context, a Authority, algorithm cluster.KeyAlgo
 	return generateKey(algorithm)
 }
 
-// signLeaves works on every core: an RSA key takes a second to find.
+// signLeaves signs the leaves on every core: making an RSA key takes a second.
 func (b *issuance) signLeaves(ctx context.Context) error {
 	signers := map[string]*leafSigner{}
 	var todo []Leaf
@@ -118,7 +118,7 @@ func (b *issuance) signLeaves(ctx context.Context) error {
 	return err
 }
 
-// parallel calls do for 0..n-1 on every core and joins the errors in that order.
+// parallel calls do for 0..n-1 on every core, and joins the errors in that order.
 func parallel(ctx context.Context, n int, do func(i int) error) error {
 	errs := make([]error, n)
 	next := make(chan int)
@@ -141,7 +141,7 @@ func parallel(ctx context.Context, n int, do func(i int) error) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// signLeaf signs one leaf and verifies it with crypto/x509 before anyone sees it.
+// signLeaf signs one leaf, and verifies it with crypto/x509 before it is written.
 func (b *issuance) signLeaf(ctx context.Context, l Leaf, work leafWork, signer *leafSigner) (issuedLeaf, error) {
 	issuer := b.signed[l.Issuer]
 	notBefore, notAfter, err := leafLifetime(issuer.cert, b.survey.plan.LeafLifetime, b.config.Now)
@@ -168,14 +168,14 @@ func (b *issuance) signLeaf(ctx context.Context, l Leaf, work leafWork, signer *
 	if issued.cert, err = signer.sign(ctx, l, subject, notBefore, notAfter); err != nil {
 		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
 	}
-	if err := verifyIssued(l, issued.cert, issuer.cert, subject.public(), b.config.Now); err != nil {
+	if err := verifyIssued(l, issued.cert, issuer.cert, subject.publicKey(), b.config.Now); err != nil {
 		return issuedLeaf{}, fmt.Errorf("verifying %s before its release: %w", l.Name, err)
 	}
 	issued.certPEM = append(encodeCertificates(issued.cert), signer.chainPEM...)
 	return issued, nil
 }
 
-// newSigner prepares the signer of a leaf's issuer, and verifies the CAs up to the root.
+// newSigner returns the signer of a leaf's issuer, after it verified the CAs up to the root.
 func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
 	var chain []*x509.Certificate
 	for _, name := range b.survey.plan.issuersAbove(l) {
@@ -183,7 +183,7 @@ func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
 	}
 	for _, eku := range l.EKUs {
 		if err := verifyIssuer(chain, b.signed[l.Root].cert, eku, b.config.Now); err != nil {
-			return nil, fmt.Errorf("verifying %s, which is to sign %s: %w", l.Issuer, l.Name, err)
+			return nil, fmt.Errorf("verifying %s, which signs %s: %w", l.Issuer, l.Name, err)
 		}
 	}
 	signer, err := newLeafSigner(b.signed[l.Issuer], b.config.Backend, b.remote)
@@ -200,8 +200,8 @@ var ErrIssuerEnds = errors.New("its issuer ends too soon")
 // leafLifetime keeps a leaf within its issuer's lifetime, and refuses one that would be
 // due for renewal as soon as it is issued: with less than a third of what was asked for.
 func leafLifetime(issuer *x509.Certificate, lifetime time.Duration, now time.Time) (notBefore, notAfter time.Time, err error) {
-	notBefore = later(now.Add(-backdate), issuer.NotBefore)
-	notAfter = earlier(now.Add(lifetime), issuer.NotAfter)
+	notBefore = maxTime(now.Add(-backdate), issuer.NotBefore)
+	notAfter = minTime(now.Add(lifetime), issuer.NotAfter)
 	if notAfter.Sub(now) < lifetime/3 {
 		return notBefore, notAfter, fmt.Errorf("%w: %q is valid until %s, and a leaf wants at least a third of %s; rotate the issuer first",
 			ErrIssuerEnds, issuer.Subject.CommonName, issuer.NotAfter.Format(time.RFC3339), lifetime)
@@ -209,7 +209,7 @@ func leafLifetime(issuer *x509.Certificate, lifetime time.Duration, now time.Tim
 	return notBefore, notAfter, nil
 }
 
-// entries returns the ledger lines of what was signed, in plan order.
+// entries returns the ledger lines for what was signed, in plan order.
 func (b *issuance) entries() []Entry {
 	var entries []Entry
 	for _, a := range b.survey.plan.Authorities {
@@ -227,8 +227,8 @@ func (b *issuance) entries() []Entry {
 	return entries
 }
 
-// signLists signs the revocation lists that need it, and returns their ledger lines. lines
-// is the number of those before them: a list's number is that of its line.
+// signLists signs the revocation lists that need it, and returns their ledger lines. lines is the
+// number of lines before them: the number of a list is that of its line.
 func (b *issuance) signLists(lines int) ([]Entry, error) {
 	var entries []Entry
 	for _, list := range b.survey.lists.all {

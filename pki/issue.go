@@ -7,31 +7,31 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Backend names what signs leaves.
+// Backend names the library that signs leaves.
 type Backend string
 
 // The backends.
 const (
 	BackendCfssl Backend = "cfssl"
-	// BackendStd is crypto/x509 alone: the one that works under GODEBUG=fips140=only.
+	// BackendStd uses only crypto/x509. It also works under GODEBUG=fips140=only.
 	BackendStd Backend = "std"
 )
 
-// IssueConfig tells how to issue.
+// IssueConfig tells [Store.Issue] how to issue.
 type IssueConfig struct {
 	Now time.Time
-	// Backend is BackendCfssl when empty, and BackendStd under FIPS.
+	// Backend defaults to BackendCfssl. Under FIPS it is always BackendStd.
 	Backend Backend
-	// Owner is given the bundles of nodes and clients; authorities stay the operator's.
+	// Owner gets the bundles of nodes and clients. The operator keeps the authorities.
 	Owner *durable.Owner
-	// Progress, when not nil, is called after each certificate, from several goroutines.
+	// Progress, if not nil, is called after each certificate, from several goroutines.
 	Progress func(done, total int)
 }
 
-// Issue signs what the survey asks for, verifies each certificate, enters all of them in
-// the ledger and only then writes them: authorities first, each bundle at once. When it
-// fails or is killed, the store holds only whole bundles, and the next Survey and Issue
-// finish the work.
+// Issue signs what the survey asks for, and verifies each certificate. It records all of them in the
+// ledger, and only then writes them: first the authorities, then each bundle as a whole. If it fails
+// or is killed, the store holds only whole bundles, and the next [Store.Survey] and Issue finish the
+// work.
 func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueConfig) error {
 	if err := s.keepSpec(spec); err != nil {
 		return err
@@ -64,7 +64,8 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	return s.dropPlainKeys(w.plan)
 }
 
-// keepSpec writes the spec first, so that a store which a killed run left is known for whose it is.
+// keepSpec writes the spec into the store. Issue does this first, so that after a killed run the
+// store still shows to which cluster it belongs.
 func (s *Store) keepSpec(spec []byte) error {
 	if _, equal, err := s.FileState(SpecName, spec); err != nil || equal {
 		return err

@@ -322,7 +322,7 @@ func TestMissingRootKey(t *testing.T) {
 	}
 	before := tree(t, dir)
 	_, err := issueErr(t, dir, specOf(t, 3, ""), testNow())
-	if err == nil || !strings.Contains(err.Error(), "authorities/peer-root/ca.key is not here, and peer-issuing must be signed with it") {
+	if err == nil || !strings.Contains(err.Error(), "authorities/peer-root/ca.key is not in the store, but it must sign peer-issuing") {
 		t.Errorf("got %v", err)
 	}
 	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
@@ -400,12 +400,12 @@ func TestRefusals(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, "nodes", "etcd-0", "pki", "peer.crt")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "peer.key is there and its certificate is not; keys are never overwritten"},
+		}, testNow(), "peer.key exists without its certificate; keys are never overwritten"},
 		"CA key without certificate": {func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, authority, "ca.crt")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "client-issuing/ca.crt is gone"},
+		}, testNow(), "client-issuing/ca.crt is missing"},
 		"readable key": {func(t *testing.T, dir string) {
 			if err := os.Chmod(filepath.Join(dir, authority, "ca.key"), 0o644); err != nil {
 				t.Fatal(err)
@@ -425,12 +425,12 @@ func TestRefusals(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, "authorities", PeerRoot), filepath.Join(t.TempDir(), "moved")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "authorities/peer-root/ca.crt is gone, and peer-issuing was issued below it; put it back"},
+		}, testNow(), "authorities/peer-root/ca.crt is missing, but peer-issuing was issued below it; restore it"},
 		"lost issuing CA": {func(t *testing.T, dir string) {
 			if err := os.Rename(filepath.Join(dir, authority), filepath.Join(t.TempDir(), "moved")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "client-issuing/ca.crt is gone, and clients/kube-apiserver was issued below it"},
+		}, testNow(), "client-issuing/ca.crt is missing, but clients/kube-apiserver was issued below it"},
 		"edited ledger": {func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "ledger.jsonl")
 			data, err := os.ReadFile(path)
@@ -441,7 +441,7 @@ func TestRefusals(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, "clients", "auditor"), filepath.Join(dir, "clients", "moved")); err != nil {
 				t.Fatal(err)
 			}
-		}, testNow(), "ledger.jsonl:2: the line before it"},
+		}, testNow(), "ledger.jsonl:2: it does not have the hash of the line before it"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

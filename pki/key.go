@@ -37,7 +37,7 @@ func generateKey(algorithm cluster.KeyAlgorithm) (crypto.Signer, error) {
 	}
 }
 
-// encodeKey returns PKCS #8 in PEM, which etcd, kube-apiserver and openssl all read.
+// encodeKey returns the key as PKCS #8 in PEM, which etcd, kube-apiserver and openssl read.
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -46,11 +46,11 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// ParseKey reads one private key in PEM: PKCS #8, PKCS #1 or SEC 1, and nothing before or
-// behind it but white space. Errors never quote the input.
+// ParseKey reads one private key in PEM: PKCS #8, PKCS #1 or SEC 1. Only white space may come before
+// or after it. Errors never quote the input.
 func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	text := bytes.TrimSpace(keyPEM)
-	if err := notPEM(text, "pkey"); err != nil {
+	if err := checkPEM(text, "pkey"); err != nil {
 		return nil, err
 	}
 	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
@@ -61,10 +61,10 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 		return nil, errors.New("its PEM block is cut short or damaged")
 	}
 	if again, _ := pem.Decode(rest); again != nil {
-		return nil, fmt.Errorf("more than one PEM block in it; the second is %q", again.Type)
+		return nil, fmt.Errorf("it has more than one PEM block; the second is %q", again.Type)
 	}
 	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("something stands behind its PEM block")
+		return nil, errors.New("there is text after its PEM block")
 	}
 	var key any
 	var err error
@@ -79,10 +79,10 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("a PEM block of type %q, want a private key", block.Type)
 	}
 	if err != nil {
-		return nil, errors.New("damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
+		return nil, errors.New("it is damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
-	if !isCanonical(key, block) || !bytes.Equal(withoutBreaks(text[:len(text)-len(rest)]), withoutBreaks(pem.EncodeToMemory(block))) {
-		return nil, errors.New("damaged, or in a form that `openssl pkey` would write otherwise")
+	if !isCanonical(key, block) || !bytes.Equal(removeBreaks(text[:len(text)-len(rest)]), removeBreaks(pem.EncodeToMemory(block))) {
+		return nil, errors.New("it is damaged, or not in the form that `openssl pkey` writes")
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -91,8 +91,8 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// isCanonical reports whether a key's DER is what Go and openssl write for it. The parsers pass
-// over a damaged public half, which openssl would use, and over unknown parts.
+// isCanonical reports whether a key's DER is the one that Go and openssl write. The parsers ignore
+// unknown parts, and a damaged public half, which openssl would use.
 func isCanonical(key any, block *pem.Block) bool {
 	var again []byte
 	var err error
@@ -115,7 +115,7 @@ func isCanonical(key any, block *pem.Block) bool {
 	return err == nil && bytes.Equal(again, block.Bytes)
 }
 
-func withoutBreaks(text []byte) []byte {
+func removeBreaks(text []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), nil), []byte("\n"), nil)
 }
 

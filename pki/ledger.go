@@ -30,9 +30,8 @@ const (
 	EventCRL    = "crl"    // a revocation list was signed; its serial is the CRL number
 )
 
-// Entry is one line of the ledger: a certificate that was issued, imported or revoked, or a
-// revocation list. It is on the disk before what it tells of is released. Hashes, key IDs and serials are
-// hexadecimal.
+// Entry is one line of the ledger. It records a certificate that was issued, imported or revoked, or
+// a revocation list, and is on disk before these are. Hashes, key IDs and serials are hexadecimal.
 type Entry struct {
 	Time      time.Time `json:"time"`
 	Event     string    `json:"event"`
@@ -54,7 +53,7 @@ type Entry struct {
 	Prev      string    `json:"prev"`                  // SHA-256 of the line before, without its line feed; empty in the first
 }
 
-// newEntry returns the line of a certificate that was signed.
+// newEntry returns the ledger's line for a new certificate.
 func newEntry(name, role string, reason signReason, specHash string, cert *x509.Certificate, now time.Time) Entry {
 	names, _ := namesOf(cert)
 	return Entry{
@@ -67,9 +66,10 @@ func newEntry(name, role string, reason signReason, specHash string, cert *x509.
 	}
 }
 
-// ReadLedger reads the ledger of the store in dir and checks its chain: a line that was
-// edited, moved, inserted or taken out is an error that names the first such line. A last line without a line feed was being written when its process died,
-// before its certificate was released; it is left out.
+// ReadLedger reads the ledger of the store in dir, and checks its chain of hashes. If a line was
+// edited, moved, inserted or removed, the error names the first such line. ReadLedger leaves out a
+// last line without a line feed: its process died while it wrote the line, before it released the
+// certificate.
 func ReadLedger(dir string) ([]Entry, error) {
 	l, err := readLedger(dir)
 	if err != nil {
@@ -82,7 +82,7 @@ type ledger struct {
 	entries []Entry
 	size    int64    // of the part that is whole, in bytes
 	hashes  []string // of each whole line
-	torn    bool     // whether there is half a line behind them
+	torn    bool     // whether half a line follows them
 }
 
 // lastHash returns the hash of the last whole line.
@@ -109,11 +109,11 @@ func readLedger(dir string) (ledger, error) {
 	return l, nil
 }
 
-// headName names the file that records how long the ledger is. The chain of hashes shows every
-// edit but one: lines taken off the end.
+// headName names the file that records the length of the ledger. The chain of hashes shows every
+// edit except one: lines removed from the end.
 const headName = "ledger.head"
 
-// ledgerHead names a line of the ledger and so everything before it.
+// ledgerHead identifies a line of the ledger, and so everything before it.
 type ledgerHead struct {
 	Lines int    `json:"lines"`
 	Hash  string `json:"sha256"` // of the last of them
@@ -123,8 +123,8 @@ func (h ledgerHead) encode() []byte {
 	return fmt.Appendf(nil, "{\"lines\":%d,\"sha256\":%q}\n", h.Lines, h.Hash)
 }
 
-// checkHead wants the ledger to reach to where it once did. It may be longer: a process
-// that died between the two writes left it so.
+// checkHead checks that the ledger has all the lines that the head records. It may have more, if a
+// process died between the two writes.
 func (l ledger) checkHead(dir string) error {
 	path := filepath.Join(dir, headName)
 	data, err := durable.ReadFile(path, maxPEMSize)
@@ -136,13 +136,13 @@ func (l ledger) checkHead(dir string) error {
 	}
 	var head ledgerHead
 	if err := json.Unmarshal(data, &head); err != nil || head.Lines < 0 || !bytes.Equal(data, head.encode()) {
-		return fmt.Errorf("%s: not a ledger's head as this program writes it; remove it if the ledger is whole", path)
+		return fmt.Errorf("%s: not a ledger's head that etcdsec wrote; remove it if the ledger is complete", path)
 	}
 	switch {
 	case head.Lines > len(l.hashes):
-		return fmt.Errorf("%s has %d lines and had %d: the end was cut off; bring the whole file back, or remove %s if it is lost, and let `etcdsec pki verify` say what is not in it", filepath.Join(dir, ledgerName), len(l.hashes), head.Lines, headName)
+		return fmt.Errorf("%s has %d lines, but had %d: the end was cut off; restore the whole file, or if it is lost, remove %s, and run `etcdsec pki verify` to see what the ledger lacks", filepath.Join(dir, ledgerName), len(l.hashes), head.Lines, headName)
 	case head.Lines > 0 && l.hashes[head.Lines-1] != head.Hash:
-		return fmt.Errorf("%s:%d: not the line that stood there; the ledger was replaced", filepath.Join(dir, ledgerName), head.Lines)
+		return fmt.Errorf("%s:%d: not the line that was there before; the ledger was replaced", filepath.Join(dir, ledgerName), head.Lines)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func parseLedger(data []byte) (ledger, error) {
 			return ledger{}, fmt.Errorf("%d: not a ledger line: %w", number, err)
 		}
 		if e.Prev != l.lastHash() {
-			return ledger{}, fmt.Errorf("%d: the line before it is not the one it was written after; the ledger was edited", number)
+			return ledger{}, fmt.Errorf("%d: it does not have the hash of the line before it; the ledger was edited", number)
 		}
 		l.entries = append(l.entries, e)
 		l.hashes = append(l.hashes, lineHash(line))
@@ -186,8 +186,8 @@ func lineHash(line []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// appendLedger adds entries as one durable write. The caller holds the store's lock. With
-// none it only brings the head up to the ledger, where a run was killed between the two.
+// appendLedger adds entries in one durable write. The caller holds the store's lock. Without entries
+// it only updates the head, in case a run was killed between the two writes.
 func appendLedger(dir string, entries []Entry) error {
 	l, err := readLedger(dir)
 	if err != nil {
@@ -216,7 +216,7 @@ func appendLedger(dir string, entries []Entry) error {
 	return l.writeHead(dir)
 }
 
-// chain adds entries behind the ledger's last line and returns their lines.
+// chain adds entries after the ledger's last line, and returns their lines.
 func (l *ledger) chain(entries []Entry) ([]byte, error) {
 	var b bytes.Buffer
 	for _, e := range entries {
@@ -232,7 +232,7 @@ func (l *ledger) chain(entries []Entry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// cutTornLine removes what a killed process left behind the last whole line.
+// cutTornLine removes the half line that a killed process left after the last whole line.
 func cutTornLine(path string, whole int64) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == whole {

@@ -55,15 +55,15 @@ func TestLedgerChain(t *testing.T) {
 		want string // empty: accepted
 	}{
 		"whole":          {whole, ""},
-		"edited":         {bytes.Replace(whole, []byte("client-root"), []byte("CLIENT-root"), 1), ":2: the line before"},
-		"line removed":   {slices.Concat(lines[0], bytes.Join(lines[2:], nil)), ":2: the line before"},
-		"first gone":     {bytes.Join(lines[1:], nil), ":1: the line before"},
-		"reordered":      {swapped, ":2: the line before"},
+		"edited":         {bytes.Replace(whole, []byte("client-root"), []byte("CLIENT-root"), 1), ":2: it does not have the hash of the line before"},
+		"line removed":   {slices.Concat(lines[0], bytes.Join(lines[2:], nil)), ":2: it does not have the hash of the line before"},
+		"first gone":     {bytes.Join(lines[1:], nil), ":1: it does not have the hash of the line before"},
+		"reordered":      {swapped, ":2: it does not have the hash of the line before"},
 		"not JSON":       {append(slices.Clone(whole), "x\n"...), "not a ledger line"},
 		"unknown key":    {[]byte("{\"surprise\":1}\n"), "not a ledger line"},
 		"cut in a line":  {whole[:len(whole)-10], "the end was cut off"},
 		"cut at a line":  {bytes.Join(lines[:len(lines)-2], nil), "the end was cut off"},
-		"emptied":        {nil, "has 0 lines and had"},
+		"emptied":        {nil, "has 0 lines, but had"},
 		"another ledger": {rechained(t, whole), "the ledger was replaced"},
 		"torn":           {append(slices.Clone(whole), `{"time":"2026`...), ""},
 	}

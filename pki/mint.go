@@ -15,21 +15,22 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// Minted holds certificates of a store's own authorities that a member must refuse. They
-// live in memory only, and the ledger has none of them: each has a fault that makes it
-// useless to whoever might see it. Revoked is nil if no revoked certificate is still valid.
+// Minted holds certificates of a store's own authorities that a member must refuse. They exist only
+// in memory, and the ledger does not have them: each has a fault that makes it useless to a thief.
+// Revoked is nil if all revoked certificates have expired.
 type Minted struct {
 	Expired     tls.Certificate
 	ServersOnly tls.Certificate
 	Revoked     *tls.Certificate
-	Elsewhere   tls.Certificate // a member's, for 192.0.2.1, which is no machine's address (RFC 5737)
+	Elsewhere   tls.Certificate // a member's, for 192.0.2.1, which no machine has (RFC 5737)
 }
 
-// mintedLifetime is the lifetime of those that have not expired: an audit takes minutes.
+// mintedLifetime is the lifetime of minted certificates that have not expired: an audit takes
+// minutes.
 const mintedLifetime = 10 * time.Minute
 
-// Mint makes certificates with a fault each, signed by the keys of the store in dir. It
-// takes no lock and writes nothing.
+// Mint makes certificates with one fault each, signed by the keys of the store in dir. It takes no
+// lock and writes nothing.
 func Mint(dir string, now time.Time) (Minted, error) {
 	c, err := cluster.Load(filepath.Join(dir, SpecName))
 	if err != nil {
@@ -66,7 +67,8 @@ func Mint(dir string, now time.Time) (Minted, error) {
 	return m, err
 }
 
-// auditName is the subject of what Mint makes: who reads a member's log sees what it was.
+// auditName is the CN of the certificates that Mint makes, so that the log of a member tells where
+// they come from.
 const auditName = "etcdsec-audit"
 
 // borrowAuthority returns the authority that signs a leaf of the plan, with its key.
@@ -94,8 +96,8 @@ func borrowAuthority(dir string, plan Plan, leaf string) (*throwaway.CA, error) 
 	return throwaway.Borrow(certs[0], key, certs[1:]...), nil
 }
 
-// revokedClient returns the serial number of a client's certificate that the ledger has as
-// revoked and that has not ended; nil if there is none.
+// revokedClient returns the serial number of a client's certificate that is revoked and has not
+// expired, or nil if the ledger has none.
 func revokedClient(dir string, now time.Time) (*big.Int, error) {
 	entries, err := ReadLedger(dir)
 	if err != nil {

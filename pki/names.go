@@ -9,14 +9,14 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Names are the subject alternative names of a certificate. Their order means nothing.
+// Names are the subject alternative names (SANs) of a certificate. Their order has no meaning.
 type Names struct {
 	IPs []netip.Addr
 	DNS []string
 }
 
-// loopback returns the names that every member's certificates have, as with kubeadm: etcdctl on the node
-// dials 127.0.0.1, and members on one machine come from there.
+// loopback returns the names that every member's certificates have, as with kubeadm: etcdctl on the
+// node connects to 127.0.0.1, and members on one machine connect from there.
 func loopback() Names {
 	return Names{
 		IPs: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()},
@@ -24,7 +24,7 @@ func loopback() Names {
 	}
 }
 
-// hostNames returns all names by which a host is reached, itself included.
+// hostNames returns all names by which a host is reached, including those of loopback.
 func hostNames(h cluster.Host) Names {
 	n := Names{IPs: h.IPs(), DNS: h.DNSNames()}
 	return n.union(loopback())
@@ -54,9 +54,9 @@ func (n Names) Strings() []string {
 	return append(s, n.DNS...)
 }
 
-func (n Names) empty() bool { return len(n.IPs)+len(n.DNS) == 0 }
+func (n Names) isEmpty() bool { return len(n.IPs)+len(n.DNS) == 0 }
 
-// sameSet reports whether two sets of names are equal, whatever their order.
+// sameSet reports whether n and m have the same names, in any order.
 func (n Names) sameSet(m Names) bool {
 	a, b := n.Strings(), m.Strings()
 	slices.Sort(a)
@@ -64,7 +64,7 @@ func (n Names) sameSet(m Names) bool {
 	return slices.Equal(a, b)
 }
 
-// namesOf returns the SANs of a certificate. Kinds of SAN that no plan has are counted in other.
+// namesOf returns the SANs of a certificate. other counts the SANs of kinds that no plan has.
 func namesOf(cert *x509.Certificate) (n Names, other int) {
 	for _, ip := range cert.IPAddresses {
 		if a, ok := netip.AddrFromSlice(ip); ok {
@@ -78,13 +78,13 @@ func namesOf(cert *x509.Certificate) (n Names, other int) {
 // constraints are the name constraints of an issuing CA (RFC 5280, 4.2.1.10).
 type constraints struct {
 	permitted []cluster.Range
-	// none forbids every name: for leaves that are identified by their CN alone.
+	// none forbids every name: for leaves that only have a CN.
 	none bool
 }
 
-// permit makes constraints out of the names of all leaves below and of what the spec adds.
-// A name that the spec's additions cover is not listed again: the certificate goes with
-// every leaf, and a thousand members have three thousand names.
+// permit returns constraints that allow the names of all leaves below, and what the spec adds. It
+// does not list names that the spec's ranges cover: every leaf's file contains the CA's certificate,
+// and a thousand members have three thousand names.
 func permit(n Names, more []cluster.Range) constraints {
 	var c constraints
 	for _, ip := range n.IPs {
@@ -103,7 +103,7 @@ func permit(n Names, more []cluster.Range) constraints {
 	return c
 }
 
-// apply writes the constraints into a CA template, critical, as RFC 5280 wants it.
+// apply writes the constraints into the template of a CA, as critical, as RFC 5280 requires.
 func (c constraints) apply(template *x509.Certificate) {
 	if c.none {
 		template.PermittedDNSDomainsCritical = true
@@ -121,7 +121,7 @@ func (c constraints) apply(template *x509.Certificate) {
 	}
 }
 
-// constraintsCover reports whether a CA that carries constraints may sign a leaf with these names.
+// constraintsCover reports whether a CA's constraints let it sign a leaf with these names.
 func constraintsCover(ca *x509.Certificate, n Names) bool {
 	for _, ip := range n.IPs {
 		if len(ca.ExcludedIPRanges) > 0 || len(ca.PermittedIPRanges) > 0 &&

@@ -10,10 +10,10 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// memberPath returns a member's bundle in the store.
+// memberPath returns the path of a member's bundle in the store.
 func memberPath(m cluster.Member) string { return "nodes/" + m.Name + "/pki" }
 
-// destination says where a bundle of the store belongs.
+// destination returns the place to which a bundle of the store must be copied.
 func destination(c *cluster.Cluster, bundle string) string {
 	for _, m := range c.Etcd.Members {
 		if bundle == memberPath(m) {
@@ -23,7 +23,8 @@ func destination(c *cluster.Cluster, bundle string) string {
 	return "where its client reads it"
 }
 
-// InstallTarget returns where the holder of a bundle reads it; empty for a client's.
+// InstallTarget returns the folder on a node from which the member reads a bundle. It is empty for
+// the bundle of a client.
 func InstallTarget(c *cluster.Cluster, b Bundle) string {
 	for _, m := range c.Etcd.Members {
 		if b.Path == memberPath(m) {
@@ -33,7 +34,7 @@ func InstallTarget(c *cluster.Cluster, b Bundle) string {
 	return ""
 }
 
-// AfterRenewal says where the bundles that changed have to go. There may be a thousand.
+// AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them.
 func AfterRenewal(c *cluster.Cluster, r Result) []string {
 	const most = 10
 	var changed, next []string
@@ -45,7 +46,7 @@ func AfterRenewal(c *cluster.Cluster, r Result) []string {
 	}
 	for i, path := range changed {
 		if i == most {
-			next = append(next, fmt.Sprintf("and so on for %d more bundles", len(changed)-most))
+			next = append(next, fmt.Sprintf("copy %d more bundles in the same way", len(changed)-most))
 			break
 		}
 		next = append(next, "copy "+filepath.Join(r.Dir, path)+" to "+destination(c, path))
@@ -56,9 +57,9 @@ func AfterRenewal(c *cluster.Cluster, r Result) []string {
 	return next
 }
 
-// AfterRecovery says in which order a cluster whose certificates all expired comes back: a
-// quorum of members first, then what depends on them. Members that run still serve their
-// open connections, but no new one; they need no restart unless what they trust changed.
+// AfterRecovery tells in which order to bring back a cluster whose certificates have all expired:
+// first a quorum of members, then what depends on them. Members that still run serve only their open
+// connections. They need no restart unless a root changed.
 func AfterRecovery(c *cluster.Cluster, r Result) []string {
 	rootRenewed := slices.ContainsFunc(r.Steps, func(s Step) bool {
 		return s.Action == ActionRenew && s.Role == RoleCA && (s.Name == ClientRoot || s.Name == PeerRoot)
@@ -67,28 +68,28 @@ func AfterRecovery(c *cluster.Cluster, r Result) []string {
 	for _, m := range c.Etcd.Members {
 		next = append(next, fmt.Sprintf("copy %s to %s", filepath.Join(r.Dir, memberPath(m)), destination(c, memberPath(m))))
 	}
-	start := "start etcd on all members at once; a first one is up only when a quorum is"
+	start := "start etcd on all members at once: they serve only after a quorum of them has started"
 	if rootRenewed {
 		start = "stop and start etcd on all members at once: a root has a new certificate, which etcd reads only at its start"
 	}
 	next = append(next, start)
 	if len(c.Etcd.Members) > 0 {
 		m := c.Etcd.Members[0]
-		next = append(next, fmt.Sprintf("see them serve: etcdsec audit run --pki %s https://%s:%d", shellword.Path(r.Dir), m.Advertised(), c.Etcd.ClientPort))
+		next = append(next, fmt.Sprintf("check them: etcdsec audit run --pki %s https://%s:%d", shellword.Path(r.Dir), m.Advertised(), c.Etcd.ClientPort))
 	}
 	apiServers := "copy clients/kube-apiserver to the API servers"
 	if c.PKI.Layout != cluster.LayoutEtcdsec {
-		apiServers = "see that the API servers have the client certificates of their nodes' bundles"
+		apiServers = "give the API servers the client certificates in their nodes' bundles"
 	}
 	if rootRenewed {
 		apiServers += ", and restart each kube-apiserver: it reads --etcd-cafile only at its start"
 	} else {
-		apiServers += "; a kube-apiserver that runs picks them up by itself"
+		apiServers += "; a running kube-apiserver loads them by itself"
 	}
 	return append(next, apiServers, "copy the other folders below clients/ to their holders: backups, monitoring")
 }
 
-// afterRevocation says how a revocation comes into force.
+// afterRevocation tells how to put a revocation into force.
 func afterRevocation(c *cluster.Cluster, dir string) []string {
 	var next []string
 	if c.PKI.CRL {
@@ -100,5 +101,5 @@ func afterRevocation(c *cluster.Cluster, dir string) []string {
 	}
 	return append(next,
 		"restart the members one by one if a connection may be open: etcd does not close it",
-		"where a key is stolen, see that nothing else trusts it: clients of etcd check no list")
+		"if a key was stolen, make sure that nothing else trusts it: clients of etcd check no list")
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// The authorities of a plan, which are folders below authorities/.
+// The authorities of a [Plan]. Each has a folder below authorities/.
 const (
 	ClientRoot    = "client-root"
 	PeerRoot      = "peer-root"
@@ -26,7 +26,7 @@ const (
 	PeerIssuing   = "peer-issuing"
 )
 
-// The roles of certificates that are not a client's. A client's is its role in the spec.
+// The roles of certificates that no client holds. A client's role comes from the spec.
 const (
 	RoleCA            = "ca"
 	RoleServer        = "server"
@@ -35,7 +35,7 @@ const (
 	RoleCRL           = "crl" // a revocation list
 )
 
-// Authority is one CA of the plan.
+// Authority is one CA of the [Plan].
 type Authority struct {
 	Name     string
 	Issuer   string // the authority that signs it; empty for a self-signed root
@@ -44,27 +44,27 @@ type Authority struct {
 
 	constraints constraints
 	pathLen     int
-	anyPathLen  bool // or longer
+	anyPathLen  bool // whether a longer path length, or none, is right too
 	external    *cluster.ExternalKey
 }
 
-// Path returns the authority's bundle in the store.
+// Path returns the path of the authority's bundle in the store.
 func (a Authority) Path() string { return path.Join("authorities", a.Name) }
 
-// Leaf is one end-entity certificate of the plan.
+// Leaf is one end-entity certificate of the [Plan].
 type Leaf struct {
 	Name       string // unique in the plan, such as etcd-0/server or clients/backup
 	Role       string // server, peer, gateway-client, or the role of a client in the spec
-	CertFile   string // in the bundle: the leaf with the CAs below its self-signed root behind it
+	CertFile   string // in the bundle: the leaf, then the CAs above it without the self-signed root
 	KeyFile    string
 	Issuer     string // the authority that signs it
-	Root       string // the authority that verifiers trust
+	Root       string // the authority that those who verify the leaf trust
 	CommonName string
 	Names      Names
 	EKUs       []x509.ExtKeyUsage
 }
 
-// Bundle is a folder of leaves and of what their holder trusts. It changes as a whole.
+// Bundle is a folder with leaves and the roots that their holder trusts. It changes as a whole.
 type Bundle struct {
 	Path   string
 	Trust  []TrustFile
@@ -72,10 +72,10 @@ type Bundle struct {
 	CRLs   []RevocationFile
 }
 
-// TrustFile is a root certificate under the name by which etcd or a client loads it.
+// TrustFile is a root and the name of the file from which etcd or a client loads it.
 type TrustFile struct{ Name, Root string }
 
-// Plan is the whole PKI of a cluster as one table, issuers before what they issue.
+// Plan is the whole PKI of a cluster as one table, each issuer before what it issues.
 type Plan struct {
 	Cluster      string
 	SpecHash     string
@@ -94,8 +94,8 @@ var (
 	bothAuth = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 )
 
-// NewPlan derives the PKI of a cluster. There are two roots because etcd's peer port
-// obeys no RBAC: a client certificate that the peer port accepts owns the cluster.
+// NewPlan derives the PKI of a cluster from its spec. There are two roots because etcd's peer port
+// has no RBAC: a client whose certificate it accepts controls the cluster.
 func NewPlan(c *cluster.Cluster) Plan {
 	p := Plan{
 		Cluster:      c.Name,
@@ -114,14 +114,15 @@ func NewPlan(c *cluster.Cluster) Plan {
 		p.Bundles = append(p.Bundles, memberBundle(c, m, issuers))
 	}
 	for _, client := range c.Clients {
-		if !heldByMembers(c, client) {
+		if !isHeldByMembers(c, client) {
 			p.Bundles = append(p.Bundles, clientBundle(client, issuers))
 		}
 	}
 	return p
 }
 
-// issuers names the authority that signs each kind of leaf, and the root that peers trust.
+// issuers holds the name of the authority that signs each kind of leaf, and the root that peers
+// trust.
 type issuers struct{ server, client, peer, peerRoot string }
 
 func (p *Plan) planAuthorities(c *cluster.Cluster) issuers {
@@ -156,9 +157,10 @@ func (p *Plan) planAuthorities(c *cluster.Cluster) issuers {
 	return issuers{ServerIssuing, ClientIssuing, PeerIssuing, PeerRoot}
 }
 
-// serverEKUs returns the extended key usages of server leaves. The gRPC gateway dials its own client port with
-// the server certificate, which then needs clientAuth too, unless --client-cert-file names
-// another (etcd-io/etcd#9785). The flags that etcdsec writes name another.
+// serverEKUs returns the extended key usages of server leaves. The gRPC gateway connects to its own
+// client port with the server certificate, which then needs clientAuth too, unless
+// --client-cert-file names another certificate (etcd-io/etcd#9785). The flags that etcdsec writes
+// name another one.
 func serverEKUs(c *cluster.Cluster) []x509.ExtKeyUsage {
 	if c.Etcd.EnableGRPCGateway && !c.OwnFlags() {
 		return bothAuth
@@ -174,7 +176,7 @@ func allMemberNames(c *cluster.Cluster) Names {
 	return all
 }
 
-// memberNames returns the names of a member's server and peer certificates. kubeadm wants its
+// memberNames returns the names of a member's server and peer certificates. kubeadm requires the
 // node's name among them, which is the member's (cmd/kubeadm/app/util/pkiutil, GetEtcdAltNames).
 func memberNames(c *cluster.Cluster, m cluster.Member) Names {
 	names := hostNames(m.Host)
@@ -225,8 +227,8 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	return b
 }
 
-// heldByMembers reports whether a client's certificates lie in the members' bundles.
-func heldByMembers(c *cluster.Cluster, client cluster.Client) bool {
+// isHeldByMembers reports whether a client's certificates are in the members' bundles.
+func isHeldByMembers(c *cluster.Cluster, client cluster.Client) bool {
 	return len(c.Etcd.Members) > 0 && slices.ContainsFunc(c.Files(c.Etcd.Members[0]).Clients, func(held cluster.ClientFiles) bool {
 		return held.Client == client.Name
 	})
@@ -243,8 +245,8 @@ func clientBundle(c cluster.Client, by issuers) Bundle {
 	}
 }
 
-// Find returns the bundle and those of its leaves that a name means: a leaf ("etcd-0/server"),
-// a member ("etcd-0") or a client ("clients/backup", "backup").
+// Find returns the leaves with a name, and their bundle. The name is that of a leaf
+// ("etcd-0/server"), a member ("etcd-0") or a client ("clients/backup", "backup").
 func (p Plan) Find(name string) (Bundle, []Leaf, bool) {
 	for _, b := range p.Bundles {
 		var leaves []Leaf
@@ -273,7 +275,7 @@ func (p Plan) leaves() iter.Seq[Leaf] {
 	}
 }
 
-// authority finds an authority by name.
+// authority returns the authority with a name, or a zero one.
 func (p Plan) authority(name string) Authority {
 	for _, a := range p.Authorities {
 		if a.Name == name {
@@ -283,8 +285,8 @@ func (p Plan) authority(name string) Authority {
 	return Authority{}
 }
 
-// issuersAbove names the authorities whose certificates stand behind a leaf in its file: from its
-// issuer up to the one below the self-signed root, which verifiers have.
+// issuersAbove returns the names of the authorities whose certificates follow a leaf in its file:
+// from its issuer up to the one below the self-signed root, which verifiers already have.
 func (p Plan) issuersAbove(l Leaf) []string {
 	var names []string
 	for a := p.authority(l.Issuer); a.Issuer != ""; a = p.authority(a.Issuer) {
@@ -293,7 +295,8 @@ func (p Plan) issuersAbove(l Leaf) []string {
 	return names
 }
 
-// firstBelow returns the first certificate that is there and that an authority signed or vouches for.
+// firstBelow returns the name of the first existing certificate that an authority signed or is the
+// root of.
 func (p Plan) firstBelow(authority string, there func(relative string) bool) string {
 	for _, a := range p.Authorities {
 		if a.Issuer == authority && there(a.Path()+"/ca.crt") {

@@ -58,7 +58,7 @@ func TestAnySpec(t *testing.T) {
 			sound := func(when string, afterDays int) {
 				t.Helper()
 				for _, f := range verify(t, dir, c, testNow().Add(time.Duration(afterDays)*day)) {
-					if !strings.Contains(f.Problem, "a root's key lies here") {
+					if !strings.Contains(f.Problem, "is a root's key in plain text") {
 						t.Errorf("%s: %s: %s\n%s", when, f.Path, f.Problem, c.YAML)
 					}
 				}

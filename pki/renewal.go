@@ -11,29 +11,30 @@ import (
 	"time"
 )
 
-// Renewal tells which leaves to sign anew. The zero value renews none, and issues what is missing.
+// Renewal tells which leaves to sign anew. The zero value renews none, and issues missing ones.
 type Renewal struct {
-	Due bool // leaves that are due, or not as planned
+	Due bool // leaves that are due, or differ from the plan
 	All bool // every leaf
 	// Names are leaves ("etcd-0/server"), members ("etcd-0") or clients ("clients/backup",
 	// "backup"). When there are any, nothing else is renewed or issued.
 	Names []string
-	// NewKey makes a new key for each; else a leaf keeps its key, so that a server may
-	// read the old certificate or the new one at any instant.
+	// NewKey makes a new key for each leaf. Otherwise a leaf keeps its key, so that a server can
+	// read the old certificate or the new one at any time.
 	NewKey bool
-	// Requests are CSRs by leaf: those leaves, and nothing else, are signed for their keys.
+	// Requests are CSRs by the names of leaves. If it is not nil, only these leaves are signed, for
+	// the keys of the CSRs.
 	Requests map[string]*x509.CertificateRequest
-	// Jitter makes each leaf due earlier by a part of it that depends on its serial number,
-	// so that the leaves of one day do not all change on one day again.
+	// Jitter makes each leaf due earlier, by a part of it that depends on the serial number, so that
+	// leaves of the same day do not all change on one day again.
 	Jitter time.Duration
 	// ListsOnly signs revocation lists and nothing else.
 	ListsOnly bool
-	// Authorities also certifies anew CAs that expired or are due, and issuing CAs that are
-	// not as planned, with the keys they have.
+	// Authorities also certifies CAs anew that expired or are due, and issuing CAs that differ from
+	// the plan, with their existing keys.
 	Authorities bool
 }
 
-// newReason returns the ledger's word for a leaf that was not there.
+// newReason returns the ledger's reason for a leaf that did not exist before.
 func (r Renewal) newReason() signReason {
 	if r.Requests != nil {
 		return reasonCSR
@@ -41,9 +42,9 @@ func (r Renewal) newReason() signReason {
 	return reasonNew
 }
 
-// checkRenewal refuses names that the plan does not have, and CSRs that it does not want.
+// checkRenewal refuses names that the plan does not have, and CSRs that do not match it.
 func (s *Store) checkRenewal(r Renewal, plan Plan) error {
-	faults := r.unknown(plan)
+	faults := r.unknownNames(plan)
 	if r.Requests == nil {
 		return errors.Join(faults...)
 	}
@@ -59,7 +60,7 @@ func (s *Store) checkRenewal(r Renewal, plan Plan) error {
 		}
 		err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries))
 		if first, twice := seen[string(csr.RawSubjectPublicKeyInfo)]; twice {
-			err = errors.Join(err, fmt.Errorf("its key is that of the request for %s too", first))
+			err = errors.Join(err, fmt.Errorf("the request for %s has the same key", first))
 		}
 		seen[string(csr.RawSubjectPublicKeyInfo)] = l.Name
 		if err != nil {
@@ -69,8 +70,8 @@ func (s *Store) checkRenewal(r Renewal, plan Plan) error {
 	return errors.Join(faults...)
 }
 
-// unknown returns a fault for each name that the plan does not have.
-func (r Renewal) unknown(plan Plan) []error {
+// unknownNames returns a fault for each name that the plan does not have.
+func (r Renewal) unknownNames(plan Plan) []error {
 	var faults []error
 	for _, name := range r.Names {
 		if _, _, known := plan.Find(name); !known {
@@ -80,12 +81,12 @@ func (r Renewal) unknown(plan Plan) []error {
 	return faults
 }
 
-// hasName reports whether a name means a leaf: its own, its member's or its client's.
+// hasName reports whether a name is that of a leaf, of its member or of its client.
 func hasName(l Leaf, name string) bool {
 	return l.Name == name || l.Name == "clients/"+name || strings.HasPrefix(l.Name, name+"/") && name != "clients"
 }
 
-// selects reports whether a leaf is among those that this run is about.
+// selects reports whether this run concerns a leaf.
 func (r Renewal) selects(l Leaf) bool {
 	if r.Requests != nil {
 		return r.Requests[l.Name] != nil
@@ -93,8 +94,8 @@ func (r Renewal) selects(l Leaf) bool {
 	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return hasName(l, name) })
 }
 
-// why says why a leaf is to be renewed; empty if it is not.
-func (r Renewal) why(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
+// cause tells, in words, why a leaf must be renewed. It is empty if it must not.
+func (r Renewal) cause(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
 	switch {
 	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
 		return ""
@@ -114,7 +115,7 @@ func (r Renewal) why(l Leaf, chain []*x509.Certificate, problems []string, now t
 	return ""
 }
 
-// reason returns the ledger's word for a renewal.
+// reason returns the ledger's reason for a renewal.
 func (r Renewal) reason(problems []string) signReason {
 	switch {
 	case r.Requests != nil:
@@ -127,7 +128,7 @@ func (r Renewal) reason(problems []string) signReason {
 	return reasonDue
 }
 
-// jitterFor returns how much earlier a certificate is due by the jitter.
+// jitterFor returns how much earlier a certificate is due because of the jitter.
 func (r Renewal) jitterFor(cert *x509.Certificate) time.Duration {
 	if r.Jitter <= 0 {
 		return 0
@@ -137,22 +138,22 @@ func (r Renewal) jitterFor(cert *x509.Certificate) time.Duration {
 	return time.Duration(part * float64(r.Jitter))
 }
 
-// Due reports whether a certificate is to be renewed at the given time: with a third of its
-// lifetime left, or less.
+// Due reports whether a certificate must be renewed at the given time: when a third of its lifetime
+// is left, or less.
 func Due(cert *x509.Certificate, now time.Time) bool {
 	return cert.NotAfter.Sub(now) <= cert.NotAfter.Sub(cert.NotBefore)/3
 }
 
-// earliestEnd returns when the first certificate of a chain ends, and the chain with it.
+// earliestEnd returns the earliest NotAfter of a chain's certificates, when the chain ends.
 func earliestEnd(chain []*x509.Certificate) time.Time {
 	end := chain[0].NotAfter
 	for _, cert := range chain[1:] {
-		end = earlier(end, cert.NotAfter)
+		end = minTime(end, cert.NotAfter)
 	}
 	return end
 }
 
-// describeEnd says how long a certificate still lives, or when it ended.
+// describeEnd tells, in words, how much lifetime is left, or when it ended.
 func describeEnd(end, now time.Time) string {
 	date := end.UTC().Format(time.DateOnly)
 	if now.After(end) {

@@ -191,7 +191,7 @@ func TestRenewWithoutTheKey(t *testing.T) {
 		t.Error("a key appeared")
 	}
 	_, err := renewErr(t, dir, c, testNow(), Renewal{Names: []string{"etcd-0"}, NewKey: true})
-	if err == nil || !strings.Contains(err.Error(), "etcd-0/peer: its key is on its node only") {
+	if err == nil || !strings.Contains(err.Error(), "etcd-0/peer: its key is only on its node") {
 		t.Errorf("got %v", err)
 	}
 }

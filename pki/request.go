@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// maxRequestSize is far above a request's of an RSA-4096 key.
+// maxRequestSize is far above the size of a request for an RSA-4096 key.
 const maxRequestSize = 64 << 10
 
 // Request names the files of a certificate request that a node made.
@@ -21,11 +21,11 @@ type Request struct {
 	Name string `json:"name"`
 	Key  string `json:"key"`      // in the node's folder
 	CSR  string `json:"csr"`      // likewise
-	Kept bool   `json:"key_kept"` // whether the key was there before
+	Kept bool   `json:"key_kept"` // whether the key existed before
 }
 
-// MakeRequests makes a key and a request in dir for each leaf. A key that is there is kept
-// and gets a request. With dryRun it writes nothing.
+// MakeRequests makes a key and a request in dir for each leaf. It keeps existing keys, and makes
+// requests for them. With dryRun it writes nothing.
 func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) ([]Request, error) {
 	if !dryRun {
 		if err := durable.MakeDirs(dir, nil); err != nil {
@@ -48,7 +48,8 @@ func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dry
 	return made, nil
 }
 
-// makeRequest makes the key first: the next run uses one that has no request.
+// makeRequest makes a key and its request. The key comes first: if a run is killed, the next one
+// uses the key.
 func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) (Request, error) {
 	r := Request{Name: l.Name, Key: l.KeyFile, CSR: RequestFile(l)}
 	key, err := ReadKey(filepath.Join(dir, filepath.FromSlash(l.KeyFile)))
@@ -76,13 +77,13 @@ func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool
 	return r, durable.WriteBelow(dir, r.CSR, 0o644, csrPEM)
 }
 
-// RequestFile returns the name of a leaf's CSR, beside its key.
+// RequestFile returns the name of a leaf's CSR, next to its key.
 func RequestFile(l Leaf) string {
 	return l.CertFile[:len(l.CertFile)-len(path.Ext(l.CertFile))] + ".csr"
 }
 
-// ReadRequests reads and checks the CSRs for some leaves out of a folder or one file. A leaf
-// without a request in the folder is left out.
+// ReadRequests reads and checks the CSRs for some leaves, from a folder or one file. The result
+// lacks the leaves that have no request in the folder.
 func ReadRequests(from string, leaves []Leaf) (map[string]*x509.CertificateRequest, error) {
 	files, err := requestFiles(from, leaves)
 	if err != nil {
@@ -106,8 +107,8 @@ func ReadRequests(from string, leaves []Leaf) (map[string]*x509.CertificateReque
 	return requests, errors.Join(faults...)
 }
 
-// requestFiles returns the file of each leaf's request: in a folder those named as the
-// certificates will be, with .csr at the end instead.
+// requestFiles returns the path of each leaf's request. In a folder, a request has the name of the
+// certificate's file, with the suffix .csr.
 func requestFiles(from string, leaves []Leaf) (map[string]string, error) {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -116,7 +117,7 @@ func requestFiles(from string, leaves []Leaf) (map[string]string, error) {
 	files := map[string]string{}
 	if !info.IsDir() {
 		if len(leaves) > 1 {
-			return nil, fmt.Errorf("%s is one file, and there are %d certificates: name one, such as %s, or give the folder", from, len(leaves), leaves[0].Name)
+			return nil, fmt.Errorf("%s is one file, but there are %d certificates: name one of them, such as %s, or give a folder", from, len(leaves), leaves[0].Name)
 		}
 		files[leaves[0].Name] = from
 		return files, nil

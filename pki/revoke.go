@@ -14,11 +14,11 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// ReasonKeyCompromise is the reason for a key that was stolen. It is never certified again.
+// ReasonKeyCompromise is the reason for a stolen key. Such a key is never certified again.
 const ReasonKeyCompromise = "keyCompromise"
 
-// reasons lists the words of RFC 5280, 5.3.1, with their codes. certificateHold and
-// removeFromCRL are left out: etcd knows only revoked and not revoked.
+// reasons lists the reasons of RFC 5280, 5.3.1, with their codes. It lacks certificateHold and
+// removeFromCRL, because etcd knows only revoked and not revoked.
 var reasons = []struct {
 	name string
 	code int
@@ -49,19 +49,20 @@ func reasonCode(name string) int {
 type Revocation struct {
 	// Which is a serial number in hexadecimal, or the name of a leaf, member or client.
 	Which string
-	// Certificate, when not nil, is the one to revoke, whatever Which says.
+	// Certificate, if not nil, is the certificate to revoke. Which is then only for messages.
 	Certificate *x509.Certificate
 	Reason      string // one of Reasons
-	// Current revokes what is in use too; a name means all but that otherwise.
+	// Current also revokes the certificate that is in use. Otherwise a name means all except that.
 	Current bool
 }
 
-// ErrCurrent means that a revocation would shut out who holds a certificate in use.
+// ErrCurrent means that a revocation would shut out the holder of a certificate in use.
 var ErrCurrent = errors.New("it is in use")
 
-// PlanRevocation finds the certificates, and refuses what would lock out their holders
-// unasked. It changes nothing; the entries are for Revoke. There are none when all that was
-// meant is revoked already: a run that died may still have its lists to sign.
+// PlanRevocation returns the ledger's entries for a revocation, for [Store.Revoke]. It changes
+// nothing. It refuses to shut out the holder of a certificate in use, unless Current is set. It
+// returns no entries if all the certificates are already revoked: a run that died may have left the
+// lists unsigned.
 func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry, error) {
 	if !slices.Contains(Reasons(), r.Reason) {
 		return nil, fmt.Errorf("no reason %q; RFC 5280 has %s", r.Reason, strings.Join(Reasons(), ", "))
@@ -86,25 +87,25 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 		case !used || r.Current && e.Role != "ca":
 			found = append(found, r.entry(e, plan.SpecHash, now))
 		case e.Role == RoleCA:
-			return nil, fmt.Errorf("revoking %s: %w by %s and all else below it; rotate it first", e.Name, ErrCurrent, holder)
+			return nil, fmt.Errorf("revoking %s: %w by %s and everything else below it; rotate it first", e.Name, ErrCurrent, holder)
 		default:
 			inUse = holder
 		}
 	}
 	if len(found) == 0 && !before {
-		return nil, fmt.Errorf("revoking %s: %w by %s, and there is no older one that is valid still", r.Which, ErrCurrent, inUse)
+		return nil, fmt.Errorf("revoking %s: %w by %s, and no older certificate is still valid", r.Which, ErrCurrent, inUse)
 	}
 	return found, nil
 }
 
-// entry returns a revocation's line in the ledger.
+// entry returns the ledger's line for a revocation.
 func (r Revocation) entry(e Entry, specHash string, now time.Time) Entry {
 	e.Event, e.Reason, e.Time, e.SpecHash, e.Prev = EventRevoke, r.Reason, now.UTC().Truncate(time.Second), specHash, ""
 	return e
 }
 
-// findCandidates returns the certificates that are meant: valid, and not revoked yet. before
-// reports whether there are others that were revoked.
+// findCandidates returns the certificates to revoke: those that have not expired and are not revoked
+// yet. before reports whether others are already revoked.
 func (r Revocation) findCandidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
 	serial := normalSerial(r.Which)
 	if r.Certificate != nil {
@@ -132,12 +133,13 @@ func (r Revocation) findCandidates(entries []Entry, now time.Time) (found []Entr
 	case !known:
 		return nil, false, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
 	case len(found) == 0 && !before:
-		return nil, false, fmt.Errorf("revoking %s: it expired already", r.Which)
+		return nil, false, fmt.Errorf("revoking %s: it has already expired", r.Which)
 	}
 	return found, before, nil
 }
 
-// normalSerial reads a serial number as openssl, a browser or this program print it.
+// normalSerial returns a serial number in the form of [SerialString], from the forms that openssl,
+// browsers and etcdsec print. It returns "" if it is none.
 func normalSerial(s string) string {
 	s = strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(s)), ":", ""), "0x")
 	n, ok := new(big.Int).SetString(s, 16)
@@ -147,7 +149,8 @@ func normalSerial(s string) string {
 	return SerialString(n)
 }
 
-// serialsInUse returns the serial numbers that the store's bundles present, and for whom.
+// serialsInUse maps the serial numbers of the certificates in the store's bundles to the names of
+// their leaves.
 func (s *Store) serialsInUse(plan Plan) (map[string]string, error) {
 	holders := map[string]string{}
 	for _, b := range plan.Bundles {
@@ -164,8 +167,8 @@ func (s *Store) serialsInUse(plan Plan) (map[string]string, error) {
 	return holders, nil
 }
 
-// Revoke enters revocations in the ledger. The lists follow with the next Survey and Issue,
-// also when this process dies before.
+// Revoke records revocations in the ledger. The next [Store.Survey] and [Store.Issue] sign the
+// lists, even if this process dies before.
 func (s *Store) Revoke(entries []Entry) error { return appendLedger(s.Dir, entries) }
 
 // Revoked is a certificate that a run revoked, or would revoke.
@@ -176,20 +179,20 @@ type Revoked struct {
 	Reason   string    `json:"reason"`
 }
 
-// RevocationResult says what a revocation did, or would do.
+// RevocationResult lists what a revocation did, or would do.
 type RevocationResult struct {
 	SchemaVersion int       `json:"schema_version"`
 	Dir           string    `json:"dir"`
 	Cluster       string    `json:"cluster"`
 	DryRun        bool      `json:"dry_run"`
-	Revoked       []Revoked `json:"revoked"` // none if all of it was revoked before
+	Revoked       []Revoked `json:"revoked"` // none if all were revoked before
 	Next          []string  `json:"next"`
 }
 
-// ApplyRevocation enters a revocation in the ledger and signs the lists anew; with dryRun it
-// only finds the certificates. The ledger comes first: a run that dies before the lists are
-// signed has revoked all the same, and the next one signs them. An *UnfinishedError means
-// that it got so far.
+// ApplyRevocation records a revocation in the ledger and signs the lists anew; with dryRun it only
+// finds the certificates. The ledger comes first: if a run dies before it has signed the lists, the
+// certificates are revoked, and the next run signs the lists. An [UnfinishedError] means that it
+// failed after it had changed the ledger.
 func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revocation, now time.Time, dryRun bool) (RevocationResult, error) {
 	result := RevocationResult{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: dryRun, Revoked: []Revoked{}, Next: afterRevocation(c, s.Dir)}
 	plan := NewPlan(c)
@@ -211,12 +214,12 @@ func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revoc
 		err = s.Issue(ctx, survey, c.YAML, IssueConfig{Now: now})
 	}
 	if err != nil {
-		return result, &UnfinishedError{fmt.Errorf("the revocation is in the ledger, and the lists are not signed: %w", err)}
+		return result, &UnfinishedError{fmt.Errorf("the revocation is in the ledger, but the lists are not signed: %w", err)}
 	}
 	return result, nil
 }
 
-// ReadLeafFile returns the leaf of a PEM file; nil if there is no such file.
+// ReadLeafFile returns the leaf of a PEM file, or nil if there is no such file.
 func ReadLeafFile(path string) (*x509.Certificate, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {

@@ -109,7 +109,7 @@ func TestRevoke(t *testing.T) {
 		{"an authority in use", Revocation{Which: SerialString(issuing.SerialNumber), Reason: "cACompromise", Current: true}, 0, "rotate it first"},
 		{"not of this store", Revocation{Which: "x.crt", Certificate: foreign.Certificate(), Reason: "unspecified"}, 0, "not in the ledger"},
 		{"in use", Revocation{Which: serial, Reason: "unspecified"}, 0, "in use by etcd-1/peer"},
-		{"expired", Revocation{Which: serial, Reason: "unspecified", Current: true}, 100 * day, "expired already"},
+		{"expired", Revocation{Which: serial, Reason: "unspecified", Current: true}, 100 * day, "already expired"},
 		{"by serial, as openssl prints it", Revocation{Which: withColons(serial), Reason: "superseded", Current: true}, 0, ""},
 		{"again", Revocation{Which: serial, Reason: "superseded", Current: true}, 0, ""},
 		{"by certificate", Revocation{Which: "client.crt", Certificate: leavesOf(t, dir, c)["clients/auditor"], Reason: "unspecified", Current: true}, 0, ""},

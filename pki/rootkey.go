@@ -17,30 +17,30 @@ import (
 	"github.com/etcdsec/etcdsec/pki/execsigner"
 )
 
-// encryptedKeyName names the age file of an authority's key.
+// encryptedKeyName is the name of the age file with an authority's key.
 const encryptedKeyName = "ca.key.age"
 
-// RootKeys tells how the keys of roots are kept. The zero value keeps them as they are, and
-// new ones as plain files.
+// RootKeys tells how to store the keys of roots. The zero value leaves existing keys as they are,
+// and stores new ones as plain files.
 type RootKeys struct {
 	Recipients []string // age recipients; any one of their identities opens the key
 	Passphrase []byte
 	Destroy    bool
 }
 
-// RootKeyFiles names the files by which the keys of roots are kept and opened.
+// RootKeyFiles holds the paths of the files that encrypt and open the keys of roots.
 type RootKeyFiles struct {
-	Recipients     []string // age recipients as such
-	RecipientsPath string   // of a file of recipients, one on each line
+	Recipients     []string // age recipients
+	RecipientsPath string   // of a file with one recipient per line
 	PassphrasePath string   // of a passphrase that encrypts keys and opens them
 	IdentityPath   string   // of an age identity that opens keys
 	Destroy        bool
 }
 
-// maxRecipientsSize holds thousands of recipients.
+// maxRecipientsSize is enough for thousands of recipients, in bytes.
 const maxRecipientsSize = 256 << 10
 
-// Read reads the files, and finds out whether keys can be kept so.
+// Read reads the files, and checks that keys can be stored in this way.
 func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 	keep = RootKeys{Recipients: f.Recipients, Destroy: f.Destroy}
 	if f.RecipientsPath != "" {
@@ -70,14 +70,14 @@ func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 		}
 	}
 	if err := keep.Check(); err != nil {
-		return keep, access, fmt.Errorf("keeping the roots' keys: %w", err)
+		return keep, access, fmt.Errorf("storing the roots' keys: %w", err)
 	}
 	return keep, access, nil
 }
 
 func (r RootKeys) isSet() bool { return len(r.Recipients) > 0 || r.Passphrase != nil || r.Destroy }
 
-// Check finds out whether keys can be kept so, before any is made.
+// Check returns an error if keys cannot be stored in this way. It makes none.
 func (r RootKeys) Check() error {
 	ways := 0
 	for _, given := range []bool{len(r.Recipients) > 0, r.Passphrase != nil, r.Destroy} {
@@ -86,7 +86,7 @@ func (r RootKeys) Check() error {
 		}
 	}
 	if ways > 1 {
-		return errors.New("root keys are kept in one way: for recipients, with a passphrase, or destroyed")
+		return errors.New("root keys can be stored in only one way: encrypted to recipients, encrypted with a passphrase, or destroyed")
 	}
 	switch {
 	case r.Passphrase != nil:
@@ -98,7 +98,7 @@ func (r RootKeys) Check() error {
 	return nil
 }
 
-// files returns the files that hold a root's key in the way it is kept.
+// files returns the files that store a root's key in this way.
 func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
 	var encrypted []byte
 	var err error
@@ -118,7 +118,7 @@ func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
 	return []durable.File{{Name: encryptedKeyName, Mode: 0o600, Data: encrypted}}, nil
 }
 
-// describe says in what way a key is kept.
+// describe tells, in words, how a key is stored.
 func (r RootKeys) describe() string {
 	switch {
 	case r.Destroy:
@@ -129,17 +129,18 @@ func (r RootKeys) describe() string {
 	return ""
 }
 
-// KeyAccess holds what opens encrypted keys.
+// KeyAccess holds the secrets that open encrypted keys.
 type KeyAccess struct {
 	Identities []byte // the text of an age identity file
 	Passphrase []byte
 }
 
-// isRoot reports whether verifiers trust this authority, so that its key is to be kept apart.
+// isRoot reports whether etcd and its clients trust this authority directly, so that its key needs
+// more protection.
 func (a Authority) isRoot() bool { return a.Issuer == "" || a.Name == PeerRoot }
 
-// fetchKey fetches the key of an authority whose plain key is not in the store: from the
-// program that has it, or out of its age file. It is the certificate's key or an error.
+// fetchKey returns the key of an authority whose plain key is not in the store: from the program
+// that holds it, or from its age file. It returns only the certificate's key, or an error.
 func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificate) (crypto.Signer, error) {
 	if a.external != nil {
 		return a.externalSigner(ctx, cert.PublicKey)
@@ -147,7 +148,7 @@ func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificat
 	at := path.Join(a.Path(), encryptedKeyName)
 	data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(at)), agekey.MaxFileSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s/%s is not here", a.Path(), caKeyName)
+		return nil, fmt.Errorf("%s/%s is not in the store", a.Path(), caKeyName)
 	}
 	if err != nil {
 		return nil, err
@@ -158,10 +159,10 @@ func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificat
 	}
 	key, err := ParseKey(keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("%s: what is in it is no key: %w", at, err)
+		return nil, fmt.Errorf("%s: its content is not a key: %w", at, err)
 	}
 	if !samePublicKey(key.Public(), cert.PublicKey) {
-		return nil, fmt.Errorf("%s is not the key of %s beside it", at, caCertName)
+		return nil, fmt.Errorf("%s is not the key of %s next to it", at, caCertName)
 	}
 	return key, nil
 }
@@ -172,26 +173,26 @@ func (k KeyAccess) open(data []byte) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case byPassphrase && k.Passphrase == nil:
-		return nil, errors.New("it is encrypted with a passphrase: --root-key-passphrase-file")
+		return nil, errors.New("it is encrypted with a passphrase: give --root-key-passphrase-file")
 	case byPassphrase:
 		return agekey.DecryptPassphrase(data, k.Passphrase)
 	case k.Identities == nil:
-		return nil, errors.New("it is encrypted: --root-key-identity, the file of an age identity")
+		return nil, errors.New("it is encrypted: give --root-key-identity, the file of an age identity")
 	}
 	return agekey.Decrypt(data, k.Identities)
 }
 
-// externalSigner asks the program that has an authority's key; public is nil when a new
-// authority takes whatever key that is.
+// externalSigner returns a signer that asks the program which holds an authority's key. public is
+// nil for a new authority, which takes any key that the program has.
 func (a Authority) externalSigner(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
 	signer, err := execsigner.New(ctx, execsigner.Config{Argv: a.external.Exec, Key: a.external.Key, Env: a.external.Env, Public: public})
 	if err != nil {
-		return nil, fmt.Errorf("the key of %s: %w", a.Name, err)
+		return nil, fmt.Errorf("using the key of %s: %w", a.Name, err)
 	}
 	return signer, nil
 }
 
-// setExternal marks the authorities whose keys a program has.
+// setExternal marks the authorities whose keys a program holds.
 func (p *Plan) setExternal(keys []cluster.ExternalKey) {
 	for i := range p.Authorities {
 		at := slices.IndexFunc(keys, func(k cluster.ExternalKey) bool { return k.Authority == p.Authorities[i].Name })
@@ -201,8 +202,8 @@ func (p *Plan) setExternal(keys []cluster.ExternalKey) {
 	}
 }
 
-// protects reports whether the plain key of a root that is there is to go, and writes into
-// its step in what way the key is kept. certified means that this run signs the root.
+// protects reports whether an existing plain key of a root must be removed. It writes into the step
+// how the key is stored. certified means that this run signs the root.
 func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) bool {
 	if !a.isRoot() || a.external != nil || !r.isSet() {
 		return false
@@ -218,8 +219,8 @@ func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) 
 	return loaded != nil
 }
 
-// dropPlainKeys removes the former version of every root whose current version has no plain
-// key and whose former one has, also after a run that was killed in between.
+// dropPlainKeys removes the former version of every root whose key is plain in that version but no
+// longer in the current one. It also does this for an earlier run that was killed.
 func (s *Store) dropPlainKeys(plan Plan) error {
 	for _, a := range plan.Authorities {
 		at := s.formerPlainKey(a)
@@ -234,7 +235,8 @@ func (s *Store) dropPlainKeys(plan Plan) error {
 	return nil
 }
 
-// formerPlainKey returns where a key still lies that must no longer be plain; empty if nowhere.
+// formerPlainKey returns the path of a plain key in a former version of a root whose current version
+// has none; empty if there is none.
 func (s *Store) formerPlainKey(a Authority) string {
 	if !a.isRoot() {
 		return ""

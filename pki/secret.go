@@ -11,17 +11,17 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// ModeError reports a secret's file that others than its owner may have read.
+// ModeError reports the file of a secret that others than its owner may have read.
 type ModeError struct {
 	Path string
 	Mode fs.FileMode // the permission bits
 }
 
 func (e *ModeError) Error() string {
-	return fmt.Sprintf("%s has mode %04o, so others may have read it; if you trust it still: chmod 600 %s", e.Path, e.Mode, shellword.Path(e.Path))
+	return fmt.Sprintf("%s has mode %04o, so others may have read it; if you still trust it: chmod 600 %s", e.Path, e.Mode, shellword.Path(e.Path))
 }
 
-// FileError reports a file whose content is not what it has to be.
+// FileError reports a file with the wrong content.
 type FileError struct {
 	Path string
 	Err  error
@@ -31,9 +31,8 @@ func (e *FileError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// withoutPath returns the cause of an error about one file, for a message that names the
-// file already.
-func withoutPath(err error) error {
+// trimPath returns the cause of an error about one file, for a message that already names the file.
+func trimPath(err error) error {
 	if e, ok := errors.AsType[*FileError](err); ok {
 		return e.Err
 	}
@@ -43,8 +42,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// ReadSecret reads a file that nobody but its owner may be able to read. A file that others
-// may read is a *ModeError.
+// ReadSecret reads a file that only its owner may be able to read. If others may read it, the error
+// is a [ModeError].
 func ReadSecret(path string) ([]byte, error) {
 	data, exposed, err := readSecret(path)
 	if exposed != nil {
@@ -53,8 +52,7 @@ func ReadSecret(path string) ([]byte, error) {
 	return data, err
 }
 
-// readSecret reads a secret's file whatever its mode. exposed is not nil where others may
-// have read it.
+// readSecret reads the file of a secret with any mode. exposed is not nil if others may have read it.
 func readSecret(path string) (data []byte, exposed *ModeError, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -67,8 +65,8 @@ func readSecret(path string) (data []byte, exposed *ModeError, err error) {
 	return data, exposed, err
 }
 
-// ReadKey reads a private key's file, which nobody but its owner may be able to read. The
-// error joins a *ModeError and a *FileError where both the mode and the content are wrong.
+// ReadKey reads the file of a private key, which only its owner may be able to read. If both the
+// mode and the content are wrong, the error joins a [ModeError] and a [FileError].
 func ReadKey(path string) (crypto.Signer, error) {
 	key, exposed, err := readKey(path)
 	if exposed != nil {
@@ -77,8 +75,7 @@ func ReadKey(path string) (crypto.Signer, error) {
 	return key, err
 }
 
-// readKey judges the content of a key's file whatever its mode. exposed is not nil where
-// others may have read it.
+// readKey reads the file of a key with any mode. exposed is not nil if others may have read it.
 func readKey(path string) (key crypto.Signer, exposed *ModeError, err error) {
 	data, exposed, err := readSecret(path)
 	if err != nil {

@@ -18,16 +18,16 @@ import (
 type leafSigner struct {
 	std    leafcert.Signer
 	cfssl  *cfsslca.Signer // nil for the std backend
-	remote *cfsslca.Remote // in place of both
+	remote *cfsslca.Remote // instead of both
 
-	chainPEM []byte // the CAs that go behind each leaf
+	chainPEM []byte // the CAs that follow each leaf
 }
 
-// Remote is a site's own `cfssl serve`, which signs leaves in place of the store's keys.
+// Remote is a site's own `cfssl serve`, which signs leaves instead of the store's keys.
 type Remote struct{ server *cfsslca.Remote }
 
-// NewRemote prepares requests to a cfssl server, such as https://ca.example:8888. key is
-// the hexadecimal HMAC key of its auth provider; roots, when not nil, verify it.
+// NewRemote returns a client of a cfssl server, such as https://ca.example:8888. key is the
+// hexadecimal HMAC key of its auth provider. roots, if not nil, verify the server.
 func NewRemote(url string, key []byte, roots *x509.CertPool) (*Remote, error) {
 	server, err := cfsslca.NewRemote(url, key, roots)
 	if err != nil {
@@ -36,14 +36,14 @@ func NewRemote(url string, key []byte, roots *x509.CertPool) (*Remote, error) {
 	return &Remote{server}, nil
 }
 
-// RemoteFiles names a cfssl server and the files that it takes to ask it.
+// RemoteFiles holds the URL of a cfssl server and the paths of the files to use with it.
 type RemoteFiles struct {
 	URL     string
-	KeyPath string // of its auth key, which nobody else may read: it signs certificates
-	CAPath  string // of the roots that verify it; empty for the system's
+	KeyPath string // of its auth key, which nobody else may read: whoever has it gets certificates
+	CAPath  string // of the roots that verify the server; empty for the system's
 }
 
-// Open reads the files. Without a URL there is no remote.
+// Open reads the files. It returns nil without a URL.
 func (f RemoteFiles) Open() (*Remote, error) {
 	switch {
 	case f.URL == "" && f.KeyPath+f.CAPath != "":
@@ -51,7 +51,7 @@ func (f RemoteFiles) Open() (*Remote, error) {
 	case f.URL == "":
 		return nil, nil
 	case f.KeyPath == "":
-		return nil, errors.New("--remote wants --remote-key, the file of the server's auth key")
+		return nil, errors.New("--remote needs --remote-key, the file of the server's auth key")
 	}
 	key, err := ReadSecret(f.KeyPath)
 	if err != nil {
@@ -75,8 +75,8 @@ func (f RemoteFiles) Open() (*Remote, error) {
 	return remote, nil
 }
 
-// newLeafSigner takes crypto/x509 where cfssl 1.6.5 would panic: it computes subject key
-// IDs with SHA-1.
+// newLeafSigner returns a signer for one issuer. Under FIPS it uses crypto/x509: cfssl 1.6.5 computes
+// subject key IDs with SHA-1 and would panic.
 func newLeafSigner(issuer *ca, backend Backend, remote *Remote) (*leafSigner, error) {
 	if remote != nil {
 		return &leafSigner{remote: remote.server}, nil
@@ -90,23 +90,23 @@ func newLeafSigner(issuer *ca, backend Backend, remote *Remote) (*leafSigner, er
 	return s, err
 }
 
-// subject is the key that a leaf is for: the key itself, or what is known of it.
+// subject is the key of a leaf: the private key, or only the public key.
 type subject struct {
 	key crypto.Signer
-	pub crypto.PublicKey // when the key is elsewhere
-	csr []byte           // DER; a proof of its possession, when there is one
+	pub crypto.PublicKey // if the private key is elsewhere
+	csr []byte           // DER; the proof of its possession, if there is one
 }
 
-func (s subject) public() crypto.PublicKey {
+func (s subject) publicKey() crypto.PublicKey {
 	if s.key != nil {
 		return s.key.Public()
 	}
 	return s.pub
 }
 
-// sign makes the leaf's certificate. cfssl signs for a CSR only; where there is neither
-// one nor a key to make one with, crypto/x509 signs.
-func (s *leafSigner) sign(ctx context.Context, l Leaf, whose subject, notBefore, notAfter time.Time) (*x509.Certificate, error) {
+// sign makes the leaf's certificate. cfssl signs only for a CSR; if there is none, and no key to make
+// one, crypto/x509 signs.
+func (s *leafSigner) sign(ctx context.Context, l Leaf, holder subject, notBefore, notAfter time.Time) (*x509.Certificate, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -116,19 +116,19 @@ func (s *leafSigner) sign(ctx context.Context, l Leaf, whose subject, notBefore,
 		IPs: l.Names.IPs, DNS: l.Names.DNS, EKUs: l.EKUs,
 		NotBefore: notBefore, NotAfter: notAfter,
 	}
-	csr := whose.csr
-	if (s.cfssl != nil || s.remote != nil) && csr == nil && whose.key != nil {
-		if csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, whose.key); err != nil {
+	csr := holder.csr
+	if (s.cfssl != nil || s.remote != nil) && csr == nil && holder.key != nil {
+		if csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, holder.key); err != nil {
 			return nil, err
 		}
 	}
 	switch {
 	case s.remote != nil && csr == nil:
-		return nil, errors.New("its key is on its node, and a cfssl server signs for a CSR only: etcdsec pki csr")
+		return nil, errors.New("its key is on its node, and a cfssl server signs only for a CSR: etcdsec pki csr")
 	case s.remote != nil:
 		return s.remote.Sign(ctx, r, csr)
 	case s.cfssl == nil || csr == nil:
-		return s.std.Sign(r, whose.public())
+		return s.std.Sign(r, holder.publicKey())
 	}
 	return s.cfssl.Sign(r, csr)
 }

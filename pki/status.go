@@ -12,10 +12,10 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// State is the verdict on a certificate at a point in time.
+// State is the verdict on a certificate at one time.
 type State string
 
-// The states. A certificate has the last one of the list that applies to it.
+// The states. If several of them apply to a certificate, it has the last one of this list.
 const (
 	StateOK          State = "ok"
 	StateDue         State = "due" // a third of its lifetime is left, or less
@@ -26,23 +26,23 @@ const (
 	StateUnreadable  State = "unreadable"
 )
 
-// States returns every state, the best first.
+// States returns every [State], the best first.
 func States() []State {
 	return []State{StateOK, StateDue, StateWrongNames, StateWrongIssuer, StateNotYetValid, StateExpired, StateUnreadable}
 }
 
-// Status is one certificate and its state. The CAs behind a leaf in its file are its own:
-// it ends when the first of them does.
+// Status is one certificate and its [State]. The CAs that follow a leaf in its file belong to it: it
+// ends when the first of them ends.
 type Status struct {
 	Source string // the file or endpoint
-	Name   string // in the plan of a store; else the file's
+	Name   string // in the plan of a store; otherwise that of the file
 	Role   string // ca, server, client, peer, or the role of a client in the spec
 	Chain  []*x509.Certificate
 	State  State
 	Detail string
 }
 
-// Judge returns the state of a chain by its dates alone, and why. An empty chain is unreadable.
+// Judge returns the state of a chain, only by its dates, and why. An empty chain is unreadable.
 func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	if len(chain) == 0 {
 		return StateUnreadable, "there is no certificate"
@@ -55,7 +55,7 @@ func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	end := earliestEnd(chain)
 	detail := ""
 	if end.Before(chain[0].NotAfter) {
-		detail = fmt.Sprintf("a CA behind it ends on %s", end.UTC().Format(time.DateOnly))
+		detail = fmt.Sprintf("a CA in its file ends on %s", end.UTC().Format(time.DateOnly))
 	}
 	if now.After(end) {
 		return StateExpired, detail
@@ -68,8 +68,8 @@ func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	return StateOK, ""
 }
 
-// Ends returns when the chain ends: when the first of its certificates does. Without a
-// chain it is the zero time.
+// Ends returns the time when the first certificate of the chain ends. Without a chain it is the zero
+// time.
 func (s Status) Ends() time.Time {
 	if len(s.Chain) == 0 {
 		return time.Time{}
@@ -96,8 +96,8 @@ func SANs(cert *x509.Certificate) []string {
 	return names.Strings()
 }
 
-// StoreStatus returns the state of every certificate of a store's plan, in plan order. It reads
-// without the store's lock: bundles change as a whole.
+// StoreStatus returns the state of every certificate of a store's [Plan], in plan order. It reads
+// without the store's lock, because bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	plan := NewPlan(c)
 	cas := authorities{}
@@ -118,7 +118,7 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			}
 			cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 		}
-		rows = append(rows, row.orUnreadable(err))
+		rows = append(rows, row.withError(err))
 	}
 	for _, b := range plan.Bundles {
 		for _, l := range b.Leaves {
@@ -128,21 +128,20 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	return rows
 }
 
-// orUnreadable returns the row, or if there is an error, one that says what kept the
-// certificate from being read.
-func (s Status) orUnreadable(err error) Status {
+// withError returns the row. If err is not nil, the row is unreadable, with err as its detail.
+func (s Status) withError(err error) Status {
 	if err != nil {
-		s.State, s.Detail = StateUnreadable, withoutPath(err).Error()
+		s.State, s.Detail = StateUnreadable, trimPath(err).Error()
 	}
 	return s
 }
 
-// leafStatus judges a leaf of a store's plan.
+// leafStatus returns the state of a leaf of a store's plan.
 func leafStatus(plan Plan, cas authorities, path string, l Leaf, now time.Time) Status {
 	row := Status{Source: path, Name: l.Name, Role: l.Role}
 	chain, err := ReadCertificates(path)
 	if err != nil {
-		return row.orUnreadable(err)
+		return row.withError(err)
 	}
 	row.Chain = chain
 	row.State, row.Detail = Judge(chain, now)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Bounds of a walk through somebody's folder.
+// The bounds of a walk through a folder.
 const (
 	maxFiles = 100_000
 	maxDepth = 12
@@ -23,7 +23,7 @@ const (
 var certificateSuffixes = []string{".crt", ".pem", ".cer", ".cert"}
 
 // FileStatus returns the state of every certificate in a file or below a folder, in the order of
-// the paths. Keys are not read. A symlink out of the folder is named and not followed.
+// the paths. It reads no keys. It reports a symlink out of the folder and does not follow it.
 func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, error) {
 	info, err := os.Stat(target)
 	if err != nil {
@@ -37,12 +37,12 @@ func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, er
 	if w.inside, err = filepath.EvalSymlinks(target); err != nil {
 		return nil, err
 	}
-	if err := w.folder(target, 0); err != nil {
+	if err := w.walkFolder(target, 0); err != nil {
 		return nil, err
 	}
 	rows := make([]Status, len(w.paths))
 	if err := parallel(ctx, len(w.paths), func(i int) error {
-		rows[i] = Status{Source: w.paths[i]}.orUnreadable(w.faults[i])
+		rows[i] = Status{Source: w.paths[i]}.withError(w.faults[i])
 		if rows[i].State == "" {
 			rows[i] = readStatus(w.paths[i], now)
 		}
@@ -68,7 +68,7 @@ type walker struct {
 	faults       []error // of each path; nil for one to read
 }
 
-func (w *walker) folder(dir string, depth int) error {
+func (w *walker) walkFolder(dir string, depth int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return w.add(dir, err)
@@ -80,7 +80,7 @@ func (w *walker) folder(dir string, depth int) error {
 		}
 		kind := e.Type()
 		if kind&fs.ModeSymlink != 0 {
-			if kind, err = w.symlink(path); err != nil {
+			if kind, err = w.resolveSymlink(path); err != nil {
 				if err := w.add(path, err); err != nil {
 					return err
 				}
@@ -92,7 +92,7 @@ func (w *walker) folder(dir string, depth int) error {
 		case kind.IsDir() && depth >= maxDepth:
 			err = w.add(path, fmt.Errorf("more than %d folders deep", maxDepth))
 		case kind.IsDir():
-			err = w.folder(path, depth+1)
+			err = w.walkFolder(path, depth+1)
 		case isCertificateName(path):
 			err = w.add(path, nil)
 		}
@@ -103,15 +103,16 @@ func (w *walker) folder(dir string, depth int) error {
 	return nil
 }
 
-// symlink returns the kind of file that a symlink within the folder stands for. A folder is
-// entered by its own name, but for the version that a bundle's name leads to.
-func (w *walker) symlink(path string) (fs.FileMode, error) {
+// resolveSymlink returns the kind of file to which a symlink within the folder leads. A symlink to a
+// folder is skipped, because the walk visits that folder by its own name. The exception is the
+// version to which a bundle's name leads.
+func (w *walker) resolveSymlink(path string) (fs.FileMode, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return 0, err
 	}
 	if relative, err := filepath.Rel(w.inside, target); err != nil || !filepath.IsLocal(relative) {
-		return 0, fmt.Errorf("a symlink out of %s, at %s; give that path itself", w.root, target)
+		return 0, fmt.Errorf("a symlink out of %s, to %s; give that path instead", w.root, target)
 	}
 	info, err := os.Stat(target)
 	if err != nil {
@@ -135,7 +136,7 @@ func isCertificateName(path string) bool {
 	return slices.Contains(certificateSuffixes, strings.ToLower(filepath.Ext(path)))
 }
 
-// readStatus reads one file. The zero State is a file that holds a key and no certificate.
+// readStatus reads one file. The state of a file that holds only a key is empty.
 func readStatus(path string, now time.Time) Status {
 	row := Status{Source: path, Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))}
 	chain, err := ReadCertificates(path)
@@ -143,7 +144,7 @@ func readStatus(path string, now time.Time) Status {
 		return Status{Source: path}
 	}
 	if err != nil {
-		return row.orUnreadable(err)
+		return row.withError(err)
 	}
 	row.Chain, row.Role = chain, roleOf(chain[0])
 	if row.Role == RoleCA && len(chain) > 1 {
@@ -157,7 +158,7 @@ func readStatus(path string, now time.Time) Status {
 	return row
 }
 
-// roleOf goes by what a certificate is for.
+// roleOf returns the role of a certificate by its extended key usages.
 func roleOf(cert *x509.Certificate) string {
 	server, client := slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth), slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 	switch {
@@ -173,8 +174,8 @@ func roleOf(cert *x509.Certificate) string {
 	return ""
 }
 
-// judgeIssuers finds the leaves that none of the CAs signed, where there is one in their
-// folder or around it. kubeadm's apiserver-etcd-client.crt is of a CA in a folder below.
+// judgeIssuers marks the leaves that none of the CAs signed, if a CA is in their folder or in one
+// above it. All CAs count: that of kubeadm's apiserver-etcd-client.crt is in a folder below.
 func judgeIssuers(rows []Status) {
 	var cas []Status
 	for _, row := range rows {
@@ -198,7 +199,7 @@ func judgeIssuers(rows []Status) {
 			}
 		}
 		if around > 0 && !signed {
-			row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("no CA beside it signed it; its issuer is %q", top.Issuer.CommonName)
+			row.State, row.Detail = StateWrongIssuer, fmt.Sprintf("none of the CAs here signed it; its issuer is %q", top.Issuer.CommonName)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestStatusOfAnything(t *testing.T) {
 	}
 	want := map[string]string{
 		"good": "ok ", "crlf": "ok ", "bom": "unreadable a byte order mark", "der": "unreadable it is DER, want PEM: openssl x509",
-		"between": "unreadable no PEM certificate at its start, or something behind", "both": "unreadable PEM block 3 is of type",
+		"between": "unreadable no PEM certificate at its start, or other text after", "both": "unreadable PEM block 3 is of type",
 		"fifo": "unreadable", "huge": "unreadable", "d/d/d/d/d/d/d/d/d/d/d/d/d": "unreadable more than 12 folders deep",
 	}
 	got := map[string]string{}

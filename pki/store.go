@@ -16,27 +16,28 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// SpecName names the file of the spec in a store.
+// SpecName is the name of the spec's file in a store.
 const SpecName = "cluster.yaml"
 
-// Bounds of what is read from a store. A file of a hundred RSA-4096 certificates is 200 KiB.
+// maxPEMSize is the largest file to read from a store. A file of a hundred RSA-4096 certificates has
+// 200 KiB.
 const maxPEMSize = 1 << 20
 
-// Store is the operator's folder of one cluster. It is locked for this process alone.
+// Store is the operator's folder of one cluster. This process holds its lock.
 type Store struct {
 	Dir string
-	// Remote, when not nil, signs leaves in place of the keys in the store.
+	// Remote, if not nil, signs leaves instead of the keys in the store.
 	Remote *Remote
-	// Keys opens the keys of authorities that are encrypted.
+	// Keys opens the encrypted keys of authorities.
 	Keys KeyAccess
-	// RootKeys says how the keys of roots are to be kept.
+	// RootKeys tells how to store the keys of roots.
 	RootKeys RootKeys
 	release  func()
 }
 
-// OpenStore opens the store in dir, for the cluster of that spec, and locks it until
-// Close. It makes the folder where there is none. A folder that holds something else, or
-// another cluster's store, is refused.
+// OpenStore opens the store in dir for a cluster, and locks it until [Store.Close]. It makes the
+// folder if there is none. It refuses a folder that holds something else, or another cluster's
+// store, with [ErrForeignStore].
 func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
 	if err := durable.MakeDirs(dir, nil); err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
 	return openStore(dir, c)
 }
 
-// PeekStore opens a store for a dry run: unlike OpenStore it makes no folder.
+// PeekStore opens a store for a dry run. Unlike [OpenStore], it makes no folder.
 func PeekStore(dir string, c *cluster.Cluster) (*Store, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return &Store{Dir: dir, release: func() {}}, nil
@@ -78,24 +79,24 @@ func (s *Store) checkOwnership(c *cluster.Cluster) error {
 		return s.checkEmpty()
 	}
 	if err != nil {
-		return fmt.Errorf("reading what was issued before: %w", err)
+		return fmt.Errorf("reading the spec of the store: %w", err)
 	}
 	if issued.Name != c.Name {
-		return fmt.Errorf("%s: %w: it was issued for cluster %q, the spec is of %q", s.Dir, ErrForeignStore, issued.Name, c.Name)
+		return fmt.Errorf("%s: %w: it is the store of cluster %q, but the spec is for %q", s.Dir, ErrForeignStore, issued.Name, c.Name)
 	}
 	if issued.PKI.Layout != c.PKI.Layout {
-		return fmt.Errorf("%s: %w: it was issued with layout %q, the spec wants %q; that renames files under running members", s.Dir, ErrForeignStore, issued.PKI.Layout, c.PKI.Layout)
+		return fmt.Errorf("%s: %w: it has layout %q, but the spec wants %q; that would rename the files of running members", s.Dir, ErrForeignStore, issued.PKI.Layout, c.PKI.Layout)
 	}
 	if issued.PKI.Hierarchy != c.PKI.Hierarchy {
-		return fmt.Errorf("%s: %w: it was issued with hierarchy %q, the spec wants %q; that is another PKI", s.Dir, ErrForeignStore, issued.PKI.Hierarchy, c.PKI.Hierarchy)
+		return fmt.Errorf("%s: %w: it has hierarchy %q, but the spec wants %q; that is another PKI", s.Dir, ErrForeignStore, issued.PKI.Hierarchy, c.PKI.Hierarchy)
 	}
 	return nil
 }
 
-// KubernetesDir is the store's folder for what Kubernetes gets. It may be there before the rest.
+// KubernetesDir is the store's folder for the files of Kubernetes. It may exist before the rest.
 const KubernetesDir = "kubernetes"
 
-// checkEmpty allows a new store only where there is nothing yet.
+// checkEmpty refuses to make a new store in a folder that holds something else.
 func (s *Store) checkEmpty() error {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil {
@@ -113,8 +114,8 @@ const (
 	caKeyName  = "ca.key"
 )
 
-// loadAuthorities reads the authorities that were issued. What is below one that could not
-// be loaded is left out.
+// loadAuthorities reads the authorities that were issued. If one cannot be loaded, it leaves out
+// everything below it.
 func (s *Store) loadAuthorities(plan Plan) (authorities, error) {
 	cas := authorities{}
 	failed := map[string]bool{}
@@ -137,15 +138,15 @@ func (s *Store) loadAuthorities(plan Plan) (authorities, error) {
 	return cas, errors.Join(faults...)
 }
 
-// loadCA reads an authority, or returns nil where it was not issued yet. What it returns
-// has been verified against its issuer and its key; its dates are the caller's to judge.
+// loadCA reads an authority, or returns nil if it was not issued yet. It verifies the certificate
+// against its issuer and its key. The caller must check the dates.
 func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(a.Path()))
 	certPath, keyPath := filepath.Join(dir, caCertName), filepath.Join(dir, caKeyName)
 	certs, err := ReadCertificates(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
-			return nil, fmt.Errorf("%s is there and its certificate ca.crt is not; keys are never overwritten", keyPath)
+			return nil, fmt.Errorf("%s exists without its certificate ca.crt; keys are never overwritten", keyPath)
 		}
 		return nil, nil
 	}
@@ -153,7 +154,7 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 		return nil, err
 	}
 	if len(certs) != 1 {
-		return nil, fmt.Errorf("%s: holds %d certificates, want the authority's own alone", certPath, len(certs))
+		return nil, fmt.Errorf("%s: holds %d certificates, want only the authority's own", certPath, len(certs))
 	}
 	loaded := &ca{Authority: a, cert: certs[0]}
 	if loaded.key, err = ReadKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -173,10 +174,10 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	return loaded, nil
 }
 
-// leafState holds a leaf as the store has it.
+// leafState holds the certificate and key of a leaf in the store.
 type leafState struct {
-	chain []*x509.Certificate // nil when it was not issued yet
-	key   crypto.Signer       // nil when the key is on its node only
+	chain []*x509.Certificate // nil if it was not issued yet
+	key   crypto.Signer       // nil if the key is only on its node
 }
 
 func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
@@ -185,7 +186,7 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	chain, err := ReadCertificates(filepath.Join(dir, filepath.FromSlash(l.CertFile)))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(keyPath); err == nil {
-			return leafState{}, fmt.Errorf("%s is there and its certificate is not; keys are never overwritten", keyPath)
+			return leafState{}, fmt.Errorf("%s exists without its certificate; keys are never overwritten", keyPath)
 		}
 		return leafState{}, nil
 	}
@@ -199,7 +200,7 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	return leafState{chain: chain, key: key}, nil
 }
 
-// trustDrift names the trust files of an issued bundle that are not the plan's roots.
+// trustDrift returns the names of a bundle's trust files that differ from the plan's roots.
 func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	var drifted []string
 	for _, t := range b.Trust {
@@ -215,7 +216,7 @@ func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	return drifted, nil
 }
 
-// filesAt returns the files of a bundle's current version, in its folder and one below.
+// filesAt returns the files of a bundle's current version, and nil if there is no bundle.
 func (s *Store) filesAt(relative string) ([]durable.File, error) {
 	// A bundle is a symlink to its version, and WalkDir does not follow its root.
 	dir, err := filepath.EvalSymlinks(filepath.Join(s.Dir, filepath.FromSlash(relative)))
@@ -250,7 +251,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// FileState compares a file of the store with what it should be.
+// FileState reports whether a file of the store exists, and whether its content is data.
 func (s *Store) FileState(relative string, data []byte) (exists, equal bool, err error) {
 	got, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(relative)), maxPEMSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -262,7 +263,7 @@ func (s *Store) FileState(relative string, data []byte) (exists, equal bool, err
 	return true, bytes.Equal(got, data), nil
 }
 
-// WriteFile writes a file that holds no key, such as a configuration, into the store.
+// WriteFile writes a file without a key, such as a configuration, into the store.
 func (s *Store) WriteFile(relative string, f durable.File, owner *durable.Owner) error {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(relative))
 	if err := durable.MakeDirs(dir, owner); err != nil {

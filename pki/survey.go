@@ -22,19 +22,18 @@ const (
 	// ActionExtend gives an issuing CA a new certificate for the key it has, because its
 	// name constraints do not cover a member that the spec gained.
 	ActionExtend Action = "extend"
-	ActionRenew  Action = "renew" // a new certificate, for the same key unless a new one was asked for
-	ActionKeep   Action = "keep"  // it is there and as planned
+	ActionRenew  Action = "renew" // a new certificate, for the same key unless a new key was asked for
+	ActionKeep   Action = "keep"  // it exists and matches the plan
 	ActionSign   Action = "sign"  // a revocation list
 	// ActionProtect encrypts or destroys the plain key of a root.
 	ActionProtect Action = "protect"
-	// ActionDue marks a certificate that is there and not as planned, and that this run
-	// leaves as it is.
+	// ActionDue marks a certificate that differs from the plan and that this run does not change.
 	ActionDue    Action = "due"
-	ActionWrite  Action = "write"  // a file that is not there
+	ActionWrite  Action = "write"  // a file that does not exist
 	ActionUpdate Action = "update" // a file that differs
 )
 
-// Step says what a run does, or did, about one certificate or file.
+// Step tells what a run does, or did, with one certificate or file.
 type Step struct {
 	Action Action `json:"action"`
 	Name   string `json:"name"`
@@ -44,7 +43,7 @@ type Step struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// signReason is the ledger's word for why a certificate was signed.
+// signReason is the ledger's reason for a signature.
 type signReason string
 
 const (
@@ -58,45 +57,45 @@ const (
 	reasonImport   signReason = "import"
 )
 
-// Survey says what a store needs to become what a plan says. It is derived from the store
-// anew each time, so a run that was killed is finished by the next one. Nothing changes a
-// survey once it is made.
+// Survey tells what must be signed so that a store matches its [Plan]. It is derived from the store
+// anew each time, so the next run finishes a run that was killed. A survey never changes.
 type Survey struct {
 	Steps []Step
 
 	plan    Plan
-	cas     authorities           // as the store has them
+	cas     authorities           // those in the store
 	certify map[string]signReason // the authorities that get a certificate
-	protect map[string]bool       // the roots whose plain key is to go
+	protect map[string]bool       // the roots whose plain key must be removed
 	leaves  map[string]leafWork   // the leaves that get a certificate
 	lists   revocationSurvey
 }
 
-// authorities are loaded authorities by name. One that was not issued yet is missing.
+// authorities maps names to loaded authorities. It lacks those that were not issued yet.
 type authorities map[string]*ca
 
-// leafWork is a leaf to be signed.
+// leafWork tells how to sign a leaf.
 type leafWork struct {
 	reason signReason
-	state  leafState // what is there; empty for a leaf that is new
+	state  leafState // in the store; empty for a new leaf
 	newKey bool
-	csr    *x509.CertificateRequest // for a key that is elsewhere
+	csr    *x509.CertificateRequest // if the key is elsewhere
 }
 
-// Due reports whether the plan and the store disagree in a way that this run does not mend.
+// Due reports whether the store differs from the plan in a way that this run does not correct.
 func (w *Survey) Due() bool {
 	return slices.ContainsFunc(w.Steps, func(s Step) bool { return s.Action == ActionDue })
 }
 
-// Nothing reports whether there is nothing to sign or to bring to a bundle.
+// Nothing reports whether there is nothing to sign and nothing to copy to a bundle.
 func (w *Survey) Nothing() bool { return w.count() == 0 && !w.lists.copies && len(w.protect) == 0 }
 
 // count returns the number of signatures to make.
 func (w *Survey) count() int { return len(w.certify) + len(w.leaves) + w.lists.count() }
 
-// Survey compares the store with the plan and says what issuing, and the renewal that was
-// asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
-// and an expired one unless authorities are to be renewed; so is a key without its certificate.
+// Survey compares the store with the plan, and returns what [Store.Issue] must do for the renewal.
+// It changes nothing. It returns an error for an authority that is damaged or does not match its key
+// or issuer, for a key without its certificate, and for an expired authority unless the renewal
+// includes authorities.
 func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Renewal) (*Survey, error) {
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
@@ -127,9 +126,9 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	return w, nil
 }
 
-// checkLost refuses a store that has lost an authority. Making a new one in its place
-// would be a new PKI, whose certificates no running member accepts. A run that was killed
-// never leaves this behind, because it writes each authority before what is below it.
+// checkLost refuses a store that has lost an authority. A new one instead of it would be a new PKI,
+// whose certificates no running member accepts. A run that was killed never leaves such a store,
+// because it writes each authority before everything below it.
 func (s *Store) checkLost(plan Plan) error {
 	there := func(relative string) bool {
 		_, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(relative)))
@@ -141,13 +140,13 @@ func (s *Store) checkLost(plan Plan) error {
 			continue
 		}
 		if below := plan.firstBelow(a.Name, there); below != "" {
-			faults = append(faults, fmt.Errorf("%s/ca.crt is gone, and %s was issued below it; put it back: with a new one, members and clients would refuse each other", filepath.Join(s.Dir, filepath.FromSlash(a.Path())), below))
+			faults = append(faults, fmt.Errorf("%s/ca.crt is missing, but %s was issued below it; restore it: with a new one, members and clients would refuse each other", filepath.Join(s.Dir, filepath.FromSlash(a.Path())), below))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// surveyAuthorities decides about each authority by its certificate alone.
+// surveyAuthorities makes the step of each authority, only by its own certificate.
 func (w *Survey) surveyAuthorities(now time.Time, renewal Renewal, keys RootKeys) error {
 	var faults []error
 	for _, a := range w.plan.Authorities {
@@ -168,7 +167,7 @@ func (w *Survey) surveyAuthorities(now time.Time, renewal Renewal, keys RootKeys
 	return errors.Join(faults...)
 }
 
-// surveyAuthority returns the step for an authority, and why it gets a certificate; empty
+// surveyAuthority returns the step for an authority, and the reason for its new certificate; empty
 // if it gets none.
 func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (Step, signReason, error) {
 	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
@@ -187,7 +186,7 @@ func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (S
 		step.Action, step.Detail = ActionRenew, joinFaults(issuing)+"; same key"
 		return step, reasonDeviates, nil
 	case expired:
-		return step, "", fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, dates)
+		return step, "", fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and everything below it anew", a.Path(), caCertName, dates)
 	case dates != nil:
 		return step, "", fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
 	}
@@ -197,13 +196,13 @@ func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (S
 	return step, "", nil
 }
 
-// issuingDeviations returns how an issuing CA differs from the plan. Constraints that are
-// too wide, as after a member left the spec, count as well.
+// issuingDeviations returns how an issuing CA differs from the plan. Name constraints that are too
+// wide, as after a member left the spec, are a difference too.
 func issuingDeviations(a Authority, cert *x509.Certificate) []error {
 	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
 }
 
-// extend widens an authority that is to sign names beyond its constraints.
+// extend gives an issuing CA wider constraints if it must sign names that they do not cover.
 func (w *Survey) extend(step *Step) {
 	loaded := w.cas[step.Name]
 	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
@@ -219,29 +218,28 @@ func (w *Survey) extend(step *Step) {
 	}
 }
 
-// fetchKeys finds out, before anything is made, whether a signing key is missing, and
-// fetches those that are kept in another way than as a plain file. It returns the
-// authorities with all keys that this run needs.
+// fetchKeys returns the authorities with all keys that this run needs, including those that are not
+// plain files. If a key is missing, it fails before anything is made.
 func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
 	with := maps.Clone(w.cas)
 	var faults []error
 	for _, a := range w.plan.Authorities {
-		c, first := w.cas[a.Name], w.firstSigned(a, s.Remote != nil)
+		c, first := w.cas[a.Name], w.firstToSign(a, s.Remote != nil)
 		if c == nil || c.key != nil || first == "" {
 			continue
 		}
 		key, err := s.fetchKey(ctx, a, c.cert)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
+			faults = append(faults, fmt.Errorf("%w, but it must sign %s; bring the key back for this run", err, first))
 		}
 		with[a.Name] = &ca{Authority: a, cert: c.cert, key: key}
 	}
 	return with, errors.Join(faults...)
 }
 
-// firstSigned names the first thing that an authority has to sign, itself included; empty
-// if there is none. remote means that leaves are signed elsewhere.
-func (w *Survey) firstSigned(by Authority, remote bool) string {
+// firstToSign returns the name of the first thing that an authority must sign, which can be itself;
+// empty if there is none. remote means that another CA signs leaves.
+func (w *Survey) firstToSign(by Authority, remote bool) string {
 	for _, a := range w.plan.Authorities {
 		if _, certified := w.certify[a.Name]; certified && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
 			return a.Name
@@ -260,7 +258,7 @@ func (w *Survey) firstSigned(by Authority, remote bool) string {
 	return ""
 }
 
-// joinFaults puts several faults into one line.
+// joinFaults joins several faults into one line.
 func joinFaults(faults []error) string {
 	texts := make([]string, 0, len(faults))
 	for _, fault := range faults {

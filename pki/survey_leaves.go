@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// leafSurvey says which leaves to sign, and the step of each leaf that the run is about.
+// leafSurvey tells which leaves to sign, and holds the step of each leaf that the run concerns.
 type leafSurvey struct {
 	work  map[string]leafWork
 	steps []Step
 }
 
-// surveyLeaves compares every leaf that the renewal is about with the plan.
+// surveyLeaves compares every leaf that the renewal concerns with the plan.
 func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal Renewal) (leafSurvey, error) {
 	found := leafSurvey{work: map[string]leafWork{}}
 	var faults []error
@@ -49,7 +49,7 @@ func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal 
 	return found, errors.Join(faults...)
 }
 
-// decide returns the step for a leaf, and how to sign it; nil if it is not to be signed.
+// decide returns the step for a leaf, and how to sign it, or nil if it is not signed.
 func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, now time.Time) (Step, *leafWork, error) {
 	step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path, File: l.CertFile}
 	if state.chain == nil {
@@ -58,9 +58,9 @@ func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, no
 			return step, nil, nil
 		}
 		step.Action, step.Detail = ActionIssue, describeLeaf(l)
-		return step, r.work(l, r.newReason(), state), nil
+		return step, r.newLeafWork(l, r.newReason(), state), nil
 	}
-	why := r.why(l, state.chain, problems, now)
+	why := r.cause(l, state.chain, problems, now)
 	if why == "" {
 		return step, nil, nil
 	}
@@ -69,14 +69,14 @@ func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, no
 		return step, nil, fmt.Errorf("renewing %s: %s/%s is not the key of its certificate; bring the right one back, or give --new-key", l.Name, b.Path, l.KeyFile)
 	}
 	if r.NewKey && state.key == nil {
-		return step, nil, fmt.Errorf("renewing %s: its key is on its node only; make the new one there: etcdsec pki csr", l.Name)
+		return step, nil, fmt.Errorf("renewing %s: its key is only on its node; make the new one there: etcdsec pki csr", l.Name)
 	}
 	step.Action, step.Detail = ActionRenew, why
-	return step, r.work(l, r.reason(problems), state), nil
+	return step, r.newLeafWork(l, r.reason(problems), state), nil
 }
 
-// work says how to sign a leaf.
-func (r Renewal) work(l Leaf, reason signReason, state leafState) *leafWork {
+// newLeafWork returns how to sign a leaf.
+func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWork {
 	csr := r.Requests[l.Name]
 	return &leafWork{
 		reason: reason, state: state, csr: csr,
@@ -84,10 +84,10 @@ func (r Renewal) work(l Leaf, reason signReason, state leafState) *leafWork {
 	}
 }
 
-// note adds to a leaf's step what the run leaves as it is.
+// note adds to a leaf's step the problems that the run does not correct.
 func (s *Step) note(problems, drifted []string, state leafState) {
 	for _, name := range drifted {
-		problems = append(problems, fmt.Sprintf("%s beside it is not the certificate of its root", name))
+		problems = append(problems, fmt.Sprintf("%s next to it is not the certificate of its root", name))
 	}
 	switch {
 	case len(problems) > 0 && s.Action == ActionKeep:
@@ -99,7 +99,7 @@ func (s *Step) note(problems, drifted []string, state leafState) {
 	}
 }
 
-// leafProblems returns how a leaf differs from the plan at a point in time.
+// leafProblems returns how a leaf differs from the plan at the given time.
 func leafProblems(plan Plan, cas authorities, l Leaf, state leafState, now time.Time) []string {
 	var problems []string
 	pub := state.chain[0].PublicKey
@@ -120,8 +120,8 @@ func leafProblems(plan Plan, cas authorities, l Leaf, state leafState, now time.
 	return problems
 }
 
-// replacedIssuers names the authorities above a leaf whose key is not the one behind the
-// leaf in its file.
+// replacedIssuers returns the names of the authorities above a leaf that have another key than the
+// CA in the leaf's file.
 func (p Plan) replacedIssuers(l Leaf, chain []*x509.Certificate, cas authorities) []string {
 	var replaced []string
 	for i, name := range p.issuersAbove(l) {
@@ -135,7 +135,7 @@ func (p Plan) replacedIssuers(l Leaf, chain []*x509.Certificate, cas authorities
 
 func describeLeaf(l Leaf) string {
 	d := fmt.Sprintf("CN=%s, %s, by %s", l.CommonName, strings.Join(EKUNames(l.EKUs), "+"), l.Issuer)
-	if !l.Names.empty() {
+	if !l.Names.isEmpty() {
 		d += ", " + strings.Join(l.Names.Strings(), " ")
 	}
 	return d

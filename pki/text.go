@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// WriteText writes the steps as a table, and what is left to do.
+// WriteText writes the steps as a table, and what the user must do next.
 func (r Result) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range r.Steps {
@@ -24,7 +24,7 @@ func (r Result) WriteText(out io.Writer) error {
 	return writeNext(out, r.Next)
 }
 
-// Summary says in one line what the run did.
+// Summary tells in one line what the run did.
 func (r Result) Summary() string {
 	issued, renewed := r.Count(ActionIssue, ActionExtend), r.Count(ActionRenew)
 	kept, written := r.Count(ActionKeep), r.Count(ActionWrite, ActionUpdate)
@@ -38,7 +38,7 @@ func (r Result) Summary() string {
 	return fmt.Sprintf("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
 }
 
-// WriteText writes the certificates as a table, and what is left to do.
+// WriteText writes the certificates as a table, and what the user must do next.
 func (r RevocationResult) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, e := range r.Revoked {
@@ -50,19 +50,19 @@ func (r RevocationResult) WriteText(out io.Writer) error {
 	return writeNext(out, r.Next)
 }
 
-// Summary says in one line what the run did.
+// Summary tells in one line what the run did.
 func (r RevocationResult) Summary() string {
 	prefix := ""
 	if r.DryRun {
 		prefix = "dry run: "
 	}
 	if len(r.Revoked) == 0 {
-		return fmt.Sprintf("%scluster %s: revoked already", prefix, r.Cluster)
+		return fmt.Sprintf("%scluster %s: already revoked", prefix, r.Cluster)
 	}
 	return fmt.Sprintf("%scluster %s: revoked %d certificates", prefix, r.Cluster, len(r.Revoked))
 }
 
-// writeNext writes what is left to do by hand.
+// writeNext writes what the user must do next.
 func writeNext(out io.Writer, next []string) error {
 	var b strings.Builder
 	for i, s := range next {
@@ -75,18 +75,18 @@ func writeNext(out io.Writer, next []string) error {
 	return err
 }
 
-// WriteText writes a finding behind the place where it is, and its fix line by line.
+// WriteText writes the place of a finding, its problem, and its fix line by line.
 func (f Finding) WriteText(out io.Writer, place string) error {
 	_, err := fmt.Fprintf(out, "%s%s\n  fix: %s\n", place, f.Problem, strings.ReplaceAll(f.Fix.String(), "\n", "\n       "))
 	return err
 }
 
-// VerifyResult lists what is wrong with a store.
+// VerifyResult lists the faults of a store.
 type VerifyResult struct {
 	SchemaVersion int       `json:"schema_version"`
 	Dir           string    `json:"dir"`
 	Cluster       string    `json:"cluster"`
-	Findings      []Finding `json:"findings"` // empty if nothing is
+	Findings      []Finding `json:"findings"` // empty if there are none
 }
 
 // WriteText writes the findings, each with the path of its file.
@@ -99,12 +99,12 @@ func (r VerifyResult) WriteText(out io.Writer) error {
 	return nil
 }
 
-// Summary says in one line what was found.
+// Summary tells in one line what was found.
 func (r VerifyResult) Summary() string {
 	return fmt.Sprintf("cluster %s in %s: %d findings", r.Cluster, r.Dir, len(r.Findings))
 }
 
-// ImportResult says what a store took over, or would take over.
+// ImportResult tells what a store adopted, or would adopt.
 type ImportResult struct {
 	SchemaVersion int       `json:"schema_version"`
 	Dir           string    `json:"dir"`
@@ -117,7 +117,7 @@ type ImportResult struct {
 	members       int
 }
 
-// WriteText writes whom each port lets in, the spec of a dry run, and what is weak.
+// WriteText writes which certificates each port lets in, the spec of a dry run, and the weak spots.
 func (r ImportResult) WriteText(out io.Writer) error {
 	for _, t := range r.Trust {
 		if _, err := fmt.Fprintf(out, "%s port  trusts %q, which lets in %s\n", t.Port, t.CA, strings.Join(t.LetsIn, ", ")); err != nil {
@@ -137,7 +137,7 @@ func (r ImportResult) WriteText(out io.Writer) error {
 	return nil
 }
 
-// Summary says in one line what the run did, and what to do next.
+// Summary tells in one line what the run did, and what to do next.
 func (r ImportResult) Summary() string {
 	if r.DryRun {
 		return fmt.Sprintf("dry run: would adopt %d members' PKI in %s; %d weaknesses", r.members, r.Dir, len(r.Weak))
@@ -155,15 +155,15 @@ func (r InstallResult) WriteText(out io.Writer) error {
 	return nil
 }
 
-// Summary says in one line what the run did.
+// Summary tells in one line what the run did.
 func (r InstallResult) Summary() string {
 	switch {
 	case !r.Changed:
-		return fmt.Sprintf("%s has all this already", r.Target)
+		return fmt.Sprintf("%s already has all of it", r.Target)
 	case r.DryRun:
-		return fmt.Sprintf("dry run: all of it is sound; would install %d files in %s", len(r.Files), r.Target)
+		return fmt.Sprintf("dry run: all checks passed; would install %d files in %s", len(r.Files), r.Target)
 	case r.newTrust:
-		return fmt.Sprintf("installed %d files in %s; restart what reads its roots", len(r.Files), r.Target)
+		return fmt.Sprintf("installed %d files in %s; restart the programs that read its roots", len(r.Files), r.Target)
 	}
-	return fmt.Sprintf("installed %d files in %s; nothing has to be restarted", len(r.Files), r.Target)
+	return fmt.Sprintf("installed %d files in %s; restart nothing", len(r.Files), r.Target)
 }

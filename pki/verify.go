@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// verifyLeaf returns every fault of a leaf and the chain behind it against the plan, with
-// nothing but crypto/x509: the chain to the root for each EKU, exactly the planned SANs,
-// EKUs and subject, the lifetime within the issuer's, and the key.
+// verifyLeaf returns every difference of a leaf and its chain from the plan. With crypto/x509 only, it
+// checks the chain to the root for each EKU, exactly the planned SANs, EKUs and subject, the lifetime
+// within the issuer's, and the key.
 func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) []error {
 	faults := verifyContent(want, chain[0], pub)
 	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
@@ -29,8 +29,9 @@ func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pu
 	return faults
 }
 
-// verifyIssued checks a leaf that was signed just now by an issuer which verifyIssuer has
-// found good for each of the leaf's EKUs. Only the leaf's own is left to check: its content, its signature, the name constraints and the dates, once for all EKUs.
+// verifyIssued checks a leaf that was signed just now. verifyIssuer has already checked the issuer
+// for each of the leaf's EKUs. So it checks only the leaf's own content, signature, name constraints
+// and dates, once for all EKUs.
 func verifyIssued(want Leaf, leaf, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
 	faults := append(verifyContent(want, leaf, pub), verifyNesting([]*x509.Certificate{leaf, issuer})...)
 	if err := verifyChain([]*x509.Certificate{leaf}, issuer, want.EKUs[0], now); err != nil {
@@ -47,7 +48,7 @@ func verifyIssuer(chain []*x509.Certificate, root *x509.Certificate, eku x509.Ex
 	return errors.Join(append(verifyNesting(append(slices.Clone(chain), root)), verifyChain(chain, root, eku, now))...)
 }
 
-// verifyContent compares all that a leaf says with the plan, and its key.
+// verifyContent compares the content of a leaf and its key with the plan.
 func verifyContent(want Leaf, leaf *x509.Certificate, pub crypto.PublicKey) []error {
 	faults := verifyNames(want, leaf)
 	// kubeadm and k3s set keyEncipherment too, which TLS 1.3 has no use for and no harm from.
@@ -60,7 +61,7 @@ func verifyContent(want Leaf, leaf *x509.Certificate, pub crypto.PublicKey) []er
 	return faults
 }
 
-// verifyNames compares what a leaf says it is with the plan.
+// verifyNames compares the subject, SANs and EKUs of a leaf with the plan.
 func verifyNames(want Leaf, leaf *x509.Certificate) []error {
 	var faults []error
 	if leaf.Subject.CommonName != want.CommonName || len(leaf.Subject.Names) != 1 {
@@ -75,13 +76,13 @@ func verifyNames(want Leaf, leaf *x509.Certificate) []error {
 	return faults
 }
 
-// verifyNesting wants every lifetime within that of the next certificate of the chain.
+// verifyNesting checks that every lifetime is within that of the next certificate of the chain.
 func verifyNesting(chain []*x509.Certificate) []error {
 	var faults []error
 	for i, cert := range chain[:len(chain)-1] {
 		issuer := chain[i+1]
 		if cert.NotAfter.After(issuer.NotAfter) || cert.NotBefore.Before(issuer.NotBefore) {
-			faults = append(faults, fmt.Errorf("%q lives until %s, past its issuer's %s", cert.Subject.CommonName, cert.NotAfter.Format(time.RFC3339), issuer.NotAfter.Format(time.RFC3339)))
+			faults = append(faults, fmt.Errorf("%q is valid until %s, beyond its issuer's lifetime, which ends %s", cert.Subject.CommonName, cert.NotAfter.Format(time.RFC3339), issuer.NotAfter.Format(time.RFC3339)))
 		}
 	}
 	return faults
@@ -102,12 +103,12 @@ func verifyChain(chain []*x509.Certificate, root *x509.Certificate, eku x509.Ext
 	return err
 }
 
-// verifyCA checks an authority's certificate against the plan and its issuer, in full.
+// verifyCA checks everything in an authority's certificate against the plan and its issuer.
 func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicKey, now time.Time) error {
 	return errors.Join(append(append(caFaults(cert, issuer, pub), caDates(cert, now)...), caDeviations(want, cert)...)...)
 }
 
-// caFaults returns what makes a certificate useless as that of an authority, whatever the plan.
+// caFaults returns the faults that make a certificate useless for an authority of any plan.
 func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	var faults []error
 	if !cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
@@ -125,16 +126,16 @@ func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	return append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
 }
 
-// caDates returns the faults of an authority's lifetime at a point in time.
+// caDates returns the faults of an authority's lifetime at the given time.
 func caDates(cert *x509.Certificate, now time.Time) []error {
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		return []error{fmt.Errorf("is valid from %s to %s, and it is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
+		return []error{fmt.Errorf("is valid from %s to %s, but now is %s", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
 	}
 	return nil
 }
 
-// caDeviations returns how an authority that works differs from the plan. A root that signs
-// leaves itself was perhaps made by another tool, which set no path length.
+// caDeviations returns how a working authority differs from the plan. If a root signs leaves itself,
+// another tool may have made it without a path length.
 func caDeviations(want Authority, cert *x509.Certificate) []error {
 	var faults []error
 	if cert.MaxPathLen != want.pathLen && (!want.anyPathLen || cert.MaxPathLen >= 0 && cert.MaxPathLen < want.pathLen) {

@@ -11,69 +11,69 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// files looks at modes, owners, symlinks and at keys where no key belongs. Hidden folders
-// are versions of bundles; the current ones are reached through their symlinks.
-func (v *verification) files() {
+// checkFiles checks modes, owners and symlinks, and finds keys that do not belong in the store.
+// Hidden folders are versions of bundles; it reaches the current ones through their symlinks.
+func (v *verification) checkFiles() {
 	root, err := filepath.EvalSymlinks(v.store.Dir)
 	if err != nil {
 		v.findings.add(".", Fix{say("give the store's own folder")}, "%v", err)
 		return
 	}
-	v.folderMode(".", root)
+	v.checkFolderMode(".", root)
 	v.walk(root, ".", root)
 }
 
-// walk goes through one folder; relative is its name in the store, dir where it really is.
+// walk checks one folder. relative is its name in the store, dir its real path.
 func (v *verification) walk(root, relative, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		v.findings.add(relative, Fix{say("make it readable for you")}, "%v", err)
+		v.findings.add(relative, Fix{say("make it readable")}, "%v", err)
 		return
 	}
 	for _, e := range entries {
 		name, full := filepath.ToSlash(filepath.Join(relative, e.Name())), filepath.Join(dir, e.Name())
 		switch {
 		case e.Type()&fs.ModeSymlink != 0:
-			v.symlink(root, name, full)
+			v.checkSymlink(root, name, full)
 		case e.IsDir() && !strings.HasPrefix(e.Name(), "."):
-			v.folderMode(name, full)
+			v.checkFolderMode(name, full)
 			v.walk(root, name, full)
 		case e.Type().IsRegular():
-			v.fileMode(name, full)
+			v.checkFileMode(name, full)
 		case !e.IsDir():
-			v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "is neither a file nor a folder")
+			v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "is neither a file nor a folder")
 		}
 	}
 }
 
-// symlink follows a bundle's symlink and nothing else.
-func (v *verification) symlink(root, name, full string) {
+// checkSymlink follows the symlink of a bundle, and reports any other one.
+func (v *verification) checkSymlink(root, name, full string) {
 	target, err := filepath.EvalSymlinks(full)
 	switch {
 	case err != nil:
-		v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "points at nothing: %v", err)
+		v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "leads nowhere: %v", err)
 	case target != root && !strings.HasPrefix(target, root+string(filepath.Separator)):
-		v.findings.add(name, Fix{say("remove it, and put there what it stands for")}, "points out of the store, at %s", target)
+		v.findings.add(name, Fix{say("replace it by a copy of its target")}, "leads out of the store, to %s", target)
 	default:
 		dir, base := filepath.Split(full)
 		version, err := durable.BundleVersion(filepath.Clean(dir), base)
 		if err != nil || version == 0 {
-			v.findings.add(name, Fix{paste("rm %s", v.at(name))}, "is no bundle's symlink")
+			v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "is not the symlink of a bundle")
 			return
 		}
-		v.folderMode(name, target)
+		v.checkFolderMode(name, target)
 		v.walk(root, name, target)
 	}
 }
 
-func (v *verification) folderMode(name, full string) {
+func (v *verification) checkFolderMode(name, full string) {
 	info, err := os.Stat(full)
 	if err == nil && info.Mode().Perm()&0o022 != 0 {
-		v.findings.add(name, Fix{paste("chmod go-w %s", v.at(name))}, "has mode %04o: others can put files here", info.Mode().Perm())
+		v.findings.add(name, Fix{paste("chmod go-w %s", v.pathOf(name))}, "has mode %04o: others can put files here", info.Mode().Perm())
 	}
 }
 
-func (v *verification) fileMode(name, full string) {
+func (v *verification) checkFileMode(name, full string) {
 	info, err := os.Stat(full)
 	if err != nil {
 		return
@@ -82,39 +82,38 @@ func (v *verification) fileMode(name, full string) {
 	mode, key := info.Mode().Perm(), isKeyFile(full)
 	switch {
 	case (key || planned) && mode&0o077 != 0:
-		fix := Fix{say("if you trust it still:"), paste("chmod 600 %s", v.at(name))}
+		fix := Fix{say("if you still trust it:"), paste("chmod 600 %s", v.pathOf(name))}
 		if owner != "" {
 			fix = append(fix, say("if not:"), v.renewKey(owner))
 		}
 		v.findings.add(name, fix, "has mode %04o, so others may have read the key", mode)
 	case mode&0o022 != 0:
-		v.findings.add(name, Fix{paste("chmod go-w %s", v.at(name))}, "has mode %04o: others can change it", mode)
+		v.findings.add(name, Fix{paste("chmod go-w %s", v.pathOf(name))}, "has mode %04o: others can change it", mode)
 	}
-	v.owner(name, full)
+	v.checkOwner(name, full)
 	if key && !planned {
-		v.findings.add(name, Fix{say("take it off this machine")}, "a private key that is none of the plan's")
+		v.findings.add(name, Fix{say("remove it from this machine")}, "is a private key that the plan does not have")
 	}
 }
 
-// owner wants a file to belong to who owns its folder: a key that root wrote into the
-// folder of etcd's user is a member that does not start.
-func (v *verification) owner(name, full string) {
+// checkOwner checks that a file belongs to the owner of its folder: if root wrote a key into the
+// folder of etcd's user, the member does not start.
+func (v *verification) checkOwner(name, full string) {
 	file, err := durable.OwnerOf(full)
 	folder, folderErr := durable.OwnerOf(filepath.Dir(full))
 	if errors.Join(err, folderErr) == nil && file.UID != folder.UID {
-		v.findings.add(name, Fix{paste("chown --reference=%s %s", v.at(path.Dir(name)), v.at(name))}, "belongs to user %d and its folder to user %d", file.UID, folder.UID)
+		v.findings.add(name, Fix{paste("chown --reference=%s %s", v.pathOf(path.Dir(name)), v.pathOf(name))}, "belongs to user %d, but its folder belongs to user %d", file.UID, folder.UID)
 	}
 }
 
-// isKeyFile reports whether a file holds a key. It goes by the content: a key under another name is a key.
+// isKeyFile reports whether a file holds a key. It checks the content: a key can have any name.
 func isKeyFile(full string) bool {
 	data, err := durable.ReadFile(full, maxPEMSize)
 	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
 }
 
-// keyOwner reports whether a key belongs there, and names the leaf that has it; an
-// authority's key has none. What lies there is a key, or was one before somebody destroyed
-// it: its content does not decide.
+// keyOwner reports whether the plan has a key at that path, and returns the name of its leaf; an
+// authority's key has none. It does not check the content: somebody may have destroyed the key.
 func (v *verification) keyOwner(name string) (leaf string, planned bool) {
 	for _, a := range v.plan.Authorities {
 		if name == a.Path()+"/"+caKeyName {

@@ -15,21 +15,20 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// Verify looks for everything that is wrong with a store, one finding for each fault, and
-// changes nothing. It goes on whatever it meets; the error is for a store that could not
-// be read at all.
+// Verify finds everything that is wrong with a store, with one [Finding] for each fault. It changes
+// nothing. Faults do not stop it: it returns an error only for a store that it cannot read at all.
 func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if _, err := os.ReadDir(s.Dir); err != nil {
 		return nil, err
 	}
 	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*x509.Certificate{}}
-	v.files()
-	v.authorities()
-	v.leaves()
-	v.ledger()
-	v.lists()
-	v.duplicates()
-	return v.findings.sorted(), nil
+	v.checkFiles()
+	v.checkAuthorities()
+	v.checkLeaves()
+	v.checkLedger()
+	v.checkLists()
+	v.checkDuplicates()
+	return v.findings.sortByPath(), nil
 }
 
 // verification is one run of Verify.
@@ -43,39 +42,39 @@ type verification struct {
 	seen []onDisk
 }
 
-// onDisk is a certificate of the plan that was found on the disk.
+// onDisk is a certificate of the plan that is on disk.
 type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
-	lost       Fix // what to do about a leaf whose key is gone; nil if the key is there
+	lost       Fix // for a leaf whose key is missing; nil if the key is in the store
 }
 
-// at returns where a file of the store is.
-func (v *verification) at(relative string) string {
+// pathOf returns the path of a file of the store.
+func (v *verification) pathOf(relative string) string {
 	return filepath.Join(v.store.Dir, filepath.FromSlash(relative))
 }
 
-// read parses the certificates of a file. A file that cannot be read is a finding.
+// read returns the certificates of a file. A file that cannot be read is a finding.
 func (v *verification) read(relative string, fix Fix) []*x509.Certificate {
-	certs, err := ReadCertificates(v.at(relative))
+	certs, err := ReadCertificates(v.pathOf(relative))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		v.findings.add(relative, fix, "is not there")
+		v.findings.add(relative, fix, "is missing")
 	case err != nil:
-		v.findings.add(relative, fix, "cannot be read: %v", withoutPath(err))
+		v.findings.add(relative, fix, "cannot be read: %v", trimPath(err))
 	}
 	return certs
 }
 
-// restore returns the fix for what nothing can make again.
+// restore returns the fix for a file that cannot be made again.
 func (v *verification) restore() Fix {
-	return Fix{say("bring it back from a backup of the store; nothing can make it again")}
+	return Fix{say("restore it from a backup of the store; it cannot be made again")}
 }
 
 // recovery returns the fix for an authority that must be certified anew.
 func (v *verification) recovery() Line { return paste("etcdsec pki recover %s", v.store.Dir) }
 
-// renew returns the fix for all that is due.
+// renew returns the fix for everything that is due.
 func (v *verification) renew() Line { return paste("etcdsec pki renew %s", v.store.Dir) }
 
 // renewLeaf returns the fix for a certificate that must be signed again.
@@ -88,17 +87,17 @@ func (v *verification) renewKey(name string) Line {
 	return paste("etcdsec pki renew %s %s --new-key", v.store.Dir, name)
 }
 
-// replacePair returns the fix for a leaf whose key is lost or damaged. Only a leaf that is not
-// there gets a new key without the old one.
+// replacePair returns the fix for a leaf whose key is lost or damaged. It removes both files, because
+// only a leaf that does not exist gets a new key without the old one.
 func (v *verification) replacePair(b Bundle, l Leaf) Fix {
 	return Fix{
-		say("bring the key back from a backup of the store, or make a new pair:"),
-		paste("rm -f %s %s", v.at(path.Join(b.Path, l.CertFile)), v.at(path.Join(b.Path, l.KeyFile))),
+		say("restore the key from a backup of the store, or make a new pair:"),
+		paste("rm -f %s %s", v.pathOf(path.Join(b.Path, l.CertFile)), v.pathOf(path.Join(b.Path, l.KeyFile))),
 		v.renewLeaf(l.Name),
 	}
 }
 
-func (v *verification) authorities() {
+func (v *verification) checkAuthorities() {
 	for _, a := range v.plan.Authorities {
 		at := path.Join(a.Path(), caCertName)
 		certs := v.read(at, v.restore())
@@ -109,7 +108,7 @@ func (v *verification) authorities() {
 		v.cas[a.Name] = cert
 		v.seen = append(v.seen, onDisk{name: a.Name, path: at, cert: cert})
 		if len(certs) > 1 {
-			v.findings.add(at, v.restore(), "holds %d certificates, want the authority's own alone", len(certs))
+			v.findings.add(at, v.restore(), "holds %d certificates, want only the authority's own", len(certs))
 		}
 		for _, fault := range caFaults(cert, v.cas[a.Issuer], nil) {
 			v.findings.add(at, v.restore(), "%v", fault)
@@ -117,45 +116,45 @@ func (v *verification) authorities() {
 		for _, fault := range caDates(cert, v.now) {
 			v.findings.add(at, Fix{v.recovery()}, "%v", fault)
 		}
-		fix := Fix{v.recovery(), say("it certifies the authority anew for the key it has")}
+		fix := Fix{v.recovery(), say("it makes a new certificate for the authority's key")}
 		if a.isRoot() {
-			fix = Fix{say("a root is trusted as it is: replace it by one in a new store")}
+			fix = Fix{say("a root cannot be changed: replace it by the root of a new store")}
 		}
 		for _, deviation := range append(caDeviations(a, cert), constraintDeviations(a, cert)...) {
 			v.findings.add(at, fix, "%v", deviation)
 		}
-		v.authorityKey(a, cert)
+		v.checkAuthorityKey(a, cert)
 	}
 }
 
-func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
+func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
-	key, _, err := readKey(v.at(at)) // its mode is for files to judge
+	key, _, err := readKey(v.pathOf(at)) // its mode is for files to judge
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if former := v.store.formerPlainKey(a); former != "" {
-			v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text, of a run that was killed before it removed it")
+			v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text: a run was killed before it removed the key")
 		}
 		if !a.isRoot() && a.external == nil {
-			v.findings.add(at, v.restore(), "is not there: nothing can be renewed without it")
+			v.findings.add(at, v.restore(), "is missing: nothing can be renewed without it")
 		}
 		return // a root's is better kept elsewhere
 	case err != nil:
-		v.findings.add(at, v.restore(), "cannot be read: %v", withoutPath(err))
+		v.findings.add(at, v.restore(), "cannot be read: %v", trimPath(err))
 		return
 	case !samePublicKey(key.Public(), cert.PublicKey):
-		v.findings.add(at, v.restore(), "is not the key of %s beside it", caCertName)
+		v.findings.add(at, v.restore(), "is not the key of %s next to it", caCertName)
 	}
 	if a.isRoot() {
 		v.findings.add(at, Fix{
-			say("take it off this machine, or encrypt it to a recipient of yours:"),
+			say("remove it from this machine, or encrypt it to your own recipient:"),
 			say("etcdsec pki renew %s --root-key-recipient age1…", shellword.Path(v.store.Dir)),
-		}, "a root's key lies here in plain text, and only the rotation of a root needs it")
+		}, "is a root's key in plain text, and only the rotation of a root needs it")
 	}
 }
 
-// constraintDeviations returns how an issuing CA's name constraints differ from the plan. One
-// that may sign more names than the cluster has is a finding; so is one that may not.
+// constraintDeviations returns how an issuing CA's name constraints differ from the plan: the CA may
+// sign names that the cluster does not have, or may not sign some that it has.
 func constraintDeviations(want Authority, cert *x509.Certificate) []error {
 	var planned x509.Certificate
 	want.constraints.apply(&planned)
@@ -184,20 +183,20 @@ func constraintNames(cert *x509.Certificate) string {
 	return "[" + strings.Join(names, " ") + "]"
 }
 
-func (v *verification) leaves() {
+func (v *verification) checkLeaves() {
 	for _, b := range v.plan.Bundles {
 		issued := false
 		for _, l := range b.Leaves {
-			issued = v.leaf(b, l) || issued
+			issued = v.checkLeaf(b, l) || issued
 		}
 		if issued {
-			v.trust(b)
+			v.checkTrust(b)
 		}
 	}
 }
 
-// leaf looks at one leaf and its key, and reports whether there is a certificate.
-func (v *verification) leaf(b Bundle, l Leaf) bool {
+// checkLeaf checks one leaf and its key, and reports whether its certificate exists.
+func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	at := path.Join(b.Path, l.CertFile)
 	chain := v.read(at, Fix{v.renewLeaf(l.Name)})
 	if len(chain) == 0 {
@@ -205,12 +204,12 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	}
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
-	key, _, err := readKey(v.at(keyAt)) // its mode is for files to judge
+	key, _, err := readKey(v.pathOf(keyAt)) // its mode is for files to judge
 	switch {
 	case err == nil:
 		pub = key.Public()
 	case !errors.Is(err, fs.ErrNotExist):
-		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", withoutPath(err))
+		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
 	}
 	seen := onDisk{name: l.Name, path: at, cert: chain[0]}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -238,24 +237,24 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	return true
 }
 
-func (v *verification) trust(b Bundle) {
+func (v *verification) checkTrust(b Bundle) {
 	for _, t := range b.Trust {
 		at := path.Join(b.Path, t.Name)
 		root := v.cas[t.Root]
 		fix := Fix{
-			paste("cp %s %s", v.at(path.Join(v.plan.authority(t.Root).Path(), caCertName)), v.at(at)),
-			say("then restart what reads it"),
+			paste("cp %s %s", v.pathOf(path.Join(v.plan.authority(t.Root).Path(), caCertName)), v.pathOf(at)),
+			say("then restart the programs that read it"),
 		}
 		certs := v.read(at, fix)
 		if root != nil && len(certs) > 0 && (len(certs) != 1 || !certs[0].Equal(root)) {
-			v.findings.add(at, fix, "is not the certificate of %s, which its holder is to trust", t.Root)
+			v.findings.add(at, fix, "is not the certificate of %s, which its holder must trust", t.Root)
 		}
 	}
 }
 
-// duplicates finds keys and serial numbers that two certificates share. Members that share
-// a key share each other's compromise, and etcd's CRL check goes by the serial alone.
-func (v *verification) duplicates() {
+// checkDuplicates finds keys and serial numbers that two certificates share. If members share a key,
+// whoever steals it from one has both, and etcd's CRL check compares only the serial number.
+func (v *verification) checkDuplicates() {
 	keys, serials := map[string]onDisk{}, map[string]onDisk{}
 	for _, c := range v.seen {
 		if first, twice := keys[keyHash(c.cert)]; twice {
@@ -272,21 +271,21 @@ func (v *verification) duplicates() {
 	}
 }
 
-// ledger compares what was entered with what is on the disk.
-func (v *verification) ledger() {
+// checkLedger compares the ledger with the certificates on disk.
+func (v *verification) checkLedger() {
 	l, err := readLedger(v.store.Dir)
 	if err == nil {
 		err = l.checkHead(v.store.Dir)
 	}
 	if err != nil {
-		v.findings.add(ledgerName, Fix{say("bring it back from a backup of the store")}, "%v", withoutPath(err))
+		v.findings.add(ledgerName, Fix{say("restore it from a backup of the store")}, "%v", trimPath(err))
 		return
 	}
 	if l.torn {
-		v.findings.add(ledgerName, Fix{say("the next run that signs takes it off")}, "ends in half a line, which a run that was killed left")
+		v.findings.add(ledgerName, Fix{say("the next run that signs removes it")}, "ends in half a line, because a run was killed")
 	}
 	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); err != nil {
-		v.findings.add(headName, Fix{say("the next run that signs writes it again")}, "is not there, so that lines taken off the ledger's end would not be missed")
+		v.findings.add(headName, Fix{say("the next run that signs writes it again")}, "is missing, so nobody would notice if lines were removed from the ledger's end")
 	}
 	last := map[string]Entry{}
 	byHash := map[string]bool{}
@@ -306,27 +305,27 @@ func (v *verification) ledger() {
 		hash := certHash(c.cert)
 		switch {
 		case !byHash[hash]:
-			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger lost it")
+			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
 		case last[c.name].CertHash != hash:
 			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case revoked[last[c.name].Serial]:
 			v.findings.add(c.path, Fix{v.renewKey(c.name)}, "was revoked")
 		case c.lost != nil && !last[c.name].KeyOnNode:
-			v.findings.add(c.path, c.lost, "its key was made here and is gone")
+			v.findings.add(c.path, c.lost, "its key was made in this store and is missing")
 		}
 		delete(last, c.name)
 	}
 	for _, e := range l.entries {
 		if _, lost := last[e.Name]; lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked[e.Serial] {
 			v.findings.add(ledgerName, Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)},
-				"%s with serial number %s is valid until %s and on disk nowhere", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
+				"%s with serial number %s is valid until %s, but is not on disk", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.Name)
 		}
 	}
 }
 
-// lists compares the revocation lists with the ledger, and the bundles with the lists.
-func (v *verification) lists() {
+// checkLists compares the revocation lists with the ledger, and the bundles with the lists.
+func (v *verification) checkLists() {
 	cas := authorities{}
 	for _, a := range v.plan.Authorities {
 		if cert := v.cas[a.Name]; cert != nil {
@@ -338,12 +337,12 @@ func (v *verification) lists() {
 		return // the ledger is a finding already
 	}
 	for _, step := range lists.steps {
-		v.findings.add(path.Join(step.Path, step.File), Fix{v.renew()}, "is not the revocation list that the ledger wants: %s", step.Detail)
+		v.findings.add(path.Join(step.Path, step.File), Fix{v.renew()}, "is not the revocation list that the ledger requires: %s", step.Detail)
 	}
 	for _, list := range lists.all {
 		if !v.plan.CRL && len(list.entries) > 0 {
 			v.findings.add(ledgerName, Fix{say("set spec.pki.crl: true in the spec, run etcdsec bootstrap, and restart the members with the new configuration")},
-				"%d certificates below %s are revoked and valid still, and no member is told to read the list", len(list.entries), list.Root)
+				"%d certificates below %s are revoked and have not expired, but no member reads the list", len(list.entries), list.Root)
 		}
 	}
 }

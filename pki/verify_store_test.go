@@ -76,7 +76,7 @@ func TestVerifyFindings(t *testing.T) {
 			func(dir string) error {
 				return copyFile(filepath.Join(dir, "..", "client-root.key"), filepath.Join(dir, "authorities/client-root/ca.key"))
 			}, day,
-			[]string{"authorities/client-root/ca.key: a root's key lies here in plain text"},
+			[]string{"authorities/client-root/ca.key: is a root's key in plain text"},
 		},
 		"world-readable key": {
 			func(dir string) error { return os.Chmod(filepath.Join(dir, "nodes/etcd-0/pki/server.key"), 0o644) }, day,
@@ -135,15 +135,15 @@ func TestVerifyFindings(t *testing.T) {
 		},
 		"lost key": {
 			func(dir string) error { return os.Remove(filepath.Join(dir, "clients/auditor/client.key")) }, day,
-			[]string{"clients/auditor/client.crt: its key was made here and is gone"},
+			[]string{"clients/auditor/client.crt: its key was made in this store and is missing"},
 		},
 		"lost certificate": {
 			func(dir string) error { return os.Remove(filepath.Join(dir, "clients/auditor/client.crt")) }, day,
-			[]string{"clients/auditor/client.crt: is not there", "ledger.jsonl: clients/auditor with serial number"},
+			[]string{"clients/auditor/client.crt: is missing", "ledger.jsonl: clients/auditor with serial number"},
 		},
 		"lost issuing key": {
 			func(dir string) error { return os.Remove(filepath.Join(dir, "authorities/peer-issuing/ca.key")) }, day,
-			[]string{"authorities/peer-issuing/ca.key: is not there"},
+			[]string{"authorities/peer-issuing/ca.key: is missing"},
 		},
 		"truncated certificate": {
 			func(dir string) error { return os.Truncate(filepath.Join(dir, "clients/auditor/client.crt"), 300) }, day,
@@ -184,15 +184,15 @@ func TestVerifyFindings(t *testing.T) {
 			func(dir string) error {
 				return copyFile(filepath.Join(dir, "clients/auditor/client.key"), filepath.Join(dir, "nodes/etcd-0/notes.txt"))
 			}, day,
-			[]string{"nodes/etcd-0/notes.txt: a private key that is none of the plan's"},
+			[]string{"nodes/etcd-0/notes.txt: is a private key that the plan does not have"},
 		},
 		"symlink out": {
 			func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "clients/passwd")) }, day,
-			[]string{"clients/passwd: points out of the store, at /etc/passwd"},
+			[]string{"clients/passwd: leads out of the store, to /etc/passwd"},
 		},
 		"symlink loop": {
 			func(dir string) error { return os.Symlink("loop", filepath.Join(dir, "clients/loop")) }, day,
-			[]string{"clients/loop: points at nothing"},
+			[]string{"clients/loop: leads nowhere"},
 		},
 		"expired leaves": {
 			nil, 100 * day,
@@ -204,7 +204,7 @@ func TestVerifyFindings(t *testing.T) {
 		},
 		"no ledger head": {
 			func(dir string) error { return os.Remove(filepath.Join(dir, "ledger.head")) }, day,
-			[]string{"ledger.head: is not there"},
+			[]string{"ledger.head: is missing"},
 		},
 	}
 	for name, tc := range cases {

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// write brings what a run signed to the disk: authorities, revocation lists, bundles.
+// write writes what a run signed: authorities, revocation lists and bundles.
 func (s *Store) write(run *issuance) error {
 	for _, a := range run.survey.plan.Authorities {
 		if _, certified := run.survey.certify[a.Name]; !certified && !run.survey.protect[a.Name] {
@@ -57,8 +57,8 @@ func (s *Store) write(run *issuance) error {
 	return nil
 }
 
-// ownerOf returns who shall own a bundle: who was given, or who owns it already. A renewal by
-// root must not take a member's keys away from the user that etcd runs as.
+// ownerOf returns the owner of a bundle: the given one, or else its present owner. A renewal by root
+// must not take a member's keys away from the user that etcd runs as.
 func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, error) {
 	if given != nil {
 		return given, nil
@@ -70,8 +70,8 @@ func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, er
 	return owner, err
 }
 
-// caFiles returns an authority's files; what its folder has beside ca.crt is kept as it is.
-// protect means that a plain key in it is to go.
+// caFiles returns an authority's files. It keeps everything in its folder except ca.crt. protect
+// means that it removes a plain key.
 func (s *Store) caFiles(c *ca, protect bool) ([]durable.File, error) {
 	cert := durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(c.cert)}
 	if c.external != nil {
@@ -107,7 +107,7 @@ func (s *Store) caFiles(c *ca, protect bool) ([]durable.File, error) {
 	return append(files, keyFiles...), nil
 }
 
-// replaceFiles adds files to others, in the place of those that have the same names.
+// replaceFiles adds files to others, and replaces those that have the same names.
 func replaceFiles(files []durable.File, with ...durable.File) []durable.File {
 	for _, f := range with {
 		if at := slices.IndexFunc(files, func(g durable.File) bool { return g.Name == f.Name }); at >= 0 {
@@ -119,8 +119,8 @@ func replaceFiles(files []durable.File, with ...durable.File) []durable.File {
 	return files
 }
 
-// nextFiles returns a bundle's files with what was issued for it, or nil if that is nothing.
-// Trust files change only when their root did: etcd reads them once, at its start.
+// nextFiles returns a bundle's files with those that were issued for it, or nil if nothing changed.
+// A trust file changes only if its root changed: etcd reads it only when it starts.
 func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) {
 	var changed []durable.File
 	for _, l := range bundle.Leaves {

@@ -82,7 +82,7 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 		return failure(err, "fix the cause, then: etcdsec pki renew "+shellword.Path(dir))
 	}
 	if errors.Is(err, pki.ErrCurrent) {
-		return failure(err, fmt.Sprintf("first: etcdsec pki renew %s NAME --new-key; or give --current, which shuts its holder out", shellword.Path(dir)))
+		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key   # then revoke; or give --current, which shuts its holder out", shellword.Path(dir)))
 	}
 	if err != nil {
 		return failure(err, "")

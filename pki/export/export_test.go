@@ -203,7 +203,7 @@ func TestReadVerifies(t *testing.T) {
 		}, testNow(), "server.key has mode 0640, so others may have read it"},
 		{"a damaged key", func(t *testing.T, pki string) {
 			rewrite(t, []byte("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"), 0o600, pki, "server.key")
-		}, testNow(), "server.key: damaged"},
+		}, testNow(), "server.key: it is damaged"},
 		{"the other root", func(t *testing.T, pki string) {
 			rewrite(t, contents(t, pki, "peer-ca.crt"), 0o644, pki, "ca.crt")
 		}, testNow(), "unknown authority"},

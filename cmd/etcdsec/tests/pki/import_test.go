@@ -124,7 +124,7 @@ func TestImport(t *testing.T) {
 	}{
 		"kubeadm": {makeKubeadm,
 			[]string{"layout: kubeadm, hierarchy: shared", "enableGRPCGateway: true", "{name: m1, addresses: [10.0.0.11, m1]}", "{name: kube-apiserver-etcd-client, role: kubernetes}"},
-			[]string{`peer port  trusts "etcd-ca", which lets in m0/healthcheck, m0/kubernetes, m0/peer, m0/server, m1/healthcheck`, "one CA for clients and peers", "no path length", "may sign no revocation list", "the CA's key is on the node", `of the organization ["system:masters"]`, "has a weak key", "is a client certificate too"},
+			[]string{`peer port  trusts "etcd-ca", which lets in m0/healthcheck, m0/kubernetes, m0/peer, m0/server, m1/healthcheck`, "one CA for clients and peers", "no path length", "cannot sign revocation lists", "the CA's key is on the node", `has the organization ["system:masters"]`, "has a weak key", "is a client certificate too"},
 			"etcd/server.crt", true},
 		"k3s": {makeK3s,
 			[]string{"layout: k3s, hierarchy: single", "runtime: systemd", "{name: m2, addresses: [10.0.0.12, m2]}", "{name: etcd-client, role: kubernetes}"},

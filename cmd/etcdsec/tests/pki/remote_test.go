@@ -66,7 +66,7 @@ func TestSignByARealCfsslServer(t *testing.T) {
 		return clitest.Expect(t, want, "pki", "sign", store, "etcd-0", requests, "--remote", url, "--remote-key", keyPath)
 	}
 	for _, tc := range []struct{ name, url, keyPath, want string }{
-		{"a lifetime past the CA's", longer, key, "past its issuer's"},
+		{"a lifetime past the CA's", longer, key, "beyond its issuer's"},
 		{"client auth for a server", wrong, key, `has the extended key usages ["clientAuth"], want ["serverAuth"]`},
 		{"another auth key", good, write("other.hex", 0o600, strings.Repeat("ab", 16)), `it refused: 400 Bad Request: "invalid token"`},
 		{"a key that is none", good, write("none.hex", 0o600, "file:/etc/passwd"), "the auth key is not"},
