@@ -21,9 +21,9 @@ func (a Address) String() string {
 	return a.DNS
 }
 
-// ParseAddress takes an IP address or a DNS name and nothing else. What looks like a
-// URL, a host with a port or a network is refused with a word on what it looks like:
-// cfssl would have made a DNS name or a URI of it without complaint.
+// ParseAddress parses an IP address or a DNS name. It refuses a URL, a host with a port and a
+// network, and its error says which of them it saw: cfssl would silently make a DNS name or a URI of
+// them.
 func ParseAddress(s string) (Address, error) {
 	switch {
 	case s == "":
@@ -31,7 +31,7 @@ func ParseAddress(s string) (Address, error) {
 	case strings.TrimSpace(s) != s:
 		return Address{}, fmt.Errorf("%q has white space around it", s)
 	case strings.Contains(s, "://"):
-		return Address{}, fmt.Errorf("%q is a URL; give the host alone", s)
+		return Address{}, fmt.Errorf("%q is a URL; give only the host", s)
 	}
 	if ip, err := netip.ParseAddr(s); err == nil {
 		return ipAddress(ip)
@@ -40,7 +40,7 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, fmt.Errorf("%q is a network; give one address", s)
 	}
 	if host, port, ok := cutPort(s); ok {
-		return Address{}, fmt.Errorf("%q carries port %s; give %q, and the ports under spec.etcd", s, port, host)
+		return Address{}, fmt.Errorf("%q has port %s; give %q, and the ports under spec.etcd", s, port, host)
 	}
 	if err := checkDNSName(s); err != nil {
 		return Address{}, err
@@ -78,8 +78,8 @@ func cutPort(s string) (host, port string, ok bool) {
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// checkDNSName accepts the names of RFC 1123 in lower case, since certificates and
-// name constraints are compared byte by byte by too many programs.
+// checkDNSName accepts the names of RFC 1123 in lower case, because many programs compare the names
+// in certificates and name constraints byte by byte.
 func checkDNSName(s string) error {
 	if len(s) > 253 {
 		return fmt.Errorf("%q… is longer than a DNS name may be (253)", s[:40])
@@ -99,7 +99,7 @@ func checkDNSName(s string) error {
 	return nil
 }
 
-// Range is a set of addresses that certificates may name: a network, or a domain with all below it.
+// Range is a set of addresses that certificates may name: a network, or a domain and its subdomains.
 type Range struct {
 	Prefix netip.Prefix // invalid for a domain
 	Domain string
@@ -112,7 +112,7 @@ func (r Range) String() string {
 	return r.Domain
 }
 
-// ParseRange takes a network in CIDR form, an IP address or a domain.
+// ParseRange parses a network in CIDR form, an IP address or a domain.
 func ParseRange(s string) (Range, error) {
 	if prefix, err := ParsePrefix(s); err == nil {
 		return Range{Prefix: prefix}, nil
@@ -125,8 +125,8 @@ func ParseRange(s string) (Range, error) {
 	return Range{Domain: s}, nil
 }
 
-// ParsePrefix takes a network in CIDR form, or an address, which is a network of one.
-// Bits set behind the prefix length are a mistake more often than not, and refused.
+// ParsePrefix parses a network in CIDR form, or an address, which is a network of one. It refuses
+// bits after the prefix length, because they are usually a mistake.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()
@@ -137,9 +137,9 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("%q is not a network such as 10.0.0.0/24", s)
 	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 network in IPv6 clothes; write it as IPv4", s)
+		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 network written as IPv6; write it as IPv4", s)
 	case prefix.Masked() != prefix:
-		return netip.Prefix{}, fmt.Errorf("%q has bits behind its length; did you mean %s?", s, prefix.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q has bits after its length; did you mean %s?", s, prefix.Masked())
 	}
 	return prefix, nil
 }

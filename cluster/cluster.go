@@ -22,7 +22,7 @@ const (
 // Runtimes returns every runtime, in the order in which help names them.
 func Runtimes() []Runtime { return []Runtime{StaticPod, Systemd, Hosted} }
 
-// Role names what a client's certificate is for; `etcdsec rbac` derives its permissions from it.
+// Role names the purpose of a client's certificate. `etcdsec rbac` derives its permissions from it.
 type Role string
 
 // The roles.
@@ -57,37 +57,37 @@ func KeyAlgorithms() []KeyAlgorithm {
 	return []KeyAlgorithm{ECDSAP256, ECDSAP384, RSA3072, RSA4096, Ed25519}
 }
 
-// Hierarchy names what stands between a root and the leaves.
+// Hierarchy tells which CAs are between a root and the leaves.
 type Hierarchy string
 
 // The hierarchies.
 const (
-	// Issuing puts issuing CAs between: they rotate without a restart.
+	// Issuing has issuing CAs between them, which rotate without a restart.
 	Issuing Hierarchy = "issuing"
 	// Single lets the roots sign leaves. Every rotation of a signing key is then a
 	// rotation of a root, and restarts every member.
 	Single Hierarchy = "single"
-	// Shared is kubeadm's: one root signs everything and is trusted on both ports, so that
-	// every client's certificate opens the peer port too. For clusters that were so.
+	// Shared is kubeadm's: one root signs everything and both ports trust it, so the peer port
+	// accepts every client's certificate too. It is only for clusters that already have it.
 	Shared Hierarchy = "shared"
 )
 
 // Hierarchies returns every hierarchy.
 func Hierarchies() []Hierarchy { return []Hierarchy{Issuing, Single, Shared} }
 
-// Compaction names who compacts etcd. Only role root may since etcd 3.5.28 and 3.6.9, which is
-// more than kube-apiserver needs otherwise.
+// Compaction names who compacts etcd. Since etcd 3.5.28 and 3.6.9 only role root may do it, and
+// kube-apiserver needs that role for nothing else.
 type Compaction string
 
-// The compactions. It is empty for a cluster whose spec does not mention RBAC: its API
-// servers compact, as they do by default.
+// The compactions. If the spec does not mention RBAC, it is empty: the API servers compact, as they
+// do by default.
 const (
 	CompactionByEtcd      Compaction = "etcd"
 	CompactionByAPIServer Compaction = "apiserver"
 )
 
-// AutoCompactionRetention is how much history etcd keeps if it compacts by itself: as much
-// as kube-apiserver keeps by default.
+// AutoCompactionRetention is the history that etcd keeps if it compacts itself: the same as
+// kube-apiserver keeps by default.
 const AutoCompactionRetention = "5m"
 
 // RBAC describes how the cluster uses etcd's users and roles.
@@ -105,9 +105,9 @@ type Cluster struct {
 	Rotation   RotationConfig
 	RBAC       RBAC
 
-	// Warnings are things that are allowed and unwise.
+	// Warnings are about settings that are allowed but unwise.
 	Warnings []string
-	// YAML is the document as it was read.
+	// YAML is the unchanged document.
 	YAML []byte
 }
 
@@ -117,7 +117,7 @@ func (c *Cluster) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Etcd holds the members and what all of them share.
+// Etcd holds the members and their common settings.
 type Etcd struct {
 	Version           Version
 	Runtime           Runtime
@@ -172,26 +172,26 @@ func (h Host) DNSNames() []string {
 type Member struct {
 	Host
 	Joining bool
-	Node    string // of Kubernetes; the API server's name with the same address where the spec has none, or the member's
+	Node    string // Kubernetes node; default: the API server with the same address, or the member's name
 }
 
 // Advertised returns the address that peers and clients use.
 func (m Member) Advertised() Address { return m.Addresses[0] }
 
-// PKIDir returns where the member's node keeps its certificates.
+// PKIDir returns the folder of the certificates on the member's node.
 func (e Etcd) PKIDir(m Member) string { return expandName(e.pkiDir, m.Name) }
 
-// DataDir returns where the member's node keeps etcd's data.
+// DataDir returns etcd's data dir on the member's node.
 func (e Etcd) DataDir(m Member) string { return expandName(e.dataDir, m.Name) }
 
-// Client is one holder of a client certificate. Its name is the certificate's CN and
-// so, with RBAC, the etcd user.
+// Client is one holder of a client certificate. Its name is the certificate's CN and, with RBAC, the
+// etcd user.
 type Client struct {
 	Name string
 	Role Role
 }
 
-// PKI describes how keys and certificates are made.
+// PKI holds the settings for keys and certificates.
 type PKI struct {
 	KeyAlgorithm    KeyAlgorithm
 	Hierarchy       Hierarchy
@@ -203,18 +203,18 @@ type PKI struct {
 	CRL             bool // members check revocation lists
 	ExternalKeys    []ExternalKey
 
-	files Files // with {{.Name}} where a member's name goes
+	files Files // with {{.Name}} for the member's name
 }
 
 // ExternalKey names the program that signs with an authority's key.
 type ExternalKey struct {
 	Authority string // client-root, peer-root or an issuing CA
 	Exec      []string
-	Key       string // by which the program knows it
+	Key       string // the program's name for the key
 	Env       []string
 }
 
-// Member finds a member by name.
+// Member returns the member with a name.
 func (c *Cluster) Member(name string) (Member, bool) {
 	at := slices.IndexFunc(c.Etcd.Members, func(m Member) bool { return m.Name == name })
 	if at < 0 {

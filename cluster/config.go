@@ -5,14 +5,14 @@ package cluster
 
 import "github.com/etcdsec/etcdsec/internal/strictyaml"
 
-// APIVersion and Kind are the only ones that a spec may have.
+// A spec must have this APIVersion and this Kind.
 const (
 	APIVersion = "etcdsec.dev/v1alpha1"
 	Kind       = "Cluster"
 )
 
 // Config is the spec as the operator wrote it, strictly decoded but not yet validated.
-// A zero value means "not given"; New fills in the defaults.
+// A zero value means "not given"; [New] fills in the defaults.
 type Config struct {
 	APIVersion string   `yaml:"apiVersion"`
 	Kind       string   `yaml:"kind"`
@@ -39,7 +39,7 @@ type Spec struct {
 	RBAC       RBACConfig       `yaml:"rbac"`
 }
 
-// EtcdConfig describes the etcd members and what all of them share.
+// EtcdConfig describes the etcd members and their common settings.
 type EtcdConfig struct {
 	Version           string         `yaml:"version"`
 	Runtime           string         `yaml:"runtime"`
@@ -57,8 +57,8 @@ type EtcdConfig struct {
 type MemberConfig struct {
 	Name      string   `yaml:"name"`
 	Addresses []string `yaml:"addresses"`
-	// Joining is set on a member that is added to a cluster which already runs:
-	// etcd must then be told not to bootstrap a new one.
+	// Joining marks a member that joins a running cluster: etcd must be told not to bootstrap a
+	// new one.
 	Joining bool `yaml:"joining"`
 	// Node is the name of the Kubernetes node that the member runs on.
 	Node string `yaml:"node"`
@@ -76,7 +76,8 @@ type ClientConfig struct {
 	Role string `yaml:"role"`
 }
 
-// PKIConfig describes how keys and certificates are made. Lifetimes are Go durations in hours, such as 2160h.
+// PKIConfig describes how to make keys and certificates. Lifetimes are Go durations in hours, such
+// as 2160h.
 type PKIConfig struct {
 	KeyAlgorithm    string `yaml:"keyAlgorithm"`
 	Hierarchy       string `yaml:"hierarchy"`
@@ -84,15 +85,15 @@ type PKIConfig struct {
 	RootLifetime    string `yaml:"rootLifetime"`
 	IssuingLifetime string `yaml:"issuingLifetime"`
 	LeafLifetime    string `yaml:"leafLifetime"`
-	// PermittedNames widens the issuing CAs' name constraints beyond the members
-	// listed, so that members can join later without the root key: networks
-	// ("10.0.0.0/24") and domains ("etcd.example.internal", which covers its subdomains).
+	// PermittedNames adds networks ("10.0.0.0/24") and domains ("etcd.example.internal", which
+	// covers its subdomains) to the issuing CAs' name constraints, so that members can join later
+	// without the root key.
 	PermittedNames []string `yaml:"permittedNames"`
 	// CRL lets members check revocation lists, which etcd reads at every handshake.
 	CRL bool `yaml:"crl"`
-	// ExternalKeys are those that a program has, such as that of an HSM.
+	// ExternalKeys are the keys that a program holds, for example in an HSM.
 	ExternalKeys []ExternalKeyConfig `yaml:"externalKeys"`
-	// Files are the names of layout custom.
+	// Files are the file names of layout custom.
 	Files FilesConfig `yaml:"files"`
 }
 
@@ -110,13 +111,13 @@ type EncryptionConfig struct {
 	Provider  string   `yaml:"provider"`
 	Socket    string   `yaml:"socket"`
 	Resources []string `yaml:"resources"`
-	// Exclude names what stays in plaintext although a wildcard of Resources covers it.
+	// Exclude lists resources that stay in plaintext although a wildcard of Resources covers them.
 	Exclude []string `yaml:"exclude"`
 	// Phase is encrypted, enabling or disabling.
 	Phase string `yaml:"phase"`
-	// Push is an argument vector that brings {{.File}} to where the API server {{.Name}} at
-	// {{.Address}} reads its encryption configuration. It is never given to a shell, and must
-	// replace the file as a whole.
+	// Push is the argument vector of a command that copies {{.File}} to the API server {{.Name}} at
+	// {{.Address}}, into the file from which it reads its encryption configuration. No shell runs
+	// it. It must replace the file as a whole.
 	Push []string `yaml:"push"`
 }
 
@@ -127,16 +128,16 @@ type IsolationConfig struct {
 	Backups   []string `yaml:"backups"`
 	PodCIDRs  []string `yaml:"podCIDRs"`
 	NodeCIDRs []string `yaml:"nodeCIDRs"`
-	// PodAddresses is masqueraded where a Pod reaches nodes with the address of its own node,
-	// and routed where it keeps its own.
+	// PodAddresses is "masqueraded" if Pods reach other nodes with the address of their own node,
+	// and "routed" if they keep their own addresses.
 	PodAddresses string `yaml:"podAddresses"`
-	// MemberNodes are the labels, KEY=VALUE, that the members' nodes have and no others.
+	// MemberNodes are the labels, KEY=VALUE, that only the members' nodes have.
 	MemberNodes []string   `yaml:"memberNodes"`
 	Pods        PodsConfig `yaml:"pods"`
 }
 
-// PodsConfig selects the Pods that are the members and those that reach them, if etcd is on
-// the Pod network. Everybody else is known by address.
+// PodsConfig selects the Pods that are members and the Pods that reach them, if etcd is on the Pod
+// network. All others are known by address.
 type PodsConfig struct {
 	Etcd      PodSelectorConfig `yaml:"etcd"`
 	APIServer PodSelectorConfig `yaml:"apiServer"`
@@ -150,15 +151,15 @@ type PodSelectorConfig struct {
 	Labels    []string `yaml:"labels"`
 }
 
-// RotationConfig gives the argument vectors, one per member, that bring a bundle to
-// its node and restart its etcd. They are never given to a shell.
+// RotationConfig holds the argument vectors of the commands that copy a bundle to a member's node
+// and restart its etcd. No shell runs them.
 type RotationConfig struct {
 	Push    []string `yaml:"push"`
 	Restart []string `yaml:"restart"`
 }
 
-// RBACConfig describes how a cluster uses etcd's users and roles. Without it nothing is
-// prepared for them.
+// RBACConfig describes how a cluster uses etcd's users and roles. Without it, nothing is prepared for
+// RBAC.
 type RBACConfig struct {
 	// Compaction is who compacts etcd: etcd or apiserver.
 	Compaction string `yaml:"compaction"`

@@ -6,12 +6,12 @@ import (
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
-// Fault is one thing wrong with a spec, with its file, line and field.
+// Fault is one error in a spec, with its file, line and field.
 type Fault = strictyaml.Fault
 
-// Decode reads one YAML document strictly: unknown keys, duplicate keys, wrong types,
-// anchors and a second document are faults, all of them reported at once, each with its
-// line and field. file is only named in the faults.
+// Decode reads one YAML document strictly. Unknown keys, duplicate keys, wrong types, anchors and a
+// second document are faults. The error reports all of them, each as a [Fault]. file is only the name
+// in the faults.
 func Decode(file string, data []byte) (Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return Config{}, &Fault{File: file, Problem: "the file is empty; `etcdsec init` writes a spec to start from"}

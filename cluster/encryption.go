@@ -8,17 +8,16 @@ import (
 	"strings"
 )
 
-// Phase tells how far the encryption of the stored objects has come. It decides whether
-// plaintext is read and written.
+// Phase tells which stored objects are encrypted. It decides whether plaintext is read and written.
 type Phase string
 
 // The phases.
 const (
-	// Encrypted is where nothing is stored in plaintext, as in a new cluster: none is read.
+	// Encrypted means that nothing is stored in plaintext, as in a new cluster. No plaintext is read.
 	Encrypted Phase = "encrypted"
-	// Enabling is where plaintext is stored still: it is read, and no more of it is written.
+	// Enabling means that plaintext is still stored. It is read, and no more is written.
 	Enabling Phase = "enabling"
-	// Disabling writes plaintext and still reads what was encrypted.
+	// Disabling writes plaintext, and still reads encrypted objects.
 	Disabling Phase = "disabling"
 )
 
@@ -28,7 +27,8 @@ func Phases() []Phase { return []Phase{Encrypted, Enabling, Disabling} }
 // EncryptionProviders returns the providers that can encrypt, in the order in which help names them.
 func EncryptionProviders() []string { return []string{"secretbox", "aesgcm", "aescbc", "kms"} }
 
-// Wildcard reports whether a resource of an EncryptionConfiguration stands for all of a group, or for everything.
+// Wildcard reports whether a resource of an EncryptionConfiguration means a whole group, or
+// everything.
 func Wildcard(resource string) bool { return strings.HasPrefix(resource, "*.") }
 
 // CheckResource refuses the resources that kube-apiserver refuses in an
@@ -41,13 +41,13 @@ func CheckResource(resource string) error {
 	case resource == "*":
 		return errors.New("want *. for the core group, *.GROUP for another, or *.* for everything")
 	case slices.Contains([]string{"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}, resource):
-		return fmt.Errorf("%s is not of the REST API and cannot be encrypted", resource)
+		return fmt.Errorf("%s is not in the REST API and cannot be encrypted", resource)
 	case group == "events.k8s.io":
 		return errors.New("events are stored in the core group; want events")
 	case group == "extensions":
-		return errors.New("the group extensions is gone")
+		return errors.New("the group extensions does not exist any more")
 	case group == "*" && name != "*":
-		return fmt.Errorf("%q: one resource of all groups cannot be meant", resource)
+		return fmt.Errorf("%q: want *.* for everything; a resource cannot be in all groups", resource)
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
 	case config.Provider != "kms" && config.Socket != "":
 		v.fault(field+".socket", "only provider kms has a socket")
 	case config.Provider == "kms" && (!isSocket || !plainPath.MatchString(socket) || path.Clean(socket) != socket || path.Dir(socket) == "/"):
-		v.fault(field+".socket", "provider kms wants unix:///path/to.sock, got %q", config.Socket)
+		v.fault(field+".socket", "provider kms needs unix:///path/to.sock, got %q", config.Socket)
 	}
 	v.argv(field+".push", config.Push, struct{ File, Address, Name string }{}, "{{.Name}}, {{.Address}} and {{.File}}")
 	if len(config.Resources) == 0 {
@@ -72,7 +72,7 @@ func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
 	for i, r := range config.Exclude {
 		_, group, _ := strings.Cut(r, ".")
 		if !slices.Contains(config.Resources, "*."+group) && !slices.Contains(config.Resources, "*.*") {
-			v.fault(fmt.Sprintf("%s.exclude[%d]", field, i), "no wildcard of spec.encryption.resources covers %q, so that there is nothing to exclude", r)
+			v.fault(fmt.Sprintf("%s.exclude[%d]", field, i), "no wildcard of spec.encryption.resources covers %q, so there is nothing to exclude", r)
 		}
 	}
 	return config

@@ -20,7 +20,7 @@ spec:
       - {name: etcd-2, addresses: [10.0.0.13]}
 `
 
-// A spec is loaded strictly, and what it does not say has a default.
+// Read loads a spec strictly. Settings that the spec does not have get a default.
 func ExampleRead() {
 	c, err := cluster.Read("cluster.yaml", strings.NewReader(spec))
 	if err != nil {
@@ -42,7 +42,7 @@ func ExampleRead() {
 	// client auditor, role auditor
 }
 
-// Every fault of a spec is reported at once, with its line and field.
+// Read reports every fault of a spec at once, with its line and field.
 func ExampleRead_faults() {
 	broken := strings.Replace(spec, "10.0.0.12", "10.0.0.13", 1)
 	broken = strings.Replace(broken, "prod-eu1", "Prod EU1", 1)

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// Layout names the tool whose file names a member's node uses.
+// Layout names the tool whose file names the members' nodes use.
 type Layout string
 
 // The layouts.
 const (
 	LayoutEtcdsec Layout = "etcdsec"
-	// LayoutKubeadm is kubeadm's certificatesDir. kubeadm knows one etcd CA, so the root
-	// of the peers is there a CA that the other root signed.
+	// LayoutKubeadm is kubeadm's certificatesDir. kubeadm knows only one etcd CA, so with this layout
+	// the other root signs the root of the peers.
 	LayoutKubeadm Layout = "kubeadm"
 	LayoutK3s     Layout = "k3s"    // server/tls/etcd of k3s and RKE2
-	LayoutKOps    Layout = "kops"   // what etcd-manager keeps for a member
+	LayoutKOps    Layout = "kops"   // the files of etcd-manager
 	LayoutCustom  Layout = "custom" // spec.pki.files
 )
 
@@ -27,7 +27,7 @@ func Layouts() []Layout {
 	return []Layout{LayoutEtcdsec, LayoutKubeadm, LayoutK3s, LayoutKOps, LayoutCustom}
 }
 
-// defaultPKIDir returns where a layout's owner keeps its files.
+// defaultPKIDir returns the folder in which the tool of a layout keeps its files.
 func defaultPKIDir(l Layout) string {
 	switch l {
 	case LayoutKubeadm:
@@ -39,22 +39,22 @@ func defaultPKIDir(l Layout) string {
 	}
 }
 
-// Files names a member's files below its pkiDir, slash-separated.
+// Files holds the names of a member's files below its pkiDir, slash-separated.
 type Files struct {
-	ClientCA, PeerCA string // what the client port and the peer port trust
+	ClientCA, PeerCA string // the roots that the client port and the peer port trust
 	Server           KeyPair
 	Peer             KeyPair
 	GatewayClient    KeyPair
 	ClientCRL        string
 	PeerCRL          string
-	// Clients are those whose certificates lie with the member's own, one each per member.
+	// Clients are the clients whose certificates are next to the member's own.
 	Clients []ClientFiles
 }
 
-// KeyPair names a certificate's file and its key's.
+// KeyPair holds the names of the files of a certificate and its key.
 type KeyPair struct{ Cert, Key string }
 
-// ClientFiles names the files of one client of the spec.
+// ClientFiles holds the names of the files of one client of the spec.
 type ClientFiles struct {
 	Client string
 	KeyPair
@@ -62,7 +62,8 @@ type ClientFiles struct {
 
 func pairOf(base string) KeyPair { return KeyPair{Cert: base + ".crt", Key: base + ".key"} }
 
-// preset is the table of a layout, with the roles of the clients whose files lie with a member.
+// preset holds the file names of a layout, and the roles of the clients whose files are next to a
+// member's.
 type preset struct {
 	files Files
 	roles []rolePair
@@ -111,7 +112,7 @@ func presets(l Layout) preset {
 	}
 }
 
-// FilesOf returns the names of a layout, with a client of each role that it has files for.
+// FilesOf returns the file names of a layout, with one client for each role that has files in it.
 func FilesOf(l Layout) Files {
 	p := presets(l)
 	for _, r := range p.roles {
@@ -120,8 +121,8 @@ func FilesOf(l Layout) Files {
 	return p.files
 }
 
-// OwnFlags reports whether etcd's flags come from this spec, as they do where the files are
-// named by etcdsec or kubeadm, and not from the tool whose PKI was imported.
+// OwnFlags reports whether etcd's flags come from this spec, as with the layouts etcdsec and kubeadm,
+// and not from the tool whose PKI was imported.
 func (c *Cluster) OwnFlags() bool {
 	return c.PKI.Hierarchy != Shared && (c.PKI.Layout == LayoutEtcdsec || c.PKI.Layout == LayoutKubeadm)
 }
@@ -147,7 +148,7 @@ func (c *Cluster) Files(m Member) Files {
 	return f
 }
 
-// FilesConfig names the files of layout custom, below pkiDir; {{.Name}} is the member.
+// FilesConfig holds the file names of layout custom, below pkiDir. {{.Name}} is the member's name.
 type FilesConfig struct {
 	ClientCA  string              `yaml:"clientCA"`
 	PeerCA    string              `yaml:"peerCA"`
@@ -159,13 +160,13 @@ type FilesConfig struct {
 	Clients   []ClientFilesConfig `yaml:"clients"`
 }
 
-// KeyPairConfig names a certificate's file and its key's.
+// KeyPairConfig holds the names of the files of a certificate and its key.
 type KeyPairConfig struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 }
 
-// ClientFilesConfig names the files of a client whose certificate lies with each member's.
+// ClientFilesConfig holds the file names of a client whose certificate is next to each member's.
 type ClientFilesConfig struct {
 	Name string `yaml:"name"`
 	Cert string `yaml:"cert"`
@@ -179,7 +180,7 @@ func (f FilesConfig) isSet() bool {
 func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy, clients []Client) Files {
 	if layout != LayoutCustom {
 		if config.isSet() {
-			v.fault("spec.pki.files", "only layout custom has file names of its own")
+			v.fault("spec.pki.files", "only layout custom can have these file names")
 		}
 		return presetFiles(layout, clients)
 	}
@@ -189,13 +190,13 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 		field = "spec.pki.files." + field
 		if given == "" {
 			if required {
-				v.fault(field, "is missing; layout custom names every file of a member")
+				v.fault(field, "is missing; layout custom must name every file of a member")
 			}
 			given = *into
 		}
-		v.fileName(field, given)
+		v.checkFileName(field, given)
 		if other := names[given]; other != "" {
-			v.fault(field, "%q is the name of %s too", given, other)
+			v.fault(field, "%s has the same name, %q", other, given)
 		}
 		names[given] = field
 		*into = given
@@ -216,7 +217,7 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 		at := fmt.Sprintf("clients[%d]", i)
 		files := ClientFiles{Client: given.Name}
 		if !slices.ContainsFunc(clients, func(c Client) bool { return c.Name == given.Name }) {
-			v.fault("spec.pki.files."+at+".name", "%q is no client of the spec", given.Name)
+			v.fault("spec.pki.files."+at+".name", "%q is not a client of the spec", given.Name)
 		}
 		take(at+".cert", &files.Cert, given.Cert, true)
 		take(at+".key", &files.Key, given.Key, true)
@@ -225,7 +226,8 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 	return f
 }
 
-// presetFiles gives each role of a layout the first client that has it.
+// presetFiles returns the file names of a layout, with the first client of each role that has files
+// in it.
 func presetFiles(layout Layout, clients []Client) Files {
 	p := presets(layout)
 	for _, r := range p.roles {
@@ -238,8 +240,9 @@ func presetFiles(layout Layout, clients []Client) Files {
 
 var plainFileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@+-]*(/[A-Za-z0-9_][A-Za-z0-9._@+-]*)?$`)
 
-// fileName allows one folder at most, and no hidden names: those are versions and temporary files.
-func (v *validator) fileName(field, given string) {
+// checkFileName allows at most one folder, and no hidden names, which versions and temporary files
+// have.
+func (v *validator) checkFileName(field, given string) {
 	plain := expandName(given, "x")
 	if given != "" && (strings.Contains(plain, "{{") || path.Clean(plain) != plain || !plainFileName.MatchString(plain)) {
 		v.fault(field, "%q is not a file name below pkiDir, such as server.crt or etcd/server.crt", given)

@@ -20,27 +20,27 @@ type Isolation struct {
 	Pods         Pods
 }
 
-// PodAddresses names the source address that a node sees of a Pod.
+// PodAddresses names the source address that a node sees in packets from Pods of other nodes.
 type PodAddresses string
 
-// What a node sees as the source of what a Pod of another node sends.
+// The kinds of source addresses.
 const (
-	// Masqueraded is the address of the Pod's own node, so that a rule which lets a node in
-	// lets its Pods in too. Most networks of Kubernetes do it.
+	// Masqueraded is the address of the Pod's own node. A rule that lets in a node also lets in its
+	// Pods. Most Kubernetes networks do this.
 	Masqueraded PodAddresses = "masqueraded"
 	// Routed is the Pod's own address.
 	Routed PodAddresses = "routed"
 )
 
-// Label is a label of Kubernetes. The value may be empty.
+// Label is a Kubernetes label. The value may be empty.
 type Label struct{ Key, Value string }
 
 func (l Label) String() string { return l.Key + "=" + l.Value }
 
-// Pods are the members and who reaches them, where etcd is on the Pod network.
+// Pods selects the members and the Pods that reach them, if etcd is on the Pod network.
 type Pods struct {
 	Etcd                       PodSelector
-	APIServer, Scraper, Backup PodSelector // of zero value where they are known by address
+	APIServer, Scraper, Backup PodSelector // zero if they are known by address
 }
 
 // PodSelector selects Pods of one namespace by labels.
@@ -49,10 +49,10 @@ type PodSelector struct {
 	Labels    []Label
 }
 
-// IsZero reports whether nothing was given.
+// IsZero reports whether the selector is empty.
 func (s PodSelector) IsZero() bool { return s.Namespace == "" && len(s.Labels) == 0 }
 
-// Backend names what enforces the isolation.
+// Backend names the software that enforces the isolation.
 type Backend string
 
 // The backends.
@@ -70,7 +70,7 @@ func Backends() []Backend {
 	return []Backend{BackendNetworkPolicy, BackendCalico, BackendCilium, BackendClusterNetworkPolicy, BackendNftables, BackendSystemd}
 }
 
-// A node's name is that of an API object: labels with dots between.
+// node checks the name of a node, which is that of an API object: labels separated by dots.
 func (v *validator) node(field, given string) string {
 	if given != "" && checkDNSName(given) != nil {
 		v.fault(field, "%q is not the name of a node", given)
@@ -78,8 +78,8 @@ func (v *validator) node(field, given string) string {
 	return given
 }
 
-// nameNodes fills in the nodes that the spec leaves open. A member that shares an address with
-// an API server runs on its host, and kubeadm names both after the node.
+// nameNodes fills in the nodes that the spec does not name. A member with an address of an API server
+// runs on the same host, and kubeadm gives both the name of the node.
 func (c *Cluster) nameNodes() {
 	for i := range c.Etcd.Members {
 		m := &c.Etcd.Members[i]
@@ -102,7 +102,7 @@ func (v *validator) isolation(config IsolationConfig, runtime Runtime) Isolation
 		field := fmt.Sprintf("spec.isolation.backends[%d]", n)
 		i.Backends = append(i.Backends, oneOf(v, field, b, "", Backends()))
 		if slices.Contains(config.Backends[:n], b) {
-			v.fault(field, "%q is there twice", b)
+			v.fault(field, "%q is given twice", b)
 		}
 	}
 	if len(i.Backends) == 0 {
@@ -135,7 +135,7 @@ func (v *validator) pods(config PodsConfig, runtime Runtime) Pods {
 	}
 	if runtime != Hosted {
 		if !p.Etcd.IsZero() || !p.APIServer.IsZero() || !p.Scraper.IsZero() || !p.Backup.IsZero() {
-			v.fault(at, "only hosted etcd is made of Pods that a policy can select; members and their clients here are known by address")
+			v.fault(at, "policies can select Pods only for hosted etcd; with this runtime, members and their clients are known by address")
 		}
 		return Pods{}
 	}
@@ -174,7 +174,7 @@ func (v *validator) labels(field string, given []string) []Label {
 		case !ok || !labelKey.MatchString(key) || !labelValue.MatchString(value):
 			v.fault(here, "%q is not a label KEY=VALUE", s)
 		case slices.ContainsFunc(labels, func(l Label) bool { return l.Key == key }):
-			v.fault(here, "%q is there twice", key)
+			v.fault(here, "%q is given twice", key)
 		default:
 			labels = append(labels, Label{key, value})
 		}

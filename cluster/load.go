@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// maxSpecSize is far above the size of any spec (nine members and twenty clients are about 4 KiB)
-// and far below what would hurt to read by mistake.
+// maxSpecSize is far above the size of any spec (nine members and twenty clients need about 4 KiB),
+// and small enough to read a wrong file without harm.
 const maxSpecSize = 1 << 20
 
 // Load reads, decodes and validates the spec in a file. The error joins every fault.
@@ -20,7 +20,7 @@ func Load(path string) (*Cluster, error) {
 	return Read(path, f)
 }
 
-// Read loads a spec from a stream; its faults call it by name.
+// Read loads a spec from a stream. name is its name in the faults.
 func Read(name string, r io.Reader) (*Cluster, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSpecSize+1))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 //go:embed cluster.yaml.tmpl
 var specTemplate string
 
-// WriteTemplate writes a commented spec for a runtime, which loads without change.
+// WriteTemplate writes a commented spec for a runtime. It is valid without changes.
 func WriteTemplate(w io.Writer, r Runtime) error {
 	t, err := template.New("cluster.yaml").Parse(specTemplate)
 	if err != nil {

@@ -41,10 +41,10 @@ func New(config Config) (*Cluster, error) {
 	if c.PKI.CRL && c.Etcd.Runtime == Hosted {
 		// Hosted members get a configuration file, and its format has no key for a CRL
 		// (etcd-io/etcd server/embed/config.go, securityConfig).
-		v.fault("spec.pki.crl", "hosted members are configured by a file, in which etcd has no setting for a revocation list")
+		v.fault("spec.pki.crl", "hosted members get a configuration file, which has no setting for a revocation list")
 	}
 	if c.PKI.Layout == LayoutKubeadm && len(c.Etcd.Members) > 1 && strings.Contains(c.Etcd.pkiDir+c.Etcd.dataDir, namePlaceholder) {
-		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so %s cannot be in them", namePlaceholder)
+		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so they cannot contain %s", namePlaceholder)
 	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
 	c.nameNodes()
@@ -65,7 +65,8 @@ func (v *validator) fault(field, format string, a ...any) {
 	v.faults = append(v.faults, v.source.Fault(field, format, a...))
 }
 
-// A name becomes a folder, a CN (at most 64 characters, RFC 5280) and a host label.
+// name checks a name, which becomes a folder, a CN (at most 64 characters, RFC 5280) and a host
+// label.
 func (v *validator) name(field, name string) {
 	switch {
 	case name == "":
@@ -110,12 +111,12 @@ func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 	return e
 }
 
-// oldestEtcd is the first 3.5 release that has --tls-min-version, which every config here sets.
+// oldestEtcd is the first 3.5 release with --tls-min-version, which every configuration sets.
 var oldestEtcd = Version{3, 5, 8}
 
 var versionForm = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})$`)
 
-// ParseVersion takes a release such as "3.6.16", as members and specs name theirs.
+// ParseVersion parses a release such as "3.6.16".
 func ParseVersion(s string) (Version, error) {
 	m := versionForm.FindStringSubmatch(s)
 	if m == nil {
@@ -135,7 +136,7 @@ func (v *validator) version(s string) Version {
 		return Version{}
 	}
 	if version.Compare(oldestEtcd) < 0 {
-		v.fault("spec.etcd.version", "etcd %s cannot be told its lowest TLS version; want %s or newer", version, oldestEtcd)
+		v.fault("spec.etcd.version", "etcd %s has no setting for the lowest TLS version; want %s or newer", version, oldestEtcd)
 	}
 	return version
 }
@@ -155,7 +156,7 @@ const namePlaceholder = "{{.Name}}"
 
 func expandName(s, name string) string { return strings.ReplaceAll(s, namePlaceholder, name) }
 
-// A dir ends up in unit files and YAML of a root-owned process: absolute, clean, plain characters.
+// plainPath matches paths that need no quotes in the unit files and YAML of a root process.
 var plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/@+-]+$`)
 
 func (v *validator) dir(field, given, otherwise string) string {
@@ -178,7 +179,7 @@ func (v *validator) apiServers(config []HostConfig) []Host {
 	return v.hosts("spec.apiServers", config)
 }
 
-// hosts checks a list whose names and addresses must be unique in it.
+// hosts checks a list of hosts, whose names and addresses must be unique.
 func (v *validator) hosts(field string, config []HostConfig) []Host {
 	hosts := make([]Host, 0, len(config))
 	names, owners := map[string]bool{}, map[Address]string{}
@@ -211,7 +212,7 @@ func (v *validator) hosts(field string, config []HostConfig) []Host {
 	return hosts
 }
 
-// defaultClients returns the clients that have a certificate in every cluster.
+// defaultClients returns the clients that every cluster has.
 func defaultClients() []Client {
 	return []Client{
 		{Name: "kube-apiserver", Role: RoleKubernetes},
@@ -239,9 +240,9 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 			v.fault(at+".name", "%q is used twice", given.Name)
 		case slices.ContainsFunc(members, func(m Member) bool { return m.Name == given.Name }):
 			// A member's certificate would then log in as this client's etcd user.
-			v.fault(at+".name", "%q is a member's name too; the CN of a certificate is its etcd user", given.Name)
+			v.fault(at+".name", "%q is also the name of a member; the CN of a certificate is its etcd user", given.Name)
 		case given.Name == string(RoleRoot) && role != RoleRoot:
-			v.fault(at+".name", `"root" is etcd's superuser; only a client of role root may have that name`)
+			v.fault(at+".name", `"root" is etcd's superuser; only a client with role root may have that name`)
 		}
 		seen[given.Name] = true
 		standard := slices.IndexFunc(clients[:defaults], func(c Client) bool { return c.Name == given.Name })
@@ -249,7 +250,7 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 		case standard < 0:
 			clients = append(clients, Client{Name: given.Name, Role: role})
 		case clients[standard].Role != role:
-			v.fault(at+".role", "%q is there by default with role %s; give another name to a client of role %s", given.Name, clients[standard].Role, role)
+			v.fault(at+".role", "%q is a default client with role %s; give another name to a client with role %s", given.Name, clients[standard].Role, role)
 		}
 	}
 	for _, m := range members {
@@ -260,7 +261,8 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 	return clients
 }
 
-// rotation renders each argument once, so that a misspelt placeholder shows here and not half-way through a rotation.
+// rotation checks the argument vectors of a rotation, so that a misspelt placeholder is found here
+// and not half-way through.
 func (v *validator) rotation(config RotationConfig) RotationConfig {
 	placeholders := struct{ Bundle, Address, Name string }{}
 	v.argv("spec.rotation.push", config.Push, placeholders, "{{.Name}}, {{.Address}} and {{.Bundle}}")
@@ -268,7 +270,7 @@ func (v *validator) rotation(config RotationConfig) RotationConfig {
 	return config
 }
 
-// argv refuses placeholders that are none.
+// argv refuses unknown placeholders.
 func (v *validator) argv(field string, argv []string, placeholders any, known string) {
 	for i, arg := range argv {
 		t, err := template.New("").Parse(arg)
@@ -281,7 +283,7 @@ func (v *validator) argv(field string, argv []string, placeholders any, known st
 	}
 }
 
-// oneOf takes a value out of a closed list.
+// oneOf returns a value of a closed list, or otherwise for an empty one.
 func oneOf[T ~string](v *validator, field, given string, otherwise T, known []T) T {
 	if given == "" && otherwise != "" {
 		return otherwise
@@ -300,21 +302,21 @@ func warnings(c *Cluster) []string {
 	var w []string
 	switch n := len(c.Etcd.Members); {
 	case n == 1:
-		w = append(w, "spec.etcd.members: one member: the cluster is down whenever it is, and every restart is an outage")
+		w = append(w, "spec.etcd.members: only one member: if it is down, so is the cluster, and every restart is an outage")
 	case n%2 == 0:
-		w = append(w, fmt.Sprintf("spec.etcd.members: %d members survive no more failures than %d would, and have more to lose", n, n-1))
+		w = append(w, fmt.Sprintf("spec.etcd.members: %d members survive no more failures than %d members, but fail more often", n, n-1))
 	case n > 7:
 		w = append(w, fmt.Sprintf("spec.etcd.members: %d members: every write waits for %d of them", n, n/2+1))
 	}
 	switch c.PKI.Hierarchy {
 	case Issuing:
 	case Single:
-		w = append(w, "spec.pki.hierarchy: single: every rotation of a CA then restarts every member; issuing CAs rotate without one")
+		w = append(w, "spec.pki.hierarchy: single: every rotation of a CA restarts every member; issuing CAs rotate without a restart")
 	case Shared:
-		w = append(w, "spec.pki.hierarchy: shared: every client's certificate opens the peer port, which obeys no RBAC; issuing and single keep two roots")
+		w = append(w, "spec.pki.hierarchy: shared: the peer port, which has no RBAC, accepts every client's certificate; issuing and single have two roots")
 	}
 	if c.Etcd.TLSMinVersion == tls.VersionTLS12 {
-		w = append(w, "spec.etcd.tlsMinVersion: TLS1.2: every etcd client since 3.4 speaks TLS 1.3")
+		w = append(w, "spec.etcd.tlsMinVersion: TLS1.2: every etcd client since 3.4 supports TLS 1.3")
 	}
 	return w
 }

@@ -25,7 +25,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 	}
 	if p.Layout == LayoutKubeadm && p.KeyAlgorithm == Ed25519 {
 		// client-go util/keyutil ParsePrivateKeyPEM, which kubeadm loads keys with.
-		v.fault("spec.pki.keyAlgorithm", "kubeadm loads RSA and ECDSA keys alone; want another one with layout kubeadm")
+		v.fault("spec.pki.keyAlgorithm", "kubeadm loads only RSA and ECDSA keys; want one of these with layout kubeadm")
 	}
 	p.ExternalKeys = v.externalKeys(config.ExternalKeys)
 	if p.Hierarchy != Issuing {
@@ -40,7 +40,7 @@ func (v *validator) pki(config PKIConfig) PKI {
 	return p
 }
 
-// authorities names the authorities that a key can be for.
+// authorities returns the names of the authorities that can have an external key.
 func authorities() []string {
 	return []string{"client-root", "peer-root", "server-issuing", "client-issuing", "peer-issuing"}
 }
@@ -66,7 +66,7 @@ func (v *validator) externalKeys(config []ExternalKeyConfig) []ExternalKey {
 	return keys
 }
 
-// shortestLifetime leaves room for the backdating of NotBefore and for a renewal at two thirds.
+// shortestLifetime leaves time for the backdated NotBefore, and for a renewal at two thirds.
 const shortestLifetime = time.Hour
 
 // longestLifetime keeps NotAfter in the four-digit years of X.509 (RFC 5280, 4.1.2.5).
