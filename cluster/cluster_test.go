@@ -144,7 +144,7 @@ func TestFaults(t *testing.T) {
 		}},
 		"isolation": {minimal + "  isolation: {backends: [iptables], scrapers: [10.0.0.1/24, x], podCIDRs: [\"::ffff:10.0.0.0/104\"]}\n", []string{`got "iptables"`, "did you mean 10.0.0.0/24?", `"x" is not a network`, "written as IPv6"}},
 		"isolation labels": {minimal + "  isolation: {backends: [calico, calico], podAddresses: natted, memberNodes: [a, \"b=c d\", x=1, x=2], pods: {etcd: {namespace: Kube, labels: []}}}\n", []string{
-			`backends[1]: "calico" is given twice`, "want one of masqueraded, routed", `"a" is not a label KEY=VALUE`, `"b=c d" is not a label`, `"x" is there twice`, "pods.etcd.labels: is empty", `"Kube" is not the name of a namespace`, "policies can select Pods only for hosted etcd",
+			`backends[1]: "calico" is given twice`, "want one of masqueraded, routed", `"a" is not a label KEY=VALUE`, `"b=c d" is not a label`, `"x" is given twice`, "pods.etcd.labels: is empty", `"Kube" is not the name of a namespace`, "policies can select Pods only for hosted etcd",
 		}},
 		"node name":      {strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: Node_1,", 1), []string{`"Node_1" is not the name of a node`}},
 		"rotation":       {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
