@@ -214,7 +214,7 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	if _, err := os.Stat(filepath.Join(dir, "store")); err == nil {
 		// The roots' keys are there, and imported certificates are not as planned.
 		_, out := RunKilled(t, dir, 0, "pki", "verify", "store")
-		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is not there", "does not belong", "revocation list", "is gone"} {
+		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is missing", "does not belong", "revocation list", "its key was made in this store and is missing"} {
 			if strings.Contains(out, bad) {
 				t.Errorf("point %d: verify:\n%s", point, out)
 				break
