@@ -27,7 +27,7 @@ DIR is read and never changed. Private keys go to files of mode 0600 and nowhere
 	)
 }
 
-// existingFilesHelp is what the help of each export says about existing files.
+// existingFilesHelp tells, in the help of each export, how it treats existing files.
 const existingFilesHelp = `An existing file with the same content is kept. If one differs, nothing is written at all,
 unless you give --force, which replaces it.`
 
