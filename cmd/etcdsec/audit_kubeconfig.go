@@ -10,7 +10,6 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/collect/kube"
-	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
 // auditKubeFlags name the Kubernetes cluster to audit.
@@ -31,7 +30,7 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	if flags.kube.kubeconfig == "" {
 		return given, nil, nil
 	}
-	client, err := kubeapi.Open(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
+	client, err := a.openKubeconfig(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
 	if err != nil {
 		return nil, nil, failure(err, "kubectl config view --minify --flatten > cluster.kubeconfig")
 	}

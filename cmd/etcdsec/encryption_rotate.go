@@ -130,7 +130,7 @@ func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Ro
 		return nil, nil, usageError(errors.New("--kubeconfig is missing: the rotation asks every API server"), "")
 	}
 	const patience = 30 * time.Second
-	client, err := kubeapi.Open(flags.kubeconfig, flags.context, patience)
+	client, err := a.openKubeconfig(flags.kubeconfig, flags.context, patience)
 	if err != nil {
 		return nil, nil, usageError(err, "")
 	}

@@ -9,6 +9,7 @@ import (
 
 	_ "github.com/etcdsec/etcdsec/internal/firstgc" // keeps a garbage collection out of the start
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
+	"github.com/etcdsec/etcdsec/internal/leash"
 )
 
 // version is set by the linker; a plain `go build` or `go install` reads the module's build information instead.
@@ -21,8 +22,20 @@ func main() {
 // mainStatus runs the command and returns its exit status. main calls os.Exit, so deferred calls
 // must be here.
 func mainStatus() int {
+	if len(os.Args) > 1 && os.Args[1] == leash.Argument {
+		return supervise(os.Args[2:])
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	kubeapi.DiscardLogs() // client-go would write to stderr by itself
 	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
+}
+
+// supervise runs the program with which a kubeconfig logs in. The process that waits for it
+// says how that went.
+func supervise(args []string) int {
+	if leash.Supervise(args) != nil {
+		return statusFailed
+	}
+	return statusDone
 }

@@ -34,15 +34,15 @@ var ours = []rule{
 	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
 	{[]string{"cmd/etcdsec/tests/..."}, []string{"..."}},
 	// etcdtest builds servers with the Go tool, which a product does not.
-	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi"}},
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash"}},
 
 	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/input"}, []string{"internal/durable"}},
-	{[]string{"internal/kubeapi"}, []string{"internal/durable"}},
+	{[]string{"internal/kubeapi"}, []string{"internal/durable", "internal/leash"}},
 	{[]string{"internal/journal"}, []string{"internal/durable"}},
-	{[]string{"internal/barrier", "internal/delivery"}, nil},
+	{[]string{"internal/barrier", "internal/delivery", "internal/leash"}, nil},
 	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki/throwaway"}},
 	{[]string{"internal/etcdtest", "internal/oracle/prebuild"}, []string{"internal/oracle"}},
 

@@ -64,14 +64,19 @@ func shorten(text string) string {
 	return text
 }
 
-// loginError means that the kubeconfig's own way to log in did not end in time.
-type loginError struct{ cause error }
+// loginError means that the kubeconfig's own way to log in failed or did not end in time.
+type loginError struct {
+	waiting Waiting
+	cause   error
+}
 
 func (e *loginError) Error() string {
-	if errors.Is(e.cause, context.DeadlineExceeded) {
-		return fmt.Sprintf("logging in as the kubeconfig says took longer than %s", loginPatience)
-	}
-	return fmt.Sprintf("logging in as the kubeconfig says: %v", e.cause)
+	// client-go's errors may have several lines.
+	cause := strings.Join(strings.Fields(e.cause.Error()), " ")
+	return fmt.Sprintf("logging in as the user %q of the kubeconfig %s with %s: %s", e.waiting.User, e.waiting.Kubeconfig, e.waiting.Way, shorten(cause))
 }
 
 func (e *loginError) Unwrap() error { return e.cause }
+
+// errLoginTooLong is a context.DeadlineExceeded.
+var errLoginTooLong = fmt.Errorf("it took longer than %s: %w", loginPatience, context.DeadlineExceeded)

@@ -24,6 +24,11 @@ import (
 // openServer opens a kubeconfig for a server of the test, with a timeout of each request.
 func openServer(t *testing.T, user string, timeout time.Duration, handler http.HandlerFunc) *kubeapi.Client {
 	t.Helper()
+	return openServerAs(t, user, kubeapi.Config{Timeout: timeout}, handler)
+}
+
+func openServerAs(t *testing.T, user string, config kubeapi.Config, handler http.HandlerFunc) *kubeapi.Client {
+	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
@@ -37,7 +42,8 @@ users: [{name: me, user: {%s}}]
 `, server.URL, base64.StdEncoding.EncodeToString(ca), user), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kubeapi.Open(path, "", timeout)
+	config.Path, config.Supervisor = path, supervisor()
+	c, err := kubeapi.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}

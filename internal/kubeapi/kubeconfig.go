@@ -2,7 +2,6 @@ package kubeapi
 
 import (
 	"cmp"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -10,9 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -23,32 +20,47 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
-	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // maxFile is above any kubeconfig, certificate or token.
 const maxFile = 1 << 20
 
-// Open reads a kubeconfig. An empty context selects its current one. Each request may take as
-// long as timeout.
+// Config tells how to ask an API server. Path and Timeout must be there.
+type Config struct {
+	// Path is the kubeconfig.
+	Path string
+	// Context is the name of a context in it; empty is its current one.
+	Context string
+	// Timeout is the time for each request.
+	Timeout time.Duration
+	// Supervisor is the command line that runs a program of the kubeconfig under supervision,
+	// as [leash.New] wants it. Without one, a kubeconfig that names a program is refused.
+	Supervisor []string
+	// Notify is told of a login that lasts, from any goroutine; nil tells nobody.
+	Notify func(Waiting)
+}
+
+// Open reads a kubeconfig.
 //
 // A user may have a client certificate, a token, an exec plugin or the auth-provider oidc.
 // The plugin runs at the first request, has the terminal if stdin is one and the kubeconfig
-// lets it, and writes to stderr, as with kubectl; oidc writes a refreshed token back to the
-// kubeconfig, as kubectl does.
-func Open(path, context string, timeout time.Duration) (*Client, error) {
-	data, err := durable.ReadFile(path, maxFile)
+// lets it, and writes to stderr, as with kubectl. It and all that it started end with the
+// login, with the last request that waits for it, and with this process; oidc writes a
+// refreshed token back to the kubeconfig, as kubectl does.
+func Open(c Config) (*Client, error) {
+	data, err := durable.ReadFile(c.Path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	c, err := parse(data, path, context, timeout)
+	client, err := parse(data, c)
 	if err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s: %w", path, err)
+		return nil, fmt.Errorf("the kubeconfig %s: %w", c.Path, err)
 	}
-	return c, nil
+	return client, nil
 }
 
-func parse(data []byte, path, context string, timeout time.Duration) (*Client, error) {
+func parse(data []byte, c Config) (*Client, error) {
+	path := c.Path
 	file, err := clientcmd.Load(data)
 	if _, is := errors.AsType[base64.CorruptInputError](err); is {
 		return nil, errors.New("one of its keys that end in -data is not base64")
@@ -57,7 +69,7 @@ func parse(data []byte, path, context string, timeout time.Duration) (*Client, e
 		// The parser may quote the file, and that holds keys.
 		return nil, errors.New("not the YAML of a kubeconfig")
 	}
-	name := cmp.Or(context, file.CurrentContext)
+	name := cmp.Or(c.Context, file.CurrentContext)
 	if name == "" {
 		return nil, errors.New("it has no current-context; name one with --context")
 	}
@@ -83,14 +95,18 @@ func parse(data []byte, path, context string, timeout time.Duration) (*Client, e
 		return nil, err
 	}
 	if err := checkUser(user, path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the user %q: %w", chosen.AuthInfo, err)
+	}
+	login, err := newPatient(user, c, chosen.AuthInfo)
+	if err != nil {
+		return nil, fmt.Errorf("the user %q: %w", chosen.AuthInfo, err)
 	}
 	access := &clientcmd.PathOptions{GlobalFile: path, LoadingRules: &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*file, name, &clientcmd.ConfigOverrides{}, access).ClientConfig()
 	if err != nil {
 		return nil, err
 	}
-	transport, err := secure(config, timeout)
+	transport, err := secure(config, c.Timeout, login)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +118,7 @@ func parse(data []byte, path, context string, timeout time.Duration) (*Client, e
 }
 
 // secure sets what every client has, and returns the transport that all of them share.
-func secure(config *rest.Config, timeout time.Duration) (http.RoundTripper, error) {
+func secure(config *rest.Config, timeout time.Duration, login *patient) (http.RoundTripper, error) {
 	codecs, err := newSerializer()
 	if err != nil {
 		return nil, err
@@ -119,8 +135,9 @@ func secure(config *rest.Config, timeout time.Duration) (http.RoundTripper, erro
 	if err != nil {
 		return nil, err
 	}
-	if config.ExecProvider != nil || config.AuthProvider != nil {
-		transport = &patient{base: transport}
+	if login != nil {
+		login.base = transport
+		return login, nil
 	}
 	return transport, nil
 }
@@ -147,61 +164,6 @@ func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 		return nil, errors.New("certificate-authority: no PEM certificate in it")
 	}
 	return base, nil
-}
-
-// checkUser refuses credentials that cannot work, and a program that another may have named.
-func checkUser(u *clientcmdapi.AuthInfo, path string) error {
-	switch {
-	case u.Username != "" || u.Password != "":
-		return errors.New("its user has a password, which Kubernetes has refused since 1.19")
-	case u.AuthProvider != nil && u.AuthProvider.Name != "oidc":
-		return fmt.Errorf("its user has the auth-provider %q, which client-go no longer has: use the exec plugin that replaced it", u.AuthProvider.Name)
-	case u.Exec != nil:
-		if err := checkPlugin(u.Exec, path); err != nil {
-			return err
-		}
-	}
-	if u.TokenFile != "" {
-		if _, err := material("tokenFile", nil, u.TokenFile); err != nil {
-			return err
-		}
-	}
-	cert, err := material("client-certificate", u.ClientCertificateData, u.ClientCertificate)
-	if err != nil || cert == nil {
-		return err
-	}
-	key, err := material("client-key", u.ClientKeyData, u.ClientKey)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return errors.New("client-certificate and client-key are not a pair")
-	}
-	if time.Now().After(pair.Leaf.NotAfter) { //nolint:forbidigo // as TLS judges it, by the machine's clock
-		return fmt.Errorf("the client certificate expired on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-// checkPlugin refuses a program that is not installed, and any program of a kubeconfig that
-// others may write: whoever writes it chooses what is run here, perhaps as root.
-func checkPlugin(plugin *clientcmdapi.ExecConfig, path string) error {
-	if _, err := exec.LookPath(plugin.Command); err != nil {
-		return fmt.Errorf("its user logs in with a program that cannot be run: %w", err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	owner, is := info.Sys().(*syscall.Stat_t)
-	if !is || (owner.Uid != 0 && int(owner.Uid) != os.Geteuid()) {
-		return errors.New("its user logs in with a program, and the file belongs to somebody else, who could name any program")
-	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("its user logs in with a program, and others may write the file: chmod go-w %s", shellword.Path(path))
-	}
-	return nil
 }
 
 // material returns what a key of the kubeconfig holds, or what the file that it names holds;

@@ -40,10 +40,17 @@ func TestOpenRefuses(t *testing.T) {
 		"through a proxy":     {minimal(server+`, proxy-url: "http://192.0.2.9"`, "token: t"), "", "proxy-url"},
 		"no plugin":           {minimal(server, plugin("no-such-login", ", interactiveMode: Never")), "", `"no-such-login": executable file not found`},
 		"no plugin's file":    {minimal(server, plugin("./no-such-login", ", interactiveMode: Never")), "", "no-such-login: no such file"},
-		"plugin without mode": {minimal(server, plugin("true", "")), "", "interactiveMode must be specified"},
-		"plugin of old":       {minimal(server, `exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: "true", interactiveMode: Never}`), "", "invalid apiVersion"},
+		"plugin without mode": {minimal(server, plugin("true", "")), "", "exec.interactiveMode is missing: it is one of Never"},
+		"plugin of old":       {minimal(server, `exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: "true", interactiveMode: Never}`), "", `exec.apiVersion is "client.authentication.k8s.io/v1alpha1"`},
 		"cloud of old":        {minimal(server, "auth-provider: {name: gcp}"), "", "no longer has"},
-		"OIDC without issuer": {minimal(server, "auth-provider: {name: oidc}"), "", "idp-issuer-url"},
+		"OIDC without issuer": {minimal(server, "auth-provider: {name: oidc}"), "", `kubeconfig: the user "me": auth-provider.config.idp-issuer-url is missing: kubectl config set-credentials`},
+		"OIDC without client": {minimal(server, `auth-provider: {name: oidc, config: {idp-issuer-url: "https://192.0.2.2", id-token: x}}`), "", "auth-provider.config.client-id is missing"},
+		"OIDC without token":  {minimal(server, `auth-provider: {name: oidc, config: {idp-issuer-url: "https://192.0.2.2", client-id: x}}`), "", "neither id-token nor refresh-token"},
+		"OIDC, odd CA":        {minimal(server, `auth-provider: {name: oidc, config: {idp-issuer-url: "https://192.0.2.2", client-id: x, id-token: x, idp-certificate-authority-data: "%"}}`), "", "idp-certificate-authority-data is not base64"},
+		"OIDC, no CA":         {minimal(server, `auth-provider: {name: oidc, config: {idp-issuer-url: "https://192.0.2.2", client-id: x, id-token: x, idp-certificate-authority: no.crt}}`), "", "idp-certificate-authority: no.crt is not there"},
+		"two ways":            {minimal(server, `auth-provider: {name: oidc}, exec: {apiVersion: client.authentication.k8s.io/v1, command: "true", interactiveMode: Never}`), "", "both exec and auth-provider"},
+		"hint for a plugin":   {minimal(server, plugin("no-such-login", `, interactiveMode: Never, installHint: "get it\nat once"`)), "", `hint is "get it at once"`},
+		"plugin without name": {minimal(server, plugin("", ", interactiveMode: Never")), "", "exec.command is missing"},
 		"password":            {minimal(server, "username: a, password: b"), "", "password"},
 		"CA is not PEM":       {minimal(server+", certificate-authority-data: aGVsbG8=", "token: t"), "", "no PEM certificate"},
 		"CA is not base64":    {minimal(server+`, certificate-authority-data: "%"`, "token: t"), "", "not base64"},
@@ -57,12 +64,12 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.config), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Open(path, c.context, time.Second); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := Open(Config{Path: path, Context: c.context, Timeout: time.Second, Supervisor: []string{"true"}}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none"), "", time.Second); err == nil {
+	if _, err := Open(Config{Path: filepath.Join(t.TempDir(), "none"), Timeout: time.Second}); err == nil {
 		t.Error("a file that is not there is accepted")
 	}
 }
@@ -94,7 +101,7 @@ func TestPluginOfAFileThatOthersWrite(t *testing.T) {
 		if err := write(c.user, c.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(path, "", time.Second)
+		_, err := Open(Config{Path: path, Timeout: time.Second, Supervisor: []string{"true"}})
 		if refused := err != nil; refused != c.refused || refused && !strings.Contains(err.Error(), "chmod go-w") {
 			t.Errorf("%s: got %v, want refused %t", name, err, c.refused)
 		}
@@ -106,7 +113,7 @@ func TestPluginOfAFileThatOthersWrite(t *testing.T) {
 		if err := os.Chown(path, 65534, -1); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path, "", time.Second); err == nil || !strings.Contains(err.Error(), "belongs to somebody else") {
+		if _, err := Open(Config{Path: path, Timeout: time.Second, Supervisor: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "belongs to somebody else") {
 			t.Errorf("another's file: %v", err)
 		}
 	}
@@ -119,7 +126,7 @@ func TestAt(t *testing.T) {
 	if err := os.WriteFile(path, []byte(minimal(`server: "https://192.0.2.1/k8s/clusters/c", tls-server-name: kubernetes`, "token: t")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Open(path, "", time.Second)
+	c, err := Open(Config{Path: path, Timeout: time.Second, Supervisor: []string{"true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +169,7 @@ func FuzzKubeconfig(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, err := parse(data, path, "", time.Second)
+		_, err := parse(data, Config{Path: path, Timeout: time.Second, Supervisor: []string{"true"}})
 		if err == nil {
 			return
 		}

@@ -61,7 +61,7 @@ users:
 `, s.Servers[0].Address, s.User(t, "any").CA, user), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kubeapi.Open(path, "", 2*time.Minute)
+	c, err := kubeapi.Open(kubeapi.Config{Path: path, Timeout: 2 * time.Minute, Supervisor: supervisor()})
 	return c, path, err
 }
 
@@ -119,7 +119,7 @@ func TestLogin(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "token"), []byte(kubetest.Token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		client, err := kubeapi.Open(path, "", time.Minute)
+		client, err := kubeapi.Open(kubeapi.Config{Path: path, Timeout: time.Minute, Supervisor: supervisor()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestLogin(t *testing.T) {
 	})
 
 	t.Run("the program fails", func(t *testing.T) {
-		for how, want := range map[string]string{"fail": "exit code 3", "garbage": "decoding", "nothing": "didn't return a token"} {
+		for how, want := range map[string]string{"fail": "exit status 3", "garbage": "decoding", "nothing": "didn't return a token"} {
 			client, _, err := s.open(t, s.plugin(how))
 			if err != nil {
 				t.Fatal(err)

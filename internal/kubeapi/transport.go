@@ -12,9 +12,6 @@ import (
 // maxAnswer is above a page of the largest objects that etcd stores.
 const maxAnswer = 64 << 20
 
-// loginPatience is the time for a person to log in with the program that the kubeconfig names.
-const loginPatience = 5 * time.Minute
-
 // maxRetryAfter is the longest wait that a server may ask for before the next try.
 const maxRetryAfter = 5 * time.Second
 
@@ -45,11 +42,16 @@ type bounded struct {
 }
 
 func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	login, _ := request.Context().Value(loginKey{}).(*login)
+	login.end()
 	ctx, cancel := context.WithTimeout(withBudget(request.Context(), maxAnswer), b.timeout)
 	response, err := b.base.RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		cancel()
 		return nil, err
+	}
+	if response.StatusCode == http.StatusUnauthorized {
+		login.begin() // client-go logs in anew before it returns that answer
 	}
 	// client-go waits as long as the server says, and not beyond what a caller would.
 	const retryAfter = "Retry-After"
@@ -78,35 +80,4 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 func (b *boundedBody) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()
-}
-
-// patient ends the wait for a login. client-go gives neither the program of an exec plugin nor
-// an identity provider a deadline or a context. The program itself is left to its end.
-type patient struct {
-	base http.RoundTripper
-}
-
-func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
-	type result struct {
-		response *http.Response
-		err      error
-	}
-	ctx, cancel := context.WithTimeout(request.Context(), loginPatience)
-	defer cancel()
-	done := make(chan result, 1)
-	go func() {
-		response, err := p.base.RoundTrip(request) //nolint:bodyclose // whoever takes the result closes it
-		done <- result{response, err}
-	}()
-	select {
-	case r := <-done:
-		return r.response, r.err
-	case <-ctx.Done():
-		go func() {
-			if r := <-done; r.response != nil {
-				_ = r.response.Body.Close()
-			}
-		}()
-		return nil, &loginError{cause: ctx.Err()}
-	}
 }

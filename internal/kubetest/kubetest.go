@@ -165,7 +165,7 @@ func (s *Server) Restart(t testing.TB) {
 // Client returns a client of the server for an administrator.
 func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	t.Helper()
-	c, err := kubeapi.Open(s.cluster.Kubeconfig, "", time.Minute)
+	c, err := kubeapi.Open(kubeapi.Config{Path: s.cluster.Kubeconfig, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

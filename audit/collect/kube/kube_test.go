@@ -34,7 +34,7 @@ users: [{name: me, user: {token: t}}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := kubeapi.Open(path, "", 5*time.Second)
+	c, err := kubeapi.Open(kubeapi.Config{Path: path, Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
