@@ -25,7 +25,7 @@ import (
 func TestHostileText(t *testing.T) {
 	t.Parallel()
 	const endless = 1 << 20
-	long := hostileText + strings.Repeat("é", endless)
+	long := stamped(hostile(hostileText + strings.Repeat("é", endless))) // no renderer changes it
 	for _, f := range report.Formats(false) {
 		t.Run(f.Name, func(t *testing.T) {
 			got := string(render(t, f.Name, stamped(hostile(hostileText))))
@@ -43,7 +43,7 @@ func TestHostileText(t *testing.T) {
 			if f.Name == "json" {
 				return // has everything as it was
 			}
-			if n := len(render(t, f.Name, stamped(hostile(long)))); n > endless {
+			if n := len(render(t, f.Name, long)); n > endless {
 				t.Errorf("%d bytes", n)
 			}
 		})

@@ -3,7 +3,6 @@
 package shellword
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,7 +31,7 @@ func Quote(text string) string {
 			b.WriteByte(c)
 		case c < ' ' || c > '~':
 			// Octal has at most three digits in each shell; ksh reads \x to the last digit.
-			fmt.Fprintf(&b, `\%03o`, c)
+			b.Write([]byte{'\\', '0' + c>>6, '0' + c>>3&7, '0' + c&7})
 		default:
 			b.WriteByte(c)
 		}
