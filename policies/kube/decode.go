@@ -31,7 +31,7 @@ func Decode(file string, data []byte) (Objects, error) {
 	if len(data) > MaxSize {
 		return Objects{}, fmt.Errorf("decoding %s: larger than %d MiB", file, MaxSize>>20)
 	}
-	d := decoder{file: file}
+	d := decoder{file: file, kinds: kinds()}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if at := skipSpace(data, 0); at < len(data) && data[at] == '{' {
 		// A mapping of YAML may begin so too.
@@ -42,7 +42,7 @@ func Decode(file string, data []byte) (Objects, error) {
 		if !errors.Is(err, errNotJSON) {
 			return Objects{}, fmt.Errorf("decoding %s: %w", file, err)
 		}
-		d = decoder{file: file}
+		d.objects = Objects{}
 	}
 	if err := d.yaml(data); err != nil {
 		return Objects{}, fmt.Errorf("decoding %s: %w", file, err)
@@ -52,6 +52,7 @@ func Decode(file string, data []byte) (Objects, error) {
 
 type decoder struct {
 	file    string
+	kinds   map[TypeMeta]reading
 	objects Objects
 	buffer  []byte
 }
@@ -197,7 +198,7 @@ func (d *decoder) list(items [][]byte, from inherited, depth int) error {
 	faults := make([]error, parts)
 	var group sync.WaitGroup
 	for n := range parts {
-		readers[n].file = d.file
+		readers[n].file, readers[n].kinds = d.file, d.kinds
 		part := items[len(items)*n/parts : len(items)*(n+1)/parts]
 		group.Go(func() {
 			for _, item := range part {
@@ -233,92 +234,31 @@ func (d *decoder) object(h header, data []byte, from inherited) error {
 	if version == "" {
 		group, version = "", group
 	}
-	o := &d.objects
-	if group == "" && version == "v1" {
-		switch h.Kind {
-		case "Pod":
-			return lenient(d, data, podFields(), &o.Pods)
-		case "Node":
-			return lenient(d, data, nodeFields(), &o.Nodes)
-		case "Namespace":
-			return lenient(d, data, namespaceFields(), &o.Namespaces)
-		}
+	meta := h.TypeMeta
+	if group == "" {
+		meta.APIVersion = version
+	}
+	kind, known := d.kinds[meta]
+	if kind.lenient {
+		return kind.read(d, data)
 	}
 	skip := func(decides bool, why string) {
-		o.Skipped = append(o.Skipped, Skipped{d.file, qualified(h.Kind, group), full(h.Metadata), why, decides})
+		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualified(h.Kind, group), full(h.Metadata), why, decides})
 	}
-	if h.Kind == "" {
-		skip(false, "it says no kind")
-		return nil
-	}
-	read, known := d.reader(h.TypeMeta)
 	switch {
+	case h.Kind == "":
+		skip(false, "it says no kind")
 	case !known:
 		decides, why := unread(group, version, h.Kind)
 		skip(decides, why)
 	case from.fault != "":
 		skip(true, from.fault)
 	default:
-		if err := read(data); err != nil {
+		if err := kind.read(d, data); err != nil {
 			skip(true, err.Error())
 		}
 	}
 	return nil
-}
-
-// reader returns a function that reads one kind strictly, or false if the kind is not known here.
-func (d *decoder) reader(t TypeMeta) (read func(data []byte) error, known bool) {
-	o := &d.objects
-	switch t.APIVersion + " " + t.Kind {
-	case "networking.k8s.io/v1 NetworkPolicy":
-		return strictInto(&o.NetworkPolicies, nil), true
-	case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy":
-		return strictInto(&o.ClusterNetworkPolicies, nil), true
-	case "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy":
-		return func(data []byte) error {
-			policy, err := decodeAdmin(data)
-			if err == nil {
-				o.ClusterNetworkPolicies = append(o.ClusterNetworkPolicies, policy)
-			}
-			return err
-		}, true
-	case "cilium.io/v2 CiliumNetworkPolicy", "cilium.io/v2 CiliumClusterwideNetworkPolicy":
-		return strictInto(&o.CiliumPolicies, nil), true
-	}
-	// kubectl shows Calico's objects under the second name where Calico's own API server is not
-	// there. They have the same shape.
-	switch t.APIVersion {
-	case CalicoAPIVersion, "crd.projectcalico.org/v1":
-	default:
-		return nil, false
-	}
-	switch t.Kind {
-	case "GlobalNetworkPolicy", "NetworkPolicy":
-		return strictInto(&o.CalicoPolicies, func(p *CalicoPolicy) { p.Metadata = calicoMeta(p.Metadata) }), true
-	case "HostEndpoint":
-		return strictInto(&o.HostEndpoints, func(e *HostEndpoint) { e.Metadata = calicoMeta(e.Metadata) }), true
-	case "FelixConfiguration":
-		return func(data []byte) error { return decodeFelix(data, &o.FelixConfigurations) }, true
-	}
-	return nil, false
-}
-
-// unread returns why a kind is not read, and whether it might decide about packets.
-func unread(group, version, kind string) (decides bool, why string) {
-	switch {
-	case group == "extensions" && kind == "NetworkPolicy":
-		return false, "extensions/" + version + " was removed in Kubernetes 1.16, so it does nothing; write networking.k8s.io/v1"
-	case strings.HasPrefix(kind, "Staged"):
-		return false, "it is staged: Calico shows what it would do, and enforces nothing"
-	case group == "networking.k8s.io" && kind == "NetworkPolicy", group == "policy.networking.k8s.io":
-		return true, group + "/" + version + " is not known here"
-	case (group == "projectcalico.org" || group == "crd.projectcalico.org") &&
-		(kind == "Tier" || strings.HasSuffix(kind, "NetworkSet") || kind == "Profile" || strings.HasSuffix(kind, "NetworkPolicy")):
-		return true, "what it decides is not known here"
-	case group == "cilium.io" && (strings.HasSuffix(kind, "NetworkPolicy") || kind == "CiliumCIDRGroup"):
-		return true, "what it decides is not known here"
-	}
-	return false, "it does not say who reaches whom"
 }
 
 func qualified(kind, group string) string {

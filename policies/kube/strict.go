@@ -8,33 +8,43 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// lenient reads some fields of an object, and ignores the others.
-func lenient[T any](d *decoder, data []byte, kept keep, into *[]T) error {
-	var err error
-	if d.buffer, err = prune(d.buffer[:0], data, kept); err != nil {
-		return err
-	}
-	var object T
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(d.buffer, &object); err != nil {
-		return err
-	}
-	*into = append(*into, object)
-	return nil
-}
-
-// strictInto returns a function that decodes an object strictly and appends it.
-func strictInto[T any](into *[]T, then func(*T)) func(data []byte) error {
-	return func(data []byte) error {
-		var object T
-		if err := strict(data, &object); err != nil {
+// leniently reads some fields of an object, and ignores the others.
+func leniently[T any](kept keep, into func(*Objects) *[]T) reading {
+	return reading{lenient: true, read: func(d *decoder, data []byte) error {
+		var err error
+		if d.buffer, err = prune(d.buffer[:0], data, kept); err != nil {
 			return err
 		}
-		if then != nil {
-			then(&object)
+		var object T
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(d.buffer, &object); err != nil {
+			return err
 		}
-		*into = append(*into, object)
+		list := into(&d.objects)
+		*list = append(*list, object)
 		return nil
-	}
+	}}
+}
+
+// strictly reads an object whose fields must all be known.
+func strictly[T any](into func(*Objects) *[]T) reading {
+	return converting(func(data []byte) (T, error) {
+		var object T
+		err := strict(data, &object)
+		return object, err
+	}, into)
+}
+
+// converting reads an object by a function of its kind, which is as strict as that kind allows.
+func converting[T any](decode func(data []byte) (T, error), into func(*Objects) *[]T) reading {
+	return reading{read: func(d *decoder, data []byte) error {
+		object, err := decode(data)
+		if err != nil {
+			return err
+		}
+		list := into(&d.objects)
+		*list = append(*list, object)
+		return nil
+	}}
 }
 
 // strict decodes an object. The error names the fields that are unknown or written twice. Status and
@@ -68,7 +78,7 @@ func isUnknownField(fault error) bool { return strings.HasPrefix(fault.Error(), 
 
 // decodeFelix reads the two lists of a FelixConfiguration. It has more than a hundred other fields;
 // one of them lets other rules decide before Calico's, and is refused.
-func decodeFelix(data []byte, into *[]FelixConfiguration) error {
+func decodeFelix(data []byte) (FelixConfiguration, error) {
 	var more struct {
 		Spec struct {
 			ChainInsertMode string `json:"chainInsertMode"`
@@ -77,16 +87,29 @@ func decodeFelix(data []byte, into *[]FelixConfiguration) error {
 	var object FelixConfiguration
 	faults, err := kjson.UnmarshalStrict(data, &object, kjson.DisallowDuplicateFields)
 	if err = errors.Join(append(faults, err)...); err != nil {
-		return err
+		return object, err
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &more); err != nil {
-		return err
+		return object, err
 	}
 	if strings.EqualFold(more.Spec.ChainInsertMode, "append") {
-		return errors.New("chainInsertMode: Append lets rules of others decide before Calico's")
+		return object, errors.New("chainInsertMode: Append lets rules of others decide before Calico's")
 	}
-	*into = append(*into, object)
-	return nil
+	return object, nil
+}
+
+// decodeCalicoPolicy reads a policy strictly, with the labels that it was given.
+func decodeCalicoPolicy(data []byte) (p CalicoPolicy, err error) {
+	err = strict(data, &p)
+	p.Metadata = calicoMeta(p.Metadata)
+	return p, err
+}
+
+// decodeHostEndpoint reads a host endpoint strictly, with the labels that it was given.
+func decodeHostEndpoint(data []byte) (h HostEndpoint, err error) {
+	err = strict(data, &h)
+	h.Metadata = calicoMeta(h.Metadata)
+	return h, err
 }
 
 // calicoMeta restores the labels that crd.projectcalico.org/v1 keeps in an annotation. Policies
