@@ -157,7 +157,7 @@ func TestNftablesDecide(t *testing.T) {
 				if src.Is6() {
 					p.Dst = netip.MustParseAddr("fd00::11")
 				}
-				if d := members.Decide(p); !d.Accept || !strings.Contains(d.Rule, "policy") {
+				if d := members.Decide(p); !d.Accept || !strings.Contains(d.Rule(), "policy") {
 					t.Errorf("port %d is not ours: %+v: %+v", port, p, d)
 				}
 			}

@@ -49,7 +49,7 @@ type Packet struct {
 // Decision tells what happens to a packet.
 type Decision struct {
 	Accept bool
-	Rule   string // which rule or policy says so
+	By     Source // the rule or policy that says so
 	// Err is set if the decision depends on something unknown, or on a rule that is not understood.
 	// Accept is then false and has no meaning.
 	Err error
@@ -58,6 +58,9 @@ type Decision struct {
 // ErrUndecided is the Err of a decision that depends on something unknown.
 var ErrUndecided = errors.New("cannot be told")
 
+// Rule returns the text of the rule or policy that decides.
+func (d Decision) Rule() string { return d.By.String() }
+
 // Decide returns what the ruleset does to a packet. Every base chain of the hook has to accept it:
 // what one drops, none brings back. Chains of type nat filter nothing.
 func (r *Ruleset) Decide(p Packet) Decision {
@@ -65,7 +68,7 @@ func (r *Ruleset) Decide(p Packet) Decision {
 		return Decision{Err: fmt.Errorf("%w: a packet from %s to %s has no one family", ErrUndecided, p.Src, p.Dst)}
 	}
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
-	accepted := Decision{Accept: true, Rule: "no rule: nothing of " + p.Hook.String() + " filters it"}
+	accepted := Decision{Accept: true, By: Source{unfiltered: true, hook: p.Hook}}
 	var undecided Decision
 	specific := false
 	for _, b := range r.bases(p) {
@@ -76,14 +79,14 @@ func (r *Ruleset) Decide(p Packet) Decision {
 		}
 		switch {
 		case o.can == drops:
-			return Decision{Rule: o.rule(drops).String()}
+			return Decision{By: o.rule(drops).source()}
 		case o.can == accepts:
 			if rule := o.rule(accepts); !specific {
 				specific = rule.statement != nil || rule.rule != nil
-				accepted.Rule = rule.String()
+				accepted.By = rule.source()
 			}
 		case undecided.Err == nil:
-			undecided = Decision{Rule: e.doubt, Err: fmt.Errorf("%w: it depends on %s", ErrUndecided, e.doubt)}
+			undecided = Decision{By: Source{doubt: e.doubt}, Err: &undecidedError{e.doubt}}
 		}
 	}
 	if undecided.Err != nil {
@@ -134,23 +137,6 @@ type outcome struct {
 	where [2]place // of accepts and drops
 }
 
-// place is a rule, or a policy where the rule is nil.
-type place struct {
-	table     *Table
-	chain     *Chain
-	rule      *Rule
-	statement *Statement
-	number    int
-}
-
-func (p place) String() string {
-	at := fmt.Sprintf("%s %s %s", p.table.Family, p.table.Name, p.chain.Name)
-	if p.rule == nil {
-		return at + ": policy " + p.chain.Policy
-	}
-	return fmt.Sprintf("%s rule %d: %s", at, p.number, p.rule)
-}
-
 func (o *outcome) add(can outcomes, at place) {
 	if can&o.can == 0 && can != falls {
 		o.where[can>>1] = at
@@ -184,7 +170,7 @@ type evaluation struct {
 	table  *Table
 	packet Packet
 	judged map[*Chain]outcome
-	doubt  string // the first thing that is not known
+	doubt  doubt // the first thing that is not known
 	key    []Value
 }
 
@@ -249,7 +235,7 @@ func (e *evaluation) evalRule(c *Chain, i, depth int) step {
 				s.goesOn = true
 				return s
 			case perhaps:
-				e.addDoubt(at, statement.String())
+				e.addDoubt(at, "")
 				s.goesOn = true
 			case yes:
 			}
@@ -312,7 +298,7 @@ func (e *evaluation) evalMap(m *MapStatement, at place, depth int, s *step) {
 	case known == no:
 		s.goesOn = true
 	case !ok || open || known == perhaps:
-		e.addDoubt(at, at.statement.String())
+		e.addDoubt(at, "")
 		s.goesOn = true
 		if !ok {
 			return
@@ -330,9 +316,9 @@ func (e *evaluation) evalMap(m *MapStatement, at place, depth int, s *step) {
 	}
 }
 
-// addDoubt notes the first thing that is not known.
+// addDoubt notes the first thing that is not known: what, or the statement of the place.
 func (e *evaluation) addDoubt(at place, what string) {
-	if e.doubt == "" {
-		e.doubt = at.String() + " (" + what + ")"
+	if e.doubt == (doubt{}) {
+		e.doubt = doubt{at, what}
 	}
 }

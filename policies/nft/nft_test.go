@@ -127,8 +127,8 @@ func TestDecide(t *testing.T) {
 			case d.Accept:
 				got = "accept"
 			}
-			if got != test.want || !strings.Contains(d.Rule, test.rule) || d.Err != nil && d.Accept {
-				t.Errorf("got %s by %q, want %s by %q (%v)", got, d.Rule, test.want, test.rule, d.Err)
+			if got != test.want || !strings.Contains(d.Rule(), test.rule) || d.Err != nil && d.Accept {
+				t.Errorf("got %s by %q, want %s by %q (%v)", got, d.Rule(), test.want, test.rule, d.Err)
 			}
 		})
 	}
@@ -163,14 +163,14 @@ func TestDecideTables(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			d := dump(t, test.dump).Decide(test.packet)
-			if d.Accept != test.accept || (d.Err != nil) != test.unknown || !strings.Contains(d.Rule, test.rule) {
+			if d.Accept != test.accept || (d.Err != nil) != test.unknown || !strings.Contains(d.Rule(), test.rule) {
 				t.Errorf("got %+v", d)
 			}
 		})
 	}
 	two := &Ruleset{Tables: append(dump(t, "docker").Tables, dump(t, "kube-proxy").Tables...)}
 	two.Tables[0].Chains[4].Policy = "drop"
-	if d := two.Decide(packet(Input, "10.0.0.12", "10.0.0.11", 2379)); d.Accept || d.Rule != "ip filter INPUT: policy drop" {
+	if d := two.Decide(packet(Input, "10.0.0.12", "10.0.0.11", 2379)); d.Accept || d.Rule() != "ip filter INPUT: policy drop" {
 		t.Errorf("got %+v", d)
 	}
 	two.Tables[0].Dormant = true
@@ -315,7 +315,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, p := range packets {
-			if d := r.Decide(p); d.Err != nil && d.Accept || d.Rule == "" {
+			if d := r.Decide(p); d.Err != nil && d.Accept || d.Rule() == "" {
 				t.Errorf("got %+v", d)
 			}
 		}

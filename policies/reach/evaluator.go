@@ -29,6 +29,7 @@ type evaluator struct {
 	aWorker *Node
 
 	reasons     map[Decision]*reason
+	nftReasons  map[nftReasonKey]*reason
 	pods        map[*Pod]*podPolicies
 	hostApplied map[calicoHostKey]calicoApplied
 	ciliumPods  map[*Pod]map[string]string
@@ -40,7 +41,7 @@ type evaluator struct {
 func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
 		intent: i, topology: t, filters: f,
-		network: map[string][]*networkPolicy{}, reasons: map[Decision]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
+		network: map[string][]*networkPolicy{}, reasons: map[Decision]*reason{}, nftReasons: map[nftReasonKey]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
 		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
 	}
 	if t.known == nil {

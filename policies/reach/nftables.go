@@ -33,18 +33,37 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 		return verdict{allowed: true}
 	}
 	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
-	decision := Decision{Kind: ByRule, Engine: cluster.BackendNftables, Hook: hook.String(), Node: name, Rule: d.Rule}
-	if d.Err == nil && d.Accept && d.Rule == "" {
-		decision.Kind = ByNoDeny
-	}
-	by := e.because(decision)
+	by := e.nftReason(name, hook, d)
 	switch {
 	case d.Err != nil:
 		return cannotTell(by, fmt.Sprintf("%s: %v", by.words(), d.Err))
 	case !d.Accept:
 		return deny(by)
-	case d.Rule != "":
+	case by.Rule != "":
 		return allow(by)
 	}
 	return pass(by)
+}
+
+// nftReasonKey identifies a reason of [evaluator.nftReason] without its text.
+type nftReasonKey struct {
+	node string
+	hook nft.Hook
+	kind Kind
+	by   nft.Source
+}
+
+// nftReason returns the reason of a decision of one hook of a node. The text of the rule, which can
+// be long, is made once and not for each packet.
+func (e *evaluator) nftReason(node string, hook nft.Hook, d nft.Decision) *reason {
+	key := nftReasonKey{node, hook, ByRule, d.By}
+	if d.Err == nil && d.Accept && d.By == (nft.Source{}) {
+		key.kind = ByNoDeny
+	}
+	by := e.nftReasons[key]
+	if by == nil {
+		by = e.because(Decision{Kind: key.kind, Engine: cluster.BackendNftables, Hook: hook.String(), Node: node, Rule: d.Rule()})
+		e.nftReasons[key] = by
+	}
+	return by
 }
