@@ -10,7 +10,12 @@ import (
 func (t *Tally) Merge(other *Tally) {
 	ids := make([]int, len(other.writers))
 	for i, w := range other.writers {
-		ids[i] = t.writerID(w)
+		id := t.writerID(w.provider, []byte(w.key), []byte(w.keyID), w.names, w.crowded)
+		if ids[i] = id; id >= 0 {
+			for _, start := range w.starts {
+				t.addStart(id, start)
+			}
+		}
 	}
 	t.objects += other.objects
 	t.outside += other.outside

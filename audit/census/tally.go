@@ -45,6 +45,9 @@ type Tally struct {
 	writerIDs  map[string]int // by the writer's key in the map
 	longer     int            // writers with a name that may be shorter
 	scratch    []byte
+	texts      texts
+	names      shortLists[string]
+	starts     shortLists[uint64]
 
 	copies copies
 
@@ -246,6 +249,10 @@ func (t *Tally) addSealed(c *cell, id int, n int64) {
 		return
 	}
 	t.counts++
+	if c.sealed == nil {
+		const few = 4 // keys at work at one time, and some by chance
+		c.sealed = make([]sealedCount, 0, few)
+	}
 	c.sealed = append(c.sealed, sealedCount{writer: id, n: n})
 }
 
@@ -255,15 +262,22 @@ func (t *Tally) addName(list []string, most int, o Object) []string {
 		return list
 	}
 	t.named++
-	return append(list, objectName(o))
+	t.scratch = appendName(t.scratch[:0], o)
+	name := clean(t.texts.keep(t.scratch))
+	if list == nil {
+		return t.names.of(name)
+	}
+	return append(list, name)
 }
 
-func objectName(o Object) string {
-	if o.Namespace == nil {
-		return clean(string(o.Name[:min(len(o.Name), maxName)]))
+func objectName(o Object) string { return clean(string(appendName(nil, o))) }
+
+// appendName appends the name of an object with its namespace, as far as they are told.
+func appendName(b []byte, o Object) []byte {
+	if o.Namespace != nil {
+		b = append(append(b, o.Namespace[:min(len(o.Namespace), maxName)]...), '/')
 	}
-	both := string(o.Namespace[:min(len(o.Namespace), maxName)]) + "/" + string(o.Name[:min(len(o.Name), maxName)])
-	return clean(both)
+	return append(b, o.Name[:min(len(o.Name), maxName)]...)
 }
 
 // clean makes a name of a store fit for a terminal: on one line, without what acts on it.

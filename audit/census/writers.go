@@ -21,9 +21,13 @@ type writer struct {
 
 const mostStarts = 16
 
-// addStart notes a ciphertext.
-func (w *writer) addStart(start uint64) {
-	if w.names.count > 1 && len(w.starts) < mostStarts && !slices.Contains(w.starts, start) {
+// addStart notes where a ciphertext of a writer begins.
+func (t *Tally) addStart(id int, start uint64) {
+	switch w := &t.writers[id]; {
+	case w.names.count <= 1 || len(w.starts) >= mostStarts || slices.Contains(w.starts, start):
+	case w.starts == nil:
+		w.starts = t.starts.of(start)
+	default:
 		w.starts = append(w.starts, start)
 	}
 }
@@ -44,16 +48,16 @@ func (t *Tally) writer(s Seal) int {
 	t.scratch = appendWriter(t.scratch[:0], s.Provider, s.Key, s.KeyID, &s.names)
 	id, ok := t.writerIDs[string(t.scratch)]
 	if !ok {
-		id = t.writerID(writer{provider: s.Provider, key: string(s.Key), keyID: string(s.KeyID), names: s.names})
+		id = t.writerID(s.Provider, s.Key, s.KeyID, s.names, false)
 	}
 	if id >= 0 && s.names.count > 1 {
-		t.writers[id].addStart(startOf(s))
+		t.addStart(id, startOf(s))
 	}
 	return id
 }
 
 // appendWriter appends what tells a writer from all others.
-func appendWriter[T string | []byte](b []byte, provider audit.Provider, key, keyID T, n *names) []byte {
+func appendWriter(b []byte, provider audit.Provider, key, keyID []byte, n *names) []byte {
 	b = append(append(b, provider...), 0)
 	b = append(append(b, key...), 0)
 	return n.appendTo(append(b, keyID...))
@@ -72,20 +76,18 @@ func (n *names) appendTo(b []byte) []byte {
 	return b
 }
 
-func (t *Tally) writerID(w writer) int {
-	longer := w.names.count > 1
+// writerID returns the number of a writer, which it gives to one that is new; -1 beyond maxWriters.
+func (t *Tally) writerID(provider audit.Provider, key, keyID []byte, n names, crowded bool) int {
+	longer := n.count > 1
 	if longer && t.longer >= maxLonger {
-		w.key, w.crowded, longer = w.key[:w.names.length[0]], true, false
-		w.names = names{length: [mostNames]uint16{w.names.length[0]}, count: 1, known: w.names.known & 1}
+		key, crowded, longer = key[:n.length[0]], true, false
+		n = names{length: [mostNames]uint16{n.length[0]}, count: 1, known: n.known & 1}
 	}
-	t.scratch = appendWriter(t.scratch[:0], w.provider, w.key, w.keyID, &w.names)
-	if w.crowded {
+	t.scratch = appendWriter(t.scratch[:0], provider, key, keyID, &n)
+	if crowded {
 		t.scratch = append(t.scratch, "\x00crowded"...)
 	}
 	if id, ok := t.writerIDs[string(t.scratch)]; ok {
-		for _, start := range w.starts {
-			t.writers[id].addStart(start)
-		}
 		return id
 	}
 	if len(t.writers) >= maxWriters {
@@ -94,9 +96,12 @@ func (t *Tally) writerID(w writer) int {
 	if longer {
 		t.longer++
 	}
-	id := len(t.writers)
+	id, text := len(t.writers), t.texts.keep(t.scratch)
+	t.writerIDs[text] = id
+	at := len(provider) + 1 // of the key, as appendWriter has it
+	w := writer{provider: provider, key: text[at : at+len(key)], names: n, crowded: crowded}
+	w.keyID = text[at+len(key)+1:][:len(keyID)]
 	t.writers = append(t.writers, w)
-	t.writerIDs[string(t.scratch)] = id
 	return id
 }
 
