@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -56,20 +57,30 @@ const EncryptedPrefix = "k8s:enc:"
 // census and the plan of a rotation all use it.
 type Writer struct {
 	Provider Provider `json:"provider"`
-	Key      string   `json:"key"`              // the name of the key, or of the KMS plugin; it may hold colons; empty for plaintext
-	KeyID    string   `json:"key_id,omitempty"` // from the KMS plugin; only for a stored value of kms v2
+	Key      string   `json:"key"`              // the name of the key, or of the KMS plugin, as it is stored: it may hold any characters; empty for plaintext
+	KeyID    string   `json:"key_id,omitempty"` // from the KMS plugin, as it is stored; only for a stored value of kms v2
 }
 
-// String formats the writer for people.
+// String formats the writer for people, with [ShowName].
 func (w Writer) String() string {
 	s := string(w.Provider)
 	if w.Key != "" {
-		s = strings.TrimPrefix(s+" "+w.Key, " ")
+		s = strings.TrimPrefix(s+" "+ShowName(w.Key), " ")
 	}
 	if w.KeyID != "" {
-		s += " (key ID " + w.KeyID + ")"
+		s += " (key ID " + ShowName(w.KeyID) + ")"
 	}
 	return s
+}
+
+// ShowName returns a name out of a store or a configuration as it may be printed: as it is, or
+// quoted where that could act on a terminal, be taken for another name, or hide where it ends.
+func ShowName(name string) string {
+	quoted := strconv.Quote(name)
+	if name == "" || len(quoted) != len(name)+len(`""`) || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return quoted
+	}
+	return name
 }
 
 // Prefix returns the prefix in etcd of the values that the writer has encrypted; it is empty for plaintext.

@@ -25,6 +25,26 @@ func TestParseWriter(t *testing.T) {
 	}
 }
 
+// What is shown acts on no terminal, and no two names look alike.
+func TestShowName(t *testing.T) {
+	for name, want := range map[string]string{
+		"k-1": "k-1", "a:b": "a:b", "aescbckey-2024-05-01T12:00:00+02:00": "aescbckey-2024-05-01T12:00:00+02:00", "projects/p/keys/k": "projects/p/keys/k",
+		"": `""`, "a b": `"a b"`, "a\nb": `"a\nb"`, `a\nb`: `"a\\nb"`, `"a\nb"`: `"\"a\\nb\""`, "\x1b[2J": `"\x1b[2J"`, "\x7f": `"\x7f"`,
+		"\u202eb": `"\u202eb"`, "\u0085": `"\u0085"`, "é": `"é"`, "\xff": `"\xff"`, "\U000E0001": `"\U000e0001"`,
+	} {
+		if got := audit.ShowName(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+	w := audit.Writer{Provider: audit.KMSv2Provider, Key: "a\nb", KeyID: "\u202e7"}
+	if got, want := w.String(), `kms v2 "a\nb" (key ID "\u202e7")`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := (audit.Writer{Key: "k"}).String() + (audit.Writer{Provider: audit.IdentityProvider}).String(); got != "kidentity" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestWriter(t *testing.T) {
 	secretbox := func(key string) audit.Writer { return audit.Writer{Provider: audit.SecretboxProvider, Key: key} }
 	plaintext := audit.Writer{Provider: audit.IdentityProvider}

@@ -72,7 +72,8 @@ func TestNamesWithColons(t *testing.T) {
 			want: "secretbox a=1004/4"},
 		{name: "an unknown key behind a known one", known: []audit.Writer{a}, fill: func(t *census.Tally) { add(t, ab, 10, noText) }, want: "secretbox a:b=10/0"},
 		{name: "many colons", fill: func(t *census.Tally) { add(t, secretbox("a:b:c:d:e:f:g:h:i:j:k"), 5, noText) }, want: "secretbox a:b:c:d:e:f:g:h:i:j:k=5/0"},
-		{name: "a known name that is no text", known: []audit.Writer{secretbox("a\nb")}, fill: func(t *census.Tally) { add(t, secretbox("a\nb"), 5, noText) }, want: "secretbox a?b=5/0"},
+		{name: "a known name that is no text", known: []audit.Writer{secretbox("a\nb")}, fill: func(t *census.Tally) { add(t, secretbox("a\nb"), 5, noText) }, want: `secretbox "a\nb"=5/0`},
+		{name: "an unknown name that turns the direction", fill: func(t *census.Tally) { add(t, secretbox("a\u202eb"), 5, noText) }, want: `secretbox "a\u202eb"=5/0`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole := census.NewTally(census.DefaultLayout(), c.known...)

@@ -80,7 +80,7 @@ func (r *reading) findOldKeys(in audit.ResiduePlace, resource audit.ResourceCens
 	for _, w := range resource.Writers {
 		r.noteAmbiguity(rule, resource.Resource, w)
 		if indexOf(rule, w.Writer) != 0 {
-			r.addFinding(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, w.Key), "%s of %s with %s in %s",
+			r.addFinding(fmt.Sprintf("%s-%s-%s", in.Code, resource.Resource, audit.ShowName(w.Key)), "%s of %s with %s in %s",
 				count(w.Objects, "value"), resource.Resource, w.Writer, in.Name)
 		}
 	}

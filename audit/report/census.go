@@ -15,16 +15,11 @@ type CensusJSON struct{ Census audit.Census }
 
 // Render implements Renderer.
 func (c CensusJSON) Render(w io.Writer, r audit.Report) error {
-	encoded, err := encoded(struct {
+	return WriteJSON(w, struct {
 		SchemaVersion int `json:"schema_version"`
 		audit.Census
 		audit.Report
-	}{r.SchemaVersion, c.Census, r}, "")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(encoded, '\n'))
-	return err
+	}{r.SchemaVersion, c.Census, r})
 }
 
 // CensusText writes a census as a table for people, and then the report of its checks.
@@ -36,7 +31,7 @@ type CensusText struct {
 // Render implements Renderer.
 func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s at revision %d: %s", c.Census.Source, c.Census.Revision, counted(int(c.Census.Objects), "object"))
+	fmt.Fprintf(&b, "%s at revision %d: %s", line(c.Census.Source), c.Census.Revision, counted(int(c.Census.Objects), "object"))
 	if c.Census.Outside > 0 {
 		fmt.Fprintf(&b, ", and %s that no API server uses", counted(int(c.Census.Outside), "key"))
 	}
@@ -45,10 +40,10 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 		fmt.Fprintf(&b, "%s\n", fileText(c.Census.Snapshot))
 	}
 	if !c.Census.Complete {
-		fmt.Fprintf(&b, "%s %s\n", c.Text.paint(red, "not complete:"), c.Census.Reason)
+		fmt.Fprintf(&b, "%s %s\n", c.Text.paint(red, "not complete:"), line(c.Census.Reason))
 	}
 	for _, note := range c.Census.Notes {
-		fmt.Fprintf(&b, "note: %s\n", note)
+		fmt.Fprintf(&b, "note: %s\n", line(note))
 	}
 	if n := c.Census.Copies.Uncompared; n > 0 {
 		fmt.Fprintf(&b, "note: the ciphertext of %s was not compared with the others: there are too many\n", counted(int(n), "object"))
@@ -58,8 +53,8 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	_, _ = fmt.Fprintln(table, "RESOURCE\tOBJECTS\tWRITTEN BY")
 	for _, resource := range c.Census.Resources {
 		name, objects := resource.Resource, fmt.Sprint(resource.Objects)
-		for _, line := range writtenBy(resource) {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, objects, line)
+		for _, written := range writtenBy(resource) {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, objects, written)
 			name, objects = "", ""
 		}
 	}

@@ -49,7 +49,7 @@ func residueText(w io.Writer, r *audit.Residue) error {
 		return err
 	}
 	if r.Reason != "" {
-		_, err := fmt.Fprintf(w, "note: %s\n", r.Reason)
+		_, err := fmt.Fprintf(w, "note: %s\n", line(r.Reason))
 		return err
 	}
 	return nil

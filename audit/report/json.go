@@ -55,6 +55,16 @@ func (JSON) Render(w io.Writer, r audit.Report) error {
 	return out.Flush()
 }
 
+// WriteJSON writes any value as indented JSON in which every character can be seen.
+func WriteJSON(w io.Writer, v any) error {
+	text, err := encoded(v, "")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
 // encoded is the JSON of a value; every line but the first begins with the prefix.
 func encoded(v any, prefix string) ([]byte, error) {
 	var b bytes.Buffer

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	render "github.com/etcdsec/etcdsec/audit/report"
 )
 
 // outputFlag adds -o to a verb that knows the given formats; the first is the default.
@@ -26,7 +27,5 @@ func outputFlag(cmd *cobra.Command, format *string, known ...string) {
 }
 
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	return render.WriteJSON(a.stdout, v)
 }

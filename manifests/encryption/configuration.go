@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -118,9 +117,9 @@ func (p Provider) stored() audit.Provider {
 // Describe names a writer for people: "secretbox key k-1", "KMS plugin cloud". A name that
 // could itself be a key is not shown.
 func Describe(w audit.Writer) string {
-	name := ShowName(w.Key)
-	if !strings.ContainsFunc(w.Key, unprintable) && !strings.Contains(w.Key, " ") && name == strconv.Quote(w.Key) {
-		name = w.Key
+	name := audit.ShowName(w.Key)
+	if looksLikeKey(w.Key) {
+		name = ShowName(w.Key)
 	}
 	switch w.Provider {
 	case audit.SecretboxProvider, audit.AESGCMProvider, audit.AESCBCProvider:
@@ -134,7 +133,10 @@ func Describe(w audit.Writer) string {
 		return "nobody: the value is broken"
 	case audit.IdentityProvider, audit.AnyProvider, audit.UnlistedProvider:
 	}
-	return strings.TrimSpace(string(w.Provider) + " " + w.Key)
+	if w.Key == "" {
+		return string(w.Provider)
+	}
+	return strings.TrimSpace(string(w.Provider) + " " + name)
 }
 
 // Expected returns which writers are right for which resources, in the configuration's order.
