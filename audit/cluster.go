@@ -21,8 +21,20 @@ type EtcdCluster struct {
 // Identity implements Subject.
 func (c *EtcdCluster) Identity() (address string, kind Kind) { return c.Address, Cluster }
 
-// Place implements Subject.
-func (c *EtcdCluster) Place() Place { return c.place() }
+// Place implements Subject. Its addresses are those of one member: the first that told its status, or
+// else the first that was asked.
+func (c *EtcdCluster) Place() Place {
+	p := c.place()
+	ports := c.Of(Client)
+	if at := slices.IndexFunc(ports, func(l *Listener) bool { return l.Status != nil }); at >= 0 {
+		ports = ports[at:]
+	}
+	if len(ports) > 0 {
+		p.takeListener(Client, ports[0].Address)
+		p.EndpointURLs = []string{ports[0].clientURL()}
+	}
+	return p
+}
 
 // Unreached implements Target. Each listener of a cluster has its own reason.
 func (c *EtcdCluster) Unreached() string {

@@ -60,7 +60,19 @@ func (l *Listener) Place() Place {
 	if slices.Contains(Listeners(), l.Kind) {
 		p.takeListener(l.Kind, l.Address)
 	}
+	if l.Kind == Client {
+		p.EndpointURLs = []string{l.clientURL()}
+	}
+	p.MemberID = l.MemberID
 	return p
+}
+
+// clientURL returns the URL at which a client reaches the listener.
+func (l *Listener) clientURL() string {
+	if l.HasNoTLS() {
+		return "http://" + l.Address
+	}
+	return "https://" + l.Address
 }
 
 // Page returns the GET of a path with an access; it is [Untried] if it was not made.

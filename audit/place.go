@@ -11,8 +11,9 @@ import (
 )
 
 // Place holds the known addresses and paths for a remediation. Its methods return the words for the
-// lines. A word is a placeholder, such as ADDRESS:2379, if the value is unknown, or if an address has
-// characters that no address has: it may come from a server or a file.
+// lines. A word is a stand-in, such as ADDRESS:2379, if the value is unknown, or if an address has
+// characters that no address has: it may come from a server or a file. A spec and an
+// EncryptionConfiguration that nobody named have the names that the documentation gives them.
 type Place struct {
 	AskedAddr   string // "host:port" of the listener, as requested
 	HostAddr    string // the host of the member; an IPv6 address is in brackets
@@ -20,7 +21,8 @@ type Place struct {
 	PeerAddr    string // "host:port" of the member's peer port
 	MetricsAddr string // "host:port" of the member's metrics port
 
-	EndpointURLs []string // the client URLs that the operator gave
+	EndpointURLs []string // client URLs of the cluster, with the scheme that they answer to
+	MemberID     uint64   // of the member; 0 if it is unknown
 
 	FilePath   string // the file that was judged
 	ConfigPath string // the EncryptionConfiguration that the operator named
@@ -29,64 +31,105 @@ type Place struct {
 }
 
 // Asked returns the "host:port" of the listener.
-func (p Place) Asked() Word { return addressWord(p.AskedAddr, "ADDRESS:PORT") }
+func (p Place) Asked() Word { return addressWord(p.AskedAddr, StandIn("ADDRESS:PORT")) }
 
 // Host returns the member's host, without a port.
 func (p Place) Host() Word {
 	if isHost(strings.Trim(p.HostAddr, "[]")) {
-		return Word(p.HostAddr)
+		return Word{text: p.HostAddr}
 	}
-	return "ADDRESS"
+	return StandIn("ADDRESS")
 }
 
 // Client returns the "host:port" of the member's client port.
-func (p Place) Client() Word { return addressWord(p.ClientAddr, p.Host()+":2379") }
+func (p Place) Client() Word { return addressWord(p.ClientAddr, p.Host().put("", ":2379")) }
 
 // Peer returns the "host:port" of the member's peer port.
-func (p Place) Peer() Word { return addressWord(p.PeerAddr, p.Host()+":2380") }
+func (p Place) Peer() Word { return addressWord(p.PeerAddr, p.Host().put("", ":2380")) }
 
 // Metrics returns the "host:port" of the member's metrics port.
-func (p Place) Metrics() Word { return addressWord(p.MetricsAddr, p.Host()+":2381") }
+func (p Place) Metrics() Word { return addressWord(p.MetricsAddr, p.Host().put("", ":2381")) }
 
-// Endpoints returns the value of --endpoints: the client URLs that the operator gave.
+// Endpoints returns the value of --endpoints, with every known client URL.
 func (p Place) Endpoints() Word {
 	if len(p.EndpointURLs) == 0 {
-		return "https://" + p.Client()
+		return p.Client().put("https://", "")
 	}
-	return Word(shellword.Quote(strings.Join(p.EndpointURLs, ",")))
+	return Word{text: shellword.Quote(strings.Join(p.EndpointURLs, ","))}
+}
+
+// Endpoint returns the value of --endpoints for a command that takes one member.
+func (p Place) Endpoint() Word {
+	p.EndpointURLs = p.EndpointURLs[:min(1, len(p.EndpointURLs))]
+	return p.Endpoints()
+}
+
+// Revision returns the current revision of the store: a command substitution that asks a member for it.
+func (p Place) Revision() Word {
+	return p.Endpoint().put("$(etcdctl endpoint status -w json --endpoints=", ` | grep -o '"revision":[0-9]*' | head -n 1 | cut -d : -f 2)`)
+}
+
+// Member returns the ID of the member, as etcdctl writes it.
+func (p Place) Member() Word {
+	if p.MemberID == 0 {
+		return StandIn("MEMBER_ID")
+	}
+	return Word{text: strconv.FormatUint(p.MemberID, 16)}
 }
 
 // File returns the path of the file that was judged.
-func (p Place) File() Word { return pathWord(p.FilePath, "FILE") }
+func (p Place) File() Word { return pathWord(p.FilePath, StandIn("FILE")) }
 
 // Config returns the path of the EncryptionConfiguration.
-func (p Place) Config() Word { return pathWord(p.ConfigPath, "encryption-config.yaml") }
+func (p Place) Config() Word { return pathWord(p.ConfigPath, Word{text: "encryption-config.yaml"}) }
 
 // Spec returns the path of the cluster spec. It is "-" if the operator gave standard input.
-func (p Place) Spec() Word { return pathWord(p.SpecPath, "cluster.yaml") }
+func (p Place) Spec() Word { return pathWord(p.SpecPath, Word{text: "cluster.yaml"}) }
 
 // Store returns the path of the operator's store.
-func (p Place) Store() Word { return pathWord(p.StoreDir, "DIR") }
+func (p Place) Store() Word { return pathWord(p.StoreDir, StandIn("DIR")) }
+
+// HTTPS returns the http or https URLs of a member as one word, a list, with https as their scheme.
+func HTTPS(urls []string) Word {
+	list := make([]string, len(urls))
+	for i, written := range urls {
+		u, err := url.Parse(written)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+			return unknownURL()
+		}
+		address := addressWord(u.Host, unknownURL())
+		if address.standIn {
+			return address
+		}
+		list[i] = "https://" + address.text
+	}
+	if len(list) == 0 {
+		return unknownURL()
+	}
+	return Word{text: strings.Join(list, ",")}
+}
+
+func unknownURL() Word { return StandIn("https://ADDRESS:PORT") }
 
 // pathWord writes a path as a word.
-func pathWord(path string, standIn Word) Word {
+func pathWord(path string, unknown Word) Word {
 	if path == "" {
-		return standIn
+		return unknown
 	}
-	return Word(shellword.Path(path))
+	return Word{text: shellword.Path(path)}
 }
 
 // addressWord returns an address without quotes, even with the brackets of IPv6: people paste the same
 // line into manifests and units, where quotes would become part of the value.
-func addressWord(address string, standIn Word) Word {
+func addressWord(address string, unknown Word) Word {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || !isHost(host) {
-		return standIn
+		return unknown
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return standIn
+		return unknown
 	}
-	return Word(address)
+	return Word{text: address}
 }
 
 // isHost reports whether a text is an IP address or could be a host name, so that it is safe in a shell's

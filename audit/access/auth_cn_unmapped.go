@@ -19,24 +19,29 @@ func AuthCNUnmapped() audit.Check {
 		Method: "Reads the members' answers to the given certificate. \"user name is empty\" means that etcd took no user from " +
 			"it; \"user name not found\" means that no user has that name. \"permission denied\" can mean a narrow role or " +
 			"no user, so it is not a finding.",
-		Remediation: func(audit.Place) audit.Remediation {
-			return audit.Remediation{
-				audit.Say("Issue the certificate with the user's name as its common name, let etcd read it, and create the user:"),
-				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
-				audit.Paste("etcdctl user add NAME --no-password"),
-			}
-		},
-		References: []string{"NIST 800-53 IA-2", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-2"},
+		Remediation: func(p audit.Place) audit.Remediation { return addUser(p, audit.StandIn("NAME")) },
+		References:  []string{"NIST 800-53 IA-2", "NIST 800-53 IA-5(2)", "NIST 800-53 AC-2"},
 		Run: func(t *audit.EtcdCluster) audit.Outcome {
 			return withGiven(t, judgeCommonName)
 		},
 	})
 }
 
+// addUser returns the lines that make a certificate belong to a user; name is an [audit.Word], or a string.
+func addUser(p audit.Place, name any) audit.Remediation {
+	return audit.Remediation{
+		audit.Say("Issue the certificate with the user's name as its common name, let etcd read it, and create the user:"),
+		audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
+		audit.Paste("etcdctl user add --no-password --endpoints=%s -- %s", p.Endpoint(), name),
+	}
+}
+
 func judgeCommonName(t *audit.Listener, whole audit.RPC) audit.Outcome {
 	for _, call := range t.RPCs {
 		if call.Access == audit.WithCredentials && call.Refusal == audit.UserNotFound {
-			return audit.Failed(audit.Finding{Code: "no-such-user", Text: fmt.Sprintf("%s got %q for the common name %q", call.Method, call.Message, t.GivenName)})
+			o := audit.Failed(audit.Finding{Code: "no-such-user", Text: fmt.Sprintf("%s got %q for the common name %q", call.Method, call.Message, t.GivenName)})
+			o.Remediation = addUser(t.Place(), t.GivenName)
+			return o
 		}
 	}
 	switch {

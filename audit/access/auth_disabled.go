@@ -28,7 +28,7 @@ func AuthDisabled() audit.Check {
 				audit.Paste("etcdsec bootstrap -f %s %s", p.Spec(), p.Store()),
 				audit.Paste("--client-cert-auth --trusted-ca-file=etcd-client-ca.crt"),
 				audit.Say("or create a user for each common name, and then:"),
-				audit.Paste("etcdctl auth enable"),
+				audit.Paste("etcdctl auth enable --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1"},

@@ -17,12 +17,16 @@ func AuthOverbroadRole() audit.Check {
 			"get them.",
 		Method: "Calls Range over the whole keyspace with the given certificate: one key, keys only, serializable. The key is " +
 			"not kept. The call succeeds if the user's roles can read every key, or if the user is root.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
+			role := audit.StandIn("ROLE")
 			return audit.Remediation{
+				audit.Say("These commands show the users and their roles:"),
+				audit.Paste("etcdctl user list --endpoints=%s", p.Endpoint()),
+				audit.Paste("etcdctl role list --endpoints=%s", p.Endpoint()),
 				audit.Say("Grant the role the range that it needs, and revoke the rest:"),
-				audit.Paste("etcdctl role get ROLE"),
-				audit.Paste("etcdctl role grant-permission ROLE read /registry/ --prefix"),
-				audit.Paste("etcdctl role revoke-permission ROLE \"\" --from-key"),
+				audit.Paste("etcdctl role get %s --endpoints=%s", role, p.Endpoint()),
+				audit.Paste("etcdctl role grant-permission %s read /registry/ --prefix --endpoints=%s", role, p.Endpoint()),
+				audit.Paste("etcdctl role revoke-permission %s '' --from-key --endpoints=%s", role, p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-3(7)", "PCI DSS 4.0.1 7.2.1"},

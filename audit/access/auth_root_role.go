@@ -17,11 +17,11 @@ func AuthRootRole() audit.Check {
 		Method: "Looks at the common name of the given certificate: with authentication on, etcd gives the role root to the " +
 			"user root. A denied Range over all keys proves that the user is not root. etcd would log a question about the " +
 			"roles of other users, so the check does not ask it.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Create a separate user for each purpose, and keep root for emergencies. These commands show who has the role:"),
-				audit.Paste("etcdctl role get root"),
-				audit.Paste("etcdctl user list"),
+				audit.Paste("etcdctl role get root --endpoints=%s", p.Endpoint()),
+				audit.Paste("etcdctl user list --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 AC-6", "NIST 800-53 AC-6(5)", "PCI DSS 4.0.1 7.2.2", "BSI APP.4.4"},

@@ -37,7 +37,7 @@ func CertKeyStrength() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Reissue the certificate with a new, stronger key; if it is a CA, rotate it:"),
-				audit.Paste("etcdsec pki renew %s --new-key    # pki.keyAlgorithm in the spec: ecdsa-p256, rsa-3072, …", p.Store()),
+				audit.Paste("etcdsec pki renew %s --new-key    # a key of pki.keyAlgorithm in the spec, such as ecdsa-p256", p.Store()),
 				audit.Paste("openssl ecparam -name prime256v1 -genkey -noout -out server.key"),
 			}
 		},

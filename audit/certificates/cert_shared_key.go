@@ -22,16 +22,22 @@ func CertSharedKey() audit.Check {
 		Method: "Compares the public keys of the leaves that the cluster's client and peer ports serve: between members, and " +
 			"between one member's client and peer port if these serve different certificates. Members are told apart by " +
 			"their IDs, by their advertised addresses or by the hosts of the spec.",
-		Remediation: func(p audit.Place) audit.Remediation {
-			return audit.Remediation{
-				audit.Say("Give each member, and each port, a key of its own; etcd needs no restart:"),
-				audit.Paste("etcdsec pki renew %s --all --new-key", p.Store()),
-				audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -pubkey | openssl sha256", p.Asked()),
-			}
-		},
-		References: []string{"NIST 800-57 Part 1 5.2", "NIST 800-53 SC-12", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
-		Run:        runCertSharedKey,
+		Remediation: func(p audit.Place) audit.Remediation { return renewKeys(p, p) },
+		References:  []string{"NIST 800-57 Part 1 5.2", "NIST 800-53 SC-12", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
+		Run:         runCertSharedKey,
 	})
+}
+
+// renewKeys returns the lines that give each port a key of its own, and show the key of the given ones.
+func renewKeys(p audit.Place, ports ...audit.Place) audit.Remediation {
+	r := audit.Remediation{
+		audit.Say("Give each member, and each port, a key of its own; etcd needs no restart:"),
+		audit.Paste("etcdsec pki renew %s --all --new-key", p.Store()),
+	}
+	for _, port := range ports {
+		r = append(r, audit.Paste("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -noout -pubkey | openssl sha256", port.Asked()))
+	}
+	return r
 }
 
 // holder is a port and the leaf that it serves.
@@ -56,10 +62,12 @@ func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, whyNoChain(port))
 		}
 	}
-	findings, doubt := sharedKeys(holders)
+	findings, shared, doubt := sharedKeys(holders)
 	switch {
 	case len(findings) > 0:
-		return audit.Failed(findings...)
+		o := audit.Failed(findings...)
+		o.Remediation = renewKeys(t.Place(), shared...)
+		return o
 	case fault != "":
 		return audit.CouldNotTell(fault)
 	case doubt != "":
@@ -78,23 +86,30 @@ func whyNoChain(t *audit.Listener) string {
 	return whyNoCertificate(t.Agreed(audit.NoCertificate))
 }
 
-// sharedKeys compares every port with the ones before it. doubt names two ports with one key if it is
+// sharedKeys compares every port with the ones before it. shared holds the first two ports of a finding. doubt names two ports with one key if it is
 // unknown whether both belong to the same member.
-func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
+func sharedKeys(holders []holder) (findings []audit.Finding, shared []audit.Place, doubt string) {
 	var between, within []string
 	for i, b := range holders {
 		for _, a := range holders[:i] {
 			if !sameKey(a.leaf, b.leaf) {
 				continue
 			}
+			ports := []audit.Place{a.listener.Place(), b.listener.Place()}
 			pair := fmt.Sprintf("%s port %s and %s port %s", a.listener.Kind, a.listener.Address, b.listener.Kind, b.listener.Address)
 			switch {
 			case a.member == "" || b.member == "":
 				doubt = pair + " serve one key and may belong to one member (repeat with --cert and --key, or with -f)"
 			case a.member != b.member:
 				between = append(between, pair)
+				if shared == nil {
+					shared = ports
+				}
 			case a.listener.Kind != b.listener.Kind && !a.leaf.Equal(b.leaf):
 				within = append(within, pair)
+				if shared == nil {
+					shared = ports
+				}
 			}
 		}
 	}
@@ -104,7 +119,7 @@ func sharedKeys(holders []holder) (findings []audit.Finding, doubt string) {
 	if len(within) > 0 {
 		findings = append(findings, audit.Finding{Code: "ports", Text: "two certificates of a member have the same key: " + joinSome(within)})
 	}
-	return findings, doubt
+	return findings, shared, doubt
 }
 
 func joinSome(pairs []string) string {

@@ -24,7 +24,7 @@ func Encryption() audit.Check {
 				audit.Say("Encrypt Secrets with KMS v2 or secretbox, and rewrite the stored ones:"),
 				audit.Paste("--encryption-provider-config=/etc/kubernetes/encryption/encryption-config.yaml"),
 				audit.Paste("etcdsec encryption generate -f %s %s", p.Spec(), p.Store()),
-				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig /etc/kubernetes/admin.conf", p.Store()),
 			}
 		},
 		References: []string{

@@ -25,7 +25,7 @@ func Residue() audit.Check {
 				audit.Say("First rewrite every object. Then compact, defragment one member after another, and wait until etcd has replaced the " +
 					"write-ahead log, which takes several times --snapshot-count writes. Then take new snapshots and " +
 					"destroy the old ones:"),
-				audit.Paste("etcdctl compact REVISION --physical --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl compact %s --physical --endpoints=%s", p.Revision(), p.Endpoint()),
 				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
 			}
 		},

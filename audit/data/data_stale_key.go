@@ -21,7 +21,7 @@ func StaleKey() audit.Check {
 			return audit.Remediation{
 				audit.Say("Let the API server rewrite the objects, and run the census again before you remove the old key:"),
 				audit.Paste(rewriteCommand),
-				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig /etc/kubernetes/admin.conf", p.Store()),
 				audit.Paste("etcdsec audit census --endpoints %s --config %s", p.Endpoints(), p.Config()),
 			}
 		},

@@ -21,7 +21,7 @@ func UnknownKey() audit.Check {
 			return audit.Remediation{
 				audit.Say("Put the key back at the end of the list, from a copy of the configuration, and rewrite the objects:"),
 				audit.Paste(rewriteCommand),
-				audit.Paste("etcdctl del /registry/secrets/NAMESPACE/NAME   # only if the key is lost: the object is lost too"),
+				audit.Paste("etcdctl del /registry/secrets/%s   # only if the key is lost: the object is lost too", audit.StandIn("NAMESPACE/NAME")),
 			}
 		},
 		References: []string{"NIST 800-53 SC-12", "NIST 800-53 CP-9", "kubernetes/kubernetes#66844", "kubernetes/kubernetes#76010"},

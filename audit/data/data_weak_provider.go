@@ -20,7 +20,7 @@ func WeakProvider() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Rotate to a strong provider, secretbox or KMS v2, which rewrites every object:"),
-				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf --to secretbox", p.Store()),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig /etc/kubernetes/admin.conf --to secretbox", p.Store()),
 			}
 		},
 		References: []string{

@@ -21,7 +21,7 @@ func SnapshotIntegrity() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Take another snapshot, check it, and find out what happened to this one:"),
-				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoint()),
 				audit.Paste("etcdsec audit census --snapshot snapshot.db"),
 			}
 		},

@@ -19,9 +19,9 @@ func SnapshotPlaintext() audit.Check {
 			return audit.Remediation{
 				audit.Say("Assume that everybody who could read the file knows the named objects: replace those credentials. Then take a " +
 					"snapshot without them, and destroy this one and its copies:"),
-				audit.Paste("etcdctl compact REVISION --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl compact %s --endpoints=%s", p.Revision(), p.Endpoint()),
 				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoints()),
-				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoints()),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 CP-9(8)", "NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A5"},

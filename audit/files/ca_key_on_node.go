@@ -19,7 +19,7 @@ func CAKeyOnNode() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Remove the key from every node, and keep it encrypted where certificates are issued:"),
-				audit.Paste("etcdsec pki import %s MEMBER=FOLDER", p.Store()),
+				audit.Paste("etcdsec pki import %s %s", p.Store(), audit.StandIn("MEMBER=FOLDER")),
 				audit.Paste("etcdsec pki renew %s", p.Store()),
 			}
 		},

@@ -18,7 +18,7 @@ func ClientRevokedCert() audit.Check {
 			return audit.Remediation{
 				audit.Say("Give etcd the CRL, in DER, and restart the member; later changes of the file need no restart:"),
 				audit.Paste("--client-crl-file=client.crl"),
-				audit.Paste("etcdsec pki revoke %s NAME    # writes the CRLs; spec: pki.crl", p.Store()),
+				audit.Paste("etcdsec pki revoke %s %s    # writes the CRLs; spec: pki.crl", p.Store(), audit.StandIn("NAME")),
 				audit.Paste("openssl crl -in client.crl.pem -outform DER -out client.crl"),
 			}
 		},

@@ -19,7 +19,7 @@ func PeerAcceptsClientCert() audit.Check {
 			return audit.Remediation{
 				audit.Say("Give the peers a CA of their own, or name the members that the port accepts; restart the member:"),
 				audit.Paste("--peer-trusted-ca-file=peer-ca.crt"),
-				audit.Paste("--peer-cert-allowed-hostname=MEMBER_NAME"),
+				audit.Paste("--peer-cert-allowed-hostname=%s", audit.StandIn("MEMBER_NAME")),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262"},

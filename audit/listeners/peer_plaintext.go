@@ -16,7 +16,7 @@ func PeerPlaintext() audit.Check {
 				audit.Say("Give the peer port TLS and no http:// URL, then update the member's peer URL and restart it:"),
 				audit.Paste("--listen-peer-urls=https://%s --peer-cert-file=peer.crt --peer-key-file=peer.key --peer-client-cert-auth "+
 					"--peer-trusted-ca-file=peer-ca.crt", p.Peer()),
-				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://%s", p.Peer()),
+				audit.Paste("etcdctl member update %s --peer-urls=https://%s", p.Member(), p.Peer()),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},

@@ -17,12 +17,13 @@ func AlarmActive() audit.Check {
 			"it.",
 		Method: "Reads the errors in Maintenance Status, which include the alarms. Does not make the Alarm call, because it " +
 			"writes to the log of the cluster.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("NOSPACE: free space, then disarm:"),
-				audit.Paste("etcdctl compact REVISION && etcdctl defrag --cluster && etcdctl alarm disarm"),
+				audit.Paste("etcdctl compact %s --endpoints=%s && etcdctl defrag --cluster --endpoints=%s && etcdctl alarm disarm --endpoints=%s",
+					p.Revision(), p.Endpoint(), p.Endpoint(), p.Endpoint()),
 				audit.Say("CORRUPT: find the member that differs, remove it, and add it again with an empty data dir:"),
-				audit.Paste("etcdctl endpoint hashkv --cluster"),
+				audit.Paste("etcdctl endpoint hashkv --cluster --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 SI-7", "NIST 800-53 CP-10", "NIST 800-53 AU-5", "etcd documentation: Maintenance, Space quota"},

@@ -27,7 +27,7 @@ func DBFragmented() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Defragment one member after another, the leader last; a member does not answer while it defragments:"),
-				audit.Paste("etcdctl defrag --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl defrag --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 SC-4", "NIST 800-53 SC-5", "etcd documentation: Maintenance, Defragmentation"},

@@ -33,7 +33,7 @@ func DBSize() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Free space, find out what fills it, and only then raise the quota:"),
-				audit.Paste("etcdctl compact REVISION && etcdctl defrag --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl compact %s --endpoints=%s && etcdctl defrag --endpoints=%s", p.Revision(), p.Endpoint(), p.Endpoint()),
 				audit.Paste("--quota-backend-bytes=8589934592 --auto-compaction-retention=1h"),
 			}
 		},

@@ -54,6 +54,9 @@ func label(m audit.Member) string {
 	return fmt.Sprintf("member %q", m.Name)
 }
 
+// idOf returns the ID of a member as a word of a command.
+func idOf(m audit.Member) audit.Word { return audit.Place{MemberID: m.ID}.Member() }
+
 // code names a member in a finding's code.
 func code(m audit.Member) string {
 	if m.Name == "" {

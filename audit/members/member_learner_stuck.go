@@ -23,16 +23,19 @@ func MemberLearnerStuck() audit.Check {
 		Method: "Looks for learners in the member list, and for the start time of their process in GET /metrics. A voting " +
 			"member never becomes a learner again, so a learner has been one at least since its process started: more than " +
 			"an hour is too long.",
-		Remediation: func(audit.Place) audit.Remediation {
-			return audit.Remediation{
-				audit.Say("Promote the learner, or find out what keeps it from catching up:"),
-				audit.Paste("etcdctl member promote MEMBER_ID"),
-				audit.Paste("etcdctl endpoint status --cluster -w table"),
-			}
-		},
-		References: []string{"NIST 800-53 CP-10", "NIST 800-53 CM-6", "etcd documentation: Learner"},
-		Run:        runMemberLearnerStuck,
+		Remediation: func(p audit.Place) audit.Remediation { return promote(p, audit.Member{}) },
+		References:  []string{"NIST 800-53 CP-10", "NIST 800-53 CM-6", "etcd documentation: Learner"},
+		Run:         runMemberLearnerStuck,
 	})
+}
+
+// promote returns the lines for learners. A member without an ID stands for any.
+func promote(p audit.Place, learners ...audit.Member) audit.Remediation {
+	r := audit.Remediation{audit.Say("Promote the learner, or find out what keeps it from catching up:")}
+	for _, m := range learners {
+		r = append(r, audit.Paste("etcdctl member promote %s --endpoints=%s", idOf(m), p.Endpoint()))
+	}
+	return append(r, audit.Paste("etcdctl endpoint status --cluster -w table --endpoints=%s", p.Endpoint()))
 }
 
 func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
@@ -41,6 +44,7 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 		return audit.CouldNotTell(whyNotListed(t))
 	}
 	var findings []audit.Finding
+	var stuck []audit.Member
 	var seen, doubts []string
 	for _, m := range members {
 		if !m.IsLearner {
@@ -51,6 +55,7 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 		case !known:
 			doubts = append(doubts, label(m)+" is a learner; its GET /metrics was not read, so the time is unknown")
 		case since > maxLearnerTime:
+			stuck = append(stuck, m)
 			findings = append(findings, audit.Finding{Code: code(m), Text: fmt.Sprintf("%s has been a learner for %s at least", label(m), since.Round(time.Minute))})
 		default:
 			seen = append(seen, fmt.Sprintf("%s is a learner whose process started %s ago", label(m), since.Round(time.Second)))
@@ -58,7 +63,9 @@ func runMemberLearnerStuck(t *audit.EtcdCluster) audit.Outcome {
 	}
 	switch {
 	case len(findings) > 0:
-		return audit.Failed(findings...)
+		o := audit.Failed(findings...)
+		o.Remediation = promote(t.Place(), stuck...)
+		return o
 	case len(doubts) > 0:
 		return audit.CouldNotTell(strings.Join(doubts, "; "))
 	case len(seen) > 0:

@@ -19,16 +19,22 @@ func MemberUnhealthy() audit.Check {
 		Method: "Asks every audited member for its Status, and looks for a leader in it. For each listed member, the port must " +
 			"listen, and another member must have a connection to it (etcd_network_active_peers of GET /metrics). The " +
 			"second test also covers members that were not audited.",
-		Remediation: func(audit.Place) audit.Remediation {
-			return audit.Remediation{
-				audit.Say("Find out which member is down and why, then start it again, or replace it:"),
-				audit.Paste("etcdctl endpoint health --cluster"),
-				audit.Paste("etcdctl member remove MEMBER_ID    # if it will not come back, before you add another"),
-			}
-		},
-		References: []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
-		Run:        runMemberUnhealthy,
+		Remediation: func(p audit.Place) audit.Remediation { return replaceMembers(p, audit.Member{}) },
+		References:  []string{"NIST 800-53 CP-10", "NIST 800-53 SC-5", "NIST 800-53 SI-13"},
+		Run:         runMemberUnhealthy,
 	})
+}
+
+// replaceMembers returns the lines for members that are down. A member without an ID stands for any.
+func replaceMembers(p audit.Place, down ...audit.Member) audit.Remediation {
+	r := audit.Remediation{
+		audit.Say("Find out which member is down and why, then start it again, or replace it:"),
+		audit.Paste("etcdctl endpoint health --cluster --endpoints=%s", p.Endpoint()),
+	}
+	for _, m := range down {
+		r = append(r, audit.Paste("etcdctl member remove %s --endpoints=%s    # if it will not come back, before you add another", idOf(m), p.Endpoint()))
+	}
+	return r
 }
 
 func runMemberUnhealthy(t *audit.EtcdCluster) audit.Outcome {
@@ -37,18 +43,21 @@ func runMemberUnhealthy(t *audit.EtcdCluster) audit.Outcome {
 		return audit.CouldNotTell(whyNotListed(t))
 	}
 	var findings []audit.Finding
+	var down []audit.Member
 	var doubts []string
 	for _, m := range members {
 		switch f, doubt := health(t, m); {
 		case f.Code != "":
-			findings = append(findings, f)
+			findings, down = append(findings, f), append(down, m)
 		case doubt != "":
 			doubts = append(doubts, label(m)+": "+doubt)
 		}
 	}
 	switch {
 	case len(findings) > 0:
-		return audit.Failed(findings...)
+		o := audit.Failed(findings...)
+		o.Remediation = replaceMembers(t.Place(), down...)
+		return o
 	case len(doubts) > 0:
 		return audit.CouldNotTell(strings.Join(doubts, "; "))
 	default:

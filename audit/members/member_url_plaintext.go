@@ -19,11 +19,12 @@ func MemberURLPlaintext() audit.Check {
 			"Kubernetes, over the network in plaintext, whatever the other members do.",
 		Method: "Reads the member list from the member's own store, with the given certificate, or anonymously if the server " +
 			"lets everybody in.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
+			client, peer := p.Client(), p.Peer()
 			return audit.Remediation{
-				audit.Say("Move the member to https:// URLs, then update the list:"),
-				audit.Paste("--advertise-client-urls=https://MEMBER_ADDRESS:2379 --initial-advertise-peer-urls=https://MEMBER_ADDRESS:2380"),
-				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://MEMBER_ADDRESS:2380"),
+				moveToHTTPS(),
+				audit.Paste("--advertise-client-urls=https://%s --initial-advertise-peer-urls=https://%s", client, peer),
+				audit.Paste("etcdctl member update %s --peer-urls=https://%s --endpoints=%s", p.Member(), peer, p.Endpoint()),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
@@ -37,23 +38,42 @@ func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 		return notReadOutcome(t, "the member list", audit.MemberListRPC)
 	}
 	var findings []audit.Finding
+	remediation := audit.Remediation{moveToHTTPS()}
 	for _, m := range t.Members {
+		before := len(findings)
 		for _, urls := range []struct {
 			kind audit.Kind
 			list []string
 		}{{audit.Peer, m.PeerURLs}, {audit.Client, m.ClientURLs}} {
 			for _, url := range urls.list {
-				if strings.HasPrefix(strings.ToLower(url), "http://") {
+				if isPlaintext(url) {
 					findings = append(findings, audit.Finding{Code: m.Name + "-" + string(urls.kind), Text: fmt.Sprintf("member %q has the %s URL %s", m.Name, urls.kind, url)})
 				}
 			}
 		}
+		if len(findings) > before {
+			client, peer := audit.HTTPS(m.ClientURLs), audit.HTTPS(m.PeerURLs)
+			remediation = append(remediation,
+				audit.Say("%s:", label(m)),
+				audit.Paste("--advertise-client-urls=%s --initial-advertise-peer-urls=%s", client, peer))
+			if slices.ContainsFunc(m.PeerURLs, isPlaintext) {
+				remediation = append(remediation, audit.Paste("etcdctl member update %s --peer-urls=%s --endpoints=%s", idOf(m), peer, t.Place().Endpoint()))
+			}
+		}
 	}
 	if len(findings) > 0 {
-		return audit.Failed(findings...)
+		o := audit.Failed(findings...)
+		o.Remediation = remediation
+		return o
 	}
 	return audit.Passed(fmt.Sprintf("all URLs of %d members are https://", len(t.Members)))
 }
+
+func moveToHTTPS() audit.Line {
+	return audit.Say("Move the member to https:// URLs, then update the list:")
+}
+
+func isPlaintext(url string) bool { return strings.HasPrefix(strings.ToLower(url), "http://") }
 
 // notReadOutcome returns the outcome if a call has no answer. A listener that speaks only HTTP has none.
 func notReadOutcome(t *audit.Listener, what, method string) audit.Outcome {

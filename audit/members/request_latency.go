@@ -25,7 +25,7 @@ func RequestLatency() audit.Check {
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Find out what the member lacks: processor time, memory, a disk of its own. Measure from an idle machine near it:"),
-				audit.Paste("etcdctl endpoint health --endpoints=https://%s", p.Client()),
+				audit.Paste("etcdctl endpoint health --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 SC-5", "NIST 800-53 AU-5", "etcd documentation: Hardware recommendations"},

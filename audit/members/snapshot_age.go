@@ -19,10 +19,10 @@ func SnapshotAge() audit.Check {
 		Method: "Looks for the newest file *.db in --snapshot-dir that is a complete bbolt database: a meta page with a valid " +
 			"checksum, and as many pages as it says. Its age comes from the time of the file. Only a restore can show " +
 			"whether it can be restored.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Take one now, and let a job take them regularly:"),
-				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=https://MEMBER_ADDRESS:2379"),
+				audit.Paste("etcdctl snapshot save snapshot.db --endpoints=%s", p.Endpoint()),
 				audit.Paste("etcdutl snapshot status snapshot.db"),
 			}
 		},

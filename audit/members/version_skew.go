@@ -19,10 +19,10 @@ func VersionSkew() audit.Check {
 			"release, and only for the time of an upgrade.",
 		Method: "Compares the versions that the audited members report (Status or GET /version). member-drift covers different " +
 			"patch releases of one minor release.",
-		Remediation: func(audit.Place) audit.Remediation {
+		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Finish the upgrade, one member at a time; this command shows the versions:"),
-				audit.Paste("etcdctl endpoint status --cluster -w table"),
+				audit.Paste("etcdctl endpoint status --cluster -w table --endpoints=%s", p.Endpoint()),
 			}
 		},
 		References: []string{"NIST 800-53 CM-2", "NIST 800-53 CM-6", "NIST 800-53 SI-2", "etcd documentation: Upgrading"},

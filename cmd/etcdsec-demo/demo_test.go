@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/internal/pastetest"
 )
 
 // The demo is the product's main job, so it is run as its users run it: with the etcdsec
@@ -35,6 +36,18 @@ func TestDemo(t *testing.T) {
 			if !strings.Contains(out, want) {
 				t.Errorf("etcd %s: no %q in:\n%s", version, want, out)
 			}
+		}
+		fixes := 0
+		for line := range strings.Lines(out) {
+			if fix, found := strings.CutPrefix(line, "     fix      "); found {
+				fixes++
+				if fault := pastetest.Fault(t, strings.TrimSpace(fix)); fault != "" {
+					t.Errorf("etcd %s: %q: %s", version, fix, fault)
+				}
+			}
+		}
+		if fixes != maxFindings {
+			t.Errorf("etcd %s: %d fixes in:\n%s", version, fixes, out)
 		}
 		if lines := strings.Count(out, "\n"); lines > 45 {
 			t.Errorf("%d lines do not fit one screen", lines)

@@ -26,7 +26,7 @@ type line struct {
 // maxFindings is the number of findings that fit on one screen.
 const maxFindings = 8
 
-// printFindings shortens an audit's JSON to two lines for each finding.
+// printFindings shortens an audit's JSON to two lines for each finding. What is to be pasted is whole.
 func (d *demo) printFindings(reportJSON string) error {
 	var report struct {
 		Results []finding `json:"results"`
@@ -42,7 +42,7 @@ func (d *demo) printFindings(reportJSON string) error {
 	})
 	for _, r := range failed[:min(len(failed), maxFindings)] {
 		d.print("FAIL %-8s %s: %s", r.Severity, r.CheckID, shorten(r.Evidence, 75))
-		d.print("     fix      %s", shorten(fixLine(r.Remediation), 100))
+		d.print("     fix      %s", fixLine(r.Remediation))
 	}
 	if more := len(failed) - maxFindings; more > 0 {
 		d.print("and %d more", more)
@@ -51,8 +51,8 @@ func (d *demo) printFindings(reportJSON string) error {
 	return nil
 }
 
-// fixLine returns the first line of a remediation that can be pasted, or its text if there is
-// none.
+// fixLine returns the first line of a remediation that can be pasted, or the beginning of its text if
+// there is none.
 func fixLine(remediation []line) string {
 	for _, l := range remediation {
 		if l.Paste {
@@ -60,7 +60,7 @@ func fixLine(remediation []line) string {
 		}
 	}
 	if len(remediation) > 0 {
-		return remediation[0].Text
+		return shorten(remediation[0].Text, 100)
 	}
 	return ""
 }

@@ -60,7 +60,10 @@ func remediations() map[string]audit.Remediation {
 	lines := map[string]audit.Remediation{}
 	for _, c := range slices.Concat(audit.Abouts(catalog.All()), audit.Abouts(encryptionlint.Checks()), audit.Abouts(policieslint.Checks())) {
 		if c.Remediation != nil {
-			lines[c.ID] = c.Remediation(audit.Place{})
+			lines[c.ID] = c.Remediation(audit.Place{
+				AskedAddr: "192.0.2.1:2379", HostAddr: "192.0.2.1", ClientAddr: "192.0.2.1:2379", MemberID: 1,
+				FilePath: "e.yaml", StoreDir: "store",
+			})
 		}
 	}
 	return lines

@@ -7,6 +7,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/pastetest"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 	"github.com/etcdsec/etcdsec/policies/reach"
@@ -259,6 +260,11 @@ func TestMetadata(t *testing.T) {
 		ids = append(ids, c.ID)
 		if c.Title == "" || c.Severity.Rank() < 0 || c.Rationale == "" || c.Method == "" || c.Remediation == nil || len(c.Remediation(audit.Place{})) == 0 || len(c.References) == 0 || c.Run == nil {
 			t.Errorf("%s: metadata is missing", c.ID)
+		}
+		for _, line := range slices.Concat(c.Remediation(audit.Place{}), c.Remediation(audit.Place{SpecPath: "my cluster.yaml"})) {
+			if fault := pastetest.Fault(t, line.Text); line.Paste && fault != "" {
+				t.Errorf("%s: %q: %s", c.ID, line.Text, fault)
+			}
 		}
 	}
 }

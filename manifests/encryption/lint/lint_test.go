@@ -12,6 +12,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/pastetest"
 )
 
 const head = "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"
@@ -231,6 +232,11 @@ func TestFixtures(t *testing.T) {
 			if got.Verdict != f.verdict || strings.Join(got.Codes, " ") != f.codes || !strings.Contains(got.Evidence, f.says) {
 				t.Errorf("%s, %s: %s %v: %s", c.ID, f.name, got.Verdict, got.Codes, got.Evidence)
 			}
+			for _, line := range got.Remediation {
+				if fault := pastetest.Fault(t, line.Text); line.Paste && fault != "" {
+					t.Errorf("%s, %s: %q: %s", c.ID, f.name, line.Text, fault)
+				}
+			}
 			if got.Kind != audit.Encryption || got.Target != "e.yaml" {
 				t.Errorf("%s, %s: %+v", c.ID, f.name, got)
 			}
@@ -244,6 +250,9 @@ func TestFixtures(t *testing.T) {
 		t.Errorf("fixtures of no check: %v", all)
 	}
 }
+
+// leftToFillIn holds the words that no place has.
+var leftToFillIn = map[string][]string{"encryption-many-keys": {"SNAPSHOT"}, "encryption-no-such-resource": {"GROUP"}}
 
 func TestMetadata(t *testing.T) {
 	t.Parallel()
@@ -267,9 +276,19 @@ func TestMetadata(t *testing.T) {
 		if !paste.MatchString(remediation.String()) {
 			t.Errorf("%s: no line to paste in %q", c.ID, remediation)
 		}
-		for _, line := range remediation {
-			if line.Text == "" || strings.Contains(line.Text, "%!") || paste.MatchString(line.Text) != line.Paste {
+		known := audit.Place{ClientAddr: "192.0.2.1:2379", HostAddr: "192.0.2.1", FilePath: "a b.yaml", SpecPath: "my cluster.yaml", StoreDir: "my store"}
+		for _, line := range slices.Concat(remediation, c.Remediation(known)) {
+			complete := len(pastetest.StandIns(line.Text)) == 0
+			if line.Text == "" || strings.Contains(line.Text, "%!") || (paste.MatchString(line.Text) && complete) != line.Paste {
 				t.Errorf("%s: to paste %t: %q", c.ID, line.Paste, line.Text)
+			}
+			if fault := pastetest.Fault(t, line.Text); line.Paste && fault != "" {
+				t.Errorf("%s: %q: %s", c.ID, line.Text, fault)
+			}
+		}
+		for _, line := range c.Remediation(known) {
+			if words := pastetest.StandIns(line.Text); paste.MatchString(line.Text) && !slices.Equal(words, leftToFillIn[c.ID]) && len(words) > 0 {
+				t.Errorf("%s: %q are left to the reader in %q", c.ID, words, line.Text)
 			}
 		}
 		if !slices.ContainsFunc(c.References, func(r string) bool { return strings.HasPrefix(r, "NIST 800-53 ") }) {

@@ -18,8 +18,8 @@ func manyKeys() Check {
 			return audit.Remediation{
 				audit.Say("Find the keys that neither etcd nor a backup needs, and remove them:"),
 				audit.Paste("etcdsec audit census --endpoints https://%s --config %s", p.Client(), p.File()),
-				audit.Paste("etcdsec audit census --snapshot SNAPSHOT --config %s", p.File()),
-				audit.Paste("etcdsec encryption rotate %s --kubeconfig admin.conf", p.Store()),
+				audit.Paste("etcdsec audit census --snapshot %s --config %s", audit.StandIn("SNAPSHOT"), p.File()),
+				audit.Paste("etcdsec encryption rotate %s --kubeconfig /etc/kubernetes/admin.conf", p.Store()),
 			}
 		},
 		References: references("NIST 800-53 SC-12"),

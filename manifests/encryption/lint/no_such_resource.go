@@ -3,6 +3,8 @@ package lint
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -18,15 +20,8 @@ func noSuchResource() Check {
 			"nothing: the resource is stored in plaintext, without an error.",
 		Method: "Compares each resource with those that Kubernetes " + builtinRelease + " stores. A name with another group " +
 			"may be a custom resource, which only the cluster knows: that is unknown unless --crd names it.",
-		Remediation: func(p audit.Place) audit.Remediation {
-			return audit.Remediation{
-				audit.Say("Write the resource with its group, as `kubectl api-resources -o name` does:"),
-				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
-				audit.Say("If it is a custom resource:"),
-				audit.Paste("etcdsec encryption lint --crd '*.GROUP' %s", p.File()),
-			}
-		},
-		References: references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
+		Remediation: func(p audit.Place) audit.Remediation { return nameCustom(p, anyGroup()) },
+		References:  references("kubernetes.io/docs/tasks/administer-cluster/encrypt-data"),
 		Run: func(s *Subject) audit.Outcome {
 			var f findings
 			var custom []string
@@ -43,11 +38,45 @@ func noSuchResource() Check {
 				}
 			}
 			if len(f) == 0 && custom != nil {
-				return audit.CouldNotTell("these may be custom resources: " + joinNames(custom) + "; --crd names those that exist")
+				o := audit.CouldNotTell("these may be custom resources: " + joinNames(custom) + "; --crd names those that exist")
+				o.Remediation = nameCustom(s.Place(), globsOf(custom))
+				return o
 			}
 			return f.outcome("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
 		},
 	}
+}
+
+// nameCustom returns the lines for a name that Kubernetes does not store; globs, a string or an
+// [audit.Word], is a list for --crd.
+func nameCustom(p audit.Place, globs any) audit.Remediation {
+	return audit.Remediation{
+		audit.Say("Write the resource with its group, as `kubectl api-resources -o name` does:"),
+		audit.Paste("etcdsec encryption lint --fix %s", p.File()),
+		audit.Say("If it is a custom resource:"),
+		audit.Paste("etcdsec encryption lint --crd %s %s", globs, p.File()),
+	}
+}
+
+// anyGroup stands for a glob over the resources of a group.
+func anyGroup() audit.Word { return audit.StandIn("'*.GROUP'") }
+
+var groupName = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+
+// globsOf returns a list of globs, one for the group of each resource, or a stand-in if one of the
+// names is not to be shown or is none of a group.
+func globsOf(resources []string) any {
+	var globs []string
+	for _, r := range resources {
+		group := encryption.ParseGroupResource(r).Group
+		if encryption.ShowName(r) != strconv.Quote(r) || !groupName.MatchString(group) {
+			return anyGroup()
+		}
+		if glob := "*." + group; !slices.Contains(globs, glob) {
+			globs = append(globs, glob)
+		}
+	}
+	return strings.Join(globs, ",")
 }
 
 // name holds what is known of a resource's name.
