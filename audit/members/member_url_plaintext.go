@@ -23,8 +23,8 @@ func MemberURLPlaintext() audit.Check {
 			client, peer := p.Client(), p.Peer()
 			return audit.Remediation{
 				moveToHTTPS(),
-				audit.Paste("--advertise-client-urls=https://%s --initial-advertise-peer-urls=https://%s", client, peer),
 				audit.Paste("etcdctl member update %s --peer-urls=https://%s --endpoints=%s", p.Member(), peer, p.Endpoint()),
+				audit.Paste("--advertise-client-urls=https://%s --initial-advertise-peer-urls=https://%s", client, peer),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
@@ -53,12 +53,11 @@ func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 		}
 		if len(findings) > before {
 			client, peer := audit.HTTPS(m.ClientURLs), audit.HTTPS(m.PeerURLs)
-			remediation = append(remediation,
-				audit.Say("%s:", label(m)),
-				audit.Paste("--advertise-client-urls=%s --initial-advertise-peer-urls=%s", client, peer))
+			remediation = append(remediation, audit.Say("%s:", label(m)))
 			if slices.ContainsFunc(m.PeerURLs, isPlaintext) {
 				remediation = append(remediation, audit.Paste("etcdctl member update %s --peer-urls=%s --endpoints=%s", idOf(m), peer, t.Place().Endpoint()))
 			}
+			remediation = append(remediation, audit.Paste("--advertise-client-urls=%s --initial-advertise-peer-urls=%s", client, peer))
 		}
 	}
 	if len(findings) > 0 {
@@ -69,8 +68,10 @@ func runMemberURLPlaintext(t *audit.Listener) audit.Outcome {
 	return audit.Passed(fmt.Sprintf("all URLs of %d members are https://", len(t.Members)))
 }
 
+// moveToHTTPS says what to do in the order of etcd's documentation (Runtime reconfiguration): a member
+// that has moved no longer answers to the URL that the command asks.
 func moveToHTTPS() audit.Line {
-	return audit.Say("Move the member to https:// URLs, then update the list:")
+	return audit.Say("Update the member list, then restart the member with TLS and https:// URLs:")
 }
 
 func isPlaintext(url string) bool { return strings.HasPrefix(strings.ToLower(url), "http://") }
