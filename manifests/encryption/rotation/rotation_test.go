@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,7 @@ func conf(providers ...string) []byte {
 			continue
 		}
 		secret := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(key[:1]), 32))
-		fmt.Fprintf(&b, "  - %s: {keys: [{name: %s, secret: %s}]}\n", name, key, secret)
+		fmt.Fprintf(&b, "  - %s: {keys: [{name: %s, secret: %s}]}\n", name, strconv.QuoteToASCII(key), secret)
 	}
 	return []byte(b.String())
 }
