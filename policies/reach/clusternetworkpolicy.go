@@ -11,6 +11,72 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
+func clusterPolicyEngine() engine {
+	return engine{
+		backend: cluster.BackendClusterNetworkPolicy, compile: compileClusterPolicies, selects: selectClusterPolicies,
+		distinguish: distinguishByClusterPolicies,
+		assumptions: func(e *evaluator) []string {
+			if len(e.cluster) == 0 {
+				return nil
+			}
+			return []string{"the network of the Pods enforces ClusterNetworkPolicies"}
+		},
+	}
+}
+
+func compileClusterPolicies(e *evaluator, o *kube.Objects, note func(error) bool) {
+	for _, p := range o.ClusterNetworkPolicies {
+		if c, err := newClusterPolicy(p); note(err) {
+			e.cluster = append(e.cluster, c)
+		}
+	}
+	slices.SortStableFunc(e.cluster, func(a, b *clusterPolicy) int { return cmp.Compare(a.priority, b.priority) })
+}
+
+func selectClusterPolicies(e *evaluator, p *Pod, to *podPolicies) {
+	for _, c := range e.cluster {
+		if !c.subject.matches(e, p) {
+			continue
+		}
+		if len(c.in) > 0 {
+			to.directions[0].addCluster(c)
+		}
+		if len(c.out) > 0 {
+			to.directions[1].addCluster(c)
+		}
+	}
+}
+
+func (d *podDirection) addCluster(c *clusterPolicy) {
+	if c.admin {
+		d.admin = append(d.admin, c)
+	} else {
+		d.baseline = append(d.baseline, c)
+	}
+}
+
+func distinguishByClusterPolicies(s *signatures) {
+	peer := func(p clusterPeer) {
+		if p.pods != nil {
+			s.mention(p.pods.namespaces)
+			s.mention(p.pods.pods)
+		}
+		if p.nodes != nil {
+			s.mention(*p.nodes)
+		}
+		s.addBoundaries(p.networks...)
+	}
+	for _, p := range s.e.cluster {
+		s.mention(p.subject.namespaces)
+		s.mention(p.subject.pods)
+		for _, r := range slices.Concat(p.in, p.out) {
+			for _, other := range r.peers {
+				peer(other)
+			}
+		}
+	}
+}
+
 // clusterPolicy is a ClusterNetworkPolicy (sigs.k8s.io/network-policy-api v0.2.0,
 // apis/v1alpha2/clusternetworkpolicy_types.go).
 type clusterPolicy struct {

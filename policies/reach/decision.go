@@ -55,26 +55,26 @@ type Decision struct {
 	afterNetworkPolicies bool
 }
 
-// String is the decision in words.
+// String is the decision in words: those of its engine, if it has any of its own.
 func (d Decision) String() string {
+	for _, engine := range engines() {
+		if engine.backend != d.Engine || engine.words == nil {
+			continue
+		}
+		if text := engine.words(d); text != "" {
+			return text
+		}
+	}
 	switch d.Kind {
 	case ByRule:
-		return d.rule()
-	case ByDefaultDeny:
-		return d.defaultDeny()
-	case ByNoDeny:
-		if d.Engine == cluster.BackendNftables {
-			return d.place() + ": no rule drops it"
+		if d.Action == "" {
+			return d.Policy + " " + d.Rule
 		}
+		return d.Policy + " " + d.Rule + " " + d.Action
+	case ByDefaultDeny:
+		return d.policies() + ", no " + direction(d.Egress) + " rule"
+	case ByNoDeny:
 		return "no rule of " + d.policies() + " denies it"
-	case ByFailsafe:
-		return d.failsafe()
-	case ByProfile:
-		return "profile projectcalico-default-allow of " + d.Policy
-	case ByNoProfile:
-		return d.Policy + ", which has neither a policy nor a profile that lets it pass"
-	case ByHostAction:
-		return "Calico on " + d.Node + ", where defaultEndpointToHostAction is Accept and no host endpoint is asked about a Pod of the same host"
 	case ByOwnHost:
 		return "it stays on its own host"
 	case ByOwnNode:
@@ -85,61 +85,10 @@ func (d Decision) String() string {
 		return "no policy that selects the Pod " + d.Pod + " is about it"
 	case ByUnclear:
 		return d.Policy
-	case ByUnclearPods:
-		return d.Policy + " may select the Pod or not, by labels that the files do not have"
-	case ByUnclearHost:
-		return d.Policy + " names an interface and no expectedIPs, so that nothing says which address it has"
-	case ByUnknownRules:
-		return "nftables of " + d.Node
-	case ByNothing:
+	default: // the others are of one engine
+		return "nothing filters it"
 	}
-	return "nothing filters it"
 }
-
-func (d Decision) rule() string {
-	switch {
-	case d.Engine == cluster.BackendSystemd:
-		return d.Rule + " of " + d.Policy + " on " + d.Member
-	case d.Engine == cluster.BackendNftables && d.Rule == "":
-		return d.place()
-	case d.Engine == cluster.BackendNftables:
-		return d.place() + ": " + d.Rule
-	case d.Action == "":
-		return d.Policy + " " + d.Rule
-	}
-	return d.Policy + " " + d.Rule + " " + d.Action
-}
-
-func (d Decision) defaultDeny() string {
-	text := d.policies()
-	if d.afterNetworkPolicies {
-		text += ", no " + direction(d.Egress) + " rule"
-	}
-	text += ", no " + direction(d.Egress) + " rule"
-	switch d.Engine {
-	case cluster.BackendCilium:
-		text += ", and so default deny"
-	case cluster.BackendCalico:
-		text += ", and so the end of tier " + d.Tier
-	case cluster.BackendNetworkPolicy, cluster.BackendClusterNetworkPolicy, cluster.BackendNftables, cluster.BackendSystemd:
-	}
-	return text
-}
-
-func (d Decision) failsafe() string {
-	text := fmt.Sprintf("failsafe port tcp %d", d.Port)
-	if d.Policy == "" {
-		return text + ", which Felix opens by default"
-	}
-	text += " of " + d.Policy
-	if d.Network != "" {
-		text += " for " + d.Network
-	}
-	return text
-}
-
-// place is the hook of a node's nftables.
-func (d Decision) place() string { return "nftables " + d.Hook + " on " + d.Node }
 
 // policies names the first policy and counts the others.
 func (d Decision) policies() string {

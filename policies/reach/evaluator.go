@@ -1,14 +1,9 @@
 package reach
 
 import (
-	"cmp"
 	"errors"
-	"slices"
-	"strings"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
-	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 // evaluator holds the policies in compiled form. It is not safe for concurrent use.
@@ -16,6 +11,7 @@ type evaluator struct {
 	intent   *policies.Intent
 	topology Topology
 	filters  policies.Filters
+	engines  []engine
 
 	network map[string][]*networkPolicy // by namespace
 	cluster []*clusterPolicy            // by priority
@@ -40,7 +36,7 @@ type evaluator struct {
 // left out.
 func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
-		intent: i, topology: t, filters: f,
+		intent: i, topology: t, filters: f, engines: engines(),
 		network: map[string][]*networkPolicy{}, reasons: map[Decision]*reason{}, nftReasons: map[nftReasonKey]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
 		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
 	}
@@ -54,34 +50,11 @@ func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluato
 		}
 		return err == nil
 	}
-	for _, p := range f.Objects.NetworkPolicies {
-		if n, err := newNetworkPolicy(p); note(err) {
-			e.network[n.namespace] = append(e.network[n.namespace], n)
+	for _, engine := range e.engines {
+		if engine.compile != nil {
+			engine.compile(e, &f.Objects, note)
 		}
 	}
-	for _, p := range f.Objects.ClusterNetworkPolicies {
-		if c, err := newClusterPolicy(p); note(err) {
-			e.cluster = append(e.cluster, c)
-		}
-	}
-	for _, p := range f.Objects.CalicoPolicies {
-		if c, err := newCalicoPolicy(p); note(err) {
-			e.calico = append(e.calico, c)
-		}
-	}
-	for _, h := range f.Objects.HostEndpoints {
-		if c, err := newCalicoHost(h); note(err) {
-			e.hosts = append(e.hosts, c)
-		}
-	}
-	for _, p := range f.Objects.CiliumPolicies {
-		if rules, err := newCiliumPolicy(p); note(err) {
-			e.cilium = append(e.cilium, rules...)
-		}
-	}
-	slices.SortStableFunc(e.cluster, func(a, b *clusterPolicy) int { return cmp.Compare(a.priority, b.priority) })
-	sortCalico(e.calico)
-	e.calicoSets = slices.ContainsFunc(f.Objects.Skipped, func(s kube.Skipped) bool { return strings.Contains(s.Kind, "NetworkSet") })
 	return e, errors.Join(faults...)
 }
 
@@ -106,63 +79,12 @@ func (e *evaluator) policiesFor(p *Pod) *podPolicies {
 	if p.HostNetwork {
 		return s
 	}
-	in, out := &s.directions[0], &s.directions[1]
-	e.addKubernetes(p, in, out)
-	for _, c := range e.calico {
-		if !c.selects(e, p) {
-			continue
-		}
-		if c.ingress {
-			in.calico = append(in.calico, c)
-		}
-		if c.egress {
-			out.calico = append(out.calico, c)
-		}
-	}
-	for _, r := range e.cilium {
-		switch r.selects(e, p) {
-		case yes:
-			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
-		case maybe:
-			in.unsure = e.because(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
-			out.unsure = in.unsure
-		case no:
+	for _, engine := range e.engines {
+		if engine.selects != nil {
+			engine.selects(e, p, s)
 		}
 	}
 	return s
-}
-
-func (e *evaluator) addKubernetes(p *Pod, in, out *podDirection) {
-	for _, n := range e.network[p.Namespace] {
-		if !n.pods.matches(p.Labels) {
-			continue
-		}
-		if n.ingress {
-			in.network = append(in.network, n)
-		}
-		if n.egress {
-			out.network = append(out.network, n)
-		}
-	}
-	for _, c := range e.cluster {
-		if !c.subject.matches(e, p) {
-			continue
-		}
-		if len(c.in) > 0 {
-			in.addCluster(c)
-		}
-		if len(c.out) > 0 {
-			out.addCluster(c)
-		}
-	}
-}
-
-func (d *podDirection) addCluster(c *clusterPolicy) {
-	if c.admin {
-		d.admin = append(d.admin, c)
-	} else {
-		d.baseline = append(d.baseline, c)
-	}
 }
 
 // podVerdict judges what a Pod receives or, with egress, sends: by tier Admin, then by the policies

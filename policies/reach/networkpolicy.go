@@ -10,6 +10,66 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
+func networkPolicyEngine() engine {
+	return engine{
+		backend: cluster.BackendNetworkPolicy, compile: compileNetworkPolicies, selects: selectNetworkPolicies,
+		distinguish: distinguishByNetworkPolicies,
+		assumptions: func(e *evaluator) []string {
+			if len(e.network) == 0 {
+				return nil
+			}
+			return []string{"the network of the Pods enforces NetworkPolicies"}
+		},
+	}
+}
+
+func compileNetworkPolicies(e *evaluator, o *kube.Objects, note func(error) bool) {
+	for _, p := range o.NetworkPolicies {
+		if n, err := newNetworkPolicy(p); note(err) {
+			e.network[n.namespace] = append(e.network[n.namespace], n)
+		}
+	}
+}
+
+func selectNetworkPolicies(e *evaluator, p *Pod, to *podPolicies) {
+	in, out := &to.directions[0], &to.directions[1]
+	for _, n := range e.network[p.Namespace] {
+		if !n.pods.matches(p.Labels) {
+			continue
+		}
+		if n.ingress {
+			in.network = append(in.network, n)
+		}
+		if n.egress {
+			out.network = append(out.network, n)
+		}
+	}
+}
+
+func distinguishByNetworkPolicies(s *signatures) {
+	peer := func(p networkPeer) {
+		s.mention(p.pods)
+		if p.namespaces != nil {
+			s.mention(*p.namespaces)
+		}
+		if p.block != nil {
+			s.addBoundaries(p.block.in)
+			s.addBoundaries(p.block.except...)
+		}
+	}
+	for namespace, list := range s.e.network {
+		s.namespaces[namespace] = true
+		for _, p := range list {
+			s.mention(p.pods)
+			for _, r := range slices.Concat(p.in, p.out) {
+				for _, other := range r.peers {
+					peer(other)
+				}
+			}
+		}
+	}
+}
+
 // networkPolicy is a NetworkPolicy as the API server stores it, with its defaults
 // (k8s.io/api/networking/v1 types.go; pkg/apis/networking/v1/defaults.go in kubernetes/kubernetes).
 type networkPolicy struct {

@@ -2,11 +2,67 @@ package reach
 
 import (
 	"fmt"
-	"net/netip"
+	"regexp"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
+
+func nftablesEngine() engine {
+	return engine{backend: cluster.BackendNftables, judge: judgeByRuleset, distinguish: distinguishByRulesets, words: nftablesWords}
+}
+
+// judgeByRuleset judges what a host receives or forwards, by the hook that filters it.
+func judgeByRuleset(e *evaluator, at place) verdict {
+	switch at.passage {
+	case receives, receivesPod:
+		return e.nftVerdict(at.node, nft.Input, at.conn, false)
+	case loops:
+		return e.nftVerdict(at.node, nft.Input, at.conn, true)
+	case forwardsOut, forwardsIn:
+		return e.nftVerdict(at.node, nft.Forward, at.conn, false)
+	case fromPod, sends:
+	}
+	return verdict{allowed: true}
+}
+
+// addressWords matches what looks like an address or network in the text of a ruleset.
+var addressWords = regexp.MustCompile(`[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*(/[0-9]+)?`)
+
+// distinguishByRulesets adds every address in the rulesets.
+func distinguishByRulesets(s *signatures) {
+	take := func(text []byte) {
+		for _, word := range addressWords.FindAllString(string(text), -1) {
+			if p, err := policies.ParseNetwork(strings.Trim(word, ".")); err == nil {
+				s.addBoundaries(p)
+			}
+		}
+	}
+	if s.e.filters.Rules != nil {
+		take(s.e.filters.Rules.Text())
+	}
+	for _, r := range s.e.filters.NodeRules {
+		take(r.Rules.Text())
+		s.nodes[r.Node] = true
+	}
+}
+
+func nftablesWords(d Decision) string {
+	at := "nftables " + d.Hook + " on " + d.Node
+	switch {
+	case d.Kind == ByNoDeny:
+		return at + ": no rule drops it"
+	case d.Kind == ByRule && d.Rule == "":
+		return at
+	case d.Kind == ByRule:
+		return at + ": " + d.Rule
+	case d.Kind == ByUnknownRules:
+		return "nftables of " + d.Node
+	}
+	return ""
+}
 
 // rulesOf returns what a node has loaded. known is false if rulesets of other nodes were given and
 // not this one's.
@@ -20,7 +76,7 @@ func (e *evaluator) rulesOf(node string) (rules *nft.Ruleset, known bool) {
 }
 
 // nftVerdict judges one hook of one node.
-func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port uint16, loopback bool) verdict {
+func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, c conn, loopback bool) verdict {
 	name := ""
 	if n != nil {
 		name = n.Name
@@ -32,7 +88,7 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, src, dst netip.Addr, port
 	if rules == nil {
 		return verdict{allowed: true}
 	}
-	d := rules.Decide(nft.Packet{Hook: hook, Src: src, Dst: dst, Port: port, InLoopback: loopback})
+	d := rules.Decide(nft.Packet{Hook: hook, Src: c.src.addr, Dst: c.dst.addr, Port: c.port, InLoopback: loopback})
 	by := e.nftReason(name, hook, d)
 	switch {
 	case d.Err != nil:

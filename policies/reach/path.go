@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // end is one end of a connection as a filter sees it: a Pod with its own address, or a host with one
@@ -48,53 +47,22 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 	if m.pod != nil {
 		return e.followToPod(s, own, m)
 	}
+	if s.pod == nil && s.node == m.node {
+		filters := e.filtersAt(make([]verdict, 0, mostFilters), place{loops, m.node, m.name, own})
+		v := combine(append(filters, allow(e.because(Decision{Kind: ByOwnHost}))))
+		v.unavoidable = true
+		return v
+	}
+	filters := e.filtersOut(make([]verdict, 0, mostFilters), s, own, m)
 	arrives := own
 	if seen != from {
 		arrives.src = end{s.node, nil, seen}
 	}
-	if s.pod == nil && s.node == m.node {
-		// What a host sends itself meets neither Calico's host endpoints nor Cilium's host firewall.
-		v := combine([]verdict{
-			e.nftVerdict(m.node, nft.Input, from, to, port, true),
-			e.unitVerdict(m.name, from),
-			allow(e.because(Decision{Kind: ByOwnHost})),
-		})
-		v.unavoidable = true
-		return v
-	}
-	filters := make([]verdict, 0, 8)
-	if s.pod != nil {
-		filters = append(filters, e.podVerdict(s.pod, own, true), e.calicoFromPod(s.node, own))
-		if s.node != m.node {
-			filters = append(filters,
-				e.nftVerdict(s.node, nft.Forward, from, to, port, false),
-				e.calicoHostVerdict(s.node, own, true, true))
-		}
-	} else if s.node != nil {
-		filters = append(filters, e.calicoHostVerdict(s.node, own, true, false), e.ciliumHost(s.node, own, true))
-		if s.member != "" {
-			filters = append(filters, e.unitVerdict(s.member, to))
-		}
-	}
-	filters = append(filters, e.nftVerdict(m.node, nft.Input, seen, to, port, false))
+	at := place{receives, m.node, m.name, arrives}
 	if s.pod != nil && s.node == m.node {
-		filters = append(filters, e.workloadToHost(m.node, to))
-	} else {
-		filters = append(filters, e.calicoHostVerdict(m.node, arrives, false, false))
+		at.passage = receivesPod
 	}
-	filters = append(filters, e.ciliumHost(m.node, arrives, false), e.unitVerdict(m.name, seen))
-	return combine(filters)
-}
-
-// workloadToHost judges what a Pod sends to its own host, as Calico does: by the Pod's egress
-// policies, by policies before DNAT and by defaultEndpointToHostAction. No other policy of the host
-// endpoint applies. That setting is Accept in Calico's manifests and operator (projectcalico/calico
-// felix/rules/static.go, filterInputChain).
-func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
-	if h, _ := e.findCalicoHost(n, to); h == nil {
-		return verdict{allowed: true}
-	}
-	return pass(e.because(Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name}))
+	return combine(e.filtersAt(filters, at))
 }
 
 // followToPod sends a packet to a member on the Pod network, which Pods reach with their own
@@ -105,22 +73,40 @@ func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 		v.unavoidable = true // kubernetes.io/docs/concepts/services-networking/network-policies
 		return v
 	}
-	filters := make([]verdict, 0, 8)
-	if s.pod != nil {
-		filters = append(filters, e.podVerdict(s.pod, c, true), e.calicoFromPod(s.node, c))
-		if s.node != m.node {
-			filters = append(filters,
-				e.nftVerdict(s.node, nft.Forward, c.src.addr, c.dst.addr, c.port, false),
-				e.calicoHostVerdict(s.node, c, true, true))
-		}
-	} else if s.node != nil {
-		filters = append(filters, e.calicoHostVerdict(s.node, c, true, false), e.ciliumHost(s.node, c, true))
-	}
+	filters := e.filtersOut(make([]verdict, 0, mostFilters), s, c, m)
 	if s.node == nil || s.node != m.node {
-		filters = append(filters,
-			e.nftVerdict(m.node, nft.Forward, c.src.addr, c.dst.addr, c.port, false),
-			e.calicoHostVerdict(m.node, c, false, true))
+		filters = e.filtersAt(filters, place{forwardsIn, m.node, "", c})
 	}
-	filters = append(filters, e.podVerdict(m.pod, c, false))
-	return combine(filters)
+	return combine(append(filters, e.podVerdict(m.pod, c, false)))
+}
+
+// mostFilters is how many verdicts a packet may have on its way.
+const mostFilters = 8
+
+// filtersOut appends the verdicts that a packet meets where it is sent.
+func (e *evaluator) filtersOut(filters []verdict, s *source, c conn, m target) []verdict {
+	switch {
+	case s.pod != nil:
+		filters = append(filters, e.podVerdict(s.pod, c, true))
+		filters = e.filtersAt(filters, place{fromPod, s.node, "", c})
+		if s.node != m.node {
+			filters = e.filtersAt(filters, place{forwardsOut, s.node, "", c})
+		}
+	case s.node != nil:
+		filters = e.filtersAt(filters, place{sends, s.node, s.member, c})
+	}
+	return filters
+}
+
+// filtersAt appends the verdicts of those engines that have one at a place, in their order.
+func (e *evaluator) filtersAt(filters []verdict, at place) []verdict {
+	for n := range e.engines {
+		if e.engines[n].judge == nil {
+			continue
+		}
+		if v := e.engines[n].judge(e, at); v.by != nil || !v.allowed {
+			filters = append(filters, v)
+		}
+	}
+	return filters
 }

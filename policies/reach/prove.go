@@ -131,29 +131,11 @@ func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Ad
 // assumptions lists what the result depends on and the files do not show.
 func (e *evaluator) assumptions() []string {
 	var list []string
-	if len(e.cilium) > 0 {
-		nodes, labels := false, false
-		for _, r := range e.cilium {
-			nodes = nodes || r.nodes != nil
-			for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
-				labels = labels || len(p.nodes) > 0
-			}
+	// From the last engine that a packet meets to the first.
+	for _, engine := range slices.Backward(e.engines) {
+		if engine.assumptions != nil {
+			list = append(list, engine.assumptions(e)...)
 		}
-		if nodes {
-			list = append(list, "Cilium's host firewall is on (hostFirewall.enabled=true); without it, policies for nodes do nothing")
-		}
-		if labels {
-			list = append(list, "Cilium matches nodes by their labels (nodeSelectorLabels=true); without it, fromNodes matches nothing")
-		}
-	}
-	if len(e.hosts) > 0 {
-		list = append(list, "Calico lets a Pod reach its own node where the Pod's egress policies do (defaultEndpointToHostAction: Accept, as Calico's manifests and operator set it)")
-	}
-	if len(e.cluster) > 0 {
-		list = append(list, "the network of the Pods enforces ClusterNetworkPolicies")
-	}
-	if len(e.network) > 0 {
-		list = append(list, "the network of the Pods enforces NetworkPolicies")
 	}
 	if e.intent.Runtime != cluster.Hosted && len(e.topology.Pods) == 0 {
 		list = append(list, fmt.Sprintf("Pods are %s, as spec.isolation.podAddresses says, and their labels are not known: give a dump (kubectl get nodes,namespaces,pods -A -o json)", e.intent.PodAddresses))

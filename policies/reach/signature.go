@@ -2,14 +2,12 @@ package reach
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
-	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 // signatures groups senders that no policy can tell apart. It looks only at the labels and values
@@ -18,7 +16,10 @@ import (
 type signatures struct {
 	e          *evaluator
 	labels     map[string]*mentioned
-	boundaries []netip.Addr // sorted; two addresses between the same two are alike to every policy
+	boundaries []netip.Addr    // sorted; two addresses between the same two are alike to every policy
+	nodes      map[string]bool // by name, that have policies of their own
+	namespaces map[string]bool // by name, that have policies of their own
+	nameKeys   []string        // the labels by which policies name a namespace
 }
 
 type mentioned struct {
@@ -27,122 +28,16 @@ type mentioned struct {
 }
 
 func newSignatures(e *evaluator) *signatures {
-	s := &signatures{e: e, labels: map[string]*mentioned{}}
-	s.addNetworkPolicies()
-	s.addClusterPolicies()
-	s.addCalico()
-	s.addCilium()
-	for _, u := range e.filters.Units {
-		s.addBoundaries(u.Allow...)
-		s.addBoundaries(u.Deny...)
+	s := &signatures{e: e, labels: map[string]*mentioned{}, nodes: map[string]bool{}, namespaces: map[string]bool{}}
+	for _, engine := range e.engines {
+		if engine.distinguish != nil {
+			engine.distinguish(s)
+		}
 	}
 	s.addIntent()
-	s.addRules()
 	slices.SortFunc(s.boundaries, netip.Addr.Compare)
 	s.boundaries = slices.Compact(s.boundaries)
 	return s
-}
-
-func (s *signatures) addNetworkPolicies() {
-	peer := func(p networkPeer) {
-		s.mention(p.pods)
-		if p.namespaces != nil {
-			s.mention(*p.namespaces)
-		}
-		if p.block != nil {
-			s.addBoundaries(p.block.in)
-			s.addBoundaries(p.block.except...)
-		}
-	}
-	for _, list := range s.e.network {
-		for _, p := range list {
-			s.mention(p.pods)
-			for _, r := range slices.Concat(p.in, p.out) {
-				for _, other := range r.peers {
-					peer(other)
-				}
-			}
-		}
-	}
-}
-
-func (s *signatures) addClusterPolicies() {
-	peer := func(p clusterPeer) {
-		if p.pods != nil {
-			s.mention(p.pods.namespaces)
-			s.mention(p.pods.pods)
-		}
-		if p.nodes != nil {
-			s.mention(*p.nodes)
-		}
-		s.addBoundaries(p.networks...)
-	}
-	for _, p := range s.e.cluster {
-		s.mention(p.subject.namespaces)
-		s.mention(p.subject.pods)
-		for _, r := range slices.Concat(p.in, p.out) {
-			for _, other := range r.peers {
-				peer(other)
-			}
-		}
-	}
-}
-
-func (s *signatures) addCalico() {
-	of := func(c *calicoSelector) {
-		if c != nil {
-			c.visitKeys(s.mentionLabel)
-		}
-	}
-	for _, p := range s.e.calico {
-		of(&p.selector)
-		of(&p.namespaces)
-		for _, r := range slices.Concat(p.in, p.out) {
-			for _, x := range []calicoEntity{r.source, r.dest} {
-				of(x.selector)
-				of(x.notSelector)
-				of(x.namespaces)
-				s.addBoundaries(x.nets...)
-				s.addBoundaries(x.notNets...)
-			}
-		}
-	}
-	for _, h := range s.e.hosts {
-		for _, a := range h.addrs {
-			s.addBoundaries(netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	for _, f := range s.e.filters.Objects.FelixConfigurations {
-		for _, ports := range []*[]kube.FailsafePort{f.Spec.FailsafeInboundHostPorts, f.Spec.FailsafeOutboundHostPorts} {
-			if ports == nil {
-				continue
-			}
-			for _, port := range *ports {
-				if p, err := policies.ParseNetwork(port.Net); err == nil {
-					s.addBoundaries(p)
-				}
-			}
-		}
-	}
-}
-
-func (s *signatures) addCilium() {
-	for _, r := range s.e.cilium {
-		for _, c := range []*ciliumSelector{r.pods, r.nodes} {
-			if c != nil {
-				s.mention(c.selector)
-			}
-		}
-		for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
-			for _, c := range slices.Concat(p.endpoints, p.nodes) {
-				s.mention(c.selector)
-			}
-			for _, b := range p.blocks {
-				s.addBoundaries(b.in)
-				s.addBoundaries(b.except...)
-			}
-		}
-	}
 }
 
 func (s *signatures) addIntent() {
@@ -164,26 +59,6 @@ func (s *signatures) addIntent() {
 		for _, l := range pods.Labels {
 			s.mentionLabel(l.Key, []string{l.Value}, false)
 		}
-	}
-}
-
-// addressWords matches what looks like an address or network in the text of a ruleset.
-var addressWords = regexp.MustCompile(`[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*(/[0-9]+)?`)
-
-// addRules adds every address in the rulesets.
-func (s *signatures) addRules() {
-	take := func(text []byte) {
-		for _, word := range addressWords.FindAllString(string(text), -1) {
-			if p, err := policies.ParseNetwork(strings.Trim(word, ".")); err == nil {
-				s.addBoundaries(p)
-			}
-		}
-	}
-	if s.e.filters.Rules != nil {
-		take(s.e.filters.Rules.Text())
-	}
-	for _, r := range s.e.filters.NodeRules {
-		take(r.Rules.Text())
 	}
 }
 
@@ -264,10 +139,7 @@ func (s *signatures) node(n *Node) string {
 	if n == nil {
 		return "none"
 	}
-	own := s.e.isMembers(n) || n.APIServer ||
-		slices.ContainsFunc(s.e.filters.NodeRules, func(r policies.NodeRules) bool { return r.Node == n.Name }) ||
-		slices.ContainsFunc(s.e.hosts, func(h *calicoHost) bool { return h.node == n.Name })
-	if own {
+	if s.e.isMembers(n) || n.APIServer || s.nodes[n.Name] {
 		return "node " + n.Name
 	}
 	var b strings.Builder
@@ -280,7 +152,7 @@ func (s *signatures) node(n *Node) string {
 func (s *signatures) pod(p *Pod, node string) string {
 	var b strings.Builder
 	b.WriteString(node)
-	if len(s.e.network[p.Namespace]) > 0 || s.namesNamespace(p.Namespace) {
+	if s.namespaces[p.Namespace] || s.namesNamespace(p.Namespace) {
 		b.WriteString(" in " + p.Namespace)
 	}
 	b.WriteByte('#')
@@ -293,13 +165,12 @@ func (s *signatures) pod(p *Pod, node string) string {
 
 // namesNamespace reports whether any policy selects a namespace by its name, not by its labels.
 func (s *signatures) namesNamespace(namespace string) bool {
-	for _, key := range []string{calicoNamespace, calicoName, ciliumNamespace} {
+	for _, key := range s.nameKeys {
 		if m := s.labels[key]; m != nil && (m.open || m.values[namespace]) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.e.calico, func(p *calicoPolicy) bool { return p.namespace == namespace }) ||
-		slices.ContainsFunc(s.e.cilium, func(r *ciliumRule) bool { return r.namespace == namespace })
+	return false
 }
 
 // dumpSources returns the nodes and Pods of a dump, one for each signature.

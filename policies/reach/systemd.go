@@ -6,6 +6,30 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
+func systemdEngine() engine {
+	return engine{
+		backend: cluster.BackendSystemd, judge: judgeByUnit,
+		distinguish: func(s *signatures) {
+			for _, u := range s.e.filters.Units {
+				s.addBoundaries(u.Allow...)
+				s.addBoundaries(u.Deny...)
+			}
+		},
+		words: func(d Decision) string { return d.Rule + " of " + d.Policy + " on " + d.Member },
+	}
+}
+
+// judgeByUnit judges by the unit of the member that sends or receives a packet.
+func judgeByUnit(e *evaluator, at place) verdict {
+	switch {
+	case at.member == "":
+		return verdict{allowed: true}
+	case at.passage == sends:
+		return e.unitVerdict(at.member, at.conn.dst.addr)
+	}
+	return e.unitVerdict(at.member, at.conn.src.addr)
+}
+
 // unitVerdict judges by a member's unit what it receives from an address or sends to it. The lists
 // have no ports, and the list that allows wins over the list that denies.
 func (e *evaluator) unitVerdict(member string, other netip.Addr) verdict {

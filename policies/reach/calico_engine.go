@@ -1,0 +1,162 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/kube"
+)
+
+func calicoEngine() engine {
+	return engine{
+		backend: cluster.BackendCalico, compile: compileCalico, selects: selectCalico, judge: judgeByCalico,
+		distinguish: distinguishByCalico, words: calicoWords,
+		assumptions: func(e *evaluator) []string {
+			if len(e.hosts) == 0 {
+				return nil
+			}
+			return []string{"Calico lets a Pod reach its own node where the Pod's egress policies do (defaultEndpointToHostAction: Accept, as Calico's manifests and operator set it)"}
+		},
+	}
+}
+
+func compileCalico(e *evaluator, o *kube.Objects, note func(error) bool) {
+	for _, p := range o.CalicoPolicies {
+		if c, err := newCalicoPolicy(p); note(err) {
+			e.calico = append(e.calico, c)
+		}
+	}
+	for _, h := range o.HostEndpoints {
+		if c, err := newCalicoHost(h); note(err) {
+			e.hosts = append(e.hosts, c)
+		}
+	}
+	sortCalico(e.calico)
+	e.calicoSets = slices.ContainsFunc(o.Skipped, func(s kube.Skipped) bool { return strings.Contains(s.Kind, "NetworkSet") })
+}
+
+func selectCalico(e *evaluator, p *Pod, to *podPolicies) {
+	in, out := &to.directions[0], &to.directions[1]
+	for _, c := range e.calico {
+		if !c.selects(e, p) {
+			continue
+		}
+		if c.ingress {
+			in.calico = append(in.calico, c)
+		}
+		if c.egress {
+			out.calico = append(out.calico, c)
+		}
+	}
+}
+
+// judgeByCalico judges by the host endpoints. What a host sends itself meets none of them.
+func judgeByCalico(e *evaluator, at place) verdict {
+	switch at.passage {
+	case fromPod:
+		return e.calicoFromPod(at.node, at.conn)
+	case forwardsOut:
+		return e.calicoHostVerdict(at.node, at.conn, true, true)
+	case forwardsIn:
+		return e.calicoHostVerdict(at.node, at.conn, false, true)
+	case sends:
+		return e.calicoHostVerdict(at.node, at.conn, true, false)
+	case receives:
+		return e.calicoHostVerdict(at.node, at.conn, false, false)
+	case receivesPod:
+		return e.workloadToHost(at.node, at.conn.dst.addr)
+	case loops:
+	}
+	return verdict{allowed: true}
+}
+
+// workloadToHost judges what a Pod sends to its own host, as Calico does: by the Pod's egress
+// policies, by policies before DNAT and by defaultEndpointToHostAction. No other policy of the host
+// endpoint applies. That setting is Accept in Calico's manifests and operator (projectcalico/calico
+// felix/rules/static.go, filterInputChain).
+func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
+	if h, _ := e.findCalicoHost(n, to); h == nil {
+		return verdict{allowed: true}
+	}
+	return pass(e.because(Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name}))
+}
+
+func distinguishByCalico(s *signatures) {
+	s.nameKeys = append(s.nameKeys, calicoNamespace, calicoName)
+	of := func(c *calicoSelector) {
+		if c != nil {
+			c.visitKeys(s.mentionLabel)
+		}
+	}
+	for _, p := range s.e.calico {
+		s.namespaces[p.namespace] = true
+		of(&p.selector)
+		of(&p.namespaces)
+		for _, r := range slices.Concat(p.in, p.out) {
+			for _, x := range []calicoEntity{r.source, r.dest} {
+				of(x.selector)
+				of(x.notSelector)
+				of(x.namespaces)
+				s.addBoundaries(x.nets...)
+				s.addBoundaries(x.notNets...)
+			}
+		}
+	}
+	for _, h := range s.e.hosts {
+		s.nodes[h.node] = true
+		for _, a := range h.addrs {
+			s.addBoundaries(netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	for _, f := range s.e.filters.Objects.FelixConfigurations {
+		for _, ports := range []*[]kube.FailsafePort{f.Spec.FailsafeInboundHostPorts, f.Spec.FailsafeOutboundHostPorts} {
+			if ports == nil {
+				continue
+			}
+			for _, port := range *ports {
+				if p, err := policies.ParseNetwork(port.Net); err == nil {
+					s.addBoundaries(p)
+				}
+			}
+		}
+	}
+}
+
+func calicoWords(d Decision) string {
+	switch d.Kind {
+	case ByDefaultDeny:
+		text := d.policies()
+		if d.afterNetworkPolicies {
+			text += ", no " + direction(d.Egress) + " rule"
+		}
+		return text + ", no " + direction(d.Egress) + " rule, and so the end of tier " + d.Tier
+	case ByFailsafe:
+		return failsafeWords(d)
+	case ByProfile:
+		return "profile projectcalico-default-allow of " + d.Policy
+	case ByNoProfile:
+		return d.Policy + ", which has neither a policy nor a profile that lets it pass"
+	case ByHostAction:
+		return "Calico on " + d.Node + ", where defaultEndpointToHostAction is Accept and no host endpoint is asked about a Pod of the same host"
+	case ByUnclearHost:
+		return d.Policy + " names an interface and no expectedIPs, so that nothing says which address it has"
+	default:
+		return ""
+	}
+}
+
+func failsafeWords(d Decision) string {
+	text := fmt.Sprintf("failsafe port tcp %d", d.Port)
+	if d.Policy == "" {
+		return text + ", which Felix opens by default"
+	}
+	text += " of " + d.Policy
+	if d.Network != "" {
+		text += " for " + d.Network
+	}
+	return text
+}
