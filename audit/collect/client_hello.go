@@ -36,16 +36,16 @@ const (
 	compressionDeflate = 1 // RFC 3749
 )
 
-// clientHello lists what one ClientHello offers. crypto/tls cannot send one: it offers only
-// what it could go on with.
+// clientHello lists what one ClientHello offers. crypto/tls cannot send one: it offers only what
+// it could continue with.
 type clientHello struct {
 	version    uint16 // TLS 1.2 or 1.3, and no other
-	serverName string // a host; nothing is sent of an IP address
+	serverName string // a host; an IP address is not sent
 	suites     []uint16
 	groups     []uint16
 }
 
-// record returns the ClientHello as the one record that is sent.
+// record returns the ClientHello as one TLS record.
 func (h clientHello) record() ([]byte, error) {
 	var random [32]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -68,7 +68,8 @@ func (h clientHello) record() ([]byte, error) {
 	return b.Bytes()
 }
 
-// compressions has deflate in TLS 1.2, to see whether the server takes it; TLS 1.3 forbids it.
+// compressions returns the compression methods to offer. In TLS 1.2 they include deflate, to see
+// whether the server accepts it; TLS 1.3 forbids it.
 func (h clientHello) compressions() []uint8 {
 	if h.version == tls.VersionTLS12 {
 		return []uint8{compressionDeflate, compressionNone}
@@ -115,8 +116,8 @@ func addNumbers(b *cryptobyte.Builder, numbers []uint16) {
 	})
 }
 
-// signatureAlgorithms are all that a server's key can want, SHA-1 included: what it signs
-// with is not the question here.
+// signatureAlgorithms returns every algorithm that a server's key may need, including SHA-1: this
+// question is not about the signature.
 func signatureAlgorithms() []uint16 {
 	return []uint16{
 		uint16(tls.ECDSAWithP256AndSHA256), uint16(tls.ECDSAWithP384AndSHA384), uint16(tls.ECDSAWithP521AndSHA512),
@@ -128,7 +129,7 @@ func signatureAlgorithms() []uint16 {
 	}
 }
 
-// suitesOf are the suites of the version that are wanted, the worst first.
+// suitesOf returns the wanted suites of the version, the worst first.
 func suitesOf(version uint16, wanted func(audit.CipherSuite) bool) []uint16 {
 	var ids []uint16
 	for _, s := range audit.CipherSuites() {
@@ -149,7 +150,7 @@ func groupsOf(wanted func(audit.Group) bool) []uint16 {
 	return ids
 }
 
-// offerOf is the first ClientHello of a question.
+// offerOf returns the first ClientHello of a question.
 func offerOf(version uint16, offer audit.Offer) clientHello {
 	anySuite := func(audit.CipherSuite) bool { return true }
 	weakSuite := func(s audit.CipherSuite) bool { return s.Weakness() != "" }

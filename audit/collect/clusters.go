@@ -7,12 +7,12 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Clusters puts listeners side by side, one target for each cluster, with the snapshots of a folder
-// (see Snapshots); an empty folder is none.
+// Clusters groups listeners by cluster and returns one target for each cluster. It adds the
+// snapshots of a folder (see [Snapshots]); an empty folder name means no snapshots.
 //
-// A member that answers no call does not tell its cluster. Where there is only the one, it is a
-// cluster all the same, and so is what the snapshots are of. Where there are several clusters,
-// nothing tells whose the snapshots are.
+// A member that answers no call does not tell its cluster. If there is only one cluster, such a
+// member still forms a cluster, and the snapshots belong to it. If there are several clusters,
+// nothing tells to which one the snapshots belong.
 func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.EtcdCluster {
 	clusters := audit.Clusters(listeners)
 	all := &audit.EtcdCluster{Address: "cluster", Now: now, Listeners: listeners}
@@ -27,7 +27,7 @@ func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Durat
 	}
 	snapshots := Snapshots(snapshotDir, maxAge)
 	if len(clusters) > 1 {
-		snapshots = &audit.Snapshots{Dir: snapshotDir, Reason: "they are of one cluster, and several were audited; audit one at a time"}
+		snapshots = &audit.Snapshots{Dir: snapshotDir, Reason: "they belong to one cluster, but several were audited; audit one cluster at a time"}
 	}
 	for _, c := range clusters {
 		c.Snapshots = snapshots

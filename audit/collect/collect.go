@@ -1,10 +1,10 @@
-// Package collect observes etcd listeners over the network, for package audit to judge.
-// It is the only I/O of the audit. It never writes: it sends GETs, and the gRPC calls
-// Range (serializable, keys only, limit 1; also as JSON to a gateway), Status and MemberList
-// (not linearizable), none of which makes a raft entry; Range also with a token that is
-// invalid, which a member with authentication refuses and logs. It speaks only HTTP/1.1 GET
-// to a peer port. It sends ClientHellos that no handshake follows. Everything is bounded:
-// each probe in time and in bytes read, each target in time and in connections.
+// Package collect observes etcd listeners over the network, for package audit to judge. It does
+// all the I/O of the audit. It never writes: it sends GETs, and the gRPC calls Range
+// (serializable, keys only, limit 1; also as JSON to a gateway), Status and MemberList (not
+// linearizable), none of which makes a raft entry; Range also with a token that is invalid, which
+// a member with authentication refuses and logs. It speaks only HTTP/1.1 GET to a peer port. It
+// sends ClientHellos without finishing the handshake. Everything is bounded: each probe in time
+// and in bytes read, each target in time and in connections.
 package collect
 
 import (
@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// DefaultTimeout of one probe: a member that is up answers in milliseconds, also
-	// across a continent.
+	// DefaultTimeout bounds one probe. A member that is up answers in milliseconds, even across a
+	// continent.
 	DefaultTimeout = 3 * time.Second
 
 	// targetTimeouts bounds a whole target, in timeouts of one probe. There are three
@@ -32,8 +32,9 @@ const (
 	// but an audit must not look like an attack either.
 	maxConnections = 4
 
-	// DefaultParallel targets at a time: the open sockets of a fleet audit stay far below the
-	// usual limit of 1024, and a thousand targets of which none answers take a minute.
+	// DefaultParallel is the number of targets that are observed at a time: the open sockets of a
+	// fleet audit stay far below the usual limit of 1024, and a thousand targets that do not
+	// answer take a minute.
 	DefaultParallel = 64
 )
 
@@ -44,7 +45,7 @@ type Config struct {
 	Faulty      []Faulty         // certificates of trusted CAs with a fault each
 	Now         func() time.Time // required
 	Parallel    int              // targets at a time; 0 is DefaultParallel
-	// OneHandshake observes no more than the checks with audit.Check.OneHandshake look at.
+	// OneHandshake observes only what the checks with audit.Check.OneHandshake need.
 	OneHandshake bool
 	// Progress, when not nil, is called after each target, from several goroutines.
 	Progress func(done, total int)
@@ -53,14 +54,15 @@ type Config struct {
 // Credentials identify a client to etcd, and verify the servers for it.
 type Credentials struct {
 	Certificate *tls.Certificate // nil: none
-	// Roots verify the server before it is asked anything with Certificate. nil: it is not verified.
+	// Roots verify the server before it is asked anything with Certificate. If it is nil, the
+	// server is not verified.
 	Roots *x509.CertPool
 }
 
-// Collect observes every endpoint and returns one target for each, in their order. What
-// could not be observed is in the target with the reason; the error is only of the
-// auditor's own preparation. When ctx ends, the targets that are not done are returned as
-// interrupted, with nothing of what was seen of them: half of it could be taken for the whole.
+// Collect observes every endpoint and returns one target for each, in their order. A target holds
+// the reason for everything that could not be observed; Collect returns an error only if the
+// auditor's own preparation fails. When ctx ends, the unfinished targets are returned as
+// interrupted and empty: a reader could take half of the observations for all of them.
 func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit.Listener, error) {
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
@@ -105,7 +107,8 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	return targets, nil
 }
 
-// observe collects, and returns nothing of a target where the audit was interrupted before its end.
+// observe collects the observations of one target. If the audit is interrupted first, it returns
+// the target without them.
 func (p *prober) observe(ctx context.Context) *audit.Listener {
 	if ctx.Err() == nil {
 		t := p.collect(ctx)

@@ -57,8 +57,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write notes its fault, because a protocol closes the connection after one: a Read that
-// waits then reports only that it was closed, as at the deadline.
+// Write keeps its error, because a protocol closes the connection after one. A waiting Read then
+// reports only that the connection was closed, as at the deadline.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if err != nil {
@@ -95,8 +95,8 @@ func (c *conn) Close() error {
 	return err
 }
 
-// errNotAsked is of a probe whose turn did not come.
-var errNotAsked = errors.New("the time for this target was over before this was asked")
+// errNotAsked means that the time for the target ended before the probe could start.
+var errNotAsked = errors.New("the time for this target ended before this was asked")
 
 // dial opens a connection when fewer than maxConnections are open to the target.
 func (p *prober) dial(ctx context.Context) (*conn, error) {
@@ -112,7 +112,7 @@ func (p *prober) dial(ctx context.Context) (*conn, error) {
 	began := p.clock()
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, "tcp", p.endpoint.Address)
-	p.reached(raw, err, p.clock().Sub(began))
+	p.noteAttempt(raw, err, p.clock().Sub(began))
 	if err != nil {
 		cancel()
 		<-p.slots
@@ -144,8 +144,9 @@ func (p *prober) clock() time.Time {
 	return p.config.Now()
 }
 
-// reached notes what became of the TCP connection. One that was made outweighs any that was not.
-func (p *prober) reached(c net.Conn, err error, took time.Duration) {
+// noteAttempt notes whether the TCP connection was made. One success counts more than any
+// failure.
+func (p *prober) noteAttempt(c net.Conn, err error, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
@@ -166,8 +167,8 @@ func (p *prober) reached(c net.Conn, err error, took time.Duration) {
 	}
 }
 
-// failedAttempt returns what an error makes of an attempt, in words without addresses and ports.
-// An end of the connection is Closed; that nothing came in time is not.
+// failedAttempt returns the attempt that failed with an error, described without addresses and
+// ports. It is Closed if the server ended the connection, but not if no answer came in time.
 func (p *prober) failedAttempt(err error) audit.Attempt {
 	if alert, sent := etcdrpc.Alert(err); sent {
 		return audit.Attempt{State: audit.Refused, Reason: alertText(alert), Alert: alert}

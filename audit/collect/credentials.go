@@ -12,28 +12,29 @@ import (
 	"github.com/etcdsec/etcdsec/internal/input"
 )
 
-// CredentialFiles names the PEM files of what a client of etcd presents. An empty path is no file.
+// CredentialFiles names the PEM files that a client of etcd presents. An empty path means no
+// file.
 type CredentialFiles struct {
 	CAPath   string // the CAs that signed the servers' certificates
 	CertPath string // the client's certificate and the ones between it and its CA
 	KeyPath  string
 }
 
-// The faults of credentials that callers tell apart.
+// The errors of credentials on which callers branch.
 var (
-	ErrNoKey         = errors.New("a certificate without its key cannot be presented")
-	ErrNoCertificate = errors.New("a key without its certificate")
-	ErrNoAuditor     = errors.New("no client certificate of the auditor")
+	ErrNoKey         = errors.New("the certificate has no key, so it cannot be presented")
+	ErrNoCertificate = errors.New("the key has no certificate")
+	ErrNoAuditor     = errors.New("the store has no client certificate for the auditor")
 )
 
-// RootsError is of a file of CAs that cannot be loaded.
+// RootsError means that a file of CAs cannot be loaded.
 type RootsError struct{ Err error }
 
 func (e *RootsError) Error() string { return e.Err.Error() }
 func (e *RootsError) Unwrap() error { return e.Err }
 
-// StoreCredentials returns the files of the client "auditor" of a store. The error is ErrNoAuditor of
-// a store that has none.
+// StoreCredentials returns the files of a store's client "auditor". The error is [ErrNoAuditor]
+// if the store has no such client.
 func StoreCredentials(store string) (CredentialFiles, error) {
 	dir := filepath.Join(store, "clients", string(cluster.RoleAuditor))
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -46,9 +47,9 @@ func StoreCredentials(store string) (CredentialFiles, error) {
 	}, nil
 }
 
-// Load reads the files. It finds everything that can be wrong with them before a server is asked:
-// the server's refusal would look like a finding, or like its absence. The error is ErrNoKey,
-// ErrNoCertificate, a *RootsError, or one of input.ValidPair.
+// Load reads the files and checks them completely before any server is asked: a server's refusal
+// could look like a finding, or hide one. The error is [ErrNoKey], [ErrNoCertificate], a
+// [*RootsError], or an error of input.ValidPair.
 func (f CredentialFiles) Load(now time.Time) (Credentials, error) {
 	switch {
 	case f.CertPath != "" && f.KeyPath == "":

@@ -21,8 +21,8 @@ type Endpoint struct {
 	Settings *audit.Settings // of the etcd that has the listener; nil if they were not looked at
 }
 
-// ParseAddress gives the "host:port" of an endpoint as an operator writes it: host:port,
-// http://host:port or https://host:port. The scheme changes nothing: both are always tried.
+// ParseAddress returns the "host:port" of an endpoint that an operator wrote as host:port,
+// http://host:port or https://host:port. The scheme has no effect: both are always tried.
 func ParseAddress(s string) (string, error) {
 	rest := s
 	if scheme, after, found := strings.Cut(s, "://"); found {
@@ -34,18 +34,18 @@ func ParseAddress(s string) (string, error) {
 			return "", fmt.Errorf("endpoint %q: not a URL", s)
 		}
 		if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-			return "", fmt.Errorf("endpoint %q: more than scheme, host and port", s)
+			return "", fmt.Errorf("endpoint %q: want only a scheme, a host and a port", s)
 		}
 		rest = strings.TrimSuffix(after, "/")
 	}
 	if strings.Contains(rest, ",") {
-		return "", fmt.Errorf("endpoint %q: a list; give each endpoint as an argument of its own", s)
+		return "", fmt.Errorf("endpoint %q: is a list; give each endpoint as a separate argument", s)
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
 		return "", fmt.Errorf("endpoint %q: not host:port (an IPv6 address is written [::1]:2379)", s)
 	}
-	if host == "" || strings.ContainsAny(host, " /\\@\"'%") || strings.ContainsFunc(host, unprintable) {
+	if host == "" || strings.ContainsAny(host, " /\\@\"'%") || strings.ContainsFunc(host, isUnprintable) {
 		return "", fmt.Errorf("endpoint %q: %q is not a host", s, host)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)

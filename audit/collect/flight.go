@@ -29,7 +29,7 @@ func alertText(alert tls.AlertError) string {
 	return fmt.Sprintf("TLS alert %q", strings.TrimPrefix(alert.Error(), "tls: "))
 }
 
-// answerError is an answer that is none to the ClientHello.
+// answerError means that the bytes received are no answer to the ClientHello.
 type answerError struct{ text string }
 
 func (e answerError) Error() string { return e.text }
@@ -42,8 +42,8 @@ type flight struct {
 	warnings int
 }
 
-// message reads the next handshake message.
-func (f *flight) message() (kind uint8, body []byte, err error) {
+// readMessage reads the next handshake message.
+func (f *flight) readMessage() (kind uint8, body []byte, err error) {
 	for {
 		message := cryptobyte.String(f.pending)
 		var content cryptobyte.String
@@ -51,14 +51,14 @@ func (f *flight) message() (kind uint8, body []byte, err error) {
 			f.pending = message
 			return kind, content, nil
 		}
-		if err := f.record(); err != nil {
+		if err := f.readRecord(); err != nil {
 			return 0, nil, err
 		}
 	}
 }
 
-// record appends the next record with a part of a message. A warning is no answer.
-func (f *flight) record() error {
+// readRecord appends the next record that holds part of a message. It skips warnings.
+func (f *flight) readRecord() error {
 	var header [5]byte
 	if _, err := io.ReadFull(f.from, header[:]); err != nil {
 		return err
@@ -77,13 +77,13 @@ func (f *flight) record() error {
 	}
 	const warning, fatal = 1, 2
 	if len(content) != 2 || content[0] < warning || content[0] > fatal || len(f.pending) > 0 {
-		return answerError{"the answer is not a TLS alert, though its record says so"}
+		return answerError{"the record has the type of a TLS alert, but its content is not one"}
 	}
 	if alert := tls.AlertError(content[1]); content[0] == fatal || alert == alertCloseNotify {
 		return alert // in place of the answer
 	}
 	if f.warnings++; f.warnings > maxWarnings {
-		return answerError{"the answer is one TLS warning after another"}
+		return answerError{"the answer has only TLS warnings"}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func gatewayRange(access audit.Access, answer page) audit.RPC {
 		Count   string `json:"count"`
 	}
 	if err := json.Unmarshal(answer.body, &body); err != nil {
-		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d without JSON", answer.Status)
+		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d without a JSON body", answer.Status)
 		return call
 	}
 	call.Code, call.Message, call.Refusal = body.Code, cleanText(body.Message), audit.RefusalOf(body.Message)

@@ -11,11 +11,11 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// SecureAPIPort is where an API server of a spec listens: kube-apiserver's default.
+// SecureAPIPort is the port of a spec's API servers: kube-apiserver's default.
 const SecureAPIPort = 6443
 
-// SpecEndpoints returns the ports of every member of a spec, at the address that it advertises, and
-// then those of the API servers. A minTLS of 0 is that of the spec.
+// SpecEndpoints returns the ports of every member of a spec, at its advertised address, and then
+// those of the API servers. If minTLS is 0, the version of the spec applies.
 func SpecEndpoints(c *cluster.Cluster, minTLS uint16) []Endpoint {
 	if minTLS == 0 {
 		minTLS = c.Etcd.TLSMinVersion
@@ -49,7 +49,7 @@ func SpecEndpoints(c *cluster.Cluster, minTLS uint16) []Endpoint {
 	return endpoints
 }
 
-// Given are endpoints of one kind as an operator wrote them.
+// Given holds endpoints of one kind, as an operator wrote them.
 type Given struct {
 	Kind    audit.Kind
 	Origin  string   // how errors begin, such as "--peer: "; may be empty
@@ -57,8 +57,8 @@ type Given struct {
 }
 
 // Gather joins the endpoints of a spec, of a list and those that were given, in this order. Each
-// address may be there once; the error joins all faults. minTLS is that of the endpoints which the
-// spec does not have.
+// address may occur once; the error joins all faults. minTLS applies to the endpoints that are
+// not in the spec.
 func Gather(spec, listed []Endpoint, given []Given, minTLS uint16) ([]Endpoint, error) {
 	var faults []error
 	endpoints := spec
@@ -68,7 +68,7 @@ func Gather(spec, listed []Endpoint, given []Given, minTLS uint16) ([]Endpoint, 
 	}
 	for _, e := range listed {
 		if seen[e.Address] {
-			faults = append(faults, fmt.Errorf("--targets: %s is in the spec too", e.Address))
+			faults = append(faults, fmt.Errorf("--targets: %s is also in the spec", e.Address))
 		}
 		seen[e.Address] = true
 		e.MinTLSVersion = minTLS
@@ -91,7 +91,7 @@ func Gather(spec, listed []Endpoint, given []Given, minTLS uint16) ([]Endpoint, 
 	return endpoints, errors.Join(faults...)
 }
 
-// ParseTLSVersion reads a version of TLS that may be the lowest: "1.2" or "1.3". Empty is 0.
+// ParseTLSVersion reads the lowest allowed version of TLS: "1.2" or "1.3". An empty text gives 0.
 func ParseTLSVersion(written string) (uint16, error) {
 	switch written {
 	case "":

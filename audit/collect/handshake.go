@@ -25,8 +25,8 @@ type client struct {
 	roots                  *x509.CertPool // verify the server by these, or do not finish; nil: any server will do
 }
 
-// handshake opens a TLS connection. The observation is complete but for the proof that the
-// client was accepted. The connection is nil if there is none.
+// handshake opens a TLS connection. The observation lacks only the proof that the server accepted
+// the client. The connection is nil if the handshake failed.
 func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *conn, *tls.Conn) {
 	h := audit.Handshake{Presented: c.presented, MinVersion: c.minVersion, MaxVersion: c.maxVersion}
 	raw, err := p.dial(ctx)
@@ -50,8 +50,8 @@ func (p *prober) handshake(ctx context.Context, c client) (audit.Handshake, *con
 	return h, raw, secured
 }
 
-// Served returns the certificate chain that a server presents now, leaf first. It shows no
-// certificate of its own and sends nothing: what the server thinks of its client comes after.
+// Served returns the certificate chain that a server presents now, leaf first. It presents no
+// certificate and sends no data: a server judges its client only after it has sent its own chain.
 func Served(ctx context.Context, address string, timeout time.Duration) ([]*x509.Certificate, error) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -62,12 +62,13 @@ func Served(ctx context.Context, address string, timeout time.Duration) ([]*x509
 		_ = raw.Close() // nothing was sent
 	}
 	if len(h.Chain) == 0 {
-		return nil, fmt.Errorf("%s presents no certificate: %s", address, cmp.Or(h.Reason, "no TLS there"))
+		return nil, fmt.Errorf("reading the certificate of %s: %s", address, cmp.Or(h.Reason, "no TLS there"))
 	}
 	return h.Chain, nil
 }
 
-// failedHandshake prefers an alert to the end of the connection that comes with it.
+// failedHandshake returns the failed attempt. If both an alert and the end of the connection were
+// seen, it reports the alert.
 func (p *prober) failedHandshake(err error, raw *conn) audit.Attempt {
 	attempt := p.failedAttempt(err)
 	if attempt.State == audit.Unclear {
@@ -78,11 +79,11 @@ func (p *prober) failedHandshake(err error, raw *conn) audit.Attempt {
 	return attempt
 }
 
-// trustError is of a server that does not verify against the given CAs.
+// trustError means that the server's chain does not verify against the given CAs.
 type trustError struct{ cause error }
 
 func (e trustError) Error() string {
-	return "the server does not verify against --cacert: " + e.cause.Error()
+	return "verifying the server against --cacert: " + e.cause.Error()
 }
 func (e trustError) Unwrap() error { return e.cause }
 
@@ -119,15 +120,15 @@ func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
 	}
 }
 
-// verification is the chain that was verified last, and how that ended.
+// verification holds the chain that was verified last, and the result.
 type verification struct {
 	chain []*x509.Certificate
 	err   error
 }
 
-// verify leaves the names out: cert-san-mismatch judges them, and a server with a wrong name
-// that the CA vouches for may still be asked for its version. A server shows the same chain on
-// every connection, so that its signatures are checked once.
+// verify ignores the names: cert-san-mismatch judges them, and a server with a wrong name but a
+// chain to a trusted CA may still be asked for its version. A server presents the same chain on
+// every connection, so its signatures are checked once.
 func (p *prober) verify(chain []*x509.Certificate, roots *x509.CertPool) error {
 	p.mu.Lock()
 	last := p.verified
@@ -144,7 +145,7 @@ func (p *prober) verify(chain []*x509.Certificate, roots *x509.CertPool) error {
 
 func (p *prober) verifyAnew(chain []*x509.Certificate, roots *x509.CertPool) error {
 	if len(chain) == 0 {
-		return errors.New("it sent no certificate")
+		return errors.New("the server sent no certificate")
 	}
 	intermediates := x509.NewCertPool()
 	for _, cert := range chain[1:] {
@@ -159,7 +160,7 @@ func (p *prober) verifyAnew(chain []*x509.Certificate, roots *x509.CertPool) err
 	return err
 }
 
-// proveAdmission makes a handshake, and proves whether the server accepted the client.
+// proveAdmission makes a handshake and checks whether the server accepted the client.
 func (p *prober) proveAdmission(ctx context.Context, c client) audit.Handshake {
 	if c.alpn == nil {
 		c.alpn = p.proofALPN()

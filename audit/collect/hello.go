@@ -13,22 +13,22 @@ import (
 // which of them are more makes no difference to what has to be done.
 const maxHellos = 40
 
-// askHellos asks what the server chooses of suites and groups, in TLS 1.2 and 1.3. A server in
-// order costs three connections in each, which it answers without a signature in TLS 1.3.
+// askHellos asks which suites and groups the server chooses, in TLS 1.2 and 1.3. A secure server
+// takes three connections for each version, and in TLS 1.3 it answers them without a signature.
 func (p *prober) askHellos(ctx context.Context, t *audit.Listener) []audit.Hello {
 	if !t.Handshake(audit.NoCertificate).SpokeTLS {
 		return nil
 	}
 	var old, current []audit.Hello
-	parallel([]func(){
+	runParallel([]func(){
 		func() { old = p.askVersion(ctx, t, tls.VersionTLS12, audit.StrongSuites) },
 		func() { current = p.askVersion(ctx, t, tls.VersionTLS13, audit.PostQuantumGroups, audit.StrongSuites) },
 	})
 	return slices.Concat(old, current)
 }
 
-// askVersion asks the questions of one version. The first ones show that the server answers to
-// a ClientHello like these, so that a refusal of the others means what they offer.
+// askVersion asks the questions of one version. The first ones show that the server answers such
+// a ClientHello, so a refusal of the others is about what they offer.
 func (p *prober) askVersion(ctx context.Context, t *audit.Listener, version uint16, first ...audit.Offer) []audit.Hello {
 	if refusal := refusedVersion(t, version); refusal.State == audit.Refused {
 		return []audit.Hello{{Attempt: refusal, Version: version, Offer: first[0], VersionRefused: true}}
@@ -36,7 +36,7 @@ func (p *prober) askVersion(ctx context.Context, t *audit.Listener, version uint
 	var asked []audit.Hello
 	for _, offer := range first {
 		h := p.askHello(ctx, version, offer, 1)
-		if h.VersionRefused && agreedTo(t, version) {
+		if h.VersionRefused && hasAgreedTo(t, version) {
 			h.VersionRefused = false
 			h.Attempt = audit.Attempt{State: audit.Unclear, Reason: h.Reason + ", after it agreed to " + tls.VersionName(version)}
 		}
@@ -50,14 +50,14 @@ func (p *prober) askVersion(ctx context.Context, t *audit.Listener, version uint
 	}
 	// A server may know the weak suites only, so these are asked whatever it said before.
 	var suites, groups audit.Hello
-	parallel([]func(){
+	runParallel([]func(){
 		func() { suites = p.askHello(ctx, version, audit.WeakSuites, maxHellos) },
 		func() { groups = p.askHello(ctx, version, audit.WeakGroups, maxHellos) },
 	})
 	return append(asked, suites, groups)
 }
 
-// refusedVersion returns the refusal of a version where an earlier handshake has shown it.
+// refusedVersion returns the refusal of a version if an earlier handshake showed one.
 func refusedVersion(t *audit.Listener, version uint16) audit.Attempt {
 	if version == tls.VersionTLS12 {
 		if h := t.HandshakeUpTo(version); h.Version == 0 && h.State == audit.Refused && h.Alert == audit.ProtocolVersion {
@@ -72,35 +72,35 @@ func refusedVersion(t *audit.Listener, version uint16) audit.Attempt {
 	return audit.Attempt{}
 }
 
-// agreedTo reports whether a handshake has shown the version.
-func agreedTo(t *audit.Listener, version uint16) bool {
+// hasAgreedTo reports whether a handshake agreed on the version.
+func hasAgreedTo(t *audit.Listener, version uint16) bool {
 	return slices.ContainsFunc(t.Handshakes, func(h audit.Handshake) bool { return h.Version == version })
 }
 
-// askHello offers what there is to choose from, then what the server left of it, and so on until
-// nothing is chosen, nothing is left, or it was asked often enough.
+// askHello makes an offer, removes what the server chose, and repeats this until the server
+// chooses nothing, nothing is left, or the limit is reached.
 func (p *prober) askHello(ctx context.Context, version uint16, offer audit.Offer, most int) audit.Hello {
 	h := audit.Hello{Version: version, Offer: offer}
 	offered := offerOf(version, offer)
 	offered.serverName = p.host()
 	for range most {
-		choice, err := p.send(ctx, offered)
+		choice, err := p.sendHello(ctx, offered)
 		if err != nil {
 			h.Attempt, h.VersionRefused = p.failedHello(err)
 			return h
 		}
 		h.Attempt = audit.Attempt{State: audit.Answered}
 		h.Chosen = append(h.Chosen, choice)
-		if offered = offered.without(choice, offer); len(offered.suites) == 0 || (len(offered.groups) == 0 && version == tls.VersionTLS13) {
+		if offered = offered.remaining(choice, offer); len(offered.suites) == 0 || (len(offered.groups) == 0 && version == tls.VersionTLS13) {
 			return h
 		}
 	}
 	return h
 }
 
-// without returns what is left to offer. Of groups, a prime of the server's own goes with all suites
-// that have one.
-func (h clientHello) without(choice audit.Choice, offer audit.Offer) clientHello {
+// remaining returns what is left to offer after a choice. If the choice is a prime of the
+// server's own, all suites that use one are removed.
+func (h clientHello) remaining(choice audit.Choice, offer audit.Offer) clientHello {
 	if offer != audit.WeakGroups {
 		h.suites = slices.DeleteFunc(slices.Clone(h.suites), func(id uint16) bool { return id == choice.Suite })
 		return h
@@ -113,8 +113,8 @@ func (h clientHello) without(choice audit.Choice, offer audit.Offer) clientHello
 	return h
 }
 
-// send sends one ClientHello, reads what was chosen of it, and closes the connection.
-func (p *prober) send(ctx context.Context, offered clientHello) (audit.Choice, error) {
+// sendHello sends one ClientHello, reads the server's choice, and closes the connection.
+func (p *prober) sendHello(ctx context.Context, offered clientHello) (audit.Choice, error) {
 	record, err := offered.record()
 	if err != nil {
 		return audit.Choice{}, err
@@ -128,8 +128,8 @@ func (p *prober) send(ctx context.Context, offered clientHello) (audit.Choice, e
 	return readChoice(raw, offered)
 }
 
-// failedHello returns what an error makes of a question, and whether the version is refused.
-// Only an alert that is about the offer refuses it.
+// failedHello returns the attempt that failed with an error, and whether the server refuses the
+// version. Only an alert about the offer counts as a refusal.
 func (p *prober) failedHello(err error) (audit.Attempt, bool) {
 	if alert, ok := errors.AsType[tls.AlertError](err); ok {
 		attempt := audit.Attempt{State: audit.Refused, Reason: alertText(alert), Alert: alert}

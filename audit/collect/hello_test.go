@@ -95,7 +95,7 @@ func TestClientHelloAsGoReadsIt(t *testing.T) {
 			s := startGoServer(t, &tls.Config{})
 			offered := offerOf(q.Version, q.Offer)
 			offered.serverName = "etcd-0.example.internal"
-			_, _ = newProber(s.address).send(t.Context(), offered)
+			_, _ = newProber(s.address).sendHello(t.Context(), offered)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if len(s.hellos) != 1 {
@@ -248,7 +248,7 @@ func FuzzReadChoice(f *testing.F) {
 			t.Errorf("%x is read as %+v", answer, choice)
 		}
 		// The questions end: what was chosen is not offered again.
-		if left := offered.without(choice, q.Offer); len(left.suites)+len(left.groups) >= len(offered.suites)+len(offered.groups) {
+		if left := offered.remaining(choice, q.Offer); len(left.suites)+len(left.groups) >= len(offered.suites)+len(offered.groups) {
 			t.Errorf("%+v leaves %+v", choice, left)
 		}
 	})

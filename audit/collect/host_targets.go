@@ -8,17 +8,18 @@ import (
 	"github.com/etcdsec/etcdsec/audit/collect/host"
 )
 
-// HostConfig says what to audit of a host, beside what an operator gave.
+// HostConfig selects what to audit on a host, in addition to what an operator gave.
 type HostConfig struct {
 	Given         []Endpoint // by the operator
-	Mounted       bool       // the host is another machine's root, or a stopped one's, mounted here
+	Mounted       bool       // the host is the mounted root of another or a stopped machine
 	MinTLSVersion uint16     // of the host's own endpoints; 0 is TLS 1.2
 	Now           time.Time
 }
 
-// HostTargets returns the endpoints to audit, which are the given ones, with the settings of those that
-// are the host's, and the host's own; and the targets that are judged without a network: the
-// settings of each etcd. Where there is no etcd, the API server's settings are judged alone.
+// HostTargets returns the endpoints to audit, and the targets that are judged without a network.
+// The endpoints are the given ones, with their settings if they belong to the host, and the
+// host's own. The other targets are the settings of each etcd, or of the API server if the host
+// has no etcd.
 func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings) {
 	var configs []*audit.HostSettings
 	config := func(s *audit.Settings) {
@@ -41,8 +42,8 @@ func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings)
 	return endpoints, configs
 }
 
-// add brings a listener of the host to the endpoints. One that does not run on this machine, but is
-// told by the files of a mounted one, is not dialled: at its address there may be another.
+// add adds a listener of the host to the endpoints. A listener found only in the files of a
+// mounted root is not dialled: another server may use its address.
 func (c HostConfig) add(endpoints []Endpoint, l host.Listener) []Endpoint {
 	at := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Address == l.Address })
 	switch {
@@ -59,7 +60,7 @@ func (c HostConfig) add(endpoints []Endpoint, l host.Listener) []Endpoint {
 	return endpoints
 }
 
-// SettingsTarget returns the target that judges settings of a host.
+// SettingsTarget returns the target for the settings of a host.
 func SettingsTarget(s *audit.Settings, minTLSVersion uint16, now time.Time) *audit.HostSettings {
 	return &audit.HostSettings{Address: s.Host + ":" + s.Origin, Now: now, MinTLSVersion: minTLSVersion, Settings: s}
 }

@@ -12,17 +12,18 @@ import (
 )
 
 const (
-	// maxEndpoints of one list. A larger fleet is audited in several runs.
+	// maxEndpoints bounds one list. A larger fleet is audited in several runs.
 	maxEndpoints = 100_000
 	maxLine      = 1 << 10
-	// maxListFaults are reported in full: a file that is no list at all has as many as lines.
+	// maxListFaults bounds the faults that are reported: a file that is not a list has one on
+	// each line.
 	maxListFaults = 100
 )
 
-// ReadList reads endpoints, one on each line: host:port or a URL, of a client port, or with
-// another kind before it, as in peer=10.0.0.11:2380. After white space may follow cluster=NAME.
-// # begins a comment. The error joins every fault, each with its line; name is what they call
-// the list. The largest list has 100,000 endpoints.
+// ReadList reads endpoints, one on each line: the host:port or URL of a client port, or of
+// another port with its kind in front, as in peer=10.0.0.11:2380. cluster=NAME may follow after
+// white space. # begins a comment. The error joins every fault, each with its line; name is the
+// list's name in the faults. A list has at most 100,000 endpoints.
 func ReadList(name string, r io.Reader) ([]Endpoint, error) {
 	l := list{name: name, lines: map[string]int{}}
 	lines := bufio.NewScanner(r)
@@ -52,13 +53,13 @@ func ReadList(name string, r io.Reader) ([]Endpoint, error) {
 		return nil, fmt.Errorf("reading the endpoints: %w", err)
 	}
 	if l.faulty > maxListFaults {
-		l.faults = append(l.faults, fmt.Errorf("%s: and %d more lines have a fault", name, l.faulty-maxListFaults))
+		l.faults = append(l.faults, fmt.Errorf("%s: %d more lines have a fault", name, l.faulty-maxListFaults))
 	}
 	if err := errors.Join(l.faults...); err != nil {
 		return nil, err
 	}
 	if len(l.endpoints) == 0 {
-		return nil, fmt.Errorf("%s: no endpoint in it", name)
+		return nil, fmt.Errorf("%s: has no endpoint", name)
 	}
 	return l.endpoints, nil
 }
@@ -93,7 +94,7 @@ func (l *list) read(text string) {
 	}
 	e, err := parseEntry(words)
 	if err == nil && l.lines[e.Address] > 0 {
-		err = fmt.Errorf("endpoint %q: %s is on line %d already", words[0], e.Address, l.lines[e.Address])
+		err = fmt.Errorf("endpoint %q: %s is already on line %d", words[0], e.Address, l.lines[e.Address])
 	}
 	if err != nil {
 		l.fault(err)
@@ -103,7 +104,7 @@ func (l *list) read(text string) {
 	l.endpoints = append(l.endpoints, e)
 }
 
-// listKinds are the kinds that a list may name. A word without one is a client port.
+// listKinds returns the kinds that a list may name. An entry without a kind is a client port.
 func listKinds() []audit.Kind {
 	return append(audit.Listeners(), audit.APIServer, audit.Kubelet)
 }
@@ -132,11 +133,11 @@ func parseEntry(words []string) (Endpoint, error) {
 		name, found := strings.CutPrefix(word, "cluster=")
 		switch {
 		case !found || name == "":
-			return Endpoint{}, fmt.Errorf("%q: want cluster=NAME or nothing after the endpoint; each endpoint has a line of its own", word)
+			return Endpoint{}, fmt.Errorf("%q: want only cluster=NAME after the endpoint; each endpoint needs its own line", word)
 		case e.ClusterName != "":
-			return Endpoint{}, fmt.Errorf("%q: the cluster is given already", word)
-		case strings.ContainsFunc(name, unprintable):
-			return Endpoint{}, fmt.Errorf("%q: not a name", word)
+			return Endpoint{}, fmt.Errorf("%q: the cluster is given twice", word)
+		case strings.ContainsFunc(name, isUnprintable):
+			return Endpoint{}, fmt.Errorf("%q: is not a name", word)
 		}
 		e.ClusterName = name
 	}

@@ -14,7 +14,7 @@ import (
 
 // The messages are read by field number, from etcd's api/etcdserverpb/rpc.proto.
 
-// rangeCount reads how many keys there are from a RangeResponse. The key that it carries is not kept.
+// rangeCount reads the number of keys from a RangeResponse. It does not keep the key in it.
 func rangeCount(message []byte) (int64, error) {
 	var count int64
 	err := etcdrpc.Fields(message, func(f etcdrpc.Field) error {
@@ -26,8 +26,8 @@ func rangeCount(message []byte) (int64, error) {
 	return count, err
 }
 
-// responseHeader reads who answered: etcd's ResponseHeader is field 1 of every response. It is
-// zero of a message that is none.
+// responseHeader reads who answered: etcd's ResponseHeader is field 1 of every response. It
+// returns zeros for a message without one.
 func responseHeader(message []byte) etcdrpc.Header {
 	var header etcdrpc.Header
 	err := etcdrpc.Fields(message, func(f etcdrpc.Field) error {
@@ -68,9 +68,9 @@ func readStatus(message []byte) (*audit.Status, error) {
 	return s, nil
 }
 
-// alarmOf returns the alarm that an error of a StatusResponse tells of, if it tells of one. It is
-// then the text of an AlarmMember, such as "memberID:10276657743932975437 alarm:NOSPACE ". The
-// other error is "etcdserver: no leader".
+// alarmOf returns the alarm that an error of a StatusResponse reports, if any. Such an error is
+// the text of an AlarmMember, such as "memberID:10276657743932975437 alarm:NOSPACE ". The other
+// error is "etcdserver: no leader".
 func alarmOf(text string) (audit.Alarm, bool) {
 	for _, alarm := range []audit.Alarm{audit.NoSpace, audit.Corrupt} {
 		if strings.Contains(text, "alarm:"+string(alarm)) {
@@ -103,7 +103,7 @@ func setStatusNumber(s *audit.Status, f etcdrpc.Field) {
 	}
 }
 
-// maxMembers is above any etcd cluster: seven is the advised limit.
+// maxMembers is larger than any etcd cluster: etcd advises at most seven members.
 const maxMembers = 100
 
 // readMembers reads the members from a MemberListResponse.

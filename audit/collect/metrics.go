@@ -14,17 +14,17 @@ import (
 // activePeersMetric has the labels Local and Remote: IDs of members, in hexadecimal.
 const activePeersMetric = "etcd_network_active_peers"
 
-// noteMetrics keeps the values that are read of a page of metrics, however it was had. One that
-// broke off is no source: that a value is not in it would be taken for a statement of the member.
+// noteMetrics keeps the values of a page of metrics. It ignores an incomplete page: a missing
+// value would look like a statement of the member.
 func noteMetrics(t *audit.Listener, page page) {
 	if page.Path == "/metrics" && page.State == audit.Answered && page.fault == nil && page.Status == http.StatusOK && t.Metrics == nil {
 		t.Metrics = memberMetrics(page.body)
 	}
 }
 
-// memberMetrics reads a page in the text format of Prometheus 0.0.4, which etcd gives to
-// who asks for no other, as far as it is there. Only lines of the names that are wanted are
-// looked at; one that is not as etcd writes it, or is there twice, is no value.
+// memberMetrics reads a page, or its beginning, in the text format of Prometheus 0.0.4, which is
+// etcd's default. It reads only the wanted names, and ignores a value that is malformed or occurs
+// twice.
 func memberMetrics(body []byte) *audit.MemberMetrics {
 	wanted := []string{audit.LeaderChangesMetric, audit.QuotaMetric, audit.StartTimeMetric}
 	m := &audit.MemberMetrics{Values: map[string]float64{}, ActivePeers: map[uint64]bool{}}

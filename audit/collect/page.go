@@ -15,29 +15,30 @@ import (
 )
 
 const (
-	// maxBody bounds what is read of a page. /version and the text of a refusal are far shorter,
-	// and of the others only the status counts.
+	// maxBody bounds the bytes read of a page. /version and the text of a refusal are far
+	// shorter, and for the other pages only the status counts.
 	maxBody = 16 << 10
 	// maxMetrics is for /metrics, which etcd 3.7 answers with 0.2 MiB.
 	maxMetrics = maxRead - 64<<10
 )
 
-// page is a GET and the beginning of its body, which the target does not keep.
+// page is the answer to a GET with the beginning of its body, which the target does not keep.
 type page struct {
 	audit.Page
 	body  []byte
 	fault *audit.Attempt // what broke the body off; nil if nothing did before the end or the limit
 }
 
-// question is one GET, or a POST if it has a body. A host or an origin in it is not the
-// endpoint's own.
+// question is one GET, or a POST if it has a body. Its host or origin, if set, differs from the
+// endpoint's.
 type question struct {
 	path         string
 	host, origin string
 	body         string
 }
 
-// session is a connection over which GETs are sent one after the other. over is raw, or TLS on it.
+// session is a connection over which GETs are sent one after the other. over is the raw
+// connection, or TLS over it.
 type session struct {
 	p        *prober
 	raw      *conn
@@ -49,7 +50,7 @@ func (p *prober) session(raw *conn, over io.ReadWriter) *session {
 	return &session{p: p, raw: raw, over: over, buffered: bufio.NewReader(over)}
 }
 
-// get sends one HTTP/1.1 request and reports whether the connection serves for another one.
+// get sends one HTTP/1.1 request and reports whether the connection can carry another one.
 func (s *session) get(q question, last bool) (result page, reusable bool) {
 	result.Path = q.path
 	request := &http.Request{
@@ -111,9 +112,9 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	return result, !last && !response.Close && drain(response.Body)
 }
 
-// isTypical recognises etcd's answers on the paths that other servers may have, or answer
-// with anything: the v2 API by its header (server/etcdserver/api/v2http of 3.5), a proxy's
-// health by its JSON (server/proxy/grpcproxy/health.go).
+// isTypical reports whether an answer is etcd's, for paths that other servers may also have: the
+// v2 API by its header (server/etcdserver/api/v2http of 3.5), a proxy's health by its JSON
+// (server/proxy/grpcproxy/health.go).
 func isTypical(path string, header http.Header, body []byte) bool {
 	switch path {
 	case "/v2/keys":
@@ -128,7 +129,7 @@ func isTypical(path string, header http.Header, body []byte) bool {
 	}
 }
 
-// drain reads a body to its end, if that is near: the next answer comes after it.
+// drain reads a body to its end, if the end is near: the next answer follows it.
 func drain(body io.Reader) bool {
 	const rest = 256 << 10
 	n, err := io.Copy(io.Discard, io.LimitReader(body, rest))
@@ -141,15 +142,14 @@ const (
 	tlsMajor = 3
 )
 
-// fetch sends one GET over a connection of its own.
+// fetch sends one GET over a new connection.
 func (p *prober) fetch(ctx context.Context, access audit.Access, path string) page {
 	return p.fetchAll(ctx, access, question{path: path})[0]
 }
 
-// fetchAll sends the GETs over as few connections as the server allows: each handshake
-// costs the member more than all the pages. After a fault the next one gets a new
-// connection, so that one page that hangs does not hide the others; after two faults in a
-// row the rest are not asked for.
+// fetchAll sends the GETs over as few connections as the server allows: each handshake costs the
+// member more than all the pages. After a fault the next GET gets a new connection, so one page
+// that hangs does not hide the others. After two faults in a row, fetchAll stops.
 func (p *prober) fetchAll(ctx context.Context, access audit.Access, questions ...question) []page {
 	pages := make([]page, len(questions))
 	var open *session
@@ -188,10 +188,10 @@ func (p *prober) fetchAll(ctx context.Context, access audit.Access, questions ..
 	return pages
 }
 
-// maxFaults in a row are a port that has no pages, or none today.
+// maxFaults is the number of faults in a row after which the port is taken to serve no pages.
 const maxFaults = 2
 
-// openSession makes the connection that pages are asked for over; nil with the reason if there is none.
+// openSession opens the connection for the pages. If it cannot, it returns nil and the reason.
 func (p *prober) openSession(ctx context.Context, access audit.Access) (*session, audit.Attempt) {
 	if access == audit.InPlaintext {
 		raw, err := p.dial(ctx)
@@ -207,7 +207,7 @@ func (p *prober) openSession(ctx context.Context, access audit.Access) (*session
 	return p.session(raw, secured), audit.Attempt{}
 }
 
-// client returns the TLS client of an access that was found to work.
+// client returns the TLS client for an access that works.
 func (p *prober) client(access audit.Access, alpn string) client {
 	c := client{presented: audit.NoCertificate, alpn: []string{alpn}, minVersion: tls.VersionTLS10}
 	if access == audit.WithCredentials {
@@ -218,7 +218,7 @@ func (p *prober) client(access audit.Access, alpn string) client {
 	return c
 }
 
-// serverVersion reads the answer of GET /version.
+// serverVersion reads the answer to GET /version.
 func serverVersion(body []byte) string {
 	var v struct {
 		EtcdServer string `json:"etcdserver"`
@@ -229,14 +229,14 @@ func serverVersion(body []byte) string {
 	return cleanText(v.EtcdServer)
 }
 
-// maxText is the length at which text of a server is cut in the report.
+// maxText is the longest text from a server in the report; longer text is cut.
 const maxText = 200
 
-// cleanText makes text of a server fit for a report: short, on one line, no control
+// cleanText prepares text from a server for a report: short, on one line, without control
 // characters that a terminal would obey.
 func cleanText(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unprintable(r) {
+		if isUnprintable(r) {
 			return '?'
 		}
 		return r
@@ -247,7 +247,8 @@ func cleanText(s string) string {
 	return s
 }
 
-// unprintable reports whether a rune is one that a terminal would obey, ends a line, or is no text.
-func unprintable(r rune) bool {
+// isUnprintable reports whether a terminal would obey a rune, or the rune ends a line or is not
+// text.
+func isUnprintable(r rune) bool {
 	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd'
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/etcdsec/etcdsec/internal/input"
 )
 
-// Faulty is a certificate that a port should refuse although it is of a CA that it trusts.
+// Faulty is a certificate that a port should refuse, although the port trusts its CA.
 type Faulty struct {
 	Identity    audit.Identity // one of FaultyIdentities
 	Certificate *tls.Certificate
 }
 
-// faultWords returns the words by which an operator names a fault.
+// faultWords returns an operator's words for each fault.
 func faultWords() map[string]audit.Identity {
 	return map[string]audit.Identity{
 		"expired":      audit.ExpiredCertificate,
@@ -28,8 +28,8 @@ func faultWords() map[string]audit.Identity {
 	}
 }
 
-// FaultSyntaxError is of a certificate with a fault that is not written as FAULT=CERT,KEY, or that
-// is written twice.
+// FaultSyntaxError means that a faulty certificate is not written as FAULT=CERT,KEY, or is given
+// twice.
 type FaultSyntaxError struct {
 	Written string
 	Err     error
@@ -38,9 +38,9 @@ type FaultSyntaxError struct {
 func (e *FaultSyntaxError) Error() string { return e.Written + ": " + e.Err.Error() }
 func (e *FaultSyntaxError) Unwrap() error { return e.Err }
 
-// LoadFaulty loads the certificates that an operator wrote as FAULT=CERT,KEY, where FAULT is expired,
-// servers-only, revoked or elsewhere, and each is there once. The error is a *FaultSyntaxError, or
-// of a file.
+// LoadFaulty loads the certificates that an operator wrote as FAULT=CERT,KEY. FAULT is expired,
+// servers-only, revoked or elsewhere, each at most once. The error is a [*FaultSyntaxError], or
+// is about a file.
 func LoadFaulty(written []string) ([]Faulty, error) {
 	var all []Faulty
 	for _, w := range written {
@@ -50,9 +50,9 @@ func LoadFaulty(written []string) ([]Faulty, error) {
 		switch {
 		case !known || !both || certPath == "" || keyPath == "":
 			words := strings.Join(slices.Sorted(maps.Keys(faultWords())), ", ")
-			return nil, &FaultSyntaxError{Written: w, Err: fmt.Errorf("want FAULT=CERT,KEY, with a FAULT of %s", words)}
+			return nil, &FaultSyntaxError{Written: w, Err: fmt.Errorf("want FAULT=CERT,KEY, where FAULT is %s", words)}
 		case slices.ContainsFunc(all, func(f Faulty) bool { return f.Identity == identity }):
-			return nil, &FaultSyntaxError{Written: w, Err: errors.New("a certificate with that fault is given already")}
+			return nil, &FaultSyntaxError{Written: w, Err: errors.New("a certificate with that fault is given twice")}
 		}
 		pair, err := input.Pair(certPath, keyPath)
 		if err != nil {
@@ -63,7 +63,8 @@ func LoadFaulty(written []string) ([]Faulty, error) {
 	return all, nil
 }
 
-// FaultyIdentities returns the faults that can be presented, with the kind of port at which each is.
+// FaultyIdentities returns the faults that can be presented, each with the kind of port to which
+// it is presented.
 func FaultyIdentities() map[audit.Identity]audit.Kind {
 	return map[audit.Identity]audit.Kind{
 		audit.ExpiredCertificate: audit.Client,
@@ -73,7 +74,7 @@ func FaultyIdentities() map[audit.Identity]audit.Kind {
 	}
 }
 
-// faultyClients returns the clients with a fault that the port is to refuse.
+// faultyClients returns the clients that the port should refuse because of a fault.
 func (p *prober) faultyClients() []client {
 	var clients []client
 	dates := false

@@ -22,8 +22,8 @@ type prober struct {
 	slots    chan struct{}    // one for each connection that may be open
 
 	strangers *strangers
-	// highest is the version that a server agrees to which turns away whoever offers more; 0
-	// of any other.
+	// highest is the highest version that the server accepts in an offer, if it refuses offers of
+	// a higher one; else 0.
 	highest uint16
 
 	mu                  sync.Mutex
@@ -48,9 +48,9 @@ func (p *prober) target() *audit.Listener {
 	}
 }
 
-// collect observes in three phases, each at once: what the port speaks; whom it lets in;
-// what it says to whom it lets in, and chooses of suites and groups. A phase depends on what
-// the one before it saw.
+// collect observes in three phases: which protocols the port speaks; which clients it accepts;
+// what it answers to them, and which suites and groups it chooses. Each phase depends on the
+// results of the one before. The tasks of one phase run in parallel.
 func (p *prober) collect(ctx context.Context) *audit.Listener {
 	ctx, cancel := context.WithTimeout(ctx, targetTimeouts*p.config.Timeout)
 	defer cancel()
@@ -72,7 +72,7 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 	if t.Handshake(audit.NoCertificate).SpokeTLS {
 		p.presentIdentities(ctx, t)
 	}
-	parallel([]func(){
+	runParallel([]func(){
 		func() { p.readAnswers(ctx, t) },
 		func() { t.Hellos = p.askHellos(ctx, t) },
 	})
@@ -80,7 +80,7 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 	return t
 }
 
-// observeOnce makes one handshake. A port without TLS is asked whether it answers in plaintext.
+// observeOnce makes one handshake. If the port has no TLS, it tries plaintext.
 func (p *prober) observeOnce(ctx context.Context, t *audit.Listener) {
 	anonymous := p.proveAdmission(ctx, client{presented: audit.NoCertificate})
 	t.Handshakes = []audit.Handshake{anonymous}
@@ -93,8 +93,8 @@ func (p *prober) observeOnce(ctx context.Context, t *audit.Listener) {
 	t.Reach, t.RemoteIP = p.reach, p.remoteIP
 }
 
-// tryTLS12 tries TLS 1.2 where a server refused a caller before a version was agreed, as one
-// does whose key TLS 1.3 does not know. If that is agreed, no caller offers more from then on.
+// tryTLS12 tries TLS 1.2 after a server refused a client before they agreed on a version, as a
+// server does whose key TLS 1.3 does not support. If TLS 1.2 works, no later client offers more.
 func (p *prober) tryTLS12(ctx context.Context, t *audit.Listener) {
 	anonymous := t.Handshake(audit.NoCertificate)
 	if anonymous.State != audit.Refused || anonymous.Version != 0 {
@@ -122,7 +122,7 @@ func (p *prober) probeProtocols(ctx context.Context, t *audit.Listener) {
 	if t.Kind == audit.Client {
 		tasks = append(tasks, func() { call = p.countKeys(ctx, audit.InPlaintext) })
 	}
-	parallel(tasks)
+	runParallel(tasks)
 	t.Plaintext = plaintext.Page
 	t.Handshakes = append(t.Handshakes, anonymous)
 	if t.Kind == audit.Client {
@@ -131,7 +131,7 @@ func (p *prober) probeProtocols(ctx context.Context, t *audit.Listener) {
 	p.noteVersion(t, plaintext)
 }
 
-// presentIdentities presents the other identities and offers the other versions.
+// presentIdentities presents the remaining identities and offers the remaining versions.
 func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 	clients := []client{{presented: audit.NoCertificate, minVersion: tls.VersionTLS10, maxVersion: tls.VersionTLS11}}
 	if t.HandshakeUpTo(tls.VersionTLS12).State == audit.Untried {
@@ -147,7 +147,7 @@ func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 			} else {
 				t.Handshakes = append(t.Handshakes, audit.Handshake{
 					Presented: audit.ForeignCASameName,
-					Attempt:   audit.Attempt{Reason: "the name of the trusted CA cannot be imitated: " + cleanText(err.Error())},
+					Attempt:   audit.Attempt{Reason: "imitating the name of the trusted CA: " + cleanText(err.Error())},
 				})
 			}
 		}
@@ -163,7 +163,7 @@ func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 	for i, c := range clients {
 		tasks[i] = func() { handshakes[i] = p.proveAdmission(ctx, c) }
 	}
-	parallel(tasks)
+	runParallel(tasks)
 	if roots := p.config.Credentials.Roots; roots != nil {
 		for i, h := range handshakes {
 			if err := p.verify(h.Chain, roots); err != nil && h.Presented == audit.GivenCertificate {
@@ -174,7 +174,7 @@ func (p *prober) presentIdentities(ctx context.Context, t *audit.Listener) {
 	t.Handshakes = append(t.Handshakes, handshakes...)
 }
 
-// readAnswers asks for what each access that works can read.
+// readAnswers reads everything that each working access can read.
 func (p *prober) readAnswers(ctx context.Context, t *audit.Listener) {
 	var tasks []func()
 	var calls []audit.RPC
@@ -202,7 +202,7 @@ func (p *prober) readAnswers(ctx context.Context, t *audit.Listener) {
 			tasks = append(tasks, func() { calls[2] = p.countKeys(ctx, audit.WithoutCertificate) })
 		}
 	}
-	parallel(tasks)
+	runParallel(tasks)
 	for _, page := range slices.Concat(pages...) {
 		t.Pages = append(t.Pages, page.Page)
 		p.noteVersion(t, page)
@@ -219,7 +219,7 @@ func (p *prober) readAnswers(ctx context.Context, t *audit.Listener) {
 	p.askGateways(ctx, t)
 }
 
-// workingAccesses returns the kinds of access that were let in, the best last.
+// workingAccesses returns the kinds of access that the port accepted, the best last.
 func workingAccesses(t *audit.Listener) []audit.Access {
 	var working []audit.Access
 	if t.AnswersPlaintext() {
@@ -248,7 +248,7 @@ func (p *prober) questions() []question {
 	return questions
 }
 
-// askAsBrowser asks as a web page of elsewhere makes the browser of its visitor ask.
+// askAsBrowser sends the requests that a browser sends for a web page of another site.
 func (p *prober) askAsBrowser(ctx context.Context) (foreignHost, foreignOrigin audit.Page) {
 	const elsewhere = "etcdsec-audit.invalid" // RFC 2606: nobody's name
 	pages := p.fetchAll(ctx, audit.InPlaintext,
@@ -258,7 +258,7 @@ func (p *prober) askAsBrowser(ctx context.Context) (foreignHost, foreignOrigin a
 	return pages[0].Page, pages[1].Page
 }
 
-// versionPath returns the harmless page that every listener of the kind has.
+// versionPath returns the path of a harmless page that every listener of the kind serves.
 func (p *prober) versionPath() string {
 	if p.endpoint.Kind == audit.Metrics {
 		return "/metrics" // a metrics listener has no /version
@@ -275,8 +275,8 @@ func (p *prober) noteVersion(t *audit.Listener, page page) {
 	}
 }
 
-// askAgain repeats a plaintext Range that was closed on, where pages are answered in
-// plaintext: one closed connection is no proof that the port has no gRPC.
+// askAgain repeats a plaintext Range whose connection was closed, if the port serves pages in
+// plaintext: one closed connection does not prove that the port has no gRPC.
 func (p *prober) askAgain(ctx context.Context, t *audit.Listener) {
 	at := slices.IndexFunc(t.RPCs, func(r audit.RPC) bool { return r.Access == audit.InPlaintext && r.Method == audit.RangeRPC })
 	if at < 0 || t.Plaintext.State != audit.Answered || t.RPCs[at].State == audit.Answered || t.RPCs[at].State == audit.Unclear {
@@ -323,8 +323,9 @@ func (p *prober) listMembers(ctx context.Context, access audit.Access) (audit.RP
 	return result, members
 }
 
-// parallel runs the tasks at once and waits for all. The slots of the prober bound the connections.
-func parallel(tasks []func()) {
+// runParallel runs the tasks in parallel and waits for all. The prober's slots bound the
+// connections.
+func runParallel(tasks []func()) {
 	var wg sync.WaitGroup
 	for _, task := range tasks {
 		wg.Go(task)

@@ -13,11 +13,11 @@ import (
 
 // Here one call is one bounded connection.
 
-// badToken is no token of any server. etcd logs that it was refused.
+// badToken is a token that no server has issued. etcd logs that it refused it.
 const badToken = "etcdsec-audit" //nolint:gosec // no credential: it is there to be refused
 
-// request is the call of a method. Status and MemberList have an empty message: linearizable is
-// false by default.
+// request returns the call of a method. Status and MemberList have an empty message: linearizable
+// is false by default.
 func request(method string) etcdrpc.Call {
 	call := etcdrpc.Call{Method: etcdrpc.MemberListMethod}
 	switch method {
@@ -34,7 +34,7 @@ func request(method string) etcdrpc.Call {
 	return call
 }
 
-// maxMessage is far above a member list, and above a Status with every error set.
+// maxMessage is far larger than a member list, and larger than a Status with every error set.
 const maxMessage = 256 << 10
 
 // call makes one unary gRPC call and returns the response message.
@@ -73,7 +73,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 	return result, message
 }
 
-// identify notes the cluster and the member that answered, if the message tells them.
+// identify notes the cluster and the member that answered, if the message names them.
 func (p *prober) identify(message []byte) {
 	header := responseHeader(message)
 	if header.ClusterID == 0 {
@@ -84,7 +84,7 @@ func (p *prober) identify(message []byte) {
 	p.clusterID, p.memberID = header.ClusterID, header.MemberID
 }
 
-// open makes the connection that a call goes over.
+// open opens the connection for a call.
 func (p *prober) open(ctx context.Context, access audit.Access) (*conn, net.Conn, audit.Attempt) {
 	if access == audit.InPlaintext {
 		raw, err := p.dial(ctx)
@@ -101,8 +101,8 @@ func (p *prober) open(ctx context.Context, access audit.Access) (*conn, net.Conn
 	return raw, secured, h.Attempt
 }
 
-// failedCall is failedAttempt for an error of the HTTP/2 transport, which hides the connection's.
-// Only what the server said, or how the connection ended, is a refusal.
+// failedCall does what failedAttempt does, for an error of the HTTP/2 transport, which hides the
+// connection's error. Only the server's answer, or the way the connection ended, is a refusal.
 func (p *prober) failedCall(ctx context.Context, fault error, access audit.Access, raw *conn) audit.Attempt {
 	if access == audit.InPlaintext {
 		if reason := raw.refusal(); reason != "" {
@@ -121,8 +121,8 @@ func (p *prober) failedCall(ctx context.Context, fault error, access audit.Acces
 	return audit.Attempt{State: audit.Unclear, Reason: "the answer is not HTTP/2"}
 }
 
-// refusal returns how the first bytes of an answer say that the server does not speak HTTP/2
-// without TLS; empty if they do not say so. Anything else may be garbage, or the beginning of an
+// refusal explains, from the first bytes of an answer, why the server does not speak HTTP/2
+// without TLS. It is empty if they do not show that: they may be garbage, or the beginning of an
 // answer that came too late.
 func (c *conn) refusal() string {
 	c.mu.Lock()

@@ -15,21 +15,21 @@ import (
 const (
 	versionSSL30 = 0x0300
 
-	// maxPrimeBits is the longest prime that OpenSSL accepts, with some to spare.
+	// maxPrimeBits is somewhat longer than the longest prime that OpenSSL accepts.
 	maxPrimeBits = 16 << 10
 )
 
-// versionError is an answer in a version that was not offered: a server that does not know
-// supported_versions answers in its own.
+// versionError means that the server answered in a version that was not offered: a server that
+// does not know supported_versions answers in its own version.
 type versionError struct{ version uint16 }
 
 func (e versionError) Error() string { return "the server answers in " + tls.VersionName(e.version) }
 
-// readChoice reads what a server chose of a ClientHello. Of TLS 1.2 it reads on to the
-// ServerKeyExchange where the suite has one, for the group is there.
+// readChoice reads what a server chose from a ClientHello. In TLS 1.2 it reads on to the
+// ServerKeyExchange if the suite has one, because that holds the group.
 func readChoice(from io.Reader, offered clientHello) (audit.Choice, error) {
 	f := &flight{from: from}
-	kind, body, err := f.message()
+	kind, body, err := f.readMessage()
 	if err != nil {
 		return audit.Choice{}, err
 	}
@@ -42,17 +42,18 @@ func readChoice(from io.Reader, offered clientHello) (audit.Choice, error) {
 		return choice, err
 	}
 	for kind != messageServerKeyExchange {
-		if kind, body, err = f.message(); err != nil {
+		if kind, body, err = f.readMessage(); err != nil {
 			return audit.Choice{}, err
 		}
 		if !slices.Contains([]uint8{messageCertificate, messageCertificateStatus, messageServerKeyExchange}, kind) {
-			return audit.Choice{}, answerError{"the ServerHello's suite has a ServerKeyExchange, and there is none"}
+			return audit.Choice{}, answerError{"the suite of the ServerHello needs a ServerKeyExchange, but there is none"}
 		}
 	}
 	return choice, parseServerKeyExchange(body, offered, &choice)
 }
 
-// helloRetryRequest is the random of a ServerHello that is one (RFC 8446 section 4.1.3).
+// helloRetryRequest returns the random value that marks a ServerHello as a HelloRetryRequest (RFC
+// 8446 section 4.1.3).
 func helloRetryRequest() []byte {
 	return []byte{
 		0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C, 0x02, 0x1E, 0x65, 0xB8, 0x91,
@@ -62,8 +63,8 @@ func helloRetryRequest() []byte {
 
 var errServerHello = answerError{"the ServerHello is malformed"}
 
-// parseServerHello reads a ServerHello or HelloRetryRequest. It accepts only what is an
-// answer to the ClientHello: a version, suite, group and compression that were offered.
+// parseServerHello reads a ServerHello or HelloRetryRequest. It accepts only an answer to the
+// ClientHello: a version, suite, group and compression that were offered.
 func parseServerHello(body []byte, offered clientHello) (audit.Choice, error) {
 	s := cryptobyte.String(body)
 	var choice audit.Choice
@@ -86,12 +87,12 @@ func parseServerHello(body []byte, offered clientHello) (audit.Choice, error) {
 	case version != offered.version:
 		return audit.Choice{}, errServerHello
 	case !slices.Contains(offered.suites, choice.Suite), !slices.Contains(offered.compressions(), choice.Compression):
-		return audit.Choice{}, answerError{"the ServerHello chooses what was not offered"}
+		return audit.Choice{}, answerError{"the ServerHello chooses something that was not offered"}
 	case version == tls.VersionTLS12:
 		choice.Group = 0 // of a key_share, which TLS 1.2 does not have
 		return choice, nil
 	case !bytes.Equal(random, helloRetryRequest()) || len(session) > 0:
-		return audit.Choice{}, answerError{"the server goes on without the client's key share"}
+		return audit.Choice{}, answerError{"the server continues without the client's key share"}
 	case !slices.Contains(offered.groups, choice.Group):
 		return audit.Choice{}, answerError{"the HelloRetryRequest asks for a group that was not offered"}
 	}
@@ -99,7 +100,7 @@ func parseServerHello(body []byte, offered clientHello) (audit.Choice, error) {
 	return choice, nil
 }
 
-// parseExtensions reads those that matter, and gives the version that was chosen.
+// parseExtensions reads the extensions that matter, and returns the chosen version.
 func parseExtensions(extensions cryptobyte.String, version uint16, choice *audit.Choice) (uint16, error) {
 	var seen []uint16
 	for !extensions.Empty() {
@@ -129,8 +130,8 @@ func parseExtensions(extensions cryptobyte.String, version uint16, choice *audit
 
 var errKeyExchange = answerError{"the ServerKeyExchange is malformed"}
 
-// parseServerKeyExchange reads the group, and leaves the key and the signature (RFC 5246
-// section 7.4.3, RFC 8422 section 5.4).
+// parseServerKeyExchange reads the group, and ignores the key and the signature (RFC 5246 section
+// 7.4.3, RFC 8422 section 5.4).
 func parseServerKeyExchange(body []byte, offered clientHello, choice *audit.Choice) error {
 	s := cryptobyte.String(body)
 	if audit.SuiteOf(choice.Suite).EphemeralDH() {

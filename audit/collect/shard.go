@@ -12,10 +12,10 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// maxShards is far above the Pods of any Job.
+// maxShards is far more than the Pods of any Job.
 const maxShards = 100_000
 
-// ParseShard reads a shard that is written I/N: the one of index I, from 0, of N.
+// ParseShard reads a shard written as I/N: the one with index I, from 0, of N.
 func ParseShard(written string) (audit.Shard, error) {
 	index, count, found := strings.Cut(written, "/")
 	if !found {
@@ -24,7 +24,7 @@ func ParseShard(written string) (audit.Shard, error) {
 	return NewShard(index, count)
 }
 
-// NewShard reads a shard from its index, from 0, and how many there are.
+// NewShard returns the shard with an index, from 0, of a number of shards.
 func NewShard(index, count string) (audit.Shard, error) {
 	n, err := strconv.ParseUint(count, 10, 32)
 	if err != nil || n == 0 || n > maxShards {
@@ -38,9 +38,9 @@ func NewShard(index, count string) (audit.Shard, error) {
 }
 
 // Shard returns the endpoints of one of count shards, index counting from 0, in their order.
-// Every endpoint is in exactly one shard. Those of one host are together, and those of one
-// cluster where its name was given, because some checks put them side by side. Which shard a
-// host is in depends on its name and on count alone, not on the other endpoints.
+// Every endpoint is in exactly one shard. The endpoints of one host stay together, and those of
+// one cluster if its name was given, because some checks compare them. The shard of a host
+// depends only on its name and on count, not on the other endpoints.
 func Shard(endpoints []Endpoint, index, count int) []Endpoint {
 	var share []Endpoint
 	for _, e := range endpoints {

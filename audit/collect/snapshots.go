@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// maxSnapshots is how many files *.db a folder may have: one an hour for a year.
+	// maxSnapshots bounds the files *.db in a folder: one an hour for a year.
 	maxSnapshots = 10000
-	// maxIncomplete is how many files that are no snapshot are passed by.
+	// maxIncomplete bounds the files that are skipped because they are not snapshots.
 	maxIncomplete = 100
 )
 
-// Snapshots looks at the files *.db of a folder, and from the newest on, to the first that is
-// complete, into the head of each. It follows a symlink, and enters no folder.
+// Snapshots lists the files *.db of a folder, and reads the head of each from the newest to the
+// first complete one. It follows symlinks but enters no subfolder.
 func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 	s := &audit.Snapshots{Dir: dir, MaxAge: maxAge}
 	entries, err := os.ReadDir(dir)
@@ -50,7 +50,7 @@ func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 		}
 	}
 	if len(candidates) > maxSnapshots {
-		s.Reason = fmt.Sprintf("more than %d files *.db", maxSnapshots)
+		s.Reason = fmt.Sprintf("it has more than %d files *.db", maxSnapshots)
 		return s
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return b.modified.Compare(a.modified) })
@@ -68,7 +68,8 @@ func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 	return s
 }
 
-// snapshotFault says why a file is no snapshot; the error, why it could not be read.
+// snapshotFault returns why a file is not a snapshot, empty if it is one. The error means that
+// the file could not be read.
 func snapshotFault(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,7 +88,7 @@ func snapshotFault(path string) (string, error) {
 	return bboltFault(head[:n], info.Size()), nil
 }
 
-// pathCause is the cause without the path, which the report names anyway.
+// pathCause returns the cause without the path, which the report already names.
 func pathCause(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err.Error()
@@ -106,9 +107,9 @@ const (
 	maxPageSize    = 64 << 10
 )
 
-// bboltFault says why a file with this head and size is no complete bbolt database. etcd
-// appends a checksum of 32 bytes to a snapshot; a file that is shorter than its pages was
-// cut off.
+// bboltFault returns why a file with this head and size is not a complete bbolt database, empty
+// if it is one. etcd appends a checksum of 32 bytes to a snapshot; a file that is shorter than
+// its pages was cut off.
 func bboltFault(head []byte, size int64) string {
 	if size == 0 {
 		return "empty"
@@ -129,7 +130,7 @@ func bboltFault(head []byte, size int64) string {
 		pageSize := uint64(binary.LittleEndian.Uint32(meta[8:]))
 		pages := binary.LittleEndian.Uint64(meta[40:])
 		if pageSize == 0 || pageSize > maxPageSize || pages > uint64(size)/pageSize { //nolint:gosec // a size is not negative
-			return fmt.Sprintf("cut off: %d bytes of %d pages of %d bytes", size, pages, pageSize)
+			return fmt.Sprintf("cut off: it has %d bytes, but %d pages of %d bytes", size, pages, pageSize)
 		}
 		return ""
 	}

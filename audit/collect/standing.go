@@ -8,11 +8,11 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// askStanding asks what the caller may read, and whether etcd's authentication is on: there is
-// no call that says so and makes no raft entry (AuthStatus makes one). A Range with a token
-// that the server never gave out tells: it is refused where authentication is on, before
-// the keys are looked at, and answered where it is off (etcd server/auth/store.go,
-// AuthInfoFromCtx, in 3.4 to 3.7).
+// askStanding finds out what the caller may read, and whether etcd's authentication is on.
+// AuthStatus would tell, but it makes a raft entry. A Range with a token that the server never
+// issued also tells: etcd refuses it if authentication is on, before it looks at the keys, and
+// answers it if authentication is off (etcd server/auth/store.go, AuthInfoFromCtx, in 3.4 to
+// 3.7).
 func (p *prober) askStanding(ctx context.Context, access audit.Access) []audit.RPC {
 	var calls []audit.RPC
 	if access == audit.WithCredentials { // the others are asked anyway
@@ -27,7 +27,7 @@ func (p *prober) askStanding(ctx context.Context, access audit.Access) []audit.R
 	return calls
 }
 
-// commonName returns that of the leaf; empty if there is none.
+// commonName returns the CN of the leaf; empty if there is none.
 func commonName(given *tls.Certificate) string {
 	if given == nil || len(given.Certificate) == 0 {
 		return ""

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// maxStrangers are kept: a fleet has a CA for each cluster, and a CA's name is far below
-	// maxStrangerName.
+	// maxStrangers bounds the certificates that are kept: a fleet has a CA for each cluster, and
+	// a CA's name is far shorter than maxStrangerName.
 	maxStrangers    = 1000
 	maxStrangerName = 1 << 10
 )
 
-// strangers makes the certificates of CAs that nobody trusts, and makes each once: the members
-// of a cluster trust a CA of one name.
+// strangers makes certificates of CAs that nobody trusts. It makes each only once: all members of
+// a cluster trust a CA with the same name.
 type strangers struct {
 	now time.Time
 
@@ -29,8 +29,8 @@ func newStrangers(now time.Time) *strangers {
 	return &strangers{now: now, made: map[string]*tls.Certificate{}}
 }
 
-// forCA returns a certificate of a CA that bears the name of another, given by its raw subject. A
-// nil name is the stranger's own.
+// forCA returns a certificate of an untrusted CA that has the name of another CA, given as raw
+// subject. If the name is nil, the untrusted CA has its own name.
 func (s *strangers) forCA(rawSubject []byte) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,8 +44,8 @@ func (s *strangers) forCA(rawSubject []byte) (*tls.Certificate, error) {
 	return stranger, err
 }
 
-// newStranger makes the certificate of a CA that nobody trusts. A nil name is its own; else
-// it claims to be issued by the CA of that raw subject.
+// newStranger makes the certificate of a CA that nobody trusts. The CA's name is the given raw
+// subject, or its own name if that is nil.
 func newStranger(rawSubject []byte, now time.Time) (*tls.Certificate, error) {
 	ca, err := throwaway.New(throwaway.Config{
 		CommonName: "etcdsec audit: not to be trusted",

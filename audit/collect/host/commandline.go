@@ -10,12 +10,12 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// written is one setting with the value that somebody gave it.
+// written is a setting with the value that was given to it.
 type written struct {
 	name, value string
 }
 
-// flag returns the setting as a command line has it.
+// flag returns the setting as it looks on a command line.
 func (w written) flag() string { return "--" + w.name + "=" + w.value }
 
 // programIn finds which of the programs a command line starts, and returns its arguments.
@@ -97,7 +97,7 @@ func parseGoFlags(args []string) ([]written, []audit.Fault) {
 		}
 		name := strings.TrimPrefix(arg[1:], "-")
 		if name == "" || name[0] == '-' || name[0] == '=' {
-			return refuse("%q is no flag", shorten(arg))
+			return refuse("%q is not a flag", shorten(arg))
 		}
 		name, value, given := strings.Cut(name, "=")
 		if given {
@@ -123,7 +123,7 @@ func parseGoFlags(args []string) ([]written, []audit.Fault) {
 }
 
 // parsePFlags reads kube-apiserver's command line: github.com/spf13/pflag wants two dashes and
-// takes _ for - in names. kube-apiserver takes no arguments beside flags, so a word without a
+// takes _ for - in names. kube-apiserver takes no arguments except flags, so a word without a
 // dash is the value of the flag before it.
 func parsePFlags(args []string) []written {
 	var flags []written

@@ -57,7 +57,7 @@ func parseConfigFile(file string, data []byte) ([]written, []audit.Fault, error)
 	return settings, faults, nil
 }
 
-// explainIneffective says why a key has no effect, and where it would have one.
+// explainIneffective explains why a key has no effect, and where it would have one.
 func explainIneffective(key string) string {
 	for _, s := range securityKeys() {
 		switch key {

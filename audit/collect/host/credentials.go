@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Credentials is a client certificate for etcd that lies on the host. Its paths are those of
-// this machine.
+// Credentials is a client certificate for etcd that is on the host. Its paths are those of this
+// machine.
 type Credentials struct {
 	From              string // whose they are
 	Cert, Key, Bundle string // Bundle are the CAs of the servers
 }
 
-// addCredentials notes a pair if both files exist. Loading them shows later whether they may be
+// addCredentials notes a pair if both files exist. Loading them later shows whether they can be
 // read.
 func (h *Host) addCredentials(v *view, from, cert, key, bundle string) {
 	if cert == "" || key == "" || bundle == "" {
@@ -36,8 +36,8 @@ func (h *Host) addCredentials(v *view, from, cert, key, bundle string) {
 	}
 }
 
-// addHealthcheck notes the client certificate that kubeadm makes for the kubelet's probes. It
-// lies beside the certificates of etcd.
+// addHealthcheck notes the client certificate that kubeadm makes for the kubelet's probes. It is
+// in the folder of etcd's certificates.
 func (h *Host) addHealthcheck(o *instance) {
 	ca := o.settings.Value("trusted-ca-file")
 	if ca == "" {

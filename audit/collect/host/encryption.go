@@ -33,7 +33,7 @@ func parseEncryption(data []byte) ([]audit.EncryptedResources, error) {
 		return nil, errors.New("not the YAML of an EncryptionConfiguration")
 	}
 	if config.Kind != "EncryptionConfiguration" {
-		return nil, fmt.Errorf("of kind %q, and not an EncryptionConfiguration", shorten(config.Kind))
+		return nil, fmt.Errorf("kind is %q, want EncryptionConfiguration", shorten(config.Kind))
 	}
 	known := []string{"identity", "aescbc", "aesgcm", "secretbox", "kms"}
 	var found []audit.EncryptedResources

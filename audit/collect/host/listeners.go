@@ -72,11 +72,11 @@ func dialAddress(written string, advertised []string, apart bool) (string, error
 		return "", fmt.Errorf("not a URL")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("a listener of scheme %q is not audited", shorten(u.Scheme))
+		return "", fmt.Errorf("listeners with scheme %q are not audited", shorten(u.Scheme))
 	}
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
-		return "", fmt.Errorf("no port in it")
+		return "", fmt.Errorf("it has no port")
 	}
 	ip := net.ParseIP(host)
 	loopback := ip != nil && ip.IsLoopback() || host == "localhost"

@@ -15,8 +15,8 @@ type instance struct {
 	settings *audit.Settings
 }
 
-// match joins what belongs to one etcd: the process, which shows what is in effect, and the
-// static Pod or unit that started it, which shows what a restart brings.
+// match joins the parts of one etcd: the process, which shows what is in effect, and the static
+// Pod or unit that started it, which shows what a restart changes.
 func (c *collector) match(running, declared []*invocation) []*instance {
 	var processes, found []*instance
 	for _, inv := range running {
@@ -37,7 +37,7 @@ func (c *collector) match(running, declared []*invocation) []*instance {
 			processes[at].adopt(d)
 		case c.startsByItself(inv):
 			if c.sawProcesses {
-				d.settings.Faults = append(d.settings.Faults, audit.Fault{Subject: inv.files[0].path, Reason: "no process of it runs"})
+				d.settings.Faults = append(d.settings.Faults, audit.Fault{Subject: inv.files[0].path, Reason: "no process of it is running"})
 			}
 			found = append(found, d)
 		}
@@ -57,9 +57,8 @@ func countOf(invs []*invocation, program string) int {
 	return n
 }
 
-// startsByItself reports whether something starts the program without being asked. A kubelet
-// starts every static Pod, systemd every unit that is enabled. Packages bring units that are
-// not enabled.
+// startsByItself reports whether the program is started automatically. A kubelet starts every
+// static Pod, systemd every unit that is enabled. Packages bring units that are not enabled.
 func (c *collector) startsByItself(inv *invocation) bool {
 	if inv.files[0].role != audit.UnitFile {
 		return true

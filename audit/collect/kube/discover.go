@@ -25,12 +25,13 @@ type Found struct {
 	Endpoints []collect.Endpoint
 	// Settings holds the settings of the etcd Pods, as their objects declare them.
 	Settings []*audit.Settings
-	// Unreached names what is there and cannot be audited, with the reason.
+	// Unreached names what exists but cannot be audited, with the reason.
 	Unreached []audit.Fault
 }
 
-// ErrNoEtcd means that the cluster shows no etcd, as where the control plane is another's.
-var ErrNoEtcd = errors.New("no Pod that runs etcd: the etcd of a managed control plane, of k3s, or one outside of the cluster, cannot be found from here")
+// ErrNoEtcd means that the cluster shows no etcd, for example because the control plane is
+// managed.
+var ErrNoEtcd = errors.New("no Pod runs etcd: etcdsec cannot find the etcd of a managed control plane or of k3s, or an etcd outside the cluster")
 
 // etcdPods returns where distributions keep the Pods of their etcd: kubeadm and its
 // relatives, kOps, OpenShift.
@@ -42,12 +43,13 @@ func etcdPods() []struct{ namespace, labels string } {
 	}
 }
 
-// controlPlaneLabels returns the labels of a control-plane node: that since 1.20, and that before.
+// controlPlaneLabels returns the labels of a control-plane node: the one since Kubernetes 1.20,
+// and the older one.
 func controlPlaneLabels() []string {
 	return []string{"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
 }
 
-// internalIP returns the address of a node inside of the cluster; empty if it has none.
+// internalIP returns the address of a node inside the cluster; empty if it has none.
 func internalIP(n corev1.Node) string {
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && net.ParseIP(a.Address) != nil {
@@ -57,9 +59,9 @@ func internalIP(n corev1.Node) string {
 	return ""
 }
 
-// Find lists the cluster's etcd Pods with their listeners, and the API server's and
-// kubelet's port of each control-plane node. If the user may not list one of these, Unreached
-// says so.
+// Find lists the cluster's etcd Pods with their listeners, and the ports of the API server and
+// the kubelet on each control-plane node. If the user may not list Pods or nodes, Unreached says
+// so.
 func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 	f := Found{}
 	if err := findPods(ctx, c, &f); err != nil {
@@ -156,7 +158,7 @@ func (f *Found) addNode(cluster string, n corev1.Node) {
 	f.add(collect.Endpoint{Address: net.JoinHostPort(address, fmt.Sprint(port)), Kind: audit.Kubelet, ClusterName: cluster})
 }
 
-// add adds an endpoint whose address is not known yet.
+// add adds an endpoint unless its address is already known.
 func (f *Found) add(e collect.Endpoint) {
 	if !slices.ContainsFunc(f.Endpoints, func(known collect.Endpoint) bool { return known.Address == e.Address }) {
 		f.Endpoints = append(f.Endpoints, e)
