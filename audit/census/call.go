@@ -16,8 +16,8 @@ import (
 // endpoint is one client port.
 type endpoint struct {
 	client *etcdrpc.Client
-	// paged is set when the endpoint answers no RangeStream: it is older than etcd 3.7, a learner,
-	// a proxy, or behind something that lets no stream through.
+	// paged is set if the endpoint does not answer RangeStream: it is older than etcd 3.7, a
+	// learner, a proxy, or behind something that blocks streams.
 	paged bool
 }
 
@@ -32,7 +32,8 @@ func newEndpoint(written string, config *tls.Config, timeout time.Duration) (*en
 	return &endpoint{client: etcdrpc.New(etcdrpc.Config{Address: u.Host, TLS: config, Timeout: timeout, Agent: "etcdsec-census"})}, nil
 }
 
-// parseEndpoint reads what etcdctl takes: host:port, with https unless it begins with http://.
+// parseEndpoint reads an endpoint as etcdctl does: host:port, with https unless it begins with
+// http://.
 func parseEndpoint(written string) (*url.URL, error) {
 	u, err := url.Parse(written)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -42,15 +43,15 @@ func parseEndpoint(written string) (*url.URL, error) {
 		return nil, fmt.Errorf("endpoint %q: want https://host:port, or http://host:port of a member without TLS", written)
 	}
 	if port, err := strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
-		return nil, fmt.Errorf("endpoint %q: the port is not 1 to 65535", written)
+		return nil, fmt.Errorf("endpoint %q: want a port from 1 to 65535", written)
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// address returns the endpoint for people.
+// address returns the endpoint for messages.
 func (e *endpoint) address() string { return e.client.Address() }
 
-// readPage makes one Range, which has to end within timeout.
+// readPage makes one Range call, which must end within timeout.
 func (e *endpoint) readPage(ctx context.Context, r etcdrpc.RangeRequest, timeout time.Duration, d *etcdrpc.RangeDecoder, add etcdrpc.AddFunc) (p etcdrpc.Page, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &etcdrpc.TimeoutError{After: timeout})
 	defer cancel()
@@ -66,8 +67,8 @@ func (e *endpoint) readPage(ctx context.Context, r etcdrpc.RangeRequest, timeout
 	return p, err
 }
 
-// readStream makes one RangeStream. It has no end by which it must be done, for a census at a
-// low rate reads it slowly; but w must be told in time that it goes on.
+// readStream makes one RangeStream call. The call has no deadline, because a census at a low rate
+// reads it slowly, but the caller must restart w in time.
 func (e *endpoint) readStream(ctx context.Context, r etcdrpc.RangeRequest, w *watchdog, d *etcdrpc.RangeDecoder, add etcdrpc.AddFunc, chunk func(*etcdrpc.Page) error) (p etcdrpc.Page, err error) {
 	ctx, stop := w.start(ctx)
 	defer stop()
@@ -83,7 +84,7 @@ func (e *endpoint) readStream(ctx context.Context, r etcdrpc.RangeRequest, w *wa
 	return p, err
 }
 
-// watchdog ends a call that brings nothing for some time.
+// watchdog ends a call that sends nothing for some time.
 type watchdog struct {
 	patience time.Duration
 	timer    *time.Timer
@@ -98,8 +99,8 @@ func (w *watchdog) start(ctx context.Context) (context.Context, context.CancelFu
 	}
 }
 
-// pause stops the clock, for a time in which the census does not read.
+// pause stops the clock while the census does not read.
 func (w *watchdog) pause() { w.timer.Stop() }
 
-// restart sets the clock to its beginning, because something was read.
+// restart starts the clock again, because something was read.
 func (w *watchdog) restart() { w.timer.Reset(w.patience) }

@@ -8,14 +8,15 @@ type hashTable struct {
 	room  atomic.Int64
 }
 
-// newHashTable makes a table of a power of two slots.
+// newHashTable makes a table. The number of slots must be a power of two.
 func newHashTable(slots int) *hashTable {
 	t := &hashTable{slots: make([]atomic.Uint64, slots)}
 	t.room.Store(int64(slots) / 10 * 9) // beyond that, searching takes long
 	return t
 }
 
-// add reports whether a hash was in the table. If not, it is now, unless the table is full.
+// add reports whether a hash was already in the table, and adds it if not, unless the table is
+// full.
 func (t *hashTable) add(hash uint64) (found, full bool) {
 	if hash == 0 {
 		hash = 1

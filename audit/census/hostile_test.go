@@ -94,7 +94,7 @@ func TestLiveHostile(t *testing.T) {
 		{"no gRPC", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "HTTP 200 and not gRPC"},
 		{"an error page", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, "HTTP 502 and not gRPC"},
 		{"an error of gRPC", grpc("", "14", "etcdserver: no leader%1b[2J"), "etcdserver: no leader?[2J"},
-		{"an error after keys", grpc(framed(response{keys: []string{x}, count: 1}.encode()), "13", "oops"), "keys that were not asked for"}, // again, from the next one on,
+		{"an error after keys", grpc(framed(response{keys: []string{x}, count: 1}.encode()), "13", "oops"), "keys that were not requested"}, // again, from the next one on,
 		{"no status", grpc(framed(response{}.encode()), "", ""), "no gRPC status"},
 		{"no message", grpc("", "0", ""), "malformed"},
 		{"compressed", grpc("\x01\x00\x00\x00\x00", "0", ""), "compressed"},
@@ -105,13 +105,13 @@ func TestLiveHostile(t *testing.T) {
 		{"no header", answer(response{bare: true}), "malformed"},
 		{"no header before keys", answer(response{bare: true, keys: []string{x}, count: 1}), "malformed"},
 		{"a huge object", grpc("\x00\x7f\xff\xff\xff"+"\x12\xff\xff\xff\x7f"+strings.Repeat("x", 100), "0", ""), "no more than 8 MiB are read"},
-		{"keys of another range", answer(response{keys: []string{"/zzz"}, count: 1}), "keys that were not asked for"},
-		{"the same key twice", answer(response{keys: []string{x, x}, count: 2}), "keys that were not asked for"},
-		{"more keys than the limit", answer(response{keys: ascending(x, 20), count: 20}), "keys that were not asked for"},
-		{"fewer keys than counted", answer(response{count: 2}), "other keys than it counts"},
-		{"more without keys", answer(response{more: true, count: 9}), "other keys than it counts"},
-		{"more than are counted", answer(response{keys: []string{x}, more: true, count: 1}), "keys that were not asked for"},
-		{"a count below 0", answer(response{count: -1}), "other keys than it counts"},
+		{"keys of another range", answer(response{keys: []string{"/zzz"}, count: 1}), "keys that were not requested"},
+		{"the same key twice", answer(response{keys: []string{x, x}, count: 2}), "keys that were not requested"},
+		{"more keys than the limit", answer(response{keys: ascending(x, 20), count: 20}), "keys that were not requested"},
+		{"fewer keys than counted", answer(response{count: 2}), "does not have as many keys as it counts"},
+		{"more without keys", answer(response{more: true, count: 9}), "does not have as many keys as it counts"},
+		{"more than are counted", answer(response{keys: []string{x}, more: true, count: 1}), "keys that were not requested"},
+		{"a count below 0", answer(response{count: -1}), "does not have as many keys as it counts"},
 		{"silence", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, silence},
 		{"endless", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/grpc")
@@ -120,7 +120,7 @@ func TestLiveHostile(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat("\x2a\x05hello", 1000)) // a field that nobody knows
 			}
 		}, silence},
-		{"the first page again", answer(response{keys: []string{x}, more: true, count: 1 << 40}), "keys that were not asked for"},
+		{"the first page again", answer(response{keys: []string{x}, more: true, count: 1 << 40}), "keys that were not requested"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -14,10 +14,10 @@ type Layout struct {
 // root is a prefix below which an API server keeps its objects.
 type root struct {
 	prefix    string // with a slash at both ends
-	openShift bool   // of the OpenShift API server, whose resources have places of their own
+	openShift bool   // of the OpenShift API server, which stores its resources in other places
 }
 
-// DefaultLayout returns that of kube-apiserver, and those of OpenShift's two API servers.
+// DefaultLayout returns the layout of kube-apiserver and of OpenShift's two API servers.
 func DefaultLayout() Layout {
 	return Layout{roots: []root{{prefix: "/kubernetes.io/"}, {prefix: "/openshift.io/", openShift: true}, {prefix: "/registry/"}}}
 }
@@ -31,7 +31,7 @@ func NewLayout(etcdPrefix string) Layout {
 	return Layout{roots: []root{{prefix: prefix, openShift: prefix == "/openshift.io/"}}}
 }
 
-// Prefixes returns those below which there are objects, in the order of their keys.
+// Prefixes returns the prefixes of all objects, in the order of the keys.
 func (l Layout) Prefixes() []string {
 	prefixes := make([]string, len(l.roots))
 	for i, r := range l.roots {
@@ -48,8 +48,8 @@ type Object struct {
 	Name      []byte
 }
 
-// Object returns what a key stands for; ok is false of a key that is outside of all prefixes or
-// names no object. It allocates nothing.
+// Object returns the object of a key. ok is false if the key is outside all prefixes or names no
+// object. Object allocates nothing.
 func (l Layout) Object(key []byte) (o Object, ok bool) {
 	for i, r := range l.roots {
 		if len(key) > len(r.prefix) && string(key[:len(r.prefix)]) == r.prefix {
@@ -62,7 +62,7 @@ func (l Layout) Object(key []byte) (o Object, ok bool) {
 func (r root) object(index int, rest []byte) (Object, bool) {
 	words := 1
 	first, _, _ := bytes.Cut(rest, []byte("/"))
-	if r.twoWords(first) {
+	if r.hasGroup(first) {
 		words = 2
 	}
 	stored, below := rest, []byte(nil)
@@ -85,10 +85,10 @@ func (r root) object(index int, rest []byte) (Object, bool) {
 	return o, true
 }
 
-// twoWords reports whether a resource is stored below two parts of a key. A group with a dot in
-// its name is stored below it: all that are defined by a CustomResourceDefinition, and those
-// of the API servers behind kube-apiserver.
-func (r root) twoWords(first []byte) bool {
+// hasGroup reports whether the key of a resource has a part for the group before the part for the
+// resource. A group with a dot in its name has one: every group defined by a
+// CustomResourceDefinition, and those of the API servers behind kube-apiserver.
+func (r root) hasGroup(first []byte) bool {
 	if bytes.IndexByte(first, '.') >= 0 {
 		return true
 	}

@@ -13,33 +13,34 @@ import (
 )
 
 const (
-	// DefaultTimeout of one page, of about a MiB.
+	// DefaultTimeout bounds the reading of one page, of about a MiB.
 	DefaultTimeout = 15 * time.Second
-	// DefaultRate leaves a member's time to others: without a limit, a census keeps one core
-	// of it busy. BenchmarkWriter measures what a writer sees of it.
+	// DefaultRate leaves time for a member's other clients: without a limit, a census keeps one
+	// of its cores busy. BenchmarkWriter measures the effect on a writer.
 	DefaultRate = 500
 )
 
 // Live is a census of the running members of one cluster. It makes serializable Ranges and
 // nothing else: no raft entry, no lock, no lease.
 type Live struct {
-	Endpoints []string // URLs of client ports of the cluster; the next takes over where one fails
+	Endpoints []string // URLs of client ports of the cluster; if one fails, the next takes over
 	TLS       *tls.Config
 	Layout    Layout
 	Known     []audit.Writer // the writers of a configuration; others are recognised by the pattern of their names
-	Rate      int            // objects for each second, one of more than 4 KiB being more than one; 0 is no limit
+	Rate      int            // objects per second, where one larger than 4 KiB counts as several; 0 is no limit
 	Timeout   time.Duration  // of one page; 0 is DefaultTimeout
 
 	Now      func() time.Time                 // required
-	Progress func(done, total int64)          // nil: nobody asks
-	Warn     func(format string, args ...any) // what the operator may want to know at once; nil: nobody does
+	Progress func(done, total int64)          // may be nil
+	Warn     func(format string, args ...any) // is told what the operator may want to know at once; may be nil
 
-	paged bool // read in pages also where there is RangeStream, to compare the two
+	paged bool // read in pages even if RangeStream exists, to compare the two
 }
 
-// Census reads every object of the cluster at one revision, in bounded memory: by RangeStream
-// where a member has it, else in pages. What keeps it from the end is in the census, as a
-// *StopError, with what was seen until then. The error is of the configuration alone.
+// Census reads every object of the cluster at one revision, in bounded memory: by RangeStream if
+// a member supports it, else in pages. If it stops early, the census holds the reason, a
+// [*StopError], and everything read until then. Census returns an error only for a wrong
+// configuration.
 func (l Live) Census(ctx context.Context) (audit.Census, error) {
 	if l.Timeout <= 0 {
 		l.Timeout = DefaultTimeout
@@ -62,9 +63,9 @@ func (l Live) Census(ctx context.Context) (audit.Census, error) {
 		return audit.Census{}, err
 	}
 	if len(s.endpoints) == 0 {
-		return audit.Census{}, errors.New("no endpoint to ask")
+		return audit.Census{}, errors.New("no endpoint is given")
 	}
-	err := s.all(ctx)
+	err := s.readAll(ctx)
 	c := s.tally.Census()
 	c.Source = s.source()
 	c.Revision, c.Notes, c.Complete = s.revision, s.notes, err == nil
@@ -84,14 +85,14 @@ func (s *scan) source() string {
 	return strings.Join(addresses, ",")
 }
 
-// errInterrupted is of a context that ended.
+// errInterrupted means that the context ended.
 var errInterrupted = errors.New("the census was interrupted")
 
-// all reads what lies below every prefix, and counts what lies elsewhere.
-func (s *scan) all(ctx context.Context) error {
+// readAll reads everything below the prefixes, and counts the keys elsewhere.
+func (s *scan) readAll(ctx context.Context) error {
 	var denied []error
 	for _, prefix := range s.live.Layout.Prefixes() {
-		err := s.prefix(ctx, prefix)
+		err := s.readBelow(ctx, prefix)
 		if isDenied(err) {
 			denied = append(denied, err)
 			continue
@@ -111,9 +112,9 @@ func (s *scan) all(ctx context.Context) error {
 	return s.countOutside(ctx)
 }
 
-// prefix reads what lies below a prefix: as a whole or, for a user who may not read all of
-// it, resource by resource.
-func (s *scan) prefix(ctx context.Context, prefix string) error {
+// readBelow reads everything below a prefix: as a whole or, if the user may not read all of it,
+// resource by resource.
+func (s *scan) readBelow(ctx context.Context, prefix string) error {
 	err := s.readPrefix(ctx, prefix)
 	if !isDenied(err) {
 		return err
@@ -143,11 +144,11 @@ type partlyReadError struct {
 }
 
 func (e *partlyReadError) Error() string {
-	return fmt.Sprintf("the user may not read all of %s: %s were read, and %d other built-in resources and all custom ones were not", e.prefix, listed(e.read), e.refused)
+	return fmt.Sprintf("the user may not read all of %s: %s were read, and %d other built-in resources and all custom ones were not", e.prefix, joinFirst(e.read), e.refused)
 }
 
-// listed joins the first items of a list.
-func listed(items []string) string {
+// joinFirst joins the first items of a list.
+func joinFirst(items []string) string {
 	const most = 5
 	if len(items) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
@@ -155,7 +156,7 @@ func listed(items []string) string {
 	return strings.Join(items, ", ")
 }
 
-// deniedError is of a user who may not read a range.
+// deniedError means that the user may not read a range.
 type deniedError struct {
 	prefix, address string
 	cause           error
@@ -179,7 +180,7 @@ func (s *scan) countOutside(ctx context.Context) error {
 		return errInterrupted
 	}
 	if err != nil {
-		s.note("keys outside of the prefixes were not counted: %v", err)
+		s.note("the keys outside the prefixes were not counted: %v", err)
 		return nil
 	}
 	s.outside = max(0, p.Count-s.tally.Objects()-s.tally.outside)

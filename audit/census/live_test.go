@@ -202,7 +202,7 @@ func TestLiveCompacted(t *testing.T) {
 			}
 			c := take(t, l)
 			whole(t, c, keys+2) // what was written meanwhile lies behind
-			if c.Revision != newest || len(c.Notes) != 2 || !strings.Contains(c.Notes[0], "was compacted while it was read; from secrets ns-000") {
+			if c.Revision != newest || len(c.Notes) != 2 || !strings.Contains(c.Notes[0], "was compacted during the census; from secrets ns-000") {
 				t.Errorf("at %d, want %d: %q", c.Revision, newest, c.Notes)
 			}
 		})

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// Merge adds what another tally of the same layout counted, which is of no use any more.
+// Merge adds the counts of another tally of the same layout. The other tally must not be used
+// afterwards.
 func (t *Tally) Merge(other *Tally) {
 	ids := make([]int, len(other.writers))
 	for i, w := range other.writers {

@@ -6,10 +6,9 @@ import (
 )
 
 // kubernetesResource returns the resource that is stored at a place below the prefix of
-// kube-apiserver. Those of the core group, and any that is not known here, are stored under
-// their own names. The places are those of kubernetes/kubernetes
-// test/integration/etcd/data.go; the odd ones are in pkg/kubeapiserver
-// default_storage_factory_builder.go and pkg/controlplane.
+// kube-apiserver. Those of the core group, and any that is not known here, are stored under their
+// own names. The places are those of kubernetes/kubernetes test/integration/etcd/data.go; the
+// exceptions are in pkg/kubeapiserver default_storage_factory_builder.go and pkg/controlplane.
 func kubernetesResource(stored string) string {
 	switch stored {
 	case "minions":
@@ -66,10 +65,10 @@ func kubernetesGroups() []group {
 	}
 }
 
-// neverEncrypted reports whether a resource is kube-apiserver's own bookkeeping, which it
-// writes without the transformers of an EncryptionConfiguration, whatever is in that
-// (pkg/controlplane/instance.go and pkg/controlplane/apiserver/peer.go; the services' ranges
-// in pkg/registry/core/rest). None of it is an object of the API.
+// neverEncrypted reports whether a resource is kube-apiserver's own bookkeeping, which it writes
+// without the transformers of an EncryptionConfiguration, whatever that file says
+// (pkg/controlplane/instance.go and pkg/controlplane/apiserver/peer.go; the services' ranges in
+// pkg/registry/core/rest). None of them is an object of the API.
 func neverEncrypted(resource string) bool {
 	return slices.Contains([]string{"masterleases", "peerserverleases", "ranges"}, resource)
 }
@@ -101,8 +100,8 @@ func openShiftGroups() []group {
 	}
 }
 
-// storedPrefixes returns where kube-apiserver stores its own resources, for a user who may not ask for
-// all that lies below the prefix.
+// storedPrefixes returns where kube-apiserver stores its own resources, for a user who may not
+// read everything below the prefix.
 func storedPrefixes() []string {
 	all := []string{
 		"secrets", "configmaps", // what is encrypted, if anything is

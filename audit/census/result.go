@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Census returns what was counted so far. The caller adds where it was read from.
+// Census returns the counts so far. The caller adds the source.
 func (t *Tally) Census() audit.Census {
 	c := audit.Census{
 		Objects: t.objects, Outside: t.outside, Resources: []audit.ResourceCensus{},
@@ -39,7 +39,7 @@ func (r *resource) census(resolved []resolvedWriter) audit.ResourceCensus {
 	for _, namespace := range sortedKeys(r.namespaces) {
 		in := r.namespaces[namespace]
 		c.Namespaces = append(c.Namespaces, audit.NamespaceCensus{
-			Namespace: clean(namespace), Objects: in.objects, Plaintext: in.plaintext, Broken: in.broken,
+			Namespace: cleanName(namespace), Objects: in.objects, Plaintext: in.plaintext, Broken: in.broken,
 			Writers: in.writerCounts(resolved, nil),
 		})
 	}

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// A page is to have about a MiB, which a member reads in milliseconds. Until the size of
-	// the values is known it has few keys: each may be of 1.5 MiB.
+	// A page should have about a MiB, which a member reads in milliseconds. Until the size of the
+	// values is known, a page has few keys: each value may have 1.5 MiB.
 	pageBytes  = 1 << 20
 	firstLimit = 16
 	mostKeys   = 2000
 	leastKeys  = 4
-	// pagesPerSecond is how evenly the work is spread where there is a rate: the pages are
-	// small, and too few for more than one in a hundred writes to meet one.
+	// pagesPerSecond spreads the work evenly if there is a rate: the pages are small, and so few
+	// that at most one write in a hundred meets one.
 	pagesPerSecond = 2
 
-	// rounds is how often all members are asked in turn before the census gives up.
+	// rounds is how many times the census tries all members before it gives up.
 	rounds = 4
 	pause  = 250 * time.Millisecond
 )
@@ -50,8 +50,8 @@ type span struct {
 	prefix    string
 	from, end []byte
 	left      int64 // as the member counted them; negative if it did not yet
-	// identified is set when the endpoint that is asked has answered a page at the revision, and
-	// nothing went wrong since.
+	// identified is set when the current endpoint has answered a page at the revision, and no
+	// call has failed since.
 	identified bool
 
 	window      window
@@ -59,8 +59,8 @@ type span struct {
 	keys        int64  // of the answer that is read
 }
 
-// readPrefix reads every key with a prefix: first a page, which tells the cluster, the revision and the
-// number of keys, then the rest as a stream if the endpoint supports it.
+// readPrefix reads every key with a prefix: first a page, which shows the cluster, the revision
+// and the number of keys, then the rest, as a stream if the endpoint supports that.
 func (s *scan) readPrefix(ctx context.Context, prefix string) error {
 	r := &span{prefix: prefix, from: []byte(prefix), end: prefixEnd([]byte(prefix)), left: -1}
 	if len(r.end) == 0 {
@@ -90,8 +90,8 @@ func (s *scan) readPrefix(ctx context.Context, prefix string) error {
 }
 
 var (
-	errUnasked  = errors.New("the answer has keys that were not asked for")
-	errMiscount = errors.New("the answer has other keys than it counts")
+	errUnasked  = errors.New("the answer has keys that were not requested")
+	errMiscount = errors.New("the answer does not have as many keys as it counts")
 )
 
 // readPage reads the next keys of a span, and reports whether there are more.
@@ -106,11 +106,11 @@ func (s *scan) readPage(ctx context.Context, r *span) (more bool, err error) {
 			}
 			r.first = append(r.first[:0], key...)
 		}
-		return s.take(r, request, limit, key, value)
+		return s.countObject(r, request, limit, key, value)
 	})
 	if r.keys > 0 {
 		s.done += r.keys
-		s.goOnBehind(r)
+		s.continueAfter(r)
 		r.window.pages++
 	}
 	if err == nil {
@@ -134,9 +134,10 @@ func (s *scan) readPage(ctx context.Context, r *span) (more bool, err error) {
 	return r.advance(p, limit), nil
 }
 
-// take counts one object of an answer, if it is one that was asked for and the next in order.
-func (s *scan) take(r *span, request etcdrpc.RangeRequest, most int64, key, value []byte) error {
-	inOrder := bytes.Compare(key, request.From) >= 0 && (r.keys == 0 || bytes.Compare(key, r.last) > 0) && before(key, request.End)
+// countObject counts one object of an answer. It fails if the object was not requested or is out
+// of order.
+func (s *scan) countObject(r *span, request etcdrpc.RangeRequest, most int64, key, value []byte) error {
+	inOrder := bytes.Compare(key, request.From) >= 0 && (r.keys == 0 || bytes.Compare(key, r.last) > 0) && isBefore(key, request.End)
 	if !inOrder || r.keys == most {
 		return errUnasked
 	}
@@ -146,8 +147,8 @@ func (s *scan) take(r *span, request etcdrpc.RangeRequest, most int64, key, valu
 	return nil
 }
 
-// goOnBehind makes the span begin behind the last key that was read.
-func (s *scan) goOnBehind(r *span) {
+// continueAfter makes the span begin after the last key that was read.
+func (s *scan) continueAfter(r *span) {
 	r.from = append(append(r.from[:0:0], r.last...), 0)
 	s.failures = 0
 }
@@ -158,7 +159,7 @@ func (s *scan) report(left int64) {
 	}
 }
 
-// identify keeps to one cluster and, from the first answer on, to one revision.
+// identify checks that every answer is from one cluster and, after the first, at one revision.
 func (s *scan) identify(h etcdrpc.Header) error {
 	switch {
 	case h.ClusterID == 0 || h.Revision <= 0:
@@ -166,7 +167,7 @@ func (s *scan) identify(h etcdrpc.Header) error {
 	case s.clusterID == 0:
 		s.clusterID = h.ClusterID
 	case s.clusterID != h.ClusterID:
-		return fmt.Errorf("this is a member of another cluster, %x and not %x", h.ClusterID, s.clusterID)
+		return fmt.Errorf("this is a member of another cluster: %x, want %x", h.ClusterID, s.clusterID)
 	}
 	if s.revision == 0 {
 		s.revision = h.Revision
@@ -174,7 +175,7 @@ func (s *scan) identify(h etcdrpc.Header) error {
 	return nil
 }
 
-// checkCounts finds an answer that leaves out keys, or has more than there are.
+// checkCounts returns an error if an answer lacks keys, or has more than it should.
 func (r *span) checkCounts(p etcdrpc.Page) error {
 	if p.More && (r.keys == 0 || p.Count <= r.keys) || !p.More && p.Count != r.keys {
 		return errMiscount
@@ -194,7 +195,7 @@ func (r *span) checkCounts(p etcdrpc.Page) error {
 	return nil
 }
 
-// advance goes on behind a page, and reports whether there is anything left.
+// advance continues after a page, and reports whether anything is left.
 func (r *span) advance(p etcdrpc.Page, limit int64) bool {
 	switch {
 	case r.left == 0:
@@ -208,12 +209,12 @@ func (r *span) advance(p etcdrpc.Page, limit int64) bool {
 	return true
 }
 
-// before reports whether a key is in a range that ends there.
-func before(key, end []byte) bool {
+// isBefore reports whether a key is before the end of a range.
+func isBefore(key, end []byte) bool {
 	return bytes.Equal(end, []byte{0}) || bytes.Compare(key, end) < 0
 }
 
-// resize fits the next page to the values of this one.
+// resize sets the size of the next page by the values of this one.
 func (s *scan) resize(size, keys int64) {
 	if keys == 0 {
 		return
@@ -226,7 +227,7 @@ func (s *scan) resize(size, keys int64) {
 	s.limit = max(s.limit, leastKeys)
 }
 
-// batch returns how many keys of a stream are read before the rate is looked at.
+// batch returns how many keys of a stream are read between two checks of the rate.
 func (s *scan) batch() int64 {
 	if s.live.Rate <= 0 {
 		return mostKeys
@@ -234,7 +235,7 @@ func (s *scan) batch() int64 {
 	return min(mostKeys, max(int64(s.live.Rate)/pagesPerSecond, leastKeys))
 }
 
-// pace waits until the rate allows to read on.
+// pace waits until the rate allows more reading.
 func (s *scan) pace(ctx context.Context, keys, size int64) error {
 	if s.live.Rate <= 0 {
 		return nil
@@ -261,14 +262,13 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// recover prepares for the next attempt after an answer that was not read to its end, or returns
-// why there is none.
+// recover prepares the next attempt after an incomplete answer, or returns why there is none.
 func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 	r.identified = false
 	if answer, ok := errors.AsType[*etcdrpc.StatusError](fault); ok {
 		switch {
 		case answer.Meaning == etcdrpc.Compacted:
-			s.note("revision %d was compacted while it was read; from %s on, the objects are those of the newest revision", s.revision, s.position(r))
+			s.note("revision %d was compacted during the census; from %s on, the objects are those of the newest revision", s.revision, s.position(r))
 			s.revision, r.left, r.window = 0, -1, window{end: r.end}
 			return nil
 		case answer.Meaning == etcdrpc.Denied:
@@ -285,7 +285,7 @@ func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 	}
 	s.at = (s.at + 1) % len(s.endpoints)
 	if next := s.endpoints[s.at].address(); next != from {
-		s.note("%s: %v; %s goes on", from, fault, next)
+		s.note("%s: %v; %s takes over", from, fault, next)
 	}
 	if s.failures%len(s.endpoints) == 0 {
 		return wait(ctx, pause*time.Duration(s.failures/len(s.endpoints)))
@@ -293,12 +293,12 @@ func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 	return nil
 }
 
-// isFinal reports whether no other member, and no other time, would give another answer.
+// isFinal reports whether every member would give the same answer at any time.
 func isFinal(answer *etcdrpc.StatusError) bool {
 	return answer.Meaning != etcdrpc.AuthChanged && (answer.Code == etcdrpc.Unauthenticated || answer.Code == etcdrpc.InvalidArgument)
 }
 
-// position returns where a span goes on, for people.
+// position returns where a span continues, for messages.
 func (s *scan) position(r *span) string {
 	if o, ok := s.live.Layout.Object(r.last); ok {
 		return s.live.Layout.Resource(o) + " " + objectName(o)

@@ -8,23 +8,23 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Form tells plaintext, ciphertext and neither apart.
+// Form is the form of a value: plaintext, ciphertext or neither.
 type Form uint8
 
 // The forms of a value.
 const (
-	// Broken has the prefix of an encrypted value and no more that makes sense: no API server
-	// reads it. Provider and Key are set as far as they could be read.
+	// Broken means that a value has the prefix of an encrypted value, but the rest makes no
+	// sense: no API server can read it. Provider and Key are set as far as they could be read.
 	Broken Form = iota
 	Encrypted
 	Plaintext
 )
 
-// Encoding tells how plaintext is encoded.
+// Encoding is the encoding of plaintext.
 type Encoding string
 
 // The encodings of plaintext. kube-apiserver writes its own types as protobuf and those of
-// CustomResourceDefinitions as JSON, or CBOR where that is enabled.
+// CustomResourceDefinitions as JSON, or CBOR if that is enabled.
 const (
 	Protobuf Encoding = "protobuf"
 	JSON     Encoding = "json"
@@ -53,7 +53,7 @@ type names struct {
 	known  uint8 // one bit for each length: a configuration has the name
 }
 
-// mostNames bounds how many are kept of a value: the shorter ones, and the longest.
+// mostNames bounds the names that are kept of a value: the shorter ones, and the longest.
 const mostNames = 8
 
 func (n *names) add(length int, known bool) {
@@ -83,8 +83,8 @@ func (n *names) add(length int, known bool) {
 
 func (n *names) isKnown(at int) bool { return n.known>>at&1 == 1 }
 
-// Names returns every name that the key may have, the shortest first. There is more than one
-// where the value does not say which colon ends the name.
+// Names returns every name that the key may have, the shortest first. There are several if the
+// value does not show which colon ends the name.
 func (s Seal) Names() []string {
 	all := make([]string, 0, s.names.count)
 	for _, length := range s.names.length[:s.names.count] {
@@ -93,8 +93,8 @@ func (s Seal) Names() []string {
 	return all
 }
 
-// Known returns the longest name of a key of the configuration that the value's may be; nil
-// if there is none.
+// Known returns the longest of the possible names that is a key of the configuration; nil if
+// there is none.
 func (s Seal) Known() []byte {
 	for at := int(s.names.count) - 1; at >= 0; at-- {
 		if s.names.isKnown(at) {
@@ -107,7 +107,8 @@ func (s Seal) Known() []byte {
 // maxKeyName bounds the name of a key that is recognised by its pattern. kube-apiserver sets no limit.
 const maxKeyName = 512
 
-// Classifier tells who wrote a value. The zero value recognises the names of keys by their pattern alone.
+// Classifier finds out who wrote a value. The zero value recognises the names of keys only by
+// their pattern.
 type Classifier struct {
 	known []knownKey
 }
@@ -117,8 +118,8 @@ type knownKey struct {
 	prefix   []byte // after the provider's: the name and its colon
 }
 
-// NewClassifier returns a classifier that knows the keys of a configuration. A writer of
-// AnyProvider is one of each.
+// NewClassifier returns a classifier that knows the keys of a configuration. A writer with
+// AnyProvider stands for one of each provider.
 func NewClassifier(known []audit.Writer) Classifier {
 	var c Classifier
 	for _, w := range known {
@@ -131,12 +132,12 @@ func NewClassifier(known []audit.Writer) Classifier {
 	return c
 }
 
-// Classify tells who wrote a value, from its prefix. It decrypts nothing, copies nothing and
-// allocates nothing.
+// Classify returns who wrote a value, by its prefix. It does not decrypt, copy or allocate
+// anything.
 func (c Classifier) Classify(value []byte) Seal { return c.classify(value, false) }
 
-// ClassifyStart does what Classify does, for a value of which the end is missing or unknown.
-// It does not look at what follows the name of the key.
+// ClassifyStart does what Classify does, for a value whose end is missing or unknown. It ignores
+// everything after the name of the key.
 func (c Classifier) ClassifyStart(value []byte) Seal { return c.classify(value, true) }
 
 func (c Classifier) classify(value []byte, open bool) Seal {
@@ -168,11 +169,11 @@ func (c Classifier) classify(value []byte, open bool) Seal {
 	return s
 }
 
-// findNames finds where the name of the key may end: at each colon behind which there may be
-// ciphertext, or at any where the value is open.
+// findNames finds where the name of the key may end: at each colon that ciphertext may follow, or
+// at any colon if the value is open.
 func (c Classifier) findNames(n *names, provider audit.Provider, rest []byte, open bool) {
 	for _, k := range c.known {
-		if k.provider == provider && bytes.HasPrefix(rest, k.prefix) && (open || whole(provider, rest[len(k.prefix):])) {
+		if k.provider == provider && bytes.HasPrefix(rest, k.prefix) && (open || isComplete(provider, rest[len(k.prefix):])) {
 			n.add(len(k.prefix)-1, true)
 		}
 	}
@@ -183,7 +184,7 @@ func (c Classifier) findNames(n *names, provider audit.Provider, rest []byte, op
 				at = end
 				continue
 			}
-			if at > 0 && (open || whole(provider, rest[at+1:])) {
+			if at > 0 && (open || isComplete(provider, rest[at+1:])) {
 				n.add(at, false)
 			}
 			if provider == audit.KMSv2Provider && at > 0 {
@@ -204,8 +205,9 @@ func (c Classifier) findNames(n *names, provider audit.Provider, rest []byte, op
 	}
 }
 
-// timeEnd returns where a time of RFC 3339 ends whose first colon is at a place, if a colon
-// follows it: k3s puts the time into the names of its keys, such as aescbckey-2024-05-01T12:00:00Z. 0 if there is none.
+// timeEnd returns where an RFC 3339 time ends, given the place of its first colon, if another
+// colon follows the time: k3s puts the time into the names of its keys, such as
+// aescbckey-2024-05-01T12:00:00Z. It returns 0 if there is none.
 func timeEnd(b []byte, at int) int {
 	const date = "dddd-dd-ddTdd"
 	if at < len(date) || !hasShape(b[at-len(date):], date) {
@@ -252,9 +254,9 @@ func printable(b []byte) bool {
 	return utf8.Valid(b) && !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' || c == 0x7f })
 }
 
-// whole reports whether what follows a name can be what a provider stores: it has room for
-// what the provider adds to a value of no bytes at all, and its form.
-func whole(p audit.Provider, sealed []byte) bool {
+// isComplete reports whether the bytes after a name can be what a provider stores: they are long
+// enough for an empty value, and have the right form.
+func isComplete(p audit.Provider, sealed []byte) bool {
 	switch p {
 	case audit.AESCBCProvider: // IV and padding
 		const block = 16
@@ -264,7 +266,7 @@ func whole(p audit.Provider, sealed []byte) bool {
 	case audit.SecretboxProvider: // nonce and tag
 		return len(sealed) >= 24+16
 	case audit.KMSv1Provider:
-		return wrapped(sealed)
+		return hasDataKey(sealed)
 	case audit.KMSv2Provider:
 		_, ok := encryptedObject(sealed)
 		return ok
@@ -273,8 +275,9 @@ func whole(p audit.Provider, sealed []byte) bool {
 	return false
 }
 
-// wrapped reports whether KMS v1's encrypted data key is there: two bytes of length, the key, the data.
-func wrapped(b []byte) bool {
+// hasDataKey reports whether KMS v1's encrypted data key is there: two bytes of length, the key,
+// the data.
+func hasDataKey(b []byte) bool {
 	if len(b) < 2+1 {
 		return false
 	}
@@ -282,7 +285,8 @@ func wrapped(b []byte) bool {
 	return length > 0 && len(b) > 2+length
 }
 
-// encodingOf tells what kube-apiserver writes from anything else.
+// encodingOf returns the encoding of plaintext, which is Other if kube-apiserver does not write
+// it.
 func encodingOf(value []byte) Encoding {
 	has := func(prefix string) bool { return len(value) >= len(prefix) && string(value[:len(prefix)]) == prefix }
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
 
-// StopCause is the kind of fault that kept a census from its end, by what helps against it.
+// StopCause is the kind of fault that stopped a census. Each kind has its own remedy.
 type StopCause int
 
 // The kinds of fault.
@@ -20,15 +20,15 @@ const (
 	PermissionMissing           // the user may not read all of the prefix
 	UserMissing                 // etcd's authentication is on, and took the caller for no user
 	CertificateWanted           // the member said by a TLS alert that it wants another client certificate
-	// ConnectionBroken is a connection that was made and then broke. Where no certificate was
-	// presented, the member may want one: the alert of TLS 1.3 that says so may be lost, because
-	// the connection is reset behind it.
+	// ConnectionBroken means that a connection was made and then broke. If no certificate was
+	// presented, the member may require one: the TLS 1.3 alert that says so may be lost, because
+	// the connection is reset after it.
 	ConnectionBroken
 	ServerUntrusted // the given CAs did not sign the server's certificate
 )
 
-// StopError is why a census did not come to its end. It is audit.Census.Stopped of a census that
-// Live made, and its text is the Reason.
+// StopError is the reason why a census stopped early. It is audit.Census.Stopped of a census by
+// [Live], and its text is the Reason.
 type StopError struct {
 	Cause StopCause
 	Err   error
@@ -37,8 +37,8 @@ type StopError struct {
 func (e *StopError) Error() string { return e.Err.Error() }
 func (e *StopError) Unwrap() error { return e.Err }
 
-// The alerts by which a TLS server refuses a client for its certificate, or for having none
-// (RFC 8446 section 6.2; TLS 1.2 has only the first).
+// The alerts by which a TLS server refuses a client because of its certificate, or because it has
+// none (RFC 8446 section 6.2; TLS 1.2 has only the first).
 const (
 	alertBadCertificate      tls.AlertError = 42
 	alertCertificateRequired tls.AlertError = 116
@@ -76,7 +76,7 @@ func isTimeout(err error) bool {
 	return late || ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isDial reports whether no connection was made at all.
+// isDial reports whether an error means that no connection was made.
 func isDial(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"

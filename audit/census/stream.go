@@ -8,7 +8,8 @@ import (
 )
 
 // mayStream reports whether the rest of a span can be read as a stream. The endpoint must have
-// answered a page: a stream tells the cluster at its end only, and then its keys are counted.
+// answered a page first: a stream names the cluster only at its end, when its keys are already
+// counted.
 func (s *scan) mayStream(r *span) bool {
 	return r.identified && r.left > 0 && !s.endpoints[s.at].paged && !s.live.paged
 }
@@ -34,7 +35,7 @@ func (s *scan) readStream(ctx context.Context, r *span) error {
 	}
 	most := s.batch()
 	p, err := member.readStream(ctx, request, w, &s.decoder, func(_ *etcdrpc.Page, key, value []byte) error {
-		if err := s.take(r, request, wanted, key, value); err != nil {
+		if err := s.countObject(r, request, wanted, key, value); err != nil {
 			return err
 		}
 		keys, size = keys+1, size+int64(len(key)+len(value))
@@ -50,7 +51,7 @@ func (s *scan) readStream(ctx context.Context, r *span) error {
 	r.window = window{end: r.end}
 	r.left -= r.keys
 	if r.keys > 0 {
-		s.goOnBehind(r)
+		s.continueAfter(r)
 	}
 	if err != nil {
 		member.paged = r.keys == 0 && refusesStreams(err)
@@ -73,13 +74,14 @@ func (s *scan) readStream(ctx context.Context, r *span) error {
 	return s.pace(ctx, keys, size)
 }
 
-// errNoStream tells that an endpoint does not answer RangeStream. That is no fault: it is read in pages.
+// errNoStream means that an endpoint does not answer RangeStream. That is not a fault: the
+// endpoint is read in pages.
 var errNoStream = errors.New("the endpoint has no RangeStream")
 
-var errOlder = errors.New("the answer is of an older revision than was asked for")
+var errOlder = errors.New("the answer is from an older revision than requested")
 
-// refusesStreams reports whether a stream that brought no key ended so that there is no use in
-// asking for another: what is on the way may let none through.
+// refusesStreams reports whether a stream without a key ended in a way that makes another attempt
+// useless: something on the way may block streams.
 func refusesStreams(err error) bool {
 	switch etcdrpc.MeaningOf(err) {
 	case etcdrpc.Compacted, etcdrpc.RevisionInFuture, etcdrpc.Denied, etcdrpc.AuthChanged, etcdrpc.NoLeader:

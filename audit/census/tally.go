@@ -1,6 +1,5 @@
-// Package census says which key encrypted every object that is stored in an etcd: from a
-// running server, or from the bytes of a file. It needs no key, decrypts nothing, and keeps
-// no value.
+// Package census finds out which key encrypted each object in an etcd: in a running server, or in
+// the bytes of a file. It needs no key, decrypts nothing, and keeps no value.
 package census
 
 import (
@@ -12,8 +11,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// The limits of what is told apart, which bound the memory of a tally whatever is in the
-// store. What is beyond them is counted all the same, in the next larger total.
+// These limits bound the memory of a tally, whatever is in the store. What is beyond them is
+// still counted, in the next larger total.
 const (
 	maxResources  = 4096
 	maxNamespaces = 16384 // of all resources together
@@ -26,8 +25,8 @@ const (
 	maxSample     = 5
 )
 
-// Tally counts the objects of a store by who encrypted them, in bounded memory. Copies of
-// it made by Fork may count at the same time.
+// Tally counts the objects of a store by who encrypted them, in bounded memory. Copies made by
+// Fork may count at the same time.
 type Tally struct {
 	layout  Layout
 	objects int64
@@ -38,7 +37,7 @@ type Tally struct {
 
 	stored    []map[string]*resource // by the layout's root, and then by where they are stored
 	resources map[string]*resource   // by their names
-	rest      *resource              // of those beyond maxResources; nil if there are none
+	rest      *resource              // of resources beyond maxResources; nil if there are none
 
 	classifier Classifier
 	writers    []writer
@@ -84,7 +83,7 @@ type sealedCount struct {
 }
 
 // NewTally returns an empty tally of the objects of a layout. known are the writers of a
-// configuration; others are recognised by their pattern.
+// configuration; others are recognised by the pattern of their names.
 func NewTally(layout Layout, known ...audit.Writer) *Tally {
 	return newTally(layout, NewClassifier(known), newCopies(copiesTable))
 }
@@ -97,15 +96,15 @@ func newTally(layout Layout, classifier Classifier, c copies) *Tally {
 	return t
 }
 
-// WithoutCopies leaves out the comparison of ciphertext, for who adds more than one revision
-// of an object. To be called before Add and Fork.
+// WithoutCopies turns off the comparison of ciphertext, for a caller that adds more than one
+// revision of an object. It must be called before Add and Fork.
 func (t *Tally) WithoutCopies() *Tally {
 	t.copies = copies{}
 	return t
 }
 
-// Fork returns an empty tally that may count in another goroutine and be merged into this
-// one. Ciphertext is compared across both.
+// Fork returns an empty tally that may count in another goroutine and be merged into this one.
+// Ciphertext is compared across both tallies.
 func (t *Tally) Fork() *Tally {
 	return newTally(t.layout, t.classifier, copies{seed: t.copies.seed, table: t.copies.table})
 }
@@ -144,7 +143,7 @@ func (t *Tally) AddSeal(key []byte, s Seal) {
 			}
 			r.samples[id] = t.addName(sample, maxSample, o)
 		}
-		if t.copies.seen(s.Sealed) {
+		if t.copies.add(s.Sealed) {
 			t.copies.objects++
 			if len(t.copies.named) < maxNamed {
 				t.copies.named = append(t.copies.named, r.name+" "+objectName(o))
@@ -153,8 +152,8 @@ func (t *Tally) AddSeal(key []byte, s Seal) {
 	}
 }
 
-// resource finds what is counted of an object's resource. Keys come in order, so that it is
-// nearly always the last one.
+// resource returns the counts of an object's resource. Keys come in order, so it is nearly always
+// the last one.
 func (t *Tally) resource(o Object) *resource {
 	if t.lastResource != nil && t.lastRoot == o.root && t.lastStored == string(o.stored) {
 		return t.lastResource
@@ -164,7 +163,7 @@ func (t *Tally) resource(o Object) *resource {
 	if !ok {
 		r = t.rest
 		if len(o.stored) <= maxName {
-			r = t.resourceNamed(clean(t.layout.Resource(o)))
+			r = t.resourceNamed(cleanName(t.layout.Resource(o)))
 		}
 		if r == t.rest {
 			t.lastResource = nil
@@ -176,7 +175,8 @@ func (t *Tally) resource(o Object) *resource {
 	return r
 }
 
-// resourceNamed finds a resource by its name, and rest for one that is not told apart.
+// resourceNamed returns the counts of a resource by its name, or rest if there are too many
+// resources.
 func (t *Tally) resourceNamed(name string) *resource {
 	r, ok := t.resources[name]
 	if ok {
@@ -190,7 +190,7 @@ func (t *Tally) resourceNamed(name string) *resource {
 	return r
 }
 
-// otherResources returns the resource that stands for all that are not told apart.
+// otherResources returns the resource that stands for all resources beyond the limit.
 func (t *Tally) otherResources() *resource {
 	if t.rest == nil {
 		t.rest = &resource{name: "(other resources)"}
@@ -198,7 +198,8 @@ func (t *Tally) otherResources() *resource {
 	return t.rest
 }
 
-// namespace finds what is counted of a namespace of a resource; nil if it is not told apart.
+// namespace returns the counts of a namespace of a resource; nil if there are too many
+// namespaces.
 func (t *Tally) namespace(r *resource, namespace []byte) *cell {
 	if namespace == nil {
 		return nil
@@ -263,14 +264,14 @@ func (t *Tally) addName(list []string, most int, o Object) []string {
 	}
 	t.named++
 	t.scratch = appendName(t.scratch[:0], o)
-	name := clean(t.texts.keep(t.scratch))
+	name := cleanName(t.texts.keep(t.scratch))
 	if list == nil {
 		return t.names.of(name)
 	}
 	return append(list, name)
 }
 
-func objectName(o Object) string { return clean(string(appendName(nil, o))) }
+func objectName(o Object) string { return cleanName(string(appendName(nil, o))) }
 
 // appendName appends the name of an object with its namespace, as far as they are told.
 func appendName(b []byte, o Object) []byte {
@@ -280,8 +281,9 @@ func appendName(b []byte, o Object) []byte {
 	return append(b, o.Name[:min(len(o.Name), maxName)]...)
 }
 
-// clean makes a name of a store fit for a terminal: on one line, without what acts on it.
-func clean(s string) string {
+// cleanName makes a name from a store safe for a terminal: on one line, without control
+// characters.
+func cleanName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
 			return '?'
@@ -304,8 +306,8 @@ func encodingIndex(e Encoding) int {
 // Objects returns how many objects were counted.
 func (t *Tally) Objects() int64 { return t.objects }
 
-// copies finds ciphertext that was seen before, by a hash. Its table is shared by the forks
-// of a tally.
+// copies finds ciphertext that was seen before, by its hash. The forks of a tally share its
+// table.
 type copies struct {
 	seed  maphash.Seed
 	table *hashTable
@@ -315,15 +317,15 @@ type copies struct {
 	uncompared int64
 }
 
-// copiesTable bounds how many values are compared: 16 MiB of 64-bit hashes.
+// copiesTable bounds the number of values that are compared: 16 MiB of 64-bit hashes.
 const copiesTable = 1 << 21
 
 func newCopies(slots int) copies {
 	return copies{seed: maphash.MakeSeed(), table: newHashTable(slots)}
 }
 
-// seen reports whether the same bytes were given before.
-func (c *copies) seen(sealed []byte) bool {
+// add reports whether the same bytes were added before.
+func (c *copies) add(sealed []byte) bool {
 	if c.table == nil {
 		return false
 	}

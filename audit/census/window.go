@@ -7,20 +7,20 @@ import "bytes"
 // in pages takes n²/2 steps. So a request ends not where all keys do but where those end
 // that begin as the last page did, and the next ones are as many as share a little less.
 
-// window is the part of a span that is read now: all keys that share a prefix with the
-// first of them.
+// window is the part of a span that is being read: all keys that share a prefix with its first
+// key.
 type window struct {
 	end   []byte
 	depth int // how long the prefix is; 0 if the window is all of the span
 	pages int // that it had
 }
 
-// Of this many pages is a window that is worth while: its keys are counted for each page
-// anew. Fewer are more requests that end short.
+// windowPages is the desired number of pages of a window. With more, a member counts too many
+// keys again for each page; with fewer, more requests return short pages.
 const windowPages = 12
 
-// narrow makes the window smaller that the last page, of the keys from first to last, was
-// of. Position is where the next one begins.
+// narrow makes the window of the last page smaller. The page had the keys from first to last; the
+// next page begins at position.
 func (w *window) narrow(first, last, position []byte, least int) {
 	shared := 0
 	for shared < min(len(first), len(last)) && first[shared] == last[shared] {
@@ -35,9 +35,9 @@ func (w *window) narrow(first, last, position []byte, least int) {
 	}
 }
 
-// next moves the window behind one that was read to its end. It is larger; where there was no
-// key in this one, by a part of the keys' path. All of the span ends at limit, and all its
-// keys share the first least bytes.
+// next moves the window after one that was read to its end, and makes it larger: by a part of the
+// keys' path if this one had no key. The span ends at limit, and all its keys share the first
+// least bytes.
 func (w *window) next(limit []byte, least int) {
 	depth := w.depth - 1
 	if w.pages == 0 {

@@ -71,7 +71,7 @@ func TestGather(t *testing.T) {
 	if err == nil {
 		t.Fatal("faults are accepted")
 	}
-	for _, part := range []string{"--targets: 10.0.0.11:2379 is in the spec too", `--peer: endpoint "10.0.0.11:2379": 10.0.0.11:2379 is listed twice`, `--peer: endpoint "nonsense"`} {
+	for _, part := range []string{"--targets: 10.0.0.11:2379 is also in the spec", `--peer: endpoint "10.0.0.11:2379": 10.0.0.11:2379 is listed twice`, `--peer: endpoint "nonsense"`} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v: want %q in it", err, part)
 		}

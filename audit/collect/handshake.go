@@ -62,7 +62,7 @@ func Served(ctx context.Context, address string, timeout time.Duration) ([]*x509
 		_ = raw.Close() // nothing was sent
 	}
 	if len(h.Chain) == 0 {
-		return nil, fmt.Errorf("reading the certificate of %s: %s", address, cmp.Or(h.Reason, "no TLS there"))
+		return nil, fmt.Errorf("%s presents no certificate: %s", address, cmp.Or(h.Reason, "no TLS there"))
 	}
 	return h.Chain, nil
 }
@@ -83,7 +83,7 @@ func (p *prober) failedHandshake(err error, raw *conn) audit.Attempt {
 type trustError struct{ cause error }
 
 func (e trustError) Error() string {
-	return "verifying the server against --cacert: " + e.cause.Error()
+	return "the server does not verify against --cacert: " + e.cause.Error()
 }
 func (e trustError) Unwrap() error { return e.cause }
 

@@ -58,20 +58,20 @@ func TestReadListRefuses(t *testing.T) {
 		file string
 		want []string
 	}{
-		"empty":         {"", []string{"fleet.txt: no endpoint in it"}},
-		"only comments": {"# a\n\n", []string{"no endpoint in it"}},
+		"empty":         {"", []string{"fleet.txt: has no endpoint"}},
+		"only comments": {"# a\n\n", []string{"has no endpoint"}},
 		"all at once": {"a\n10.0.0.1:2379\npeers=b:1\nftp://c:1\n10.0.0.2:2379 10.0.0.3:2379\n\nHTTPS://10.0.0.1:2379\nhttp://10.0.0.1:2379\npeer=\nd:1 cluster=\ne:1 cluster=x cluster=y\n", []string{
 			`fleet.txt:1: endpoint "a": not host:port`,
 			`fleet.txt:3: "peers=b:1": want one of client, peer, metrics, apiserver, kubelet before the =`,
 			`fleet.txt:4: endpoint "ftp://c:1": scheme "ftp"`,
-			`fleet.txt:5: "10.0.0.3:2379": want cluster=NAME or nothing`,
+			`fleet.txt:5: "10.0.0.3:2379": want only cluster=NAME after`,
 			`fleet.txt:7: endpoint "HTTPS://10.0.0.1:2379"`,
-			`fleet.txt:8: endpoint "http://10.0.0.1:2379": 10.0.0.1:2379 is on line 2 already`,
+			`fleet.txt:8: endpoint "http://10.0.0.1:2379": 10.0.0.1:2379 is already on line 2`,
 			`fleet.txt:9: endpoint ""`,
 			`fleet.txt:10: "cluster=": want cluster=NAME`,
-			`fleet.txt:11: "cluster=y": the cluster is given already`,
+			`fleet.txt:11: "cluster=y": the cluster is given twice`,
 		}},
-		"as a peer too":     {"a:1\npeer=a:1\n", []string{"a:1 is on line 1 already"}},
+		"as a peer too":     {"a:1\npeer=a:1\n", []string{"a:1 is already on line 1"}},
 		"escape codes":      {"\x1b[2J:1\n", []string{`fleet.txt:1: endpoint "\x1b[2J:1"`}},
 		"a bad name":        {"a:1 cluster=\x1b[2J\n", []string{`"cluster=\x1b[2J": not a name`}},
 		"NUL":               {"a\x00b:1\n", []string{"is not a host"}},

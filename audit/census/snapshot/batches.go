@@ -10,7 +10,7 @@ const (
 	batches   = 4 // on their way; more do not make it faster
 )
 
-// counter counts what it is given, in that order, in a goroutine of its own.
+// counter counts what it receives, in order, in its own goroutine.
 type counter struct {
 	full, empty chan []etcddb.Revision
 	batch       []etcddb.Revision
@@ -50,7 +50,7 @@ func (c *counter) add(f etcddb.Revision) {
 	}
 }
 
-// end waits until all is counted. It has to be called whatever happens to who adds.
+// end waits until everything is counted. The caller must always call it, even after an error.
 func (c *counter) end() error {
 	c.full <- c.batch
 	close(c.full)

@@ -1,7 +1,7 @@
-// Package snapshot says which key encrypted every object in a file of etcd: a snapshot, a
-// copy of a member's database, or a copy of its data dir. Beside the current revision it
-// looks at all that the file still holds: older revisions, free pages, the write-ahead log.
-// It opens files for reading only, takes no lock, and keeps no value.
+// Package snapshot finds out which key encrypted each object in a file of etcd: a snapshot, a
+// copy of a member's database, or a copy of its data dir. It reads the current revision and
+// everything else that the file still holds: older revisions, free pages, the write-ahead log. It
+// opens files for reading only, takes no lock, and keeps no value.
 package snapshot
 
 import (
@@ -19,15 +19,15 @@ type Options struct {
 	Layout census.Layout
 	// Known are the writers of a configuration; others are recognised by the pattern of their names.
 	Known []audit.Writer
-	// WithoutResidue leaves out all but the revisions that the store has.
+	// WithoutResidue reads only the revisions of the store, and not the rest of the file.
 	WithoutResidue bool
-	// WithoutDigest leaves the digest out, as if there were none.
+	// WithoutDigest ignores the digest, as if there were none.
 	WithoutDigest bool
 }
 
-// Census reads a file or a data dir. What is damaged is read as far as it can be, and the
-// census then says so; it fails when there is no database of etcd, when an etcd has it open,
-// or when it was changed meanwhile.
+// Census reads a file or a data dir. It reads a damaged file as far as possible, and says so in
+// the census. It fails if there is no database of etcd, if an etcd has it open, or if it changed
+// during the census.
 func Census(ctx context.Context, path string, options Options) (audit.Census, error) {
 	s, err := openSource(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *source) census(ctx context.Context, options Options) (*audit.Census, er
 	return c, nil
 }
 
-// judge notes in the census whether it can be relied on.
+// judge notes in the census whether it is reliable.
 func judge(c *audit.Census) {
 	f := c.Snapshot
 	switch {
@@ -117,7 +117,7 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 	older := current.Fork().WithoutCopies()
 	counter := newCounter(func(r etcddb.Revision) {
 		if r.Current {
-			current.AddSeal(r.Key, compared(classifier.Classify(r.Value)))
+			current.AddSeal(r.Key, comparedPart(classifier.Classify(r.Value)))
 		} else {
 			older.Add(r.Key, r.Value)
 		}
@@ -150,10 +150,10 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 // comparedBytes hold the nonce of a value and some of its ciphertext.
 const comparedBytes = 64
 
-// compared leaves a part of the ciphertext to be compared with others. No two values have
-// the same nonce, which comes first; only what KMS v1 has encrypted begins with a key that
-// many have, and ends in ciphertext. A file is read faster when most of it is not looked at.
-func compared(s census.Seal) census.Seal {
+// comparedPart returns the part of the ciphertext that is compared with others. The nonce comes
+// first, and no two values have the same. Values of KMS v1 are different: they begin with a key
+// that many values share, and end in ciphertext. Reading only this part is faster.
+func comparedPart(s census.Seal) census.Seal {
 	if s.Provider == audit.KMSv1Provider {
 		s.Sealed = s.Sealed[max(0, len(s.Sealed)-comparedBytes):]
 	} else {
@@ -162,7 +162,7 @@ func compared(s census.Seal) census.Seal {
 	return s
 }
 
-// residue looks at all that is beside the revisions.
+// residue counts everything except the current revisions.
 func (s *source) residue(ctx context.Context, c *audit.Census, d *etcddb.Database, nothing func() *remains) error {
 	c.Residue = &audit.Residue{}
 	if d.Faults.Count > 0 {

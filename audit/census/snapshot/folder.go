@@ -14,14 +14,14 @@ import (
 // Folder is a folder of snapshots, as files *.db.
 type Folder struct {
 	Dir     string
-	Expiry  time.Duration // after which a snapshot is not restored any more; 0 is never
+	Expiry  time.Duration // after this time a snapshot is no longer restored; 0 means it never expires
 	Options Options
 	Now     func() time.Time
 }
 
 // Needing returns the paths of the snapshots that have not expired and hold an object by one of
-// the writers. It fails if it cannot tell that of a snapshot: what was not read of a damaged one
-// may need the key, and parts of it may be restored.
+// the writers. It fails if it cannot tell this for a snapshot: the unread parts of a damaged one
+// may need the key, and may be restored.
 func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(f.Dir, "*.db"))
 	if err != nil {
@@ -52,10 +52,10 @@ func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, 
 		case err == nil && !found.Complete:
 			err = fmt.Errorf("reading %s: %s", path, found.Reason)
 		case err == nil && found.Objects == 0 && found.Outside > 0:
-			err = fmt.Errorf("reading %s: none of its %d keys is an object of an API server, of which --etcd-prefix says where they are", path, found.Outside)
+			err = fmt.Errorf("reading %s: none of its %d keys is an object of an API server; set --etcd-prefix to the API server's prefix", path, found.Outside)
 		}
 		if err != nil {
-			unread = errors.Join(unread, fmt.Errorf("%w: it may need the key; mend the cause, or move the file elsewhere if it is never to be restored", err))
+			unread = errors.Join(unread, fmt.Errorf("%w: it may need the key; fix the cause, or move the file away if nobody will restore it", err))
 		}
 	}
 	if len(needing) > 0 {

@@ -11,18 +11,18 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-// A remains counts the values of one place.
+// A remains counts the values in one place.
 type remains struct {
 	layout   census.Layout
 	classify census.Classifier
 	placed   *census.Tally
-	unplaced *census.Tally // of values under one key, which stands for those that are not known
+	unplaced *census.Tally // of values without a known key, which all count under one key
 	someKey  []byte
 	scanned  int64
 	bytes    int64
 }
 
-// newRemains counts beside a tally of the same layout.
+// newRemains returns an empty count with the layout of a tally.
 func newRemains(options Options, beside *census.Tally) *remains {
 	return &remains{
 		layout: options.Layout, classify: census.NewClassifier(options.Known), placed: beside.Fork().WithoutCopies(), unplaced: beside.Fork().WithoutCopies(),
@@ -30,7 +30,7 @@ func newRemains(options Options, beside *census.Tally) *remains {
 	}
 }
 
-// scan counts what is in bytes of which nothing else is known.
+// scan counts the values in bytes of unknown structure.
 func (r *remains) scan(ctx context.Context, data []byte) error {
 	r.scanned += int64(len(data))
 	return scan(ctx, data, func(t trace) {
@@ -48,7 +48,7 @@ func (r *remains) scan(ctx context.Context, data []byte) error {
 	})
 }
 
-// count returns what was counted.
+// count returns the counts.
 func (r *remains) count() audit.ResidueCount {
 	c, unplaced := countOf(r.placed.Census()), countOf(r.unplaced.Census())
 	c.Unplaced = audit.Unplaced{Values: unplaced.Values, Plaintext: unplaced.Plaintext, Writers: unplaced.Writers}
@@ -62,10 +62,10 @@ func (r *remains) count() audit.ResidueCount {
 	return c
 }
 
-// mostNamed bounds how many objects of one place are named.
+// mostNamed bounds the objects that are named for one place.
 const mostNamed = 100
 
-// countOf sums the resources of a census up.
+// countOf returns the sum over the resources of a census.
 func countOf(placed audit.Census) audit.ResidueCount {
 	c := audit.ResidueCount{Values: placed.Objects, Resources: placed.Resources, Writers: []audit.WriterCount{}}
 	for _, resource := range placed.Resources {
@@ -103,16 +103,17 @@ func sortWriters(counts []audit.WriterCount) {
 	})
 }
 
-// scanUnused counts what lies beside the current state of a database. It returns how many pages are free.
+// scanUnused counts the values outside the current state of a database. It returns the number of
+// free pages.
 func (r *remains) scanUnused(ctx context.Context, d *etcddb.Database) (free int64, err error) {
 	free, zeros, err := d.Unused(func(data []byte) error { return r.scan(ctx, data) })
 	r.scanned += zeros
 	return free, err
 }
 
-// scanFiles counts what is in files that are scanned as they are. The records of a WAL are
-// not followed: etcd's message is around every value in it all the same, and what follows a
-// torn record, or belongs to a segment that etcd gave up, is found too.
+// scanFiles counts the values in files that are scanned as plain bytes. It does not parse the
+// records of a WAL: every value is inside one of etcd's messages anyway, and so it also finds
+// values after a torn record, or in a segment that etcd no longer uses.
 func (r *remains) scanFiles(ctx context.Context, paths []string) error {
 	for _, path := range paths {
 		m, err := etcddb.OpenFile(path)

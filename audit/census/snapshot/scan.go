@@ -8,10 +8,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// A trace is the beginning of a stored value in bytes of which nothing else is known. Its
-// slices are parts of them.
+// A trace is the beginning of a stored value in bytes of unknown structure. Its slices are parts
+// of these bytes.
 type trace struct {
-	key    []byte // etcd's; nil where it is not in front of the value
+	key    []byte // etcd's; nil if it is not in front of the value
 	value  []byte // as far as it is there; with no key, up to the end of what was scanned
 	length int    // of the value, as etcd stored it; 0 with no key
 }
@@ -23,7 +23,7 @@ const (
 	cborHead      = "\xd9\xd9\xf7"
 )
 
-// needles returns what is looked for: a part of each beginning. JSON begins with the kind or
+// needles returns what scan searches for: a part of each beginning. JSON begins with the kind or
 // with the version, in that order, or with the version alone where Go sorted the names.
 func needles() []string { return []string{"k8s", `"apiVersion":"`, cborHead} }
 
@@ -31,10 +31,10 @@ func needles() []string { return []string{"k8s", `"apiVersion":"`, cborHead} }
 // search finds it in the processor's cache.
 const window = 128 << 10
 
-// scan finds the values of which at least the beginning is in data, in order. A value is
-// framed where etcd's own message is around it: mvccpb.KeyValue in a database, PutRequest in
-// a WAL. Inside of a framed value only another framed one counts, for it may hold, say, the
-// annotation kubectl.kubernetes.io/last-applied-configuration. Only ctx makes it fail.
+// scan finds the values whose beginning is in data, in order. A value is framed if etcd's own
+// message is around it: mvccpb.KeyValue in a database, PutRequest in a WAL. Inside a framed value
+// only another framed one counts, because a value may hold, for example, the annotation
+// kubectl.kubernetes.io/last-applied-configuration. scan fails only if ctx ends.
 func scan(ctx context.Context, data []byte, found func(trace)) error {
 	ends := 0 // of the framed values so far
 	var places []int
@@ -57,7 +57,7 @@ func scan(ctx context.Context, data []byte, found func(trace)) error {
 	return nil
 }
 
-// candidates appends where in data[from:to] something begins that may be a value.
+// candidates appends the places in data[from:to] where a value may begin.
 func candidates(data []byte, from, to int, places []int) []int {
 	for _, needle := range needles() {
 		// A needle may begin inside of the window and end after it.
@@ -77,7 +77,7 @@ func candidates(data []byte, from, to int, places []int) []int {
 	return slices.Compact(places)
 }
 
-// headAt returns where the value begins that has a needle at a place.
+// headAt returns where the value begins whose needle is at a place.
 func headAt(data []byte, at int) (head int, ok bool) {
 	rest := data[at:]
 	switch rest[0] {
@@ -117,8 +117,8 @@ const (
 // name of 253 bytes each, and a prefix.
 const longestKey = 2 << 10
 
-// frame reads backwards from a value to the key before it. Where there is none, it returns
-// what is there of the value.
+// frame reads backwards from a value to the key before it. If there is none, it returns the part
+// of the value that is there.
 func frame(data []byte, at int) (t trace, framed bool) {
 	open := trace{value: data[at:]}
 	length, tag, before := varintBefore(data, at)
@@ -145,9 +145,9 @@ func frame(data []byte, at int) (t trace, framed bool) {
 	return trace{key: key, value: data[at:end], length: int(length)}, true
 }
 
-// varintBefore reads the varint that ends at a place, and the tag in front of it, which is
-// at before; that is -1 where there is none. All tags here are below 0x80, as is the last
-// byte of a varint and no other byte of it, so there is one way to read it.
+// varintBefore reads the varint that ends at a place, and the tag in front of it, which is at
+// before; that is -1 if there is none. All tags here are below 0x80, as is the last byte of a
+// varint and no other byte of it, so there is one way to read it.
 func varintBefore(data []byte, end int) (value uint64, tag byte, before int) {
 	start := end - 1
 	for start > 0 && end-start < protowire.SizeVarint(1<<63) && data[start-1] >= 0x80 {

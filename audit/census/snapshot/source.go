@@ -12,17 +12,17 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-// A source is what there is to read: a database, and of a data dir what lies beside it.
+// A source holds what is read: a database and, for a data dir, the other files of it.
 type source struct {
 	db   *etcddb.File
 	wal  []string // the paths of its segments
-	left []string // of what else can hold values
+	left []string // of other files that can hold values
 }
 
 // ErrInUse means that a running etcd writes to the file.
 var ErrInUse = etcddb.ErrInUse
 
-// maxFiles bounds the files of a folder, far above those of any member.
+// maxFiles bounds the files of a folder. No member has nearly as many.
 const maxFiles = 10000
 
 // openSource opens a snapshot, a copy of a member's database, or a copy of its data dir.
@@ -66,7 +66,7 @@ func (s *source) list(dir string) (dbPath string, err error) {
 	dbPath = filepath.Join(snapDir, "db")
 	if _, err := os.Stat(dbPath); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("reading %s: no data dir of etcd: there is no member/snap/db in it", dir)
+			return "", fmt.Errorf("reading %s: not a data dir of etcd: it has no member/snap/db", dir)
 		}
 		return "", fmt.Errorf("reading %s: %w", dbPath, cause(err))
 	}

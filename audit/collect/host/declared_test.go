@@ -318,7 +318,7 @@ func TestManifestAndProcess(t *testing.T) {
 			{Subject: "/" + manifest, Reason: "it says --auto-tls=true, and the process runs without it: restart it"},
 			{Subject: "/" + manifest, Reason: "it does not say --enable-pprof, with which the process runs: restart it"}}},
 		{"/etc/kubernetes/manifests/stopped.yaml", map[string]string{"name": "stopped (flag)", "data-dir": "/var/lib/stopped (flag)"}, []audit.Fault{
-			{Subject: "/etc/kubernetes/manifests/stopped.yaml", Reason: "no process of it runs"}}},
+			{Subject: "/etc/kubernetes/manifests/stopped.yaml", Reason: "no process of it is running"}}},
 		{"process events", map[string]string{"name": "events (flag)", "data-dir": "/var/lib/events (flag)"}, nil},
 	}
 	if diff := cmp.Diff(want, summary(h)); diff != "" {

@@ -43,7 +43,7 @@ func TestParseFlags(t *testing.T) {
 		"unknown before a flag":            {etcd, "--of-a-later-etcd --name a", "", "of-a-later-etcd=true|name=a"},
 		"unknown with a value":             {etcd, "--of-a-later-etcd 5 --name a", "", "of-a-later-etcd=5|name=a"},
 		"a word":                           {etcd, "name=a --auto-tls", `"name=a" is not a valid flag`, ""},
-		"bad syntax":                       {etcd, "---name a", `"---name" is no flag`, ""},
+		"bad syntax":                       {etcd, "---name a", `"---name" is not a flag`, ""},
 		"end of flags":                     {etcd, "--name a --", "", "name=a"},
 		"word behind the end of flags":     {etcd, "--name a -- b", `"b" is not a valid flag`, "name=a"},
 		"one dash alone":                   {etcd, "-", `"-" is not a valid flag`, ""},

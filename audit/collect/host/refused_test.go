@@ -25,7 +25,7 @@ func TestRefusedByEtcd(t *testing.T) {
 		"no truth":                   {"--client-cert-auth=yes", "", "", "is not true or false"},
 		"no truth in environment":    {"", "ETCD_CLIENT_CERT_AUTH=yes", "", "is not true or false"},
 		"no value":                   {"--name", "", "", "--name needs a value"},
-		"three dashes":               {"---name=a", "", "", "is no flag"},
+		"three dashes":               {"---name=a", "", "", "is not a flag"},
 		"text for truth in a file":   {"--config-file=@", "", `enable-pprof: "true"`, "enable-pprof: want true or false"},
 		"number for text in a file":  {"", "ETCD_CONFIG_FILE=@", "name: 12", "name: want a text"},
 		"text for list in a file":    {"--config-file=@", "", "log-outputs: stderr", "log-outputs: want a list"},

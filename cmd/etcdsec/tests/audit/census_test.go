@@ -213,7 +213,7 @@ func TestAuditCensusAuthenticated(t *testing.T) {
 		stderr []string
 	}{
 		{"root", clitest.StatusFindings, []string{"2 objects, and 1 key that no API server uses", "data-plaintext"}, nil},
-		{"reader", clitest.StatusFindings, []string{"2 objects\n", "reading below /kubernetes.io/", "keys outside of the prefixes were not counted: etcdserver: permission denied"}, nil},
+		{"reader", clitest.StatusFindings, []string{"2 objects\n", "reading below /kubernetes.io/", "the keys outside the prefixes were not counted: etcdserver: permission denied"}, nil},
 		{"narrow", clitest.StatusFailed, []string{"1 object\n", "not complete: the user may not read all of /registry/: secrets were read", "(a/x)"}, []string{"the census is not complete", "not read"}},
 		{"barred", clitest.StatusFailed, []string{"0 objects", "data-plaintext"}, []string{"permission denied", "hint: etcdctl role grant-permission ROLE read --prefix /registry/"}},
 		{"stranger", clitest.StatusFailed, []string{"0 objects"}, []string{"not complete: reading below"}},
