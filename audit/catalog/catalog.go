@@ -1,4 +1,4 @@
-// Package catalog is the one ordered list of all checks.
+// Package catalog has the only list of all checks, in order.
 package catalog
 
 import (
@@ -20,7 +20,7 @@ import (
 // All returns every check, in the order in which reports list them.
 func All() []audit.Check { return With(members.Known()) }
 
-// With is All with a table of advisories in place of the one that was built in.
+// With does what [All] does, with another table of advisories than the built-in one.
 func With(advisories members.Advisories) []audit.Check {
 	return []audit.Check{
 		listeners.ClientPlaintext(),
@@ -114,7 +114,7 @@ func With(advisories members.Advisories) []audit.Check {
 	}
 }
 
-// Find returns the check of an ID.
+// Find returns the check with an ID.
 func Find(id string) (audit.Check, bool) {
 	all := All()
 	at := slices.IndexFunc(all, func(c audit.Check) bool { return c.ID == id })
@@ -124,11 +124,11 @@ func Find(id string) (audit.Check, bool) {
 	return all[at], true
 }
 
-// Near returns the IDs that somebody who typed id may have meant, the likeliest first: those
-// that differ in a few letters, then those that share a word with it.
+// Near returns the IDs that a user who typed id may have meant, the likeliest first: those that
+// differ in a few letters, then those that share a word with it.
 func Near(id string) []string { return NearIn(audit.Abouts(All()), id) }
 
-// NearIn is Near among other checks.
+// NearIn does what [Near] does, for other checks.
 func NearIn(checks []audit.About, id string) []string {
 	typed := strings.ToLower(strings.ReplaceAll(id, "_", "-"))
 	var near []string

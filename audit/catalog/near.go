@@ -22,7 +22,7 @@ func resembles(id, typed string) bool {
 	return false
 }
 
-// distance is Levenshtein's: how many letters to insert, delete or replace.
+// distance returns the Levenshtein distance: the number of letters to insert, delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

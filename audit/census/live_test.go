@@ -261,7 +261,7 @@ func liveMemberKilled(t *testing.T, version string) {
 	}
 	c := take(t, l)
 	whole(t, c, 5000)
-	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0], endpoints[0]) || !strings.Contains(c.Notes[0], endpoints[1]+" goes on") {
+	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0], endpoints[0]) || !strings.Contains(c.Notes[0], endpoints[1]+" takes over") {
 		t.Errorf("notes: %q", c.Notes)
 	}
 

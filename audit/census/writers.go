@@ -149,7 +149,7 @@ func (t *Tally) resolve() []resolvedWriter {
 	resolved := make([]resolvedWriter, len(t.writers))
 	for i, w := range t.writers {
 		name, ambiguous, inDoubt := w.resolve(total)
-		resolved[i] = resolvedWriter{audit.Writer{Provider: w.provider, Key: cleanName(name), KeyID: cleanName(w.keyID)}, ambiguous || w.crowded, inDoubt}
+		resolved[i] = resolvedWriter{audit.Writer{Provider: w.provider, Key: name, KeyID: w.keyID}, ambiguous || w.crowded, inDoubt}
 	}
 	doubtTooMany(resolved, own)
 	return resolved

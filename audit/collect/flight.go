@@ -77,7 +77,7 @@ func (f *flight) readRecord() error {
 	}
 	const warning, fatal = 1, 2
 	if len(content) != 2 || content[0] < warning || content[0] > fatal || len(f.pending) > 0 {
-		return answerError{"the record has the type of a TLS alert, but its content is not one"}
+		return answerError{"the record is marked as an alert, but its content is not a TLS alert"}
 	}
 	if alert := tls.AlertError(content[1]); content[0] == fatal || alert == alertCloseNotify {
 		return alert // in place of the answer

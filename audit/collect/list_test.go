@@ -68,7 +68,7 @@ func TestReadListRefuses(t *testing.T) {
 			`fleet.txt:7: endpoint "HTTPS://10.0.0.1:2379"`,
 			`fleet.txt:8: endpoint "http://10.0.0.1:2379": 10.0.0.1:2379 is already on line 2`,
 			`fleet.txt:9: endpoint ""`,
-			`fleet.txt:10: "cluster=": want cluster=NAME`,
+			`fleet.txt:10: "cluster=": want only cluster=NAME`,
 			`fleet.txt:11: "cluster=y": the cluster is given twice`,
 		}},
 		"as a peer too":     {"a:1\npeer=a:1\n", []string{"a:1 is already on line 1"}},
@@ -77,7 +77,7 @@ func TestReadListRefuses(t *testing.T) {
 		"NUL":               {"a\x00b:1\n", []string{"is not a host"}},
 		"UTF-16":            {"\xff\xfea\x00:\x001\x00", []string{"it is UTF-16; save it as UTF-8"}},
 		"a long line":       {"a:1\n" + strings.Repeat("x", 2000), []string{"fleet.txt:2: longer than 1024 bytes"}},
-		"every line":        {many(1000), []string{`fleet.txt:100: endpoint "bad99"`, "fleet.txt: and 900 more lines have a fault"}},
+		"every line":        {many(1000), []string{`fleet.txt:100: endpoint "bad99"`, "fleet.txt: 900 more lines have a fault"}},
 		"more than is read": {strings.Repeat("\n", 3*maxEndpoints), []string{"more than 200000 lines"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,11 +15,11 @@ const (
 	stateAbsent    = "absent"
 )
 
-// comparison is a report beside an earlier one.
+// comparison compares a report with an earlier one.
 type comparison struct {
 	before audit.Report
-	// gone are results of before that the report has no more: fixed ones as they were, and as
-	// unknown those that nobody asked about, so that no service closes an alert for them.
+	// gone are earlier results that the report no longer has. Fixed results stay as they were.
+	// Results that were not asked for become unknown, so that no service closes their alerts.
 	gone   []audit.Result
 	states map[resultKey]string
 }
@@ -32,12 +32,13 @@ type resultKey struct {
 
 func keyOf(r audit.Result) resultKey { return resultKey{r.CheckID, r.Target, r.Kind} }
 
-// baseline compares a report that is legible with the baseline; without one it is empty.
+// baseline compares a legible report with the baseline. Without a baseline the comparison is
+// empty.
 func (s SARIF) baseline(r audit.Report) comparison {
 	if s.Baseline == nil {
 		return comparison{}
 	}
-	c := comparison{before: legible(*s.Baseline), states: map[resultKey]string{}}
+	c := comparison{before: makeLegible(*s.Baseline), states: map[resultKey]string{}}
 	for _, result := range c.before.Results {
 		if result.Verdict == audit.Unknown { // and is not in the comparison if it still is
 			c.states[keyOf(result)] = stateUnchanged
@@ -65,7 +66,7 @@ func (s SARIF) baseline(r audit.Report) comparison {
 	return c
 }
 
-// state is that of a result that is in the report or gone from it.
+// state returns the state of a result that is in the report or gone from it.
 func (c comparison) state(r audit.Result) string {
 	if state := c.states[keyOf(r)]; state != "" {
 		return state
@@ -73,7 +74,7 @@ func (c comparison) state(r audit.Result) string {
 	return stateNew
 }
 
-// runUUID names an audit: the same report has the same in every rendering.
+// runUUID returns the UUID of an audit. The same report has the same UUID in every rendering.
 func runUUID(r audit.Report) string {
 	parts := []string{"run", r.Tool.Version, r.StartedAt.UTC().Format(time.RFC3339Nano), r.FinishedAt.UTC().Format(time.RFC3339Nano)}
 	for _, result := range r.Results {

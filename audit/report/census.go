@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CensusJSON writes a census with the report of its checks, as one object: whoever reads the
-// reports of the audit reads this one too.
+// CensusJSON writes a census with the report of its checks, as one object. A program that reads
+// audit reports can read this one too.
 type CensusJSON struct{ Census audit.Census }
 
 // Render implements Renderer.
@@ -22,7 +22,7 @@ func (c CensusJSON) Render(w io.Writer, r audit.Report) error {
 	}{r.SchemaVersion, c.Census, r})
 }
 
-// CensusText writes a census as a table for people, and then the report of its checks.
+// CensusText writes a census as a table, and then the report of its checks.
 type CensusText struct {
 	Census audit.Census
 	Text   Text
@@ -74,7 +74,8 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	return c.Text.Render(w, r)
 }
 
-// writtenBy is a line for each writer of a resource: with how many objects, if there are several.
+// writtenBy returns a line for each writer of a resource, with the number of objects if there are
+// several writers.
 func writtenBy(r audit.ResourceCensus) []string {
 	var lines []string
 	add := func(n int64, what string) {
@@ -89,7 +90,7 @@ func writtenBy(r audit.ResourceCensus) []string {
 	for _, w := range r.Writers {
 		what := w.String()
 		if w.InDoubt > 0 {
-			what += fmt.Sprintf(" (%d of them perhaps by a key whose name goes on behind a colon, or ends before it)", w.InDoubt)
+			what += fmt.Sprintf(" (%d of them perhaps by a key whose name continues after a colon, or ends before one)", w.InDoubt)
 		}
 		add(w.Objects, what)
 	}

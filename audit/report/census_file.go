@@ -28,7 +28,7 @@ func fileText(f *audit.SnapshotFile) string {
 	}
 }
 
-// residueText is a table of what was found beside the current revision.
+// residueText writes a table of the values outside the current revision.
 func residueText(w io.Writer, r *audit.Residue) error {
 	var rows strings.Builder
 	rows.WriteString("BESIDE IT\tVALUES\tWRITTEN BY\n")
@@ -55,7 +55,7 @@ func residueText(w io.Writer, r *audit.Residue) error {
 	return nil
 }
 
-// residueLines is a line for each writer of each resource in a place.
+// residueLines returns a line for each writer of each resource in a place.
 func residueLines(c *audit.ResidueCount) []string {
 	var lines []string
 	for _, resource := range c.Resources {

@@ -34,7 +34,7 @@ func DescribeChecks(checks ...audit.About) []Check {
 	return described
 }
 
-// WriteCheckTable writes a line for each check: its ID, severity and title.
+// WriteCheckTable writes a line for each check, with its ID, severity and title.
 func WriteCheckTable(w io.Writer, checks []audit.About) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tSEVERITY\tFAILS WHEN") // Flush gives the error
@@ -44,7 +44,7 @@ func WriteCheckTable(w io.Writer, checks []audit.About) error {
 	return table.Flush()
 }
 
-// ExplainCheck returns all that there is to say about a check, for people.
+// ExplainCheck returns everything about a check, as text.
 func ExplainCheck(c audit.About) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, c.Title)

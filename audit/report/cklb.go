@@ -11,11 +11,11 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// CKLB writes a checklist for STIG Viewer 3: one rule for each number of the Kubernetes STIG
-// that a check refers to, over all targets. A rule is open if anything about it failed,
-// waived or not; not reviewed if something is unknown; not applicable if all was skipped.
-// Rules are named without a revision, such as SV-242427, because the revision is of the
-// release of the STIG with which the checklist is merged, and no report knows that one.
+// CKLB writes a checklist for STIG Viewer 3: one rule for each number of the Kubernetes STIG that
+// a check refers to, over all targets. A rule is open if anything about it failed, waived or not;
+// not reviewed if something is unknown; not applicable if all was skipped. Rules are named
+// without a revision, such as SV-242427: the revision belongs to the STIG release with which the
+// checklist is merged, and a report does not know that release.
 type CKLB struct{}
 
 type cklbChecklist struct {
@@ -77,7 +77,7 @@ type cklbRule struct {
 
 // Render implements Renderer.
 func (CKLB) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	stig := cklbSTIG{
 		Name: "Kubernetes Security Technical Implementation Guide", DisplayName: "Kubernetes", ID: "Kubernetes_STIG",
 		Version: "2", UUID: uuidOf("stig", "Kubernetes_STIG"), Rules: []cklbRule{},
@@ -100,7 +100,7 @@ func (CKLB) Render(w io.Writer, r audit.Report) error {
 	return encoder.Encode(checklist)
 }
 
-// cklbTargetOf is the asset: the cluster, or the host if there is only one.
+// cklbTargetOf returns the asset: the cluster, or the host if there is only one.
 func cklbTargetOf(r audit.Report) cklbTarget {
 	var hosts []string
 	target := cklbTarget{Type: "Computing", Role: "None"}
@@ -131,7 +131,7 @@ func cklbTargetOf(r audit.Report) cklbTarget {
 	return target
 }
 
-// referredRules are the rules that the results refer to, in the order of their numbers.
+// referredRules returns the rules that the results refer to, in the order of their numbers.
 func referredRules(r audit.Report) []stigRule {
 	known := stigRules()
 	var rules []stigRule

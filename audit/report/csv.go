@@ -14,7 +14,7 @@ type CSV struct{}
 
 // Render implements Renderer.
 func (CSV) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"target", "kind", "check_id", "verdict", "severity", "title", "evidence", "remediation",
@@ -35,7 +35,7 @@ func (CSV) Render(w io.Writer, r audit.Report) error {
 	}
 	for _, row := range rows {
 		for i := range row {
-			row[i] = inert(row[i])
+			row[i] = escapeFormula(row[i])
 		}
 		if err := out.Write(row); err != nil {
 			return err
@@ -45,9 +45,9 @@ func (CSV) Render(w io.Writer, r audit.Report) error {
 	return out.Error()
 }
 
-// inert keeps a spreadsheet from taking a cell for a formula: those start with =, +, - or @,
-// also in full width (OWASP, CSV Injection). The apostrophe says that the cell is text.
-func inert(cell string) string {
+// escapeFormula prevents a spreadsheet from reading a cell as a formula: formulas start with =,
+// +, - or @, also in full width (OWASP, CSV Injection). The apostrophe marks the cell as text.
+func escapeFormula(cell string) string {
 	text := strings.TrimLeft(cell, " \n")
 	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠"} {
 		if strings.HasPrefix(text, sign) {

@@ -10,8 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// WriteDiff writes the changes between two reports as a table for people, and then their
-// numbers in one line.
+// WriteDiff writes the changes between two reports as a table, and then a line with the counts.
 func WriteDiff(w io.Writer, d audit.Diff) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(d.Changes) > 0 {
@@ -36,8 +35,8 @@ func WriteDiff(w io.Writer, d audit.Diff) error {
 	return err
 }
 
-// summarizeChange returns one line: the codes that were added and removed, or, where the codes
-// are the same, the evidence.
+// summarizeChange returns one line: the codes that were added and removed or, if the codes are
+// the same, the evidence.
 func summarizeChange(d audit.Difference) string {
 	var codes []string
 	for _, code := range d.AddedCodes {

@@ -10,8 +10,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// HTML writes one page that needs nothing else: no script, no font, no request. A policy in
-// the page keeps a browser from loading anything, whatever a server put into the report.
+// HTML writes one page that needs nothing else: no script, no font, no request. A policy in the
+// page prevents a browser from loading anything, whatever a server put into the report.
 type HTML struct{}
 
 //go:embed page.html
@@ -63,7 +63,7 @@ type pagePart struct {
 	Text  string
 }
 
-// pageDoubt is one reason for which something is unknown.
+// pageDoubt is one reason why results are unknown.
 type pageDoubt struct {
 	Target, Reason string
 	Checks         []string
@@ -71,7 +71,7 @@ type pageDoubt struct {
 
 // Render implements Renderer.
 func (HTML) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func pageChecks(results []audit.Result) []pageCheck {
 	return checks
 }
 
-// pageParts joins neighbouring lines of a remediation that are alike.
+// pageParts joins neighbouring lines of a remediation that are of the same kind.
 func pageParts(remediation audit.Remediation) []pagePart {
 	var parts []pagePart
 	for _, line := range remediation {
@@ -186,13 +186,13 @@ func pageDoubts(results []audit.Result) []pageDoubt {
 	return doubts
 }
 
-// WaiverText is for the template.
+// WaiverText returns waiverText for the template.
 func (page) WaiverText(w *audit.Waiver) string { return waiverText(w) }
 
-// Verdict is for the template.
+// Verdict returns verdictOf for the template.
 func (page) Verdict(r audit.Result) audit.Verdict { return verdictOf(r) }
 
-// commonName is the CN of a name in the form of RFC 2253, or the whole name if it has none.
+// commonName returns the CN of a name in the form of RFC 2253, or the whole name if it has no CN.
 func commonName(name string) string {
 	rest, found := strings.CutPrefix(name, "CN=")
 	if !found {
@@ -212,8 +212,9 @@ func commonName(name string) string {
 	return rest
 }
 
-// fitted cuts the middle out of a text so that it is at most n columns wide in a monospaced font.
-func fitted(text string, n int) string {
+// cutMiddle cuts the middle out of a text so that it is at most n columns wide in a monospaced
+// font.
+func cutMiddle(text string, n int) string {
 	if columns(text) <= n {
 		return text
 	}
@@ -228,7 +229,8 @@ func fitted(text string, n int) string {
 	return string(runes[:head]) + "…" + string(runes[tail:])
 }
 
-// columns takes every character from the Hangul Jamo on for a wide one, which none exceeds.
+// columns returns an upper bound for the width of a text: it counts every character from the
+// Hangul Jamo on as wide.
 func columns(text string) int {
 	n := 0
 	for _, r := range text {

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// JSON writes the report as one indented object. Its fields are the contract with whoever reads it.
+// JSON writes the report as one indented object. Its fields are the contract with its readers.
 type JSON struct{}
 
 // Render implements Renderer. It encodes one result after the other: the JSON of a fleet is
@@ -21,7 +21,7 @@ type JSON struct{}
 func (JSON) Render(w io.Writer, r audit.Report) error {
 	results := r.Results
 	r.Results = nil
-	frame, err := encoded(r, "")
+	frame, err := encode(r, "")
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (JSON) Render(w io.Writer, r audit.Report) error {
 	_, _ = out.Write(before)
 	_, _ = out.WriteString("\n  \"results\": [")
 	for i := range results {
-		one, err := encoded(results[i], "    ")
+		one, err := encode(results[i], "    ")
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (JSON) Render(w io.Writer, r audit.Report) error {
 
 // WriteJSON writes any value as indented JSON in which every character can be seen.
 func WriteJSON(w io.Writer, v any) error {
-	text, err := encoded(v, "")
+	text, err := encode(v, "")
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func WriteJSON(w io.Writer, v any) error {
 	return err
 }
 
-// encoded is the JSON of a value; every line but the first begins with the prefix.
-func encoded(v any, prefix string) ([]byte, error) {
+// encode returns the JSON of a value. Every line except the first begins with the prefix.
+func encode(v any, prefix string) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent(prefix, "  ")
@@ -74,12 +74,13 @@ func encoded(v any, prefix string) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return visible(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return escapeControls(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// visible writes as \u escapes what encoding/json leaves as it is although it acts on a
-// terminal: C1 control characters, changes of the writing direction. It means the same.
-func visible(encoded []byte) []byte {
+// escapeControls writes C1 control characters and changes of the writing direction as \u escapes,
+// because they act on a terminal and encoding/json does not escape them. The JSON keeps its
+// meaning.
+func escapeControls(encoded []byte) []byte {
 	var b bytes.Buffer
 	for _, r := range string(encoded) {
 		switch {

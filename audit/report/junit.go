@@ -50,7 +50,7 @@ type junitOutcome struct {
 
 // Render implements Renderer.
 func (JUnit) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	suites := junitSuites{
 		Name: r.Tool.Name + " audit",
 		Time: strconv.FormatFloat(r.FinishedAt.Sub(r.StartedAt).Seconds(), 'f', 3, 64),

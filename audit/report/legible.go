@@ -10,15 +10,14 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// longest bounds a text of a report, in bytes: whoever runs a port writes parts of it.
+// longest bounds a text of a report, in bytes: the owner of a port controls parts of it.
 const longest = 8 << 10
 
-// legible is the report with every text such that it can be shown: characters that act on a
-// terminal, a parser or the reader's eye (control characters, escape sequences, changes of
-// the writing direction) are spelled out as Go spells them, and a text longer than longest
-// is cut. Every renderer but JSON starts from it, so that each has only the syntax of its own
-// format to escape.
-func legible(r audit.Report) audit.Report {
+// makeLegible returns the report with texts that are safe to show. It spells out, as Go does,
+// characters that act on a terminal, a parser or the reader's eye (control characters, escape
+// sequences, changes of the writing direction), and cuts texts longer than longest. Every
+// renderer except JSON starts from it, and then escapes only the syntax of its own format.
+func makeLegible(r audit.Report) audit.Report {
 	r.Tool.Name, r.Tool.Version = line(r.Tool.Name), line(r.Tool.Version)
 	r.Results = slices.Clone(r.Results)
 	for i := range r.Results {
@@ -73,7 +72,8 @@ func legibleRemediation(r audit.Remediation) audit.Remediation {
 	return legible
 }
 
-// line spells out what cannot be printed, a line break too, and cuts what is too long.
+// line spells out unprintable characters, including line breaks, and cuts a text that is too
+// long.
 func line(text string) string {
 	text = cut(text)
 	if printable(text) {

@@ -13,7 +13,7 @@ type Markdown struct{}
 
 // Render implements Renderer.
 func (Markdown) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Audit of etcd\n\n%s %s, %s\n\n", markdownText(r.Tool.Name), markdownText(r.Tool.Version), r.FinishedAt.UTC().Format("2006-01-02 15:04:05 MST"))
 	s := r.Summary
@@ -50,7 +50,7 @@ func (Markdown) Render(w io.Writer, r audit.Report) error {
 	return err
 }
 
-// writeMarkdownResult says why a check matters at its first finding only.
+// writeMarkdownResult writes one result. Only the first finding of a check says why it matters.
 func writeMarkdownResult(b *strings.Builder, result audit.Result, explained bool) {
 	fmt.Fprintf(b, "\n### %s: %s on %s\n\n%s\n\n", markdownText(string(result.Severity)), codeSpan(result.CheckID), codeSpan(result.Target), markdownText(result.Title))
 	fmt.Fprintf(b, "- **Seen:** %s\n", codeSpan(result.Evidence))
@@ -98,7 +98,7 @@ func writeMarkdownRemediation(b *strings.Builder, remediation audit.Remediation)
 	b.WriteByte('\n')
 }
 
-// markdownText escapes what Markdown and HTML in it would take for more than text.
+// markdownText escapes every character that has a meaning in Markdown or in HTML.
 func markdownText(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -120,7 +120,7 @@ func markdownText(text string) string {
 	return b.String()
 }
 
-// codeSpan is for text of others: in it GitHub makes no link, mention or HTML of anything.
+// codeSpan returns foreign text as a code span, in which GitHub makes no links, mentions or HTML.
 func codeSpan(text string) string {
 	if strings.TrimSpace(text) == "" {
 		return "–"
@@ -137,7 +137,7 @@ func tableCell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, `\|`, "|"), "|", `\|`)
 }
 
-// longestRun is the length of the longest run of c in text.
+// longestRun returns the length of the longest run of c in text.
 func longestRun(text string, c byte) int {
 	longest, run := 0, 0
 	for i := range len(text) {

@@ -15,10 +15,11 @@ type PolicyReport struct {
 	APIVersion, Kind string
 }
 
-// OpenReport is the Report of openreports.io.
+// OpenReport returns the renderer for the Report of openreports.io.
 func OpenReport() PolicyReport { return PolicyReport{"openreports.io/v1alpha1", "Report"} }
 
-// WGPolicyReport is the PolicyReport of the Kubernetes policy working group, its predecessor.
+// WGPolicyReport returns the renderer for its predecessor, the PolicyReport of the Kubernetes
+// policy working group.
 func WGPolicyReport() PolicyReport { return PolicyReport{"wgpolicyk8s.io/v1alpha2", "PolicyReport"} }
 
 // The two differ in their names, and in that a Report names its source.
@@ -65,7 +66,7 @@ type policyTime struct {
 
 // Render implements Renderer.
 func (p PolicyReport) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	object := policyReport{
 		APIVersion: p.APIVersion,
 		Kind:       p.Kind,

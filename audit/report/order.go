@@ -11,7 +11,7 @@ import (
 // waived is how a result with a waiver is shown, whatever its verdict would be.
 const waived audit.Verdict = "waived"
 
-// verdictOf is the verdict that a result is shown with.
+// verdictOf returns the verdict that is shown for a result.
 func verdictOf(r audit.Result) audit.Verdict {
 	if r.Waiver != nil {
 		return waived
@@ -19,12 +19,13 @@ func verdictOf(r audit.Result) audit.Verdict {
 	return r.Verdict
 }
 
-// shownVerdicts are those that verdictOf gives, the worst first.
+// shownVerdicts returns the verdicts that verdictOf can return, the worst first.
 func shownVerdicts() []audit.Verdict {
 	return []audit.Verdict{audit.Fail, audit.Unknown, waived, audit.Pass, audit.Skip}
 }
 
-// badness is smaller the worse: failures by severity, then unknown, waived, and the rest.
+// badness returns a rank, smaller for a worse result: failures by severity, then unknown, waived,
+// and the rest.
 func badness(r audit.Result) int {
 	worst := len(audit.Severities())
 	switch verdictOf(r) {
@@ -83,7 +84,7 @@ func groupByTarget(results []audit.Result) []group {
 	return groups
 }
 
-// waiverText says who answers for a finding, until when and why.
+// waiverText returns who is responsible for a waived finding, until when and why.
 func waiverText(w *audit.Waiver) string {
 	by := w.Owner
 	if w.Ticket != "" {

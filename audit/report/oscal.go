@@ -24,7 +24,7 @@ func (OSCAL) Render(w io.Writer, r audit.Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(oscalDocument{oscalOf(legible(r))})
+	return encoder.Encode(oscalDocument{oscalOf(makeLegible(r))})
 }
 
 func oscalOf(r audit.Report) oscalAssessmentResults {
@@ -67,7 +67,7 @@ func oscalOf(r audit.Report) oscalAssessmentResults {
 	}
 }
 
-// runID tells one run from another: by its time and what it found.
+// runID returns an ID of a run, made of its time and its results.
 func runID(r audit.Report) string {
 	parts := []string{r.StartedAt.UTC().Format(time.RFC3339Nano), r.FinishedAt.UTC().Format(time.RFC3339Nano)}
 	for _, result := range r.Results {
@@ -152,8 +152,8 @@ func oscalRiskOf(result audit.Result) oscalRisk {
 	return risk
 }
 
-// oscalControls groups the results by control. A control about which everything was skipped
-// was not reviewed.
+// oscalControls groups the results by control. A control whose results are all skipped was not
+// reviewed.
 func oscalControls(r audit.Report) (oscalReviewedControls, []oscalFinding) {
 	byControl := map[string][]audit.Result{}
 	var controls []string
@@ -202,14 +202,14 @@ func oscalFindingOf(r audit.Report, control string, results []audit.Result) osca
 	case count[audit.Fail]+count[waived] > 0:
 		*status = oscalStatus{State: "not-satisfied", Reason: "fail"}
 	case count[audit.Unknown] > 0:
-		*status = oscalStatus{State: "not-satisfied", Reason: "other", Remarks: "Nothing failed, but not every question was answered."}
+		*status = oscalStatus{State: "not-satisfied", Reason: "other", Remarks: "Nothing failed, but some questions were not answered."}
 	}
 	finding.Description = fmt.Sprintf("%d pass, %d fail, %d unknown, %d waived.", count[audit.Pass], count[audit.Fail], count[audit.Unknown], count[waived])
 	return finding
 }
 
-// controlsOf are the controls among the references as the OSCAL catalog of NIST 800-53 names
-// them: "NIST 800-53 SC-8(1)" is sc-8.1.
+// controlsOf returns the controls among the references, in the names of the OSCAL catalog of NIST
+// 800-53: "NIST 800-53 SC-8(1)" is sc-8.1.
 func controlsOf(references []string) []string {
 	pattern := regexp.MustCompile(`^NIST 800-53 ([A-Z]{2})-([0-9]+)(?:\(([0-9]+)\))?`)
 	var controls []string
@@ -229,7 +229,7 @@ func controlsOf(references []string) []string {
 	return controls
 }
 
-// word makes a text what OSCAL calls a string: not empty, no space around it.
+// word makes a text a valid OSCAL string: not empty, without surrounding space.
 func word(text string) string {
 	if text = strings.TrimSpace(text); text == "" {
 		return "-"

@@ -36,7 +36,7 @@ func ParseOutputs(written []string) ([]Output, error) {
 		case !slices.Contains(Names(), format):
 			faults = append(faults, fmt.Errorf("-o %s: unknown format; want %s", w, joinAlternatives(Names())))
 		case toFile && path == "":
-			faults = append(faults, fmt.Errorf("-o %s: no file behind the equals sign", w))
+			faults = append(faults, fmt.Errorf("-o %s: no file after the equals sign", w))
 		case slices.ContainsFunc(outputs, func(o Output) bool { return o.Format == format }):
 			faults = append(faults, fmt.Errorf("-o %s: the format is given twice", w))
 		case slices.ContainsFunc(outputs, func(o Output) bool { return samePath(o.Path, path) }):
@@ -51,7 +51,7 @@ func ParseOutputs(written []string) ([]Output, error) {
 	return outputs, errors.Join(faults...)
 }
 
-// joinAlternatives joins the items of a list, of which one is to be chosen.
+// joinAlternatives joins the items of a list from which one is chosen.
 func joinAlternatives(items []string) string {
 	last := len(items) - 1
 	return strings.Join(items[:last], ", ") + " or " + items[last]
@@ -64,9 +64,9 @@ func samePath(a, b string) bool {
 	return filepath.Clean(a) == filepath.Clean(b)
 }
 
-// Write writes a report to the files among the outputs, and then to stdout where one of them
-// has no file. If one cannot be written, the others still are. Census is the census that the
-// report judges, or nil; colour is for stdout alone.
+// Write writes a report to the files among the outputs, and then to stdout if one of them has no
+// file. If one output fails, Write still writes the others. Census is the census that the report
+// judges, or nil; colour applies only to stdout.
 func Write(outputs []Output, stdout io.Writer, colour bool, r audit.Report, census *audit.Census) error {
 	var faults []error
 	for _, o := range outputs {
@@ -88,8 +88,8 @@ func Write(outputs []Output, stdout io.Writer, colour bool, r audit.Report, cens
 	return errors.Join(faults...)
 }
 
-// rendererFor returns the renderer of a format. That of a census writes the census too, in the
-// formats that have a place for it.
+// rendererFor returns the renderer of a format. For a census it also writes the census, if the
+// format has a place for it.
 func rendererFor(format string, colour bool, census *audit.Census) Renderer {
 	if census != nil {
 		switch format {
@@ -103,9 +103,9 @@ func rendererFor(format string, colour bool, census *audit.Census) Renderer {
 	return formats[slices.IndexFunc(formats, func(f Format) bool { return f.Name == format })].Renderer
 }
 
-// writeFile replaces a file as a whole. A new one has mode 0600, because a report names weak
-// spots. An old one keeps its mode, and its owner too if that takes root, so that whoever was
-// allowed to read it still is.
+// writeFile replaces a whole file. A new file has mode 0600, because a report names weak spots.
+// An existing file keeps its mode, and as root also its owner, so that its readers can still read
+// it.
 func writeFile(path string, renderer Renderer, r audit.Report) error {
 	var b bytes.Buffer
 	if err := renderer.Render(&b, r); err != nil {

@@ -17,7 +17,7 @@ type Prometheus struct{}
 
 // Render implements Renderer.
 func (Prometheus) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	results := newGauge("etcdsec_audit_result", "1 for the verdict of each check on each target.")
 	expires := newGauge("etcdsec_audit_waiver_expires_timestamp_seconds", "When the waiver of a finding ends.")
 	counts := newGauge("etcdsec_audit_results", "How many results have a verdict.")
@@ -58,7 +58,7 @@ func (Prometheus) Render(w io.Writer, r audit.Report) error {
 	return nil
 }
 
-// gauge is a family whose series are all different: the collector drops a file that has one twice.
+// gauge is a family of distinct series: the collector drops a file that has a series twice.
 type gauge struct {
 	family *dto.MetricFamily
 	seen   map[string]bool
@@ -71,7 +71,7 @@ func newGauge(name, help string) *gauge {
 	}
 }
 
-// add adds a series with its labels as names and values in turn, unless it is there.
+// add adds a series unless it exists. The labels are names and values in turn.
 func (g *gauge) add(value float64, labels ...string) {
 	key := strings.Join(labels, "\x00")
 	if g.seen[key] {

@@ -13,14 +13,14 @@ type Renderer interface {
 	Render(w io.Writer, r audit.Report) error
 }
 
-// Format is a renderer and the name that -o knows it by.
+// Format is a renderer and its name for -o.
 type Format struct {
 	Name     string
 	Summary  string // what it is for, in a few words
 	Renderer Renderer
 }
 
-// Formats are all formats, the default first. Colour is for those that are read on a terminal.
+// Formats returns all formats, the default first. Colour applies to the formats for a terminal.
 func Formats(colour bool) []Format {
 	return []Format{
 		{"text", "for people, on a terminal", Text{Colour: colour}},
@@ -38,7 +38,7 @@ func Formats(colour bool) []Format {
 	}
 }
 
-// Names are the names of all formats, the default first.
+// Names returns the names of all formats, the default first.
 func Names() []string {
 	var names []string
 	for _, f := range Formats(false) {

@@ -23,14 +23,14 @@ type SARIF struct {
 
 const (
 	informationURI = "https://github.com/etcdsec/etcdsec"
-	// fingerprintName has a version, as the specification asks (SARIF 2.1.0 3.27.17): what
-	// makes a fingerprint may change once.
+	// fingerprintName has a version, as the specification requires (SARIF 2.1.0 3.27.17): the
+	// parts of a fingerprint may change some day.
 	fingerprintName = "etcdsecFinding/v1"
 )
 
 // Render implements Renderer.
 func (s SARIF) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	run := sarif.NewRunWithInformationURI(r.Tool.Name, informationURI)
 	run.Tool.Driver.WithVersion(r.Tool.Version)
 	run.AddInvocation(sarif.NewInvocation().
@@ -112,8 +112,8 @@ func describeResult(entry *sarif.Result, result audit.Result) {
 	}
 }
 
-// locationOf names the target twice: as what it is, and as a file that does not exist, since
-// GitHub refuses a result without one.
+// locationOf names the target twice: as it is, and as a file that does not exist, because GitHub
+// rejects a result without a file.
 func locationOf(result audit.Result) *sarif.Location {
 	location := sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
 		WithArtifactLocation(sarif.NewSimpleArtifactLocation(artifactURI(result.Target))).
@@ -125,7 +125,7 @@ func locationOf(result audit.Result) *sarif.Location {
 	return location.WithLogicalLocations([]*sarif.LogicalLocation{logical})
 }
 
-// artifactURI is a relative reference below "etcd": etcd/10.0.0.11:2379, or, for settings,
+// artifactURI returns a relative reference below "etcd": etcd/10.0.0.11:2379, or, for settings,
 // etcd/HOST:/etc/kubernetes/manifests/etcd.yaml.
 func artifactURI(target string) string {
 	segments := strings.Split(target, "/")
@@ -146,8 +146,8 @@ func level(s audit.Severity) string {
 	}
 }
 
-// score is in the middle of the range that GitHub reads as the same word: over 9.0 critical,
-// 7.0 to 8.9 high, 4.0 to 6.9 medium, below low.
+// score returns the middle of the range that GitHub reads as the same severity: over 9.0
+// critical, 7.0 to 8.9 high, 4.0 to 6.9 medium, below low.
 func score(s audit.Severity) string {
 	switch s {
 	case audit.Critical:

@@ -7,8 +7,8 @@ type stigRule struct {
 	title    string
 }
 
-// stigRules are those that checks refer to, with the titles of version 2 (DISA, Kubernetes
-// STIG V2R6). A reference to another is listed under the check's own title.
+// stigRules returns the rules that checks refer to, with the titles of version 2 (DISA,
+// Kubernetes STIG V2R6). A reference to any other rule is listed under the check's own title.
 func stigRules() []stigRule {
 	return []stigRule{
 		{"V-242378", "medium", "The Kubernetes API Server must use TLS 1.2, at a minimum, to protect the confidentiality of sensitive data during electronic dissemination."},

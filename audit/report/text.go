@@ -8,8 +8,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// Text writes a report for people: one line for a target that is in order, and what to do
-// for every finding. The worst target comes first.
+// Text writes a report for people: one line for a target without findings, and a remediation for
+// every finding. The worst target comes first.
 type Text struct {
 	Colour bool // ANSI colours, for a terminal
 }
@@ -37,7 +37,7 @@ const widestTarget = 56
 
 // Render implements Renderer.
 func (t Text) Render(w io.Writer, r audit.Report) error {
-	r = legible(r)
+	r = makeLegible(r)
 	var b strings.Builder
 	groups := groupByTarget(r.Results)
 	target, kind := 0, 0
@@ -89,8 +89,8 @@ func (t Text) writeCounts(b *strings.Builder, g group, target, kind int) {
 	fmt.Fprintf(b, "%s  %-*s  %s\n", t.paint(bold, fmt.Sprintf("%-*s", target, g.target)), kind, g.kind, strings.Join(counts, ", "))
 }
 
-// writeFindings says what is wrong with a target and what to do. Why a check matters is said
-// at its first finding only.
+// writeFindings writes what is wrong with a target and what to do. Only the first finding of a
+// check says why it matters.
 func (t Text) writeFindings(b *strings.Builder, g group, explained map[string]bool) {
 	for i, r := range g.results {
 		switch verdictOf(r) {
@@ -123,8 +123,8 @@ func (t Text) writeFindings(b *strings.Builder, g group, explained map[string]bo
 	}
 }
 
-// sameDoubt are the unknown checks with the reason of the one at i, if that is the first:
-// a target that is down is said once, not once for each check.
+// sameDoubt returns the unknown checks with the same reason as the one at i, if that is the
+// first: a target that is down is reported once, not once for each check.
 func sameDoubt(results []audit.Result, i int) []string {
 	var ids []string
 	for j, r := range results {
@@ -139,7 +139,7 @@ func sameDoubt(results []audit.Result, i int) []string {
 	return ids
 }
 
-// lineWidth is that of a terminal. Lines to paste are never broken.
+// lineWidth is the width of a terminal. Lines to paste are never wrapped.
 const lineWidth = 100
 
 func writeField(b *strings.Builder, name, text string) {
@@ -158,7 +158,7 @@ func writeRemediation(b *strings.Builder, name string, r audit.Remediation) {
 	writeLines(b, name, lines)
 }
 
-// writeList writes a field of items, none of which is broken.
+// writeList writes a field of items. It wraps lines only between items.
 func writeList(b *strings.Builder, name string, items []string) {
 	writeLines(b, name, wrap(strings.Split(strings.Join(items, ",\n"), "\n")))
 }
@@ -173,7 +173,7 @@ func writeLines(b *strings.Builder, name string, lines []string) {
 	}
 }
 
-// wrap joins words to lines of the width that is left.
+// wrap joins words to lines of the remaining width.
 func wrap(words []string) []string {
 	var lines []string
 	var line string

@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// timeline is the drawing of when certificates begin and end. Its numbers are units of the
-// SVG's own coordinates, in which a character is about 7 wide.
+// timeline draws the periods for which certificates are valid. Its numbers are units of the SVG's
+// own coordinates, in which a character is about 7 wide.
 type timeline struct {
 	Width, Height int
 	Top, Bottom   int // of the lines
@@ -42,12 +42,12 @@ const (
 	timelineRows = 40
 
 	timelineDay = 24 * time.Hour
-	// The window is what an operator plans for: leaves of 90 days and issuing CAs of a year
-	// are whole in it. A root goes on beyond its edge.
+	// The window is what an operator plans for: it shows leaves of 90 days and issuing CAs of a
+	// year completely. A root extends beyond its edge.
 	windowBefore, windowAfter = 95 * timelineDay, 400 * timelineDay
 )
 
-// timelineOf draws each certificate once, the first to end on top.
+// timelineOf returns a drawing with each certificate once. The first to end is on top.
 func timelineOf(r audit.Report) timeline {
 	type served struct {
 		audit.ServedCertificate
@@ -93,9 +93,9 @@ func timelineOf(r audit.Report) timeline {
 
 func servedBy(targets []string) string {
 	if len(targets) == 1 {
-		return fitted(targets[0], 36)
+		return cutMiddle(targets[0], 36)
 	}
-	return fmt.Sprintf("%s and %s", fitted(targets[0], 22), counted(len(targets)-1, "other"))
+	return fmt.Sprintf("%s and %s", cutMiddle(targets[0], 22), counted(len(targets)-1, "other"))
 }
 
 type window struct{ from, to time.Time }
@@ -104,7 +104,7 @@ func windowOf(now time.Time) window {
 	return window{now.Add(-windowBefore).UTC(), now.Add(windowAfter).UTC()}
 }
 
-// x is where a time is, within the window.
+// x returns the position of a time within the window.
 func (w window) x(at time.Time) int {
 	share := float64(at.Sub(w.from)) / float64(w.to.Sub(w.from))
 	return timelineLeft + int(min(max(share, 0), 1)*(timelineRight-timelineLeft))
@@ -113,7 +113,7 @@ func (w window) x(at time.Time) int {
 func (w window) row(cert audit.ServedCertificate, now time.Time) timelineRow {
 	left, lifetime := cert.NotAfter.Sub(now), cert.NotAfter.Sub(cert.NotBefore)
 	row := timelineRow{
-		Name:   fitted(commonName(cert.Subject), 36),
+		Name:   cutMiddle(commonName(cert.Subject), 36),
 		X:      w.x(cert.NotBefore),
 		Before: cert.NotBefore.Before(w.from),
 		After:  cert.NotAfter.After(w.to),
@@ -135,7 +135,7 @@ func (w window) row(cert audit.ServedCertificate, now time.Time) timelineRow {
 	return row
 }
 
-// ticks are the firsts of every second month.
+// ticks returns the first day of every second month.
 func (w window) ticks() []timelineTick {
 	var ticks []timelineTick
 	at := time.Date(w.from.Year(), w.from.Month()+1, 1, 0, 0, 0, 0, time.UTC)

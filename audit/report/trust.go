@@ -8,9 +8,9 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// trust is the drawing of who trusts whom: on the left the CAs that signed what the ports
-// serve, in the middle the ports, on the right the CAs whose clients they say they accept.
-// A CA has one colour on both sides, and so has what is below it.
+// trust draws who trusts whom: on the left the CAs that signed the ports' certificates, in the
+// middle the ports, on the right the CAs whose clients the ports say they accept. A CA and
+// everything below it have the same colour on both sides.
 type trust struct {
 	Width, Height int
 	Boxes         []trustBox
@@ -46,7 +46,7 @@ const (
 	noCAShown = "not shown"
 )
 
-// port is the listeners that are alike: of a fleet, all client ports are one box.
+// port groups equal listeners: all client ports of a fleet are one box.
 type port struct {
 	kind    audit.Kind
 	targets []string
@@ -55,7 +55,7 @@ type port struct {
 	clients []string // right
 }
 
-// column is the boxes of one side, by name.
+// column holds the boxes of one side, by name.
 type column struct{ names, roots []string }
 
 func (c *column) indexOf(name, root string) int {
@@ -72,7 +72,7 @@ func (c *column) detail(i int) string {
 	if root := c.roots[i]; root != c.names[i] {
 		return "below " + commonName(root)
 	}
-	return meaning(c.names[i])
+	return explainBox(c.names[i])
 }
 
 func trustOf(r audit.Report) trust {
@@ -101,7 +101,7 @@ func trustOf(r audit.Report) trust {
 		for i, name := range side.column.names {
 			t.Boxes = append(t.Boxes, trustBox{
 				X: side.x, Y: y(i, len(side.column.names)), Width: boxWidth, Height: boxHeight, Colour: side.column.colour(i, colours),
-				Name: fitted(commonName(name), boxChars), Detail: fitted(side.column.detail(i), boxChars+2), Full: name,
+				Name: cutMiddle(commonName(name), boxChars), Detail: cutMiddle(side.column.detail(i), boxChars+2), Full: name,
 			})
 		}
 	}
@@ -164,8 +164,8 @@ func (p *port) add(signer, root string) {
 	p.signers, p.roots = append(p.signers, signer), append(p.roots, root)
 }
 
-// clientsOf are the CAs whose clients a port accepts. Without TLS, or where it asks for no
-// certificate, that is anybody.
+// clientsOf returns the CAs whose clients a port accepts. A port without TLS, or one that
+// requests no certificate, accepts anybody.
 func clientsOf(l audit.InventoryListener) []string {
 	var clients []string
 	if l.Plaintext || !l.RequestsCertificate {
@@ -189,8 +189,8 @@ func portName(p port) string {
 	return fmt.Sprintf("%d %s ports", len(p.targets), p.kind)
 }
 
-// meaning explains the boxes that are no CA.
-func meaning(name string) string {
+// explainBox explains a box that is not a CA.
+func explainBox(name string) string {
 	switch name {
 	case anybody:
 		return "no certificate is asked for"
@@ -201,7 +201,7 @@ func meaning(name string) string {
 	}
 }
 
-// coloursOf numbers the CAs from 1. What is no CA has none.
+// coloursOf numbers the CAs from 1. A box that is not a CA has no colour.
 func coloursOf(names []string) map[string]int {
 	colours := map[string]int{noTLS: 0, anybody: 0, hostsOwn: 0, noCAShown: 0}
 	next := 0
@@ -214,7 +214,8 @@ func coloursOf(names []string) map[string]int {
 	return colours
 }
 
-// curve joins two boxes of height boxHeight, at the middle of their sides.
+// curve returns a path between two boxes of height boxHeight, from the middle of one side to the
+// middle of the other.
 func curve(x1, y1, x2, y2 int) string {
 	y1, y2 = y1+boxHeight/2, y2+boxHeight/2
 	half := (x1 + x2) / 2

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// uuidOf is a UUID of version 5 (RFC 9562 5.5): the same parts give the same UUID in every
-// report, which OSCAL asks of what is the same thing.
+// uuidOf returns a UUID of version 5 (RFC 9562 5.5). The same parts give the same UUID in every
+// report, as OSCAL requires for the same thing.
 func uuidOf(parts ...string) string {
 	// A namespace of our own, made once: etcdsec's.
 	namespace := [16]byte{0x6d, 0x0c, 0x3b, 0x52, 0x0f, 0x1e, 0x4c, 0x57, 0x9a, 0x3d, 0x51, 0x8b, 0x2e, 0x7a, 0x90, 0x14}

@@ -1,5 +1,5 @@
-// Package waivers reads the file in which an operator says which findings are known, who
-// answers for each, and until when. Package audit applies them.
+// Package waivers reads the file in which an operator accepts known findings, with the person
+// responsible for each and the last day. Package audit applies the waivers.
 package waivers
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
-// APIVersion and Kind are the only ones that a file may carry.
+// APIVersion and Kind are the only values that a file may have.
 const (
 	APIVersion = "etcdsec.dev/v1alpha1"
 	Kind       = "Waivers"
 )
 
 const (
-	// maxSize is far above thousands of waivers.
+	// maxSize has room for thousands of waivers.
 	maxSize = 1 << 20
 
-	// maxDays is how far ahead a waiver may expire: a yearly review, and a month to hold it in.
+	// maxDays bounds the days until a waiver expires: a yearly review, and a month to do it.
 	maxDays = 400
 
 	day = 24 * time.Hour
@@ -48,14 +48,14 @@ type Entry struct {
 	Expires     string `yaml:"expires"` // a day, the last on which it holds, in UTC
 }
 
-// Checks are the checks that a waiver may name.
+// Checks holds the checks that a waiver may name.
 type Checks struct {
 	IDs  []string
 	Near func(id string) []string // those that somebody who typed id may have meant
 }
 
-// Read reads a file of waivers. name is what the faults call it; the error joins all of them,
-// each a *strictyaml.Fault. A waiver that has expired is no fault: package audit says so beside
+// Read reads a file of waivers. name is the file's name in the faults; the error joins all of
+// them, each a *strictyaml.Fault. An expired waiver is not a fault: package audit reports it with
 // the finding.
 func Read(name string, r io.Reader, checks Checks, now time.Time) ([]audit.WaiverRule, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSize+1))
@@ -123,7 +123,7 @@ func (v *validator) rules(name string, config Config) []audit.WaiverRule {
 	return rules
 }
 
-// text takes what is on one line and not empty: it is shown on terminals.
+// text requires one line that is not empty: it is shown on terminals.
 func (v *validator) text(field, s string) string {
 	const most = 500
 	switch {
@@ -137,7 +137,7 @@ func (v *validator) text(field, s string) string {
 	return s
 }
 
-// isControl reports whether a terminal would obey the character, or end a line at it.
+// isControl reports whether a terminal would obey the character or end a line there.
 func isControl(r rune) bool {
 	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' || r == '\ufffd'
 }
@@ -163,7 +163,7 @@ func (v *validator) fingerprint(field, s string) string {
 	return s
 }
 
-// expires is the last second of the day: the waiver holds on it.
+// expires returns the last second of the day: the waiver is still valid on it.
 func (v *validator) expires(field, s string) time.Time {
 	if s == "" {
 		v.fault(field, "is missing; a waiver ends on a day, such as %s", v.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly))
