@@ -23,12 +23,12 @@ type Backend struct {
 	render func(*Intent, RenderOptions) (Rendered, error)
 	// files lists what a store keeps of the backend.
 	files func(*Intent) ([]File, error)
-	// normal brings those objects of a cluster that are of the backend into the form in which
-	// equal ones are equal. It is nil for backends that are not objects of Kubernetes.
+	// normal converts the backend's objects of a cluster to a form in which they can be compared.
+	// It is nil for backends that are not made of Kubernetes objects.
 	normal func(kube.Objects) []normalObject
 }
 
-// Backends returns all of them, in the order in which help names them. To add one, write its
+// Backends returns all backends, in the order in which help names them. To add one, write its
 // file and name it here and in package cluster.
 func Backends() []Backend {
 	return []Backend{
@@ -36,7 +36,7 @@ func Backends() []Backend {
 	}
 }
 
-// FindBackend returns the backend of a name. The error names those that there are.
+// FindBackend returns the [Backend] with a name. The error lists all names.
 func FindBackend(name cluster.Backend) (Backend, error) {
 	all := Backends()
 	if at := slices.IndexFunc(all, func(b Backend) bool { return b.Name == name }); at >= 0 {
@@ -46,13 +46,13 @@ func FindBackend(name cluster.Backend) (Backend, error) {
 	for _, b := range all {
 		names = append(names, string(b.Name))
 	}
-	return Backend{}, fmt.Errorf("%q is no backend; want one of %s", name, strings.Join(names, ", "))
+	return Backend{}, fmt.Errorf("backend %q does not exist; want one of %s", name, strings.Join(names, ", "))
 }
 
 // MadeOfObjects reports whether the backend consists of objects of Kubernetes.
 func (b Backend) MadeOfObjects() bool { return b.normal != nil }
 
-// Refusal is the error of a backend that could not enforce an intent, however it were written.
+// Refusal means that a [Backend] cannot enforce an [Intent].
 type Refusal struct {
 	Backend cluster.Backend
 	Why     string
@@ -71,13 +71,14 @@ func (r Refusal) Error() string {
 	return text
 }
 
-// neverClosed are the ports by which a host is administered and a mistake is mended.
+// neverClosed lists the ports that are needed to administer a host and to correct a mistake.
 var neverClosed = []struct {
 	port uint16
 	of   string
 }{{22, "SSH"}, {6443, "the API server"}}
 
-// Refuse returns why a backend is not for an intent, as far as that needs no rendering.
+// Refuse returns why a backend cannot enforce an intent, as far as that is known before
+// rendering.
 func (i *Intent) Refuse(name cluster.Backend) error {
 	b, err := FindBackend(name)
 	if err != nil {
@@ -87,7 +88,7 @@ func (i *Intent) Refuse(name cluster.Backend) error {
 	for _, p := range i.Ports.All() {
 		for _, never := range neverClosed {
 			if p == never.port {
-				faults = append(faults, Refusal{Backend: name, Why: fmt.Sprintf("port %d of etcd is that of %s, which no rule here ever closes: give etcd another", p, never.of)})
+				faults = append(faults, Refusal{Backend: name, Why: fmt.Sprintf("port %d of etcd is also the port of %s, which etcdsec never closes: give etcd another port", p, never.of)})
 			}
 		}
 	}

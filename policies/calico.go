@@ -67,8 +67,9 @@ func calicoDefaults(s kube.CalicoPolicySpec) kube.CalicoPolicySpec {
 	return s
 }
 
-// calico renders for members on the host network of nodes where Calico runs. The documents are in
-// the order in which they must be applied: a host endpoint without a policy cuts its host off.
+// calico renders the policies for members on the host network of nodes where Calico runs. The
+// documents are in the order in which they must be applied: a host endpoint without a policy cuts
+// off its host.
 func calico(i *Intent) []document {
 	documents := []document{felix(i), calicoMembers(i), calicoOwnPods(i), calicoBorrowers(i), calicoRest(i)}
 	return append(documents, hostEndpoints(i)...)
@@ -180,7 +181,7 @@ func calicoMembers(i *Intent) document {
 	return document{why: "Who reaches the members. It says nothing of any other port.", object: p, notes: c.notes}
 }
 
-// denyAllBut keeps everybody from the members who is not in some networks.
+// denyAllBut denies access to the members from outside the given networks.
 func (i *Intent) denyAllBut(networks ...[]netip.Prefix) []kube.CalicoRule {
 	four, six := families(networks...)
 	memberFour, memberSix := families(hosts(i.MemberAddrs()))

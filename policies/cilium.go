@@ -55,7 +55,7 @@ func ciliumDefaults(p kube.CiliumPolicy) []kube.CiliumRule {
 	return rules
 }
 
-// cilium renders for members on the host network of nodes where Cilium runs.
+// cilium renders the policies for members on the host network of nodes where Cilium runs.
 func cilium(i *Intent, strict bool) ([]document, error) {
 	if err := i.refusePodClients(cluster.BackendCilium, "Cilium knows Pods by label and never by address"); err != nil {
 		return nil, err

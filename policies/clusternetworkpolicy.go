@@ -32,8 +32,8 @@ func clusterNetworkPolicyBackend() Backend {
 	return b
 }
 
-// clusterNetworkPolicy keeps Pods from members that are on the host network. It is about Pods
-// alone, so it goes with a backend that filters on the members' hosts.
+// clusterNetworkPolicy renders a policy that keeps Pods from members on the host network. It
+// applies only to Pods, so it complements a backend that filters on the members' hosts.
 func clusterNetworkPolicy(i *Intent) ([]document, error) {
 	if err := i.refusePodClients(cluster.BackendClusterNetworkPolicy, "its subjects are Pods by label and never by address"); err != nil {
 		return nil, err

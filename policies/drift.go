@@ -14,12 +14,13 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Drift compares what is in force with an intent.
+// Drift compares the filters in force with an [Intent].
 type Drift struct {
 	Intent *Intent
-	// Node names the node or member of rulesets with which none is named.
+	// Node is the node or member of rulesets that name none.
 	Node string
-	// Backends are those of which objects are compared; of the spec if there are none.
+	// Backends lists the backends whose objects are compared. If it is empty, those of the spec
+	// are.
 	Backends []cluster.Backend
 	Options  RenderOptions
 
@@ -28,12 +29,12 @@ type Drift struct {
 	given bool // objects were
 }
 
-// Difference is one thing in which something is not as an intent wants it.
+// Difference is one difference between the filters in force and an [Intent].
 type Difference struct {
 	Where string `json:"where,omitempty"` // the file, or the host
 	What  string `json:"what"`            // which part of a table, unit or object, such as GlobalNetworkPolicy prod-etcd spec.order
 	Kind  string `json:"kind"`            // missing, extra, changed or unknown
-	Want  string `json:"want,omitempty"`  // of an object as JSON; empty where it is to be absent
+	Want  string `json:"want,omitempty"`  // of an object as JSON; empty if it should be absent
 	Live  string `json:"live,omitempty"`  // of what is unknown, why
 }
 
@@ -76,7 +77,7 @@ func (r DriftResult) Undecided() bool {
 	return slices.ContainsFunc(r.Differences, func(d Difference) bool { return d.Kind == Unknown })
 }
 
-// UnnamedNodeError is the error of a ruleset of which nobody said what node it is of.
+// UnnamedNodeError means that a ruleset names no node, and none was given for it.
 type UnnamedNodeError struct {
 	File    string
 	Example string // the name of a member
@@ -84,11 +85,11 @@ type UnnamedNodeError struct {
 
 func (e *UnnamedNodeError) Error() string { return e.File + ": of which host is it?" }
 
-// ErrNoObjects is the error of objects that were given where no backend is made of any.
-var ErrNoObjects = errors.New("objects were given, and no backend of the spec is made of any")
+// ErrNoObjects means that objects were given, but no backend of the spec is made of objects.
+var ErrNoObjects = errors.New("objects were given, but no backend of the spec is made of objects")
 
-// Compare takes rulesets and units each by itself, and the objects of all files together. Their
-// content shows which they are.
+// Compare compares each ruleset and unit separately, and the objects of all files together. It
+// recognises the kind of a file by its content.
 func (d *Drift) Compare(r *Reader, given []string) ([]Difference, error) {
 	for _, g := range given {
 		f, err := r.Open(g)
@@ -138,10 +139,10 @@ func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
 	return found
 }
 
-// ObjectDrift compares what Render gives with what a cluster has, after the defaults that an API
-// server fills in, and without regard to order where it has no meaning. Objects of others are
-// left alone; those labelled as ours that are not wanted are extra. An object that was skipped
-// while it was read is unknown. The differences are in the order of what is wanted.
+// ObjectDrift compares the objects that [Render] returns with those of a cluster. It fills in the
+// API server's defaults first, and ignores the order where it has no meaning. It ignores foreign
+// objects; an unwanted object with etcdsec's label is extra. An object that was skipped during
+// reading is unknown. The differences are in the order of the wanted objects.
 func ObjectDrift(want, have kube.Objects) []Difference {
 	wanted, there := normalize(want), normalize(have)
 	var found []Difference
@@ -179,17 +180,17 @@ func normalize(o kube.Objects) []normalObject {
 	return all
 }
 
-// normalObject is an object in the form in which equal ones are equal.
+// normalObject is an object in a form in which objects can be compared.
 type normalObject struct {
 	name    string
 	ours    bool
 	fields  map[string]any
 	ordered []string // the lists in which the order decides
-	partial bool     // only the fields that are wanted concern us
+	partial bool     // only the wanted fields are compared
 }
 
-// newNormalObject takes an object with its defaults filled in. In the ordered lists the order
-// decides.
+// newNormalObject returns the normal form of an object whose defaults are filled in. ordered
+// names the lists whose order matters.
 func newNormalObject(t kube.TypeMeta, m kube.ObjectMeta, spec any, ordered ...string) normalObject {
 	name := m.Name
 	if m.Namespace != "" {
@@ -197,12 +198,13 @@ func newNormalObject(t kube.TypeMeta, m kube.ObjectMeta, spec any, ordered ...st
 	}
 	return normalObject{
 		name: t.Kind + " " + name, ours: m.Labels[ManagedBy] == Manager,
-		fields: map[string]any{"spec": tree(spec)}, ordered: ordered,
+		fields: map[string]any{"spec": toTree(spec)}, ordered: ordered,
 	}
 }
 
-// tree is a value as JSON has it. The types of package kube have no value that JSON has not.
-func tree(v any) any {
+// toTree returns a value as decoded JSON. JSON can express every value of the types of package
+// kube.
+func toTree(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err.Error()
@@ -229,7 +231,7 @@ func (c *comparison) add(field string, want, have any) {
 	c.found = append(c.found, Difference{What: c.object.name + " " + field, Kind: Changed, Want: compact(want), Live: compact(have)})
 }
 
-// compact is a value as JSON, in which maps are sorted; nothing for what is absent.
+// compact returns a value as JSON with sorted maps, or an empty text for an absent value.
 func compact(v any) string {
 	if v == nil {
 		return ""
@@ -249,16 +251,16 @@ func (c *comparison) compare(field string, want, have any) {
 			c.add(field, want, have)
 			return
 		}
-		c.maps(field, w, h)
+		c.compareMaps(field, w, h)
 	case []any:
 		h, ok := have.([]any)
 		switch {
 		case !ok:
 			c.add(field, want, have)
 		case slices.Contains(c.object.ordered, field):
-			c.inOrder(field, w, h)
+			c.compareInOrder(field, w, h)
 		default:
-			c.unordered(field, w, h)
+			c.compareUnordered(field, w, h)
 		}
 	default:
 		if compact(want) != compact(have) {
@@ -267,7 +269,7 @@ func (c *comparison) compare(field string, want, have any) {
 	}
 }
 
-func (c *comparison) maps(field string, want, have map[string]any) {
+func (c *comparison) compareMaps(field string, want, have map[string]any) {
 	names := slices.Collect(maps.Keys(want))
 	if !c.object.partial || field != "spec" {
 		names = slices.AppendSeq(names, maps.Keys(have))
@@ -288,7 +290,7 @@ func (c *comparison) maps(field string, want, have map[string]any) {
 	}
 }
 
-func (c *comparison) inOrder(field string, want, have []any) {
+func (c *comparison) compareInOrder(field string, want, have []any) {
 	for i := range max(len(want), len(have)) {
 		at := field + "[" + strconv.Itoa(i) + "]"
 		switch {
@@ -302,9 +304,9 @@ func (c *comparison) inOrder(field string, want, have []any) {
 	}
 }
 
-// unordered names the elements that one side has and the other has not. Lists within are sorted
-// first, so that their order makes no difference either.
-func (c *comparison) unordered(field string, want, have []any) {
+// compareUnordered adds the elements that only one side has. It sorts nested lists first, so
+// their order does not matter either.
+func (c *comparison) compareUnordered(field string, want, have []any) {
 	left := map[string]int{}
 	for _, h := range have {
 		left[canonical(h)]++

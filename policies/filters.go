@@ -9,14 +9,13 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Filters are all that stands between etcd and the others. A packet must pass every one of
-// them that is in its way.
+// Filters holds every packet filter in front of etcd. A packet must pass all filters on its path.
 type Filters struct {
 	Objects kube.Objects
 	// Rules are loaded on every node that NodeRules does not name.
 	Rules     *nft.Ruleset
 	NodeRules []NodeRules
-	Units     []SystemdDropIn // one without a member is of all members
+	Units     []SystemdDropIn // a unit without a member applies to all members
 }
 
 // NodeRules holds the rules that one node has loaded.
@@ -35,7 +34,8 @@ type form interface {
 	compare(d *Drift, node, file string, data []byte) error
 }
 
-// forms are tried in this order; the last takes every file.
+// forms returns the kinds of files in the order in which they are tried. The last one accepts
+// every file.
 func forms() []form { return []form{rulesetForm{}, unitForm{}, objectsForm{}} }
 
 func formOf(file string, data []byte) form {
@@ -48,14 +48,14 @@ func formOf(file string, data []byte) form {
 	return all[len(all)-1]
 }
 
-// Read adds what a file has: what nft lists as JSON, a unit of systemd, or objects of a cluster,
-// as its content shows. Rules and units are of the node or member, or of all where it is empty;
-// objects are of the whole cluster. file is only named.
+// Read adds the content of a file: a ruleset that nft lists as JSON, a systemd unit, or objects
+// of a cluster. Rules and units apply to the node or member, or to all if that is empty; objects
+// apply to the whole cluster. file is used only in errors.
 func (f *Filters) Read(node, file string, data []byte) error {
 	return formOf(file, data).read(f, node, file, data)
 }
 
-// Join adds what a backend was rendered to.
+// Join adds the filters that a [Backend] rendered.
 func (f *Filters) Join(r Rendered) error {
 	if r.Rules != nil {
 		f.Rules = r.Rules
@@ -74,14 +74,14 @@ func (f *Filters) Join(r Rendered) error {
 	return nil
 }
 
-// objectsForm is YAML or JSON as kubectl prints it.
+// objectsForm reads YAML or JSON as kubectl prints it.
 type objectsForm struct{}
 
 func (objectsForm) recognizes(string, []byte) bool { return true }
 
 func (objectsForm) read(f *Filters, node, file string, data []byte) error {
 	if node != "" {
-		return fmt.Errorf("%s is neither a ruleset as JSON nor a unit, and what is of a whole cluster is not of %s", file, node)
+		return fmt.Errorf("%s is neither a JSON ruleset nor a unit; objects belong to the whole cluster and not to %s", file, node)
 	}
 	o, err := kube.Decode(file, data)
 	if err != nil {

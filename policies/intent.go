@@ -1,6 +1,6 @@
-// Package policies turns one intent, who may reach etcd over the network, into what enforces
-// it: NetworkPolicies, Calico, Cilium, ClusterNetworkPolicies, nftables and systemd. It uses no
-// network and says nothing to the user.
+// Package policies turns one [Intent], who may reach etcd over the network, into filters that
+// enforce it, one [Backend] each: NetworkPolicies, Calico, Cilium, ClusterNetworkPolicies,
+// nftables and systemd. It uses no network and prints nothing.
 package policies
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Intent tells who may reach the members of a cluster. Make one with NewIntent.
+// Intent holds who may reach the members of a cluster. [NewIntent] makes one.
 type Intent struct {
 	Cluster string
 	Runtime cluster.Runtime
@@ -39,14 +39,14 @@ func (p Ports) All() []uint16 { return []uint16{p.Client, p.Peer, p.Metrics} }
 type Host struct {
 	Name    string
 	Node    string       // of Kubernetes
-	Addrs   []netip.Addr // none of hosted members, whose Pods have others each time
+	Addrs   []netip.Addr // empty for hosted members, whose Pods change their addresses
 	Joining bool         // a member that is about to be added
 }
 
 // Role is the reason why a source may reach a port.
 type Role string
 
-// The roles. What has none of them reaches nothing.
+// The roles. A source without a role reaches nothing.
 const (
 	Member    Role = "member"
 	APIServer Role = "api-server"
@@ -68,7 +68,7 @@ func (i *Intent) Reaches(r Role, port uint16) bool {
 	return false
 }
 
-// Roles returns the roles of whoever sends from an address.
+// Roles returns the roles of a source address.
 func (i *Intent) Roles(a netip.Addr) []Role {
 	a = a.Unmap()
 	var roles []Role
@@ -89,7 +89,7 @@ func (i *Intent) Roles(a netip.Addr) []Role {
 	return roles
 }
 
-// Wanted reports whether whoever sends from an address may reach a port of a member.
+// Wanted reports whether a source address may reach a port of a member.
 func (i *Intent) Wanted(a netip.Addr, port uint16) bool {
 	return slices.ContainsFunc(i.Roles(a), func(r Role) bool { return i.Reaches(r, port) })
 }
@@ -109,8 +109,8 @@ func addresses(hosts []Host) []netip.Addr {
 	return slices.Compact(all)
 }
 
-// NewIntent returns the intent of a spec. The error joins every fault: a packet filter cannot let in
-// a host that has only a DNS name.
+// NewIntent returns the intent of a spec. The error joins all faults: a packet filter cannot
+// accept a host that has only a DNS name.
 func NewIntent(c *cluster.Cluster) (*Intent, error) {
 	i := &Intent{
 		Cluster: c.Name, Runtime: c.Etcd.Runtime,
@@ -130,14 +130,14 @@ func NewIntent(c *cluster.Cluster) (*Intent, error) {
 		if i.Runtime == cluster.Hosted {
 			h.Addrs = nil
 		} else if len(h.Addrs) == 0 {
-			faults = append(faults, fmt.Errorf("spec.etcd.members[%d].addresses: %s has no IP address, and packet filters know no names: add it", n, m.Name))
+			faults = append(faults, fmt.Errorf("spec.etcd.members[%d].addresses: %s has no IP address: add one, because packet filters do not know names", n, m.Name))
 		}
 		i.Members = append(i.Members, h)
 	}
 	for n, s := range c.APIServers {
 		h := Host{Name: s.Name, Node: s.Name, Addrs: s.IPs()}
 		if len(h.Addrs) == 0 && i.Pods.APIServer.IsZero() {
-			faults = append(faults, fmt.Errorf("spec.apiServers[%d].addresses: %s has no IP address, and packet filters know no names: add it", n, s.Name))
+			faults = append(faults, fmt.Errorf("spec.apiServers[%d].addresses: %s has no IP address: add one, because packet filters do not know names", n, s.Name))
 		}
 		i.APIServers = append(i.APIServers, h)
 	}
@@ -148,7 +148,7 @@ func NewIntent(c *cluster.Cluster) (*Intent, error) {
 	return i, nil
 }
 
-// warn notes which lines of the spec do not mean what they seem to mean.
+// warn notes lines of the spec that have another meaning than they seem to have.
 func (i *Intent) warn() {
 	add := func(format string, a ...any) { i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...)) }
 	for _, pod := range i.PodCIDRs {
@@ -166,17 +166,17 @@ func (i *Intent) warn() {
 		for _, h := range slices.Concat(i.Members, i.APIServers) {
 			for _, a := range h.Addrs {
 				if pod.Contains(a) {
-					add("spec.isolation.podCIDRs: %s holds %s of %s, which is no Pod", pod, a, h.Name)
+					add("spec.isolation.podCIDRs: %s holds %s of %s, which is not a Pod", pod, a, h.Name)
 				}
 			}
 		}
 	}
 	if len(i.PodCIDRs) == 0 && i.Runtime != cluster.Hosted {
-		add("spec.isolation.podCIDRs is empty: what is known of Pods is only that they are none of the hosts")
+		add("spec.isolation.podCIDRs is empty: etcdsec knows only that Pods have other addresses than the hosts")
 	}
 }
 
-// merge sorts networks and leaves out those within another.
+// merge sorts networks and leaves out those inside another one.
 func merge(networks []netip.Prefix) []netip.Prefix {
 	sorted := slices.Clone(networks)
 	slices.SortFunc(sorted, func(a, b netip.Prefix) int {

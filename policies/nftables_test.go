@@ -173,7 +173,7 @@ func TestRefuse(t *testing.T) {
 	t.Parallel()
 	spec := strings.Replace(nftablesSpec, `    version: "3.6.16"`, "    version: \"3.6.16\"\n    clientPort: 22\n    metricsPort: 6443", 1)
 	err := intentOf(t, spec).Refuse("nftables")
-	if err == nil || !strings.Contains(err.Error(), "port 22 of etcd is that of SSH") || !strings.Contains(err.Error(), "port 6443 of etcd is that of the API server") {
+	if err == nil || !strings.Contains(err.Error(), "port 22 of etcd is also the port of SSH") || !strings.Contains(err.Error(), "port 6443 of etcd is also the port of the API server") {
 		t.Errorf("got %v", err)
 	}
 	if err := intentOf(t, nftablesSpec).Refuse("nftables"); err != nil {

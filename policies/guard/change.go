@@ -11,21 +11,21 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Options tells how a plan is applied.
+// Options holds the settings with which a plan is applied.
 type Options struct {
-	State *State // the folder of the guard, which is held until the change is kept or undone
+	State *State // the guard's folder, which stays locked until the change is kept or undone
 	// Within is the time to confirm a change before it is undone.
 	Within time.Duration
-	// ByChecks keeps the change at the end of that time if everything still answers, instead of
-	// undoing it.
+	// If ByChecks is set, the change is kept at the end of that time if everything still answers,
+	// instead of being undone.
 	ByChecks bool
-	// Watch starts the watchdog, a process that outlives this one, and returns once it is up.
-	// It is told after which time it undoes the change by itself.
+	// Watch starts the watchdog, a process that outlives this one, and returns once it is up. Its
+	// argument is the time after which the watchdog undoes the change by itself.
 	Watch func(within time.Duration) error
 	Now   func() time.Time
 }
 
-// Change is a plan that was loaded and is neither kept nor undone yet.
+// Change is a plan whose rules are loaded and that is not yet kept or undone.
 type Change struct {
 	plan    *Plan
 	options Options
@@ -33,7 +33,7 @@ type Change struct {
 	began   time.Time // before the watchdog counts
 }
 
-// ErrNotLoaded means that the rules could not be loaded. The filter is as it was, unless the
+// ErrNotLoaded means that the rules could not be loaded. The filter is unchanged, unless the
 // error says otherwise.
 var ErrNotLoaded = errors.New("the rules were not loaded")
 
@@ -78,10 +78,10 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 	return nil, errors.Join(ErrNotLoaded, err, undoErr, n.Load(ctx, previous))
 }
 
-// Wait waits for what becomes of the change, notes it in the plan, and returns why it was undone. It is kept by an answer of
-// yes, by the word of another session or, with ByChecks, by checks that held; it is undone by
-// any other answer, when something that answered before does not any more, when ctx ends, or
-// when the time is over. answers may be nil. The error is of an outcome that is not known.
+// Wait waits until the change is kept or undone, notes the outcome in the plan, and returns why
+// it was undone. The answer yes, another session or, with ByChecks, successful checks keep the
+// change. Any other answer, a failed probe, the end of ctx or the end of the time undo it.
+// answers may be nil. The error means that the outcome is not known.
 func (c *Change) Wait(ctx context.Context, answers <-chan string) (reason, err error) {
 	outcome, reason, err := c.wait(ctx, answers)
 	switch {
@@ -113,7 +113,7 @@ func (c *Change) wait(ctx context.Context, answers <-chan string) (outcome Word,
 	for {
 		select {
 		case <-ctx.Done():
-			return c.undo(ctx, errors.New("this command was ended"))
+			return c.undo(ctx, errors.New("this command was stopped"))
 		case err := <-lost:
 			return c.undo(ctx, err)
 		case answer, more := <-answers:
@@ -142,7 +142,7 @@ func (c *Change) wait(ctx context.Context, answers <-chan string) (outcome Word,
 	}
 }
 
-// keep confirms the change if all that answered before does so once more.
+// keep confirms the change if everything that answered before answers again.
 func (c *Change) keep(ctx context.Context) (outcome Word, reason, err error) {
 	if err := Hold(ctx, c.plan.probes); err != nil {
 		return c.undo(ctx, err)
@@ -156,7 +156,7 @@ func (c *Change) undo(ctx context.Context, reason error) (Word, error, error) {
 	return outcome, reason, err
 }
 
-// settle decides, and waits until the watchdog has carried out the first decision.
+// settle makes a decision, and waits until the watchdog has carried out the first decision.
 func (c *Change) settle(ctx context.Context, w Word) (Word, error) {
 	// The end of this command is when a change has to be undone, and not given up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

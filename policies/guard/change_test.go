@@ -113,7 +113,7 @@ func TestCutOff(t *testing.T) {
 	at := func(from string, port uint16) Connection {
 		return Connection{From: netip.MustParseAddrPort(from), To: netip.AddrPortFrom(host.Addrs[0], port)}
 	}
-	got := cutOff(newIntent(t), host, []Connection{
+	got := findCuts(newIntent(t), host, []Connection{
 		at("10.99.0.2:4000", 2380), at("10.99.0.77:4001", 2379), at("10.99.0.9:4002", 2379), at("10.99.0.40:4003", 2381), at("10.99.0.40:4004", 2379),
 	})
 	if diff := cmp.Diff([]Cut{{"10.99.0.77:4001", 2379}, {"10.99.0.40:4004", 2379}}, got); diff != "" {
@@ -259,11 +259,11 @@ func TestChange(t *testing.T) {
 		{name: "no more answers", options: Options{Within: 200 * time.Millisecond}, answers: closed, want: PlanUndone, reason: "it was not confirmed within "},
 		{name: "checks that held", options: Options{Within: 200 * time.Millisecond, ByChecks: true}, want: PlanKept},
 		{
-			name: "checks that are lost", options: Options{Within: time.Minute}, want: PlanUndone, reason: "answered before and does not any more",
+			name: "checks that are lost", options: Options{Within: time.Minute}, want: PlanUndone, reason: "answered before, but no longer does",
 			during: func(_ *testing.T, _ loaded, l net.Listener, _ func()) { _ = l.Close() },
 		},
 		{
-			name: "the end of the command", options: Options{Within: time.Minute}, want: PlanUndone, reason: "this command was ended",
+			name: "the end of the command", options: Options{Within: time.Minute}, want: PlanUndone, reason: "this command was stopped",
 			during: func(_ *testing.T, _ loaded, _ net.Listener, cancel func()) { cancel() },
 		},
 		{

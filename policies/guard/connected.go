@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Connection is a TCP connection of another host with a port of this host.
+// Connection is a TCP connection from another host to a port of this host.
 type Connection struct {
 	From netip.AddrPort
 	To   netip.AddrPort
@@ -25,8 +25,8 @@ type Connection struct {
 // thousand connections, at 150 bytes each.
 const maxConnections = 64 << 20
 
-// Connected returns the established TCP connections of other hosts with some ports of this host. A
-// host's connection with itself is not among them.
+// Connected returns the established TCP connections from other hosts to some ports of this host.
+// It leaves out a host's connections with itself.
 func Connected(ports []uint16) ([]Connection, error) {
 	var all []Connection
 	for _, path := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {

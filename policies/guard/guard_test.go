@@ -240,7 +240,7 @@ func TestPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range []string{open, link} {
-		if _, err := Open(d); err == nil || !strings.Contains(err.Error(), "mode 0700, and no symlink") {
+		if _, err := Open(d); err == nil || !strings.Contains(err.Error(), "with mode 0700, not a symlink") {
 			t.Errorf("%s: %v", d, err)
 		}
 		if _, err := Decide(d, Keep); err == nil || !strings.Contains(err.Error(), "mode 0700") {
@@ -296,7 +296,7 @@ func TestProbes(t *testing.T) {
 		}
 	}
 	got := strings.Join(wrong, "\n")
-	for _, want := range []string{"silent: connected, and got no answer", "closed: dial tcp", "ill: status 503"} {
+	for _, want := range []string{"silent: connected, but got no answer", "closed: dial tcp", "ill: status 503"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in %s", want, got)
 		}
@@ -308,7 +308,7 @@ func TestProbes(t *testing.T) {
 		t.Error(err)
 	}
 	for _, f := range []func(context.Context, []Probe) error{Hold, Stay} {
-		if err := f(t.Context(), probes); err == nil || !strings.Contains(err.Error(), "ill at 10.99.0.1:4 answered before and does not any more") || strings.Contains(err.Error(), "healthy") {
+		if err := f(t.Context(), probes); err == nil || !strings.Contains(err.Error(), "ill at 10.99.0.1:4 answered before, but no longer does") || strings.Contains(err.Error(), "healthy") {
 			t.Errorf("got %v", err)
 		}
 	}

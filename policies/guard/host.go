@@ -12,25 +12,25 @@ import (
 	"github.com/etcdsec/etcdsec/policies"
 )
 
-// Host is this host, and the packet filter that an intent has for it.
+// Host is this host and its packet filter by an intent.
 type Host struct {
 	policies.NodeFilter
 	Addrs []netip.Addr // of this host
 }
 
-// WrongNodeError is the error of a name that is no member's on a host that has an address of one.
-// A wrong name must not leave a member with the rules of a node, which say nothing of its ports.
+// WrongNodeError means that a name is not a member's, but the host has the address of a member. A
+// wrong name must not give a member the rules of a node, which do not protect its ports.
 type WrongNodeError struct {
 	Name   string
 	Member string
 }
 
 func (e *WrongNodeError) Error() string {
-	return fmt.Sprintf("%s: is no member of the spec, and this host has an address of member %s", e.Name, e.Member)
+	return fmt.Sprintf("%s: is not a member of the spec, but this host has an address of member %s", e.Name, e.Member)
 }
 
 // ThisHost finds which member of an intent runs here, by the addresses of this host, or by the
-// name of the member or node. An empty name leaves it to the addresses.
+// name of the member or node. If the name is empty, only the addresses count.
 func ThisHost(i *policies.Intent, name string) (Host, error) {
 	addrs, err := localAddrs()
 	if err != nil {
@@ -39,7 +39,7 @@ func ThisHost(i *policies.Intent, name string) (Host, error) {
 	return findHost(i, addrs, name)
 }
 
-// Find finds this host and nft(8), where nftables can enforce the intent.
+// Find finds this host and nft(8), if nftables can enforce the intent.
 func Find(i *policies.Intent, name string) (Host, Nft, error) {
 	if err := i.Refuse(cluster.BackendNftables); err != nil {
 		return Host{}, "", err
@@ -52,7 +52,7 @@ func Find(i *policies.Intent, name string) (Host, Nft, error) {
 	return h, n, err
 }
 
-// Drift compares what this host has loaded with what the intent has for it.
+// Drift compares the rules that this host has loaded with those of the intent.
 func Drift(ctx context.Context, i *policies.Intent, name string) ([]policies.Difference, error) {
 	h, n, err := Find(i, name)
 	if err != nil {
@@ -98,8 +98,8 @@ func localAddrs() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// Probes lists what this host is wanted to reach: the members' ports, the API servers at a port,
-// and on the host of a member the health of its etcd, which needs a quorum.
+// Probes lists what this host must reach: the members' ports, the API servers at a port and, on
+// the host of a member, the health of its etcd, which needs a quorum.
 func (h Host) Probes(i *policies.Intent, apiServerPort uint16) []Probe {
 	var probes []Probe
 	add := func(name string, a netip.Addr, port uint16) {

@@ -1,5 +1,5 @@
-// Package guard changes the packet filter of this host and undoes the change by itself unless
-// somebody says in time that it may stay. It runs nft(8), never a shell.
+// Package guard changes the packet filter of this host, and undoes the change by itself unless
+// somebody confirms it in time. It runs nft(8), never a shell.
 package guard
 
 import (
@@ -21,13 +21,13 @@ import (
 // Nft is the path of nft(8).
 type Nft string
 
-// ErrNotPermitted means that the kernel refused: only root sees and changes the packet filter.
-var ErrNotPermitted = errors.New("the kernel lets only root see and change the packet filter")
+// ErrNotPermitted means that the kernel refused: only root may see and change the packet filter.
+var ErrNotPermitted = errors.New("only root may see and change the packet filter")
 
 // ErrNoNft means that nft(8) is not installed.
 var ErrNoNft = errors.New("nft is not installed")
 
-// FindNft finds nft(8), also in system folders that a user's PATH may lack.
+// FindNft finds nft(8), even in system folders that are missing from a user's PATH.
 func FindNft() (Nft, error) {
 	for _, name := range []string{"nft", "/usr/sbin/nft", "/sbin/nft"} {
 		// A relative entry of PATH is an error of its own, and is not run as root.
@@ -38,7 +38,7 @@ func FindNft() (Nft, error) {
 	return "", ErrNoNft
 }
 
-// patience bounds one run of nft. A transaction of our size takes milliseconds.
+// patience bounds one run of nft. A transaction of this size takes milliseconds.
 const patience = 30 * time.Second
 
 // Ruleset returns everything that is loaded in this network namespace.
@@ -50,8 +50,8 @@ func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) {
 	return nft.Parse(out)
 }
 
-// Restore returns a text for nft that brings a table back to what it is now, or removes it if there
-// is none now.
+// Restore returns a text for nft that restores a table to its current state, or removes it if it
+// does not exist now.
 func (n Nft) Restore(ctx context.Context, live *nft.Ruleset, family, name string) ([]byte, error) {
 	text := fmt.Appendf(nil, "table %s %s\ndelete table %[1]s %[2]s\n", family, name)
 	for _, t := range live.Tables {
@@ -112,7 +112,7 @@ func mayAdministerNetwork() bool {
 	return sets[unix.CAP_NET_ADMIN/32].Effective&(1<<(unix.CAP_NET_ADMIN%32)) != 0
 }
 
-// bounded holds what a program prints, and stops it where that is too much.
+// bounded keeps the output of a program, and stops the program if there is too much.
 type bounded struct {
 	bytes.Buffer
 	limit int

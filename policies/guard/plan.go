@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// Plan lists what has to change on a host, and its outcome, as JSON shows them.
+// Plan lists the changes for a host and their outcome. It is its own JSON.
 type Plan struct {
 	SchemaVersion int                   `json:"schema_version"`
 	HostName      string                `json:"host"`
@@ -19,13 +19,13 @@ type Plan struct {
 	Outcome       Outcome               `json:"outcome"`
 
 	Host  Host         `json:"-"`
-	Rules *nft.Ruleset `json:"-"` // those that are to be loaded
+	Rules *nft.Ruleset `json:"-"` // the rules to load
 
 	live   *nft.Ruleset
 	probes []Probe // those that answered
 }
 
-// Outcome tells what came of a plan.
+// Outcome is the result of a plan.
 type Outcome string
 
 // The outcomes.
@@ -50,9 +50,9 @@ type Check struct {
 	Detail  string `json:"detail,omitempty"` // why it did not answer
 }
 
-// NewPlan compares what is loaded with what the intent has for a host. It changes nothing. Where
-// something is to be done, it also lists who is connected and would be cut off, and probes what
-// has to answer after the change.
+// NewPlan compares the loaded rules with the intent's rules for a host. It changes nothing. If
+// there are changes, it also lists the connections that they would cut off, and probes everything
+// that must answer after the change.
 func NewPlan(ctx context.Context, i *policies.Intent, host Host, probes []Probe, n Nft) (*Plan, error) {
 	p := &Plan{
 		SchemaVersion: 1, HostName: host.Name, Member: host.Member, Outcome: PlanOpen, Host: host, Rules: host.Rules(i),
@@ -74,7 +74,7 @@ func NewPlan(ctx context.Context, i *policies.Intent, host Host, probes []Probe,
 		if err != nil {
 			return nil, err
 		}
-		p.Cut = append(p.Cut, cutOff(i, host, connected)...)
+		p.Cut = append(p.Cut, findCuts(i, host, connected)...)
 	}
 	for n, err := range Ask(ctx, probes) {
 		c := Check{Name: probes[n].Name, Address: probes[n].Address, Answers: err == nil}
@@ -88,8 +88,8 @@ func NewPlan(ctx context.Context, i *policies.Intent, host Host, probes []Probe,
 	return p, nil
 }
 
-// cutOff lists the connections that the intent does not want.
-func cutOff(i *policies.Intent, host Host, connected []Connection) []Cut {
+// findCuts lists the connections that the intent does not allow.
+func findCuts(i *policies.Intent, host Host, connected []Connection) []Cut {
 	var cut []Cut
 	for _, c := range connected {
 		if !i.Wanted(c.From.Addr(), c.To.Port()) && !slices.Contains(host.Addrs, c.From.Addr()) {

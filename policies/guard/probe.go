@@ -18,11 +18,11 @@ type Probe struct {
 	Kind    ProbeKind
 }
 
-// ProbeKind tells what counts as an answer.
+// ProbeKind decides what counts as an answer.
 type ProbeKind string
 
-// The kinds. None of them presents a certificate or looks at the one that is shown: the only
-// question is whether packets come through.
+// The kinds of probes. None of them presents a certificate or checks the server's: the only
+// question is whether packets arrive.
 const (
 	// AnswersTLS accepts any byte in answer to a ClientHello, even an alert.
 	AnswersTLS ProbeKind = "tls"
@@ -33,7 +33,7 @@ const (
 // probePatience bounds each probe. A packet that is dropped is sent again after one second.
 const probePatience = 2 * time.Second
 
-// Ask probes all at once and returns what is wrong with each, nil where it answers.
+// Ask runs all probes in parallel and returns an error for each, nil if it answers.
 func Ask(ctx context.Context, probes []Probe) []error {
 	faults := make([]error, len(probes))
 	var wg sync.WaitGroup
@@ -66,12 +66,12 @@ func answersTLS(ctx context.Context, address string) error {
 	//nolint:gosec // whether it answers is the question, not who it is; nothing is sent to it
 	err = tls.Client(heard, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
 	if err != nil && !heard.any {
-		return fmt.Errorf("connected, and got no answer: %w", err)
+		return fmt.Errorf("connected, but got no answer: %w", err)
 	}
 	return nil
 }
 
-// hearing is a connection that notes whether anything arrived.
+// hearing is a connection that notes whether data arrived.
 type hearing struct {
 	net.Conn
 	any bool
@@ -102,15 +102,15 @@ func healthy(ctx context.Context, address string) error {
 }
 
 func (p Probe) lost(err error) error {
-	return fmt.Errorf("%s at %s answered before and does not any more: %w", p.Name, p.Address, err)
+	return fmt.Errorf("%s at %s answered before, but no longer does: %w", p.Name, p.Address, err)
 }
 
 // rounds is how many times in a row a probe has to fail before it counts: one lost packet or an
 // election is not the fault of a rule.
 const rounds = 3
 
-// Stay probes again and again until ctx ends, and returns an error once one of them has
-// failed some times in a row.
+// Stay repeats the probes until ctx ends, and returns an error when one of them has failed
+// several times in a row.
 func Stay(ctx context.Context, probes []Probe) error {
 	failed := make([]int, len(probes))
 	for {
@@ -139,7 +139,7 @@ func Stay(ctx context.Context, probes []Probe) error {
 	}
 }
 
-// Hold returns nil once each probe has answered, and an error where one fails some times in a
+// Hold returns nil when each probe has answered, and an error if one fails several times in a
 // row.
 func Hold(ctx context.Context, probes []Probe) error {
 	var lost []error

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Spawn starts a watchdog, this program again with other arguments, and returns when it says
-// at descriptor 3 that it is up, before a deadline. It has a session of its own, so that it outlives this process,
-// its terminal and the SSH connection that both came by.
+// Spawn starts a watchdog, this program again with other arguments, and returns when the watchdog
+// reports on descriptor 3 that it is up, before a deadline. The watchdog has its own session, so
+// it outlives this process, its terminal and the SSH connection.
 func Spawn(dir string, args []string, deadline time.Time) error {
 	log, err := os.OpenFile(Log(dir), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -53,7 +53,7 @@ func Spawn(dir string, args []string, deadline time.Time) error {
 	return nil
 }
 
-// Ready tells Spawn, at the other end of descriptor 3, that the watchdog is up.
+// Ready reports to [Spawn], at the other end of descriptor 3, that the watchdog is up.
 func Ready() error {
 	f := os.NewFile(3, "ready")
 	if f == nil {

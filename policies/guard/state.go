@@ -29,7 +29,7 @@ const (
 // Word is a decision or an outcome.
 type Word string
 
-// Decisions and what becomes of them.
+// Decisions and their outcomes.
 const (
 	Keep   Word = "keep"
 	Undo   Word = "undo"
@@ -37,8 +37,8 @@ const (
 	Undone Word = "undone"
 )
 
-// ErrOpen means that a change is neither kept nor undone yet.
-var ErrOpen = errors.New("a change of the packet filter is neither kept nor undone yet")
+// ErrOpen means that a change still waits to be kept or undone.
+var ErrOpen = errors.New("a change of the packet filter still waits to be kept or undone")
 
 // ErrNone means that no change waits for a decision.
 var ErrNone = errors.New("no change of the packet filter waits for a decision")
@@ -49,15 +49,15 @@ type State struct {
 	release func()
 }
 
-// Open locks the folder for a new change. The error is durable.ErrLocked if another etcdsec has it,
-// and ErrOpen if a change waits for a decision, whether its watchdog lives or was killed.
+// Open locks the folder for a new change. The error is durable.ErrLocked if another etcdsec has
+// locked it, and [ErrOpen] if a change waits for a decision, even if its watchdog was killed.
 func Open(dir string) (*State, error) {
 	change := filepath.Join(dir, changeDir)
 	if err := durable.MakeDirs(change, nil); err != nil {
 		return nil, err
 	}
 	for _, d := range []string{dir, change} {
-		if err := private(d); err != nil {
+		if err := checkPrivate(d); err != nil {
 			return nil, err
 		}
 	}
@@ -73,15 +73,15 @@ func Open(dir string) (*State, error) {
 	return s, nil
 }
 
-// private refuses a folder in which others could put a ruleset for root to load.
-func private(dir string) error {
+// checkPrivate refuses a folder in which other users could place a ruleset that root would load.
+func checkPrivate(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() || info.Mode().Perm()&0o077 != 0 || int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("folder %s: want one of user %d alone, mode 0700, and no symlink", dir, os.Geteuid())
+		return fmt.Errorf("folder %s: want a folder owned by user %d with mode 0700, not a symlink", dir, os.Geteuid())
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func hasOpenChange(dir string) bool {
 // Close releases the folder's lock.
 func (s *State) Close() { s.release() }
 
-// Prepare writes down how to undo a change that is about to be made.
+// Prepare records how to undo a change before it is made.
 func (s *State) Prepare(previous []byte) error {
 	change := filepath.Join(s.dir, changeDir)
 	// The outcome goes last: without the file above it, the rest says nothing.
@@ -122,7 +122,7 @@ func (s *State) Prepare(previous []byte) error {
 	return durable.WriteFile(change, durable.File{Name: previousFile, Mode: 0o600, Data: previous}, nil)
 }
 
-// Abandon removes the notes of a change that was not made.
+// Abandon removes the record of a change that was not made.
 func (s *State) Abandon() error {
 	return os.Remove(filepath.Join(s.dir, changeDir, previousFile))
 }
@@ -138,7 +138,7 @@ func word(dir, link string) Word {
 	return Word(target)
 }
 
-// writeWord writes a word as a link, unless the link is there, and returns the word that the link has.
+// writeWord writes a word as a link, unless the link exists, and returns the word of the link.
 func writeWord(dir, link string, w Word) (Word, error) {
 	err := os.Symlink(string(w), filepath.Join(dir, changeDir, link))
 	if errors.Is(err, fs.ErrExist) {
@@ -152,10 +152,11 @@ func writeWord(dir, link string, w Word) (Word, error) {
 	return w, nil
 }
 
-// Decide decides whether the change stays, unless that was decided before, and returns the decision:
-// once a change is to be undone it cannot be kept. Without a change the error is ErrNone.
+// Decide makes the decision about the change, unless there already is one, and returns the
+// decision that counts: a change that is being undone cannot be kept. Without a change the error
+// is [ErrNone].
 func Decide(dir string, w Word) (Word, error) {
-	if err := private(dir); errors.Is(err, fs.ErrNotExist) {
+	if err := checkPrivate(dir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNone
 	} else if err != nil {
 		return "", err

@@ -11,12 +11,12 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// look is the time between two looks for a decision.
+// look is the time between two checks for a decision.
 const look = 50 * time.Millisecond
 
-// Watch waits for a decision about the change in a folder, and undoes it unless one says keep
-// within the time, or when ctx ends. It holds the folder of the change meanwhile; ready is
-// called once it does, and only then may the change be made.
+// Watch waits for a decision about the change in a folder. It undoes the change if the decision
+// is not keep, if there is none in time, or if ctx ends. It locks the folder of the change
+// meanwhile, and then calls ready; only then may the change be made.
 func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready func() error) (Word, error) {
 	release, err := durable.Lock(filepath.Join(dir, changeDir))
 	if err != nil {
@@ -26,7 +26,7 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	if err := ready(); err != nil {
-		return "", fmt.Errorf("telling that the guard is up: %w", err)
+		return "", fmt.Errorf("reporting that the guard is up: %w", err)
 	}
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -48,7 +48,7 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 }
 
 // Settle decides about the change in a folder, waits, and returns the outcome. The first decision
-// holds. Without a change the error is ErrNone.
+// counts. Without a change the error is [ErrNone].
 func Settle(ctx context.Context, dir string, w Word) (Word, error) {
 	if _, err := Decide(dir, w); err != nil {
 		return "", err
@@ -83,8 +83,8 @@ func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error)
 	return "", fmt.Errorf("undoing the change: %w", err)
 }
 
-// Await waits until the watchdog of a change has ended and returns the outcome. If there is
-// none because the watchdog was killed, the decision is carried out here.
+// Await waits until the watchdog of a change has ended, and returns the outcome. If there is none
+// because the watchdog was killed, Await carries out the decision.
 func Await(ctx context.Context, dir string, n Nft) (Word, error) {
 	for {
 		release, err := durable.Lock(filepath.Join(dir, changeDir))

@@ -214,7 +214,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-r.ended
-		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "neither kept nor undone") {
+		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "still waits to be kept or undone") {
 			t.Errorf("an apply while the guard lives: %s", stderr)
 		}
 		within(t, "undone", 2*time.Minute, func() bool { return !cp.loaded(t) && watchdog(t, state) == 0 })
@@ -226,7 +226,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr := r.wait(t, 1); cp.loaded(t) || !strings.Contains(stderr, "this command was ended") {
+		if _, stderr := r.wait(t, 1); cp.loaded(t) || !strings.Contains(stderr, "this command was stopped") {
 			t.Error(stderr)
 		}
 	})
@@ -302,7 +302,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		_, stderr := r.wait(t, 1)
 		signal(syscall.SIGCONT)
 		// Which of its ports is found silent first depends on the moment.
-		if cp.loaded(t) || !strings.Contains(stderr, " answered before and does not any more") {
+		if cp.loaded(t) || !strings.Contains(stderr, " answered before, but no longer does") {
 			t.Error(stderr)
 		}
 		s.quorum(t)
