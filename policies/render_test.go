@@ -227,7 +227,7 @@ func TestRenderRefuses(t *testing.T) {
 			t.Errorf("%s: %v", backend, err)
 		}
 	}
-	if _, err := policies.Render(intent(t, "stacked"), "iptables", policies.RenderOptions{}); err == nil || !strings.Contains(err.Error(), `"iptables" is no backend; want one of networkpolicy, calico`) {
+	if _, err := policies.Render(intent(t, "stacked"), "iptables", policies.RenderOptions{}); err == nil || !strings.Contains(err.Error(), `backend "iptables" does not exist; want one of networkpolicy, calico`) {
 		t.Error(err)
 	}
 }

@@ -73,7 +73,7 @@ func TestReadListRefuses(t *testing.T) {
 		}},
 		"as a peer too":     {"a:1\npeer=a:1\n", []string{"a:1 is already on line 1"}},
 		"escape codes":      {"\x1b[2J:1\n", []string{`fleet.txt:1: endpoint "\x1b[2J:1"`}},
-		"a bad name":        {"a:1 cluster=\x1b[2J\n", []string{`"cluster=\x1b[2J": not a name`}},
+		"a bad name":        {"a:1 cluster=\x1b[2J\n", []string{`"cluster=\x1b[2J": is not a name`}},
 		"NUL":               {"a\x00b:1\n", []string{"is not a host"}},
 		"UTF-16":            {"\xff\xfea\x00:\x001\x00", []string{"it is UTF-16; save it as UTF-8"}},
 		"a long line":       {"a:1\n" + strings.Repeat("x", 2000), []string{"fleet.txt:2: longer than 1024 bytes"}},
