@@ -20,7 +20,7 @@ func TestParseOutputs(t *testing.T) {
 		"nothing":     {nil, []report.Output{{Format: "text"}}, nil},
 		"both":        {[]string{"html=a=b", "json"}, []report.Output{{Format: "html", Path: "a=b"}, {Format: "json"}}, nil},
 		"unknown":     {[]string{"xml", "yaml=x"}, nil, []string{"-o xml: unknown format; want text", "-o yaml=x: unknown"}},
-		"no file":     {[]string{"html="}, nil, []string{"no file behind"}},
+		"no file":     {[]string{"html="}, nil, []string{"no file after"}},
 		"twice":       {[]string{"html=a", "html=b"}, nil, []string{"-o html=b: the format is given twice"}},
 		"both stdout": {[]string{"text", "json"}, nil, []string{"give one a file: -o json=FILE"}},
 		"one file":    {[]string{"html=a/x", "csv=a/./x"}, nil, []string{"two reports in one file"}},
