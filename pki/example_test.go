@@ -55,8 +55,8 @@ func ExampleStore_Apply() {
 	// Output:
 	// issued 10 certificates
 	// issued 0 certificates, kept 10
-	// authorities/client-root/ca.key: is a root's key in plain text, and only the rotation of a root needs it
-	// authorities/peer-root/ca.key: is a root's key in plain text, and only the rotation of a root needs it
+	// authorities/client-root/ca.key: is a root's key in plain text; only making or renewing a CA needs it
+	// authorities/peer-root/ca.key: is a root's key in plain text; only making or renewing a CA needs it
 }
 
 func issueAndVerify() error {

@@ -295,6 +295,16 @@ func (p Plan) issuersAbove(l Leaf) []string {
 	return names
 }
 
+// signsLeaves reports whether an authority signs leaves itself, without an issuing CA.
+func (p Plan) signsLeaves(a Authority) bool {
+	for l := range p.leaves() {
+		if l.Issuer == a.Name {
+			return true
+		}
+	}
+	return false
+}
+
 // firstBelow returns the name of the first existing certificate that an authority signed or is the
 // root of.
 func (p Plan) firstBelow(authority string, there func(relative string) bool) string {

@@ -146,10 +146,12 @@ func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 		v.findings.add(at, v.restore(), "is not the key of %s next to it", caCertName)
 	}
 	if a.isRoot() {
-		v.findings.add(at, Fix{
-			say("remove it from this machine, or encrypt it to your own recipient:"),
-			say("etcdsec pki renew %s --root-key-recipient age1…", shellword.Path(v.store.Dir)),
-		}, "is a root's key in plain text, and only the rotation of a root needs it")
+		use, advice := "only making or renewing a CA needs it", "remove it from this machine, or encrypt it to your own recipient:"
+		if v.plan.signsLeaves(a) {
+			use, advice = "it also signs the leaves, so every renewal needs it", "encrypt it to your own recipient; each renewal then needs --root-key-identity FILE:"
+		}
+		v.findings.add(at, Fix{say("%s", advice), say("etcdsec pki renew %s --root-key-recipient age1…", shellword.Path(v.store.Dir))},
+			"is a root's key in plain text; %s", use)
 	}
 }
 

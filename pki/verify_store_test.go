@@ -45,6 +45,28 @@ func verify(t testing.TB, dir string, c *cluster.Cluster, now time.Time) []Findi
 	return found
 }
 
+// The finding of a root's plain key says what needs the key, which the hierarchy decides.
+func TestVerifyRootKeyUse(t *testing.T) {
+	t.Parallel()
+	for hierarchy, want := range map[string]string{
+		"issuing": "is a root's key in plain text; only making or renewing a CA needs it",
+		"single":  "is a root's key in plain text; it also signs the leaves, so every renewal needs it",
+		"shared":  "is a root's key in plain text; it also signs the leaves, so every renewal needs it",
+	} {
+		dir, c := filepath.Join(t.TempDir(), "store"), specOf(t, 1, "  pki: {hierarchy: "+hierarchy+"}\n")
+		issue(t, dir, c, testNow())
+		found := verify(t, dir, c, testNow())
+		if len(found) == 0 {
+			t.Errorf("%s: no finding", hierarchy)
+		}
+		for _, f := range found {
+			if f.Problem != want {
+				t.Errorf("%s: %s: %s", hierarchy, f.Path, f.Problem)
+			}
+		}
+	}
+}
+
 // Exactly one finding for each fault, at the right path, with a fix.
 func TestVerifyFindings(t *testing.T) {
 	t.Parallel()

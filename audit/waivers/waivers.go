@@ -148,7 +148,7 @@ func (v *validator) check(field, id string) string {
 		v.fault(field, "is missing; `etcdsec audit list` has the IDs")
 	case slices.Contains(v.checks.IDs, id):
 	case len(near) > 0:
-		v.fault(field, "no check has the ID %q; near it are %s", id, strings.Join(near, ", "))
+		v.fault(field, "no check has the ID %q; the nearest are %s", id, strings.Join(near, ", "))
 	default:
 		v.fault(field, "no check has the ID %q; `etcdsec audit list` has all", id)
 	}

@@ -93,7 +93,7 @@ func TestReadRefuses(t *testing.T) {
 			"waivers.yaml:4: waivers[0].until: unknown key; known here: check, target, fingerprint, owner, reason, ticket, expires",
 		}},
 		"all values at once": {entry("check: cert-expyr, expires: 31.3.2027, fingerprint: xyz"), []string{
-			`waivers.yaml:4: waivers[0].check: no check has the ID "cert-expyr"; near it are cert-expiry`,
+			`waivers.yaml:4: waivers[0].check: no check has the ID "cert-expyr"; the nearest are cert-expiry`,
 			"waivers.yaml:4: waivers[0].target: is missing",
 			"waivers.yaml:4: waivers[0].owner: is missing",
 			"waivers.yaml:4: waivers[0].reason: is missing",

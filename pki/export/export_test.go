@@ -197,7 +197,7 @@ func TestReadVerifies(t *testing.T) {
 		{"expired", func(*testing.T, string) {}, testNow().AddDate(0, 6, 0), "has expired or is not yet valid"},
 		{"another's key", func(t *testing.T, pki string) {
 			rewrite(t, contents(t, pki, "peer.key"), 0o600, pki, "server.key")
-		}, testNow(), "server.crt: the key beside it is not its own"},
+		}, testNow(), "server.crt: the private key does not match the certificate"},
 		{"a key that others can read", func(t *testing.T, pki string) {
 			rewrite(t, contents(t, pki, "server.key"), 0o640, pki, "server.key")
 		}, testNow(), "server.key has mode 0640, so others may have read it"},

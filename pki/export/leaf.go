@@ -26,7 +26,7 @@ func (l Leaf) Cert() *x509.Certificate { return l.Chain[0] }
 // where nobody may be there to see that it does not.
 func (l Leaf) verify(ekus []x509.ExtKeyUsage, now time.Time) error {
 	if l.Key != nil && !sameKey(l.Key.Public(), l.Cert().PublicKey) {
-		return errors.New("the key beside it is not its own")
+		return errors.New("the private key does not match the certificate")
 	}
 	roots, issuers := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range l.Trust {
