@@ -128,9 +128,9 @@ func readHeader(data []byte) ([]*age.Stanza, error) {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrDamaged, MaxFileSize)
 	}
 	var header headerReader
-	_, err := age.Decrypt(open(data), &header)
+	_, err := age.Decrypt(dearmor(data), &header)
 	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); !ok {
-		return nil, damage(err, "its header")
+		return nil, damageError(err, "its header")
 	}
 	if n := len(header.stanzas); n > maxRecipients {
 		return nil, fmt.Errorf("an age file for %d recipients; at most %d are read", n, maxRecipients)
@@ -139,12 +139,12 @@ func readHeader(data []byte) ([]*age.Stanza, error) {
 }
 
 func decrypt(data []byte, identities ...age.Identity) ([]byte, error) {
-	r, err := age.Decrypt(open(data), identities...)
+	r, err := age.Decrypt(dearmor(data), identities...)
 	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 		return nil, ErrNoIdentity
 	}
 	if err != nil {
-		return nil, damage(err, "its header")
+		return nil, damageError(err, "its header")
 	}
 	// Grown once, so that no half of the key is left behind in a smaller buffer. One byte
 	// more than the limit tells a key of that size from a larger one; age authenticates
@@ -153,7 +153,7 @@ func decrypt(data []byte, identities ...age.Identity) ([]byte, error) {
 	key.Grow(maxKeySize + 1 + bytes.MinRead)
 	if _, err := key.ReadFrom(io.LimitReader(r, maxKeySize+1)); err != nil {
 		clear(key.Bytes())
-		return nil, damage(err, "its content")
+		return nil, damageError(err, "its content")
 	}
 	if n := key.Len(); n == 0 || n > maxKeySize {
 		clear(key.Bytes())
@@ -162,16 +162,16 @@ func decrypt(data []byte, identities ...age.Identity) ([]byte, error) {
 	return key.Bytes(), nil
 }
 
-// open takes the armor off, as the age tool does, where there is one.
-func open(data []byte) io.Reader {
+// dearmor removes the armor, if there is one, as the age tool does.
+func dearmor(data []byte) io.Reader {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte(armor.Header)) {
 		return armor.NewReader(bytes.NewReader(data))
 	}
 	return bytes.NewReader(data)
 }
 
-// damage names the part of a file that is damaged. The cause would quote it.
-func damage(cause error, part string) error {
+// damageError names the part of a file that is damaged. The cause would quote it.
+func damageError(cause error, part string) error {
 	if _, ok := errors.AsType[*armor.Error](cause); ok {
 		part = "its armor, the lines of PEM around it"
 	}

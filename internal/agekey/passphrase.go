@@ -26,8 +26,8 @@ const (
 	// (NIST SP 800-63B-4, 3.1.1). Whoever has the file can guess without anybody noticing.
 	minPassphrase = 15
 
-	// minDifferent refuses what is long by repetition only.
-	minDifferent = 6
+	// minDistinct refuses what is long by repetition only.
+	minDistinct = 6
 
 	maxPassphrase = 1024
 )
@@ -62,8 +62,8 @@ func CheckPassphrase(passphrase []byte) error {
 	for _, r := range text {
 		different[r] = true
 	}
-	if len(different) < minDifferent {
-		return fmt.Errorf("a passphrase of fewer than %d different characters; take five words or more", minDifferent)
+	if len(different) < minDistinct {
+		return fmt.Errorf("a passphrase of fewer than %d different characters; take five words or more", minDistinct)
 	}
 	return nil
 }

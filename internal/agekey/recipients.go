@@ -70,7 +70,7 @@ func parseRecipient(text string) (age.Recipient, error) {
 	if len(text) > maxRecipientSize {
 		return nil, fmt.Errorf("longer than %d bytes, which no recipient is", maxRecipientSize)
 	}
-	r, err := recipientOf(text)
+	r, err := recipientByPrefix(text)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +81,8 @@ func parseRecipient(text string) (age.Recipient, error) {
 	return r, nil
 }
 
-// recipientOf goes by the prefix, as the age tool does.
-func recipientOf(text string) (age.Recipient, error) {
+// recipientByPrefix parses a recipient by its prefix, as the age tool does.
+func recipientByPrefix(text string) (age.Recipient, error) {
 	// bech32 has no 1 in its data, so a second one is in the name of a plugin.
 	native := strings.HasPrefix(text, "age1")
 	switch {

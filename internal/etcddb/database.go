@@ -34,12 +34,12 @@ type Faults struct {
 	Count int
 }
 
-// mostFaults bounds how many are kept. A damaged file can have one on every page.
-const mostFaults = 20
+// maxFaults bounds how many are kept. A damaged file can have one on every page.
+const maxFaults = 20
 
 func (f *Faults) add(page uint64, format string, args ...any) {
 	f.Count++
-	if len(f.First) < mostFaults {
+	if len(f.First) < maxFaults {
 		f.First = append(f.First, fmt.Sprintf("page %d: ", page)+fmt.Sprintf(format, args...))
 	}
 }
@@ -166,8 +166,8 @@ func (d *Database) readFreelist() {
 	}
 }
 
-// mostBuckets bounds the buckets, far above the eleven that etcd has.
-const mostBuckets = 100
+// maxBuckets bounds the buckets, far above the eleven that etcd has.
+const maxBuckets = 100
 
 // readBuckets reads a leaf page of the bucket of buckets.
 func (d *Database) readBuckets(p page) {
@@ -177,8 +177,8 @@ func (d *Database) readBuckets(p page) {
 			d.Faults.add(p.id, "element %d is no bucket", i)
 			continue
 		}
-		if len(d.buckets) == mostBuckets {
-			d.Faults.add(p.id, "more than %d buckets", mostBuckets)
+		if len(d.buckets) == maxBuckets {
+			d.Faults.add(p.id, "more than %d buckets", maxBuckets)
 			return
 		}
 		b := bucket{name: string(name), root: binary.LittleEndian.Uint64(value)}
@@ -205,8 +205,8 @@ func (d *Database) bucket(name string) (bucket, bool) {
 	return bucket{}, false
 }
 
-// leaves calls visit with every leaf page of a bucket that can be read, the last first.
-func (d *Database) leaves(ctx context.Context, b bucket, visit func(page)) error {
+// walkLeaves calls visit with every leaf page of a bucket that can be read, the last first.
+func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page)) error {
 	if b.root == 0 {
 		visit(b.inline)
 		return ctx.Err()
@@ -214,8 +214,8 @@ func (d *Database) leaves(ctx context.Context, b bucket, visit func(page)) error
 	return d.walk(ctx, b.root, visit)
 }
 
-// deepest bounds the depth of a tree, far above any real one: one of 8 GiB has four or five levels.
-const deepest = 32
+// maxDepth bounds the depth of a tree, far above any real one: one of 8 GiB has four or five levels.
+const maxDepth = 32
 
 // walk visits the leaf pages below a page, the last first. It ends because no page is
 // visited twice. Only ctx makes it fail.
@@ -238,7 +238,7 @@ func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) erro
 			visit(p)
 		case p.flags != branchPage:
 			d.Faults.add(at.id, "flags %#x, which are neither a branch's nor a leaf's", p.flags)
-		case p.count == 0 || at.depth == deepest:
+		case p.count == 0 || at.depth == maxDepth:
 			d.Faults.add(at.id, "a branch with %d elements, %d levels below the root", p.count, at.depth)
 		default:
 			for i := range p.count {
@@ -254,14 +254,14 @@ func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) erro
 	return nil
 }
 
-// order finds keys of a bucket that are not in order, when it is given all of them from the
+// orderCheck finds keys of a bucket that are not in order, when it is given all of them from the
 // last to the first.
-type order struct {
+type orderCheck struct {
 	d     *Database
 	after []byte
 }
 
-func (o *order) check(page uint64, element int, key []byte) {
+func (o *orderCheck) check(page uint64, element int, key []byte) {
 	if o.after != nil && bytes.Compare(key, o.after) >= 0 {
 		o.d.Faults.add(page, "element %d is out of order", element)
 	}

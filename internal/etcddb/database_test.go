@@ -15,7 +15,7 @@ func pageOf(t *testing.T, data []byte, flags uint16) page {
 	}
 	keys, _ := d.bucket("key")
 	var leaf page
-	if err := d.leaves(t.Context(), keys, func(p page) { leaf = p }); err != nil {
+	if err := d.walkLeaves(t.Context(), keys, func(p page) { leaf = p }); err != nil {
 		t.Fatal(err)
 	}
 	root, err := parsePage(data[keys.root*uint64(d.meta.pageSize):], d.meta.pageSize)

@@ -27,7 +27,7 @@ var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a s
 func OpenFile(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
+		return nil, fmt.Errorf("opening %s: %w", path, withoutPath(err))
 	}
 	f := &File{Path: path, file: file}
 	if err := f.load(); err != nil {
@@ -40,7 +40,7 @@ func OpenFile(path string) (*File, error) {
 func (f *File) load() error {
 	info, err := f.file.Stat()
 	if err != nil {
-		return cause(err)
+		return withoutPath(err)
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
@@ -83,8 +83,8 @@ func (f *File) Changed() bool {
 	return err != nil || info.Size() != f.Info.Size() || !info.ModTime().Equal(f.Info.ModTime())
 }
 
-// addressed matches what the runtime panics with on a fault at an address (runtime/debug).
-type addressed interface {
+// addressFault matches what the runtime panics with on a fault at an address (runtime/debug).
+type addressFault interface {
 	error
 	Addr() uintptr
 }
@@ -96,7 +96,7 @@ func Guard(read func() error) (err error) {
 	defer func() {
 		switch fault := recover().(type) {
 		case nil:
-		case addressed:
+		case addressFault:
 			err = errors.New("the disk could not read it, or it was cut off while it was read")
 		default:
 			panic(fault)
@@ -105,8 +105,8 @@ func Guard(read func() error) (err error) {
 	return read()
 }
 
-// cause returns the error without the path, which the caller names.
-func cause(err error) error {
+// withoutPath returns the error without the path, which the caller names.
+func withoutPath(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}

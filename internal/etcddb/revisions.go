@@ -62,8 +62,8 @@ func (d *Database) Read(ctx context.Context, take func(Revision)) (Store, error)
 // waits for many places at once where nothing else lies between.
 type revisions struct {
 	d     *Database
-	seen  *seen
-	order order
+	seen  *keySet
+	order orderCheck
 	take  func(Revision)
 
 	elements []element
@@ -89,14 +89,14 @@ const batchSize = 1024
 
 func newRevisions(d *Database, take func(Revision)) *revisions {
 	return &revisions{
-		d: d, seen: newSeen(), order: order{d: d}, take: take,
+		d: d, seen: newKeySet(), order: orderCheck{d: d}, take: take,
 		elements: make([]element, 0, batchSize), hashes: make([]uint64, 0, batchSize),
 	}
 }
 
 // read reads all that can be read.
 func (r *revisions) read(ctx context.Context, b bucket) error {
-	err := r.d.leaves(ctx, b, r.collect)
+	err := r.d.walkLeaves(ctx, b, r.collect)
 	r.judge()
 	return err
 }
@@ -135,7 +135,7 @@ func (r *revisions) judge() {
 		r.hashes = append(r.hashes, r.seen.hash(e.kv.key))
 	}
 	for _, hash := range r.hashes {
-		r.touched += r.seen.near(hash)
+		r.touched += r.seen.slot(hash)
 	}
 	for i, e := range r.elements {
 		if !e.ok {
@@ -176,12 +176,12 @@ type settings struct {
 	storageVersion, clusterVersion string
 }
 
-// longestVersion bounds the text of a version.
-const longestVersion = 64
+// maxVersionLength bounds the text of a version.
+const maxVersionLength = 64
 
 func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
-	order := order{d: d}
-	return d.leaves(ctx, b, func(p page) {
+	order := orderCheck{d: d}
+	return d.walkLeaves(ctx, b, func(p page) {
 		for i := p.count - 1; i >= 0; i-- {
 			key, value, ok := p.leaf(i)
 			if !ok {
@@ -200,19 +200,19 @@ func (s *settings) take(bucket, key string, value []byte) {
 		if revision, _, ok := parseRevision(value); ok {
 			s.compactRevision = revision
 		}
-	case bucket == "meta" && key == "storageVersion" && version(value):
+	case bucket == "meta" && key == "storageVersion" && isVersion(value):
 		s.storageVersion = string(value)
-	case bucket == "cluster" && key == "clusterVersion" && version(value):
+	case bucket == "cluster" && key == "clusterVersion" && isVersion(value):
 		s.clusterVersion = string(value)
 	}
 }
 
-// version reports whether bytes of a file are a version, and so fit for a terminal.
-func version(b []byte) bool {
+// isVersion reports whether bytes of a file are a version, and so fit for a terminal.
+func isVersion(b []byte) bool {
 	for _, c := range b {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '.' && c != '-' && c != '+' {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) <= longestVersion
+	return len(b) > 0 && len(b) <= maxVersionLength
 }

@@ -138,7 +138,7 @@ func (c *Client) Do(ctx context.Context, call Call, read func(body io.Reader) er
 		URL:           &to,
 		Host:          to.Host,
 		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(frame(call.Message))),
+		Body:          io.NopCloser(bytes.NewReader(encodeFrame(call.Message))),
 		ContentLength: -1,
 	}).WithContext(ctx))
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *Client) Do(ctx context.Context, call Call, read func(body io.Reader) er
 		}
 		return readErr
 	}
-	if err := status(response); err != nil {
+	if err := readStatus(response); err != nil {
 		return err
 	}
 	return readErr
@@ -176,10 +176,10 @@ func (r *connReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// status reads the gRPC status of a response whose body was read to its end. An answer without a
+// readStatus reads the gRPC status of a response whose body was read to its end. An answer without a
 // body has it in the headers (gRPC over HTTP/2, "Trailers-Only"). The message is percent-encoded
 // on its way.
-func status(response *http.Response) error {
+func readStatus(response *http.Response) error {
 	code, message := response.Trailer.Get("Grpc-Status"), response.Trailer.Get("Grpc-Message")
 	if code == "" {
 		code, message = response.Header.Get("Grpc-Status"), response.Header.Get("Grpc-Message")

@@ -15,8 +15,8 @@ import (
 // of the message in four bytes.
 const frameHead = 5
 
-// frame puts a message into a gRPC frame.
-func frame(message []byte) []byte {
+// encodeFrame puts a message into a gRPC frame.
+func encodeFrame(message []byte) []byte {
 	length := uint32(len(message)) //nolint:gosec // a request has two keys, each far shorter
 	return append(binary.BigEndian.AppendUint32([]byte{0}, length), message...)
 }

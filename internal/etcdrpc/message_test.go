@@ -7,7 +7,7 @@ import (
 )
 
 func FuzzReadMessage(f *testing.F) {
-	for _, seed := range [][]byte{frame(nil), frame([]byte("abc")), {1, 0, 0, 0, 0}, {0, 0xff, 0xff, 0xff, 0xff}, {0}} {
+	for _, seed := range [][]byte{encodeFrame(nil), encodeFrame([]byte("abc")), {1, 0, 0, 0, 0}, {0, 0xff, 0xff, 0xff, 0xff}, {0}} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -15,7 +15,7 @@ func FuzzReadMessage(f *testing.F) {
 		if len(message) > 1<<10 {
 			t.Errorf("%d bytes are read", len(message))
 		}
-		if err == nil && !bytes.Equal(frame(message), body) {
+		if err == nil && !bytes.Equal(encodeFrame(message), body) {
 			t.Errorf("%x is read as %x", body, message)
 		}
 	})

@@ -59,11 +59,11 @@ type AddFunc func(p *Page, key, value []byte) error
 // RangeDecoder reads RangeResponses from a stream. It holds one object at a time, in a buffer that
 // serves for the next answer too.
 type RangeDecoder struct {
-	from   io.Reader
-	buffer []byte // what was read and is not used yet is at [start:end]
-	start  int
-	end    int
-	left   int64 // of the message, and not in the buffer
+	from      io.Reader
+	buffer    []byte // what was read and is not used yet is at [start:end]
+	start     int
+	end       int
+	remaining int64 // of the message, and not in the buffer
 }
 
 // Decode reads the answer to a Range. It gives every key to add and returns the rest of the message.
@@ -75,8 +75,8 @@ func (d *RangeDecoder) Decode(from io.Reader, add AddFunc) (Page, error) {
 	case err != nil:
 		return p, err
 	}
-	p.Bytes = d.left
-	if err := d.response(&p, add); err != nil {
+	p.Bytes = d.remaining
+	if err := d.decodeResponse(&p, add); err != nil {
 		return p, err
 	}
 	return p, readEnd(from)
@@ -100,11 +100,11 @@ func (d *RangeDecoder) DecodeStream(from io.Reader, add AddFunc, chunk func(p *P
 		case p.Finished():
 			return p, ErrMalformed // a chunk after the last
 		}
-		p.Bytes += d.left
+		p.Bytes += d.remaining
 		if err := d.enter(); err != nil {
 			return p, err
 		}
-		err := d.response(&p, func(p *Page, key, value []byte) error {
+		err := d.decodeResponse(&p, func(p *Page, key, value []byte) error {
 			keys++
 			return add(p, key, value)
 		})
@@ -128,9 +128,9 @@ func (p *Page) Finished() bool { return p.Header != Header{} }
 
 // begin reads the head of the next frame.
 func (d *RangeDecoder) begin(from io.Reader) error {
-	d.from, d.start, d.end, d.left = from, 0, 0, 0
+	d.from, d.start, d.end, d.remaining = from, 0, 0, 0
 	var err error
-	d.left, err = readHead(from)
+	d.remaining, err = readHead(from)
 	return err
 }
 
@@ -149,16 +149,16 @@ func (d *RangeDecoder) enter() error {
 		return ErrMalformed
 	}
 	d.start += n
-	if rest := int64(d.end-d.start) + d.left; rest < 0 || length != uint64(rest) {
+	if rest := int64(d.end-d.start) + d.remaining; rest < 0 || length != uint64(rest) {
 		return ErrMalformed
 	}
 	return nil
 }
 
-// response reads the rest of the message, which is a RangeResponse.
-func (d *RangeDecoder) response(p *Page, add AddFunc) error {
-	for d.end > d.start || d.left > 0 {
-		if err := d.field(p, add); err != nil {
+// decodeResponse reads the rest of the message, which is a RangeResponse.
+func (d *RangeDecoder) decodeResponse(p *Page, add AddFunc) error {
+	for d.end > d.start || d.remaining > 0 {
+		if err := d.decodeField(p, add); err != nil {
 			return err
 		}
 	}
@@ -168,7 +168,7 @@ func (d *RangeDecoder) response(p *Page, add AddFunc) error {
 // maxField is a tag and a varint of the greatest length.
 const maxField = 2 * 10
 
-func (d *RangeDecoder) field(p *Page, add AddFunc) error {
+func (d *RangeDecoder) decodeField(p *Page, add AddFunc) error {
 	if err := d.fill(maxField); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (d *RangeDecoder) field(p *Page, add AddFunc) error {
 		p.Header = header
 		return err
 	case 2:
-		key, value, err := keyValue(body)
+		key, value, err := parseKeyValue(body)
 		if err != nil {
 			return err
 		}
@@ -227,7 +227,7 @@ func (d *RangeDecoder) field(p *Page, add AddFunc) error {
 
 // fill has at least n bytes of the message in the buffer, or all that there are.
 func (d *RangeDecoder) fill(n int) error {
-	if d.end-d.start >= n || d.left == 0 {
+	if d.end-d.start >= n || d.remaining == 0 {
 		return nil
 	}
 	if len(d.buffer)-d.start < n {
@@ -239,15 +239,15 @@ func (d *RangeDecoder) fill(n int) error {
 		d.end = copy(to, d.buffer[d.start:d.end])
 		d.buffer, d.start = to, 0
 	}
-	for d.end-d.start < n && d.left > 0 {
+	for d.end-d.start < n && d.remaining > 0 {
 		room := d.buffer[d.end:]
-		if int64(len(room)) > d.left {
-			room = room[:d.left]
+		if int64(len(room)) > d.remaining {
+			room = room[:d.remaining]
 		}
 		read, err := d.from.Read(room)
 		d.end += read
-		d.left -= int64(read)
-		if err != nil && (d.end-d.start < n && d.left > 0 || !errors.Is(err, io.EOF)) {
+		d.remaining -= int64(read)
+		if err != nil && (d.end-d.start < n && d.remaining > 0 || !errors.Is(err, io.EOF)) {
 			if errors.Is(err, io.EOF) {
 				return io.ErrUnexpectedEOF
 			}
@@ -257,8 +257,8 @@ func (d *RangeDecoder) fill(n int) error {
 	return nil
 }
 
-// keyValue reads the two fields of a KeyValue that count here.
-func keyValue(b []byte) (key, value []byte, err error) {
+// parseKeyValue reads the two fields of a KeyValue that count here.
+func parseKeyValue(b []byte) (key, value []byte, err error) {
 	err = Fields(b, func(f Field) error {
 		if f.Type == protowire.BytesType {
 			switch f.Number {

@@ -45,7 +45,7 @@ func framed(t testing.TB, messages ...proto.Message) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, frame(b)...)
+		all = append(all, encodeFrame(b)...)
 	}
 	return all
 }
@@ -75,12 +75,12 @@ func TestDecodeStream(t *testing.T) {
 		{"no key at all", framed(t, chunk(&pb.RangeResponse{Header: header})), "", nil},
 		{"no chunk", nil, "", ErrNoMessage},
 		{"a chunk without a key", framed(t, chunk(&pb.RangeResponse{}), last), "", ErrMalformed},
-		{"an empty frame", frame(nil), "", ErrMalformed},
+		{"an empty frame", encodeFrame(nil), "", ErrMalformed},
 		{"a chunk behind the last", framed(t, last, chunk(&pb.RangeResponse{Kvs: keyValues("d")})), "c,", ErrMalformed},
 		{"a count before the last", framed(t, chunk(&pb.RangeResponse{Kvs: keyValues("a"), Count: 3})), "a,", ErrMalformed},
 		{"no RangeResponse in it", framed(t, wrongField), "", ErrMalformed},
-		{"a RangeResponse shorter than its frame", frame([]byte("\x0a\x00\x0a\x00")), "", ErrMalformed},
-		{"a RangeResponse longer than its frame", frame([]byte("\x0a\x7f\x0a\x00")), "", ErrMalformed},
+		{"a RangeResponse shorter than its frame", encodeFrame([]byte("\x0a\x00\x0a\x00")), "", ErrMalformed},
+		{"a RangeResponse longer than its frame", encodeFrame([]byte("\x0a\x7f\x0a\x00")), "", ErrMalformed},
 		{"two headers", framed(t, chunk(&pb.RangeResponse{Header: header}), chunk(&pb.RangeResponse{Header: &pb.ResponseHeader{ClusterId: 7, Revision: 43}})), "", ErrMalformed},
 		{"cut off in a frame", framed(t, last)[:9], "", io.ErrUnexpectedEOF},
 		{"cut off in a head", framed(t, last)[:3], "", io.ErrUnexpectedEOF},

@@ -79,4 +79,4 @@ func (e *loginError) Error() string {
 func (e *loginError) Unwrap() error { return e.cause }
 
 // errLoginTooLong is a context.DeadlineExceeded.
-var errLoginTooLong = fmt.Errorf("it took longer than %s: %w", loginPatience, context.DeadlineExceeded)
+var errLoginTooLong = fmt.Errorf("it took longer than %s: %w", loginTimeout, context.DeadlineExceeded)

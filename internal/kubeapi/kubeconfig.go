@@ -97,7 +97,7 @@ func parse(data []byte, c Config) (*Client, error) {
 	if err := checkUser(user, path); err != nil {
 		return nil, fmt.Errorf("the user %q: %w", chosen.AuthInfo, err)
 	}
-	login, err := newPatient(user, c, chosen.AuthInfo)
+	login, err := newLoginGuard(user, c, chosen.AuthInfo)
 	if err != nil {
 		return nil, fmt.Errorf("the user %q: %w", chosen.AuthInfo, err)
 	}
@@ -106,7 +106,7 @@ func parse(data []byte, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := secure(config, c.Timeout, login)
+	transport, err := secureConfig(config, c.Timeout, login)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,8 @@ func parse(data []byte, c Config) (*Client, error) {
 	})
 }
 
-// secure sets what every client has, and returns the transport that all of them share.
-func secure(config *rest.Config, timeout time.Duration, login *patient) (http.RoundTripper, error) {
+// secureConfig sets what every client has, and returns the transport that all of them share.
+func secureConfig(config *rest.Config, timeout time.Duration, login *loginGuard) (http.RoundTripper, error) {
 	codecs, err := newSerializer()
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func secure(config *rest.Config, timeout time.Duration, login *patient) (http.Ro
 	config.QPS = -1 // whoever writes much has a pace of his own
 	// Each API server is asked at its own address, whatever HTTPS_PROXY says.
 	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
-	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return &bounded{base: base, timeout: timeout} })
+	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return &boundedTransport{base: base, timeout: timeout} })
 	transport, err := rest.TransportFor(config)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 		return nil, errors.New("proxy-url is not supported: run this where the API server is reached directly")
 	}
 	base.RawQuery, base.Fragment = "", ""
-	ca, err := material("certificate-authority", c.CertificateAuthorityData, c.CertificateAuthority)
+	ca, err := inlineOrFile("certificate-authority", c.CertificateAuthorityData, c.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +166,9 @@ func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 	return base, nil
 }
 
-// material returns what a key of the kubeconfig holds, or what the file that it names holds;
+// inlineOrFile returns what a key of the kubeconfig holds, or what the file that it names holds;
 // nil if neither is given.
-func material(key string, inline []byte, path string) ([]byte, error) {
+func inlineOrFile(key string, inline []byte, path string) ([]byte, error) {
 	if len(inline) > 0 {
 		return inline, nil
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// loginPatience is the time for a person to log in.
-	loginPatience = 5 * time.Minute
+	// loginTimeout is the time for a person to log in.
+	loginTimeout = 5 * time.Minute
 	// noticeAfter is longer than a login takes that waits for nobody.
 	noticeAfter = 1500 * time.Millisecond
 	// maxCredential is above any token, and a certificate with its key.
@@ -27,9 +27,9 @@ type Waiting struct {
 	Until      time.Time // when the login is given up
 }
 
-// patient ends the wait for a login, and with it the program that logs in. client-go gives
+// loginGuard ends the wait for a login, and with it the program that logs in. client-go gives
 // neither the program of an exec plugin nor an identity provider a deadline or a context.
-type patient struct {
+type loginGuard struct {
 	base    http.RoundTripper
 	waiting Waiting
 	notify  func(Waiting)
@@ -43,8 +43,8 @@ type loginKey struct{}
 
 // login tells whether one request logs in at the moment. A nil one does nothing.
 type login struct {
-	patient *patient
-	cancel  context.CancelCauseFunc
+	guard  *loginGuard
+	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
 	lasts    bool
@@ -59,10 +59,10 @@ func (l *login) begin() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	until := time.Now().Add(loginPatience) //nolint:forbidigo // the machine's clock, which the timers go by
+	until := time.Now().Add(loginTimeout) //nolint:forbidigo // the machine's clock, which the timers go by
 	l.lasts = true
-	l.notice = time.AfterFunc(noticeAfter, func() { l.patient.tell(until) })
-	l.deadline = time.AfterFunc(loginPatience, func() { l.cancel(errLoginTooLong) })
+	l.notice = time.AfterFunc(noticeAfter, func() { l.guard.announce(until) })
+	l.deadline = time.AfterFunc(loginTimeout, func() { l.cancel(errLoginTooLong) })
 }
 
 // end ends the time for a login, and reports whether one lasted.
@@ -81,8 +81,8 @@ func (l *login) end() bool {
 	return lasted
 }
 
-// tell says that a login lasts, once for all the requests that wait for it.
-func (p *patient) tell(until time.Time) {
+// announce reports a login that lasts, once for all the requests that wait for it.
+func (p *loginGuard) announce(until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.notified || p.notify == nil {
@@ -94,21 +94,21 @@ func (p *patient) tell(until time.Time) {
 	p.notify(waiting)
 }
 
-// forget lets the next login that lasts be told.
-func (p *patient) forget() {
+// resetNotice lets the next login that lasts be announced.
+func (p *loginGuard) resetNotice() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.notified = false
 }
 
-func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
+func (p *loginGuard) RoundTrip(request *http.Request) (*http.Response, error) {
 	type result struct {
 		response *http.Response
 		err      error
 	}
 	ctx, cancel := context.WithCancelCause(request.Context())
 	defer cancel(nil)
-	l := &login{patient: p, cancel: cancel}
+	l := &login{guard: p, cancel: cancel}
 	// The answer is read after this context has ended, so the request does not get it.
 	request = request.WithContext(context.WithValue(request.Context(), loginKey{}, l))
 	done := make(chan result, 1)
@@ -131,7 +131,7 @@ func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	r := <-done
 	if r.err == nil {
-		p.forget()
+		p.resetNotice()
 		return r.response, nil
 	}
 	if !lasted {
@@ -141,7 +141,7 @@ func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // do makes a call and waits until it returns or the context ends.
-func (p *patient) do(ctx context.Context, call func()) error {
+func (p *loginGuard) do(ctx context.Context, call func()) error {
 	if p.leash != nil {
 		return p.leash.Do(ctx, call)
 	}
@@ -160,7 +160,7 @@ func (p *patient) do(ctx context.Context, call func()) error {
 
 // explain returns why a login failed. client-go knows only how the supervisor of the program
 // ended, which is not what went wrong.
-func (p *patient) explain(err error) error {
+func (p *loginGuard) explain(err error) error {
 	if p.leash != nil {
 		if failed := p.leash.Failure(); failed != nil {
 			return failed

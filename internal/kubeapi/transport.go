@@ -34,14 +34,14 @@ func withBudget(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, budgetKey{}, b)
 }
 
-// bounded gives each request a deadline, which includes the reading of the answer, and holds
+// boundedTransport gives each request a deadline, which includes the reading of the answer, and holds
 // its answer to the budget of its context. It is below what logs in, which takes its own time.
-type bounded struct {
+type boundedTransport struct {
 	base    http.RoundTripper
 	timeout time.Duration
 }
 
-func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+func (b *boundedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	login, _ := request.Context().Value(loginKey{}).(*login)
 	login.end()
 	ctx, cancel := context.WithTimeout(withBudget(request.Context(), maxAnswer), b.timeout)

@@ -37,15 +37,15 @@ func checkUser(u *clientcmdapi.AuthInfo, path string) error {
 		}
 	}
 	if u.TokenFile != "" {
-		if _, err := material("tokenFile", nil, u.TokenFile); err != nil {
+		if _, err := inlineOrFile("tokenFile", nil, u.TokenFile); err != nil {
 			return err
 		}
 	}
-	cert, err := material("client-certificate", u.ClientCertificateData, u.ClientCertificate)
+	cert, err := inlineOrFile("client-certificate", u.ClientCertificateData, u.ClientCertificate)
 	if err != nil || cert == nil {
 		return err
 	}
-	key, err := material("client-key", u.ClientKeyData, u.ClientKey)
+	key, err := inlineOrFile("client-key", u.ClientKeyData, u.ClientKey)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func checkProvider(p *clientcmdapi.AuthProviderConfig) error {
 	if _, err := base64.StdEncoding.DecodeString(p.Config[oidcCAData]); err != nil {
 		faults = append(faults, fmt.Errorf("auth-provider.config.%s is not base64", oidcCAData))
 	}
-	if _, err := material("auth-provider.config."+oidcCA, nil, p.Config[oidcCA]); err != nil {
+	if _, err := inlineOrFile("auth-provider.config."+oidcCA, nil, p.Config[oidcCA]); err != nil {
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
@@ -150,10 +150,10 @@ func findPlugin(plugin *clientcmdapi.ExecConfig) (string, error) {
 	return "", fmt.Errorf("it logs in with a program that cannot be run: %w%s", err, hint)
 }
 
-// newPatient returns what waits for the login of a user, without its base, and puts the
+// newLoginGuard returns the guard that waits for the login of a user, without its base, and puts the
 // user's program under supervision. It is nil for a user that just has credentials.
-func newPatient(u *clientcmdapi.AuthInfo, c Config, name string) (*patient, error) {
-	p := &patient{waiting: Waiting{Kubeconfig: c.Path, User: name}, notify: c.Notify}
+func newLoginGuard(u *clientcmdapi.AuthInfo, c Config, name string) (*loginGuard, error) {
+	p := &loginGuard{waiting: Waiting{Kubeconfig: c.Path, User: name}, notify: c.Notify}
 	switch {
 	case u.AuthProvider != nil:
 		p.waiting.Way = "the identity provider " + u.AuthProvider.Config[oidcIssuer]
@@ -166,7 +166,7 @@ func newPatient(u *clientcmdapi.AuthInfo, c Config, name string) (*patient, erro
 			return nil, err
 		}
 		p.waiting.Way = program
-		line := p.leash.CommandLine(loginPatience, maxCredential, program, u.Exec.Args...)
+		line := p.leash.CommandLine(loginTimeout, maxCredential, program, u.Exec.Args...)
 		u.Exec.Command, u.Exec.Args = line[0], line[1:]
 	default:
 		return nil, nil //nolint:nilnil // most users need none

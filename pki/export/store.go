@@ -121,7 +121,7 @@ var ErrNotIssued = errors.New("was not issued yet")
 // Read reads a leaf and verifies what belongs together: its key, its chain to what its
 // holder trusts, and all of it at the given time.
 func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
-	certPath := s.file(r.bundle.Path, r.leaf.CertFile)
+	certPath := s.pathOf(r.bundle.Path, r.leaf.CertFile)
 	l := Leaf{Ref: r}
 	var err error
 	if l.Chain, err = pki.ReadCertificates(certPath); errors.Is(err, fs.ErrNotExist) {
@@ -130,14 +130,14 @@ func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	if err != nil {
 		return Leaf{}, err
 	}
-	if l.Key, err = pki.ReadKey(s.file(r.bundle.Path, r.leaf.KeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if l.Key, err = pki.ReadKey(s.pathOf(r.bundle.Path, r.leaf.KeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Leaf{}, err
 	}
 	for _, t := range r.bundle.Trust {
 		if t.Root != r.leaf.Root {
 			continue
 		}
-		if l.Trust, err = pki.ReadCertificates(s.file(r.bundle.Path, t.Name)); err != nil {
+		if l.Trust, err = pki.ReadCertificates(s.pathOf(r.bundle.Path, t.Name)); err != nil {
 			return Leaf{}, err
 		}
 	}
@@ -158,7 +158,7 @@ func (s *Store) nodeDir(member string) (dir string, bundles []string) {
 	return dir, bundles
 }
 
-func (s *Store) file(parts ...string) string {
+func (s *Store) pathOf(parts ...string) string {
 	return filepath.Join(s.Dir, filepath.FromSlash(path.Join(parts...)))
 }
 

@@ -53,11 +53,11 @@ func (s *Store) Node(member string, now time.Time) (Node, error) {
 		}
 	}
 	dir, bundles := s.nodeDir(member)
-	w := walk{root: s.file(dir)}
+	w := walk{root: s.pathOf(dir)}
 	for _, b := range bundles {
 		w.bundles = append(w.bundles, strings.TrimPrefix(b, dir+"/"))
 	}
-	if err := w.folder("."); err != nil {
+	if err := w.addFolder("."); err != nil {
 		return Node{}, err
 	}
 	n.entries = w.entries
@@ -71,7 +71,7 @@ type walk struct {
 	entries []entry
 }
 
-func (w *walk) folder(relative string) error {
+func (w *walk) addFolder(relative string) error {
 	listing, err := os.ReadDir(filepath.Join(w.root, filepath.FromSlash(relative)))
 	if err != nil {
 		return err
@@ -81,18 +81,18 @@ func (w *walk) folder(relative string) error {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if err := w.entry(path.Join(relative, e.Name()), e.Type()); err != nil {
+		if err := w.addEntry(path.Join(relative, e.Name()), e.Type()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *walk) entry(relative string, kind fs.FileMode) error {
+func (w *walk) addEntry(relative string, kind fs.FileMode) error {
 	file := filepath.Join(w.root, filepath.FromSlash(relative))
 	switch {
 	case kind.IsRegular():
-		return w.file(relative, file)
+		return w.addFile(relative, file)
 	case kind.IsDir():
 	case kind&fs.ModeSymlink != 0 && slices.Contains(w.bundles, relative):
 		// A bundle's symlink, which never leads out of the store, is a folder on the node.
@@ -103,11 +103,11 @@ func (w *walk) entry(relative string, kind fs.FileMode) error {
 		return fmt.Errorf("%s is neither a file nor a folder; what is it doing in a store?", file)
 	}
 	w.entries = append(w.entries, entry{path: relative, mode: 0o700, folder: true})
-	return w.folder(relative)
+	return w.addFolder(relative)
 }
 
-// file gives a file the mode it must have on a node, whatever a copy of the store made of it.
-func (w *walk) file(relative, file string) error {
+// addFile adds a file with the mode that it must have on a node, whatever mode a copy of the store has.
+func (w *walk) addFile(relative, file string) error {
 	info, err := os.Stat(file)
 	if err != nil {
 		return err

@@ -17,15 +17,15 @@ import (
 // results may be set: a server may present some and refuse the caller.
 type Dial func(ctx context.Context, address string) ([]*x509.Certificate, error)
 
-// atOnce bounds the endpoints that are asked together: one that does not answer takes the
-// whole of its time.
-const atOnce = 16
+// maxConcurrent limits how many endpoints are asked at once. One that does not answer takes the
+// whole time that it may take.
+const maxConcurrent = 16
 
 // Compare asks each address for its certificate and compares it with what is on the disk
 // for it. progress, if not nil, is called after each one, from several goroutines.
 func Compare(ctx context.Context, addresses []string, dial Dial, onDisk []Held, now time.Time, progress func(done, total int)) []Row {
 	rows := make([]Row, len(addresses))
-	turns := make(chan struct{}, atOnce)
+	turns := make(chan struct{}, maxConcurrent)
 	var done atomic.Int64
 	var wg sync.WaitGroup
 	for i, address := range addresses {
@@ -44,12 +44,12 @@ func Compare(ctx context.Context, addresses []string, dial Dial, onDisk []Held, 
 }
 
 // compare returns the row of what an address presents.
-func compare(address string, chain []*x509.Certificate, unreached error, onDisk []Held, now time.Time) Row {
+func compare(address string, chain []*x509.Certificate, dialErr error, onDisk []Held, now time.Time) Row {
 	live := pki.Status{Source: address, Name: address, Role: RoleLive, Chain: chain}
-	if unreached == nil {
+	if dialErr == nil {
 		live.State, live.Detail = pki.Judge(chain, now)
 	} else {
-		live.State, live.Detail = pki.StateUnreadable, unreached.Error()
+		live.State, live.Detail = pki.StateUnreadable, dialErr.Error()
 	}
 	row := newRow(live, now)
 	if len(chain) == 0 {
