@@ -12,7 +12,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// mode of every file of an export: each can hold a private key.
+// mode is the mode of every file of an export: each can hold a private key.
 const mode fs.FileMode = 0o600
 
 // File is one file of an export.
@@ -21,24 +21,24 @@ type File struct {
 	Data []byte
 }
 
-// Action names what delivering does about a file.
+// Action names what Deliver does with a file.
 type Action string
 
 // The actions.
 const (
-	ActionWrite Action = "write" // it was not there
-	ActionKeep  Action = "keep"  // it was there and equal
-	// ActionProtect writes anew an equal file that others could read.
+	ActionWrite Action = "write" // the file did not exist
+	ActionKeep  Action = "keep"  // it existed with this content
+	// ActionProtect writes an equal file again, because others could read it.
 	ActionProtect Action = "protect"
-	ActionReplace Action = "replace" // it was there and differed
+	ActionReplace Action = "replace" // it existed with other content
 	ActionSkip    Action = "skip"    // there is no file
 )
 
-// DifferError means that files of other content are where an export would write.
+// DifferError means that an export would overwrite files with other content.
 type DifferError struct{ Paths []string }
 
 func (e *DifferError) Error() string {
-	return "already there, with other content: " + strings.Join(e.Paths, ", ")
+	return "these files exist with other content: " + strings.Join(e.Paths, ", ")
 }
 
 // Delivery tells how to deliver.
@@ -47,10 +47,9 @@ type Delivery struct {
 	DryRun bool // only say what would be done
 }
 
-// Deliver writes files into the folder dir, which it makes where there is none, and
-// returns what it did about each. Unless forced, it writes nothing at all when a file of
-// other content is there. A run that was killed leaves whole files only, and is finished
-// by the next one.
+// Deliver writes files into the folder dir, and creates the folder if necessary. It returns
+// what it did with each file. Without Force, it writes nothing if a file exists with other
+// content. A killed run leaves only complete files, and the next run finishes its work.
 func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 	if !how.DryRun {
 		if err := durable.MakeDirs(dir, nil); err != nil {
@@ -89,7 +88,7 @@ func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 	return actions, nil
 }
 
-// compare returns for each file what writing it into dir means.
+// compare returns the action for each file in the folder dir.
 func compare(dir string, files []File) ([]Action, error) {
 	actions := make([]Action, len(files))
 	for i, f := range files {
@@ -102,7 +101,7 @@ func compare(dir string, files []File) ([]Action, error) {
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%s is there and is no regular file; give another name or folder", path)
+			return nil, fmt.Errorf("%s exists and is not a regular file; give another name or folder", path)
 		case info.Size() != int64(len(f.Data)):
 			actions[i] = ActionReplace
 			continue

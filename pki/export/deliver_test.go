@@ -108,9 +108,9 @@ func TestDeliverRefuses(t *testing.T) {
 		place func(t *testing.T, dir string) error
 		fault string
 	}{
-		{"a symlink", func(_ *testing.T, dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "b")) }, "b is there and is no regular file"},
-		{"a folder", func(_ *testing.T, dir string) error { return os.Mkdir(filepath.Join(dir, "b"), 0o700) }, "b is there and is no regular file"},
-		{"a pipe", func(_ *testing.T, dir string) error { return syscall.Mkfifo(filepath.Join(dir, "b"), 0o600) }, "b is there and is no regular file"},
+		{"a symlink", func(_ *testing.T, dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "b")) }, "b exists and is not a regular file"},
+		{"a folder", func(_ *testing.T, dir string) error { return os.Mkdir(filepath.Join(dir, "b"), 0o700) }, "b exists and is not a regular file"},
+		{"a pipe", func(_ *testing.T, dir string) error { return syscall.Mkfifo(filepath.Join(dir, "b"), 0o600) }, "b exists and is not a regular file"},
 		{"a file in place of the folder", func(_ *testing.T, dir string) error {
 			return errors.Join(os.Remove(dir), os.WriteFile(dir, []byte("x"), 0o600))
 		}, "out"},

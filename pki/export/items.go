@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Item is one file of an export, or a leaf of which there is none.
+// Item is one file of an export, or a leaf that is skipped.
 type Item struct {
 	Name    string // of the leaf or member
 	Role    string // of the leaf
@@ -25,7 +25,7 @@ type Items struct {
 	Warnings []string
 }
 
-// SelectionError reports that what was named cannot be exported so.
+// SelectionError means that the named leaves cannot be exported in this form.
 type SelectionError struct {
 	Err        error
 	Suggestion string // a name to give instead, or empty
@@ -36,9 +36,9 @@ func (e *SelectionError) Error() string { return e.Err.Error() }
 func (e *SelectionError) Unwrap() error { return e.Err }
 
 // ErrKeyElsewhere means that a leaf has no key in the store.
-var ErrKeyElsewhere = errors.New("its key is not in this store, but where it was made")
+var ErrKeyElsewhere = errors.New("its key is not in this store; it is where it was made")
 
-// SecretsConfig tells which Secrets to make.
+// SecretsConfig says which Secrets to make.
 type SecretsConfig struct {
 	Shared          // Style, Namespace and, for the styles that share, the rest
 	Names  []string // of leaves, members or clients; none is all whose key is in the store
@@ -59,7 +59,7 @@ func (s *Store) Secrets(config SecretsConfig, now time.Time) (Items, error) {
 	return s.sharedSecrets(config, refs, now)
 }
 
-// selectLeaves returns the leaves that the names mean, or all, each once and in plan order.
+// selectLeaves returns the leaves with the given names, or all leaves, each once and in plan order.
 func (s *Store) selectLeaves(names []string) ([]Ref, error) {
 	if len(names) == 0 {
 		return s.Leaves(), nil
@@ -105,7 +105,7 @@ func (s *Store) sharedSecrets(config SecretsConfig, refs []Ref, now time.Time) (
 	}
 	chosen, err := config.Choose(refs)
 	if err == nil && len(chosen) == 0 {
-		err = errors.New("nothing of what is named is mounted by " + string(config.Style))
+		err = errors.New("none of the named leaves is mounted by " + string(config.Style))
 	}
 	if err != nil {
 		return items, &SelectionError{Err: err}
@@ -140,7 +140,7 @@ func secretItem(l Leaf, style Style, name, namespace string) (Item, error) {
 	}, err
 }
 
-// describeEnd says when the leaf ends.
+// describeEnd returns when the leaf ends, in words.
 func (l Leaf) describeEnd() string {
 	return "until " + l.Cert().NotAfter.UTC().Format(time.DateOnly)
 }
@@ -152,7 +152,7 @@ func (s *Store) PKCS12File(leaf, file, password string, now time.Time) (Items, e
 		return Items{}, &SelectionError{Err: err}
 	}
 	if len(refs) != 1 {
-		return Items{}, &SelectionError{Err: fmt.Errorf("%s has %d leaves, and a file has one", leaf, len(refs)), Suggestion: refs[0].Name}
+		return Items{}, &SelectionError{Err: fmt.Errorf("%s has %d leaves, but a file contains only one", leaf, len(refs)), Suggestion: refs[0].Name}
 	}
 	l, err := s.Read(refs[0], now)
 	if err != nil {
@@ -168,7 +168,7 @@ func (s *Store) PKCS12File(leaf, file, password string, now time.Time) (Items, e
 	}}}, err
 }
 
-// Tars makes an archive of the node of each member that is named, or of all.
+// Tars makes an archive for the node of each named member, or of every member.
 func (s *Store) Tars(members []string, owner *durable.Owner, now time.Time) (Items, error) {
 	var items Items
 	for _, name := range members {
@@ -191,7 +191,7 @@ func (s *Store) Tars(members []string, owner *durable.Owner, now time.Time) (Ite
 		detail := fmt.Sprintf("nodes/%s", m.Name)
 		if keys := strings.Join(node.Keyless, " and "); keys != "" {
 			detail += ", without the keys of " + keys
-			items.Warnings = append(items.Warnings, fmt.Sprintf("%s: the keys of %s are not in this store, but where they were made; the archive is without them", m.Name, keys))
+			items.Warnings = append(items.Warnings, fmt.Sprintf("%s: the keys of %s are not in this store; they are where they were made. The archive does not contain them", m.Name, keys))
 		}
 		items.List = append(items.List, Item{Name: m.Name, File: File{Name: m.Name + ".tar", Data: data}, Detail: detail})
 	}

@@ -21,9 +21,9 @@ type Leaf struct {
 // Cert returns the leaf's own certificate.
 func (l Leaf) Cert() *x509.Certificate { return l.Chain[0] }
 
-// verify wants the key to be the certificate's, and the chain to end at what the holder
-// trusts, for every planned purpose. What is exported has to work where it is loaded,
-// where nobody may be there to see that it does not.
+// verify checks that the key matches the certificate, and that the chain ends at a root that
+// the holder trusts, for every planned purpose. An export is loaded elsewhere, where maybe
+// nobody would notice a fault.
 func (l Leaf) verify(ekus []x509.ExtKeyUsage, now time.Time) error {
 	if l.Key != nil && !sameKey(l.Key.Public(), l.Cert().PublicKey) {
 		return errors.New("the private key does not match the certificate")
@@ -51,7 +51,7 @@ func sameKey(a, b crypto.PublicKey) bool {
 	return ok && k.Equal(b)
 }
 
-// encodeCertificates writes a PEM bundle in the given order.
+// encodeCertificates returns the certificates as a PEM bundle, in the given order.
 func encodeCertificates(certs []*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, c := range certs {
@@ -60,7 +60,7 @@ func encodeCertificates(certs []*x509.Certificate) []byte {
 	return b.Bytes()
 }
 
-// encodeKey writes PKCS #8 in PEM, as the store has it.
+// encodeKey returns the key as PKCS #8 in PEM, the form of the store.
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -69,7 +69,7 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// mayBeClient reports whether a server that asks for client certificates takes this one.
+// mayBeClient reports whether a server accepts the leaf as a client certificate.
 func (l Leaf) mayBeClient() bool {
 	return slices.Contains(l.Cert().ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 }

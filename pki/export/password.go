@@ -9,14 +9,14 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// maxPasswordSize is far above what anybody or any program makes a password of, in bytes.
+// maxPasswordSize is far longer, in bytes, than a person or a program makes a password.
 const maxPasswordSize = 4096
 
 // ErrPassword means that a password cannot protect a PKCS #12 file.
 var ErrPassword = errors.New("not usable as a password")
 
-// ReadPassword reads the only line of a file that others cannot read, or of stdin where the
-// path is "-". Its errors never quote the password.
+// ReadPassword reads the only line of a file, or of stdin if the path is "-". It refuses a file
+// that others can read. Its errors never quote the password.
 func ReadPassword(path string, stdin io.Reader) (string, error) {
 	data, err := readPasswordFile(path, stdin)
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// iterations of each of the three key derivations of a file; the encoder's own default
-// is 2,048. Java stops at 5,000,000 (sun.security.pkcs12.PKCS12KeyStore), and .NET's
+// iterations is the number of iterations of each of the three key derivations of a file; the
+// default of the encoder is 2,048. Java stops at 5,000,000 (sun.security.pkcs12.PKCS12KeyStore), and .NET's
 // loader at 300,000 for each and 1,000,000 together (dotnet/runtime, Pkcs12LoaderLimits).
 const iterations = 100_000
 
 // PKCS12 encodes a leaf with its key, its chain and the roots that its holder trusts, as one
-// file under a password. The encryption is AES-256-CBC with PBKDF2-HMAC-SHA-256, and the
-// MAC HMAC-SHA-256: OpenSSL 1.1.1 and Java 12 read it. PBMAC1 (RFC 9579) in its place
-// would want OpenSSL 3.4 and Java 26.
+// file with a password. The encryption is AES-256-CBC with PBKDF2-HMAC-SHA-256, and the MAC
+// is HMAC-SHA-256: OpenSSL 1.1.1 and Java 12 can read it. PBMAC1 (RFC 9579) would need OpenSSL
+// 3.4 and Java 26.
 func PKCS12(l Leaf, password string) ([]byte, error) {
 	if err := CheckPassword(password); err != nil {
 		return nil, err
@@ -27,22 +27,22 @@ func PKCS12(l Leaf, password string) ([]byte, error) {
 	return encodePKCS12(l, password, iterations)
 }
 
-// CheckPassword refuses a password that is empty, and one that not every reader of
-// PKCS #12 can take: Java derives keys from printable ASCII alone ("Password is not
-// ASCII", com.sun.crypto.provider.PBEKey). Its errors are ErrPassword and never quote it.
+// CheckPassword refuses an empty password, and a password that some readers of PKCS #12 do
+// not accept: Java derives keys only from printable ASCII ("Password is not ASCII",
+// com.sun.crypto.provider.PBEKey). Its errors are ErrPassword and never quote the password.
 func CheckPassword(password string) error {
 	if password == "" {
 		return passwordError("the password is empty")
 	}
 	for _, b := range []byte(password) {
 		if b < 0x20 || b > 0x7e {
-			return passwordError("the password has a character beyond printable ASCII, with which Java reads no PKCS #12")
+			return passwordError("the password has a character outside printable ASCII, and Java cannot read PKCS #12 with it")
 		}
 	}
 	return nil
 }
 
-// passwordError says why a password is not usable.
+// passwordError is the reason why a password is not usable.
 type passwordError string
 
 func (e passwordError) Error() string { return string(e) }
@@ -69,10 +69,10 @@ func encodePKCS12(l Leaf, password string, iterations int) ([]byte, error) {
 	return data, nil
 }
 
-// salts returns the file's random bytes: salts and initialisation vectors. They come from the
-// private key and the certificates, so that equal input gives equal bytes, and nobody
-// without the key can foresee them. The password is left out: else whoever has the key,
-// and not the password, could try passwords on the salts, which is faster than on the file.
+// salts returns the random bytes of the file: salts and initialisation vectors. They are
+// derived from the private key and the certificates, so that equal input gives equal bytes, and
+// nobody without the key can predict them. They do not depend on the password: otherwise a
+// person with the key could test passwords with the salts, which is faster than with the file.
 func salts(l Leaf, authorities []*x509.Certificate) ([]byte, error) {
 	const enough = 1024 // five times 16 bytes are used
 	keyDER, err := x509.MarshalPKCS8PrivateKey(l.Key)

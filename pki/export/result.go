@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// Step says what an export did, or would do, about one item.
+// Step is what an export did, or would do, with one item.
 type Step struct {
 	Action Action `json:"action"`
 	Name   string `json:"name"`
@@ -16,7 +16,7 @@ type Step struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Result says what an export did, or would do.
+// Result is what an export did, or would do.
 type Result struct {
 	SchemaVersion int    `json:"schema_version"`
 	Dir           string `json:"dir"` // the store
@@ -26,7 +26,7 @@ type Result struct {
 	Steps         []Step `json:"steps"`
 }
 
-// Count returns how many steps did an action.
+// Count returns the number of steps with an action.
 func (r Result) Count(action Action) int {
 	n := 0
 	for _, s := range r.Steps {
@@ -73,7 +73,7 @@ func (r Result) WriteText(out io.Writer) error {
 	return w.Flush()
 }
 
-// Summary says in one line what the export did.
+// Summary returns one line about what the export did.
 func (r Result) Summary() string {
 	kept := r.Count(ActionKeep)
 	written := len(r.Steps) - kept - r.Count(ActionSkip)

@@ -16,9 +16,9 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// The parts of a Secret (k8s.io/api/core/v1) that a manifest has. The real types would
-// add a third to the binary and write empty fields; test/k8s-api decodes what is written
-// here with them, strictly.
+// These types are the parts of a Secret (k8s.io/api/core/v1) that a manifest has. The real
+// types would make the binary a third larger and write empty fields. test/k8s-api decodes the
+// manifests strictly with the real types.
 type (
 	secret struct {
 		APIVersion string            `json:"apiVersion"`
@@ -35,20 +35,20 @@ type (
 	}
 )
 
-// Style names who loads the Secrets.
+// Style names the program that loads the Secrets.
 type Style string
 
-// The styles. What each has in its Secrets is said at shape.
+// The styles. The method shape has the content of each.
 const (
-	StyleTLS          Style = "tls" // whoever takes type kubernetes.io/tls
+	StyleTLS          Style = "tls" // any program that accepts type kubernetes.io/tls
 	StyleEtcdOperator Style = "etcd-operator"
 	StyleBitnami      Style = "bitnami"
 )
 
-// Styles returns every style, in the order in which help names them.
+// Styles returns every style, in the order of the help.
 func Styles() []Style { return []Style{StyleTLS, StyleEtcdOperator, StyleBitnami} }
 
-// shape gives the type of a Secret and the names of its three keys.
+// shape is the type of a Secret and the names of its three keys.
 type shape struct{ kind, cert, key, ca string }
 
 func (s Style) shape() shape {
@@ -65,8 +65,8 @@ func (s Style) shape() shape {
 	return shape{kind: "kubernetes.io/tls", cert: "tls.crt", key: "tls.key", ca: "ca.crt"}
 }
 
-// encodeKey returns the key as the style's reader parses it. The auto provider of
-// etcd-operator reads nothing but SEC 1 (etcd-io/etcd-operator,
+// encodeKey returns the key in the form that the reader of the style parses. The auto provider of
+// etcd-operator reads only SEC 1 (etcd-io/etcd-operator,
 // pkg/certificate/auto/provider.go, parsePrivateKey); etcd reads that too.
 func (s Style) encodeKey(l Leaf) ([]byte, error) {
 	if key, ok := l.Key.(*ecdsa.PrivateKey); ok && s == StyleEtcdOperator {
@@ -118,8 +118,8 @@ const maxName = 253
 
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// CheckLabel refuses what is no DNS label of RFC 1123, as namespaces and the names of
-// workloads have to be.
+// CheckLabel refuses a string that is not a DNS label of RFC 1123. Names of namespaces and
+// workloads must be DNS labels.
 func CheckLabel(s string) error {
 	if !label.MatchString(s) {
 		return fmt.Errorf("%q is not a name: want up to 63 lower-case letters, digits and inner dashes", s)
@@ -129,10 +129,10 @@ func CheckLabel(s string) error {
 
 var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
 
-// SecretNames returns the names of all leaves' Secrets, by the leaf's Path: the cluster's and
-// the leaf's name, joined by dashes. Where two would be the same, or one had to be changed
-// to be a name at all, a hash tells them apart. A leaf's name is the same whichever other
-// leaves are exported with it.
+// SecretNames returns the name of the Secret of each leaf, by the leaf's Path. A name consists of
+// the names of the cluster and of the leaf, with dashes. It also has a hash if two names would be
+// equal, or if a name had to be changed to be valid. The name does not depend on the other leaves
+// that are exported.
 func (s *Store) SecretNames() map[string]string {
 	refs := s.Leaves()
 	taken := map[string]int{}
@@ -153,7 +153,7 @@ func (s *Store) SecretNames() map[string]string {
 	return names
 }
 
-// objectName replaces each run of characters that no object's name has by one dash.
+// objectName replaces each run of characters that are not allowed in an object's name by one dash.
 func objectName(s string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(s), "-"), "-")
 	return strings.TrimRight(name[:min(len(name), maxName)], "-")

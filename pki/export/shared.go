@@ -36,7 +36,7 @@ func sharedRole(r Ref) string {
 	return "" // the gateway's client certificate, which neither mounts
 }
 
-// Choose returns those leaves that the style mounts, at most one of a role.
+// Choose returns the leaves that the style mounts, at most one for each role.
 func (s Shared) Choose(refs []Ref) ([]Ref, error) {
 	var chosen []Ref
 	byRole := map[string]Ref{}
@@ -46,10 +46,10 @@ func (s Shared) Choose(refs []Ref) ([]Ref, error) {
 			continue
 		}
 		if role == roleClient && s.Style == StyleBitnami {
-			return nil, fmt.Errorf("the chart mounts no client's Secret, such as that of %s would be; export clients with --style %s", r.Name, StyleTLS)
+			return nil, fmt.Errorf("the chart does not mount the Secret of a client, such as %s; export clients with --style %s", r.Name, StyleTLS)
 		}
 		if other, twice := byRole[role]; twice {
-			return nil, fmt.Errorf("all replicas mount one Secret of the %s, and %s and %s are two: name one of them, whose certificate names every replica", role, other.Name, r.Name)
+			return nil, fmt.Errorf("all replicas mount the same Secret of the %s, but %s and %s are two leaves: name the one whose certificate names every replica", role, other.Name, r.Name)
 		}
 		byRole[role] = r
 		chosen = append(chosen, r)
@@ -57,15 +57,15 @@ func (s Shared) Choose(refs []Ref) ([]Ref, error) {
 	return chosen, nil
 }
 
-// SecretName returns the name under which the style looks for a leaf's Secret. Those of
-// etcd-operator are not to be chosen (etcd-io/etcd-operator, internal/controller/utils.go,
-// getServerCertName and the two beside it). Those of the chart are values:
+// SecretName returns the name that a leaf's Secret must have for the style. etcd-operator has
+// fixed names (etcd-io/etcd-operator, internal/controller/utils.go, getServerCertName and the
+// two functions next to it). The names of the chart are values:
 // auth.client.existingSecret, which is the server's, and auth.peer.existingSecret.
 func (s Shared) SecretName(r Ref) string {
 	return s.Name + "-" + sharedRole(r) + "-tls"
 }
 
-// replicaNames returns the names under which replicas are reached on a port.
+// replicaNames returns the DNS names of the replicas on the port of a role.
 func (s Shared) replicaNames(role string) []string {
 	zone := s.Namespace + ".svc." + s.ClusterDomain
 	service := s.Name
@@ -97,8 +97,8 @@ func (e *ReplicasError) Error() string {
 	return fmt.Sprintf("every replica would mount %s, which is not valid for %s", e.Leaf, summarize(e.Missing))
 }
 
-// Check refuses a certificate that does not name every replica: those which it leaves
-// out would be refused by their peers and clients. The warnings say what is unwise.
+// Check refuses a certificate that does not name every replica: peers and clients would refuse
+// the replicas that it does not name. The warnings name other weaknesses.
 func (s Shared) Check(l Leaf) (warnings []string, err error) {
 	role := sharedRole(l.Ref)
 	if role == roleClient {
@@ -127,12 +127,12 @@ func (s Shared) Check(l Leaf) (warnings []string, err error) {
 // bitnami/etcd/3.6, healthcheck.sh, and etcdctl_auth_norbac_flags in libetcd.sh).
 func (s Shared) clientWarning(l Leaf) string {
 	if s.Style == StyleBitnami {
-		return fmt.Sprintf("the readiness probe of the Bitnami image presents %s as a client's certificate, which it is not: with auth.client.enableAuthentication, set customReadinessProbe", l.Name)
+		return fmt.Sprintf("the readiness probe of the Bitnami image presents %s as a client certificate, but it is only a server certificate: with auth.client.enableAuthentication, set customReadinessProbe", l.Name)
 	}
-	return fmt.Sprintf("versions of etcd-operator that dial members with Secret %s are refused by them: %s is no client's certificate", s.SecretName(l.Ref), l.Name)
+	return fmt.Sprintf("members refuse versions of etcd-operator that dial them with Secret %s: %s is not a client certificate", s.SecretName(l.Ref), l.Name)
 }
 
-// Validate checks what the operator wrote; its errors name the flags.
+// Validate checks the options of the operator. Its errors name the flags.
 func (s Shared) Validate() error {
 	if !slices.Contains(Styles(), s.Style) {
 		return fmt.Errorf("--style %s: unknown style; see --help", s.Style)

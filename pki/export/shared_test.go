@@ -93,7 +93,7 @@ func TestSharedChoose(t *testing.T) {
 		{"one of two members", StyleEtcdOperator, two, []string{"etcd-1"}, "prod-server-tls prod-peer-tls", ""},
 		{"two members", StyleEtcdOperator, two, []string{"etcd-0", "etcd-1"}, "", "etcd-0/server and etcd-1/server are two"},
 		{"two clients", StyleEtcdOperator, one, []string{"auditor", "healthcheck"}, "", "clients/auditor and clients/healthcheck are two"},
-		{"a client for the chart", StyleBitnami, one, []string{"etcd", "auditor"}, "", "the chart mounts no client's Secret"},
+		{"a client for the chart", StyleBitnami, one, []string{"etcd", "auditor"}, "", "the chart does not mount the Secret of a client"},
 		{"the gateway's client alone", StyleBitnami, one, []string{"etcd/gateway-client"}, "", ""},
 	}
 	for _, tc := range cases {

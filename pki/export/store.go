@@ -1,6 +1,6 @@
-// Package export turns what a store holds into what others load: Kubernetes Secrets,
-// PKCS #12 files and a tar per node. It reads the store and never writes it; what it makes
-// goes to files of mode 0600 elsewhere. The package says nothing to the user.
+// Package export writes the certificates and keys of a store in the forms that other programs
+// load: Kubernetes Secrets, PKCS #12 files and a tar archive for each node. It only reads the
+// store, and writes files of mode 0600 elsewhere. The package prints nothing.
 package export
 
 import (
@@ -18,12 +18,12 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// maxFileSize bounds what is read of one file of a store. A file of a hundred RSA-4096
+// maxFileSize limits how many bytes are read of one file of a store. A file of a hundred RSA-4096
 // certificates is 200 KiB.
 const maxFileSize = 1 << 20
 
-// Store is the operator's folder of one cluster, open for reading. No other etcdsec
-// works on it until Close.
+// Store is the operator's folder of one cluster, open for reading. No other etcdsec can
+// change it until Close.
 type Store struct {
 	Dir     string
 	Cluster *cluster.Cluster
@@ -32,7 +32,7 @@ type Store struct {
 	held *pki.Store
 }
 
-// Open opens the store in dir, of the cluster whose spec it holds.
+// Open opens the store in dir, and reads the spec in it.
 func Open(dir string) (*Store, error) {
 	c, err := cluster.Load(filepath.Join(dir, pki.SpecName))
 	if err != nil {
@@ -61,8 +61,8 @@ type Ref struct {
 // Member reports whether a member holds the leaf, and not a client.
 func (r Ref) Member() bool { return strings.HasPrefix(r.bundle.Path, "nodes/") }
 
-// Path returns where the leaf's files are in the store, without their suffix. No other leaf
-// has it, while names such as clients/server can mean two.
+// Path returns the path of the leaf's files in the store, without their suffix. It is unique;
+// a name such as clients/server can mean two leaves.
 func (r Ref) Path() string {
 	return path.Join(r.bundle.Path, strings.TrimSuffix(r.leaf.CertFile, path.Ext(r.leaf.CertFile)))
 }
@@ -80,7 +80,7 @@ func (s *Store) Leaves() []Ref {
 	return refs
 }
 
-// Find returns the leaf of that name, or else all leaves of the member or client of that name.
+// Find returns the leaf with a name, or all leaves of the member or client with that name.
 func (s *Store) Find(name string) ([]Ref, error) {
 	var named, held []Ref
 	var holders []string
@@ -106,7 +106,7 @@ func (s *Store) Find(name string) ([]Ref, error) {
 	return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, summarize(holders))
 }
 
-// summarize lists names for an error, and cuts them where they would fill the screen.
+// summarize lists names for an error, and only the first of many.
 func summarize(names []string) string {
 	const most = 12
 	if len(names) > most {
@@ -118,8 +118,8 @@ func summarize(names []string) string {
 // ErrNotIssued means that the store has no certificate for a leaf of its plan.
 var ErrNotIssued = errors.New("was not issued yet")
 
-// Read reads a leaf and verifies what belongs together: its key, its chain to what its
-// holder trusts, and all of it at the given time.
+// Read reads a leaf, and verifies its key and its chain, up to a root that its holder trusts, at
+// the given time.
 func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	certPath := s.pathOf(r.bundle.Path, r.leaf.CertFile)
 	l := Leaf{Ref: r}
@@ -162,8 +162,8 @@ func (s *Store) pathOf(parts ...string) string {
 	return filepath.Join(s.Dir, filepath.FromSlash(path.Join(parts...)))
 }
 
-// CheckOutside refuses an output in the store: the export would change the store, and
-// would be taken for a part of it.
+// CheckOutside refuses an output folder inside the store: the export would change the store, and
+// later runs would read it as a part of the store.
 func (s *Store) CheckOutside(out string) error {
 	store, err := realPath(s.Dir)
 	if err != nil {
@@ -174,12 +174,12 @@ func (s *Store) CheckOutside(out string) error {
 		return err
 	}
 	if resolved == store || strings.HasPrefix(resolved, strings.TrimSuffix(store, "/")+"/") {
-		return fmt.Errorf("writing into %s: it belongs to the store %s, which an export never changes", out, s.Dir)
+		return fmt.Errorf("writing into %s: it is in the store %s, which an export never changes", out, s.Dir)
 	}
 	return nil
 }
 
-// realPath returns the absolute path without symlinks, of which the last parts may be missing.
+// realPath returns the absolute path without symlinks. The last parts of the path may not exist.
 func realPath(p string) (string, error) {
 	existing, err := filepath.Abs(p)
 	if err != nil {

@@ -33,8 +33,8 @@ type entry struct {
 	data   []byte
 }
 
-// Node reads everything in the folder of a member's node: its certificates and keys,
-// which are verified, and the configurations beside them.
+// Node reads everything in the folder of a member's node: the certificates and keys, which it
+// verifies, and the configurations next to them.
 func (s *Store) Node(member string, now time.Time) (Node, error) {
 	n := Node{Member: member}
 	for _, r := range s.Leaves() {
@@ -100,7 +100,7 @@ func (w *walk) addEntry(relative string, kind fs.FileMode) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%s is neither a file nor a folder; what is it doing in a store?", file)
+		return fmt.Errorf("%s is neither a file nor a folder; remove it from the store", file)
 	}
 	w.entries = append(w.entries, entry{path: relative, mode: 0o700, folder: true})
 	return w.addFolder(relative)
@@ -124,9 +124,9 @@ func (w *walk) addFile(relative, file string) error {
 	return nil
 }
 
-// Tar returns the archive of a node: real files in place of the store's symlinks, with the
-// modes they must have, owned by the given user, or by root. Times are that of the newest
-// certificate, so that equal nodes give equal bytes.
+// Tar returns the archive of a node. It has real files in place of the store's symlinks, with
+// their required modes. Their owner is the given user, or root. All times are the NotBefore of the
+// newest certificate, so that equal nodes give equal bytes.
 func (n Node) Tar(owner *durable.Owner) ([]byte, error) {
 	if owner == nil {
 		owner = &durable.Owner{}

@@ -21,8 +21,8 @@ type Dial func(ctx context.Context, address string) ([]*x509.Certificate, error)
 // whole time that it may take.
 const maxConcurrent = 16
 
-// Compare asks each address for its certificate and compares it with what is on the disk
-// for it. progress, if not nil, is called after each one, from several goroutines.
+// Compare asks each address for its certificate, and compares it with its certificate on the disk.
+// It calls progress, if not nil, after each answer, from several goroutines.
 func Compare(ctx context.Context, addresses []string, dial Dial, onDisk []Held, now time.Time, progress func(done, total int)) []Row {
 	rows := make([]Row, len(addresses))
 	turns := make(chan struct{}, maxConcurrent)
@@ -43,7 +43,7 @@ func Compare(ctx context.Context, addresses []string, dial Dial, onDisk []Held, 
 	return rows
 }
 
-// compare returns the row of what an address presents.
+// compare returns the row of the certificate that an address presents.
 func compare(address string, chain []*x509.Certificate, dialErr error, onDisk []Held, now time.Time) Row {
 	live := pki.Status{Source: address, Name: address, Role: RoleLive, Chain: chain}
 	if dialErr == nil {
@@ -78,9 +78,9 @@ func compare(address string, chain []*x509.Certificate, dialErr error, onDisk []
 	return row
 }
 
-// counterpart finds the certificate on the disk that is for a host and for the uses of the
-// one that is served; if there are several, the same one, or that with the same key, or
-// that with the same subject.
+// counterpart finds the certificate on the disk for a host, with the key usages of the served
+// certificate. If there are several, it prefers the same certificate, then one with the same key,
+// then one with the same subject.
 func counterpart(served *x509.Certificate, host string, onDisk []Held) (Held, bool) {
 	var candidates []Held
 	for _, h := range onDisk {

@@ -12,8 +12,8 @@ import (
 
 // WritePrometheus writes the report in the text format, for node_exporter's textfile collector.
 func (r Report) WritePrometheus(w io.Writer, now time.Time) error {
-	ends := gauge("etcdsec_certificate_not_after_timestamp_seconds", "When a certificate, or the first of the CAs behind it, ends.")
-	state := gauge("etcdsec_certificate_state", "1 for the state that a certificate has, 0 for the others.")
+	ends := gauge("etcdsec_certificate_not_after_timestamp_seconds", "When a certificate or the first CA of its chain ends.")
+	state := gauge("etcdsec_certificate_state", "1 for the state of the certificate, 0 for the others.")
 	for _, row := range r.Certificates {
 		labels := []*dto.LabelPair{label("source", row.Source), label("name", row.Name), label("role", row.Role), label("issuer", row.Issuer), label("serial", row.Serial)}
 		if row.NotAfter != nil {
@@ -27,7 +27,7 @@ func (r Report) WritePrometheus(w io.Writer, now time.Time) error {
 			state.Metric = append(state.Metric, value(is, label("source", row.Source), label("name", row.Name), label("state", string(s))))
 		}
 	}
-	last := gauge("etcdsec_status_last_run_timestamp_seconds", "When this was written.")
+	last := gauge("etcdsec_status_last_run_timestamp_seconds", "When this file was written.")
 	last.Metric = append(last.Metric, value(float64(now.Unix())))
 	for _, family := range []*dto.MetricFamily{ends, state, last} {
 		if len(family.Metric) == 0 {

@@ -1,6 +1,6 @@
-// Package status reports when certificates end and what is wrong with them: those of a
-// store, of any folder, and of live servers beside what is on the disk for them. It dials
-// nothing itself and says nothing to the user.
+// Package status reports when certificates end and what is wrong with them. It reads those of a
+// store or of any folder, and compares those of live servers with the disk. It makes no connections
+// itself and prints nothing.
 package status
 
 import (
@@ -14,15 +14,15 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// Live says what a live server presents beside what is on the disk.
+// Live compares the certificate that a live server presents with the one on the disk.
 type Live string
 
-// What a server may present.
+// The results of the comparison.
 const (
-	LiveServed   Live = "served"             // what is on the disk
-	LiveBehind   Live = "not yet picked up"  // older than what the store has
-	LiveRestart  Live = "restart needed"     // not what its own folder has
-	LiveDiskPast Live = "newer than on disk" // newer than what is on the disk
+	LiveServed   Live = "served"             // the certificate on the disk
+	LiveBehind   Live = "not yet picked up"  // older than the one in the store
+	LiveRestart  Live = "restart needed"     // another one than in the server's own folder
+	LiveDiskPast Live = "newer than on disk" // newer than the one on the disk
 )
 
 // RoleLive is the role of a certificate that a server presents.
@@ -49,10 +49,10 @@ type Row struct {
 type Report struct {
 	SchemaVersion int               `json:"schema_version"`
 	Certificates  []Row             `json:"certificates"`
-	Summary       map[pki.State]int `json:"summary"` // how many are in each state
+	Summary       map[pki.State]int `json:"summary"` // the number in each state
 }
 
-// New makes a report of what is on the disk and what servers present.
+// New returns a report about the certificates on the disk and the rows of live servers.
 func New(onDisk []Held, live []Row, now time.Time) Report {
 	r := Report{SchemaVersion: 1, Certificates: []Row{}, Summary: map[pki.State]int{}}
 	for _, h := range onDisk {
@@ -65,7 +65,7 @@ func New(onDisk []Held, live []Row, now time.Time) Report {
 	return r
 }
 
-// Due returns how many certificates are not as they should be.
+// Due returns the number of certificates that need work.
 func (r Report) Due() int {
 	n := 0
 	for _, row := range r.Certificates {
@@ -76,7 +76,7 @@ func (r Report) Due() int {
 	return n
 }
 
-// Unreadable returns how many certificates could not be read.
+// Unreadable returns the number of certificates that could not be read.
 func (r Report) Unreadable() int { return r.Summary[pki.StateUnreadable] }
 
 func newRow(s pki.Status, now time.Time) Row {
@@ -94,11 +94,11 @@ func newRow(s pki.Status, now time.Time) Row {
 // Held is a certificate on the disk.
 type Held struct {
 	pki.Status
-	InStore bool // it is in an operator's store, and not where a server reads it
+	InStore bool // the certificate is in an operator's store, where no server reads it
 }
 
-// Read returns the certificates of a store, a folder or a file. Each is a row, also one that
-// cannot be read; a target without any is an error.
+// Read returns the certificates of a store, a folder or a file, including those that cannot be
+// parsed. A target without a certificate is an error.
 func Read(ctx context.Context, target string, now time.Time) ([]Held, error) {
 	spec := filepath.Join(target, pki.SpecName)
 	var found []pki.Status

@@ -28,7 +28,7 @@ func (r Report) WriteText(out io.Writer) error {
 		}
 		detail := row.Detail
 		if row.Live == LiveServed && detail == "" {
-			detail = "served is what is on disk"
+			detail = "the server presents the certificate on the disk"
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, name, row.Role, ends, days, row.Key, row.Issuer, shorten(row.SANs), detail)
 	}

@@ -1,6 +1,6 @@
-// Package throwaway makes certificates in memory, faults included: what the auditor
-// presents to see it refused, and what drills and tests run servers and clients with. The
-// keys that it makes are never written, so nothing that they sign is worth stealing.
+// Package throwaway makes certificates in memory, with faults if asked. The auditor presents them
+// to see whether a server refuses them; drills and tests run servers and clients with them. It never
+// writes the keys that it makes, so nobody can steal them.
 package throwaway
 
 import (
@@ -25,9 +25,9 @@ type Config struct {
 	RawSubject []byte
 	NotBefore  time.Time
 	NotAfter   time.Time
-	// Key is the CA's; nil makes a new P-256 key. A weak one, or one that another CA has too, is a fault to find.
+	// Key is the CA's key; nil makes a new P-256 key. A weak or shared key is a fault to find.
 	Key crypto.Signer
-	// EKUs limit what the CA may sign for; none sets no limit.
+	// EKUs limit the key usages of leaves; no EKUs set no limit.
 	EKUs []x509.ExtKeyUsage
 }
 
@@ -35,18 +35,18 @@ type Config struct {
 type CA struct {
 	cert *x509.Certificate
 	key  crypto.Signer
-	// chain holds the CAs that a leaf's holder presents with it, in DER: none for a root.
+	// chain has the CAs that the holder of a leaf presents with it, in DER; a root has none.
 	chain [][]byte
 }
 
 // New makes a self-signed CA.
 func New(config Config) (*CA, error) { return newCA(config, nil) }
 
-// Issuing makes a CA below this one. Like Leaf, it signs whatever it is told to.
+// Issuing makes a CA that this one signs. Like Leaf, it signs anything.
 func (ca *CA) Issuing(config Config) (*CA, error) { return newCA(config, ca) }
 
-// Borrow makes a CA of a certificate and its key that exist elsewhere. Each leaf carries
-// above, the CAs that its holder presents with it.
+// Borrow makes a CA from an existing certificate and its key. The holder of each leaf presents
+// the CAs in above with it.
 func Borrow(cert *x509.Certificate, key crypto.Signer, above ...*x509.Certificate) *CA {
 	ca := &CA{cert: cert, key: key}
 	for _, c := range above {
@@ -55,7 +55,7 @@ func Borrow(cert *x509.Certificate, key crypto.Signer, above ...*x509.Certificat
 	return ca
 }
 
-// newCA makes a CA that parent signs; without a parent the CA signs itself.
+// newCA makes a CA that parent signs. Without a parent, the CA signs itself.
 func newCA(config Config, parent *CA) (*CA, error) {
 	if !config.NotBefore.Before(config.NotAfter) {
 		return nil, fmt.Errorf("making a throwaway CA: it ends (%s) before it begins (%s)",
@@ -90,7 +90,7 @@ func newCA(config Config, parent *CA) (*CA, error) {
 	return &CA{cert: cert, key: key}, nil
 }
 
-// keyOrNew returns the given key, or makes one.
+// keyOrNew returns the given key, or a new one if there is none.
 func keyOrNew(given crypto.Signer) (crypto.Signer, error) {
 	if given != nil {
 		return given, nil
@@ -101,7 +101,7 @@ func keyOrNew(given crypto.Signer) (crypto.Signer, error) {
 // Certificate returns the CA's own certificate.
 func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
 
-// Pool returns a pool that holds only this CA.
+// Pool returns a pool that has only this CA.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
@@ -113,9 +113,9 @@ func (ca *CA) CertPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
-// Leaf describes a leaf. Zero times are the CA's own, so that a leaf of an expired CA is
-// expired too. No EKUs means none in the certificate; no key usage means digitalSignature;
-// no key makes a new P-256 one.
+// Leaf describes a leaf. Zero times mean those of the CA, so that a leaf of an expired CA is
+// expired too. Without EKUs the certificate has none. Without a key usage it has digitalSignature.
+// Without a key, it gets a new P-256 key.
 type Leaf struct {
 	CommonName string
 	IPs        []net.IP
@@ -129,7 +129,7 @@ type Leaf struct {
 	Key        crypto.Signer
 }
 
-// Leaf signs a leaf. It signs whatever it is told to, also a leaf that outlives its CA.
+// Leaf signs a leaf. It signs anything, even a leaf that outlives its CA.
 func (ca *CA) Leaf(leaf Leaf) (tls.Certificate, error) {
 	key, err := keyOrNew(leaf.Key)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package cfsslca signs leaves with cfssl and closes the hazards of doing so: what cfssl
-// takes silently (an unknown profile, a lifetime past the CA's, a host that is none, a
-// subject or an extension out of the CSR) is refused or never reaches it. It is the only
-// importer of cfssl.
+// Package cfsslca signs leaves with cfssl and protects against its traps. cfssl silently accepts
+// an unknown profile, a lifetime longer than the CA's, an invalid host, and a subject or an extension
+// from the CSR. This package refuses them or never gives them to cfssl. It is the only importer of
+// cfssl.
 package cfsslca
 
 import (
@@ -28,7 +28,7 @@ type Signer struct {
 	local *local.Signer
 }
 
-// Profiles of the policy, one per set of extended key usages that an etcd cluster has.
+// The profiles of the policy: one for each set of extended key usages that an etcd cluster needs.
 const (
 	profileServer = "server"
 	profileClient = "client"
@@ -70,8 +70,8 @@ func policy() *config.Signing {
 	}
 }
 
-// profileFor names the profile of a set of EKUs. cfssl falls back to the default profile
-// for a name it does not know, so no name that is not in the policy may leave here.
+// profileFor returns the name of the profile for a set of EKUs. cfssl uses the default profile for
+// an unknown name, so this function returns only names of the policy.
 func profileFor(ekus []x509.ExtKeyUsage) (string, error) {
 	var server, client bool
 	for _, eku := range ekus {
@@ -95,7 +95,8 @@ func profileFor(ekus []x509.ExtKeyUsage) (string, error) {
 	return "", errors.New("no profile without an extended key usage")
 }
 
-// Sign returns the signed certificate. Of the CSR it takes the key alone. The caller verifies it before it is released.
+// Sign returns the signed certificate. It uses only the key of the CSR. The caller verifies the
+// certificate before it is released.
 func (s *Signer) Sign(r leafcert.Request, csrDER []byte) (*x509.Certificate, error) {
 	profile, err := profileFor(r.EKUs)
 	if err != nil {
@@ -128,7 +129,7 @@ func (s *Signer) Sign(r leafcert.Request, csrDER []byte) (*x509.Certificate, err
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// silence stops cfssl's global logger, which prints a line to stderr for every signature.
+// silence turns off cfssl's global logger, which prints a line to stderr for every signature.
 var silence = sync.OnceFunc(func() {
 	cflog.Level = cflog.LevelFatal
 	cflog.SetLogger(discard{})

@@ -20,15 +20,15 @@ import (
 	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
 )
 
-// Remote signs leaves with a site's own `cfssl serve`. Its policy, not the request, decides
-// key usages and lifetime, so the caller verifies what comes back as it does its own.
+// Remote signs leaves with the `cfssl serve` of a site. The server's policy decides key usages and
+// lifetime, not the request, so the caller verifies each certificate like its own.
 type Remote struct {
 	url      string
 	provider auth.Provider
 	client   *http.Client
 }
 
-// Bounds of one request.
+// The limits of one request.
 const (
 	remoteTimeout  = 30 * time.Second
 	maxRemoteReply = 1 << 20
@@ -36,7 +36,7 @@ const (
 
 // NewRemote prepares requests to the server at base, such as https://ca.example:8888. key is
 // the hexadecimal HMAC key of the server's auth provider. roots verify an https server; nil
-// are the system's.
+// means the roots of the system.
 func NewRemote(base string, key []byte, roots *x509.CertPool) (*Remote, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
@@ -62,7 +62,7 @@ func NewRemote(base string, key []byte, roots *x509.CertPool) (*Remote, error) {
 	}, nil
 }
 
-// Sign asks for a certificate. Serial number and lifetime are the server's.
+// Sign asks the server for a certificate. The server chooses serial number and lifetime.
 func (r *Remote) Sign(ctx context.Context, leaf leafcert.Request, csrDER []byte) (*x509.Certificate, error) {
 	profile, err := profileFor(leaf.EKUs)
 	if err != nil {

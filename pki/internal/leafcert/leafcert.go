@@ -1,6 +1,6 @@
-// Package leafcert checks what goes into a leaf, whoever signs it, and signs it with
-// crypto/x509 alone: under FIPS, where cfssl 1.6.5 panics, and where a key on its node
-// leaves nothing at hand but its public half.
+// Package leafcert checks the content of a leaf for every signer. It also signs leaves with only
+// crypto/x509: under FIPS, where cfssl 1.6.5 panics, and for a public key whose private key stays on
+// its node.
 package leafcert
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Request holds everything in a leaf but its key.
+// Request has the content of a leaf except its key.
 type Request struct {
 	Serial     *big.Int
 	CommonName string
@@ -32,8 +32,8 @@ type Request struct {
 	NotAfter   time.Time
 }
 
-// Check refuses what would make a certificate that no etcd cluster needs, before a signer
-// can make the best of it.
+// Check refuses the request for a certificate that no etcd cluster needs, before a signer changes
+// or ignores parts of it.
 func (r Request) Check(ca *x509.Certificate) error {
 	server := slices.Contains(r.EKUs, x509.ExtKeyUsageServerAuth)
 	for _, eku := range r.EKUs {
@@ -51,9 +51,10 @@ func (r Request) Check(ca *x509.Certificate) error {
 	case server && len(r.IPs)+len(r.DNS) == 0:
 		return errors.New("a server or peer leaf without a subject alternative name")
 	case r.NotBefore.IsZero() || !r.NotBefore.Before(r.NotAfter):
-		return fmt.Errorf("no lifetime between %s and %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
+		return fmt.Errorf("not a lifetime: from %s to %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
 	case r.NotAfter.After(ca.NotAfter) || r.NotBefore.Before(ca.NotBefore):
-		return fmt.Errorf("a lifetime until %s is not within the issuer's, which ends %s", r.NotAfter.Format(time.RFC3339), ca.NotAfter.Format(time.RFC3339))
+		return fmt.Errorf("the lifetime from %s to %s is not within the issuer's, from %s to %s",
+			r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339), ca.NotBefore.Format(time.RFC3339), ca.NotAfter.Format(time.RFC3339))
 	}
 	for _, ip := range r.IPs {
 		if !ip.IsValid() || ip.Zone() != "" || ip.Is4In6() {
@@ -69,8 +70,8 @@ func (r Request) Check(ca *x509.Certificate) error {
 	return nil
 }
 
-// Signer signs leaves with one CA by crypto/x509. It holds nothing that a signature
-// changes, so it may be used by several goroutines if the key may.
+// Signer signs leaves with one CA and crypto/x509. A signature does not change it, so several
+// goroutines may use it if they may use the key.
 type Signer struct {
 	CA  *x509.Certificate
 	Key crypto.Signer
