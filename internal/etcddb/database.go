@@ -7,34 +7,34 @@ import (
 	"fmt"
 )
 
-// Database is etcd's bbolt file, read page by page. bbolt itself is not
-// used: it panics on pages that are damaged, and it tells nothing about those that are free.
+// Database reads the bbolt file of etcd page by page. It does not use bbolt, which panics on
+// damaged pages and gives no access to free pages.
 type Database struct {
-	Faults Faults // found so far
+	Faults Faults // the faults so far
 
 	data []byte // without the digest
 	meta meta
 
-	// reached are the pages that the current state consists of, and heads those of them that
-	// have a header, the others being overflow.
+	// reached has the pages of the current state, and heads those of them with a header. The others
+	// are overflow pages.
 	reached, heads bitset
 	buckets        []bucket
 }
 
-// A bucket is one of etcd's. Its elements are on the pages below root or, where that is 0, inline.
+// A bucket is one bucket of etcd. Its elements are on the pages below root, or inline if root is 0.
 type bucket struct {
 	name   string
 	root   uint64
 	inline page
 }
 
-// Faults collects where the file is not what etcd writes. The first are kept, all are counted.
+// Faults collects differences from what etcd writes. It keeps the first ones and counts all.
 type Faults struct {
 	First []string // each with its page
 	Count int
 }
 
-// maxFaults bounds how many are kept. A damaged file can have one on every page.
+// maxFaults limits how many faults are kept. A damaged file can have one on every page.
 const maxFaults = 20
 
 func (f *Faults) add(page uint64, format string, args ...any) {
@@ -44,8 +44,8 @@ func (f *Faults) add(page uint64, format string, args ...any) {
 	}
 }
 
-// Open reads the meta pages and the list of buckets of a file without its digest. It fails
-// only when the file is no bbolt database at all; what else is wrong is in Faults.
+// Open reads the meta pages and the list of buckets of a file without its digest. It fails only
+// if the file is not a bbolt database. All other faults are in Faults.
 func Open(ctx context.Context, data []byte) (*Database, error) {
 	d := &Database{data: data}
 	if err := d.readMeta(); err != nil {
@@ -67,7 +67,7 @@ func Open(ctx context.Context, data []byte) (*Database, error) {
 // PageSize returns the size of a page in bytes.
 func (d *Database) PageSize() int { return d.meta.pageSize }
 
-// Pages returns how many pages the file has, of which the last may be cut off.
+// Pages returns the number of pages in the file. The last one may be cut off.
 func (d *Database) Pages() uint64 { return d.pages() }
 
 func (d *Database) pages() uint64 {
@@ -75,7 +75,7 @@ func (d *Database) pages() uint64 {
 	return (uint64(len(d.data)) + size - 1) / size
 }
 
-// readMeta takes the newer of the two valid meta pages, as bbolt does.
+// readMeta reads the newer of the two valid meta pages, as bbolt does.
 func (d *Database) readMeta() error {
 	first, err := metaAt(d.data, 0)
 	if err != nil {
@@ -100,7 +100,7 @@ func (d *Database) readMeta() error {
 	return nil
 }
 
-// findSecond finds the second meta page where the first, which says how large pages are, is damaged.
+// findSecond finds the second meta page if the first one, which has the page size, is damaged.
 func (d *Database) findSecond() (m meta, at int) {
 	for size := minPageSize; size <= maxPageSize; size *= 2 {
 		if m, err := metaAt(d.data, size); err == nil && m.pageSize == size {
@@ -117,8 +117,8 @@ func metaAt(data []byte, at int) (meta, error) {
 	return parseMeta(data[at+pageHeaderSize:])
 }
 
-// pageAt reads a page and claims it and its overflow. It returns false, and has told the
-// fault, when that cannot be: it is outside, damaged, or used a second time.
+// pageAt reads a page, and marks it and its overflow as used. If the page is outside the file,
+// damaged, or used a second time, it adds a fault and returns false.
 func (d *Database) pageAt(id uint64) (page, bool) {
 	if id < 2 || id >= d.meta.highWater || id >= d.pages() {
 		d.Faults.add(id, "outside of the file, which uses %d pages and has %d", d.meta.highWater, d.pages())
@@ -141,7 +141,7 @@ func (d *Database) pageAt(id uint64) (page, bool) {
 	return p, true
 }
 
-// mark claims n pages from id on.
+// mark marks n pages as used, from id on. It reports whether all of them were unused.
 func (d *Database) mark(id, n uint64) bool {
 	for i := id; i < id+n; i++ {
 		if d.reached.has(i) {
@@ -155,8 +155,8 @@ func (d *Database) mark(id, n uint64) bool {
 	return true
 }
 
-// readFreelist claims the pages of the list of free pages. The list itself is not believed:
-// what no bucket leads to is free.
+// readFreelist marks the pages of the list of free pages as used. It does not trust the list: a
+// page is free if no bucket leads to it.
 func (d *Database) readFreelist() {
 	if d.meta.freelist == noFreelist {
 		return
@@ -166,7 +166,7 @@ func (d *Database) readFreelist() {
 	}
 }
 
-// maxBuckets bounds the buckets, far above the eleven that etcd has.
+// maxBuckets limits the number of buckets. etcd has eleven.
 const maxBuckets = 100
 
 // readBuckets reads a leaf page of the bucket of buckets.
@@ -195,7 +195,7 @@ func (d *Database) readBuckets(p page) {
 	}
 }
 
-// bucket finds a bucket by its name.
+// bucket returns the bucket with a name.
 func (d *Database) bucket(name string) (bucket, bool) {
 	for _, b := range d.buckets {
 		if b.name == name {
@@ -205,7 +205,7 @@ func (d *Database) bucket(name string) (bucket, bool) {
 	return bucket{}, false
 }
 
-// walkLeaves calls visit with every leaf page of a bucket that can be read, the last first.
+// walkLeaves calls visit with every readable leaf page of a bucket, the last one first.
 func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page)) error {
 	if b.root == 0 {
 		visit(b.inline)
@@ -214,11 +214,11 @@ func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page)) e
 	return d.walk(ctx, b.root, visit)
 }
 
-// maxDepth bounds the depth of a tree, far above any real one: one of 8 GiB has four or five levels.
+// maxDepth limits the depth of a tree. The tree of a database of 8 GiB has four or five levels.
 const maxDepth = 32
 
-// walk visits the leaf pages below a page, the last first. It ends because no page is
-// visited twice. Only ctx makes it fail.
+// walk visits the leaf pages below a page, the last one first. It ends because it visits no page
+// twice. It fails only if ctx ends.
 func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) error {
 	type step struct {
 		id    uint64
@@ -254,8 +254,8 @@ func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) erro
 	return nil
 }
 
-// orderCheck finds keys of a bucket that are not in order, when it is given all of them from the
-// last to the first.
+// orderCheck finds keys of a bucket that are not in order. It must get all keys, from the last to
+// the first.
 type orderCheck struct {
 	d     *Database
 	after []byte

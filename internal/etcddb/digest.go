@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 )
 
-// etcd appends the SHA-256 of a database to the snapshot that it sends. A database is a whole
-// number of disk sectors, so that what is left over tells whether there is one
+// etcd appends the SHA-256 of a database to the snapshot that it sends. The size of a database is a
+// multiple of a disk sector, so the remainder shows whether there is a SHA-256
 // (etcd etcdutl/snapshot/v3_snapshot.go, hasChecksum).
 const sectorSize = 512
 
@@ -19,17 +19,17 @@ func SplitDigest(data []byte) (database, digest []byte) {
 	return data, nil
 }
 
-// Digest tells what the SHA-256 at the end of a snapshot says of its content.
+// Digest is the result of comparing a snapshot with the SHA-256 at its end.
 type Digest uint8
 
-// The outcomes of CheckDigest.
+// The results of CheckDigest.
 const (
 	DigestAbsent Digest = iota // a member's own database has none
 	DigestMatches
 	DigestDiffers
 )
 
-// CheckDigest hashes a database and compares. Only ctx makes it fail.
+// CheckDigest compares the SHA-256 of a database with a digest. It fails only if ctx ends.
 func CheckDigest(ctx context.Context, database, digest []byte) (Digest, error) {
 	if digest == nil {
 		return DigestAbsent, nil

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// File is a file that is read through memory. It is mapped read-only, so that not even
-// a fault of this program can write to it. Read Data inside of Guard.
+// File is a memory-mapped file. The mapping is read-only, so that even a bug of this program
+// cannot write to it. Read Data only inside Guard.
 type File struct {
 	Path string
 	Info fs.FileInfo // as it was when the file was opened
@@ -19,11 +19,11 @@ type File struct {
 	file *os.File
 }
 
-// ErrInUse means that a running etcd writes to the file.
+// ErrInUse means that a running etcd has the file open.
 var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a snapshot of it or a copy that was made while it was stopped")
 
-// OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device
-// rather than wait for it.
+// OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device, and does
+// not wait for it.
 func OpenFile(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -56,7 +56,7 @@ func (f *File) load() error {
 	return err
 }
 
-// Close ends the mapping: Data is not to be read afterwards.
+// Close ends the mapping. Do not read Data afterwards.
 func (f *File) Close() {
 	if f.Data != nil {
 		_ = syscall.Munmap(f.Data) // it is what Mmap returned
@@ -64,9 +64,9 @@ func (f *File) Close() {
 	_ = f.file.Close() // it was only read
 }
 
-// InUse reports whether an etcd has the file open. bbolt holds an exclusive lock on the file of
-// a running member. The shared one that tells is given back at once: held for as long as we
-// read, it would keep an etcd that is started meanwhile from starting.
+// InUse reports whether an etcd has the file open. bbolt holds an exclusive lock on the file of a
+// running member. InUse tries a shared lock and releases it at once: if it kept the lock during the
+// read, an etcd could not start meanwhile.
 func (f *File) InUse() bool {
 	fd := int(f.file.Fd())
 	if err := syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
@@ -83,14 +83,14 @@ func (f *File) Changed() bool {
 	return err != nil || info.Size() != f.Info.Size() || !info.ModTime().Equal(f.Info.ModTime())
 }
 
-// addressFault matches what the runtime panics with on a fault at an address (runtime/debug).
+// addressFault is the type of the runtime's panic for a memory fault (runtime/debug).
 type addressFault interface {
 	error
 	Addr() uintptr
 }
 
-// Guard runs what reads mapped files. A mapped file that is cut off meanwhile, or a disk that
-// cannot read a sector, is a signal rather than an error; it is returned as one.
+// Guard runs a function that reads mapped files. If the file becomes shorter meanwhile, or the disk
+// cannot read a sector, the kernel sends a signal; Guard returns it as an error.
 func Guard(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -7,7 +7,7 @@ import (
 )
 
 // The key of an element of the bucket "key" is a revision (etcd server/storage/mvcc/revision.go):
-// main 8, '_', sub 8, both big-endian, and 't' where the object was deleted.
+// main 8, '_', sub 8, both big-endian, and 't' if the object was deleted.
 const revisionSize = 17
 
 // parseRevision reads the key of an element of the bucket "key".
@@ -41,8 +41,8 @@ const (
 	leaseField          protowire.Number = 6
 )
 
-// parseKeyValue reads one without copying. What it accepts is all fields of the message with
-// their own types, and nothing else.
+// parseKeyValue reads a KeyValue without copying it. It accepts only the fields of the message,
+// with their types.
 func parseKeyValue(data []byte) (kv keyValue, ok bool) {
 	for len(data) > 0 {
 		number, kind, n := protowire.ConsumeTag(data)

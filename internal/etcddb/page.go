@@ -31,7 +31,7 @@ const (
 	noFreelist = math.MaxUint64
 )
 
-// meta is one of the two pages of which the newer valid one is the database.
+// meta is one of the two meta pages. The newer valid one describes the database.
 type meta struct {
 	pageSize  int
 	root      uint64 // of the bucket that holds the buckets
@@ -64,7 +64,7 @@ func parseMeta(data []byte) (meta, error) {
 	return meta{pageSize: int(size), root: number(16), freelist: number(32), highWater: number(40), txid: number(48)}, nil
 }
 
-// A page is one with the pages that it overflows into.
+// A page includes its overflow pages.
 type page struct {
 	id    uint64
 	flags uint16
@@ -72,8 +72,8 @@ type page struct {
 	data  []byte // all of it, with the header
 }
 
-// parsePage reads a page whose bytes are at the beginning of data. Its table of elements is
-// known to be inside afterwards.
+// parsePage reads the page at the beginning of data. It checks that the table of elements is inside
+// the page.
 func parsePage(data []byte, pageSize int) (page, error) {
 	if len(data) < pageHeaderSize {
 		return page{}, fmt.Errorf("cut off")
@@ -91,7 +91,7 @@ func parsePage(data []byte, pageSize int) (page, error) {
 	return p, p.checkTable()
 }
 
-// parseInline reads the page of a bucket so small that it is inside its parent's element.
+// parseInline reads the page of a small bucket, which is inside the element of its parent.
 func parseInline(data []byte) (page, error) {
 	if len(data) < pageHeaderSize {
 		return page{}, fmt.Errorf("cut off")
@@ -131,7 +131,7 @@ func (p page) checkTable() error {
 	return nil
 }
 
-// leafSpan returns where the key and the value of an element of a leaf page are.
+// leafSpan returns the offsets of the key and the value of an element of a leaf page.
 func (p page) leafSpan(i int) (start, mid, end uint64, ok bool) {
 	at := pageHeaderSize + i*elementSize
 	e := p.data[at : at+elementSize]
@@ -141,7 +141,7 @@ func (p page) leafSpan(i int) (start, mid, end uint64, ok bool) {
 	return start, mid, end, start >= p.tableEnd() && end <= uint64(len(p.data))
 }
 
-// leaf returns an element of a leaf page; ok is false when it points outside of the page.
+// leaf returns an element of a leaf page. ok is false if it points outside the page.
 func (p page) leaf(i int) (key, value []byte, ok bool) {
 	start, mid, end, ok := p.leafSpan(i)
 	if !ok {
@@ -155,7 +155,8 @@ func (p page) isBucket(i int) bool {
 	return binary.LittleEndian.Uint32(p.data[pageHeaderSize+i*elementSize:])&bucketElement != 0
 }
 
-// child returns the page that an element of a branch page points at, and where its key ends.
+// child returns the page that an element of a branch page points to, and the offset of the end of
+// its key.
 func (p page) child(i int) (id, keyEnd uint64, ok bool) {
 	at := pageHeaderSize + i*elementSize
 	e := p.data[at : at+elementSize]
@@ -168,7 +169,8 @@ func (p page) tableEnd() uint64 {
 	return uint64(pageHeaderSize + p.count*elementSize) //nolint:gosec // neither is negative
 }
 
-// contentEnd returns where the content of the page ends. What follows is what its writer's memory held.
+// contentEnd returns the offset of the end of the page's content. After it there are bytes from the
+// writer's memory.
 func (p page) contentEnd() int {
 	if p.flags != leafPage && p.flags != branchPage {
 		return len(p.data)

@@ -11,21 +11,21 @@ type Revision struct {
 	Current    bool // no later revision overwrites or deletes it
 }
 
-// Store holds what a database says of itself.
+// Store describes a database, from its own content.
 type Store struct {
 	Revision        int64 // the newest, or that of the last compaction; 1 of a store to which nothing was written
-	Revisions       int64 // how many it has, deletions included
+	Revisions       int64 // their number, with deletions
 	CompactRevision int64
-	StorageVersion  string // empty where it is not noted
+	StorageVersion  string // empty if the database does not have it
 	ClusterVersion  string
 }
 
-// ErrForeign means that a bbolt database is not etcd's.
+// ErrForeign means that a bbolt database is not from etcd.
 var ErrForeign = errors.New("a bbolt database, but not of etcd: it has no bucket \"key\"")
 
-// Read calls take with every revision but deletions, the newest first, and reads the other
-// buckets. It reads a damaged file as far as it can; what is wrong is in Faults. Only ctx and
-// a database that is not etcd's make it fail.
+// Read calls take with every revision except deletions, the newest one first, and reads the other
+// buckets. It reads as much of a damaged file as it can, and adds to Faults. It fails only if ctx ends
+// or the database is not from etcd.
 func (d *Database) Read(ctx context.Context, take func(Revision)) (Store, error) {
 	keys, ok := d.bucket("key")
 	if !ok && d.Faults.Count == 0 {
@@ -54,12 +54,12 @@ func (d *Database) Read(ctx context.Context, take func(Revision)) (Store, error)
 	return s, nil
 }
 
-// revisions reads the bucket "key", the newest revision first: the first that is seen of an
-// etcd key is its current one, so that one pass is enough.
+// revisions reads the bucket "key", the newest revision first. The first revision of an etcd key is
+// then its current one, so one pass is enough.
 //
-// What takes the time is waiting for memory, of which every revision is somewhere else. The
-// elements are therefore collected, and then each step is done for all of them: a processor
-// waits for many places at once where nothing else lies between.
+// Most of the time is waiting for memory, because the revisions are spread over the file. So the
+// elements are collected first, and each step is then done for all of them: a processor can wait for
+// many addresses at once if there is no other work between them.
 type revisions struct {
 	d     *Database
 	seen  *keySet
@@ -84,7 +84,7 @@ type element struct {
 	ok        bool
 }
 
-// batchSize bounds how many elements are judged at once.
+// batchSize limits how many elements are processed at once.
 const batchSize = 1024
 
 func newRevisions(d *Database, take func(Revision)) *revisions {
@@ -94,7 +94,7 @@ func newRevisions(d *Database, take func(Revision)) *revisions {
 	}
 }
 
-// read reads all that can be read.
+// read reads all readable elements of a bucket.
 func (r *revisions) read(ctx context.Context, b bucket) error {
 	err := r.d.walkLeaves(ctx, b, r.collect)
 	r.judge()
@@ -118,7 +118,7 @@ func (r *revisions) collect(p page) {
 	}
 }
 
-// judge takes what was collected.
+// judge processes the collected elements.
 func (r *revisions) judge() {
 	const line = 64 // bytes that come from memory at once
 	for i := range r.elements {
@@ -169,14 +169,14 @@ func (r *revisions) parse(e *element) {
 	}
 }
 
-// settings reads the small buckets, which say what the store is. Those of authentication
-// have hashes of passwords and are passed by; their pages are claimed all the same.
+// settings reads the small buckets, which describe the store. It skips the buckets of
+// authentication, which have password hashes, but marks their pages as used.
 type settings struct {
 	compactRevision                int64
 	storageVersion, clusterVersion string
 }
 
-// maxVersionLength bounds the text of a version.
+// maxVersionLength limits the text of a version, in bytes.
 const maxVersionLength = 64
 
 func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
@@ -207,7 +207,7 @@ func (s *settings) take(bucket, key string, value []byte) {
 	}
 }
 
-// isVersion reports whether bytes of a file are a version, and so fit for a terminal.
+// isVersion reports whether bytes are a version, and so safe to print on a terminal.
 func isVersion(b []byte) bool {
 	for _, c := range b {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '.' && c != '-' && c != '+' {

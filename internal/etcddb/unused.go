@@ -2,10 +2,10 @@ package etcddb
 
 import "bytes"
 
-// Unused calls visit with what is on the pages that the current state does not use, and behind
-// the content of those that it uses. Neighbouring pages come together, since a value may lie
-// across them. It leaves out zeros, and returns how many bytes of them there are, and how many
-// pages are free. Call it after Read, which finds out what is in use.
+// Unused calls visit with the bytes of the pages that the current state does not use, and with the
+// bytes after the content of the pages that it uses. Adjacent pages come in one call, because a value
+// may cross their border. Unused skips zeros. It returns the number of free pages and of skipped
+// zeros. Call it after Read, which finds the used pages.
 func (d *Database) Unused(visit func([]byte) error) (free, zeros int64, err error) {
 	zero := make([]byte, d.meta.pageSize)
 	size := uint64(d.meta.pageSize) //nolint:gosec // a page size is not negative
@@ -45,7 +45,7 @@ func (d *Database) Unused(visit func([]byte) error) (free, zeros int64, err erro
 	return free, zeros, flush(len(d.data))
 }
 
-// slack returns what is behind the content of a page.
+// slack returns the bytes after the content of a page.
 func (d *Database) slack(id uint64) []byte {
 	p, err := parsePage(d.data[id*uint64(d.meta.pageSize):], d.meta.pageSize) //nolint:gosec // a page size is small
 	if err != nil {

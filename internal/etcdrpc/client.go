@@ -1,7 +1,7 @@
-// Package etcdrpc makes the gRPC calls of the auditor over net/http. Whatever the server answers,
-// a call is bounded byte for byte: its time, its headers, its frames, and what is held of its
-// answer. grpc-go reconnects, resolves and backs off on its own, holds a message as a whole before
-// anybody sees it, and costs every command a third of its start-up time.
+// Package etcdrpc makes the gRPC calls of the auditor over net/http. For every answer of a server it
+// limits the time, the headers, the frames, and the memory for the answer. grpc-go reconnects,
+// resolves and backs off by itself, reads a whole message before its caller sees it, and makes the
+// start of every command a third slower.
 package etcdrpc
 
 import (
@@ -28,20 +28,20 @@ const (
 )
 
 const (
-	// maxHeaderBytes bounds what a server may send of headers and of trailers. etcd sends less than 1 KiB.
+	// maxHeaderBytes limits the headers and the trailers that a server may send. etcd sends less than 1 KiB.
 	maxHeaderBytes = 64 << 10
-	// receiveWindow bounds what a server may send ahead of being read.
+	// receiveWindow limits the bytes that a server may send before they are read.
 	receiveWindow = 1 << 20
 )
 
-// Client makes calls to one client port of etcd. It may be used by several goroutines.
+// Client makes calls to one client port of etcd. Several goroutines may use it.
 type Client struct {
 	base      url.URL // scheme and host
 	agent     string  // names the caller in the server's log
 	transport *http.Transport
 }
 
-// Config says whom to call, and how.
+// Config says which port to call, and how.
 type Config struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil speaks HTTP/2 without TLS
@@ -49,8 +49,8 @@ type Config struct {
 	Agent   string // names the caller in the server's log
 }
 
-// New returns a client that connects when a call needs a connection. Config.Timeout bounds the
-// TCP connection and the TLS handshake, each.
+// New returns a client that connects when a call needs a connection. Config.Timeout limits the time
+// of the TCP connection and that of the TLS handshake.
 func New(config Config) *Client {
 	dialer := net.Dialer{Timeout: config.Timeout}
 	c := &Client{base: url.URL{Scheme: "http", Host: config.Address}, agent: config.Agent, transport: newTransport()}
@@ -65,14 +65,14 @@ func New(config Config) *Client {
 	return c
 }
 
-// Over returns a client for one connection that is open already, and TLS if it is a *tls.Conn. It
-// never makes another one: a transport that dials does so in a goroutine that may outlive the
-// call, and dials again after a fault.
+// Over returns a client for one open connection, which has TLS if it is a *tls.Conn. The client
+// never opens another one: a transport that dials uses a goroutine that may outlive the call, and
+// dials again after a fault.
 func Over(c net.Conn, address, agent string) *Client {
 	var used atomic.Bool
 	dial := func(context.Context, string, string) (net.Conn, error) {
 		if used.Swap(true) {
-			return nil, errors.New("the connection was used up")
+			return nil, errors.New("the only connection is already in use or closed")
 		}
 		return c, nil
 	}
@@ -94,13 +94,13 @@ func newTransport() *http.Transport {
 	}
 }
 
-// speakHTTP2 allows HTTP/2 and nothing else.
+// speakHTTP2 allows only HTTP/2.
 func (c *Client) speakHTTP2(secured bool) {
 	c.transport.Protocols.SetHTTP2(secured)
 	c.transport.Protocols.SetUnencryptedHTTP2(!secured)
 }
 
-// Address returns the host:port that is called.
+// Address returns the host:port that the client calls.
 func (c *Client) Address() string { return c.base.Host }
 
 // Close closes the connections that no call uses.
@@ -111,18 +111,18 @@ type Call struct {
 	Method  string // such as RangeMethod
 	Message []byte // the request, without its frame
 	Token   string // of etcd's authentication; empty for none
-	// Timeout is told to the server, which may stop when nobody waits any more; 0 is not told.
-	// It bounds nothing here: the context does.
+	// Timeout is sent to the server, which may stop then; 0 sends none. The client itself is limited
+	// only by the context.
 	Timeout time.Duration
 }
 
-// Do makes a call and gives the frames of the answer to read. read must read to the end of the body,
-// for the status comes behind it, or return an error. Where the server answers with no message,
-// read returns ErrNoMessage, and the status says why.
+// Do makes a call and gives the frames of the answer to read. read must return an error or read to
+// the end of the body, because the status comes after it. If the answer has no message, read returns
+// ErrNoMessage, and the status has the reason.
 //
-// The error is a *ConnError of a connection that was not made or broke, a *NotGRPCError of an
-// answer that is not gRPC, the error of read, or a *StatusError. ErrNoMessage is returned where the
-// status is OK all the same.
+// The error is a *ConnError if the connection failed or broke, a *NotGRPCError if the answer is not
+// gRPC, the error of read, or a *StatusError. If the status is OK without a message, it is
+// ErrNoMessage.
 func (c *Client) Do(ctx context.Context, call Call, read func(body io.Reader) error) error {
 	to := c.base
 	to.Path = call.Method
@@ -162,7 +162,7 @@ func (c *Client) Do(ctx context.Context, call Call, read func(body io.Reader) er
 	return readErr
 }
 
-// connReader marks what ends the reading of a body, other than its end, as the connection's.
+// connReader marks a read error of a body as an error of the connection.
 type connReader struct {
 	ctx  context.Context //nolint:containedctx // of the one call that the reader is for
 	from io.Reader
@@ -177,8 +177,8 @@ func (r *connReader) Read(b []byte) (int, error) {
 }
 
 // readStatus reads the gRPC status of a response whose body was read to its end. An answer without a
-// body has it in the headers (gRPC over HTTP/2, "Trailers-Only"). The message is percent-encoded
-// on its way.
+// body has the status in the headers (gRPC over HTTP/2, "Trailers-Only"). The server sends the message
+// percent-encoded.
 func readStatus(response *http.Response) error {
 	code, message := response.Trailer.Get("Grpc-Status"), response.Trailer.Get("Grpc-Message")
 	if code == "" {

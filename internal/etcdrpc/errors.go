@@ -35,29 +35,29 @@ const (
 	Unauthenticated    Code = 16
 )
 
-// Meaning tells apart what an error status says, where etcd has several meanings for one code.
+// Meaning is the meaning of an error status. etcd uses one code for several meanings.
 type Meaning int
 
-// The meanings that callers tell apart.
+// The meanings that callers distinguish.
 const (
 	Unrecognised        Meaning = iota
-	Denied                      // the user may not do that
-	UserEmpty                   // authentication is on, and the caller is no user
-	UserUnknown                 // authentication is on, and the caller's name is no user's
+	Denied                      // the user does not have the permission
+	UserEmpty                   // authentication is on, and the caller has no user name
+	UserUnknown                 // authentication is on, and no user has the caller's name
 	AuthFailed                  // user name or password is wrong
-	TokenInvalid                // authentication is on, and never gave out the token
+	TokenInvalid                // authentication is on, and the token is unknown
 	AuthChanged                 // users or roles were changed during the call; the same call may succeed
-	Compacted                   // the revision is gone
+	Compacted                   // the revision was compacted
 	RevisionInFuture            // the member has not seen the revision yet
-	NoLeader                    // just now
+	NoLeader                    // at the moment
 	NotLeader                   // the member is not the leader
-	LearnerUnsupported          // a learner does not answer such calls
+	LearnerUnsupported          // a learner refuses the call
 	MethodUnimplemented         // the server has no such method
 )
 
-// meanings maps what servers say to what it means. The texts behind "etcdserver: " are those of
-// etcd's api/v3rpc/rpctypes/error.go. Some calls of 3.5 answer with the texts of
-// server/auth/store.go, behind "auth: " or as they are, and the code Unknown.
+// meanings maps the messages of servers to their meanings. The texts after "etcdserver: " are those
+// of etcd's api/v3rpc/rpctypes/error.go. Some calls of 3.5 answer with the texts of
+// server/auth/store.go, after "auth: " or alone, and the code Unknown.
 func meanings() map[string]Meaning {
 	return map[string]Meaning{
 		"permission denied":   Denied,
@@ -103,7 +103,7 @@ func (e *StatusError) Error() string {
 	return e.Message
 }
 
-// MeaningOf returns what the status in the chain of err means; Unrecognised if there is none.
+// MeaningOf returns the meaning of the status in the chain of err, or Unrecognised if there is none.
 func MeaningOf(err error) Meaning {
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		return status.Meaning
@@ -111,10 +111,10 @@ func MeaningOf(err error) Meaning {
 	return Unrecognised
 }
 
-// NotGRPCError is an answer over HTTP/2 that gRPC does not give.
+// NotGRPCError is an answer over HTTP/2 that is not gRPC.
 type NotGRPCError struct {
 	HTTPStatus int
-	Unfinished bool // it began as gRPC answers do, and has no gRPC status
+	Unfinished bool // it began like a gRPC answer, but has no gRPC status
 }
 
 func (e *NotGRPCError) Error() string {
@@ -124,7 +124,7 @@ func (e *NotGRPCError) Error() string {
 	return fmt.Sprintf("the answer is HTTP %d and not gRPC", e.HTTPStatus)
 }
 
-// The faults of an answer that is gRPC's, but not what was asked for.
+// The faults of a gRPC answer.
 var (
 	ErrNoMessage  = errors.New("the answer has no message")
 	ErrCompressed = errors.New("the answer is compressed, which nobody asked for")
@@ -132,10 +132,10 @@ var (
 	ErrCutOff     = errors.New("the server stopped before the end of the answer")
 )
 
-// TooLongError is an answer of which no more is read.
+// TooLongError is an answer that is longer than its limit.
 type TooLongError struct {
 	What  string // "message" or "object"
-	Bytes int64  // how long the server says it is
+	Bytes int64  // the length that the server announced
 	Most  int64
 }
 
@@ -147,17 +147,17 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("the answer has a %s of %d bytes; no more than %s are read", e.What, e.Bytes, most)
 }
 
-// ConnError is a connection that was not made, or that broke before the end of the answer.
+// ConnError is a connection that failed, or that broke before the end of the answer.
 type ConnError struct{ Err error }
 
 func (e *ConnError) Error() string { return e.Err.Error() }
 func (e *ConnError) Unwrap() error { return e.Err }
 
-// ErrClosed is a connection that the server closed before the end of its answer.
+// ErrClosed means that the server closed the connection before the end of its answer.
 var ErrClosed = errors.New("the connection was closed before the end of the answer")
 
-// connError returns why a connection broke. A context that has ended is the reason whatever else
-// there is, for it closes the connection.
+// connError returns why a connection broke. If the context has ended, that is always the reason,
+// because it closes the connection.
 func connError(ctx context.Context, err error) error {
 	if known, ok := errors.AsType[*ConnError](err); ok {
 		return known
@@ -172,17 +172,17 @@ func connError(ctx context.Context, err error) error {
 	}
 }
 
-// TimeoutError is the cause of a context that ended because no answer came in time.
+// TimeoutError is the cause of a context that ended because the answer was late.
 type TimeoutError struct{ After time.Duration }
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("no answer within %s", e.After) }
 
-// Timeout reports true, as net.Error has it.
+// Timeout always reports true; net.Error requires it.
 func (e *TimeoutError) Timeout() bool { return true }
 
-// Alert returns the alert by which a TLS server ended the connection, if err comes of one.
+// Alert returns the alert with which a TLS server ended the connection, if that is the cause of err.
 // crypto/tls wraps it in a net.OpError, as an unexported type of the same numbers as
-// tls.AlertError (Go 1.26, crypto/tls/conn.go and alert.go); QUIC alone gets a tls.AlertError.
+// tls.AlertError (Go 1.26, crypto/tls/conn.go and alert.go); only QUIC gets a tls.AlertError.
 func Alert(err error) (tls.AlertError, bool) {
 	if alert, ok := errors.AsType[tls.AlertError](err); ok {
 		return alert, true
@@ -197,8 +197,8 @@ func Alert(err error) (tls.AlertError, bool) {
 	return 0, false
 }
 
-// Clean makes text of a server fit for a message: at most 200 bytes, on one line, nothing that a
-// terminal obeys.
+// Clean makes the text of a server safe for a message: at most 200 bytes, on one line, without
+// control characters for a terminal.
 func Clean(s string) string {
 	const most = 200
 	s = strings.ToValidUTF8(s[:min(len(s), most)], "?")

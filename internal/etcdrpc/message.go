@@ -11,18 +11,18 @@ import (
 // Messages are written and read by field number, from etcd's api/etcdserverpb/rpc.proto and
 // api/mvccpb/kv.proto: the generated package brings grpc-go, and holds a message as a whole.
 
-// frameHead is the length of what comes before a message: a flag for compression, and the length
-// of the message in four bytes.
+// frameHead is the length of the head of a frame: a flag for compression, and the length of the
+// message in four bytes.
 const frameHead = 5
 
-// encodeFrame puts a message into a gRPC frame.
+// encodeFrame returns a message in a gRPC frame.
 func encodeFrame(message []byte) []byte {
 	length := uint32(len(message)) //nolint:gosec // a request has two keys, each far shorter
 	return append(binary.BigEndian.AppendUint32([]byte{0}, length), message...)
 }
 
 // readHead reads the head of the next frame and returns the length of its message. The error is
-// io.EOF where there is no frame any more.
+// io.EOF if there are no more frames.
 func readHead(from io.Reader) (int64, error) {
 	var head [frameHead]byte
 	if _, err := io.ReadFull(from, head[:]); err != nil {
@@ -34,7 +34,7 @@ func readHead(from io.Reader) (int64, error) {
 	return int64(binary.BigEndian.Uint32(head[1:])), nil
 }
 
-// readEnd reads the end of an answer of which the last message was read.
+// readEnd checks that an answer ends after its last message.
 func readEnd(from io.Reader) error {
 	var extra [1]byte
 	if n, err := io.ReadFull(from, extra[:]); n > 0 {
@@ -45,8 +45,7 @@ func readEnd(from io.Reader) error {
 	return nil
 }
 
-// ReadMessage reads the one message of a unary answer, of at most so many bytes, to the end of the
-// answer.
+// ReadMessage reads a unary answer to its end and returns its only message, of at most most bytes.
 func ReadMessage(from io.Reader, most int64) ([]byte, error) {
 	length, err := readHead(from)
 	switch {
@@ -68,7 +67,7 @@ func ReadMessage(from io.Reader, most int64) ([]byte, error) {
 	return message, readEnd(from)
 }
 
-// Field is one field of a message. Only the value of its own type is set.
+// Field is one field of a message. Only the value of its type is set.
 type Field struct {
 	Number protowire.Number
 	Type   protowire.Type
@@ -76,8 +75,8 @@ type Field struct {
 	Bytes  []byte // of protowire.BytesType; a part of the message
 }
 
-// Fields calls each for every field of a message, in their order. The error is ErrMalformed, or
-// that of each. It allocates nothing.
+// Fields calls each for every field of a message, in order. The error is ErrMalformed or that of
+// each. Fields allocates nothing.
 func Fields(message []byte, each func(Field) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -105,7 +104,7 @@ func Fields(message []byte, each func(Field) error) error {
 	return nil
 }
 
-// Header is etcd's ResponseHeader: who answered, and when.
+// Header is etcd's ResponseHeader: which member answered, and at which revision.
 type Header struct {
 	ClusterID, MemberID uint64
 	Revision            int64

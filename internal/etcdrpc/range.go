@@ -7,17 +7,17 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// RangeRequest asks for keys, by Range or RangeStream. It is serializable: the member that is
-// asked answers from its own store, and no other takes part.
+// RangeRequest asks for keys with Range or RangeStream. It is serializable: the member answers from
+// its own store, without the other members.
 type RangeRequest struct {
-	From, End []byte // the keys from From to before End; an End of one zero byte is behind the last key
-	Limit     int64  // 0 is none
-	Revision  int64  // 0 is the newest
+	From, End []byte // the keys from From to before End; an End of one zero byte means after the last key
+	Limit     int64  // 0 means no limit
+	Revision  int64  // 0 means the newest
 	KeysOnly  bool
 	CountOnly bool
 }
 
-// Message returns the request as etcd reads it.
+// Message returns the request, encoded for etcd.
 func (r RangeRequest) Message() []byte {
 	b := make([]byte, 0, 64+len(r.From)+len(r.End))
 	b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), r.From)
@@ -40,24 +40,24 @@ func (r RangeRequest) Message() []byte {
 	return b
 }
 
-// Page holds what a RangeResponse says beside its keys.
+// Page is a RangeResponse without its keys.
 type Page struct {
-	Header Header // zero until it was read
+	Header Header // zero until it is read
 	More   bool   // there are more keys than the limit
 	Count  int64  // of all keys of the range
 	Bytes  int64  // of the messages
 }
 
-// maxObject bounds one key with its value. It is far above what etcd takes: 1.5 MiB, unless
+// maxObject limits one key with its value. It is far above the limit of etcd: 1.5 MiB, unless
 // --max-request-bytes is set.
 const maxObject = 8 << 20
 
-// AddFunc gets a key and its value, which are parts of a buffer and hold until it returns, and what
-// was read of the page before them.
+// AddFunc gets a key and its value, and the part of the page that was read before them. Key and value
+// are parts of a buffer and valid until it returns.
 type AddFunc func(p *Page, key, value []byte) error
 
-// RangeDecoder reads RangeResponses from a stream. It holds one object at a time, in a buffer that
-// serves for the next answer too.
+// RangeDecoder reads RangeResponses from a stream. It holds one object at a time, in a buffer that it
+// reuses.
 type RangeDecoder struct {
 	from      io.Reader
 	buffer    []byte // what was read and is not used yet is at [start:end]
@@ -66,7 +66,7 @@ type RangeDecoder struct {
 	remaining int64 // of the message, and not in the buffer
 }
 
-// Decode reads the answer to a Range. It gives every key to add and returns the rest of the message.
+// Decode reads the answer to a Range. It calls add with every key and returns the rest of the message.
 func (d *RangeDecoder) Decode(from io.Reader, add AddFunc) (Page, error) {
 	var p Page
 	switch err := d.begin(from); {
@@ -82,10 +82,9 @@ func (d *RangeDecoder) Decode(from io.Reader, add AddFunc) (Page, error) {
 	return p, readEnd(from)
 }
 
-// DecodeStream reads the answer to a RangeStream: chunks of which each has keys, and the last one
-// alone has the header, the count and whether there are more (etcd 3.7
-// server/etcdserver/v3_server.go, rangeStream). It gives every key to add, and calls chunk after each
-// chunk that has only keys.
+// DecodeStream reads the answer to a RangeStream. Each chunk has keys. Only the last one also has the
+// header, the count, and whether there are more keys (etcd 3.7 server/etcdserver/v3_server.go,
+// rangeStream). DecodeStream calls add with every key, and chunk after each chunk with only keys.
 func (d *RangeDecoder) DecodeStream(from io.Reader, add AddFunc, chunk func(p *Page) error) (Page, error) {
 	var p Page
 	for {
@@ -123,7 +122,7 @@ func (d *RangeDecoder) DecodeStream(from io.Reader, add AddFunc, chunk func(p *P
 	}
 }
 
-// Finished reports whether the header was read, which the last chunk of a stream has.
+// Finished reports whether the header was read. The last chunk of a stream has it.
 func (p *Page) Finished() bool { return p.Header != Header{} }
 
 // begin reads the head of the next frame.
@@ -134,7 +133,7 @@ func (d *RangeDecoder) begin(from io.Reader) error {
 	return err
 }
 
-// enter goes into the one field of a RangeStreamResponse, the RangeResponse.
+// enter enters the only field of a RangeStreamResponse, the RangeResponse.
 func (d *RangeDecoder) enter() error {
 	if err := d.fill(maxField); err != nil {
 		return err
@@ -165,7 +164,7 @@ func (d *RangeDecoder) decodeResponse(p *Page, add AddFunc) error {
 	return nil
 }
 
-// maxField is a tag and a varint of the greatest length.
+// maxField is the length of a tag and the longest varint.
 const maxField = 2 * 10
 
 func (d *RangeDecoder) decodeField(p *Page, add AddFunc) error {
@@ -225,7 +224,7 @@ func (d *RangeDecoder) decodeField(p *Page, add AddFunc) error {
 	}
 }
 
-// fill has at least n bytes of the message in the buffer, or all that there are.
+// fill reads until at least n bytes of the message, or all remaining ones, are in the buffer.
 func (d *RangeDecoder) fill(n int) error {
 	if d.end-d.start >= n || d.remaining == 0 {
 		return nil
@@ -257,7 +256,7 @@ func (d *RangeDecoder) fill(n int) error {
 	return nil
 }
 
-// parseKeyValue reads the two fields of a KeyValue that count here.
+// parseKeyValue reads the two fields of a KeyValue that are needed here.
 func parseKeyValue(b []byte) (key, value []byte, err error) {
 	err = Fields(b, func(f Field) error {
 		if f.Type == protowire.BytesType {
