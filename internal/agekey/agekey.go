@@ -1,13 +1,13 @@
-// Package agekey encrypts the private keys of roots into age files and opens them again.
-// It is the only importer of filippo.io/age, whose errors it never passes on: they quote
-// their input, which may be a key.
+// Package agekey encrypts the private keys of roots into age files, and decrypts them. It is the
+// only importer of filippo.io/age. It never returns the errors of age: they quote their input,
+// which may be a key.
 //
-// The age tool reads what is written here: `age -d -i identities.txt ca.key.age`, or, with
-// a passphrase, `age -d ca.key.age`.
+// The age tool can read these files: `age -d -i identities.txt ca.key.age`, or, with a passphrase,
+// `age -d ca.key.age`.
 //
-// Nothing here can wipe a key or a passphrase from memory. A caller may clear the slices it
-// holds; the copies that age, scrypt and the garbage collector made stay until the process
-// ends, and may be swapped out before.
+// This package cannot wipe a key or a passphrase from memory. A caller may clear its own slices. The
+// copies of age, scrypt and the garbage collector stay until the process ends, and may be swapped
+// out before.
 package agekey
 
 import (
@@ -23,35 +23,35 @@ import (
 )
 
 const (
-	// maxKeySize is more than any key in PEM: one of RSA-4096 has 3.3 KiB.
+	// maxKeySize is larger than any key in PEM: an RSA-4096 key has 3.3 KiB.
 	maxKeySize = 64 << 10
 
-	// MaxFileSize is the most that is read as an encrypted key, an identity file or a
+	// MaxFileSize is the largest size, in bytes, of an encrypted key, an identity file or a
 	// recipients file. A key for maxRecipients post-quantum recipients has 140 KiB.
 	MaxFileSize = 256 << 10
 
-	// maxRecipients bounds the work that a hostile file asks for: every identity is tried
-	// on every recipient.
+	// maxRecipients limits the work for a hostile file: every identity is tried on every
+	// recipient.
 	maxRecipients = 64
 )
 
 var (
-	// ErrNoIdentity means that the file is whole as far as can be seen, and for somebody
-	// else: none of the identities opens it. A file whose recipient lines were altered
-	// looks the same, because only the right identity can tell.
+	// ErrNoIdentity means that none of the identities opens the file. It looks complete, and is
+	// for other recipients. A file with changed recipient lines gives the same error, because only
+	// the right identity can detect the change.
 	ErrNoIdentity = errors.New("no identity opens it")
 
-	// ErrWrongPassphrase is ErrNoIdentity for a file that has a passphrase.
+	// ErrWrongPassphrase means that the passphrase does not open the file.
 	ErrWrongPassphrase = errors.New("the passphrase does not open it")
 
-	// ErrDamaged means that the file is no age file, or was cut short or altered.
+	// ErrDamaged means that the file is not an age file, or was cut off or changed.
 	ErrDamaged = errors.New("not an age file, or damaged")
 )
 
 // Encrypt writes an armored age file that the identity of any one recipient opens.
 // Recipients are age1… (X25519), age1pq1… (hybrid, post-quantum), ssh-ed25519 and ssh-rsa
-// public keys. Post-quantum recipients mix with no others, since a file is as safe as the
-// weakest of its recipients.
+// public keys. Post-quantum recipients cannot be mixed with others, because the weakest recipient
+// decides how safe a file is.
 func Encrypt(keyPEM []byte, recipients []string) ([]byte, error) {
 	parsed, err := parseRecipients(recipients)
 	if err != nil {
@@ -82,8 +82,8 @@ func encrypt(keyPEM []byte, recipients ...age.Recipient) ([]byte, error) {
 
 // Decrypt opens an age file, armored or binary, with the text of an identity file: lines of
 // AGE-SECRET-KEY-1… and AGE-SECRET-KEY-PQ-1…, or one SSH private key. It returns the whole
-// key or an error that errors.Is can tell: ErrNoIdentity, ErrDamaged, or neither, when the
-// identity file itself is at fault.
+// key or an error for errors.Is: ErrNoIdentity, ErrDamaged, or neither if the identity file is
+// wrong.
 func Decrypt(data, identityFile []byte) ([]byte, error) {
 	identities, err := parseIdentities(identityFile)
 	if err != nil {
@@ -103,7 +103,7 @@ func Decrypt(data, identityFile []byte) ([]byte, error) {
 	return key, err
 }
 
-// HasPassphrase reports whether a file is opened by a passphrase, and not by an identity file.
+// HasPassphrase reports whether a passphrase opens a file, and not an identity file.
 func HasPassphrase(data []byte) (bool, error) {
 	stanzas, err := readHeader(data)
 	return err == nil && hasPassphrase(stanzas), err
@@ -113,8 +113,8 @@ func hasPassphrase(stanzas []*age.Stanza) bool {
 	return slices.ContainsFunc(stanzas, func(s *age.Stanza) bool { return s.Type == scryptType })
 }
 
-// headerReader is an identity that fits no file and keeps what it was shown: age exports no
-// other view of a header.
+// headerReader is an identity that opens no file and records the header: age has no other API to
+// read it.
 type headerReader struct{ stanzas []*age.Stanza }
 
 func (r *headerReader) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
@@ -122,7 +122,7 @@ func (r *headerReader) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
-// readHeader returns what a file holds for each recipient, without any cryptography.
+// readHeader returns the stanza of each recipient of a file, without cryptography.
 func readHeader(data []byte) ([]*age.Stanza, error) {
 	if len(data) > MaxFileSize {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrDamaged, MaxFileSize)
@@ -170,7 +170,8 @@ func dearmor(data []byte) io.Reader {
 	return bytes.NewReader(data)
 }
 
-// damageError names the part of a file that is damaged. The cause would quote it.
+// damageError returns an error that names the damaged part of a file. It leaves out the cause, which
+// would quote the file.
 func damageError(cause error, part string) error {
 	if _, ok := errors.AsType[*armor.Error](cause); ok {
 		part = "its armor, the lines of PEM around it"
@@ -178,8 +179,8 @@ func damageError(cause error, part string) error {
 	return fmt.Errorf("%w: %s cannot be read", ErrDamaged, part)
 }
 
-// recipientTypes returns the types of a file's recipients, each once, in its order. They are
-// foreign text, and a few are enough to see which identity is wanted.
+// recipientTypes returns the types of a file's recipients, each once, in the order of the file. They
+// are foreign text, and a few are enough to find the right identity.
 func recipientTypes(stanzas []*age.Stanza) string {
 	const most = 5
 	var types []string

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// maxIdentities bounds the work together with maxRecipients.
+	// maxIdentities and maxRecipients together limit the work.
 	maxIdentities = 64
 
-	// maxSSHIdentitySize is age's own bound. It also bounds the size of an RSA key, and so
-	// the time that one decryption takes.
+	// maxSSHIdentitySize is the limit of age. It also limits the size of an RSA key, and so the
+	// time of one decryption.
 	maxSSHIdentitySize = 16 << 10
 )
 
-// parseIdentities reads an identity file. No error holds a byte of it: age's own name the
-// character that it cannot read, and all that stands before the last 1 as the kind of key.
+// parseIdentities reads an identity file. Its errors do not contain a byte of the file. Those of age
+// do: the first unreadable character, and everything before the last 1 as the kind of key.
 func parseIdentities(text []byte) ([]age.Identity, error) {
 	trimmed := bytes.TrimSpace(text)
 	switch {

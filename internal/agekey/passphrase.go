@@ -15,25 +15,25 @@ import (
 const (
 	scryptType = "scrypt"
 
-	// workFactor is age's own: 2^18 makes one guess cost about a second and 256 MiB.
+	// workFactor is the default of age: with 2^18, one guess takes about a second and 256 MiB.
 	workFactor = 18
 
-	// maxWorkFactor is the most that a file may ask for, 1 GiB. age itself goes to 2^22
-	// and so to 4 GiB, which kills the process on a small machine.
+	// maxWorkFactor is the highest work factor that a file may require; it takes 1 GiB. age
+	// itself allows 2^22 and so 4 GiB, which kills the process on a small machine.
 	maxWorkFactor = 20
 
-	// minPassphrase is the least length in characters of a password that is used alone
-	// (NIST SP 800-63B-4, 3.1.1). Whoever has the file can guess without anybody noticing.
+	// minPassphrase is the minimum length, in characters, of a password that is the only
+	// protection (NIST SP 800-63B-4, 3.1.1). A thief of the file can guess without being noticed.
 	minPassphrase = 15
 
-	// minDistinct refuses what is long by repetition only.
+	// minDistinct refuses a passphrase that is long only because it repeats characters.
 	minDistinct = 6
 
 	maxPassphrase = 1024
 )
 
-// ParsePassphrase takes a passphrase out of a file: its only line, without the line's end,
-// which every editor adds and nobody means.
+// ParsePassphrase returns the passphrase of a file: its only line, without the line break, which
+// editors add.
 func ParsePassphrase(text []byte) ([]byte, error) {
 	passphrase := bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	if bytes.ContainsAny(passphrase, "\r\n") {
@@ -45,8 +45,8 @@ func ParsePassphrase(text []byte) ([]byte, error) {
 	return passphrase, nil
 }
 
-// CheckPassphrase refuses a passphrase that should not protect a root key, or that could
-// not be typed when the age tool asks for it. Its errors say nothing of what is in it.
+// CheckPassphrase refuses a passphrase that is too weak for a root key, or that nobody could type
+// when the age tool asks for it. Its errors do not quote it.
 func CheckPassphrase(passphrase []byte) error {
 	text := string(passphrase)
 	if len(text) > maxPassphrase {
@@ -69,7 +69,7 @@ func CheckPassphrase(passphrase []byte) error {
 }
 
 // EncryptPassphrase writes an armored age file that the passphrase opens. It takes about a
-// second and 256 MiB. A passphrase that CheckPassphrase refuses is refused.
+// second and 256 MiB. It refuses a passphrase that CheckPassphrase refuses.
 func EncryptPassphrase(keyPEM, passphrase []byte) ([]byte, error) {
 	if err := CheckPassphrase(passphrase); err != nil {
 		return nil, err
@@ -86,10 +86,10 @@ func encryptPassphrase(keyPEM, passphrase []byte, logN int) ([]byte, error) {
 	return encrypt(keyPEM, recipient)
 }
 
-// DecryptPassphrase opens an age file, armored or binary. It takes the time and memory that
-// the file asks for, within a limit. It returns the whole key or an error that errors.Is can
-// tell: ErrWrongPassphrase, ErrNoIdentity for a file that has no passphrase, or ErrDamaged.
-// A passphrase that CheckPassphrase would refuse may be the right one, and is tried.
+// DecryptPassphrase opens an age file, armored or binary. It takes the time and memory that the file
+// requires, within a limit. It returns the whole key or an error for errors.Is: ErrWrongPassphrase,
+// ErrNoIdentity if the file has no passphrase, or ErrDamaged. It also tries a passphrase that
+// CheckPassphrase would refuse, because it may be the right one.
 func DecryptPassphrase(data, passphrase []byte) ([]byte, error) {
 	return decryptPassphrase(data, passphrase, maxWorkFactor)
 }
@@ -117,8 +117,8 @@ func decryptPassphrase(data, passphrase []byte, maxLogN int) ([]byte, error) {
 	return key, err
 }
 
-// checkWorkFactor tells a file that is whole and too costly from a damaged one. What is no
-// number at all is left to age.
+// checkWorkFactor refuses a file with a work factor above the limit, which is not damaged. age itself
+// refuses a work factor that is not a number.
 func checkWorkFactor(stanzas []*age.Stanza, maxLogN int) error {
 	for _, s := range stanzas {
 		if s.Type != scryptType || len(s.Args) != 2 {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ParseRecipients reads a recipients file: one recipient per line, as Encrypt takes them;
-// empty lines and lines that begin with # are ignored. Errors give the line's number and
-// never its text, which is a secret when the identity file was given by mistake.
+// ParseRecipients reads a recipients file: one recipient for Encrypt in each line. It ignores empty
+// lines and lines that begin with #. Errors give the number of the line and never its text, which is
+// a secret if somebody gave the identity file by mistake.
 func ParseRecipients(text []byte) ([]string, error) {
 	lines, err := contentLines(text)
 	if err != nil {
@@ -60,12 +60,12 @@ func parseRecipients(recipients []string) ([]age.Recipient, error) {
 	return parsed, nil
 }
 
-// maxRecipientSize bounds a line as age and sshd do. It also bounds the size of an RSA
-// key, and so the time that one encryption takes.
+// maxRecipientSize limits a line as age and sshd do. It also limits the size of an RSA key, and so
+// the time of one encryption.
 const maxRecipientSize = 8 << 10
 
-// parseRecipient returns a recipient that was tried: a public key that reads well may still
-// be none that a secret can be shared with. Its errors quote nothing.
+// parseRecipient returns a recipient after a test encryption: a public key can have the right form
+// and still be unusable. Its errors do not quote the text.
 func parseRecipient(text string) (age.Recipient, error) {
 	if len(text) > maxRecipientSize {
 		return nil, fmt.Errorf("longer than %d bytes, which no recipient is", maxRecipientSize)

@@ -1,4 +1,4 @@
-// Package barrier waits until every part of a set is in a wanted state.
+// Package barrier waits until every part of a set has reached a state.
 package barrier
 
 import (
@@ -10,39 +10,39 @@ import (
 	"time"
 )
 
-// Missing is a part that is not in the wanted state.
+// Missing is a part that has not reached the state.
 type Missing struct {
 	Name   string
 	Reason string // a sentence with the name in it: "cp-0 is down"
 }
 
-// Barrier says what is waited for.
+// Barrier says what to wait for, and how long.
 type Barrier struct {
-	// Want names the state, as "each has ..." goes on: "loaded the new configuration".
+	// Want names the state. It continues the words "each has": "loaded the new configuration".
 	Want string
-	// Within is how long to wait.
+	// Within is the longest time to wait.
 	Within time.Duration
-	// Every is the time between two looks; zero is a second.
+	// Every is the time between two calls of Look; zero means one second.
 	Every time.Duration
-	// Look returns who is missing. It may bring the missing ones what they wait for. An error
-	// ends the waiting: the state cannot come.
+	// Look returns the missing parts. It may also deliver what they wait for. An error ends the
+	// wait: the state cannot be reached.
 	Look func(ctx context.Context) ([]Missing, error)
-	// Narrate is told who is missing, whenever that changes; nil tells nobody.
+	// Narrate, if not nil, is called with the missing parts whenever they change.
 	Narrate func(missing []Missing)
 }
 
-// LateError means that some did not come into the wanted state in time.
+// LateError means that some parts did not reach the state in time.
 type LateError struct {
 	Want    string
 	Within  time.Duration
-	Missing []Missing // the last that were seen
+	Missing []Missing // at the last look
 }
 
 func (e *LateError) Error() string {
 	return fmt.Sprintf("waited %s until each has %s: %s", e.Within, e.Want, Reasons(e.Missing))
 }
 
-// Reasons joins the reasons of those that are missing.
+// Reasons joins the reasons of the missing parts.
 func Reasons(missing []Missing) string {
 	reasons := make([]string, len(missing))
 	for i, m := range missing {
@@ -51,8 +51,8 @@ func Reasons(missing []Missing) string {
 	return strings.Join(reasons, "; ")
 }
 
-// Wait looks until nobody is missing. It returns a *LateError when the time is over, and the
-// context's error when that ends first.
+// Wait calls Look until no part is missing. It returns a *LateError if the time is over, or the
+// error of the context if that ends first.
 func (b Barrier) Wait(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, b.Within)
 	defer cancel()

@@ -15,14 +15,14 @@ import (
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
-// A bundle is a folder of files that belong together, such as a key and its
-// certificate, and change as a whole: its name is a symlink to a versioned folder
-// beside it (".pki.3"), and one rename of that symlink moves readers from the old files
-// to the new ones. The version before is kept for a rollback.
+// A bundle is a folder of files that belong together, such as a key and its certificate, and that
+// change at once. Its name is a symlink to a versioned folder next to it (".pki.3"). One rename of
+// that symlink moves readers from the old files to the new ones. The previous version is kept for a
+// rollback.
 
 // SwapBundle writes files as the next version of the bundle dir/name and makes it the
 // current one. It writes the files in the given order; a name may have one folder in front.
-// After an error, or a crash at any point, the bundle is the old one, whole.
+// After an error, or a crash at any point, the bundle is still the complete old one.
 func SwapBundle(dir, name string, files []File, owner *Owner) error {
 	if err := swapBundle(dir, name, files, owner); err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
@@ -82,8 +82,8 @@ func pointAt(dir, name, version string, owner *Owner) error {
 	return clearLink(dir, name, link)
 }
 
-// clearLink clears the temporary name of what a killed run left there. It removes a symlink,
-// and keeps the plain folder of an exchange as version 0.
+// clearLink frees the temporary name, where a killed run may have left something. It removes a
+// symlink, and keeps the plain folder of an exchange as version 0.
 func clearLink(dir, name, link string) error {
 	if info, err := os.Lstat(link); err != nil || !info.IsDir() {
 		return removeIfThere(link)
@@ -151,12 +151,12 @@ func BundleVersion(dir, name string) (int, error) {
 	}
 	target, err := os.Readlink(path)
 	if err != nil {
-		return 0, fmt.Errorf("%s is neither a bundle's symlink nor a folder", path)
+		return 0, fmt.Errorf("%s is neither the symlink of a bundle nor a folder", path)
 	}
 	number, _ := strings.CutPrefix(target, "."+name+".")
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 || target != versionName(name, version) {
-		return 0, fmt.Errorf("%s points at %q, which is no version of it", path, target)
+		return 0, fmt.Errorf("%s points to %q, which is not one of its versions", path, target)
 	}
 	return version, nil
 }

@@ -1,5 +1,4 @@
-// Package durable writes files that survive a crash. A file is complete under its name, or not
-// there. Its mode and owner are set before its first byte, and when the call returns, it is on
+// Package durable writes files that survive a crash. A file is complete or does not exist. Its mode and owner are set before its first byte, and when the call returns, it is on
 // the disk and not only in the page cache.
 package durable
 

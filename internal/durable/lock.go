@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// ErrLocked means that another process works on the same folder.
+// ErrLocked means that another process has locked the folder.
 var ErrLocked = errors.New("another etcdsec is working on it")
 
 // Lock locks a folder for this process until release is called or the process ends. It does

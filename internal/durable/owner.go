@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ParseOwner reads "user[:group]", each a name of this machine or a number. Without a group
-// it is the user's own. The empty string is no owner.
+// ParseOwner reads "user[:group]". Each is a name on this machine or a number. Without a group, it
+// uses the user's primary group. The empty string means no owner.
 func ParseOwner(s string) (*Owner, error) {
 	if s == "" {
 		return nil, nil
@@ -33,8 +33,8 @@ func ParseOwner(s string) (*Owner, error) {
 	return &Owner{UID: uid, GID: gidNumber}, nil
 }
 
-// lookupUser returns the user of a name or number. A number may be of a user of the node,
-// who is unknown here: then the group has the same number.
+// lookupUser returns the user with a name or number. The number of a user of the node may be unknown
+// here: then the group has the same number.
 func lookupUser(name string) (*user.User, error) {
 	u, err := user.Lookup(name)
 	if err == nil {
@@ -50,8 +50,8 @@ func lookupUser(name string) (*user.User, error) {
 	return &user.User{Uid: name, Gid: name}, nil
 }
 
-// parseID reads the number of a user or group. Linux has 32 bits for it; the highest number
-// is none: chown(2) takes it for "leave it as it is".
+// parseID reads the number of a user or group. It has 32 bits on Linux. The highest number is not
+// valid: for chown(2) it means "do not change".
 func parseID(s string) (int, error) {
 	id, err := strconv.ParseUint(s, 10, 32)
 	if err == nil && id == 1<<32-1 {

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// A projected folder is how the kubelet keeps a Secret's files (its AtomicWriter): the
-// folder stays, its files are symlinks through one symlink "..data" to a versioned folder
-// inside it. So a container that has the folder mounted sees all files change at once; a
-// bundle, whose own name is the symlink, is mounted as the version it had at the start.
+// A projected folder has the form in which the kubelet stores a Secret's files (its AtomicWriter).
+// The folder stays. Its files are symlinks through one symlink "..data" to a versioned folder inside
+// it. So a container that mounts the folder sees all files change at once. A container that mounts a
+// bundle, whose name is the symlink, keeps the version from its start.
 const dataLink = "..data"
 
 // ProjectFiles replaces files in the folder dir, all at once, and leaves every other file in it
 // as it is. It keeps the version before; plain files of these names become that version first.
-// A name has no folder in front.
+// Names do not contain a folder.
 func ProjectFiles(dir string, files []File, owner *Owner) error {
 	if err := projectFiles(dir, files, owner); err != nil {
 		return fmt.Errorf("installing into %s: %w", dir, err)

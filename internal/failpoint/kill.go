@@ -14,7 +14,7 @@ import (
 // Enabled reports whether this is a build with the tag failpoints.
 const Enabled = true
 
-// reached counts the places that the process came by.
+// reached counts the calls of Here.
 var reached atomic.Int64
 
 // Here kills the process, as kill -9 does, when it is the call whose number, counted from 1, is in
@@ -30,7 +30,7 @@ func Here() {
 	}
 }
 
-// trace panics where it cannot write: a test that sees too few places would test too little.
+// trace panics if it cannot write: a test that sees too few places would test too little.
 func trace(path string) {
 	pc := make([]uintptr, 1)
 	runtime.Callers(3, pc) // behind Callers, trace and Here

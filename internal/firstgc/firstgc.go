@@ -1,10 +1,10 @@
-// Package firstgc makes the first garbage collection of a command wait. What the packages of a
-// large program allocate while they are initialised is just what starts one, so it would come
-// in every start and take a sixth of it.
+// Package firstgc delays the first garbage collection of a command. The packages of a large program
+// allocate just enough while they are initialised to start a collection, so it would happen in every
+// start and take a sixth of its time.
 //
-// It works by being imported: a collection that begins before main can be put off only by a
-// package that is initialised before the large ones. Go initialises in the order of the import
-// paths whatever is ready, and this package needs nothing.
+// Importing the package is enough: only a package that is initialised before the large ones can delay
+// a collection before main. Go initialises packages in the order of their import paths, as soon as
+// their imports are ready, and this package has few.
 package firstgc
 
 import (
@@ -15,8 +15,8 @@ import (
 
 var _ = delay()
 
-// delay lets the first collection come at about 16 MiB in use instead of 4. After it everything
-// is as Go sets it. It does nothing where GOGC says what is wanted.
+// delay makes the first collection start at about 16 MiB in use instead of 4. After it, Go's settings
+// are in force again. It does nothing if GOGC is set.
 func delay() (delayed bool) {
 	if os.Getenv("GOGC") != "" {
 		return false

@@ -1,5 +1,5 @@
-// Package input opens the files that a command line names. Each is bounded in size, and each error
-// names the file and quotes nothing of what is in it.
+// Package input opens the files that a command line names. It limits their size. Its errors name the
+// file and never quote its content.
 package input
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// maxPEM is far above a trust bundle of hundreds of CAs, in bytes.
+// maxPEM is far larger, in bytes, than a trust bundle of hundreds of CAs.
 const maxPEM = 1 << 20
 
-// A ValidityError is a client certificate that every server would refuse at this time.
+// A ValidityError means that every server would refuse a client certificate now.
 type ValidityError struct {
 	Path    string
 	Expired bool      // it is not valid any more; false: it is not valid yet
@@ -29,7 +29,7 @@ func (e *ValidityError) Error() string {
 	return fmt.Sprintf("the client certificate %s is not valid before %s; every server would refuse it", e.Path, e.Limit.UTC().Format(time.RFC3339))
 }
 
-// PEM reads a file of PEM blocks, of 1 MiB at most. An empty file is an error.
+// PEM reads a file of PEM blocks, of at most 1 MiB. An empty file is an error.
 func PEM(path string) ([]byte, error) {
 	data, err := durable.ReadFile(path, maxPEM)
 	if err == nil && len(data) == 0 {
@@ -51,8 +51,7 @@ func Pool(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Pair reads a client certificate with its chain, and the private key, which must be that of the
-// certificate.
+// Pair reads a client certificate with its chain, and its private key. They must match.
 func Pair(certPath, keyPath string) (*tls.Certificate, error) {
 	certPEM, err := PEM(certPath)
 	if err != nil {
@@ -69,8 +68,8 @@ func Pair(certPath, keyPath string) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// ValidPair is Pair for a certificate that is to be accepted: one that is not valid at the given
-// time is a *ValidityError.
+// ValidPair is Pair for a certificate that servers must accept: if it is not valid at the given time,
+// the error is a *ValidityError.
 func ValidPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error) {
 	pair, err := Pair(certPath, keyPath)
 	switch {
@@ -84,8 +83,7 @@ func ValidPair(certPath, keyPath string, now time.Time) (*tls.Certificate, error
 	return pair, nil
 }
 
-// Certificate reads the first certificate of a file, which is the one that its holder presents as
-// its own.
+// Certificate reads the first certificate of a file, which is the holder's own.
 func Certificate(path string) (*x509.Certificate, error) {
 	data, err := PEM(path)
 	if err != nil {

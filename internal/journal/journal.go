@@ -1,9 +1,9 @@
-// Package journal keeps on disk what an operation of several steps needs to go on after a
-// crash: a plan, and the files that the plan is about.
+// Package journal stores on disk what an operation of several steps needs to continue after a crash:
+// a plan, and the files of the plan.
 //
-// The plan is written last and removed first, so that there is an operation exactly while
-// there is a plan. The plan names the hash of each file, and a file that has another one is
-// refused. What a step does next is worked out from the world, never from a note of the last step.
+// The plan is written last and removed first, so an operation is under way exactly while its plan
+// exists. The plan has the hash of each file, and a changed file is refused. An operation finds its
+// next step from the state of the cluster, never from a record of its last step.
 package journal
 
 import (
@@ -19,18 +19,18 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// Journal is the place of one kind of operation.
+// Journal is the place on disk for one kind of operation.
 type Journal struct {
 	What   string // the operation, for errors: "rotation"
-	Dir    string // locked while the operation works
-	Folder string // below Dir, of an operation that is under way
+	Dir    string // locked while the operation runs
+	Folder string // below Dir, for the files of an operation that is under way
 	// Schema is the schema_version of the plans that this program writes and reads.
 	Schema int
-	// Log is the file below Dir of what was done when, for people. No step reads it.
+	// Log is a file below Dir. It tells people what was done and when. No step reads it.
 	Log string
 }
 
-// File is a file that a plan is about.
+// File is a file of a plan.
 type File struct {
 	Name string
 	Data []byte
@@ -38,23 +38,23 @@ type File struct {
 
 var (
 	// ErrNone means that no operation is under way.
-	ErrNone = errors.New("nothing is under way")
-	// ErrUnderWay means that one is already.
-	ErrUnderWay = errors.New("one is under way already")
+	ErrNone = errors.New("no operation is under way")
+	// ErrUnderWay means that another operation is under way.
+	ErrUnderWay = errors.New("an operation is under way already")
 )
 
-// ChangedError means that a file is not what it was when the operation began.
+// ChangedError means that somebody changed a file after the operation began.
 type ChangedError struct{ What, Path string }
 
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("%s was changed since the %s began: put it back as it was", e.Path, e.What)
+	return fmt.Sprintf("%s was changed since the %s began: restore its old content", e.Path, e.What)
 }
 
-// SchemaError means that a plan cannot be read by this program.
+// SchemaError means that this program cannot read a plan.
 type SchemaError struct{ What, Path string }
 
 func (e *SchemaError) Error() string {
-	return fmt.Sprintf("%s is not a plan that is known here: a newer etcdsec may have begun the %s", e.Path, e.What)
+	return fmt.Sprintf("%s is not a plan that this etcdsec knows: a newer etcdsec may have begun the %s", e.Path, e.What)
 }
 
 const (
@@ -64,18 +64,19 @@ const (
 	maxFile    = 1 << 20
 )
 
-// Hash returns the hash of a file as plans name it: "sha256:HEX".
+// Hash returns the hash of a file in the form of the plans: "sha256:HEX".
 func Hash(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
-// Lock takes the journal's directory for this process; durable.ErrLocked if another has it.
+// Lock locks the journal's directory for this process. The error is durable.ErrLocked if another
+// process has the lock.
 func (j Journal) Lock() (release func(), err error) { return durable.Lock(j.Dir) }
 
 // Path returns the path of a file of the operation.
 func (j Journal) Path(name string) string { return filepath.Join(j.Dir, j.Folder, name) }
 
-// Begin keeps the files and then the plan, as JSON with the schema_version of the journal.
-// The caller holds the lock. What is there without a plan, of a beginning or an end that was
-// interrupted, is removed.
+// Begin writes the files and then the plan, as JSON with the schema_version of the journal. The
+// caller holds the lock. Begin removes files without a plan, which an interrupted beginning or end
+// left.
 func (j Journal) Begin(plan any, files []File) error {
 	data, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
@@ -102,7 +103,7 @@ func (j Journal) Begin(plan any, files []File) error {
 	return durable.WriteFile(at, durable.File{Name: planName, Mode: secretMode, Data: append(data, '\n')}, nil)
 }
 
-// Load reads the plan; ErrNone if there is none.
+// Load reads the plan. The error is ErrNone if there is no plan.
 func (j Journal) Load(plan any) error { return j.readPlan(plan) }
 
 func (j Journal) readPlan(plan any) error {
@@ -129,7 +130,7 @@ func (j Journal) readPlan(plan any) error {
 	return nil
 }
 
-// ReadFile reads a file of the operation, which has the hash that the plan names.
+// ReadFile reads a file of the operation. hash is its hash in the plan.
 func (j Journal) ReadFile(name, hash string) ([]byte, error) {
 	data, err := durable.ReadFile(j.Path(name), maxFile)
 	if err != nil {
@@ -141,15 +142,15 @@ func (j Journal) ReadFile(name, hash string) ([]byte, error) {
 	return data, nil
 }
 
-// UnderWay reports whether there is an operation, or something that may be one.
+// UnderWay reports whether an operation is under way, or may be.
 func (j Journal) UnderWay() bool { return !errors.Is(j.readPlan(nil), ErrNone) }
 
-// Abort marks the operation as one to take back.
+// Abort marks the operation as one to undo.
 func (j Journal) Abort() error {
 	return durable.WriteFile(filepath.Join(j.Dir, j.Folder), durable.File{Name: abortName, Mode: secretMode}, nil)
 }
 
-// Aborting reports whether the operation is to be taken back.
+// Aborting reports whether the operation is marked as one to undo.
 func (j Journal) Aborting() bool {
 	_, err := os.Stat(j.Path(abortName))
 	return err == nil

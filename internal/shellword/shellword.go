@@ -1,5 +1,5 @@
-// Package shellword writes text as one word of a shell, for the command lines that messages
-// show to be pasted. Nothing here or elsewhere starts a shell.
+// Package shellword writes text as one word of a shell, for the command lines in messages, which
+// people paste. Neither this package nor any other starts a shell.
 package shellword
 
 import (
@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// plain characters need no quotes anywhere in a word.
+// plain has the characters that need no quotes anywhere in a word.
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=:@,%"
 
-// Quote returns text as one word of a POSIX shell. Text that cannot be shown as it is, such as
-// line breaks or bytes that are no UTF-8, is written in the way of bash, ksh and zsh, because a
-// line to paste has no line break and is to be read before it is run. A NUL is written too,
-// although no shell keeps one.
+// Quote returns text as one word of a POSIX shell. Text with unprintable characters, such as line
+// breaks or invalid UTF-8, gets the quotes of bash, ksh and zsh, because a line to paste has no line
+// break, and people must be able to read it before they run it. Quote also writes a NUL, although no
+// shell keeps one.
 func Quote(text string) string {
 	switch {
 	case text != "" && strings.Trim(text, plain) == "":
@@ -40,12 +40,12 @@ func Quote(text string) string {
 	return b.String()
 }
 
-// unprintable reports whether a reader would not see a character, or not where it stands: control
-// characters, and those that turn the direction of the text around them.
+// unprintable reports whether a reader would not see a character, or would see it in the wrong place:
+// control characters, and characters that change the direction of text.
 func unprintable(c rune) bool { return !unicode.IsPrint(c) }
 
-// Path returns a path as one word that is no flag: "./" is put before a path that begins with a
-// dash. "-" alone stays, which commands take for standard input.
+// Path returns a path as one word that is not a flag: it puts "./" before a path that begins with a
+// dash. It does not change "-", which means standard input.
 func Path(path string) string {
 	if path != "-" && strings.HasPrefix(path, "-") {
 		path = "./" + path

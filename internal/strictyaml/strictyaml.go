@@ -17,13 +17,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Source knows the file and the line of each field. Its zero value knows none.
+// Source has the file and the line of each field. Its zero value has none.
 type Source struct {
 	file  string
 	lines map[string]int
 }
 
-// Fault is one thing wrong with a document.
+// Fault is one fault of a document.
 type Fault struct {
 	File    string // empty when the document did not come from a file
 	Line    int    // 1-based; 0 when the field is absent
@@ -50,7 +50,7 @@ func (f *Fault) Error() string {
 }
 
 // Line returns the line, counted from 1, on which a field such as spec.etcd.members[1].name was
-// written. For an absent field it is the line of the nearest enclosing field, and 0 if there is
+// written. For an absent field, it returns the line of the nearest enclosing field, or 0 if there is
 // none.
 func (s Source) Line(field string) int {
 	line := 0
@@ -251,7 +251,7 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// quoteHint says to quote a value that YAML reads as another type than a string.
+// quoteHint returns the advice to quote a value that YAML does not read as a string, or "".
 func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!str" {
 		return ", which YAML reads as another type; put it in quotes"
@@ -259,9 +259,9 @@ func quoteHint(n *yaml.Node) string {
 	return ""
 }
 
-// Locate finds the lines of the fields of a document that its caller decodes by other means. It
-// refuses nothing: if the data is no YAML, the source is empty. next is the line on which a second
-// document begins, and 0 if there is none.
+// Locate finds the lines of the fields of a document that its caller decodes in another way. It
+// never fails: if the data is not YAML, the source is empty. next is the line on which a second
+// document begins, or 0 if there is none.
 func Locate(file string, data []byte) (source Source, next int) {
 	source = Source{file: file, lines: map[string]int{}}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -287,12 +287,12 @@ func Locate(file string, data []byte) (source Source, next int) {
 	}
 }
 
-// maxDepth bounds the nesting, and so the length of the paths, that locate follows. No document
-// nests so deep.
+// maxDepth limits the nesting that locate follows, and so the length of the paths. Real documents are
+// not so deep.
 const maxDepth = 32
 
-// locate notes the lines of n and of what is in it. It does not follow aliases, which may lead
-// back.
+// locate records the lines of n and of everything in it. It does not follow aliases, which may form
+// a loop.
 func (s Source) locate(n *yaml.Node, field string, depth int) {
 	s.lines[field] = n.Line
 	if depth == 0 {
