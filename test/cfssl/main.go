@@ -1,5 +1,5 @@
-// Command cfssl is cfssl's own server, "cfssl serve", built from its published module as
-// the CA of a site that has one already.
+// Command cfssl is the server of cfssl, "cfssl serve", built from its published module. Tests use it
+// as the existing CA of a site.
 package main
 
 import (

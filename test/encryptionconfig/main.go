@@ -1,6 +1,6 @@
-// Command encryptionconfig loads encryption configurations with the code by which
-// kube-apiserver does, and stores and reads values with them. Standard input has a request
-// on each line, standard output an answer on each.
+// Command encryptionconfig loads encryption configurations with the code of kube-apiserver, and
+// stores and reads values with them. It reads one request from each line of standard input, and
+// writes one answer to each line of standard output.
 package main
 
 import (
@@ -21,22 +21,22 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// request is a configuration, what to store with it and what to read.
+// request has a configuration, the values to store with it, and those to read.
 type request struct {
 	Config []byte  `json:"config"`
 	Store  []entry `json:"store"`
 	Read   []entry `json:"read"`
 }
 
-// entry is a value below a key of etcd.
+// entry is a value and its key in etcd.
 type entry struct {
 	Resource string `json:"resource"` // such as secrets or deployments.apps
 	Key      string `json:"key"`
 	Value    []byte `json:"value"`
 }
 
-// answer says whether the configuration is loaded: with and without the feature gate KMSv1,
-// and with and without automatic reload.
+// answer reports whether kube-apiserver loads the configuration: with and without the feature gate
+// KMSv1, and with and without automatic reload.
 type answer struct {
 	Loads       bool     `json:"loads"`
 	LoadsReload bool     `json:"loads_reload"`
@@ -67,7 +67,7 @@ func main() {
 }
 
 func run() error {
-	if err := quiet(); err != nil {
+	if err := silenceKMS(); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "encryptionconfig-")
@@ -101,8 +101,8 @@ func run() error {
 	return out.Flush()
 }
 
-// quiet keeps KMS plugins that are not there from being complained of.
-func quiet() error {
+// silenceKMS hides the log messages about missing KMS plugins.
+func silenceKMS() error {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(flags)
 	klog.SetOutput(new(bytes.Buffer))
@@ -114,8 +114,8 @@ func respond(path string, r request) (answer, error) {
 	if err := os.WriteFile(path, r.Config, 0o600); err != nil {
 		return a, err
 	}
-	// A KMS plugin is asked for its status while the configuration is loaded, and that it does
-	// not answer is no error. Nobody waits for it here.
+	// Loading the configuration asks a KMS plugin for its status. It is not an error if the plugin
+	// does not answer, and nobody waits for it here.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	gate := func(on bool) error {

@@ -1,5 +1,5 @@
-// Command etcdctl is etcd's own client of one exact release, built from its published
-// module, for benchmarks.
+// Command etcdctl is the etcdctl of one exact release, built from its published module for
+// benchmarks.
 package main
 
 import "go.etcd.io/etcd/etcdctl/v3/ctlv3"

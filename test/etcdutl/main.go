@@ -1,5 +1,5 @@
-// Command etcdutl is the part of etcdutl of one exact release that looks at snapshots, built
-// from its published module for benchmarks.
+// Command etcdutl is the part of etcdutl of one exact release that reads snapshots, built from its
+// published module for benchmarks.
 package main
 
 import (

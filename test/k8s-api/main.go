@@ -1,7 +1,6 @@
-// Command k8s-api reads manifests as an API server does that is told to be strict: an
-// unknown or repeated field, a wrong type, and a name or label that cannot be are errors.
-// Arguments are files of one Secret each. It prints a line for each: its type, namespace
-// and name, and the names of its data.
+// Command k8s-api reads manifests as an API server with strict validation does: an unknown or
+// repeated field, a wrong type, and an invalid name or label are errors. Each argument is a file with
+// one Secret. It prints a line for each: its type, namespace and name, and the names of its data.
 package main
 
 import (
@@ -63,8 +62,8 @@ func check(decoder runtime.Decoder, path string) error {
 	return nil
 }
 
-// validate is what an API server asks of a Secret (kubernetes/kubernetes,
-// pkg/apis/core/validation, ValidateSecret), as far as it can be imported.
+// validate checks a Secret as an API server does (kubernetes/kubernetes, pkg/apis/core/validation,
+// ValidateSecret), as far as its code can be imported.
 func validate(secret *corev1.Secret) error {
 	faults := validation.ValidateObjectMeta(&secret.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	size := 0

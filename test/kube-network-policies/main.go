@@ -1,6 +1,6 @@
-// Command kube-network-policies answers what the engine of sigs.k8s.io/kube-network-policies
-// makes of NetworkPolicies and ClusterNetworkPolicies. Standard input has a case on each line, standard output an answer
-// on each.
+// Command kube-network-policies returns the decisions of the engine of
+// sigs.k8s.io/kube-network-policies about NetworkPolicies and ClusterNetworkPolicies. It reads one
+// question from each line of standard input, and writes one answer to each line of standard output.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	cnplisters "sigs.k8s.io/network-policy-api/pkg/client/listers/apis/v1alpha2"
 )
 
-// question is policies, as the API server would store them, and the flows to judge by them.
+// question has policies, in the form that the API server stores, and flows to judge with them.
 type question struct {
 	Policies   []*networkingv1.NetworkPolicy       `json:"policies"`
 	Cluster    []*npav1alpha2.ClusterNetworkPolicy `json:"cluster"`
@@ -46,7 +46,7 @@ type pod struct {
 	Ports       map[string]int32  `json:"ports"` // TCP, by name
 }
 
-// flow is between two Pods by their index, or from or to an address where that is negative.
+// flow is between two Pods, by their index. A negative index means an address instead.
 type flow struct {
 	From   int    `json:"from"`
 	FromIP string `json:"from_ip"`
@@ -55,8 +55,8 @@ type flow struct {
 	Port   int    `json:"port"`
 }
 
-// answer is whether each flow may leave its Pod and whether it may enter one, by
-// NetworkPolicies; and what each tier of ClusterNetworkPolicies makes of it, by egress and ingress.
+// answer reports for each flow whether NetworkPolicies let it leave its Pod and enter the other one,
+// and the decision of each tier of ClusterNetworkPolicies, for egress and ingress.
 type answer struct {
 	Egress   []bool      `json:"egress"`
 	Ingress  []bool      `json:"ingress"`
@@ -115,7 +115,7 @@ func respond(q question) (answer, error) {
 	return a, err
 }
 
-// store is what an informer would have seen.
+// store has the objects that an informer would have seen.
 type store struct{ cache.Indexer }
 
 func (s store) Lister() cnplisters.ClusterNetworkPolicyLister {
@@ -157,8 +157,8 @@ func tier(q question, t npav1alpha2.Tier) ([][2]string, error) {
 	return list, nil
 }
 
-// info is what the engine knows of a Pod. It is not told of those on the host network, as its
-// own pkg/podinfo does not tell it.
+// info returns what the engine knows about a Pod. The engine does not know Pods on the host network,
+// because its own pkg/podinfo leaves them out.
 func info(q question, n int) *api.PodInfo {
 	if n < 0 || q.Pods[n].HostNetwork {
 		return nil
@@ -174,7 +174,7 @@ func info(q question, n int) *api.PodInfo {
 	return i
 }
 
-// judge selects the policies, which the engine leaves to its caller.
+// judge selects the policies, which is the task of the engine's caller, and evaluates them.
 func judge(q question, direction networkingv1.PolicyType, subject *api.PodInfo, port int, peer *api.PodInfo, peerIP net.IP, peerPort int) (bool, error) {
 	if subject == nil {
 		return true, nil

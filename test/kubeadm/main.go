@@ -1,5 +1,5 @@
-// Command kubeadm is kubeadm of one exact release, built from its published module: what
-// it takes as given is the measure of the layout of that name.
+// Command kubeadm is the kubeadm of one exact release, built from its published module. Tests check
+// that it accepts the files of the layout "kubeadm".
 package main
 
 import (

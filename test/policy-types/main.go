@@ -1,7 +1,7 @@
-// Command policy-types reads manifests of network policies as their owners do: with the types
-// of Kubernetes, network-policy-api, Calico and Cilium, strictly, so that an unknown or repeated
-// field is an error, and with the validation that can be imported. Arguments are files of one
-// or more documents. It prints a line for each: its kind, namespace and name.
+// Command policy-types reads manifests of network policies with the types of Kubernetes,
+// network-policy-api, Calico and Cilium, and with their validation as far as it can be imported. It is
+// strict: an unknown or repeated field is an error. Each argument is a file with one or more documents.
+// It prints a line for each document: its kind, namespace and name.
 package main
 
 import (
@@ -91,7 +91,7 @@ func check(document []byte) error {
 		policy := new(ciliumPolicy)
 		into, validate = policy, policy.sanitize
 	default:
-		return fmt.Errorf("a %s of %s, which no type here is for", meta.Kind, meta.APIVersion)
+		return fmt.Errorf("a %s of %s, for which there is no type here", meta.Kind, meta.APIVersion)
 	}
 	// An API server tells fields apart by their capitals too.
 	text, err := yaml.YAMLToJSONStrict(document)
@@ -111,8 +111,8 @@ func check(document []byte) error {
 	return nil
 }
 
-// ciliumPolicy is a CiliumClusterwideNetworkPolicy. The package of its own type
-// (pkg/k8s/apis/cilium.io/v2) pulls in half of Cilium; all that is in it is this rule.
+// ciliumPolicy is a CiliumClusterwideNetworkPolicy. The package with its real type
+// (pkg/k8s/apis/cilium.io/v2) imports half of Cilium, and the type has only this rule.
 type ciliumPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -120,7 +120,7 @@ type ciliumPolicy struct {
 	Specs             api.Rules `json:"specs,omitempty"`
 }
 
-// sanitize is what an agent does with a policy before it takes it.
+// sanitize checks a policy as an agent does before it accepts it.
 func (p *ciliumPolicy) sanitize() error {
 	rules := p.Specs
 	if p.Spec != nil {

@@ -1,5 +1,5 @@
-// Command zlint lints every certificate and revocation list below the given folders with
-// all of zlint's rules, and prints each that a file breaks: path, rule, status, details.
+// Command zlint checks every certificate and revocation list below the given folders with all rules
+// of zlint. It prints a line for each violation: path, rule, status, details.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	fmt.Printf("linted %d\n", files)
 }
 
-// lintFile lints what a file holds, and says how many certificates and lists that were.
+// lintFile checks the content of a file, and returns the number of certificates and lists in it.
 func lintFile(path string) (int, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
