@@ -1,5 +1,5 @@
-// Package etcdtest starts real etcd servers of exact versions, for tests and for the
-// demo. Nothing here imitates etcd: each version is built from its published module.
+// Package etcdtest starts real etcd servers of exact versions, for tests and for the demo. There are
+// no mocks: each version is built from its published module.
 package etcdtest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/oracle"
 )
 
-// The exact releases that can be started.
+// The releases that this package can start.
 const (
 	V3_5 = "3.5.35"
 	V3_6 = "3.6.16"
@@ -28,11 +28,11 @@ func modules() map[string]string {
 	return map[string]string{V3_5: "etcd-3.5", V3_6: "etcd-3.6", V3_7: "etcd-3.7", Vulnerable: "etcd-3.6.8"}
 }
 
-// Binary returns the path of the etcd server of a version. It works as oracle.Binary does.
+// Binary returns the path of the etcd server of a version. It works like oracle.Binary.
 func Binary(ctx context.Context, version string, progress io.Writer) (string, error) {
 	module, ok := modules()[version]
 	if !ok {
-		return "", fmt.Errorf("no etcd %q here; there are %s", version, strings.Join(Versions(), ", "))
+		return "", fmt.Errorf("no etcd %q in this repository; the versions are %s", version, strings.Join(Versions(), ", "))
 	}
 	return oracle.Binary(ctx, module, progress)
 }

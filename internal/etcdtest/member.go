@@ -20,15 +20,15 @@ type Config struct {
 	Version string   // one of Versions; V3_6 when empty
 	Program string   // the path of an etcd of another version, in place of Version
 	Args    []string // etcd's flags, or --config-file=…
-	Env     []string // NAME=value, beside what this process has
+	Env     []string // NAME=value, in addition to the environment of this process
 	Dir     string   // working directory
-	// Path is where the binary is put before it is started from there, for code that finds a
-	// process by the name of its executable. If empty, the binary is started from the cache.
+	// Path is where the binary is placed and started, for code that finds a process by the name of
+	// its executable. If empty, the binary is started from the cache.
 	Path    string
-	LogPath string // where its output goes; it is created
+	LogPath string // the file for its output; it is created
 
-	// HealthURL answers 200 when the member takes part in a cluster with a leader: the /health
-	// of a listener, or /readyz. HealthTLS is used for https.
+	// HealthURL returns 200 when the member is in a cluster with a leader: /health of a listener,
+	// or /readyz. HealthTLS is for https.
 	HealthURL string
 	HealthTLS *tls.Config
 
@@ -36,7 +36,7 @@ type Config struct {
 	Detach bool
 }
 
-// Member is an etcd process that was started.
+// Member is a started etcd process.
 type Member struct {
 	config Config
 	cmd    *exec.Cmd
@@ -46,7 +46,8 @@ type Member struct {
 	exit error
 }
 
-// Start starts a member and returns at once. It builds the binary first if there is none.
+// Start starts a member and does not wait until it is healthy. It builds the binary first, if
+// necessary.
 func Start(ctx context.Context, config Config, progress io.Writer) (*Member, error) {
 	if config.Version == "" {
 		config.Version = V3_6
@@ -99,7 +100,8 @@ func place(binary, path string) (string, error) {
 	return path, os.WriteFile(path, data, 0o700)
 }
 
-// environment returns this process's variables without etcd's own, which would override flags.
+// environment returns the variables of this process without those of etcd, which would override
+// flags.
 func environment() []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -150,8 +152,8 @@ func (m *Member) Log() string {
 	return string(data)
 }
 
-// WaitHealthy waits until the member answers its health URL. It fails when the process ends or
-// ctx does; the error then has the end of the log.
+// WaitHealthy waits until the member is healthy. If the process or ctx ends first, it returns an error
+// with the end of the log.
 func (m *Member) WaitHealthy(ctx context.Context) error {
 	transport := &http.Transport{TLSClientConfig: m.config.HealthTLS, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: 15 * time.Second} // more than etcd gives itself to answer

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Packaged returns the etcd of the distribution if it is on PATH and of a branch such as "3.4".
-// Otherwise both results are empty, and the test's log says why.
+// Packaged returns the etcd of the distribution, if it is in PATH and of a branch such as "3.4".
+// Otherwise both results are empty, and the log of the test has the reason.
 func Packaged(t testing.TB, branch string) (path, version string) {
 	t.Helper()
 	path, err := exec.LookPath("etcd")

@@ -14,10 +14,10 @@ import (
 // connection takes one between its choice and its use.
 const firstPort, lastPort = 20000, 32000
 
-// FreePortsOn reserves n TCP ports on which nobody listens at any of the hosts. They stay
-// reserved until this process ends, also against other processes that use this function. The
-// packages of `go test ./...` run at once, and a member whose port is taken ends, while a test
-// mistakes its neighbour's member for it.
+// FreePortsOn reserves n TCP ports that are free on all of the hosts. They stay reserved until this
+// process ends, also against other processes that use this function. The packages of `go test ./...`
+// run at the same time. Without a reservation, a member whose port is taken would end, and its test
+// would talk to the member of another test.
 func FreePortsOn(hosts []string, n int) ([]int, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("etcdsec-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -36,8 +36,8 @@ func FreePortsOn(hosts []string, n int) ([]int, error) {
 	return ports, nil
 }
 
-// reserve locks a port's file. The descriptor is never closed, so that the lock lasts as
-// long as the process; an *os.File would be closed by the garbage collector.
+// reserve locks the file of a port. It never closes the descriptor, so that the lock lasts until the
+// process ends. The garbage collector would close an *os.File.
 func reserve(path string) bool {
 	fd, err := syscall.Open(path, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -50,7 +50,7 @@ func reserve(path string) bool {
 	return true
 }
 
-// freeOn reports whether nobody listens on a port at any of the hosts.
+// freeOn reports whether a port is free on all of the hosts.
 func freeOn(hosts []string, port int) bool {
 	for _, host := range hosts {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))

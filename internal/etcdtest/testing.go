@@ -48,7 +48,7 @@ func startFor(t testing.TB, config Config) *Member {
 	return m
 }
 
-// FreePorts returns n TCP ports of 127.0.0.1 on which nobody listens.
+// FreePorts returns n free TCP ports of 127.0.0.1.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports, err := FreePortsOn([]string{"127.0.0.1"}, n)
@@ -58,7 +58,7 @@ func FreePorts(t testing.TB, n int) []int {
 	return ports
 }
 
-// FreePort returns one TCP port of 127.0.0.1 on which nobody listens.
+// FreePort returns a free TCP port of 127.0.0.1.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return FreePorts(t, 1)[0]

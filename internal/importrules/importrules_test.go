@@ -1,5 +1,5 @@
-// Package importrules holds one test: which package may import which. A dependency that
-// breaks the layering is easy to add and hard to take out again.
+// Package importrules has one test, which checks that packages import only what their layer allows. A
+// dependency that breaks the layering is easy to add and hard to remove.
 package importrules
 
 import (
@@ -17,14 +17,14 @@ import (
 
 const module = "github.com/etcdsec/etcdsec"
 
-// A rule says what the packages of some places may import of ours. A place is a path below
-// the module; "x/..." is x and all below it. The first rule that names a package holds.
+// A rule says which of our packages the packages of some places may import. A place is a path in the
+// module; "x/..." means x and everything below it. The first rule that names a package applies.
 type rule struct {
 	places []string
 	may    []string
 }
 
-// subjects hold the checks.
+// subjects are the packages with the checks.
 var subjects = []string{
 	"audit/listeners", "audit/transport", "audit/certificates", "audit/access",
 	"audit/members", "audit/config", "audit/files", "audit/data",
@@ -69,7 +69,7 @@ var ours = []rule{
 	{[]string{"policies/..."}, []string{"policies/...", "cluster", "internal/durable"}},
 }
 
-// foreign names the only places that may import a module of others.
+// foreign names the places that may import a foreign module.
 var foreign = []struct {
 	prefix string
 	places []string
@@ -88,14 +88,14 @@ var foreign = []struct {
 	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
 }
 
-// standardLibraryOnly are the places that import nothing from outside at all.
+// standardLibraryOnly has the places that import no foreign module.
 var standardLibraryOnly = []string{"audit", "internal/shellword"}
 
-// forAll are what every package may import: leaves that need no more than the standard library
-// and only write text. Every layer shows command lines, and all must quote them alike.
+// forAll has the packages that every package may import. They need only the standard library and only
+// write text. Every layer shows command lines, and must quote them in the same way.
 var forAll = []string{"internal/shellword"}
 
-// violations returns what a package, given by its path below the module, imports against the rules.
+// violations returns the imports of a package that break the rules. path is its path in the module.
 func violations(path string, imports []string) []string {
 	var found []string
 	at := slices.IndexFunc(ours, func(r rule) bool { return withinAny(path, r.places) })
@@ -135,7 +135,8 @@ func withinAny(path string, places []string) bool {
 	return slices.ContainsFunc(places, func(place string) bool { return within(path, place) })
 }
 
-// standardLibrary goes by the first path element, which has a dot everywhere else.
+// standardLibrary reports whether a path is in the standard library: the first element of all other
+// paths has a dot.
 func standardLibrary(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return !strings.Contains(first, ".")

@@ -21,10 +21,10 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// Token is the token of an administrator, at every API server of a test.
+// Token is the token of the administrator, for every API server of a test.
 const Token = "kubetest-administrator"
 
-// Cluster is an etcd with the API servers that store their objects in it.
+// Cluster is an etcd and the API servers that store their objects in it.
 type Cluster struct {
 	Etcd       string // host:port of the client port
 	EtcdFiles  Files  // of a client of etcd
@@ -41,16 +41,16 @@ type Cluster struct {
 	own     Files
 }
 
-// Files is a certificate with its key and the CAs of the other side. Each is a path.
+// Files has the paths of a certificate, its key, and the CAs of the other side.
 type Files struct{ CA, Cert, Key string }
 
 // Server is a kube-apiserver.
 type Server struct {
 	Address string // host:port
-	// EncryptionConfig is where the server reads its encryption configuration. If there is no
-	// such file, it starts without one.
+	// EncryptionConfig is the path of the encryption configuration of the server. Without the file,
+	// the server starts without encryption.
 	EncryptionConfig string
-	// LogPath has the output of the server and of those that ran before it.
+	// LogPath has the output of the server, also from before a restart.
 	LogPath string
 
 	cluster *Cluster
@@ -62,13 +62,12 @@ type Server struct {
 type Config struct {
 	Servers     int
 	EtcdVersion string
-	EtcdFlags   []string // of etcd, beside the usual ones
-	// EtcdUser is the CN of the certificate that the servers present to etcd; etcd-client if
-	// empty.
+	EtcdFlags   []string // of etcd, in addition to the usual ones
+	// EtcdUser is the CN of the servers' certificate for etcd; etcd-client if empty.
 	EtcdUser string
-	// Encryption is the encryption configuration with which the servers start; empty for none.
+	// Encryption is the encryption configuration of the servers at their start; empty means none.
 	Encryption []byte
-	Flags      []string // of each server, beside the usual ones
+	Flags      []string // of each server, in addition to the usual ones
 }
 
 // Start starts etcd and the API servers, and waits until they are ready.
@@ -135,7 +134,7 @@ users: [{name: admin, user: {token: %s}}]
 	return c
 }
 
-// config returns how to start the server with the encryption configuration that exists now.
+// config returns the configuration that starts the server with the current encryption configuration.
 func (s *Server) config(t testing.TB) etcdtest.Config {
 	t.Helper()
 	flags := s.flags
@@ -154,8 +153,7 @@ func (s *Server) config(t testing.TB) etcdtest.Config {
 // Kill ends the server as a crash would.
 func (s *Server) Kill() { s.member.Kill() }
 
-// Restart starts the server with the encryption configuration that exists now, and waits until
-// it is ready.
+// Restart starts the server with the current encryption configuration, and waits until it is ready.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Kill()
@@ -176,14 +174,14 @@ func (s *Server) Client(t testing.TB) *kubeapi.Client {
 	return at
 }
 
-// EtcdClient issues a certificate that etcd takes for the user of that name.
+// EtcdClient issues the certificate of an etcd user.
 func (c *Cluster) EtcdClient(t testing.TB, name string) Files {
 	t.Helper()
 	return writeLeaf(t, c.dir, "etcd-"+name, name, c.etcdCA)
 }
 
-// User issues a certificate that the API servers take for the user of that name. Its CA also
-// issued their own certificates.
+// User issues the certificate of a Kubernetes user. Its CA also issued the certificates of the API
+// servers.
 func (c *Cluster) User(t testing.TB, name string) Files {
 	t.Helper()
 	return writeLeaf(t, c.dir, "user-"+name, name, c.kubeCA)
@@ -235,7 +233,7 @@ func read(t testing.TB, path string) []byte {
 	return data
 }
 
-// StartControllerManager starts the kube-controller-manager of the release with some of its
+// StartControllerManager starts the kube-controller-manager of the release with the given
 // controllers.
 func (c *Cluster) StartControllerManager(t testing.TB, controllers string, flags ...string) {
 	t.Helper()

@@ -1,5 +1,5 @@
-// Package netns runs a test in a network namespace of its own, so that it can have
-// addresses, ports and packet filters which are nobody else's. It needs Linux and runIP(8).
+// Package netns runs a test in its own network namespace, where no other process uses its addresses,
+// ports and packet filters. It needs Linux and ip(8).
 package netns
 
 import (
@@ -21,8 +21,8 @@ const marker = "ETCDSEC_TEST_NETNS"
 
 // Inside reports whether this process is in the namespace already. If not, it runs the calling
 // test again in a new process, in a namespace whose loopback interface has the given addresses,
-// such as "10.99.0.1/32". It reports how that run ended and returns false, and the caller then
-// returns. If the user may not create a namespace, the test is skipped with that reason.
+// such as "10.99.0.1/32". It reports the result of that run and returns false, and the caller then
+// returns. If the user may not create a namespace, it skips the test with that reason.
 func Inside(t *testing.T, addresses ...string) bool {
 	t.Helper()
 	if os.Getenv(marker) == t.Name() {
@@ -30,7 +30,7 @@ func Inside(t *testing.T, addresses ...string) bool {
 		return true
 	}
 	if _, err := Tool("ip"); err != nil {
-		t.Skipf("runIP(8) is not installed, and a network namespace is set up with it: %v", err)
+		t.Skipf("ip(8) is not installed, which sets up a network namespace: %v", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -47,7 +47,7 @@ func Inside(t *testing.T, addresses ...string) bool {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOSPC):
-		t.Skipf("no network namespace can be made here (run as root, or allow user namespaces): %v", err)
+		t.Skipf("this system allows no network namespace (run as root, or allow user namespaces): %v", err)
 	case err != nil:
 		t.Fatalf("in its network namespace: %v\n%s", err, out)
 	default:
@@ -74,8 +74,8 @@ func setUp(t *testing.T, addresses []string) {
 	}
 }
 
-// waitForRoute waits until packets from one address find the other: the kernel creates the
-// routes of an IPv6 address a little later than the address.
+// waitForRoute waits until packets from one address reach the other: the kernel creates the routes of
+// an IPv6 address a little later than the address.
 func waitForRoute(t *testing.T, from, to string) {
 	t.Helper()
 	source, target := netip.MustParsePrefix(from).Addr(), netip.MustParsePrefix(to).Addr()
@@ -98,14 +98,14 @@ func waitForRoute(t *testing.T, from, to string) {
 	}
 }
 
-// runIP runs runIP(8) and fails the test if that fails.
+// runIP runs ip(8) and fails the test if that fails.
 func runIP(t *testing.T, args ...string) {
 	t.Helper()
 	path, err := Tool("ip")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // runIP(8), in a namespace of the test
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8), in a namespace of the test
 		t.Fatalf("ip %v: %v: %s", args, err, out)
 	}
 }
@@ -147,7 +147,7 @@ func runOrSkip(t *testing.T, tool string, args ...string) {
 	if err != nil {
 		t.Skipf("%s is not installed: %v", tool, err)
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // runIP(8) or nft(8), in a namespace of the test
-		t.Skipf("the kernel here does not do what the test needs: %s %v: %v: %s", tool, args, err, out)
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // ip(8) or nft(8), in a namespace of the test
+		t.Skipf("this kernel lacks what the test needs: %s %v: %v: %s", tool, args, err, out)
 	}
 }

@@ -1,6 +1,6 @@
-// Package oracle builds the programs that tests and the demo measure etcdsec against: etcd
-// servers of exact versions, kubeadm, cfssl. Each is a module of its own below test/, so
-// that the product's module graph stays small, and is built once for each machine.
+// Package oracle builds the programs with which tests and the demo check etcdsec: etcd servers of exact
+// versions, kubeadm, cfssl. Each is a separate module below test/, so that the module graph of the
+// product stays small. Each is built once on a machine.
 package oracle
 
 import (
@@ -19,7 +19,7 @@ import (
 	"syscall"
 )
 
-// Modules returns the folders below test/ that hold a program.
+// Modules returns the folders below test/ with a program.
 func Modules() []string {
 	return []string{"etcd-3.5", "etcd-3.6", "etcd-3.7", "etcd-3.6.8", "cfssl", "kubeadm", "kube-apiserver", "k8s-api", "encryptionconfig", "policy-types", "kube-network-policies", "zlint"}
 }
@@ -61,7 +61,7 @@ func Binary(ctx context.Context, module string, progress io.Writer) (string, err
 	return path, nil
 }
 
-// ldflagsName is the file of a module that has linker flags of its own, such as a version.
+// ldflagsName is the file with the linker flags of a module, such as a version.
 const ldflagsName = "ldflags"
 
 func build(ctx context.Context, module, path string) error {
@@ -103,7 +103,7 @@ func CacheDir() (string, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return "", fmt.Errorf("finding a place for built programs: %w; or set ETCDSEC_CACHE", err)
+			return "", fmt.Errorf("finding the cache folder for built programs: %w; or set ETCDSEC_CACHE", err)
 		}
 		dir = filepath.Join(user, "etcdsec")
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// unclear matches sentences that a reader has to read twice. They begin with "X is what" or
-// "X are what", or they do not write Go's "reports whether".
+// unclear matches unclear sentences. They begin with "X is what" or "X are what", or use other words
+// than Go's "reports whether".
 var unclear = regexp.MustCompile(`^\w+ (is|are) what |\bsays whether\b`)
 
 // UnclearHeadlines returns the first sentences of a file's doc comments that are unclear.

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// unclearToday counts the unclear headlines of folders that are not done. A number may only
-// become smaller, and a folder that is not here has none.
+// unclearToday has the number of unclear headlines of unfinished folders. A number may only become
+// smaller, and a folder that is not here has none.
 var unclearToday = map[string]int{}
 
-// No headline in a form that has to be read twice comes back.
+// No unclear headline comes back.
 func TestHeadlines(t *testing.T) {
 	root := filepath.Join("..", "..")
 	found, files := map[string][]string{}, 0

@@ -1,5 +1,5 @@
-// Package prose finds code that decides by the words of an error. Words change without a
-// warning, and they hold text of others: a folder's name once made a check pass.
+// Package prose finds code that decides by the text of an error. Such text changes without warning,
+// and can contain foreign text: the name of a folder once made a check pass.
 package prose
 
 import (
@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-// A Place is where code decides by the words of an error.
+// A Place is a place in code that decides by the text of an error.
 type Place struct {
 	Package  string // import path
 	Function string // its name, "Type.name" for a method, or empty outside of functions
@@ -43,8 +43,8 @@ type Package struct {
 	Info  *types.Info
 }
 
-// Load type-checks the packages of a module that the given packages are built of, from their
-// sources; what they import is read as the compiler left it. dir is in the module.
+// Load type-checks the packages of a module on which the given packages depend, from their sources. For
+// other imports it reads the compiler's export data. dir is in the module.
 func Load(ctx context.Context, dir, module string, patterns ...string) ([]*Package, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-export", "-deps", "-json=ImportPath,Export,Dir,GoFiles"}, patterns...)...) //nolint:gosec // patterns are the test's
 	cmd.Dir = dir
@@ -101,9 +101,10 @@ func check(fset *token.FileSet, imports types.Importer, path, dir string, names 
 	return p, err
 }
 
-// Matches returns the places of a package that decide by the words of an error: by a function
-// that searches or compares text, by an operator, or by a switch. It follows the words through
-// variables, parameters of functions of the package, and through functions of strings and bytes that return a part of them.
+// Matches returns the places of a package that decide by the text of an error: with a function that
+// searches or compares text, an operator, or a switch. It follows the text through variables, through
+// parameters of functions of the package, and through functions of strings and bytes that return a
+// part of it.
 func Matches(p *Package) []Place {
 	f := finder{Package: p, words: map[types.Object]bool{}}
 	for again := true; again; {
@@ -135,7 +136,7 @@ type finder struct {
 	places []Place
 }
 
-// learn notes variables to which words of an error are assigned, and reports whether one is new.
+// learn records variables with the text of an error, and reports whether one is new.
 func (f *finder) learn(n ast.Node) bool {
 	found := false
 	noteObject := func(object types.Object) {
@@ -195,7 +196,7 @@ func isText(t types.Type) bool {
 	return false
 }
 
-// isWords reports whether an expression is words of an error.
+// isWords reports whether an expression is the text of an error.
 func (f *finder) isWords(e ast.Expr) bool {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.Ident:
@@ -264,10 +265,10 @@ func packagePath(called *types.Func) string {
 	return called.Pkg().Path()
 }
 
-// searches are the beginnings of the functions of strings and bytes that find or compare.
+// searches has the prefixes of the functions of strings and bytes that search or compare.
 var searches = []string{"Contains", "HasPrefix", "HasSuffix", "Index", "LastIndex", "Cut", "Equal", "Split", "Count", "Compare"}
 
-// decides returns what a node does if it decides by the words of an error, or "".
+// decides returns how a node decides by the text of an error, or "".
 func (f *finder) decides(n ast.Node) string {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:
@@ -306,7 +307,7 @@ func (f *finder) decides(n ast.Node) string {
 	return ""
 }
 
-// functionName is a function's name, "Type.name" for a method.
+// functionName returns the name of a function, or "Type.name" for a method.
 func functionName(decl ast.Decl) string {
 	fn, ok := decl.(*ast.FuncDecl)
 	if !ok {

@@ -1,5 +1,5 @@
-// Command prebuild builds every program that the tests start, so that the time this
-// takes is seen before the tests and does not count against their deadlines.
+// Command prebuild builds every program that the tests start. So people see how long that takes, and it
+// does not count against the deadlines of the tests.
 package main
 
 import (
