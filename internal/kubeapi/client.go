@@ -1,6 +1,6 @@
-// Package kubeapi asks API servers with the credentials of a kubeconfig. It is k8s.io/client-go
-// with bounds: every request has a deadline, every answer and every list has a size that it
-// may not exceed, credentials go only to servers that are verified, and no error quotes them.
+// Package kubeapi asks API servers with the credentials of a kubeconfig. It adds limits to
+// k8s.io/client-go: every request has a deadline, every answer and every list has a maximum size. It
+// sends credentials only to verified servers, and no error quotes them.
 package kubeapi
 
 import (
@@ -43,9 +43,9 @@ func (c *Client) Host() string {
 	return c.base.Host
 }
 
-// At returns a client with the same credentials for another server of the cluster, at a host
-// and port. The certificate of that server must name that host, unless the kubeconfig has a
-// tls-server-name. A program that logs in runs once for all of them.
+// At returns a client with the same credentials for another server of the cluster, at a host and
+// port. The certificate of that server must name the host, unless the kubeconfig has a
+// tls-server-name. A login program runs once for all clients.
 func (c *Client) At(address string) (*Client, error) {
 	base := *c.base
 	base.Host = address
@@ -57,17 +57,17 @@ func newClient(name string, base *url.URL, config *rest.Config, shared *http.Cli
 	own.Host = base.String()
 	asked, err := rest.UnversionedRESTClientForConfigAndClient(own, shared)
 	if err != nil {
-		return nil, errors.New("the server's address is not one that can be asked")
+		return nil, errors.New("the address of the server is not valid")
 	}
 	return &Client{Context: name, base: base, config: config, http: shared, rest: asked}, nil
 }
 
-// DiscardLogs stops client-go from writing to stderr, for the whole process. A program calls
-// it once, before it opens a kubeconfig.
+// DiscardLogs stops client-go from writing to stderr, in the whole process. Call it once, before a
+// kubeconfig is opened.
 func DiscardLogs() { klog.SetLogger(logr.Discard()) }
 
-// newSerializer returns the codecs of the objects that are read and written here. The typed
-// clientset of client-go has those of every group, which are 26 MB.
+// newSerializer returns the codecs of the objects that etcdsec reads and writes. The typed clientset
+// of client-go has the codecs of every group, which are 26 MB.
 func newSerializer() (serializer.CodecFactory, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -80,7 +80,7 @@ func newSerializer() (serializer.CodecFactory, error) {
 	return serializer.NewCodecFactory(scheme), nil
 }
 
-// Get reads one answer in JSON. accept is the media type to ask for; application/json when empty.
+// Get reads one answer in JSON. accept is the requested media type; empty means application/json.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, accept string, into any) error {
 	answer, err := c.read(ctx, c.request(http.MethodGet, path, query, accept))
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *Client) Text(ctx context.Context, path string) (string, error) {
 	return string(answer), err
 }
 
-// Send writes an object, or a patch of it, and reads the answer into what is not nil.
+// Send writes an object, or a patch of it, and reads the answer into into, if that is not nil.
 func (c *Client) Send(ctx context.Context, method, path, contentType string, body []byte, into any) error {
 	request := c.request(method, path, nil, "")
 	if contentType != "" {

@@ -10,8 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// answerError is an answer with a status of failure. Its cause is an APIStatus, so that
-// k8s.io/apimachinery/pkg/api/errors tells its kinds apart: IsForbidden, IsNotFound.
+// answerError is an answer with an error status. Its cause is an APIStatus, so that
+// k8s.io/apimachinery/pkg/api/errors can distinguish its kinds: IsForbidden, IsNotFound.
 type answerError struct {
 	host  string
 	cause apierrors.APIStatus
@@ -31,15 +31,14 @@ func (e *answerError) Unwrap() error {
 	return err
 }
 
-// sizeError means that a server sent more than it may.
+// sizeError means that an answer of a server is too large.
 type sizeError struct{ limit int64 }
 
 func (e *sizeError) Error() string {
 	return fmt.Sprintf("it answers more than %d MiB", e.limit>>20)
 }
 
-// explain makes an error of client-go short: without the URL, and without the server's own
-// long texts.
+// explain shortens an error of client-go: it removes the URL and long texts of the server.
 func (c *Client) explain(err error) error {
 	if tooLarge, is := errors.AsType[*sizeError](err); is {
 		return fmt.Errorf("asking %s: %w", c.base.Host, tooLarge)
@@ -54,7 +53,7 @@ func (c *Client) explain(err error) error {
 	return fmt.Errorf("asking %s: %w", c.base.Host, err)
 }
 
-// shorten cuts a text to what an error may hold.
+// shorten cuts a text to the maximum length in an error.
 func shorten(text string) string {
 	const most = 200
 	text = strings.ToValidUTF8(text, "?")
@@ -64,7 +63,7 @@ func shorten(text string) string {
 	return text
 }
 
-// loginError means that the kubeconfig's own way to log in failed or did not end in time.
+// loginError means that the login of the kubeconfig failed or was too slow.
 type loginError struct {
 	waiting Waiting
 	cause   error

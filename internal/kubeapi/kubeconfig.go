@@ -16,37 +16,37 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	// It registers the auth-provider "oidc", which client-go knows no other way to name.
+	// It registers the auth-provider "oidc"; client-go has no other way to do that.
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// maxFile is above any kubeconfig, certificate or token.
+// maxFile is larger than any kubeconfig, certificate or token.
 const maxFile = 1 << 20
 
-// Config tells how to ask an API server. Path and Timeout must be there.
+// Config says how to ask an API server. Path and Timeout are required.
 type Config struct {
-	// Path is the kubeconfig.
+	// Path is the path of the kubeconfig.
 	Path string
-	// Context is the name of a context in it; empty is its current one.
+	// Context is the name of a context in it; empty means its current one.
 	Context string
 	// Timeout is the time for each request.
 	Timeout time.Duration
-	// Supervisor is the command line that runs a program of the kubeconfig under supervision,
-	// as [leash.New] wants it. Without one, a kubeconfig that names a program is refused.
+	// Supervisor is the command line that supervises a program of the kubeconfig, in the form for
+	// [leash.New]. Without it, a kubeconfig that names a program is refused.
 	Supervisor []string
-	// Notify is told of a login that lasts, from any goroutine; nil tells nobody.
+	// Notify, if not nil, is called for a slow login, from any goroutine.
 	Notify func(Waiting)
 }
 
 // Open reads a kubeconfig.
 //
 // A user may have a client certificate, a token, an exec plugin or the auth-provider oidc.
-// The plugin runs at the first request, has the terminal if stdin is one and the kubeconfig
-// lets it, and writes to stderr, as with kubectl. It and all that it started end with the
-// login, with the last request that waits for it, and with this process; oidc writes a
-// refreshed token back to the kubeconfig, as kubectl does.
+// As with kubectl, the plugin runs at the first request, can use the terminal if stdin is one and
+// the kubeconfig allows it, and writes to stderr. It ends, with everything that it started, when the
+// login ends, when no request waits for it any more, or when this process ends. Like kubectl, oidc
+// writes a refreshed token back to the kubeconfig.
 func Open(c Config) (*Client, error) {
 	data, err := durable.ReadFile(c.Path, maxFile)
 	if err != nil {
@@ -117,7 +117,7 @@ func parse(data []byte, c Config) (*Client, error) {
 	})
 }
 
-// secureConfig sets what every client has, and returns the transport that all of them share.
+// secureConfig sets the options of every client, and returns the transport that the clients share.
 func secureConfig(config *rest.Config, timeout time.Duration, login *loginGuard) (http.RoundTripper, error) {
 	codecs, err := newSerializer()
 	if err != nil {
@@ -142,7 +142,7 @@ func secureConfig(config *rest.Config, timeout time.Duration, login *loginGuard)
 	return transport, nil
 }
 
-// checkCluster refuses a server that credentials are not to be sent to.
+// checkCluster refuses a server that must not get credentials.
 func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 	base, err := url.Parse(c.Server)
 	switch {
@@ -151,7 +151,7 @@ func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 	case base.Scheme == "http":
 		return nil, errors.New("the cluster's server is http://: credentials are not sent in plaintext")
 	case c.InsecureSkipTLSVerify:
-		return nil, errors.New("insecure-skip-tls-verify is on: credentials are not sent to a server that nobody verifies")
+		return nil, errors.New("insecure-skip-tls-verify is on: credentials are not sent to an unverified server")
 	case c.ProxyURL != "":
 		return nil, errors.New("proxy-url is not supported: run this where the API server is reached directly")
 	}
@@ -166,8 +166,8 @@ func checkCluster(c *clientcmdapi.Cluster) (*url.URL, error) {
 	return base, nil
 }
 
-// inlineOrFile returns what a key of the kubeconfig holds, or what the file that it names holds;
-// nil if neither is given.
+// inlineOrFile returns the content of a key of the kubeconfig, or of the file that the key names. It
+// returns nil if there is neither.
 func inlineOrFile(key string, inline []byte, path string) ([]byte, error) {
 	if len(inline) > 0 {
 		return inline, nil

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// MetadataOnly is the media type of a list that has of each object its metadata alone.
+	// MetadataOnly is the media type of a list that has only the metadata of each object.
 	MetadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 	pageSize = 250
 	maxPages = 100
-	// maxCollectionPages are the objects that etcd can hold: 8 GiB of the smallest.
+	// maxCollectionPages is enough for all objects that etcd can store: 8 GiB of the smallest.
 	maxCollectionPages = 100_000
 )
 
@@ -29,9 +29,9 @@ type Page[T any] interface {
 	metav1.ListInterface
 }
 
-// List reads a small collection, such as /api/v1/nodes, and visits each page of it. labels is
-// a label selector; empty selects every object. All pages together have the bound of one
-// answer, so that a visitor may keep them.
+// List reads a small collection, such as /api/v1/nodes, and visits each page of it. labels is a label
+// selector; empty selects every object. All pages together have the size limit of one answer, so a
+// visitor may keep them.
 func List[T any, P Page[T]](ctx context.Context, c *Client, collection, labels string, visit func(P) error) error {
 	query := url.Values{}
 	if labels != "" {
@@ -46,7 +46,7 @@ func ListMetadata(ctx context.Context, c *Client, collection string, size int, v
 	return eachPage(ctx, c, collection, url.Values{}, pages{size: size, most: maxCollectionPages, accept: MetadataOnly}, visit)
 }
 
-// pages says in which parts a list is read.
+// pages has the limits of the pages of a list.
 type pages struct {
 	size, most int
 	accept     string

@@ -12,19 +12,19 @@ import (
 const (
 	// loginTimeout is the time for a person to log in.
 	loginTimeout = 5 * time.Minute
-	// noticeAfter is longer than a login takes that waits for nobody.
+	// noticeAfter is longer than a login without a person takes.
 	noticeAfter = 1500 * time.Millisecond
-	// maxCredential is above any token, and a certificate with its key.
+	// maxCredential is larger than any token, or a certificate with its key.
 	maxCredential = 1 << 20
 )
 
-// Waiting is a login that lasts.
+// Waiting is a slow login.
 type Waiting struct {
-	// Way is what logs in: the path of a program, or "the identity provider" and its URL.
+	// Way is the method of the login: the path of a program, or "the identity provider" and its URL.
 	Way        string
 	Kubeconfig string
 	User       string    // its name in the kubeconfig
-	Until      time.Time // when the login is given up
+	Until      time.Time // the deadline of the login
 }
 
 // loginGuard ends the wait for a login, and with it the program that logs in. client-go gives
@@ -36,12 +36,12 @@ type loginGuard struct {
 	leash   *leash.Leash // of the program; nil without one
 
 	mu       sync.Mutex
-	notified bool // since the last login that ended
+	notified bool // for the current login
 }
 
 type loginKey struct{}
 
-// login tells whether one request logs in at the moment. A nil one does nothing.
+// login tracks the login of one request. A nil login does nothing.
 type login struct {
 	guard  *loginGuard
 	cancel context.CancelCauseFunc
@@ -65,7 +65,7 @@ func (l *login) begin() {
 	l.deadline = time.AfterFunc(loginTimeout, func() { l.cancel(errLoginTooLong) })
 }
 
-// end ends the time for a login, and reports whether one lasted.
+// end stops the time for a login, and reports whether a login was under way.
 func (l *login) end() bool {
 	if l == nil {
 		return false
@@ -81,7 +81,7 @@ func (l *login) end() bool {
 	return lasted
 }
 
-// announce reports a login that lasts, once for all the requests that wait for it.
+// announce calls Notify for a slow login, once for all requests that wait for it.
 func (p *loginGuard) announce(until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *loginGuard) announce(until time.Time) {
 	p.notify(waiting)
 }
 
-// resetNotice lets the next login that lasts be announced.
+// resetNotice allows announce to report the next slow login.
 func (p *loginGuard) resetNotice() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,8 +158,8 @@ func (p *loginGuard) do(ctx context.Context, call func()) error {
 	}
 }
 
-// explain returns why a login failed. client-go knows only how the supervisor of the program
-// ended, which is not what went wrong.
+// explain returns why a login failed. client-go knows only how the supervisor of the program ended,
+// which is not the cause.
 func (p *loginGuard) explain(err error) error {
 	if p.leash != nil {
 		if failed := p.leash.Failure(); failed != nil {

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// maxAnswer is above a page of the largest objects that etcd stores.
+// maxAnswer is larger than a page of the largest objects that etcd stores.
 const maxAnswer = 64 << 20
 
-// maxRetryAfter is the longest wait that a server may ask for before the next try.
+// maxRetryAfter is the longest time that a server may request before the next try.
 const maxRetryAfter = 5 * time.Second
 
 type budgetKey struct{}
 
-// budget counts the bytes that the answers to some requests may still have.
+// budget counts the remaining bytes for the answers to some requests.
 type budget struct {
 	limit int64
 	left  atomic.Int64
 }
 
-// withBudget allows the requests of a context so many bytes of answers together, unless a
-// context above it has a budget already.
+// withBudget limits the total size of all answers to the requests of a context, unless a context
+// above it already has a budget.
 func withBudget(ctx context.Context, limit int64) context.Context {
 	if _, has := ctx.Value(budgetKey{}).(*budget); has {
 		return ctx
@@ -34,8 +34,9 @@ func withBudget(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, budgetKey{}, b)
 }
 
-// boundedTransport gives each request a deadline, which includes the reading of the answer, and holds
-// its answer to the budget of its context. It is below what logs in, which takes its own time.
+// boundedTransport gives each request a deadline, which includes reading the answer, and limits the
+// answer to the budget of its context. It is below the transport that logs in, which has its own
+// time limit.
 type boundedTransport struct {
 	base    http.RoundTripper
 	timeout time.Duration

@@ -20,7 +20,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// checkUser refuses credentials that cannot work, and a program that another may have named.
+// checkUser refuses credentials that cannot work, and a program that another user may have chosen.
 func checkUser(u *clientcmdapi.AuthInfo, path string) error {
 	switch {
 	case u.Username != "" || u.Password != "":
@@ -96,8 +96,8 @@ func checkProvider(p *clientcmdapi.AuthProviderConfig) error {
 	return errors.Join(faults...)
 }
 
-// checkPlugin refuses a program that client-go would not run, and any program of a kubeconfig
-// that others may write: whoever writes it chooses what is run here, perhaps as root.
+// checkPlugin refuses a program that client-go would not run, and any program of a kubeconfig that
+// others may write: they could choose the program that runs here, perhaps as root.
 func checkPlugin(plugin *clientcmdapi.ExecConfig, path string) error {
 	versions := []string{clientauthenticationv1.SchemeGroupVersion.String(), clientauthenticationv1beta1.SchemeGroupVersion.String()}
 	modes := []string{string(clientcmdapi.NeverExecInteractiveMode), string(clientcmdapi.IfAvailableExecInteractiveMode), string(clientcmdapi.AlwaysExecInteractiveMode)}
@@ -126,7 +126,7 @@ func checkPlugin(plugin *clientcmdapi.ExecConfig, path string) error {
 	return nil
 }
 
-// checkOneOf returns an error if a key of the kubeconfig has no known value.
+// checkOneOf returns an error if the value of a key of the kubeconfig is unknown.
 func checkOneOf(key, value string, known []string) error {
 	switch {
 	case slices.Contains(known, value):
@@ -150,8 +150,8 @@ func findPlugin(plugin *clientcmdapi.ExecConfig) (string, error) {
 	return "", fmt.Errorf("it logs in with a program that cannot be run: %w%s", err, hint)
 }
 
-// newLoginGuard returns the guard that waits for the login of a user, without its base, and puts the
-// user's program under supervision. It is nil for a user that just has credentials.
+// newLoginGuard returns the guard of a user's login, without its base, and sets up the supervision of
+// the user's program. It returns nil for a user that has credentials and needs no login.
 func newLoginGuard(u *clientcmdapi.AuthInfo, c Config, name string) (*loginGuard, error) {
 	p := &loginGuard{waiting: Waiting{Kubeconfig: c.Path, User: name}, notify: c.Notify}
 	switch {
