@@ -19,8 +19,8 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// secretText is in every value that is stored and in every key of the configuration, and in
-// no output.
+// secretText is a part of every stored value and of every key of the configuration. No output may
+// contain it.
 const secretText = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 // censusConfig has the key k-2 first and k-1 second for Secrets.
@@ -36,7 +36,7 @@ resources:
       - identity: {}
 `
 
-// censusStore is a member with TLS, and with authentication if there are users.
+// censusStore is a member with TLS. It has authentication if there are users.
 type censusStore struct {
 	id       clitest.Identity
 	endpoint string
@@ -74,7 +74,7 @@ func startCensusStore(t *testing.T) *censusStore {
 	return &censusStore{id: id, endpoint: "https://" + client, client: c}
 }
 
-// must runs steps of etcd's client.
+// must runs steps of etcd's client, and fails the test if one fails.
 func must(t *testing.T, steps ...func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -93,7 +93,7 @@ func (s *censusStore) put(key, value string) func(context.Context) error {
 	}
 }
 
-// census runs the verb as an identity.
+// census runs the verb with the certificate of an identity.
 func (s *censusStore) census(t *testing.T, id clitest.Identity, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	status, stdout, stderr = clitest.Run(t, append([]string{"audit", "census", "--endpoints", s.endpoint,

@@ -31,8 +31,8 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// node is a host as etcdsec bootstraps it, below a folder, with a real etcd that runs as its
-// manifest or unit says.
+// node is a bootstrapped host below a folder. A real etcd runs with the flags of its manifest or
+// unit.
 type node struct {
 	root, store, spec     string
 	client, peer, metrics string // host:port
@@ -47,7 +47,7 @@ const (
 	configPath    = "/etc/etcd/etcd.conf.yaml"
 )
 
-// newNode bootstraps a cluster of one member and brings its files to where they belong.
+// newNode bootstraps a cluster of one member, and copies its files to their places.
 func newNode(t *testing.T, version, runtime string) *node {
 	t.Helper()
 	ports := etcdtest.FreePorts(t, 4)
@@ -109,7 +109,7 @@ spec:
 	return n
 }
 
-// path is a path of the host as one of this machine.
+// path returns the path on this machine of a path of the host.
 func (n *node) path(name string) string { return filepath.Join(n.root, name) }
 
 func (n *node) write(t *testing.T, name, text string) {
@@ -126,7 +126,7 @@ func (n *node) read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// copy keeps the mode, which is bootstrap's.
+// copy copies a file and keeps the mode from bootstrap.
 func (n *node) copy(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
@@ -148,7 +148,7 @@ func (n *node) chmod(t *testing.T, name string, mode fs.FileMode) {
 	}
 }
 
-// flags are the command of the static Pod, without the program.
+// flags returns the command of the static Pod, without the program.
 func (n *node) flags(t *testing.T) []string {
 	t.Helper()
 	var pod struct {
@@ -176,8 +176,8 @@ func (n *node) setFlags(t *testing.T, flags []string) {
 	n.write(t, staticPodPath, string(data))
 }
 
-// start runs etcd as the manifest or the unit says, on the files below the root, and leaves
-// a copy of what Linux says of the process there, in which the paths are the host's.
+// start runs etcd with the flags of the manifest or the unit, on the files below the root. It also
+// copies the files that Linux has about the process there, with the paths of the host.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	here := func(text string) string {
@@ -222,7 +222,7 @@ func (n *node) start(t *testing.T) {
 	}
 }
 
-// audit audits the host by the command, as its auditor.
+// audit runs the audit verb on the host, with the auditor's certificate.
 func (n *node) audit(t *testing.T) audit.Report {
 	t.Helper()
 	_, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--root", n.root, "--pki", n.store, "-o", "json")
@@ -233,8 +233,8 @@ func (n *node) audit(t *testing.T) audit.Report {
 	return report
 }
 
-// hostFindings are the failed and the unknown results of the checks that look at settings and
-// files, as "SEVERITY CHECK TARGET CODES" with the evidence.
+// hostFindings returns the failed and unknown results of the checks of settings and files, as
+// "SEVERITY CHECK TARGET CODES" with the evidence.
 func hostFindings(r audit.Report) map[string]string {
 	found := map[string]string{}
 	for _, result := range r.Results {
@@ -316,7 +316,7 @@ func chownAll(t *testing.T, id int, paths ...string) {
 	}
 }
 
-// without leaves out the flags of some names.
+// without returns the flags except those with some names.
 func without(flags []string, names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(flags), func(flag string) bool {
 		name, _, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
@@ -494,7 +494,7 @@ func TestAuditFaultyHost(t *testing.T) {
 	}
 }
 
-// revocationList is one of nobody, in DER. etcd looks at no signature.
+// revocationList returns an empty revocation list, in DER. etcd does not check its signature.
 func revocationList(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -510,7 +510,7 @@ func revocationList(t *testing.T) []byte {
 	return der
 }
 
-// revokesVersionOne sets a list as openssl makes it by default, without a number.
+// revokesVersionOne sets a revocation list without a number, which is the default of openssl.
 func revokesVersionOne(t *testing.T, n *node) {
 	t.Helper()
 	var list pkix.CertificateList // nothing else makes a list of version 1

@@ -18,7 +18,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// waiversFile has an entry for each of the checks, for every target, until so many days from now.
+// waiversFile writes a waiver for each of the checks and every target. They expire after some days.
 func waiversFile(t *testing.T, days int, checks ...string) string {
 	t.Helper()
 	var b strings.Builder

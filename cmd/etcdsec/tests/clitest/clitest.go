@@ -1,6 +1,6 @@
-// Package clitest runs the etcdsec binary in tests. The binary is built from the sources
-// beside it, with the race detector where the test has it, with the points at which the
-// crash tests kill it (tag failpoints), and with a clock that a test can move (tag testclock).
+// Package clitest runs the etcdsec binary in tests. It builds the binary from the sources of this
+// repository: with the race detector if the test has it, with the points at which the crash tests kill
+// it (tag failpoints), and with a clock that a test can change (tag testclock).
 package clitest
 
 import (
@@ -31,16 +31,16 @@ const (
 // commandPackage is the import path of package main.
 const commandPackage = "github.com/etcdsec/etcdsec/cmd/etcdsec"
 
-// DaysVariable moves the clock of the binary by so many days.
+// DaysVariable moves the clock of the binary forward by a number of days.
 const DaysVariable = "ETCDSEC_TEST_DAYS"
 
-// raceVariable: a program with the race detector otherwise sleeps for a second at its end.
+// raceVariable stops a program with the race detector from sleeping for a second at its end.
 const raceVariable = "GORACE=atexit_sleep_ms=0"
 
 var built = sync.OnceValues(build)
 
-// Binary returns the path of the binary, which is called etcdsec and lies in a folder of its
-// own. The first call of a test process builds it.
+// Binary returns the path of the binary. Its name is etcdsec, and its folder contains nothing else. The
+// first call in a test process builds it.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := built()
@@ -50,8 +50,8 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-// build makes the binary in the user's cache folder, where the Go tool leaves one alone that
-// is up to date, so that the packages of one `go test ./...` link it once.
+// build builds the binary in the user's cache folder. The Go tool does not touch an up-to-date binary
+// there, so the packages of one `go test ./...` link it once.
 func build() (string, error) {
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -91,7 +91,7 @@ func build() (string, error) {
 	return path, nil
 }
 
-// Command is a command line of etcdsec that is not started yet. It ends with the test.
+// Command returns a command line of etcdsec, not yet started. It ends with the test.
 func Command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	return command(t.Context(), Binary(t), args...)
@@ -103,10 +103,10 @@ func command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Environ is the environment for the binary.
+// Environ returns the environment for the binary.
 func Environ() []string { return append(os.Environ(), raceVariable) }
 
-// Run runs a command line with nothing on its standard input.
+// Run runs a command line with empty standard input.
 func Run(t testing.TB, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	cmd := Command(t, args...)
@@ -122,7 +122,7 @@ func Run(t testing.TB, args ...string) (status int, stdout, stderr string) {
 	return StatusDone, out.String(), errs.String()
 }
 
-// Expect runs a command line, wants its status, and returns all that it printed.
+// Expect runs a command line, checks its status, and returns its output.
 func Expect(t testing.TB, want int, args ...string) string {
 	t.Helper()
 	status, stdout, stderr := Run(t, args...)
@@ -140,7 +140,7 @@ func WriteFile(t testing.TB, path string, data []byte) {
 	}
 }
 
-// WriteFileBelow writes a file, and makes the folders above it.
+// WriteFileBelow writes a file, and creates the folders above it.
 func WriteFileBelow(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

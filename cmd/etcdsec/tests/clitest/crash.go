@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// Crash kills a verb that works on a store before changes of the disk that it makes, and
-// half-way through writes. After each kill no key is unreadable and no line of the ledger
-// is lost; the same command run again finishes the work and leaves nothing behind.
+// Crash kills a verb that works on a store, before changes of the disk and in the middle of writes.
+// After each kill, every key is readable and no line of the ledger is lost. The same command, run again,
+// finishes the work and leaves no temporary files.
 type Crash struct {
 	// Base is a folder with all that the verb needs; each run works in a copy of it. The
 	// store, if there is one, is its folder store.
@@ -32,11 +32,11 @@ type Crash struct {
 	Hidden bool   // no plain key of a root may be left anywhere
 }
 
-// Points chooses where a verb is killed, in order and counted from 1. trace names the function
-// behind each point of the verb.
+// Points chooses the points at which a verb is killed, in order and counted from 1. trace has the name
+// of the function at each point of the verb.
 type Points func(t *testing.T, trace []string) []int
 
-// EveryPoint chooses all of them.
+// EveryPoint chooses all points.
 func EveryPoint(_ *testing.T, trace []string) []int {
 	all := make([]int, len(trace))
 	for i := range all {
@@ -73,8 +73,8 @@ func SamplePoints(t *testing.T, trace []string) []int {
 	return Sample(t, len(trace), spread, always...)
 }
 
-// Sample chooses the first and the last of the points 1 to last, those that are always to be
-// chosen, and one at random in each of so many equal parts. It prints the seed.
+// Sample chooses points from 1 to last: the first and the last one, those in always, and a random one in
+// each of some equal parts. It prints the seed.
 func Sample(t *testing.T, last, parts int, always ...int) []int {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -119,14 +119,14 @@ func (c Crash) Kill(t *testing.T, choose Points) (points int) {
 	return len(trace)
 }
 
-// trace returns the function behind each point of the verb.
+// trace returns the name of the function at each point of the verb.
 func (c Crash) trace(t *testing.T) []string {
 	t.Helper()
 	return Trace(t, c.copyOfBase(t), c.Verb...)
 }
 
-// Trace runs a command line in dir, which has to succeed, and returns the function behind each
-// failpoint that it came by.
+// Trace runs a command line in dir, which must succeed, and returns the name of the function at each
+// failpoint that it reached.
 func Trace(t *testing.T, dir string, args ...string) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "trace")
@@ -140,8 +140,8 @@ func Trace(t *testing.T, dir string, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-// RunKilled runs a command line in dir, killed at the failpoint of that number, or never
-// where that is 0. Status -1 is a kill.
+// RunKilled runs a command line in dir and kills it at a failpoint, counted from 1; 0 means never.
+// Status -1 means that it was killed.
 func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
 	t.Helper()
 	return runWith(t, dir, fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), args...)
@@ -181,8 +181,8 @@ func (c Crash) copyOfBase(t *testing.T) string {
 	return dir
 }
 
-// killedAt runs the verb on a copy of the base, killed at a point, checks what is left, and
-// finishes the work. It is false when the verb has no such point any more.
+// killedAt runs the verb on a copy of the base, kills it at a point, checks what is left, and finishes
+// the work. It returns false if the verb does not have this point.
 func (c Crash) killedAt(t *testing.T, point int) bool {
 	t.Helper()
 	dir := c.copyOfBase(t)
@@ -232,8 +232,8 @@ func (c Crash) ledger(t *testing.T, dir string) []byte {
 	return data
 }
 
-// encryption is the file with the key of what kube-apiserver stores, which is whole and closed
-// to others; nil if it is not there.
+// encryption returns the file with the encryption key of kube-apiserver, or nil if there is none. It
+// checks that the file is complete and that others cannot read it.
 func (c Crash) encryption(t *testing.T, dir string, point int) []byte {
 	t.Helper()
 	path := filepath.Join(dir, "store", "kubernetes", "encryption-config.yaml")
@@ -248,7 +248,7 @@ func (c Crash) encryption(t *testing.T, dir string, point int) []byte {
 	return data
 }
 
-// checkKeys wants every key that a name leads to whole, and closed to others.
+// checkKeys checks that every key in use is complete and that others cannot read it.
 func (c Crash) checkKeys(t *testing.T, dir string, point int) {
 	t.Helper()
 	for _, folder := range []string{"store", c.Keys} {

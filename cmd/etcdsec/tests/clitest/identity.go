@@ -13,20 +13,20 @@ import (
 	"github.com/etcdsec/etcdsec/pki/throwaway"
 )
 
-// Identity is a CA and a certificate that it signed, in files.
+// Identity has the files of a CA and of a certificate that it signed.
 type Identity struct {
 	CA                     *throwaway.CA
 	CAPath, Cert, Key, Dir string
 }
 
-// NewIdentity makes a CA with a name of its own and a leaf for 127.0.0.1, of client and
-// server. Where notAfter is zero the leaf ends with the CA.
+// NewIdentity makes a CA with a unique name, and a leaf for 127.0.0.1, for clients and servers. If
+// notAfter is zero, the leaf ends with the CA.
 func NewIdentity(t testing.TB, notAfter time.Time) Identity {
 	t.Helper()
 	return NewIdentityOf(t, "test "+filepath.Base(t.TempDir()), notAfter, net.IPv4(127, 0, 0, 1))
 }
 
-// NewIdentityOf is NewIdentity with a CA of that name and a leaf for the addresses.
+// NewIdentityOf is NewIdentity with the name of the CA and the addresses of the leaf.
 func NewIdentityOf(t testing.TB, name string, notAfter time.Time, addresses ...net.IP) Identity {
 	t.Helper()
 	now := time.Now()
@@ -43,7 +43,7 @@ func bothUsages() []x509.ExtKeyUsage {
 	return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 }
 
-// Another makes an identity of the same CA with a key of its own.
+// Another makes an identity of the same CA with another key.
 func (id Identity) Another(t testing.TB) Identity {
 	t.Helper()
 	next := newLeaf(t, id.CA, throwaway.Leaf{CommonName: "auditor", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, EKUs: bothUsages()})

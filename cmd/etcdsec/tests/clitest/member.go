@@ -11,15 +11,15 @@ import (
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
 )
 
-// HostMember is a real etcd with mutual TLS on both ports, and a folder that looks like the
-// root of the host it runs on: what Linux says of its process is there as a copy, so that
-// other etcds of this machine are not.
+// HostMember is a real etcd with mutual TLS on both ports, and a folder that looks like the root of its
+// host. The folder has a copy of what Linux shows about the process, and so no other etcd of this
+// machine.
 type HostMember struct {
 	Root, Dir             string
 	Client, Peer, Metrics string // host:port
 }
 
-// StartHostMember starts one with more flags, in which HTTP stands for one more free address.
+// StartHostMember starts a HostMember with more flags. HTTP in a flag means another free address.
 func StartHostMember(t *testing.T, more ...string) HostMember {
 	t.Helper()
 	ports := etcdtest.FreePorts(t, 4)

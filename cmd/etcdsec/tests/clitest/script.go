@@ -14,8 +14,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
-// RunScripts runs the scripts in testdata/script of the calling package. Beside testscript's
-// own commands and conditions they have `exitcode`, [root] and [nft].
+// RunScripts runs the scripts in testdata/script of the calling package. In addition to testscript's
+// own commands and conditions, they have `exitcode`, [root] and [nft].
 func RunScripts(t *testing.T) {
 	t.Helper()
 	binary := Binary(t)
@@ -42,8 +42,8 @@ func RunScripts(t *testing.T) {
 	})
 }
 
-// exitcode runs "exitcode N program args…" and wants exactly that status. The built-in
-// "! exec" also takes a panic for the failure it waits for.
+// exitcode runs "exitcode N program args…" and checks that the status is N. The built-in "! exec" would
+// also accept a panic.
 func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exitcode N program args…")

@@ -75,8 +75,8 @@ func TestRotateKilled(t *testing.T) {
 	}
 }
 
-// killedRun rotates, and is killed before a change of the disk, or after a time; 0 is never.
-// The status of a kill is -1.
+// killedRun rotates, and kills the run before a change of the disk, or after a time; 0 means never. The
+// status of a killed run is -1.
 func (s *rotationSite) killedRun(t *testing.T, point int, after time.Duration) (status int, said string) {
 	t.Helper()
 	cmd := clitest.Command(t, s.rotate("--rate", "100")...)
@@ -153,7 +153,7 @@ func TestRotateWithSnapshots(t *testing.T) {
 	s.read(t)
 }
 
-// snapshot saves one as etcdctl does.
+// snapshot saves a snapshot as etcdctl does.
 func (s *rotationSite) snapshot(t *testing.T, path string) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(s.EtcdFiles.Cert, s.EtcdFiles.Key)

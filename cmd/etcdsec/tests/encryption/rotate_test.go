@@ -16,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubetest"
 )
 
-// rotationSite is a store whose EncryptionConfiguration real API servers have.
+// rotationSite is a store and real API servers with its EncryptionConfiguration.
 type rotationSite struct {
 	*kubetest.Cluster
 	spec, dir string
@@ -55,7 +55,7 @@ func (s *rotationSite) config() string {
 	return filepath.Join(s.dir, "kubernetes", "encryption-config.yaml")
 }
 
-// args are those of a verb of rotate.
+// args returns the arguments of a verb of rotate.
 func (s *rotationSite) args(verb ...string) []string {
 	args := append([]string{"encryption", "rotate"}, verb...)
 	args = append(args, "-f", s.spec, s.dir, "--kubeconfig", s.Kubeconfig, "--endpoints", "https://"+s.Etcd,
@@ -66,7 +66,7 @@ func (s *rotationSite) args(verb ...string) []string {
 	return args
 }
 
-// rotate are the arguments of a rotation that brings files to where the servers read them.
+// rotate returns the arguments of a rotation that copies files to where the servers read them.
 func (s *rotationSite) rotate(more ...string) []string {
 	args := s.args()
 	for i, server := range s.Servers {
@@ -75,7 +75,7 @@ func (s *rotationSite) rotate(more ...string) []string {
 	return append(append(args, "--wait", "60s", "--min-age", "0"), more...)
 }
 
-// store writes a Secret by one of the API servers.
+// store writes a Secret through one of the API servers.
 func (s *rotationSite) store(t *testing.T, server int, name string) {
 	t.Helper()
 	value := "value of " + name
@@ -86,7 +86,7 @@ func (s *rotationSite) store(t *testing.T, server int, name string) {
 	s.secrets[name] = value
 }
 
-// read reads every Secret back by each API server.
+// read reads every Secret through each API server.
 func (s *rotationSite) read(t *testing.T) {
 	t.Helper()
 	for _, server := range s.Servers {
@@ -111,7 +111,7 @@ func (s *rotationSite) read(t *testing.T) {
 	}
 }
 
-// keys are the key material of every file of the store.
+// keys returns the key material in the files of the store.
 func (s *rotationSite) keys(t *testing.T) []string {
 	t.Helper()
 	var keys []string

@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
 )
 
-// snapshot is everything below a folder: names, modes, times and contents.
+// snapshot returns everything below a folder: names, modes, times and contents.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -45,7 +45,7 @@ func snapshot(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// keys are the private keys below a folder, by path, as they are in PEM.
+// keys returns the private keys below a folder in PEM, by path.
 func keys(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
@@ -63,8 +63,8 @@ func keys(t *testing.T, dir string) map[string][]byte {
 	return found
 }
 
-// holds says whether data has a key in it, as PEM or in base64, by any line of its body.
-func holds(data, keyPEM []byte) bool {
+// containsKey reports whether data contains any line of a key, in PEM or in base64.
+func containsKey(data, keyPEM []byte) bool {
 	if bytes.Contains(data, []byte(base64.StdEncoding.EncodeToString(keyPEM))) {
 		return true
 	}
@@ -123,7 +123,7 @@ func TestExportChangesNothingAndPrintsNoSecret(t *testing.T) {
 		}
 		printed := []byte(stdout + stderr)
 		for path, key := range secrets {
-			if holds(printed, key) {
+			if containsKey(printed, key) {
 				t.Errorf("%q printed %s", tc.args, path)
 			}
 		}
@@ -150,7 +150,7 @@ func checkExported(t *testing.T, out string, secrets map[string][]byte) {
 			t.Errorf("%s: %v, %v", file, info.Mode(), err)
 		}
 		for path, key := range secrets {
-			if holds(data, key) {
+			if containsKey(data, key) {
 				exported[path] = true
 			}
 		}

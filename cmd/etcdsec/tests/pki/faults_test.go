@@ -29,8 +29,8 @@ func writeSpec(t *testing.T) string {
 	return path
 }
 
-// checkStore wants a store without a half-written thing in it: every key under its name
-// has its certificate, every file parses, and the ledger's chain holds.
+// checkStore checks that nothing in a store is half-written: every key has its certificate, every file
+// parses, and the chain of the ledger is valid.
 func checkStore(t *testing.T, dir string) (keys int) {
 	t.Helper()
 	if _, err := pki.ReadLedger(dir); err != nil {
@@ -100,15 +100,15 @@ func TestBootstrapKilled(t *testing.T) {
 		if keys := checkStore(t, dir); keys != clitest.ThreeMembersKeys {
 			t.Errorf("round %d: %d keys, want %d", round, keys, clitest.ThreeMembersKeys)
 		}
-		leftovers(t, dir)
+		checkNoLeftovers(t, dir)
 	}
 	if killed < 20 {
 		t.Errorf("only %d runs were killed: this test tested too little", killed)
 	}
 }
 
-// leftovers wants nothing in a finished store but what belongs there.
-func leftovers(t *testing.T, dir string) {
+// checkNoLeftovers checks that a finished store contains no temporary files.
+func checkNoLeftovers(t *testing.T, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".tmp") || strings.HasSuffix(path, ".link") {

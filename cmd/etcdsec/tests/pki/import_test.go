@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// foreignCA signs what other tools sign, faults included.
+// foreignCA signs certificates like other tools, with their faults.
 type foreignCA struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -66,7 +66,7 @@ func (ca *foreignCA) write(base string, withKey bool) {
 	}
 }
 
-// leaf writes a pair of an RSA-2048 key and a year, with the CA's certificate behind it if asked.
+// leaf writes an RSA-2048 key and a certificate for a year, followed by the CA's certificate if asked.
 func (ca *foreignCA) leaf(base, cn, organization string, ekus []x509.ExtKeyUsage, names ...string) {
 	ca.t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -77,7 +77,7 @@ spec:
 	}
 }
 
-// serveOnce is a server that reads its certificate at its start and never again.
+// serveOnce starts a server that reads its certificate only at its start.
 func serveOnce(t *testing.T, base string) string {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(base+".crt", base+".key")

@@ -17,7 +17,7 @@ import (
 	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
 )
 
-// labRun is an etcdsec that runs on a host of the laboratory.
+// labRun is a running etcdsec on a host of the laboratory.
 type labRun struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
@@ -50,7 +50,7 @@ func (s *policiesSite) startAt(t *testing.T, screen *os.File, h *labHost, args .
 	return r
 }
 
-// wait wants an exit status, and returns what was printed.
+// wait checks the exit status, and returns the output.
 func (r *labRun) wait(t *testing.T, status int) (stdout, stderr string) {
 	t.Helper()
 	<-r.ended
@@ -65,8 +65,8 @@ func (s *policiesSite) etcdsec(t *testing.T, h *labHost, status int, args ...str
 	return s.start(t, h, args...).wait(t, status)
 }
 
-// within waits for a condition.
-func within(t *testing.T, what string, patience time.Duration, holds func() bool) {
+// waitUntil waits until a condition holds, and fails the test after patience.
+func waitUntil(t *testing.T, what string, patience time.Duration, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -75,13 +75,13 @@ func within(t *testing.T, what string, patience time.Duration, holds func() bool
 	}
 }
 
-// loaded says whether the host has our table.
-func (h *labHost) loaded(t *testing.T) bool {
+// hasTable reports whether the host has the table of etcdsec.
+func (h *labHost) hasTable(t *testing.T) bool {
 	t.Helper()
 	return strings.Contains(h.run(t, "", "nft", "list", "tables"), "inet etcdsec")
 }
 
-// watchdog is the process that holds a change, or 0.
+// watchdog returns the ID of the process that guards a change, or 0.
 func watchdog(t *testing.T, state string) int {
 	t.Helper()
 	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -108,7 +108,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	// fresh takes the rules away and returns the words of a new apply.
 	fresh := func(t *testing.T, guard string, more ...string) (state string, args []string) {
 		t.Helper()
-		if cp.loaded(t) {
+		if cp.hasTable(t) {
 			cp.run(t, "", "nft", "delete", "table", "inet", "etcdsec")
 		}
 		runs++
@@ -117,13 +117,13 @@ func (s *policiesSite) testApply(t *testing.T) {
 	}
 	up := func(t *testing.T, r *labRun, state string) {
 		t.Helper()
-		within(t, "loaded", 2*time.Minute, func() bool {
+		waitUntil(t, "loaded", 2*time.Minute, func() bool {
 			select {
 			case <-r.ended:
 				t.Fatalf("it has ended: %s", r.stderr.String())
 			default:
 			}
-			return cp.loaded(t) && watchdog(t, state) != 0
+			return cp.hasTable(t) && watchdog(t, state) != 0
 		})
 	}
 
@@ -143,7 +143,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
 			t.Fatal(err)
 		}
-		if plan.Host != "etcd-0" || !plan.Member || len(plan.Changes) != 1 || plan.Outcome != "planned" || cp.loaded(t) {
+		if plan.Host != "etcd-0" || !plan.Member || len(plan.Changes) != 1 || plan.Outcome != "planned" || cp.hasTable(t) {
 			t.Errorf("got %+v", plan)
 		}
 		answers := map[string]bool{}
@@ -164,7 +164,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		_, args := fresh(t, "2s", "--confirm", "checks", "--save", save)
 		stdout, stderr := s.etcdsec(t, cp, 0, args...)
 		saved, err := os.ReadFile(save)
-		if err != nil || !bytes.Equal(saved, s.rulesOf(cp).Text()) || !strings.Contains(stdout, "kept") || !strings.Contains(stderr, "systemctl enable nftables") || !cp.loaded(t) {
+		if err != nil || !bytes.Equal(saved, s.rulesOf(cp).Text()) || !strings.Contains(stdout, "kept") || !strings.Contains(stderr, "systemctl enable nftables") || !cp.hasTable(t) {
 			t.Errorf("%v: %s%s", err, stdout, stderr)
 		}
 		_, stderr = s.etcdsec(t, cp, 0, args...)
@@ -177,7 +177,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	t.Run("not confirmed", func(t *testing.T) {
 		_, args := fresh(t, "5s") // long enough for a machine under load to load them
 		stdout, stderr := s.etcdsec(t, cp, 1, args...)
-		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "not confirmed within 5s") {
+		if cp.hasTable(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "not confirmed within 5s") {
 			t.Errorf("%s%s", stdout, stderr)
 		}
 	})
@@ -192,7 +192,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		s.etcdsec(t, cp, 0, "policies", "confirm", "--state-dir", state)
 		r.wait(t, 0)
 		_, stderr = s.etcdsec(t, cp, 1, "policies", "rollback", "--state-dir", state)
-		if !cp.loaded(t) || !strings.Contains(stderr, "no change of the packet filter waits") {
+		if !cp.hasTable(t) || !strings.Contains(stderr, "no change of the packet filter waits") {
 			t.Error(stderr)
 		}
 	})
@@ -202,7 +202,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		up(t, r, state)
 		s.etcdsec(t, cp, 0, "policies", "rollback", "--state-dir", state)
 		_, stderr := r.wait(t, 1)
-		if cp.loaded(t) || !strings.Contains(stderr, "another session undid it") {
+		if cp.hasTable(t) || !strings.Contains(stderr, "another session undid it") {
 			t.Error(stderr)
 		}
 	})
@@ -217,7 +217,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "still waits to be kept or undone") {
 			t.Errorf("an apply while the guard lives: %s", stderr)
 		}
-		within(t, "undone", 2*time.Minute, func() bool { return !cp.loaded(t) && watchdog(t, state) == 0 })
+		waitUntil(t, "undone", 2*time.Minute, func() bool { return !cp.hasTable(t) && watchdog(t, state) == 0 })
 	})
 	t.Run("ended", func(t *testing.T) {
 		state, args := fresh(t, "5m")
@@ -226,7 +226,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr := r.wait(t, 1); cp.loaded(t) || !strings.Contains(stderr, "this command was stopped") {
+		if _, stderr := r.wait(t, 1); cp.hasTable(t) || !strings.Contains(stderr, "this command was stopped") {
 			t.Error(stderr)
 		}
 	})
@@ -237,7 +237,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := syscall.Kill(watchdog(t, state), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if r.wait(t, 1); cp.loaded(t) {
+		if r.wait(t, 1); cp.hasTable(t) {
 			t.Error("the rules are still there")
 		}
 	})
@@ -254,7 +254,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		within(t, "killed", 2*time.Minute, func() bool { return watchdog(t, state) == 0 })
+		waitUntil(t, "killed", 2*time.Minute, func() bool { return watchdog(t, state) == 0 })
 		if _, stderr := s.etcdsec(t, cp, 1, args...); !strings.Contains(stderr, "etcdsec policies rollback") {
 			t.Error(stderr)
 		}
@@ -279,12 +279,12 @@ func (s *policiesSite) testApply(t *testing.T) {
 		clitest.WriteFile(t, alone, []byte(strings.ReplaceAll(text, "DIR", s.dir)))
 		args[3] = alone
 		_, stderr := s.etcdsec(t, cp, 1, args...)
-		if cp.loaded(t) || !strings.Contains(stderr, "at port 2380") || !strings.Contains(stderr, "10.0.0.12:") || !strings.Contains(stderr, "--cut") {
+		if cp.hasTable(t) || !strings.Contains(stderr, "at port 2380") || !strings.Contains(stderr, "10.0.0.12:") || !strings.Contains(stderr, "--cut") {
 			t.Error(stderr)
 		}
 		args[5] = "5s"
 		stdout, stderr := s.etcdsec(t, cp, 1, append(args, "--cut")...)
-		if cp.loaded(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; undone in 5s") {
+		if cp.hasTable(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; undone in 5s") {
 			t.Errorf("%s%s", stdout, stderr)
 		}
 		s.quorum(t)
@@ -302,7 +302,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		_, stderr := r.wait(t, 1)
 		signal(syscall.SIGCONT)
 		// Which of its ports is found silent first depends on the moment.
-		if cp.loaded(t) || !strings.Contains(stderr, " answered before, but no longer does") {
+		if cp.hasTable(t) || !strings.Contains(stderr, " answered before, but no longer does") {
 			t.Error(stderr)
 		}
 		s.quorum(t)
@@ -310,7 +310,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	s.load(t)
 }
 
-// testDrift is of a host whose rules are as they should be.
+// testDrift tests drift on a host whose rules match the spec.
 func (s *policiesSite) testDrift(t *testing.T) {
 	t.Helper()
 	cp := s.host("cp-0")
@@ -339,7 +339,7 @@ func (s *policiesSite) testDrift(t *testing.T) {
 	s.etcdsec(t, s.host("outsider"), 3, drift...)
 }
 
-// terminal is a pseudo-terminal: what is written to one end is typed at the other.
+// terminal returns a pseudo-terminal: text that is written to keyboard is typed at screen.
 func terminal(t *testing.T) (keyboard, screen *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -362,7 +362,7 @@ func terminal(t *testing.T) (keyboard, screen *os.File) {
 	return keyboard, screen
 }
 
-// Who types yes keeps the rules, and who types anything else has them undone at once.
+// Typing yes keeps the rules, and typing anything else undoes them at once.
 func (s *policiesSite) testTyped(t *testing.T, fresh func(*testing.T, string, ...string) (string, []string)) {
 	t.Helper()
 	cp := s.host("cp-0")
@@ -373,7 +373,7 @@ func (s *policiesSite) testTyped(t *testing.T, fresh func(*testing.T, string, ..
 			t.Fatal(err)
 		}
 		r := s.startAt(t, screen, cp, args...)
-		if _, stderr := r.wait(t, status); cp.loaded(t) != (status == 0) || !strings.Contains(stderr, "type yes to keep it") {
+		if _, stderr := r.wait(t, status); cp.hasTable(t) != (status == 0) || !strings.Contains(stderr, "type yes to keep it") {
 			t.Errorf("%q: %s", typed, stderr)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// labMatrix is what the prover says of the rules that are loaded.
+// labMatrix is the proof of the loaded rules.
 type labMatrix struct {
 	site   *policiesSite
 	proofs map[*labHost]reach.Proof
@@ -44,8 +44,8 @@ func (m labMatrix) flow(t *testing.T, f labFlow) reach.Flow {
 	return reach.Flow{}
 }
 
-// prove is the proof of a cluster with the nodes of the laboratory and one sender beside them:
-// those of equal outcome would be one, and each is wanted by itself.
+// prove returns the proof for a cluster with the nodes of the laboratory and one other sender: a proof
+// merges senders with equal results, and the test needs each one separately.
 func (s *policiesSite) prove(from *labHost) reach.Proof {
 	intent := *s.intent
 	intent.PodAddresses = cluster.Routed

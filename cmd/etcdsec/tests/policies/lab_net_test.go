@@ -24,7 +24,7 @@ import (
 // labSpace is a network namespace, held open by a descriptor of this process.
 type labSpace struct{ fd int }
 
-// path is what ip(8) and nsenter(1) know the namespace by.
+// path returns the path of the namespace for ip(8) and nsenter(1).
 func (s labSpace) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.fd) }
 
 // do runs f on a thread of the namespace, which ends with it.
@@ -88,7 +88,7 @@ func (s labSpace) run(t *testing.T, stdin, program string, args ...string) strin
 	return out.String()
 }
 
-// ruleset is what nft says of the namespace.
+// ruleset returns the rules that nft lists in the namespace.
 func (s labSpace) ruleset(t *testing.T) *nft.Ruleset {
 	t.Helper()
 	r, err := nft.Parse([]byte(s.run(t, "", "nft", "-j", "list", "ruleset")))
@@ -132,7 +132,7 @@ func (s labSpace) listen(t *testing.T, address string) {
 	}()
 }
 
-// labReach is what came of a connection.
+// labReach is the result of a connection.
 type labReach string
 
 const (
@@ -167,7 +167,7 @@ type labHost struct {
 	rules       *nft.Ruleset  // of a host, as it is loaded
 }
 
-// laboratory is hosts at one wire. The test's own namespace has an end of it too.
+// laboratory has hosts on one network. The namespace of the test is connected to it too.
 type laboratory struct{ hosts, pods []*labHost }
 
 func (l *laboratory) host(name string) *labHost {
@@ -185,7 +185,7 @@ func baseSpace(t *testing.T) labSpace {
 	return labSpace{fd}
 }
 
-// addHost puts a host on the wire: 10.0.0.N and fd00::N.
+// addHost connects a host to the network: 10.0.0.N and fd00::N.
 func (l *laboratory) addHost(t *testing.T, base labSpace, name string, n int) *labHost {
 	t.Helper()
 	h := &labHost{
@@ -222,8 +222,8 @@ func (h *labHost) sysctl(t *testing.T, name, value string) {
 	}
 }
 
-// addPod puts a Pod behind a node: 10.244.N.2 and fd00:244:N::2. What a masqueraded one sends
-// gets the address of the node as it leaves; to a routed one the other hosts know the way.
+// addPod connects a Pod to a node: 10.244.N.2 and fd00:244:N::2. Packets of a masqueraded Pod get the
+// address of the node when they leave it. The other hosts have a route to a routed Pod.
 func (l *laboratory) addPod(t *testing.T, name string, node *labHost, n int, masqueraded bool) {
 	t.Helper()
 	p := &labHost{

@@ -51,7 +51,7 @@ spec:
     podAddresses: routed
 `
 
-// policiesSite is the laboratory with a real etcd in it.
+// policiesSite is the laboratory with a real etcd.
 type policiesSite struct {
 	laboratory
 	dir, spec string
@@ -91,8 +91,8 @@ func newPoliciesSite(t *testing.T) *policiesSite {
 
 var metricsLine = regexp.MustCompile(`(?m)^listen-metrics-urls: .*127\.0\.0\.1:2381.*$`)
 
-// startEtcd starts the members as bootstrap makes them, but for their metrics, which listen on
-// every address here, so that the rules and nothing else keep them from others.
+// startEtcd starts the members with the files of bootstrap. Only their metrics listen on every address
+// here, so that only the rules protect them.
 func (s *policiesSite) startEtcd(t *testing.T) {
 	t.Helper()
 	clitest.Expect(t, 0, "bootstrap", "-f", s.spec, filepath.Join(s.dir, "store"))
@@ -126,7 +126,7 @@ func (s *policiesSite) startEtcd(t *testing.T) {
 	}
 }
 
-// rulesOf are those that a host gets, or nil.
+// rulesOf returns the rules for a host, or nil.
 func (s *policiesSite) rulesOf(h *labHost) *nft.Ruleset {
 	switch h.name {
 	case "cp-0", "cp-1", "cp-2", "joining":
@@ -147,7 +147,7 @@ func (s *policiesSite) load(t *testing.T) {
 	}
 }
 
-// write puts a key through one member, from the host of an API server.
+// write writes a key through one member, from the host of an API server.
 func (s *policiesSite) write(t *testing.T, member int, patience time.Duration) error {
 	t.Helper()
 	dir := filepath.Join(s.dir, "store", "clients", "kube-apiserver")

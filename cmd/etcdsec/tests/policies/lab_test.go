@@ -30,7 +30,8 @@ func (f labFlow) String() string {
 	return fmt.Sprintf("%s to %s, %s", f.from.name, f.to.name, netip.AddrPortFrom(f.dst, f.port))
 }
 
-// flows are from everybody to every member, also in spe, at each port, by IPv4 and IPv6.
+// flows returns the connections from everybody to every member, also a joining one, at each port, by
+// IPv4 and IPv6.
 func (s *policiesSite) flows() []labFlow {
 	var all []labFlow
 	for _, from := range slices.Concat(s.hosts, s.pods) {
@@ -45,7 +46,7 @@ func (s *policiesSite) flows() []labFlow {
 	return all
 }
 
-// wanted is what the spec says of it.
+// wanted reports whether the spec allows the connection.
 func (f labFlow) wanted(i *policies.Intent) bool {
 	if f.from == f.to {
 		return true
@@ -61,8 +62,8 @@ func (f labFlow) wanted(i *policies.Intent) bool {
 	return false
 }
 
-// measure connects all flows at once. What was let in is certain; what was not is tried again
-// where it should have been, because a machine under load is late too.
+// measure tries all flows at once. An accepted connection is certain. If a flow should be accepted but
+// was not, it tries again, because a busy machine is slow too.
 func measure(t *testing.T, flows []labFlow, expected func(labFlow) bool) []labReach {
 	t.Helper()
 	found := make([]labReach, len(flows))

@@ -20,7 +20,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
-// rbacCluster is a store that bootstrap made, and the members that run with its files.
+// rbacCluster is a bootstrapped store and the members that run with its files.
 type rbacCluster struct {
 	store     string
 	endpoints []string
@@ -74,7 +74,7 @@ spec:
 	return c
 }
 
-// administrator is etcd's own client with the root certificate of the store.
+// administrator returns etcd's own client with the certificate of root in the store.
 func (c *rbacCluster) administrator(t *testing.T) *clientv3.Client {
 	t.Helper()
 	at := filepath.Join(c.store, "clients", "root")
@@ -101,7 +101,7 @@ func (c *rbacCluster) administrator(t *testing.T) *clientv3.Client {
 	return client
 }
 
-// rbacReport is what the verbs print with -o json.
+// rbacReport is the output of the verbs with -o json.
 type rbacReport struct {
 	SchemaVersion int `json:"schema_version"`
 	Members       []rbac.Member
@@ -111,7 +111,7 @@ type rbacReport struct {
 	Checks        []rbac.Check
 }
 
-// run runs a verb with -o json, wants a status, and returns the report.
+// run runs a verb with -o json, checks its status, and returns the report.
 func (c *rbacCluster) run(t *testing.T, want int, verb string, args ...string) (report rbacReport, stderr string) {
 	t.Helper()
 	status, stdout, stderr := clitest.Run(t, append([]string{"rbac", verb, c.store, "-o", "json"}, args...)...)
