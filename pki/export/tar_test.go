@@ -162,7 +162,7 @@ func TestTarRefuses(t *testing.T) {
 				return err
 			}
 			return errors.Join(os.Remove(filepath.Join(node, "pki")), os.Symlink(resolved, filepath.Join(node, "pki")))
-		}, "is no version of it"},
+		}, "is not one of its versions"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
