@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// Step is what an export did, or would do, with one item.
+// Step describes the work, done or planned, of an export on one item.
 type Step struct {
 	Action Action `json:"action"`
 	Name   string `json:"name"`
@@ -16,7 +16,7 @@ type Step struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Result is what an export did, or would do.
+// Result describes the work, done or planned, of an export.
 type Result struct {
 	SchemaVersion int    `json:"schema_version"`
 	Dir           string `json:"dir"` // the store
