@@ -152,7 +152,7 @@ func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Ro
 	if err != nil {
 		return nil, nil, err
 	}
-	r.Deliver = rotation.Delivery{Local: local, Push: c.Encryption.Push, Narrate: a.narrate}.Deliver
+	r.Deliver = rotation.Delivery{Local: local, Push: c.Encryption.Push, Supervisor: supervisor(), Narrate: a.narrate}.Deliver
 	return r, c, nil
 }
 

@@ -31,8 +31,11 @@ func mainStatus() int {
 	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
 }
 
-// supervise runs the program with which a kubeconfig logs in. The process that waits for it
-// says how that went.
+// supervisor returns the command line of the process that runs the programs an operator names.
+// It is the file that runs now, even if another was put in its place.
+func supervisor() []string { return []string{"/proc/self/exe", leash.Argument} }
+
+// supervise runs one of those programs. The process that waits for it says how that went.
 func supervise(args []string) int {
 	if leash.Supervise(args) != nil {
 		return statusFailed

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/leash"
 )
 
 // Command is a program of the operator's.
@@ -20,6 +22,9 @@ type Command struct {
 	Argv []string
 	// Timeout ends the program; zero is a minute.
 	Timeout time.Duration
+	// Supervisor is the command line that runs the program, as [leash.Run] wants it, so that
+	// nothing that it started outlives it.
+	Supervisor []string
 	// Narrate is told each program before it runs; nil tells nobody.
 	Narrate func(format string, args ...any)
 }
@@ -34,8 +39,8 @@ type Error struct {
 	Node    string
 	Program string
 	Output  string // the beginning of what it printed
-	// Cause is an *exec.ExitError, an *exec.Error if it did not start, or wraps the error of
-	// the context that ended it.
+	// Cause is a *leash.Error, an *exec.Error if there is no such program, or the cause of the
+	// context that ended it.
 	Cause error
 }
 
@@ -49,7 +54,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Run runs the program for a node and waits for its end. values are a struct with a field for
+// Run runs the program for a node and waits for its end. What the program leaves behind ends too. values are a struct with a field for
 // each placeholder.
 func (c Command) Run(ctx context.Context, node string, values any) error {
 	argv, err := Expand(c.Argv, values)
@@ -59,19 +64,12 @@ func (c Command) Run(ctx context.Context, node string, values any) error {
 	if c.Narrate != nil {
 		c.Narrate("running %s", strings.Join(argv, " "))
 	}
-	timeout := cmp.Or(c.Timeout, defaultTimeout)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	output := &boundedWriter{most: maxOutput}
-	program := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator names it; no shell sees it
+	program := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the operator names it, no shell sees it, and the leash ends it
 	program.Stdout, program.Stderr = output, output
-	program.WaitDelay = time.Second // for children that keep its output open
-	err = program.Run()
+	err = leash.Run(ctx, c.Supervisor, leash.Program{Cmd: program, Timeout: cmp.Or(c.Timeout, defaultTimeout)})
 	if err == nil {
 		return nil
-	}
-	if ctx.Err() != nil {
-		err = fmt.Errorf("stopped within %s: %w", timeout, ctx.Err())
 	}
 	return &Error{Node: node, Program: argv[0], Output: strings.TrimSpace(strings.ToValidUTF8(output.kept.String(), "?")), Cause: err}
 }

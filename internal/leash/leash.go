@@ -1,10 +1,10 @@
 // Package leash runs programs so that neither a program nor anything that it started outlives
 // its deadline, whoever waits for it, or this process, however this process ends.
 //
-// It is for programs that a library starts, which gives no handle on them: the library is
-// handed the command line of a supervisor, which starts the program as its child. The program
-// keeps standard input and error, the environment, and the foreground of the terminal. The
-// supervisor is this program again, with arguments that only [Supervise] understands, and it
+// [Run] runs a program. For one that a library starts, which gives no handle on it, the library
+// is handed the [Leash.CommandLine] of a supervisor. The supervisor starts the program as its
+// child, which keeps standard input and error, the environment, and the foreground of the
+// terminal. It is this program again, with arguments that only [Supervise] understands, and it
 // holds a connection to this process. When that breaks, it ends all its descendants; those
 // that were orphaned or left their session are still among them, because it is their subreaper.
 package leash
@@ -66,7 +66,11 @@ func New(supervisor []string) (*Leash, error) {
 // CommandLine returns the command line that runs a program, a path, under supervision. At the
 // end of the timeout it is ended. It may print maxOutput bytes, which arrive when it ends well.
 func (l *Leash) CommandLine(timeout time.Duration, maxOutput int64, program string, args ...string) []string {
-	return slices.Concat(l.supervisor, []string{l.listener.Addr().String(), timeout.String(), fmt.Sprint(maxOutput), program}, args)
+	return l.commandLine(kept, timeout, maxOutput, append([]string{program}, args...))
+}
+
+func (l *Leash) commandLine(s surroundings, timeout time.Duration, maxOutput int64, argv []string) []string {
+	return slices.Concat(l.supervisor, []string{l.listener.Addr().String(), string(s), timeout.String(), fmt.Sprint(maxOutput)}, argv)
 }
 
 // Do makes a call that may start programs, and waits until it returns or the context ends. In

@@ -298,9 +298,76 @@ func TestProcessEnds(t *testing.T) {
 	}
 }
 
+func TestRun(t *testing.T) {
+	t.Parallel()
+	ended, end := context.WithCancelCause(t.Context())
+	why := errors.New("why it ended")
+	end(why)
+	noProgram := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(noProgram, []byte("text"), 0o700); err != nil { //nolint:gosec // it looks like a program
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		ctx     context.Context
+		argv    []string
+		session bool
+		input   string
+		want    string // both outputs
+		is      func(error) bool
+	}{
+		"output":              {argv: []string{"sh", "-c", "echo out; echo err >&2"}, want: "out\nerr\n"},
+		"input":               {argv: []string{"cat"}, input: strings.Repeat("x", 1<<20), want: strings.Repeat("x", 1<<20)},
+		"input that is left":  {argv: []string{"true"}, input: strings.Repeat("x", 1<<20)},
+		"environment":         {argv: []string{"/usr/bin/env"}, want: "A=b\n"},
+		"no session":          {argv: []string{"sh", "-c", sessionOfItself}, want: "no\n"},
+		"a session":           {argv: []string{"sh", "-c", sessionOfItself}, session: true, want: "yes\n"},
+		"output of a failure": {argv: []string{"sh", "-c", "echo out; exit 3"}, want: "out\n", is: isReason(leash.Exited)},
+		"left behind":         {argv: []string{"sh", "-c", "echo out; setsid sleep 3600 &"}, want: "out\n"},
+		"hangs":               {argv: []string{"sh", "-c", "echo out; setsid sleep 3600"}, want: "out\n", is: isReason(leash.TimedOut)},
+		"no such program":     {argv: []string{"leash-no-such-program"}, is: func(err error) bool { return errors.Is(err, exec.ErrNotFound) }},
+		"no program at all":   {argv: []string{noProgram}, is: isReason(leash.NotStarted)},
+		"ended before":        {ctx: ended, argv: []string{"echo", "out"}, is: func(err error) bool { return errors.Is(err, why) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(c.argv[0], c.argv[1:]...) //nolint:gosec,noctx // the leash ends it
+			var output bytes.Buffer
+			cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(c.input), &output, &output, []string{"A=b"}
+			ctx := t.Context()
+			if c.ctx != nil {
+				ctx = c.ctx
+			}
+			timeout := long
+			if name == "hangs" {
+				timeout = time.Second
+			}
+			err := leash.Run(ctx, supervisor(), leash.Program{Cmd: cmd, Timeout: timeout, OwnSession: c.session})
+			if c.is == nil && err != nil || c.is != nil && !c.is(err) {
+				t.Errorf("got %v", err)
+			}
+			if output.String() != c.want {
+				t.Errorf("printed %.80q, want %.80q", output.String(), c.want)
+			}
+		})
+	}
+	if err := leash.Run(t.Context(), nil, leash.Program{Cmd: exec.Command("true"), Timeout: long}); err == nil { //nolint:noctx // it does not start
+		t.Error("a program runs without a supervisor")
+	}
+}
+
+// sessionOfItself is a script that tells whether it leads its session (proc_pid_stat(5), field 6).
+const sessionOfItself = `read -r stat < /proc/$$/stat; set -- ${stat##*)}; [ "$4" = $$ ] && echo yes || echo no`
+
+func isReason(want leash.Reason) func(error) bool {
+	return func(err error) bool {
+		failed, is := errors.AsType[*leash.Error](err)
+		return is && failed.Reason == want
+	}
+}
+
 func TestSupervisorByHand(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"@etcdsec-nobody", "1m", "1024", "/bin/true"}, {"@etcdsec-nobody", "x", "1024", "/bin/true"}, {"@etcdsec-nobody", "1m", "x", "/bin/true"}} {
+	for _, args := range [][]string{nil, {"@etcdsec-nobody", "kept", "1m", "1024", "/bin/true"}, {"@etcdsec-nobody", "kept", "x", "1024", "/bin/true"}, {"@etcdsec-nobody", "kept", "1m", "x", "/bin/true"}, {"@etcdsec-nobody", "kept", "1m", "1024"}} {
 		if err := exec.CommandContext(t.Context(), "/proc/self/exe", append(supervisor()[1:], args...)...).Run(); err == nil { //nolint:gosec // this test
 			t.Errorf("%q starts a program", args)
 		}

@@ -60,24 +60,25 @@ func Supervise(args []string) error {
 
 type supervisor struct {
 	conn    *net.UnixConn
+	around  surroundings
 	timeout time.Duration
-	most    int64
+	most    int64 // of kept
 	argv    []string
 	group   int // the process group of whoever waits, which has the terminal
 	signals chan os.Signal
 }
 
 func newSupervisor(args []string) (*supervisor, error) {
-	const program = 3
+	const program = 4
 	if len(args) <= program {
 		return nil, errors.New("etcdsec calls this itself; it is not for the command line")
 	}
-	s := &supervisor{argv: args[program:], group: unix.Getpgrp(), signals: make(chan os.Signal, 1)}
+	s := &supervisor{argv: args[program:], around: surroundings(args[1]), group: unix.Getpgrp(), signals: make(chan os.Signal, 1)}
 	var err error
-	if s.timeout, err = time.ParseDuration(args[1]); err != nil {
+	if s.timeout, err = time.ParseDuration(args[2]); err != nil {
 		return nil, err
 	}
-	if s.most, err = strconv.ParseInt(args[2], 10, 64); err != nil {
+	if s.most, err = strconv.ParseInt(args[3], 10, 64); err != nil {
 		return nil, err
 	}
 	signal.Notify(s.signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM)
@@ -131,11 +132,16 @@ func (s *supervisor) run() (*Error, []byte) {
 	if err != nil {
 		return &Error{Reason: NotStarted, Cause: err.Error()}, nil
 	}
-	process, err := os.StartProcess(s.argv[0], s.argv, &os.ProcAttr{
-		Files: []*os.File{os.Stdin, printed, os.Stderr},
-		// In the group that has the terminal, it may read from it, and Ctrl-C reaches it.
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pgid: s.group, Pdeathsig: unix.SIGKILL},
-	})
+	stdout := printed
+	if s.around != kept {
+		stdout = os.Stdout
+	}
+	// In the group that has the terminal, it may read from it, and Ctrl-C reaches it.
+	sys := &syscall.SysProcAttr{Setpgid: true, Pgid: s.group, Pdeathsig: unix.SIGKILL}
+	if s.around == session {
+		sys = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}
+	}
+	process, err := os.StartProcess(s.argv[0], s.argv, &os.ProcAttr{Files: []*os.File{os.Stdin, stdout, os.Stderr}, Sys: sys})
 	_ = printed.Close()
 	if err != nil {
 		_ = output.Close()

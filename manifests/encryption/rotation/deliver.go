@@ -17,8 +17,10 @@ type Delivery struct {
 	Local map[string]string
 	// Push is the spec's argument vector for all other servers, with {{.File}}, {{.Address}}
 	// and {{.Name}}; empty if there is none.
-	Push    []string
-	Narrate func(format string, args ...any)
+	Push []string
+	// Supervisor is the command line that runs what Push names, as of a delivery.Command.
+	Supervisor []string
+	Narrate    func(format string, args ...any)
 }
 
 // Deliver replaces the configuration of one server by file. The error names the server.
@@ -40,5 +42,5 @@ func (d Delivery) Deliver(ctx context.Context, s Server, file string) error {
 	if err != nil {
 		return err
 	}
-	return delivery.Command{Argv: d.Push, Narrate: d.Narrate}.Run(ctx, s.Name, struct{ File, Address, Name string }{file, host, s.Name})
+	return delivery.Command{Argv: d.Push, Supervisor: d.Supervisor, Narrate: d.Narrate}.Run(ctx, s.Name, struct{ File, Address, Name string }{file, host, s.Name})
 }
