@@ -16,9 +16,10 @@ import (
 
 // issuance is one run of [Store.Issue]. It signs what a survey asks for, in memory.
 type issuance struct {
-	survey *Survey
-	config IssueConfig
-	remote *Remote // signs the leaves instead of the store's keys; nil if the keys sign
+	survey     *Survey
+	config     IssueConfig
+	supervisor []string // of the programs that hold keys
+	remote     *Remote  // signs the leaves instead of the store's keys; nil if the keys sign
 
 	signed authorities           // those of the store, and those that this run certified
 	issued map[string]issuedLeaf // by the leaf's name
@@ -37,8 +38,8 @@ type issuedLeaf struct {
 	keyOnNode bool
 }
 
-func newIssuance(w *Survey, config IssueConfig, remote *Remote) *issuance {
-	return &issuance{survey: w, config: config, remote: remote, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.listsOnDisk()}
+func newIssuance(w *Survey, config IssueConfig, s *Store) *issuance {
+	return &issuance{survey: w, config: config, remote: s.Remote, supervisor: s.Keys.Supervisor, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.listsOnDisk()}
 }
 
 // advance reports one more signature to the progress function.
@@ -60,7 +61,7 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 		}
 		self := b.signed[a.Name]
 		if self == nil {
-			key, err := newAuthorityKey(ctx, a, b.survey.plan.KeyAlgorithm)
+			key, err := newAuthorityKey(ctx, a, b.survey.plan.KeyAlgorithm, b.supervisor)
 			if err != nil {
 				return fmt.Errorf("making the key of %s: %w", a.Name, err)
 			}
@@ -81,9 +82,9 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 }
 
 // newAuthorityKey makes the key of a new authority, or returns the key that a program holds for it.
-func newAuthorityKey(ctx context.Context, a Authority, algorithm cluster.KeyAlgorithm) (crypto.Signer, error) {
+func newAuthorityKey(ctx context.Context, a Authority, algorithm cluster.KeyAlgorithm, supervisor []string) (crypto.Signer, error) {
 	if a.external != nil {
-		return a.externalSigner(ctx, nil)
+		return a.externalSigner(ctx, nil, supervisor)
 	}
 	return generateKey(algorithm)
 }

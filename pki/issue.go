@@ -39,7 +39,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	if w.Nothing() {
 		return s.dropPlainKeys(w.plan)
 	}
-	run := newIssuance(w, config, s.Remote)
+	run := newIssuance(w, config, s)
 	if err := run.signAuthorities(ctx); err != nil {
 		return err
 	}

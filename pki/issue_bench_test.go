@@ -70,7 +70,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := newIssuance(work, IssueConfig{Now: now, Backend: backend}, nil)
+	run := newIssuance(work, IssueConfig{Now: now, Backend: backend}, &Store{})
 	if err := run.signAuthorities(context.Background()); err != nil {
 		return nil, err
 	}

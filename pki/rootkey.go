@@ -129,10 +129,13 @@ func (r RootKeys) describe() string {
 	return ""
 }
 
-// KeyAccess holds the secrets that open encrypted keys.
+// KeyAccess holds what it takes to use keys that are not plain in the store.
 type KeyAccess struct {
 	Identities []byte // the text of an age identity file
 	Passphrase []byte
+	// Supervisor is the command line that runs the programs which hold keys, as of an
+	// [execsigner.Config].
+	Supervisor []string
 }
 
 // isRoot reports whether etcd and its clients trust this authority directly, so that its key needs
@@ -143,7 +146,7 @@ func (a Authority) isRoot() bool { return a.Issuer == "" || a.Name == PeerRoot }
 // that holds it, or from its age file. It returns only the certificate's key, or an error.
 func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificate) (crypto.Signer, error) {
 	if a.external != nil {
-		return a.externalSigner(ctx, cert.PublicKey)
+		return a.externalSigner(ctx, cert.PublicKey, s.Keys.Supervisor)
 	}
 	at := path.Join(a.Path(), encryptedKeyName)
 	data, err := durable.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(at)), agekey.MaxFileSize)
@@ -184,8 +187,8 @@ func (k KeyAccess) open(data []byte) ([]byte, error) {
 
 // externalSigner returns a signer that asks the program which holds an authority's key. public is
 // nil for a new authority, which takes any key that the program has.
-func (a Authority) externalSigner(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
-	signer, err := execsigner.New(ctx, execsigner.Config{Argv: a.external.Exec, Key: a.external.Key, Env: a.external.Env, Public: public})
+func (a Authority) externalSigner(ctx context.Context, public crypto.PublicKey, supervisor []string) (crypto.Signer, error) {
+	signer, err := execsigner.New(ctx, execsigner.Config{Argv: a.external.Exec, Key: a.external.Key, Env: a.external.Env, Public: public, Supervisor: supervisor})
 	if err != nil {
 		return nil, fmt.Errorf("using the key of %s: %w", a.Name, err)
 	}

@@ -86,6 +86,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if err != nil {
 		return usageError(err, "")
 	}
+	access.Supervisor = supervisor()
 	store, err := a.openStore(dir, c, f.dryRun)
 	if err != nil {
 		return err

@@ -57,6 +57,8 @@ var ours = []rule{
 	{[]string{"audit/collect", "audit/census"}, []string{"audit", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcdrpc", "internal/input"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
+	// A plugin may not outlive whoever asked it for a signature.
+	{[]string{"pki/execsigner"}, []string{"internal/leash"}},
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable"}},
 	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/barrier", "internal/delivery", "internal/durable", "internal/journal", "internal/kubeapi"}},
 	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
@@ -252,6 +254,8 @@ func TestViolations(t *testing.T) {
 		{"the wrapper uses age", "internal/agekey", age, false},
 		{"the command encrypts nothing itself", "cmd/etcdsec", age, true},
 		{"pki signs through a plugin", "pki", own("pki/execsigner"), false},
+		{"a plugin is ended with all that it started", "pki/execsigner", own("internal/leash"), false},
+		{"a plugin's signer knows no store", "pki/execsigner", own("pki"), true},
 		{"a plugin's signer dials nothing", "pki/execsigner", client, true},
 		{"an export encodes PKCS #12", "pki/export", "software.sslmate.com/src/go-pkcs12", false},
 		{"an export reads a store", "pki/export", own("pki"), false},

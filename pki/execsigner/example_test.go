@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/leash"
 	"github.com/etcdsec/etcdsec/pki/execsigner"
 )
 
@@ -20,6 +21,8 @@ func Example() {
 		Key:     "client-root",
 		Public:  root.PublicKey, // another key under that name is an error
 		Timeout: 5 * time.Minute,
+		// Its main hands the arguments behind the last of these to leash.Supervise.
+		Supervisor: []string{"/proc/self/exe", leash.Argument},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -48,9 +48,9 @@
 // The plugin runs in a session of its own, so it has no terminal to ask for a PIN on and no
 // Ctrl-C reaches it; in the working directory of etcdsec; with the environment variables
 // PATH, HOME and those that the operator named. It has 60 seconds, or what the operator set.
-// At that time, or when etcdsec is interrupted, its process group is killed. A process that
-// it leaves behind must not hold its standard output or error open. It may run several times
-// at once, and once more after it was killed half-way.
+// At that time, or when etcdsec ends, however that ends, it is ended with all that it started:
+// with SIGTERM, and half a second later with SIGKILL. What it leaves behind when it exits is
+// ended too. It may run several times at once, and once more after it was killed half-way.
 //
 // Every signature is verified with the public key before it is used. A plugin that signs
 // something else, or with another key, makes an error and no certificate.
@@ -94,6 +94,10 @@ type Config struct {
 
 	// Timeout bounds each operation; 0 is DefaultTimeout.
 	Timeout time.Duration
+
+	// Supervisor is the command line that runs the plugin, as [leash.Run] wants it, so that
+	// nothing that the plugin started outlives it.
+	Supervisor []string
 }
 
 // Signer is a crypto.Signer. Several goroutines may use it at once; each then runs the plugin.

@@ -96,7 +96,8 @@ func withExample(t testing.TB, key crypto.Signer) *execsigner.Signer {
 		t.Fatalf("building the example plugin: %v", err)
 	}
 	signer, err := execsigner.New(t.Context(), execsigner.Config{
-		Argv: []string{plugin, keyDir(t, "client-root", key)}, Key: "client-root", Public: key.Public(),
+		Supervisor: supervisor(),
+		Argv:       []string{plugin, keyDir(t, "client-root", key)}, Key: "client-root", Public: key.Public(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +291,7 @@ func TestPublicKey(t *testing.T) {
 		t.Fatalf("building the example plugin: %v", err)
 	}
 	key := generate(t, "ecdsa-p256")
-	config := execsigner.Config{Argv: []string{plugin, keyDir(t, "root", key)}, Key: "root"}
+	config := execsigner.Config{Supervisor: supervisor(), Argv: []string{plugin, keyDir(t, "root", key)}, Key: "root"}
 	signer, err := execsigner.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +333,7 @@ func TestExampleRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := execsigner.New(t.Context(), execsigner.Config{Argv: test.argv, Key: test.key})
+			_, err := execsigner.New(t.Context(), execsigner.Config{Supervisor: supervisor(), Argv: test.argv, Key: test.key})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}

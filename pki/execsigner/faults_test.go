@@ -14,6 +14,7 @@ import (
 	"errors"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ import (
 
 func newSigner(ctx context.Context, t *testing.T, argv []string, public crypto.PublicKey) *execsigner.Signer {
 	t.Helper()
-	signer, err := execsigner.New(ctx, execsigner.Config{Argv: argv, Key: "root", Public: public})
+	signer, err := execsigner.New(ctx, execsigner.Config{Supervisor: supervisor(), Argv: argv, Key: "root", Public: public})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +95,8 @@ func TestResponseRefused(t *testing.T) {
 		{"a refusal", `{"version":1,"error":"no touch\u001b[2J"}`, "0", "", `the plugin says: "no touch\x1b[2J"`},
 		{"a refusal and a status", `{"version":1,"error":"no touch"}`, "1", "trace\n", `the plugin says: "no touch"; it wrote to standard error: "trace"`},
 		{"a long refusal", `{"version":1,"error":"` + strings.Repeat("x", 2000) + `"}`, "0", "", strings.Repeat("x", 1024) + `"…`},
-		{"a status", "", "7", "cannot open slot 3\n", `the plugin failed: exit status 7; it wrote to standard error: "cannot open slot 3"`},
-		{"a status and nothing said", "", "1", "", "the plugin failed: exit status 1"},
+		{"a status", "", "7", "cannot open slot 3\n", `the plugin failed: it ended with exit status 7; it wrote to standard error: "cannot open slot 3"`},
+		{"a status and nothing said", "", "1", "", "the plugin failed: it ended with exit status 1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -131,7 +132,7 @@ func TestPublicKeyRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir, _ := onlyKey(t)
-			signer, err := execsigner.New(t.Context(), execsigner.Config{Argv: misbehaving(dir, "public-key", "print", test.text, "0", ""), Key: "root"})
+			signer, err := execsigner.New(t.Context(), execsigner.Config{Supervisor: supervisor(), Argv: misbehaving(dir, "public-key", "print", test.text, "0", ""), Key: "root"})
 			if err == nil || signer != nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
@@ -173,7 +174,7 @@ func TestSignatureRefused(t *testing.T) {
 	}{
 		{"of something else", []string{"sign-other"}, "no signature of this by this key; it is not used"},
 		{"not in DER", []string{"sign-raw"}, "the two numbers one behind the other, and must be in DER"},
-		{"before a failure", []string{"answer-then", "4"}, "the plugin failed: exit status 4"},
+		{"before a failure", []string{"answer-then", "4"}, "the plugin failed: it ended with exit status 4"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,18 +230,25 @@ func TestTooMuchOutput(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	dir, _ := onlyKey(t)
-	config := execsigner.Config{Argv: misbehaving(dir, "public-key", "hang", newLifeline(t).path), Key: "root", Timeout: 50 * time.Millisecond}
-	_, err := execsigner.New(t.Context(), config)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the plugin did not end within 50ms") {
-		t.Errorf("%v", err)
+	for _, behaviour := range []string{"hang", "leave-session-behind-and-hang"} {
+		t.Run(behaviour, func(t *testing.T) {
+			t.Parallel()
+			dir, _ := onlyKey(t)
+			life := newLifeline(t)
+			config := execsigner.Config{Supervisor: supervisor(), Argv: misbehaving(dir, "public-key", behaviour, life.path), Key: "root", Timeout: 2 * time.Second}
+			_, err := execsigner.New(t.Context(), config)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the plugin did not end within 2s") {
+				t.Errorf("%v", err)
+			}
+			within(t, life.gone, "the plugin, or what it started, lives on")
+		})
 	}
 }
 
 // The context that New was given ends a signature too, with all that the plugin started.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	for _, behaviour := range []string{"hang", "leave-behind-and-hang"} {
+	for _, behaviour := range []string{"hang", "leave-behind-and-hang", "leave-session-behind-and-hang"} {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
 			dir, key := onlyKey(t)
@@ -267,19 +275,20 @@ func TestInterrupted(t *testing.T) {
 		dir, _ := onlyKey(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := execsigner.New(ctx, execsigner.Config{Argv: misbehaving(dir, "", ""), Key: "root"}); !errors.Is(err, context.Canceled) {
+		if _, err := execsigner.New(ctx, execsigner.Config{Supervisor: supervisor(), Argv: misbehaving(dir, "", ""), Key: "root"}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// A plugin may exit and leave a process behind that has its output, so that its end never
-// comes. It is not waited for, and it does not live on.
+// A plugin may exit and leave a process behind that has its output, in its session or in one of
+// its own. It is not waited for, and it does not live on.
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ behaviour, want string }{
-		{"leave-behind", "a process that it started holds its output open"},
-		{"leave-behind-and-fail", "the plugin failed: exit status 3"},
+		{"leave-behind", ""},
+		{"leave-session-behind", ""},
+		{"leave-behind-and-fail", "the plugin failed: it ended with exit status 3"},
 	}
 	for _, test := range tests {
 		t.Run(test.behaviour, func(t *testing.T) {
@@ -287,12 +296,33 @@ func TestLeftBehind(t *testing.T) {
 			dir, key := onlyKey(t)
 			life := newLifeline(t)
 			signature, err := signOnce(t, misbehaving(dir, "sign", test.behaviour, life.path), key.Public())
-			if err == nil || signature != nil || !strings.Contains(err.Error(), test.want) {
+			switch {
+			case test.want == "" && (err != nil || signature == nil):
+				t.Error(err)
+			case test.want != "" && (err == nil || signature != nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("%d bytes, %v; want %q", len(signature), err, test.want)
 			}
 			within(t, life.gone, "the process lives on")
 		})
 	}
+}
+
+// When the process that wants a signature is killed, the plugin ends with all that it started.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir, _ := onlyKey(t)
+	life := newLifeline(t)
+	argv := misbehaving(dir, "public-key", "leave-session-behind-and-hang", life.path)
+	cmd := exec.CommandContext(t.Context(), argv[0], append([]string{askArg}, argv...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, life.ready, "the plugin did not start")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	within(t, life.gone, "the plugin, or what it started, lives on")
 }
 
 // The request is exactly what the package comment says, and then standard input ends.
@@ -323,7 +353,7 @@ func TestSurroundings(t *testing.T) {
 	dir, _ := onlyKey(t)
 	ask := func(names ...string) string {
 		t.Helper()
-		_, err := execsigner.New(t.Context(), execsigner.Config{Argv: misbehaving(dir, "public-key", "surroundings"), Key: "root", Env: names})
+		_, err := execsigner.New(t.Context(), execsigner.Config{Supervisor: supervisor(), Argv: misbehaving(dir, "public-key", "surroundings"), Key: "root", Env: names})
 		if err == nil {
 			t.Fatal("no error that says what the plugin saw")
 		}
@@ -351,7 +381,7 @@ func TestSurroundings(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	t.Parallel()
 	unsuitable := p224(t)
-	good := execsigner.Config{Argv: []string{"/nonexistent/plugin"}, Key: "root"}
+	good := execsigner.Config{Argv: []string{"/nonexistent/plugin"}, Key: "root", Supervisor: supervisor()}
 	tests := []struct {
 		name   string
 		change func(*execsigner.Config)
@@ -366,6 +396,7 @@ func TestConfigRefused(t *testing.T) {
 		{"a negative timeout", func(c *execsigner.Config) { c.Timeout = -time.Second }, "the timeout -1s"},
 		{"an unsuitable key", func(c *execsigner.Config) { c.Public = unsuitable }, "the expected public key: "},
 		{"a variable with a value", func(c *execsigner.Config) { c.Env = []string{"A=b"} }, `"A=b"`},
+		{"no supervisor", func(c *execsigner.Config) { c.Supervisor = nil }, "no program is given that supervises"},
 		{"a plugin that is not there", func(*execsigner.Config) {}, "no such file"},
 		{"a plugin that is not in PATH", func(c *execsigner.Config) { c.Argv = []string{"execsigner-nonexistent"} }, "not found in $PATH"},
 		{"a plugin that is a folder", func(c *execsigner.Config) { c.Argv = []string{"/"} }, "is a directory"},

@@ -1,6 +1,7 @@
 package execsigner_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -20,13 +21,33 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etcdsec/etcdsec/internal/leash"
+	"github.com/etcdsec/etcdsec/pki/execsigner"
 )
 
 // The test binary is also the plugin that misbehaves: the environment of a plugin is
 // reduced, so its first argument says so.
 const pluginArg = "execsigner-test-plugin"
 
+// askArg makes this binary ask the plugin that follows for its public key.
+const askArg = "execsigner-test-ask"
+
+func supervisor() []string { return []string{"/proc/self/exe", leash.Argument} }
+
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == leash.Argument { // whatever follows, or this binary would run itself
+		if leash.Supervise(os.Args[2:]) != nil {
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == askArg {
+		if _, err := execsigner.New(context.Background(), execsigner.Config{Argv: os.Args[2:], Key: "root", Supervisor: supervisor()}); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == pluginArg {
 		// os.Exit would have the race detector wait a second for other threads.
 		syscall.Exit(misbehave(os.Args[2:]))
@@ -173,13 +194,13 @@ func behaviours(behaviour string, args []string, key *ecdsa.PrivateKey, line, di
 		text := fmt.Sprintf("own session %t, environment %q", session == os.Getpid(), os.Environ())
 		fmt.Printf(`{"version":1,"error":%s}`, strconv.Quote(text))
 		return 0
-	case "hang", "leave-behind", "leave-behind-and-fail", "leave-behind-and-hang": // FIFO
+	case "hang", "leave-behind", "leave-behind-and-fail", "leave-behind-and-hang", "leave-session-behind", "leave-session-behind-and-hang": // FIFO
 		fifo, err := os.OpenFile(args[0], os.O_WRONLY, 0)
 		if err != nil {
 			return fail(err)
 		}
 		if behaviour != "hang" {
-			if err := leaveBehind(fifo); err != nil {
+			if err := leaveBehind(fifo, strings.Contains(behaviour, "session")); err != nil {
 				return fail(err)
 			}
 		}
@@ -187,7 +208,7 @@ func behaviours(behaviour string, args []string, key *ecdsa.PrivateKey, line, di
 			return fail(err)
 		}
 		switch behaviour {
-		case "leave-behind":
+		case "leave-behind", "leave-session-behind":
 			return behave(key, "sign", digest)
 		case "leave-behind-and-fail":
 			return 3
@@ -197,14 +218,15 @@ func behaviours(behaviour string, args []string, key *ecdsa.PrivateKey, line, di
 	return fail(fmt.Errorf("no behaviour %q", behaviour))
 }
 
-// leaveBehind starts a process that has our output and our end of the FIFO.
-func leaveBehind(fifo *os.File) error {
+// leaveBehind starts a process that has our output and our end of the FIFO, perhaps in a session of its own.
+func leaveBehind(fifo *os.File, session bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(self, pluginArg, "", "", "linger")
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{fifo}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: session}
 	return cmd.Start()
 }
 

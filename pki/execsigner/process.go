@@ -2,6 +2,7 @@ package execsigner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,88 +10,60 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
+
+	"github.com/etcdsec/etcdsec/internal/leash"
 )
 
-const (
-	// maxStderr is how much of a plugin's own account an error shows.
-	maxStderr = 4 << 10
-
-	// lingering is how long the output may stay open after the plugin itself has exited.
-	lingering = 2 * time.Second
-)
+// maxStderr is how much of a plugin's own account an error shows.
+const maxStderr = 4 << 10
 
 // output holds what a plugin printed before it ended.
 type output struct {
 	stdout []byte
 	stderr head
-	exit   error // why its exit status is not 0, or nil
+	exit   error // the *leash.Error if its exit status is not 0, or nil
 }
 
 // describeStderr returns what the plugin wrote to standard error, for the end of an error.
 func (o *output) describeStderr() string { return o.stderr.describeStderr() }
 
-// run starts the plugin, hands it a request and waits for its end. An error means that it
-// could not be started, was killed, or left its output open.
+// run starts the plugin, hands it a request and waits for its end, and the end of all that it
+// started. An error means that it could not be started or was ended.
 func (c Config) run(parent context.Context, request []byte) (*output, error) {
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
 	env, err := environment(c.Env)
 	if err != nil {
 		return nil, err
 	}
-	timed, stop := context.WithTimeoutCause(parent, timeout, fmt.Errorf("the plugin did not end within %s: %w", timeout, context.DeadlineExceeded))
-	defer stop()
-	ctx, kill := context.WithCancelCause(timed)
-	defer kill(nil)
+	ctx, end := context.WithCancelCause(parent)
+	defer end(nil)
 
 	var out output
 	stdout := limited{limit: maxResponse, over: func() {
-		kill(fmt.Errorf("the plugin printed more than %d bytes", maxResponse))
+		end(fmt.Errorf("the plugin printed more than %d bytes", maxResponse))
 	}}
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...) //nolint:gosec // the operator names the plugin; no shell sees it
+	cmd := exec.Command(c.Argv[0], c.Argv[1:]...) //nolint:gosec,noctx // the operator names it, no shell sees it, and the leash ends it
 	cmd.Env = env
 	cmd.Stdin = bytes.NewReader(request)
 	cmd.Stdout, cmd.Stderr = &stdout, &out.stderr
-	// A session of its own is also a process group of its own. With a group alone, a plugin
-	// that asks for a PIN on the terminal would be stopped there until the deadline; without
-	// a terminal it fails at once.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	cmd.WaitDelay = lingering
-
-	err = cmd.Run()
-	if err != nil && cmd.Process != nil {
-		// Whatever it started may live on, and hold the output open. Linux gives process
-		// numbers out in turn, so this one is not another's yet.
-		_ = killGroup(cmd)
-	}
-	exit, exited := errors.AsType[*exec.ExitError](err)
+	timeout := cmp.Or(c.Timeout, DefaultTimeout)
+	// With the terminal, a plugin that asks for a PIN there would be stopped until the deadline;
+	// in a session without one it fails at once.
+	err = leash.Run(ctx, c.Supervisor, leash.Program{Cmd: cmd, Timeout: timeout, OwnSession: true})
+	ended, _ := errors.AsType[*leash.Error](err)
 	switch {
 	case parent.Err() != nil:
 		return nil, fmt.Errorf("interrupted while the plugin ran: %w%s", context.Cause(parent), out.describeStderr())
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%w%s", context.Cause(ctx), out.describeStderr())
-	case errors.Is(err, exec.ErrWaitDelay):
-		return nil, fmt.Errorf("the plugin exited, and a process that it started holds its output open%s", out.describeStderr())
-	case exited:
-		out.exit = exit
+	case ended != nil && ended.Reason == leash.TimedOut:
+		return nil, fmt.Errorf("the plugin did not end within %s: %w%s", timeout, context.DeadlineExceeded, out.describeStderr())
+	case ended != nil && (ended.Reason == leash.Exited || ended.Reason == leash.Signalled):
+		out.exit = ended
 	case err != nil:
 		return nil, fmt.Errorf("running the plugin: %w%s", err, out.describeStderr())
 	}
 	out.stdout = stdout.kept.Bytes()
 	return &out, nil
-}
-
-func killGroup(cmd *exec.Cmd) error {
-	err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
-	}
-	return err
 }
 
 // environment returns PATH, HOME and the variables of the given names. It is never nil, which
