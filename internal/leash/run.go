@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// surroundings are what a supervisor gives to its program.
+// surroundings names how a supervisor hands on the output and the terminal.
 type surroundings string
 
 const (
