@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endDescendants ends all descendants of this process: with SIGTERM, and those that do not
-// heed it with SIGKILL. gone is closed when there is none.
+// endDescendants ends all descendants of this process with SIGTERM, and with SIGKILL if they ignore it.
+// gone is closed when there are none.
 func endDescendants(gone <-chan struct{}) {
 	for _, pid := range descendants(os.Getpid()) {
 		_ = unix.Kill(pid, unix.SIGTERM) // fails for one that has ended
@@ -59,7 +59,7 @@ func descendants(ancestor int) []int {
 	return found
 }
 
-// parentOf reads the parent out of /proc/PID/stat (proc_pid_stat(5)): "PID (NAME) STATE PPID".
+// parentOf reads the parent from /proc/PID/stat (proc_pid_stat(5)): "PID (NAME) STATE PPID".
 // NAME may hold anything, so it ends at the last parenthesis.
 func parentOf(stat []byte) (int, bool) {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])

@@ -1,12 +1,12 @@
-// Package leash runs programs so that neither a program nor anything that it started outlives
-// its deadline, whoever waits for it, or this process, however this process ends.
+// Package leash runs programs, and ends them with everything that they started: at their deadline, when
+// nobody waits for them any more, and when this process ends, for any reason.
 //
-// [Run] runs a program. For one that a library starts, which gives no handle on it, the library
-// is handed the [Leash.CommandLine] of a supervisor. The supervisor starts the program as its
-// child, which keeps standard input and error, the environment, and the foreground of the
-// terminal. It is this program again, with arguments that only [Supervise] understands, and it
-// holds a connection to this process. When that breaks, it ends all its descendants; those
-// that were orphaned or left their session are still among them, because it is their subreaper.
+// [Run] runs a program. For one that a library starts without access to it, the library gets the
+// [Leash.CommandLine] of a supervisor, which starts the program as its child. The program keeps
+// standard input and error, the environment, and the foreground of the terminal. The supervisor is
+// this program again, with arguments that only [Supervise] understands, and has a connection to this
+// process. When that breaks, it ends all its descendants. It is their subreaper, so these include
+// orphans and processes that left their session.
 package leash
 
 import (
@@ -25,17 +25,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Argument is the first argument of a supervisor. A program whose first argument it is hands
-// those that follow to [Supervise] and ends.
+// Argument is the first argument of a supervisor. A program that gets it calls [Supervise] with the
+// arguments after it, and ends.
 const Argument = "supervise-on-leash"
 
-// endPatience is longer than a supervisor takes to end everything.
+// endPatience is longer than a supervisor needs to end everything.
 const endPatience = gentleEnd + forcedEnd + 2*time.Second
 
-// maxOutcome is above what a supervisor says of a program's end.
+// maxOutcome is larger than a supervisor's message about the end of a program.
 const maxOutcome = 8 << 10
 
-// Leash holds the programs that are started with its command lines.
+// Leash controls the programs that are started with its command lines.
 type Leash struct {
 	supervisor []string
 	listener   *net.UnixListener
@@ -52,7 +52,7 @@ type Leash struct {
 // to and including [Argument]; /proc/self/exe is this program.
 func New(supervisor []string) (*Leash, error) {
 	if len(supervisor) == 0 {
-		return nil, errors.New("no program is given that supervises others")
+		return nil, errors.New("the command line of the supervisor is missing")
 	}
 	// A name without a file leaves nothing behind. Anybody may connect to it; those of other
 	// users are hung up on.
@@ -63,8 +63,8 @@ func New(supervisor []string) (*Leash, error) {
 	return &Leash{supervisor: slices.Clone(supervisor), listener: listener, held: map[*net.UnixConn]struct{}{}}, nil
 }
 
-// CommandLine returns the command line that runs a program, a path, under supervision. At the
-// end of the timeout it is ended. It may print maxOutput bytes, which arrive when it ends well.
+// CommandLine returns the command line that runs a program, given by its path, under supervision. The
+// program is ended at the timeout. It may print maxOutput bytes; the caller gets them if it succeeds.
 func (l *Leash) CommandLine(timeout time.Duration, maxOutput int64, program string, args ...string) []string {
 	return l.commandLine(kept, timeout, maxOutput, append([]string{program}, args...))
 }
@@ -73,9 +73,9 @@ func (l *Leash) commandLine(s surroundings, timeout time.Duration, maxOutput int
 	return slices.Concat(l.supervisor, []string{l.listener.Addr().String(), string(s), timeout.String(), fmt.Sprint(maxOutput)}, argv)
 }
 
-// Do makes a call that may start programs, and waits until it returns or the context ends. In
-// that case it returns the context's cause, after it has ended the programs, unless another
-// Do waits for them. The call may then go on, and can start no more programs.
+// Do makes a call that may start programs, and waits until it returns or the context ends. If the
+// context ends, Do ends the programs, unless another Do waits for them, and returns the cause of the
+// context. The call may then continue, but cannot start more programs.
 func (l *Leash) Do(ctx context.Context, call func()) error {
 	l.enter()
 	returned := make(chan struct{})
@@ -99,7 +99,7 @@ func (l *Leash) Do(ctx context.Context, call func()) error {
 	return context.Cause(ctx)
 }
 
-// Failure returns how the last program failed that ended, an *Error, or nil if it ended well.
+// Failure returns the *Error of the program that ended last, or nil if it succeeded.
 func (l *Leash) Failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +120,7 @@ func (l *Leash) enter() {
 	}
 }
 
-// leave ends what the last caller waited for. It reports whether that was the last one.
+// leave ends the programs if no other caller waits for them, and reports whether that is so.
 func (l *Leash) leave() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +164,7 @@ func (l *Leash) accept() {
 	}
 }
 
-// hold lets one supervisor start its program, if anybody waits for it, and learns how it ended.
+// hold lets one supervisor start its program, if anybody waits for it, and reads how it ended.
 func (l *Leash) hold(conn *net.UnixConn) {
 	defer func() { _ = conn.Close() }()
 	peer, err := credentials(conn)
@@ -197,7 +197,7 @@ func (l *Leash) hold(conn *net.UnixConn) {
 	}
 }
 
-// credentials returns who is at the other end of a connection.
+// credentials returns the process and user at the other end of a connection.
 func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Reason tells how a program ended.
+// Reason says how a program ended.
 type Reason string
 
 // The ways in which a program ends.
@@ -21,7 +21,7 @@ const (
 	Lost       Reason = "lost"     // its supervisor ended without a word
 )
 
-// Error is a program that did not end well. The zero value is not used.
+// Error means that a program did not succeed. The zero value is not used.
 type Error struct {
 	Reason Reason         `json:"reason"`
 	Status int            `json:"status,omitempty"`

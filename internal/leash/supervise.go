@@ -21,21 +21,21 @@ import (
 const start = 's'
 
 const (
-	// connectPatience is for a process that is busy; one that ended refuses at once.
+	// connectPatience is for a busy process. If the process has ended, the connection fails at once.
 	connectPatience = 10 * time.Second
 	// gentleEnd is the time from SIGTERM to SIGKILL.
 	gentleEnd = 500 * time.Millisecond
-	// forcedEnd is the time from SIGKILL to where a process is given up, such as one of
-	// another user's.
+	// forcedEnd is the time after SIGKILL until the supervisor gives up on a process, such as a
+	// process of another user.
 	forcedEnd = 2 * time.Second
 	// lingering is how long the output may stay open after everything has ended.
 	lingering = time.Second
 )
 
-// Supervise runs a program as the arguments say, which are those after [Argument] of a command
-// line of [Leash.CommandLine]. It ends when the program and all that this started have ended.
-// The process must have done nothing before, and ends afterwards. An error is for one that was
-// called by hand; how the program ended is told to the process that made the command line.
+// Supervise runs a program. args are the arguments after [Argument] in a command line of
+// [Leash.CommandLine]. It returns when the program and everything that it started have ended. Call it
+// first in a process, and end the process afterwards. It returns an error only if it was called by
+// hand. The process that made the command line learns how the program ended.
 func Supervise(args []string) error {
 	// The program is killed at the end of the thread that started it.
 	runtime.LockOSThread()
@@ -95,7 +95,7 @@ func newSupervisor(args []string) (*supervisor, error) {
 	return s, nil
 }
 
-// connect waits until the parent lets the program start.
+// connect waits until the parent allows the program to start.
 func connect(address string) (*net.UnixConn, error) {
 	deadline := time.Now().Add(connectPatience) //nolint:forbidigo // the kernel's clock
 	for {
@@ -204,8 +204,8 @@ func describe(status unix.WaitStatus) *Error {
 	return &Error{Reason: Well}
 }
 
-// reap waits for children, own ones and orphans, until there is none. It sends the status of
-// one of them.
+// reap waits for the end of all children, also of adopted orphans. It sends the status of the child
+// pid.
 func reap(pid int, exited chan<- unix.WaitStatus, gone chan<- struct{}) {
 	defer close(gone)
 	for {
@@ -223,8 +223,8 @@ func reap(pid int, exited chan<- unix.WaitStatus, gone chan<- struct{}) {
 	}
 }
 
-// terminal is the state of the terminal at standard input, which a program that is ended while
-// it asks for a password leaves without echo.
+// terminal is the state of the terminal at standard input. A program that is ended while it asks for a
+// password leaves the terminal without echo.
 type terminal struct {
 	group int
 	state *unix.Termios // nil without a terminal
@@ -238,7 +238,7 @@ func readTerminal(group int) terminal {
 	return terminal{group: group, state: state}
 }
 
-// restore sets the terminal back, unless another group has taken it by now.
+// restore resets the terminal, unless another process group has it now.
 func (t terminal) restore() {
 	if t.state == nil {
 		return

@@ -1,5 +1,5 @@
-// Package execsigner signs with a key that this process never has: a plugin, which is any
-// program that the operator names, holds it in an HSM, a KMS, an agent or a file.
+// Package execsigner signs with a key that this process never has. A plugin has it, for example in an
+// HSM, a KMS, an agent or a file. A plugin is any program that the operator names.
 //
 // # The plugin protocol, version 1
 //
@@ -29,19 +29,19 @@
 // What the request has depends on the key:
 //
 //   - ECDSA: "digest" is the hash of what is signed, "hash" its name: SHA-256, SHA-384 or
-//     SHA-512. The signature is an ECDSA-Sig-Value in DER (RFC 3279, 2.2.3), not the two
-//     numbers one behind the other that PKCS #11 and some KMS return.
+//     SHA-512. The signature is an ECDSA-Sig-Value in DER (RFC 3279, 2.2.3). PKCS #11 and some
+//     KMS return the concatenated numbers r and s instead, which are refused.
 //   - RSA: the same, and "padding" is "pkcs1v15" (RSASSA-PKCS1-v1_5, for which the plugin
 //     puts the DigestInfo of that hash in front of the digest) or "pss" (RSASSA-PSS with
 //     that hash, MGF1 with that hash and a salt as long as the digest).
 //   - Ed25519: "message" is what is signed, of at most 1 MiB, since Ed25519 hashes by itself.
 //
-// A plugin that cannot do it answers so, with any exit status:
+// A plugin that cannot do it returns an error, with any exit status:
 //
 //	{"version":1,"error":"no key of that name in slot 0"}
 //
-// The operator is shown that text, and of standard error, when something fails, the first 4
-// KiB; so neither may hold a secret, such as a PIN. A plugin should refuse an unknown
+// If something fails, the operator sees that text and the first 4 KiB of standard error. So neither
+// may contain a secret, such as a PIN. A plugin should refuse an unknown
 // version or operation and ignore fields that it does not know. A response is taken only
 // when it is of version 1 and has exactly the fields above; it may have 64 KiB.
 //
@@ -53,7 +53,7 @@
 // ended too. It may run several times at once, and once more after it was killed half-way.
 //
 // Every signature is verified with the public key before it is used. A plugin that signs
-// something else, or with another key, makes an error and no certificate.
+// something else, or with another key, causes an error, and no certificate is made.
 package execsigner
 
 import (
@@ -84,15 +84,15 @@ type Config struct {
 	// secret: errors quote it.
 	Key string
 
-	// Public is the key that must be there, as out of its certificate. Nil takes the
-	// plugin's word for it, as must be when a new root is made.
+	// Public is the expected public key, from the certificate. Nil accepts any key of the plugin,
+	// which is necessary for a new root.
 	Public crypto.PublicKey
 
-	// Env are the names of the environment variables that the plugin is given besides PATH
+	// Env has the names of the environment variables that the plugin gets in addition to PATH
 	// and HOME. Each must be set.
 	Env []string
 
-	// Timeout bounds each operation; 0 is DefaultTimeout.
+	// Timeout limits each operation; 0 means DefaultTimeout.
 	Timeout time.Duration
 
 	// Supervisor is the command line that runs the plugin, as [leash.Run] wants it, so that
@@ -110,8 +110,8 @@ type Signer struct {
 
 var _ crypto.Signer = (*Signer)(nil)
 
-// New asks the plugin for the public key and compares it with the one that is wanted. The
-// context also ends the signatures that are made later: when it is done, Sign fails.
+// New asks the plugin for the public key and compares it with the expected one. The context also limits
+// later signatures: when it is done, Sign fails.
 func New(ctx context.Context, config Config) (*Signer, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the signer plugin: %w", err)
@@ -167,7 +167,7 @@ func (s *Signer) publicKey() (crypto.PublicKey, error) {
 	return public, nil
 }
 
-// Public returns the key that New was told or given.
+// Public returns the public key, from the configuration or from the plugin.
 func (s *Signer) Public() crypto.PublicKey { return s.public }
 
 // Sign has the plugin sign a digest, or for Ed25519 a message, and verifies what it
@@ -191,9 +191,9 @@ func (s *Signer) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		return nil, err
 	}
 	if !verify(s.public, r, signature) {
-		const refused = "what the plugin returned is no signature of this by this key; it is not used"
+		const refused = "the plugin did not return a signature of this data with this key"
 		if key, ok := s.public.(*ecdsa.PublicKey); ok && len(signature) == 2*((key.Params().BitSize+7)/8) {
-			return nil, errors.New(refused + "; it looks like the two numbers one behind the other, and must be in DER")
+			return nil, errors.New(refused + "; it looks like the concatenated numbers r and s, and must be in DER")
 		}
 		return nil, errors.New(refused)
 	}

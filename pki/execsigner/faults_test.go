@@ -69,9 +69,9 @@ func TestResponseRefused(t *testing.T) {
 		{"a list", "[]", "0", "", "not one JSON object"},
 		{"cut short", `{"version":1,"signature":"AAAA"`, "0", "", "not one JSON object"},
 		{"not UTF-8", "{\"version\":1,\"error\":\"\xff\"}", "0", "", "not in UTF-8"},
-		{"two objects", `{"version":1,"signature":"AAAA"}{"version":1,"signature":"AAAA"}`, "0", "", "something behind its JSON object"},
-		{"two lines", "{\"version\":1,\"signature\":\"AAAA\"}\n{\"version\":1,\"signature\":\"AAAA\"}\n", "0", "", "something behind its JSON object"},
-		{"junk behind it", `{"version":1,"signature":"AAAA"} done`, "0", "", "something behind its JSON object"},
+		{"two objects", `{"version":1,"signature":"AAAA"}{"version":1,"signature":"AAAA"}`, "0", "", "data after the JSON object"},
+		{"two lines", "{\"version\":1,\"signature\":\"AAAA\"}\n{\"version\":1,\"signature\":\"AAAA\"}\n", "0", "", "data after the JSON object"},
+		{"junk behind it", `{"version":1,"signature":"AAAA"} done`, "0", "", "data after the JSON object"},
 		{"junk before it", `Touch the key! {"version":1,"signature":"AAAA"}`, "0", "", "not one JSON object"},
 		{"no version", `{"signature":"AAAA"}`, "0", "", "no version"},
 		{"a later version", `{"version":2,"signatures":["AAAA"],"signature":"AAAA"}`, "0", "", "neither text nor a number"},
@@ -91,7 +91,7 @@ func TestResponseRefused(t *testing.T) {
 		{"base64 of URLs", `{"version":1,"signature":"__-_"}`, "0", "", "not in base64"},
 		{"base64 without padding", `{"version":1,"signature":"AAA"}`, "0", "", "not in base64"},
 		{"base64 in lines", `{"version":1,"signature":"AAAA\nAAAA"}`, "0", "", "not in base64"},
-		{"not a signature", `{"version":1,"signature":"AAAA"}`, "0", "", "no signature of this by this key"},
+		{"not a signature", `{"version":1,"signature":"AAAA"}`, "0", "", "did not return a signature of this data with this key"},
 		{"a refusal", `{"version":1,"error":"no touch\u001b[2J"}`, "0", "", `the plugin says: "no touch\x1b[2J"`},
 		{"a refusal and a status", `{"version":1,"error":"no touch"}`, "1", "trace\n", `the plugin says: "no touch"; it wrote to standard error: "trace"`},
 		{"a long refusal", `{"version":1,"error":"` + strings.Repeat("x", 2000) + `"}`, "0", "", strings.Repeat("x", 1024) + `"…`},
@@ -172,8 +172,8 @@ func TestSignatureRefused(t *testing.T) {
 		behaviour []string
 		want      string
 	}{
-		{"of something else", []string{"sign-other"}, "no signature of this by this key; it is not used"},
-		{"not in DER", []string{"sign-raw"}, "the two numbers one behind the other, and must be in DER"},
+		{"of something else", []string{"sign-other"}, "did not return a signature of this data with this key"},
+		{"not in DER", []string{"sign-raw"}, "the concatenated numbers r and s, and must be in DER"},
 		{"before a failure", []string{"answer-then", "4"}, "the plugin failed: it ended with exit status 4"},
 	}
 	for _, test := range tests {
@@ -365,7 +365,7 @@ func TestSurroundings(t *testing.T) {
 	if got, want := ask("EXECSIGNER_WANTED", "HOME"), `[\"PATH=/bin:/usr/bin\" \"EXECSIGNER_WANTED=a b=c\" \"HOME=/home/operator\"]`; !strings.Contains(got, want) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if got, want := ask("EXECSIGNER_UNSET"), `"EXECSIGNER_UNSET", which the plugin is to be given, is not set`; !strings.Contains(got, want) {
+	if got, want := ask("EXECSIGNER_UNSET"), `"EXECSIGNER_UNSET" for the plugin is not set`; !strings.Contains(got, want) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	for _, name := range []string{"PATH", "HOME"} {

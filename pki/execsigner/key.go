@@ -10,10 +10,10 @@ import (
 	"fmt"
 )
 
-// maxMessage bounds what an Ed25519 plugin is handed: a CRL of 20,000 entries.
+// maxMessage limits the message for an Ed25519 plugin. It is enough for a CRL of 20,000 entries.
 const maxMessage = 1 << 20
 
-// checkKey refuses keys whose signatures could not be verified here, or not in reasonable time.
+// checkKey refuses keys whose signatures this package cannot verify, or not in reasonable time.
 func checkKey(public crypto.PublicKey) error {
 	const least, most = 2048, 8192 // crypto/tls verifies no larger RSA keys
 	switch key := public.(type) {
@@ -35,7 +35,7 @@ func checkKey(public crypto.PublicKey) error {
 	return nil
 }
 
-// signRequest makes the request for a call of crypto.Signer.
+// signRequest returns the request for a call of crypto.Signer.
 func signRequest(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) (request, error) {
 	if opts == nil {
 		return request{}, errors.New("no hash was given")
@@ -71,7 +71,7 @@ func signRequest(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts)
 	return r, nil
 }
 
-// verify reports whether a signature answers a request.
+// verify reports whether a signature is valid for a request.
 func verify(public crypto.PublicKey, r request, signature []byte) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:

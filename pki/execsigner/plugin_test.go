@@ -164,7 +164,7 @@ func behaviours(behaviour string, args []string, key *ecdsa.PrivateKey, line, di
 		return behave(key, "sign", digest)
 	case "sign-other": // signs something else
 		return behave(key, "sign", make([]byte, len(digest)))
-	case "sign-raw": // r and s one behind the other
+	case "sign-raw": // r and s concatenated
 		r, s, err := ecdsa.Sign(rand.Reader, key, digest)
 		if err != nil {
 			return fail(err)

@@ -14,21 +14,21 @@ import (
 	"github.com/etcdsec/etcdsec/internal/leash"
 )
 
-// maxStderr is how much of a plugin's own account an error shows.
+// maxStderr is how many bytes of a plugin's standard error an error shows.
 const maxStderr = 4 << 10
 
-// output holds what a plugin printed before it ended.
+// output is the output and the exit status of a plugin.
 type output struct {
 	stdout []byte
-	stderr head
+	stderr headWriter
 	exit   error // the *leash.Error if its exit status is not 0, or nil
 }
 
 // describeStderr returns what the plugin wrote to standard error, for the end of an error.
 func (o *output) describeStderr() string { return o.stderr.describeStderr() }
 
-// run starts the plugin, hands it a request and waits for its end, and the end of all that it
-// started. An error means that it could not be started or was ended.
+// run starts the plugin, gives it a request and waits for its end, and for the end of all that it
+// started. An error means that it did not start or was ended.
 func (c Config) run(parent context.Context, request []byte) (*output, error) {
 	env, err := environment(c.Env)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c Config) run(parent context.Context, request []byte) (*output, error) {
 	defer end(nil)
 
 	var out output
-	stdout := limited{limit: maxResponse, over: func() {
+	stdout := limitedWriter{limit: maxResponse, over: func() {
 		end(fmt.Errorf("the plugin printed more than %d bytes", maxResponse))
 	}}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...) //nolint:gosec,noctx // the operator names it, no shell sees it, and the leash ends it
@@ -66,8 +66,8 @@ func (c Config) run(parent context.Context, request []byte) (*output, error) {
 	return &out, nil
 }
 
-// environment returns PATH, HOME and the variables of the given names. It is never nil, which
-// os/exec takes for the whole environment of this process.
+// environment returns PATH, HOME and the variables with the given names. It is never nil: with nil,
+// os/exec would pass the whole environment of this process.
 func environment(names []string) ([]string, error) {
 	env := []string{}
 	for _, name := range []string{"PATH", "HOME"} {
@@ -78,22 +78,22 @@ func environment(names []string) ([]string, error) {
 	for _, name := range names {
 		value, ok := os.LookupEnv(name)
 		if !ok || strings.Contains(name, "=") {
-			return nil, fmt.Errorf("the environment variable %q, which the plugin is to be given, is not set", name)
+			return nil, fmt.Errorf("the environment variable %q for the plugin is not set", name)
 		}
 		env = append(env, name+"="+value)
 	}
 	return env, nil
 }
 
-// limited keeps what is written up to a limit. The write that passes it fails, and says so.
-// The buffer is no embedded one, whose ReadFrom io.Copy would prefer to Write.
-type limited struct {
+// limitedWriter keeps what is written, up to a limit. A write beyond the limit fails and calls over.
+// The buffer is not embedded, because io.Copy would then use its ReadFrom instead of Write.
+type limitedWriter struct {
 	kept  bytes.Buffer
 	limit int
 	over  func()
 }
 
-func (l *limited) Write(p []byte) (int, error) {
+func (l *limitedWriter) Write(p []byte) (int, error) {
 	if l.kept.Len()+len(p) > l.limit {
 		l.over()
 		return 0, errors.New("too much output")
@@ -101,20 +101,20 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.kept.Write(p)
 }
 
-// head keeps the beginning of what is written and takes the rest for nothing.
-type head struct {
+// headWriter keeps the beginning of what is written and discards the rest.
+type headWriter struct {
 	kept bytes.Buffer
 	cut  bool
 }
 
-func (h *head) Write(p []byte) (int, error) {
+func (h *headWriter) Write(p []byte) (int, error) {
 	room := min(len(p), maxStderr-h.kept.Len())
 	h.kept.Write(p[:room])
 	h.cut = h.cut || room < len(p)
 	return len(p), nil
 }
 
-func (h *head) describeStderr() string {
+func (h *headWriter) describeStderr() string {
 	text := bytes.TrimSpace(h.kept.Bytes())
 	switch {
 	case len(text) == 0:

@@ -24,14 +24,14 @@ const (
 	paddingPKCS1 = "pkcs1v15"
 	paddingPSS   = "pss"
 
-	// maxMembers leaves a later version room, and is checked before names are compared.
+	// maxMembers leaves room for later versions. It is checked before names are compared.
 	maxMembers = 32
 
-	// maxResponse is far more than a signature of RSA-8192 or a public key in base64.
+	// maxResponse is far larger than a signature of RSA-8192 or a public key in base64.
 	maxResponse = 64 << 10
 )
 
-// request is the question to a plugin. The package comment specifies it.
+// request is a request to a plugin. The package comment specifies it.
 type request struct {
 	Version int    `json:"version"`
 	Op      string `json:"op"`
@@ -53,7 +53,7 @@ func (r request) encode() ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// refusalError carries a plugin's own message that it cannot do what it was asked.
+// refusalError has the message of a plugin that refused a request.
 type refusalError struct{ text string }
 
 func (e *refusalError) Error() string {
@@ -65,8 +65,8 @@ func (e *refusalError) Error() string {
 }
 
 // parseResponse returns the bytes of the one field that answers a request, or a
-// *refusalError. Its other errors quote no value, because a program that is no plugin may
-// have printed anything, such as a key.
+// *refusalError. Its other errors do not quote values, because a program that is not a plugin may print
+// anything, such as a key.
 func parseResponse(data []byte, field string) ([]byte, error) {
 	members, err := parseObject(data)
 	if err != nil {
@@ -129,8 +129,8 @@ type member struct {
 	value any
 }
 
-// parseObject reads exactly one flat JSON object. It goes token by token, because
-// json.Unmarshal takes names in any case and the last one of several that are equal.
+// parseObject reads exactly one flat JSON object. It reads token by token, because json.Unmarshal
+// accepts names in any case, and the last one of several equal names.
 func parseObject(data []byte) ([]member, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, errors.New("there is none")
@@ -172,7 +172,7 @@ func parseObject(data []byte) ([]member, error) {
 		return nil, notJSON
 	}
 	if rest := data[decoder.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("something behind its JSON object; it must be one and no more")
+		return nil, errors.New("data after the JSON object; the response must be one object")
 	}
 	return members, nil
 }
