@@ -109,7 +109,13 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-tls", name: "plaintext on loopback", target: with(client, "https://192.0.2.1:2379,http://127.0.0.1:2379"), verdict: audit.Fail, codes: []string{"plaintext-loopback"}},
 		{check: "config-client-tls", name: "HTTP of its own in plaintext", target: with("listen-client-http-urls", "http://192.0.2.1:8080"), verdict: audit.Fail, codes: []string{"plaintext"}, evidence: "--listen-client-http-urls"},
 		{check: "config-client-tls", name: "plaintext that gRPC alone does not start", target: with(client, "https://192.0.2.1:2379,http://192.0.2.1:2379", "listen-client-http-urls", "https://192.0.2.1:8080"), verdict: audit.Pass},
-		{check: "config-client-tls", name: "a socket", target: with(client, "https://192.0.2.1:2379,unix://etcd.sock:0"), verdict: audit.Pass},
+		{check: "config-client-tls", name: "a socket without TLS", target: with(client, "https://192.0.2.1:2379,unix://etcd.sock:0"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, severity: audit.High, evidence: "unix://etcd.sock:0"},
+		{check: "config-client-tls", name: "a socket without TLS in a folder", target: with(client, "unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}},
+		{check: "config-client-tls", name: "a socket without TLS beside plaintext", target: with(client, "http://192.0.2.1:2379,unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext", "plaintext-socket"}, severity: audit.Critical},
+		{check: "config-client-tls", name: "a socket with TLS", target: with(client, "https://192.0.2.1:2379,unixs://192.0.2.1:0"), verdict: audit.Pass},
+		{check: "config-client-tls", name: "a socket with TLS and no certificate", target: with(client, "unixs://192.0.2.1:0", "cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
+		{check: "config-client-tls", name: "a socket of HTTP alone", target: with("listen-client-http-urls", "unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "--listen-client-http-urls"},
+		{check: "config-client-tls", name: "another socket than the one that gRPC alone does not start", target: with(client, "unix://a:0,unixs://a:0,unix://b:0", "listen-client-http-urls", "https://192.0.2.1:8080"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "unix://b:0"},
 		{check: "config-client-tls", name: "no certificate", target: with("cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-client-tls", name: "no key", target: with("key-file", ""), verdict: audit.Fail, codes: []string{"half-pair"}},
 		{check: "config-client-tls", name: "auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Pass, evidence: "generates"},
@@ -128,6 +134,8 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-cert-auth", name: "dropped by auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Fail, codes: []string{"auto-tls"}},
 		{check: "config-client-cert-auth", name: "auto-tls without effect", target: with("auto-tls", "true"), verdict: audit.Pass},
 		{check: "config-client-cert-auth", name: "plaintext", target: with(client, "http://127.0.0.1:2379"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-client-cert-auth", name: "a socket without TLS", target: with(client, "https://192.0.2.1:2379,unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, severity: audit.High},
+		{check: "config-client-cert-auth", name: "a socket with TLS", target: with(client, "unixs:///run/etcd.sock"), verdict: audit.Pass, evidence: "certificates are required"},
 		{check: "config-client-cert-auth", name: "replaced by a config file", verdict: audit.Fail, codes: []string{"not-required"}, evidence: "a config file replaces all flags",
 			target: configured(func(s *audit.Settings) {
 				set(s, "trusted-ca-file", "")
@@ -146,6 +154,7 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-peer-tls", name: "TLS", target: order, verdict: audit.Pass},
 		{check: "config-peer-tls", name: "by etcd's defaults", target: bare, verdict: audit.Fail, codes: []string{"plaintext-loopback"}},
 		{check: "config-peer-tls", name: "plaintext", target: with(peer, "http://192.0.2.1:2380"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-peer-tls", name: "a socket without TLS", target: with(peer, "unix:///run/peer.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}},
 		{check: "config-peer-tls", name: "no certificate", target: with("peer-cert-file", "", "peer-key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-peer-tls", name: "not read", target: unsure(peer), verdict: audit.Unknown},
 

@@ -13,17 +13,17 @@ func ClientTLS() audit.Check {
 		Title:    "The client listeners are not all set up for TLS",
 		Severity: audit.Critical,
 		Rationale: "Everything that Kubernetes stores crosses the client port. --cert-file and --key-file do nothing for a " +
-			"listener whose URL is http://, also where the same port has an https:// URL.",
+			"listener whose URL is http:// or unix://, also where the same port has an https:// URL.",
 		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by " +
 			"etcd's own rules, its defaults included.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set a certificate and leave no http:// URL, then restart the member:"),
+				audit.Say("Set a certificate and leave no http:// or unix:// URL, then restart the member:"),
 				audit.Paste("--listen-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client()),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
-		Run:        askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate),
+		Run:        socketsWorthLess(askEtcd(clientSide().plaintextURLs, clientSide().serverCertificate)),
 	})
 }
 
@@ -33,6 +33,8 @@ func (s side) plaintextURLs(r *reading) {
 	for _, l := range listeners {
 		switch {
 		case !l.plaintext():
+		case l.onSocket():
+			r.found(onSocketCode, fmt.Sprintf("etcd answers without TLS and without a certificate on the socket %s, to who may write to its file: %s", l.url, r.written(s.flagOf(l))))
 		case l.loopback():
 			r.found("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
 		default:
@@ -40,7 +42,23 @@ func (s side) plaintextURLs(r *reading) {
 		}
 	}
 	if len(r.findings) == 0 {
-		r.saw(fmt.Sprintf("no %s URL is http:// (%s)", s.kind, r.written(s.listen)))
+		r.saw(fmt.Sprintf("no %s URL is http:// or unix:// (%s)", s.kind, r.written(s.listen)))
+	}
+}
+
+// onSocketCode is the code of a socket without TLS, in every check that finds one.
+const onSocketCode = "plaintext-socket"
+
+// socketsWorthLess gives a finding of sockets alone less severity: their mode still keeps out who
+// may not write to the file, as nothing does of a port.
+func socketsWorthLess(run func(*audit.HostSettings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
+		return worth(run(t), func(code string) audit.Severity {
+			if code == onSocketCode {
+				return audit.High
+			}
+			return audit.Critical
+		})
 	}
 }
 

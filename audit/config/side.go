@@ -35,13 +35,22 @@ type listener struct {
 	url      string
 	scheme   string
 	address  string // host:port; empty of a socket
+	socket   string // the file of a Unix socket, as etcd makes it of host and path; empty of a port
 	httpOnly bool   // one of --listen-client-http-urls
 }
 
 func (l listener) tls() bool { return l.scheme == "https" || l.scheme == "unixs" }
 
-// plaintext leaves out sockets: only who may write to the file reaches them.
-func (l listener) plaintext() bool { return l.scheme == "http" }
+// plaintext follows resolveURL (server/embed/etcd.go): of http:// and unix:// alike, etcd
+// ignores the certificate and --client-cert-auth.
+func (l listener) plaintext() bool { return l.scheme == "http" || l.scheme == "unix" }
+
+func (l listener) onSocket() bool { return l.scheme == "unix" || l.scheme == "unixs" }
+
+// sharesAddress reports whether etcd serves both listeners at one address.
+func (l listener) sharesAddress(other listener) bool {
+	return l.address == other.address && l.socket == other.socket
+}
 
 func (l listener) loopback() bool {
 	host, _, err := net.SplitHostPort(l.address)
@@ -69,7 +78,7 @@ func (s side) listeners(r *reading) []listener {
 	// The others speak gRPC alone then, and of two servers on one port only the one with TLS
 	// is started (server/embed/serve.go).
 	listeners = slices.DeleteFunc(listeners, func(l listener) bool {
-		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.address == l.address })
+		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.sharesAddress(l) })
 	})
 	for _, l := range split {
 		l.httpOnly = true
@@ -91,7 +100,9 @@ func parseListeners(r *reading, flag, list string) []listener {
 			continue
 		}
 		l := listener{url: written, scheme: u.Scheme}
-		if u.Scheme == "http" || u.Scheme == "https" {
+		if l.onSocket() {
+			l.socket = u.Host + u.Path
+		} else {
 			l.address = strings.ToLower(u.Host)
 		}
 		listeners = append(listeners, l)
