@@ -5,12 +5,13 @@ import "time"
 // HostSettings holds what was read on a host of the settings of one etcd, and of the API server
 // beside it; where there is no etcd, of the API server alone.
 type HostSettings struct {
-	Address string    // "host:origin", or the path of a file that was given
+	Address string    // "host:origin", "host:path" of what was not read, or the path of a file that was given
 	Now     time.Time // when they were read
 	Paths
 
 	MinTLSVersion uint16    // the lowest version they may allow; 0 is TLS 1.2
 	Settings      *Settings // nil if they were not read
+	Unread        string    // why they were not read, where Settings is nil
 }
 
 // Identity implements Subject.
@@ -25,5 +26,10 @@ func (h *HostSettings) Place() Place {
 	return p
 }
 
-// Unreached implements Target. Settings are read without a connection.
-func (h *HostSettings) Unreached() string { return "" }
+// Unreached implements Target.
+func (h *HostSettings) Unreached() string {
+	if h.Settings != nil || h.Unread == "" {
+		return ""
+	}
+	return "it was not read: " + h.Unread
+}

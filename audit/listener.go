@@ -51,6 +51,12 @@ type Listener struct {
 	verification *verification // of Verify
 }
 
+// UnseenListener returns a listener that is known to be there and was not observed. Every check
+// of it is unknown, with the reason.
+func UnseenListener(address string, kind Kind, reason string) *Listener {
+	return &Listener{Address: address, Kind: kind, Reach: Attempt{State: Unclear, Reason: reason}}
+}
+
 // Identity implements Subject.
 func (l *Listener) Identity() (address string, kind Kind) { return l.Address, l.Kind }
 

@@ -112,7 +112,7 @@ func (p *Paths) place() Place { return Place{SpecPath: p.SpecPath, StoreDir: p.S
 // takeListener takes the addresses of a member from one of its ports.
 func (p *Place) takeListener(kind Kind, address string) {
 	at := strings.LastIndexByte(address, ':')
-	if at < 0 {
+	if at < 0 || strings.ContainsAny(address, "/ ") { // a socket, or a URL that cannot be dialled
 		return
 	}
 	p.AskedAddr, p.HostAddr = address, address[:at]

@@ -42,6 +42,9 @@ type Settings struct {
 type Setting struct {
 	Value  string // as written; of a flag without a value "true"
 	Source string // "flag", "environment", or "config file PATH"
+	// Partial says that not all of Value is known. The rest is as it was written, such as
+	// ${NODE_IP} for a variable, and a Fault says why.
+	Partial bool
 	// Overridden is what else was written and has no effect; empty if nothing was.
 	Overridden []Override
 }
@@ -85,6 +88,7 @@ type File struct {
 	Mode         fs.FileMode
 	UID, GID     uint32
 	Owner, Group string // the names; the numbers where there is no name
+	Unnamed      string // why Owner or Group, which is a number, may have a name; empty if it has none
 	Reason       string // why it could not be looked at; empty if it was
 
 	Flags []string // that name it, without dashes; none of one that only lies beside such a file

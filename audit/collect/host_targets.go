@@ -16,10 +16,20 @@ type HostConfig struct {
 	Now           time.Time
 }
 
-// HostTargets returns the endpoints to audit, which are the given ones, with the settings of those that
-// are the host's, and the host's own; and the targets that are judged without a network: the
-// settings of each etcd. Where there is no etcd, the API server's settings are judged alone.
-func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings) {
+// HostAudit is what there is to audit on a host.
+type HostAudit struct {
+	// Endpoints are the given ones, with the settings of those that are the host's, and then
+	// the host's own.
+	Endpoints []Endpoint
+	// Settings are judged without a network: those of each etcd, or where there is none those
+	// of the API server alone. What was missed is among them, unread.
+	Settings []*audit.HostSettings
+	// Unseen are the listeners of etcds that run and cannot be observed from here.
+	Unseen []*audit.Listener
+}
+
+// HostTargets returns what there is to audit on a host.
+func HostTargets(h *host.Host, c HostConfig) HostAudit {
 	var configs []*audit.HostSettings
 	config := func(s *audit.Settings) {
 		configs = append(configs, SettingsTarget(s, c.MinTLSVersion, c.Now))
@@ -38,7 +48,29 @@ func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings)
 	for _, l := range listeners {
 		endpoints = c.add(endpoints, l)
 	}
-	return endpoints, configs
+	for _, f := range h.Missed {
+		configs = append(configs, UnreadTarget(h.Name, f.Subject, f.Reason, c.Now))
+	}
+	return HostAudit{Endpoints: endpoints, Settings: configs, Unseen: unseen(h.Unreached)}
+}
+
+// UnreadTarget returns the target of settings that are on a host and were not read.
+func UnreadTarget(hostname, subject, reason string, now time.Time) *audit.HostSettings {
+	return &audit.HostSettings{Address: hostname + ":" + subject, Now: now, Unread: reason}
+}
+
+// unseen returns the listeners of etcds that run and cannot be dialled from here. One whose etcd
+// does not run does not exist.
+func unseen(unreached []host.Unreached) []*audit.Listener {
+	var listeners []*audit.Listener
+	for _, u := range unreached {
+		if u.Of.Running {
+			l := audit.UnseenListener(u.Of.Host+":"+u.URL, u.Kind, u.Reason)
+			l.Settings = u.Of
+			listeners = append(listeners, l)
+		}
+	}
+	return listeners
 }
 
 // add brings a listener of the host to the endpoints. One that does not run on this machine, but is

@@ -52,7 +52,12 @@ func owners(all []audit.File) audit.Outcome {
 			severity = audit.Low
 		}
 		for _, r := range ownerRules() {
-			if owner := f.Owner + ":" + f.Group; r.role == role(f) && owner != r.owner {
+			owner := f.Owner + ":" + f.Group
+			switch {
+			case r.role != role(f) || owner == r.owner:
+			case f.Unnamed != "":
+				j.doubts(f, "the names of its owner "+owner+" are not known: "+f.Unnamed)
+			default:
 				j.found(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.wants(), r.owner), severity)
 			}
 		}

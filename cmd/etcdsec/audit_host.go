@@ -38,22 +38,21 @@ func (flags auditRunFlags) onHost() bool {
 
 // hostAudit holds what an audit gets from files and processes.
 type hostAudit struct {
-	endpoints []collect.Endpoint
-	configs   []*audit.HostSettings
-	found     *host.Host // nil if the host was not looked at
+	collect.HostAudit
+	found *host.Host // nil if the host was not looked at
 }
 
 // lookAround reads the files that are given, and looks at the host where that is wanted. The
 // endpoints are the given ones, with the settings of those that are the host's, and the host's own.
 func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
-	h := &hostAudit{endpoints: given}
+	h := &hostAudit{HostAudit: collect.HostAudit{Endpoints: given}}
 	for _, path := range flags.hosts.settings {
 		found, err := host.ReadFile(path)
 		if err != nil {
 			return nil, failure(err, "")
 		}
 		for _, s := range found {
-			h.configs = append(h.configs, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
+			h.Settings = append(h.Settings, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
 		}
 	}
 	if !flags.onHost() {
@@ -67,18 +66,20 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	for _, f := range found.Faults {
 		a.narrate("warning: %s: %s", f.Subject, f.Reason)
 	}
-	for _, f := range found.Unreached {
-		a.narrate("warning: %s is not audited: %s", f.Subject, f.Reason)
+	for _, u := range found.Unreached {
+		a.narrate("warning: %s is not audited: %s", u.URL, u.Reason)
 	}
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
 		return nil, err
 	}
 	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
-	endpoints, configs := collect.HostTargets(found, collect.HostConfig{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
-	h.endpoints, h.configs = endpoints, append(h.configs, configs...)
+	files := h.Settings
+	h.HostAudit = collect.HostTargets(found, collect.HostConfig{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
+	h.Settings = append(files, h.Settings...)
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
-	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {
+	read := func(s *audit.HostSettings) bool { return s.Settings != nil }
+	if !slices.ContainsFunc(h.Endpoints, etcd) && !slices.ContainsFunc(h.Settings, read) {
 		return nil, nothingFound(found)
 	}
 	return h, nil

@@ -180,11 +180,11 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	endpoints, declared, err := a.kubeTargets(ctx, *f, endpoints, started)
+	declared, err := a.kubeTargets(ctx, *f, endpoints, started)
 	if err != nil {
 		return err
 	}
-	hosts, err := a.lookAround(ctx, *f, endpoints, started)
+	hosts, err := a.lookAround(ctx, *f, declared.Endpoints, started)
 	if err != nil {
 		return err
 	}
@@ -196,10 +196,10 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	endpoints = hosts.endpoints
+	endpoints = hosts.Endpoints
 	if shard != nil {
 		all := len(endpoints)
-		if len(declared)+len(hosts.configs) > 0 {
+		if len(declared.Settings)+len(hosts.Settings) > 0 {
 			return usageError(errors.New("--shard divides endpoints only: leave out --host, --settings and --kubeconfig"), "")
 		}
 		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
@@ -217,8 +217,9 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	targets := slices.Concat(audit.Targets(listeners), audit.Targets(f.members.clusters(listeners, started)),
-		audit.Targets(declared), audit.Targets(hosts.configs))
+	listeners = append(listeners, declared.Unseen...)
+	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(listeners, started)),
+		audit.Targets(declared.Settings), audit.Targets(hosts.Settings))
 	for _, t := range targets {
 		t.SetPaths(f.spec, f.store)
 	}

@@ -221,12 +221,20 @@ func cleanValues(s *audit.Settings) {
 		_, err := strconv.ParseBool(setting.Value)
 		switch {
 		case setting.Source == "" || s.Running:
-		case strings.Contains(setting.Value, "{{") || strings.Contains(setting.Value, "$("):
+		case hasUnknownPart(setting.Value):
+			setting.Partial = true
+			s.Values[clean] = setting
 			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("its value %q is a template, which somebody else fills in", shorten(setting.Value))})
 		case s.Program == etcd && boolean && known && err != nil:
 			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("etcd does not start: %q is not true or false", shorten(setting.Value))})
 		}
 	}
+}
+
+// hasUnknownPart reports whether a value as it was written has a part that somebody else fills
+// in: a template, or a variable of a manifest or of a script.
+func hasUnknownPart(value string) bool {
+	return strings.Contains(value, "{{") || strings.Contains(value, "$(") || strings.Contains(value, "${")
 }
 
 // withoutSecret removes what must not be in a report: passwords, also those in URLs.

@@ -113,6 +113,10 @@ func (c *collector) file(name string, role audit.FileRole, v *view) audit.File {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		f.UID, f.GID = stat.Uid, stat.Gid
 		f.Owner, f.Group = c.names.user(stat.Uid), c.names.group(stat.Gid)
+		_, user := c.names.users[stat.Uid]
+		if _, group := c.names.groups[stat.Gid]; !user || !group {
+			f.Unnamed = c.names.unread
+		}
 	}
 	return f
 }

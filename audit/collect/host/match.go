@@ -64,7 +64,7 @@ func (c *collector) startsByItself(inv *invocation) bool {
 	if inv.files[0].role != audit.UnitFile {
 		return true
 	}
-	return slices.ContainsFunc(c.enabledLinks(), func(link string) bool { return path.Base(link) == inv.origin })
+	return c.isEnabled(inv.origin)
 }
 
 // bestMatch finds the process of a static Pod or unit: the one that shares most of the values

@@ -85,9 +85,6 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		}
 		return []*invocation{inv}, nil
 	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
-		if object.Kind != "Pod" {
-			return nil, fmt.Errorf("of kind %q, and not a Pod", shorten(object.Kind))
-		}
 		invs, err := parsePod(data)
 		for _, inv := range invs {
 			inv.view.mounts, inv.view.elsewhere = nil, errOffline
@@ -120,7 +117,7 @@ func hasLine(text string, is func(line string) bool) bool {
 type PodHost struct {
 	Settings  []*audit.Settings
 	Listeners []Listener
-	Unreached []audit.Fault
+	Unreached []Unreached
 }
 
 // ReadPod works out the settings that a Pod declares for its etcds, and where they are reached
@@ -157,7 +154,9 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 			continue
 		case host == "localhost" || ip != nil && ip.IsLoopback():
 			if !listensEverywhere(l.Of, port) {
-				found.Unreached = append(found.Unreached, audit.Fault{Subject: l.Address, Reason: "it is on the loopback address of " + hostname + ": run etcdsec audit run there"})
+				found.Unreached = append(found.Unreached, Unreached{
+					URL: l.Address, Kind: l.Kind, Of: l.Of, Elsewhere: true, Reason: "it is on the loopback address of " + hostname + ": run etcdsec audit run there",
+				})
 				continue
 			}
 			l.Address = net.JoinHostPort(address, port)

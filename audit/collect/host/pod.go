@@ -52,14 +52,14 @@ type podContainer struct {
 }
 
 // parsePod reads a static Pod's manifest as the kubelet does: YAML or JSON, the first document.
-// A manifest of another kind gives no invocation.
+// A manifest of another kind is an error.
 func parsePod(data []byte) ([]*invocation, error) {
 	var pod podManifest
 	if err := yaml.Unmarshal(data, &pod); err != nil {
 		return nil, fmt.Errorf("not the YAML of a Pod: %s", makePrintable(err.Error()))
 	}
 	if pod.Kind != "Pod" {
-		return nil, nil
+		return nil, fmt.Errorf("of kind %q, and not a Pod", shorten(pod.Kind))
 	}
 	return pod.invocations(), nil
 }
@@ -185,7 +185,7 @@ func (c *collector) manifests(dirs []string) []*invocation {
 	for _, dir := range dirs {
 		names, err := c.host.names(dir, maxNames)
 		if err != nil {
-			c.noteMissing(dir, err)
+			c.missUnlessAbsent(dir, err)
 			continue
 		}
 		for _, name := range names {
@@ -193,16 +193,26 @@ func (c *collector) manifests(dirs []string) []*invocation {
 				continue
 			}
 			at := path.Join(dir, name)
-			if info, err := c.host.stat(at); err == nil && info.IsDir() {
+			info, err := c.host.stat(at)
+			if err == nil && info.IsDir() {
 				continue
 			}
 			data, err := c.host.readFile(at, maxFile)
-			if err != nil {
+			switch {
+			case err == nil:
+			case info != nil && !info.Mode().IsRegular(): // the kubelet reads no such file either
 				c.fault(at, err)
+				continue
+			default:
+				c.miss(at, err)
 				continue
 			}
 			invs, err := parsePod(data)
-			if err != nil {
+			switch {
+			case err == nil:
+			case namesProgram(name) || namesProgram(string(data)):
+				c.miss(at, err)
+			default:
 				c.fault(at, err)
 			}
 			for _, inv := range invs {

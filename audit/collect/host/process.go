@@ -45,7 +45,7 @@ func (c *collector) processes() []*invocation {
 	const proc = "/proc"
 	names, err := c.host.names(proc, maxProcesses)
 	if err != nil {
-		c.noteMissing(proc, err) // a host that is not running has none
+		c.missUnlessAbsent(proc, err) // a host that is not running has none
 		return nil
 	}
 	var pids []int
