@@ -168,6 +168,9 @@ func (f *Found) addNode(cluster string, n corev1.Node) {
 }
 
 func (f *Found) unread(subject, reason string) {
+	if slices.ContainsFunc(f.Unread, func(u *audit.HostSettings) bool { return u.Address == subject }) {
+		return
+	}
 	f.Unread = append(f.Unread, &audit.HostSettings{Address: subject, Unread: reason})
 }
 
