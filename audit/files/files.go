@@ -48,8 +48,11 @@ func among(list func(*audit.Settings) []audit.File, judge func([]audit.File) aud
 // unlisted is why there may be files that nobody could name.
 func unlisted(s *audit.Settings, all []audit.File) string {
 	for _, f := range all {
-		if f.Role != audit.PKIDir || f.Reason != "" {
+		if f.Role != audit.PKIDir {
 			continue
+		}
+		if f.Reason != "" {
+			return f.Path + ": " + f.Reason
 		}
 		for _, of := range []*audit.Settings{s, s.APIServer} {
 			if of == nil {

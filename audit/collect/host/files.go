@@ -29,7 +29,7 @@ func (c *collector) describeFiles(o *instance) {
 	if o.script {
 		return
 	}
-	var dirs []string
+	var folders []folder
 	for _, f := range fileFlags(s.Program) {
 		if s.Fault(f.flag) != "" {
 			continue
@@ -37,20 +37,25 @@ func (c *collector) describeFiles(o *instance) {
 		for _, value := range f.paths(s) {
 			at := o.view.absolute(value)
 			c.addFile(s, file{at, f.role}, o.view, f.flag)
-			if dir := path.Dir(at); isPEM(f.role) && !slices.Contains(dirs, dir) {
-				dirs = append(dirs, dir)
+			if !isPEM(f.role) {
+				continue
+			}
+			for _, dir := range c.foldersOf(at, o.view) {
+				if !slices.Contains(folders, dir) {
+					folders = append(folders, dir)
+				}
 			}
 		}
 	}
 	if s.Program == etcd && s.Value("data-dir") == "" && s.Fault("data-dir") == "" {
 		c.addFile(s, file{o.view.absolute(dataDir(s)), audit.DataDir}, o.view)
 	}
-	for _, dir := range dirs {
-		if d := c.addFile(s, file{dir, audit.PKIDir}, o.view); d.Reason != "" {
+	for _, dir := range folders {
+		if d := c.addFile(s, file{dir.path, audit.PKIDir}, dir.view); d.Reason != "" {
 			continue
 		}
-		for _, name := range c.pemFiles(s, dir, o.view) {
-			c.addFile(s, file{path.Join(dir, name), roleByName(name)}, o.view)
+		for _, name := range c.pemFiles(s, dir.path, dir.view) {
+			c.addFile(s, file{path.Join(dir.path, name), roleByName(name)}, dir.view)
 		}
 	}
 	c.readPEMs(o)
@@ -59,6 +64,47 @@ func (c *collector) describeFiles(o *instance) {
 	if config := s.Value(encryption); config != "" && s.Program == kubeAPIServer && s.Fault(encryption) == "" {
 		c.readEncryption(o, config)
 	}
+}
+
+// folder is a folder as one program sees it.
+type folder struct {
+	path string
+	view *view
+}
+
+// foldersOf returns the folders with what lies beside a file of a program. Who gets onto the node
+// is on the host, so that the folder counts in which the file is there: a container may have each
+// file from another folder, and none of those that lie beside it. The container's own folder
+// counts too where its files may be of no folder of the host.
+func (c *collector) foldersOf(name string, v *view) []folder {
+	onHost := &view{host: c.host}
+	var folders []folder
+	add := func(name string) {
+		folders = append(folders, folder{path.Dir(name), onHost})
+		// A symlink leads to a file that has neighbours of its own. Where it stays in its folder,
+		// as in the volumes of a kubelet, these are the same files again.
+		target, err := c.host.resolve(name)
+		dir, dirErr := c.host.resolve(path.Dir(name))
+		if err == nil && dirErr == nil && !isBelow("/"+target, "/"+dir) {
+			folders = append(folders, folder{path.Dir("/" + target), onHost})
+		}
+	}
+	at, onTheHost := v.hostPath(name)
+	if onTheHost {
+		add(at)
+	}
+	for _, m := range v.mounts {
+		if path.Dir(m.inside) != path.Dir(name) || m.inside == name {
+			continue
+		}
+		if info, err := c.host.stat(m.outside); err == nil && info.Mode().IsRegular() {
+			add(m.outside)
+		}
+	}
+	if own, _ := v.hostPath(path.Dir(name)); !onTheHost || v.own != nil && own != path.Dir(at) {
+		folders = append(folders, folder{path.Dir(name), v})
+	}
+	return folders
 }
 
 func isPEM(role audit.FileRole) bool { return role == audit.CertFile || role == audit.KeyFile }
@@ -141,8 +187,17 @@ func (c *collector) pemFiles(s *audit.Settings, dir string, v *view) []string {
 }
 
 // roleByName returns the role of a file by its name; empty if it is neither a certificate nor a
-// key.
+// key. A copy that somebody put aside, such as ca.key.old, has the role of the original; a public
+// or an encrypted one has none.
 func roleByName(name string) audit.FileRole {
+	name = strings.TrimRight(name, "~")
+	for range 2 {
+		ext := path.Ext(name)
+		if slices.Contains([]string{".crt", ".cer", ".pem", ".cert", ".key", ".pub", ".age", ".gpg", ".asc", ".enc", ""}, ext) {
+			break
+		}
+		name = strings.TrimSuffix(name, ext)
+	}
 	switch path.Ext(name) {
 	case ".crt", ".cer", ".pem", ".cert":
 		if strings.Contains(name, "key") {

@@ -95,7 +95,7 @@ func bestMatch(d *instance, processes []*instance, taken []bool, only bool) int 
 func (p *instance) adopt(d *instance) {
 	p.settings.Origin = d.settings.Origin
 	p.files = append(slices.Clone(d.files), p.files...)
-	p.view.mounts = d.view.mounts
+	p.view.mounts = slices.Concat(p.view.mounts, d.view.mounts)
 	p.settings.Sandbox = d.settings.Sandbox
 	if p.version == "" {
 		p.version, p.settings.Version = d.version, d.settings.Version

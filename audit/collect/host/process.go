@@ -96,6 +96,7 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 	if live {
 		p.apart = c.hasOwnNetwork(dir)
 		c.openRoot(inv, dir)
+		inv.view.mounts = c.mountsOf(dir)
 	}
 	return inv
 }

@@ -76,6 +76,21 @@ func (v *view) find(name string) (place, error) {
 	}
 }
 
+// hostPath returns the path on the host of a file of the program, which need not exist, and
+// whether it is one: a file of an image, or of a volume that is not of the host, has none.
+func (v *view) hostPath(name string) (string, bool) {
+	name = v.absolute(name)
+	outside, mounted := v.toHost(name)
+	if mounted {
+		return outside, true
+	}
+	if v.own == nil {
+		return outside, v.elsewhere == nil
+	}
+	p, err := v.find(name)
+	return p.host, err == nil && p.host != v.at+name
+}
+
 // toHost converts a path in a container to a path on the host, by the innermost volume.
 func (v *view) toHost(name string) (string, bool) {
 	best := -1
