@@ -16,7 +16,7 @@ type HostConfig struct {
 	Now           time.Time
 }
 
-// HostAudit is what there is to audit on a host.
+// HostAudit holds what there is to audit on a host.
 type HostAudit struct {
 	// Endpoints are the given ones, with the settings of those that are the host's, and then
 	// the host's own.
