@@ -107,7 +107,8 @@ func (p Plan) namesBelow(root string) map[string]bool {
 // surveyLists finds the lists that must be signed: those that lack a revocation, or that
 // are wanted and not there, or whose NextUpdate is near. etcd does not look at that date;
 // others do.
-func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocationSurvey, error) {
+func (s *Store) surveyLists(o outlook) (revocationSurvey, error) {
+	plan, now := o.plan, o.now
 	var found revocationSurvey
 	entries, err := ReadLedger(s.Dir)
 	if err != nil {
@@ -125,7 +126,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			work.reason, work.stale = work.whyStale(cas[list.Signer], now)
+			work.reason, work.stale = work.whyStale(o)
 		}
 		if work.stale {
 			found.steps = append(found.steps, Step{
@@ -175,12 +176,13 @@ func everNamedBelow(entries []Entry, plan Plan, root string) map[string]bool {
 }
 
 // whyStale reports whether the list on the disk must be signed anew, and why.
-func (c crlWork) whyStale(signer *ca, now time.Time) (why string, stale bool) {
+func (c crlWork) whyStale(o outlook) (why string, stale bool) {
+	signer := o.cas[c.Signer]
 	list, err := x509.ParseRevocationList(c.der)
 	if err != nil {
 		return "it is damaged", true
 	}
-	if signer == nil || list.CheckSignatureFrom(signer.cert) != nil {
+	if signer == nil || o.replaced[c.Signer] || list.CheckSignatureFrom(signer.cert) != nil {
 		return "its signer was replaced", true
 	}
 	listed := map[string]bool{}
@@ -192,10 +194,18 @@ func (c crlWork) whyStale(signer *ca, now time.Time) (why string, stale bool) {
 			return "it lacks " + e.Serial, true
 		}
 	}
-	if list.NextUpdate.Sub(now) <= list.NextUpdate.Sub(list.ThisUpdate)/3 {
+	// A list that ends with its signer gets no later end by being signed again.
+	near := list.NextUpdate.Sub(o.now) <= list.NextUpdate.Sub(list.ThisUpdate)/3
+	signerEnd := o.caEnd(c.Signer)
+	if near && !isCut(list.NextUpdate, nextUpdate(signerEnd, o.plan.LeafLifetime, o.now), signerEnd) {
 		return "its next update is near", true
 	}
 	return "", false
+}
+
+// nextUpdate returns when a list that is signed now wants to be followed by another.
+func nextUpdate(signerEnd time.Time, lifetime time.Duration, now time.Time) time.Time {
+	return earlier(now.Add(lifetime), signerEnd).UTC().Truncate(time.Second)
 }
 
 // sign makes the list in DER. Its number is that of the ledger's line which records it, and so
@@ -207,7 +217,7 @@ func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time
 	template := &x509.RevocationList{
 		Number:     big.NewInt(number),
 		ThisUpdate: now.Add(-backdate).UTC(),
-		NextUpdate: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC(),
+		NextUpdate: nextUpdate(signer.cert.NotAfter, lifetime, now),
 	}
 	for _, e := range c.entries {
 		serial, ok := new(big.Int).SetString(e.Serial, 16)
@@ -238,7 +248,7 @@ func (c crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHas
 		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
 		Name: c.Root + "/crl", Role: RoleCRL, Subject: signer.cert.Subject.CommonName,
 		Serial: fmt.Sprintf("%x", number), NotBefore: now.Add(-backdate).UTC().Truncate(time.Second),
-		NotAfter: earlier(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
+		NotAfter: nextUpdate(signer.cert.NotAfter, lifetime, now),
 		SKID:     hex.EncodeToString(signer.cert.SubjectKeyId), SpecHash: specHash,
 	}
 }

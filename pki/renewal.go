@@ -33,6 +33,12 @@ type Renewal struct {
 	Authorities bool
 }
 
+// replacesIssuing reports whether the run replaces issuing CAs that are due, with all leaves
+// below them. A run that is about some leaves does not: it would leave the others behind.
+func (r Renewal) replacesIssuing() bool {
+	return (r.Due || r.All) && len(r.Names) == 0 && r.Requests == nil && !r.ListsOnly
+}
+
 // newReason returns the ledger's word for a leaf that was not there.
 func (r Renewal) newReason() signReason {
 	if r.Requests != nil {
@@ -93,54 +99,61 @@ func (r Renewal) selects(l Leaf) bool {
 	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return hasName(l, name) })
 }
 
-// why says why a leaf is to be renewed; empty if it is not.
-func (r Renewal) why(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
+// leafNeed says what a run makes of a leaf that is there.
+type leafNeed struct {
+	why   string // it is to be renewed; empty if it is not
+	waits bool   // it is due, and ends with its issuer: to sign it again would not help
+}
+
+// need finds out whether a leaf is to be renewed.
+func (r Renewal) need(l Leaf, chain []*x509.Certificate, problems []string, o outlook) leafNeed {
+	end := earliestEnd(chain)
 	switch {
 	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
-		return ""
+		return leafNeed{}
 	case len(problems) > 0:
-		return strings.Join(problems, "; ")
+		return leafNeed{why: strings.Join(problems, "; ")}
 	case r.Requests != nil:
-		return "for the key of a CSR; " + describeEnd(earliestEnd(chain), now)
+		return leafNeed{why: "for the key of a CSR; " + describeEnd(end, o.now)}
+	case o.replacedAbove(l) != "":
+		return leafNeed{why: fmt.Sprintf("its issuer %s is replaced; %s", o.replacedAbove(l), describeEnd(end, o.now))}
 	case r.All || len(r.Names) > 0:
-		return "asked for; " + describeEnd(earliestEnd(chain), now)
+		return leafNeed{why: "asked for; " + describeEnd(end, o.now)}
+	case !Due(chain, o.now.Add(r.jitterFor(chain))):
+		return leafNeed{}
+	case !o.leafIsCut(l, end):
+		return leafNeed{why: describeEnd(end, o.now)}
+	case !Due(chain, o.now):
+		return leafNeed{} // early by the jitter, and not better for it
 	}
-	early := now.Add(r.jitterFor(chain[0]))
-	for _, cert := range chain {
-		if Due(cert, early) {
-			return describeEnd(cert.NotAfter, now)
-		}
-	}
-	return ""
+	return leafNeed{waits: true}
 }
 
 // reason returns the ledger's word for a renewal.
-func (r Renewal) reason(problems []string) signReason {
+func (r Renewal) reason(l Leaf, problems []string, o outlook) signReason {
 	switch {
 	case r.Requests != nil:
 		return reasonCSR
 	case len(problems) > 0:
 		return reasonDeviates
+	case o.replacedAbove(l) != "":
+		return reasonIssuer
 	case r.All || len(r.Names) > 0:
 		return reasonAsked
 	}
 	return reasonDue
 }
 
-// jitterFor returns how much earlier a certificate is due by the jitter.
-func (r Renewal) jitterFor(cert *x509.Certificate) time.Duration {
+// jitterFor returns how much earlier a chain is due by the jitter: a third of its lifetime at
+// most, so that a new one is never due at once.
+func (r Renewal) jitterFor(chain []*x509.Certificate) time.Duration {
 	if r.Jitter <= 0 {
 		return 0
 	}
-	sum := sha256.Sum256(cert.SerialNumber.Bytes())
+	sum := sha256.Sum256(chain[0].SerialNumber.Bytes())
 	part := float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
-	return time.Duration(part * float64(r.Jitter))
-}
-
-// Due reports whether a certificate is to be renewed at the given time: with a third of its
-// lifetime left, or less.
-func Due(cert *x509.Certificate, now time.Time) bool {
-	return cert.NotAfter.Sub(now) <= cert.NotAfter.Sub(cert.NotBefore)/3
+	most := min(r.Jitter, earliestEnd(chain).Sub(chain[0].NotBefore)/3)
+	return time.Duration(part * float64(most))
 }
 
 // earliestEnd returns when the first certificate of a chain ends, and the chain with it.

@@ -40,6 +40,8 @@ type Status struct {
 	Chain  []*x509.Certificate
 	State  State
 	Detail string
+	// Remedy says how a certificate of a store that is due is renewed; nil for the others.
+	Remedy *Remedy
 }
 
 // Judge returns the state of a chain by its dates alone.
@@ -57,10 +59,8 @@ func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	if now.After(end) {
 		return StateExpired, detail
 	}
-	for _, cert := range chain {
-		if Due(cert, now) {
-			return StateDue, detail
-		}
+	if Due(chain, now) {
+		return StateDue, detail
 	}
 	return StateOK, ""
 }
@@ -96,10 +96,9 @@ func SANs(cert *x509.Certificate) []string {
 // StoreStatus returns the state of every certificate of a store's plan, in plan order. It reads
 // without the store's lock: bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
-	plan := NewPlan(c)
-	cas := authorities{}
+	o := outlook{plan: NewPlan(c), cas: authorities{}, now: now}
 	var rows []Status
-	for _, a := range plan.Authorities {
+	for _, a := range o.plan.Authorities {
 		path := filepath.Join(dir, filepath.FromSlash(a.Path()), caCertName)
 		row := Status{Source: path, Name: a.Name, Role: RoleCA}
 		certs, err := ReadCertificates(path)
@@ -107,22 +106,45 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			row.Chain = certs[:1]
 			row.State, row.Detail = Judge(row.Chain, now)
 			var issuer *x509.Certificate
-			if by := cas[a.Issuer]; by != nil {
+			if by := o.cas[a.Issuer]; by != nil {
 				issuer = by.cert
 			}
+			o.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 			if faults := caFaults(certs[0], issuer, nil); len(faults) > 0 {
 				row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
+			} else if row.State == StateDue {
+				row = row.remedied(o.remedyFor(dir, a))
 			}
-			cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 		}
 		rows = append(rows, row.orUnreadable(err))
 	}
-	for _, b := range plan.Bundles {
+	for _, b := range o.plan.Bundles {
 		for _, l := range b.Leaves {
-			rows = append(rows, leafStatus(plan, cas, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l, now))
+			row := leafStatus(o, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l)
+			if row.State == StateDue {
+				row = row.remedied(o.leafRemedy(dir, l, row.Ends()))
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// remedied returns the row with what is to be done about it.
+func (s Status) remedied(r Remedy) Status {
+	s.Remedy, s.Detail = &r, joinDetails(s.Detail, r.String())
+	return s
+}
+
+// leafRemedy returns how a leaf that is due and ends at the given time is renewed.
+func (o outlook) leafRemedy(dir string, l Leaf, end time.Time) Remedy {
+	if !o.leafIsCut(l, end) {
+		return keyRemedy(dir, "renew", o.plan.authority(l.Issuer))
+	}
+	limiting := o.limiting(l.Issuer)
+	r := o.remedyFor(dir, limiting)
+	r.Why = joinDetails("it ends with "+limiting.Name, r.Why)
+	return r
 }
 
 // orUnreadable returns the row, or if there is an error, one that says what kept the
@@ -135,7 +157,8 @@ func (s Status) orUnreadable(err error) Status {
 }
 
 // leafStatus judges a leaf of a store's plan.
-func leafStatus(plan Plan, cas authorities, path string, l Leaf, now time.Time) Status {
+func leafStatus(o outlook, path string, l Leaf) Status {
+	plan, cas, now := o.plan, o.cas, o.now
 	row := Status{Source: path, Name: l.Name, Role: l.Role}
 	chain, err := ReadCertificates(path)
 	if err != nil {

@@ -2,10 +2,10 @@ package pki
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +42,10 @@ type Step struct {
 	Path   string `json:"path"`           // of its bundle in the store
 	File   string `json:"file,omitempty"` // of the certificate in the bundle
 	Detail string `json:"detail,omitempty"`
+	// Remedy says how a certificate that is due is renewed, where this run could not; else nil.
+	Remedy *Remedy `json:"remedy,omitempty"`
+
+	expired bool // an authority that had ended
 }
 
 // signReason is the ledger's word for why a certificate was signed.
@@ -55,6 +59,7 @@ const (
 	reasonDeviates signReason = "not as planned"
 	reasonNames    signReason = "names changed"
 	reasonRenewed  signReason = "renewed"
+	reasonIssuer   signReason = "issuer replaced"
 	reasonImport   signReason = "import"
 )
 
@@ -63,13 +68,25 @@ const (
 // survey once it is made.
 type Survey struct {
 	Steps []Step
+	// Faults say why an authority that is due is left as it is though its signer's key should be
+	// at hand: a program failed, or what was given opens no key. The rest of the run is not
+	// concerned.
+	Faults []error
 
-	plan    Plan
-	cas     authorities           // as the store has them
-	certify map[string]signReason // the authorities that get a certificate
-	protect map[string]bool       // the roots whose plain key is to go
-	leaves  map[string]leafWork   // the leaves that get a certificate
-	lists   revocationSurvey
+	plan     Plan
+	now      time.Time
+	cas      authorities              // as the store has them
+	certify  map[string]signReason    // the authorities that get a certificate
+	replaced map[string]bool          // those of them that had another key before
+	opened   map[string]crypto.Signer // keys of authorities that are not plain files
+	protect  map[string]bool          // the roots whose plain key is to go
+	leaves   map[string]leafWork      // the leaves that get a certificate
+	lists    revocationSurvey
+}
+
+// outlook returns the ends of what this run makes, as far as it was decided.
+func (w *Survey) outlook() outlook {
+	return outlook{plan: w.plan, cas: w.cas, now: w.now, certify: w.certify, replaced: w.replaced}
 }
 
 // authorities are loaded authorities by name. One that was not issued yet is missing.
@@ -96,20 +113,23 @@ func (w *Survey) count() int { return len(w.certify) + len(w.leaves) + w.lists.c
 
 // Survey compares the store with the plan and says what issuing, and the renewal that was
 // asked for, would do. It changes nothing. A damaged or mismatched authority is an error,
-// and an expired one unless authorities are to be renewed; so is a key without its certificate.
+// and an expired one that this run does not renew; so is a key without its certificate.
 func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Renewal) (*Survey, error) {
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
 	cas, err := s.loadAuthorities(plan)
-	w := &Survey{plan: plan, cas: cas, certify: map[string]signReason{}, protect: map[string]bool{}}
-	if err := errors.Join(err, w.surveyAuthorities(now, renewal, s.RootKeys)); err != nil {
+	w := &Survey{
+		plan: plan, now: now, cas: cas,
+		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, protect: map[string]bool{},
+	}
+	if err := errors.Join(err, s.surveyAuthorities(ctx, w, renewal)); err != nil {
 		return nil, err
 	}
 	if err := s.checkRenewal(renewal, plan); err != nil {
 		return nil, err
 	}
-	found, err := s.surveyLeaves(plan, cas, now, renewal)
+	found, err := s.surveyLeaves(ctx, w, renewal)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +137,7 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	for i := range w.Steps {
 		w.extend(&w.Steps[i])
 	}
-	if w.lists, err = s.surveyLists(plan, cas, now); err != nil {
+	if w.lists, err = s.surveyLists(w.outlook()); err != nil {
 		return nil, err
 	}
 	w.Steps = slices.Concat(w.Steps, found.steps, w.lists.steps)
@@ -147,119 +167,6 @@ func (s *Store) checkLost(plan Plan) error {
 	return errors.Join(faults...)
 }
 
-// surveyAuthorities decides about each authority by its certificate alone.
-func (w *Survey) surveyAuthorities(now time.Time, renewal Renewal, keys RootKeys) error {
-	var faults []error
-	for _, a := range w.plan.Authorities {
-		loaded := w.cas[a.Name]
-		step, reason, err := surveyAuthority(a, loaded, now, renewal)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		if reason != "" {
-			w.certify[a.Name] = reason
-		}
-		if keys.protects(a, loaded, reason != "", &step) {
-			w.protect[a.Name] = true
-		}
-		w.Steps = append(w.Steps, step)
-	}
-	return errors.Join(faults...)
-}
-
-// surveyAuthority returns the step for an authority, and why it gets a certificate; empty
-// if it gets none.
-func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (Step, signReason, error) {
-	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
-	if loaded == nil {
-		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", describeIssuer(a), formatDays(a.Lifetime))
-		return step, reasonNew, nil
-	}
-	expired := now.After(loaded.cert.NotAfter)
-	issuing := issuingDeviations(a, loaded.cert)
-	switch dates := errors.Join(caDates(loaded.cert, now)...); {
-	case renewal.Authorities && (expired || Due(loaded.cert, now)):
-		step.Action = ActionRenew
-		step.Detail = fmt.Sprintf("%s; same key, %s", describeEnd(loaded.cert.NotAfter, now), formatDays(a.Lifetime))
-		return step, reasonRenewed, nil
-	case renewal.Authorities && !a.isRoot() && len(issuing) > 0:
-		step.Action, step.Detail = ActionRenew, joinFaults(issuing)+"; same key"
-		return step, reasonDeviates, nil
-	case expired:
-		return step, "", fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, dates)
-	case dates != nil:
-		return step, "", fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
-	}
-	if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
-		step.Action, step.Detail = ActionDue, joinFaults(deviations)
-	}
-	return step, "", nil
-}
-
-// issuingDeviations returns how an issuing CA differs from the plan. Constraints that are
-// too wide, as after a member left the spec, count as well.
-func issuingDeviations(a Authority, cert *x509.Certificate) []error {
-	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
-}
-
-// extend widens an authority that is to sign names beyond its constraints.
-func (w *Survey) extend(step *Step) {
-	loaded := w.cas[step.Name]
-	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
-		return
-	}
-	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
-			w.certify[step.Name] = reasonNames
-			step.Action = ActionExtend
-			step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
-			return
-		}
-	}
-}
-
-// fetchKeys finds out, before anything is made, whether a signing key is missing, and
-// fetches those that are kept in another way than as a plain file. It returns the
-// authorities with all keys that this run needs.
-func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
-	with := maps.Clone(w.cas)
-	var faults []error
-	for _, a := range w.plan.Authorities {
-		c, first := w.cas[a.Name], w.firstSigned(a, s.Remote != nil)
-		if c == nil || c.key != nil || first == "" {
-			continue
-		}
-		key, err := s.fetchKey(ctx, a, c.cert)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
-		}
-		with[a.Name] = &ca{Authority: a, cert: c.cert, key: key}
-	}
-	return with, errors.Join(faults...)
-}
-
-// firstSigned names the first thing that an authority has to sign, itself included; empty
-// if there is none. remote means that leaves are signed elsewhere.
-func (w *Survey) firstSigned(by Authority, remote bool) string {
-	for _, a := range w.plan.Authorities {
-		if _, certified := w.certify[a.Name]; certified && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
-			return a.Name
-		}
-	}
-	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == by.Name && !remote {
-			return l.Name
-		}
-	}
-	for _, list := range w.lists.all {
-		if list.Signer == by.Name && list.stale {
-			return "the revocation list of " + list.Root
-		}
-	}
-	return ""
-}
-
 // joinFaults puts several faults into one line.
 func joinFaults(faults []error) string {
 	texts := make([]string, 0, len(faults))
@@ -268,12 +175,3 @@ func joinFaults(faults []error) string {
 	}
 	return strings.Join(texts, "; ")
 }
-
-func describeIssuer(a Authority) string {
-	if a.Issuer == "" {
-		return "self-signed root"
-	}
-	return "signed by " + a.Issuer
-}
-
-func formatDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/24)) }

@@ -49,6 +49,17 @@ type onDisk struct {
 	lost       Fix // what to do about a leaf whose key is gone; nil if the key is there
 }
 
+// outlook returns the ends of what would be signed now.
+func (v *verification) outlook() outlook {
+	cas := authorities{}
+	for _, a := range v.plan.Authorities {
+		if cert := v.cas[a.Name]; cert != nil {
+			cas[a.Name] = &ca{Authority: a, cert: cert}
+		}
+	}
+	return outlook{plan: v.plan, cas: cas, now: v.now}
+}
+
 // at returns where a file of the store is.
 func (v *verification) at(relative string) string {
 	return filepath.Join(v.store.Dir, filepath.FromSlash(relative))
@@ -116,6 +127,10 @@ func (v *verification) authorities() {
 		for _, fault := range caDates(cert, v.now) {
 			v.findings.add(at, Fix{v.recovery()}, "%v", fault)
 		}
+		if Due(certs[:1], v.now) && !v.now.After(cert.NotAfter) {
+			remedy := v.outlook().remedyFor(v.store.Dir, a)
+			v.findings.add(at, remedy.fix(), "is due: %s", describeEnd(cert.NotAfter, v.now))
+		}
 		fix := Fix{v.recovery(), say("it certifies the authority anew for the key it has")}
 		if a.isRoot() {
 			fix = Fix{say("a root is trusted as it is: replace it by one in a new store")}
@@ -129,12 +144,16 @@ func (v *verification) authorities() {
 
 func (v *verification) authorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
+	switch former := v.store.formerKey(a); {
+	case former == "":
+	case a.isRoot():
+		v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text, of a run that was killed before it removed it")
+	default:
+		v.findings.add(former, Fix{say("the next run removes it:"), v.renew()}, "is the key of a former %s, of a run that was killed before it removed it", a.Name)
+	}
 	key, _, err := readKey(v.at(at)) // its mode is for files to judge
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if former := v.store.formerPlainKey(a); former != "" {
-			v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text, of a run that was killed before it removed it")
-		}
 		if !a.isRoot() && a.external == nil {
 			v.findings.add(at, v.restore(), "is not there: nothing can be renewed without it")
 		}
@@ -224,6 +243,8 @@ func (v *verification) leaf(b Bundle, l Leaf) bool {
 	if end := earliestEnd(chain); v.now.After(end) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%s", describeEnd(end, v.now))
 		when = end
+	} else if Due(chain, v.now) {
+		v.findings.add(at, v.outlook().leafRemedy(v.store.Dir, l, end).fix(), "is due: %s", describeEnd(end, v.now))
 	}
 	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%v", fault)
@@ -306,6 +327,8 @@ func (v *verification) ledger() {
 		switch {
 		case !byHash[hash]:
 			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger lost it")
+		case last[c.name].CertHash != hash && last[c.name].Role == RoleCA:
+			v.findings.add(c.path, Fix{say("a run was killed before it wrote it; the next one makes another:"), v.renew()}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case last[c.name].CertHash != hash:
 			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case revoked[last[c.name].Serial]:
@@ -326,13 +349,7 @@ func (v *verification) ledger() {
 
 // lists compares the revocation lists with the ledger, and the bundles with the lists.
 func (v *verification) lists() {
-	cas := authorities{}
-	for _, a := range v.plan.Authorities {
-		if cert := v.cas[a.Name]; cert != nil {
-			cas[a.Name] = &ca{Authority: a, cert: cert}
-		}
-	}
-	lists, err := v.store.surveyLists(v.plan, cas, v.now)
+	lists, err := v.store.surveyLists(v.outlook())
 	if err != nil {
 		return // the ledger is a finding already
 	}

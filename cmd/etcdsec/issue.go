@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -114,11 +116,18 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if err := a.printResult(f.output, result); err != nil {
 		return err
 	}
+	if len(result.Faults) > 0 {
+		return failure(errors.New(strings.Join(result.Faults, "\n")), goesOn)
+	}
 	if result.Count(pki.ActionDue) > 0 {
+		hint := "etcdsec pki renew " + shellPath(dir) // by the spec, which is now in it
+		if at := slices.IndexFunc(result.Steps, func(s pki.Step) bool { return s.Remedy != nil }); at >= 0 {
+			hint = result.Steps[at].Remedy.Command
+		}
 		return statusError{
 			status: statusFindings,
-			err:    errors.New("certificates marked due differ from the spec, and this run did not change them"),
-			hint:   "etcdsec pki renew " + shellPath(dir), // by the spec, which is now in it
+			err:    errors.New("certificates marked due are left as they are by this run"),
+			hint:   hint,
 		}
 	}
 	return nil

@@ -21,19 +21,28 @@ func newPKIRenewCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew DIR [NAME...]",
 		Short: "Renew the certificates that are due",
-		Long: `Renew the leaves of the store in DIR that are due. A leaf is due when a third of its lifetime is
-left, when it expired, when its names differ from the spec, or when its issuer was replaced. Names
-come from the spec and never from the old certificate. With NAMEs, such as etcd-0, etcd-0/peer or
-backup, only those are renewed.
+		Long: `Renew the certificates of the store in DIR that are due: when a third of their lifetime is left.
+A leaf is renewed too when it expired, when its names differ from the spec, or when its issuer was
+replaced. Names come from the spec and never from the old certificate. With NAMEs, such as etcd-0,
+etcd-0/peer or backup, only those leaves are renewed.
 
 A leaf keeps its key unless --new-key is given. The old files stay as the bundle's previous version.
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 
-Made for cron and systemd timers. Works with the cluster down and with every leaf expired.
+An issuing CA that is due is replaced by one with a new key, and all leaves below it are renewed,
+where the key of its root is at hand: in DIR, opened by --root-key-identity or by
+--root-key-passphrase-file, or in the program of the spec. Members and clients trust the roots, so
+this too restarts nothing. Where that key is not at hand, leaves are renewed as long as they fit
+below their issuer, and this verb, "pki status" and its metrics say from then on what a person has
+to run. So they do for roots, which end years after that: see "pki recover".
+
+Made for cron and systemd timers: run it daily, or four times in the shortest lifetime of the spec
+if that is a few days. Works with the cluster down and with every leaf expired.
 
 Exit status: 0 nothing is due any more, 1 something could not be renewed, 2 bad command line or
-spec, 3 something still differs from the spec.
+spec, 3 something is left for a person: a key to bring, a root that is due, a difference from the
+spec.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes DIR only.`,
 		Example: `  etcdsec pki renew ./store --dry-run
