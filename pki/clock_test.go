@@ -741,9 +741,7 @@ func (s *simulation) revoke(now time.Time, name string) {
 	if len(result.Revoked) == 0 {
 		s.t.Fatalf("%s: nothing of %s was revoked", s.age(now), name)
 	}
-	for _, r := range result.Revoked {
-		s.revoked = append(s.revoked, r)
-	}
+	s.revoked = append(s.revoked, result.Revoked...)
 }
 
 // listed wants every revoked certificate that has not ended in a list of each member.
