@@ -42,8 +42,8 @@ type Settings struct {
 type Setting struct {
 	Value  string // as written; of a flag without a value "true"
 	Source string // "flag", "environment", or "config file PATH"
-	// Partial says that not all of Value is known. The rest is as it was written, such as
-	// ${NODE_IP} for a variable, and a Fault says why.
+	// Partial says that only a part of Value is not known, which is as it was written, such as
+	// ${NODE_IP} for a variable. A Fault says why. The rest of it is in effect.
 	Partial bool
 	// Overridden is what else was written and has no effect; empty if nothing was.
 	Overridden []Override

@@ -34,11 +34,11 @@ func (s side) plaintextURLs(r *reading) {
 		switch {
 		case !l.plaintext():
 		case l.onSocket():
-			r.found(onSocketCode, fmt.Sprintf("etcd answers without TLS and without a certificate on the socket %s, to who may write to its file: %s", l.url, r.written(s.flagOf(l))))
+			r.foundIn(s.flagOf(l), onSocketCode, fmt.Sprintf("etcd answers without TLS and without a certificate on the socket %s, to who may write to its file: %s", l.url, r.written(s.flagOf(l))))
 		case l.loopback():
-			r.found("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
+			r.foundIn(s.flagOf(l), "plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
 		default:
-			r.found("plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
+			r.foundIn(s.flagOf(l), "plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
 		}
 	}
 	if len(r.findings) == 0 {

@@ -21,7 +21,9 @@ type reading struct {
 	settings *audit.Settings
 	doubt    string
 	findings []audit.Finding
-	seen     []string
+	// certain are the findings that stand whatever is in doubt beside them.
+	certain []audit.Finding
+	seen    []string
 }
 
 func (r *reading) doubts(reason string) {
@@ -32,6 +34,15 @@ func (r *reading) doubts(reason string) {
 
 func (r *reading) found(code, text string) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: text})
+}
+
+// foundIn is found, of a part of a setting: it stands also where another part is not known.
+func (r *reading) foundIn(flag, code, text string) {
+	if r.settings.Values[flag].Partial {
+		r.certain = append(r.certain, audit.Finding{Code: code, Text: text})
+		return
+	}
+	r.found(code, text)
 }
 
 func (r *reading) saw(text string) { r.seen = append(r.seen, text) }
@@ -100,6 +111,7 @@ func ask(s *audit.Settings, questions ...func(*reading)) audit.Outcome {
 	for _, question := range questions {
 		r := &reading{settings: s}
 		question(r)
+		findings = append(findings, r.certain...)
 		if r.doubt != "" {
 			if doubt == "" {
 				doubt = r.doubt

@@ -34,7 +34,7 @@ func (s side) flag(name string) string { return s.prefix + name }
 type listener struct {
 	url      string
 	scheme   string
-	address  string // host:port; empty of a socket
+	address  string // host:port; empty of a socket, and where it is not known
 	socket   string // the file of a Unix socket, as etcd makes it of host and path; empty of a port
 	httpOnly bool   // one of --listen-client-http-urls
 }
@@ -49,7 +49,7 @@ func (l listener) onSocket() bool { return l.scheme == "unix" || l.scheme == "un
 
 // sharesAddress reports whether etcd serves both listeners at one address.
 func (l listener) sharesAddress(other listener) bool {
-	return l.address == other.address && l.socket == other.socket
+	return l.address == other.address && l.socket == other.socket && l.address+l.socket != ""
 }
 
 func (l listener) loopback() bool {
@@ -94,8 +94,13 @@ func parseListeners(r *reading, flag, list string) []listener {
 		if written == "" {
 			continue
 		}
+		scheme, _, _ := strings.Cut(strings.ToLower(written), "://")
+		if r.settings.Values[flag].Partial && hasUnknownPart(written) && slices.Contains(schemes(), scheme) {
+			listeners = append(listeners, listener{url: written, scheme: scheme})
+			continue
+		}
 		u, err := url.Parse(written)
-		if err != nil || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
+		if err != nil || !slices.Contains(schemes(), u.Scheme) {
 			r.doubts(fmt.Sprintf("--%s: %q is no URL that etcd listens on", flag, written))
 			continue
 		}
@@ -108,6 +113,14 @@ func parseListeners(r *reading, flag, list string) []listener {
 		listeners = append(listeners, l)
 	}
 	return listeners
+}
+
+// schemes returns the schemes of the URLs that etcd listens on.
+func schemes() []string { return []string{"http", "https", "unix", "unixs"} }
+
+// hasUnknownPart reports whether a variable or a template stands in a part of a setting.
+func hasUnknownPart(text string) bool {
+	return strings.Contains(text, "${") || strings.Contains(text, "$(") || strings.Contains(text, "{{")
 }
 
 func anyTLS(listeners []listener) bool { return slices.ContainsFunc(listeners, listener.tls) }

@@ -63,7 +63,7 @@ func (h *Host) addListeners(o *instance) {
 			urls = []string{list.standard}
 		}
 		for _, written := range urls {
-			if s.Values[list.flag].Partial && hasUnknownPart(written) {
+			if hasUnknownPart(written) {
 				unreached(written, "where it listens is not known: "+fault)
 				continue
 			}

@@ -81,6 +81,9 @@ func bestMatch(d *instance, processes []*instance, taken []bool, only bool) int 
 				shared++
 			}
 		}
+		if d.manages != "" && portOf(p.settings.Value("listen-client-urls")) == d.manages {
+			shared++
+		}
 		if only {
 			shared++
 		}

@@ -41,7 +41,7 @@ func ReadFile(name string) ([]*audit.Settings, error) {
 		if inv.program != etcd {
 			continue
 		}
-		inv.origin = name
+		inv.origin = name + inv.container
 		s := inv.settings("")
 		s.Remote = true
 		found = append(found, s)
@@ -75,7 +75,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		u := &unit{}
 		unitName := path.Base(filepath.ToSlash(name))
 		u.apply(parseUnit(data), specifiersOf(unitName, ""))
-		inv := u.invocation()
+		inv := u.invocation(nil)
 		if inv == nil {
 			return nil, errors.New("a systemd service of another program than etcd")
 		}
@@ -85,7 +85,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		}
 		return []*invocation{inv}, nil
 	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
-		invs, err := parsePod(data)
+		invs, err := parsePod(data, nil)
 		for _, inv := range invs {
 			inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		}
@@ -131,11 +131,11 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 	}
 	var h Host
 	var found PodHost
-	for _, inv := range pod.invocations() {
+	for _, inv := range pod.invocations(nil) {
 		if inv.program != etcd {
 			continue
 		}
-		inv.origin = origin
+		inv.origin = origin + inv.container
 		inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		s := inv.settings(hostname)
 		s.Remote = true

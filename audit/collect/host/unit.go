@@ -205,20 +205,18 @@ func substitute(word string, env []variable, left *int) string {
 }
 
 // invocation returns how a service starts a program; nil if it starts another one. The
-// environment must be complete.
-func (u *unit) invocation() *invocation {
+// environment must be complete. readFile reads scripts, and is nil where there are none.
+func (u *unit) invocation(readFile func(string) ([]byte, error)) *invocation {
 	for _, words := range u.execStart {
 		command := slices.Clone(words)
 		program := strings.TrimLeft(command[0], "@-:+!|")
 		prefix := strings.TrimSuffix(command[0], program)
 		command[0] = program
 		expanded := append([]string{command[0]}, expandArguments(command[1:], u.environment)...)
-		inv := &invocation{env: u.environment, sandbox: u.sandbox(prefix), binary: program}
-		if inv.program, inv.args = programIn(expanded); inv.program != "" {
-			return inv
-		}
-		if inv.program = programInScript(expanded); inv.program != "" {
-			inv.script = true
+		found := launch{argv: expanded, env: u.environment, readFile: readFile}.follow()
+		if len(found.invocations) > 0 {
+			inv := found.invocations[0]
+			inv.sandbox, inv.binary = u.sandbox(prefix), program
 			return inv
 		}
 	}

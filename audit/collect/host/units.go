@@ -135,11 +135,12 @@ func (c *collector) unit(name, at string) *invocation {
 		u.apply(parseUnit(data), specifiers)
 		files = append(files, file{dropIn, audit.UnitFile})
 	}
-	if u.invocation() == nil {
+	readFile := func(name string) ([]byte, error) { return c.host.readFile(name, maxScript) }
+	if u.invocation(readFile) == nil {
 		return nil
 	}
 	more, unread := c.environmentFiles(u)
-	inv := u.invocation() // with what those files put into the command line
+	inv := u.invocation(readFile) // with what those files put into the command line
 	if inv == nil {
 		return nil
 	}
