@@ -96,6 +96,14 @@ func unsure(subject string, pairs ...string) *audit.HostSettings {
 	})
 }
 
+// partly has a setting of which a part is not known.
+func partly(flag, value string) *audit.HostSettings {
+	return configured(func(s *audit.Settings) {
+		s.Values[flag] = audit.Setting{Value: value, Source: "flag", Partial: true}
+		s.Faults = []audit.Fault{{Subject: flag, Reason: "a template, which somebody else fills in"}}
+	})
+}
+
 func configFixtures(t *testing.T) []fixture {
 	t.Helper()
 	order := configured(func(*audit.Settings) {})
@@ -116,6 +124,13 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-tls", name: "a socket with TLS and no certificate", target: with(client, "unixs://192.0.2.1:0", "cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-client-tls", name: "a socket of HTTP alone", target: with("listen-client-http-urls", "unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "--listen-client-http-urls"},
 		{check: "config-client-tls", name: "another socket than the one that gRPC alone does not start", target: with(client, "unix://a:0,unixs://a:0,unix://b:0", "listen-client-http-urls", "https://192.0.2.1:8080"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "unix://b:0"},
+		{check: "config-client-tls", name: "plaintext beside what is not known", target: unsure("", client, "http://192.0.2.1:2379"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-client-tls", name: "plaintext that may not be started", target: unsure("", client, "http://192.0.2.1:2379,https://192.0.2.1:2379"), verdict: audit.Unknown},
+		{check: "config-client-tls", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, evidence: "http://${POD_IP}:2379",
+			target: partly(client, "https://192.0.2.1:2379,http://${POD_IP}:2379")},
+		{check: "config-client-tls", name: "TLS at an address that is not known", verdict: audit.Unknown, target: partly(client, "https://${POD_IP}:2379")},
+		{check: "config-client-cert-auth", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, target: partly(client, "http://$(POD_IP):2379")},
+		{check: "config-peer-tls", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, target: partly(peer, "http://{{ ip }}:2380")},
 		{check: "config-client-tls", name: "no certificate", target: with("cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-client-tls", name: "no key", target: with("key-file", ""), verdict: audit.Fail, codes: []string{"half-pair"}},
 		{check: "config-client-tls", name: "auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Pass, evidence: "generates"},

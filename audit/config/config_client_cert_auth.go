@@ -36,7 +36,7 @@ func (s side) openURLs(r *reading) {
 			if l.onSocket() {
 				code = onSocketCode
 			}
-			r.foundIn(s.flagOf(l), code, fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.written(s.flagOf(l))))
+			s.foundOn(r, l, code, fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.written(s.flagOf(l))))
 		}
 	}
 }

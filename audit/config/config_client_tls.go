@@ -29,19 +29,22 @@ func ClientTLS() audit.Check {
 
 // plaintextURLs asks whether a listener of the side has no TLS.
 func (s side) plaintextURLs(r *reading) {
-	listeners := s.listeners(r)
-	for _, l := range listeners {
+	plaintext := false
+	for _, l := range s.listeners(r) {
+		if !l.plaintext() {
+			continue
+		}
+		plaintext = true
 		switch {
-		case !l.plaintext():
 		case l.onSocket():
-			r.foundIn(s.flagOf(l), onSocketCode, fmt.Sprintf("etcd answers without TLS and without a certificate on the socket %s, to who may write to its file: %s", l.url, r.written(s.flagOf(l))))
+			s.foundOn(r, l, onSocketCode, fmt.Sprintf("etcd answers without TLS and without a certificate on the socket %s, to who may write to its file: %s", l.url, r.written(s.flagOf(l))))
 		case l.loopback():
-			r.foundIn(s.flagOf(l), "plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
+			s.foundOn(r, l, "plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.written(s.flagOf(l))))
 		default:
-			r.foundIn(s.flagOf(l), "plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
+			s.foundOn(r, l, "plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.written(s.flagOf(l))))
 		}
 	}
-	if len(r.findings) == 0 {
+	if !plaintext {
 		r.saw(fmt.Sprintf("no %s URL is http:// or unix:// (%s)", s.kind, r.written(s.listen)))
 	}
 }
@@ -60,6 +63,15 @@ func socketsWorthLess(run func(*audit.HostSettings) audit.Outcome) func(*audit.H
 			return audit.Critical
 		})
 	}
+}
+
+// foundOn notes a finding of a listener that is started.
+func (s side) foundOn(r *reading, l listener, code, text string) {
+	if l.mayNotStart {
+		r.found(code, text)
+		return
+	}
+	r.foundIn(s.flagOf(l), code, text)
 }
 
 func (s side) flagOf(l listener) string {

@@ -36,9 +36,12 @@ func (r *reading) found(code, text string) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: text})
 }
 
-// foundIn is found, of a part of a setting: it stands also where another part is not known.
+// foundIn is found, of an item of a setting that is a list: it stands also where another item, or
+// another setting, is not known.
 func (r *reading) foundIn(flag, code, text string) {
-	if r.settings.Values[flag].Partial {
+	file := r.configFile()
+	known := r.settings.Fault(flag) == "" && r.settings.Value(flag) != "" || r.settings.Values[flag].Partial
+	if known && (file == "" || r.settings.Fault(file) == "") {
 		r.certain = append(r.certain, audit.Finding{Code: code, Text: text})
 		return
 	}

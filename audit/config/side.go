@@ -37,6 +37,8 @@ type listener struct {
 	address  string // host:port; empty of a socket, and where it is not known
 	socket   string // the file of a Unix socket, as etcd makes it of host and path; empty of a port
 	httpOnly bool   // one of --listen-client-http-urls
+
+	mayNotStart bool // whether it is started hangs on a setting that is not known
 }
 
 func (l listener) tls() bool { return l.scheme == "https" || l.scheme == "unixs" }
@@ -71,15 +73,20 @@ func (s side) listeners(r *reading) []listener {
 	if s.kind != audit.Client {
 		return listeners
 	}
-	split := parseListeners(r, "listen-client-http-urls", r.value("listen-client-http-urls"))
+	const http = "listen-client-http-urls"
+	split := parseListeners(r, http, r.value(http))
+	// Where it has URLs, the others speak gRPC alone, and of two servers on one port only the one
+	// with TLS is started (server/embed/serve.go).
+	hidden := func(l listener) bool {
+		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.sharesAddress(l) })
+	}
+	for i, l := range listeners {
+		listeners[i].mayNotStart = r.settings.Fault(http) != "" && hidden(l)
+	}
 	if len(split) == 0 {
 		return listeners
 	}
-	// The others speak gRPC alone then, and of two servers on one port only the one with TLS
-	// is started (server/embed/serve.go).
-	listeners = slices.DeleteFunc(listeners, func(l listener) bool {
-		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.sharesAddress(l) })
-	})
+	listeners = slices.DeleteFunc(slices.Clone(listeners), hidden)
 	for _, l := range split {
 		l.httpOnly = true
 		listeners = append(listeners, l)

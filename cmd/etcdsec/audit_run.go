@@ -65,6 +65,9 @@ kube-apiserver presents to etcd, or else that of etcd's healthcheck-client, if i
 stderr says which. This needs root. In a container, --root is the folder where the host is mounted.
 --settings judges files alone, from any machine, and asks no server.
 
+A shell script that starts etcd is read, and never run: its literals and the variables that it is
+given count, and what it computes is unknown.
+
 With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
 control-plane nodes; the user must be allowed to list both. Ports that listen only on a node's
 loopback address must be audited on that node.

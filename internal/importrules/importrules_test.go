@@ -84,6 +84,7 @@ var foreign = []struct {
 	{"k8s.io/client-go/kubernetes", nil},
 	{"k8s.io/client-go", []string{"internal/kubeapi"}},
 	{"software.sslmate.com/src/go-pkcs12", []string{"pki/export"}},
+	{"mvdan.cc/sh", []string{"audit/collect/host"}},
 	{"github.com/owenrumney/go-sarif", []string{"audit/report"}},
 	{"go.etcd.io/etcd", []string{"audit/collect", "audit/census", "policies/rbac", "pki/rotation", "cmd/etcdsec-demo"}},
 }

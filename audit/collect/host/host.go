@@ -85,10 +85,12 @@ func Find(ctx context.Context, config Config) (*Host, error) {
 	for _, one := range found {
 		c.describeFiles(one)
 		if one.settings.Program == kubeAPIServer {
-			if h.APIServer == nil {
-				h.APIServer = one.settings
-				h.addAPIServer(one)
+			if h.APIServer != nil {
+				h.Missed = append(h.Missed, audit.Fault{Subject: one.settings.Origin, Reason: "of the kube-apiservers of the host, only " + h.APIServer.Origin + " is audited"})
+				continue
 			}
+			h.APIServer = one.settings
+			h.addAPIServer(one)
 			continue
 		}
 		h.Etcds = append(h.Etcds, one.settings)

@@ -39,6 +39,9 @@ func (p *process) startedBefore(t time.Time) bool {
 	return p != nil && !p.started.IsZero() && !t.IsZero() && p.started.Add(margin).Before(t)
 }
 
+// errHidden is of a /proc that is mounted with hidepid=.
+var errHidden = errors.New("the processes of other users are hidden from this one")
+
 // processes finds the running programs by the name of their executable. If that may not be
 // read, it goes by the first word of the command line.
 func (c *collector) processes() []*invocation {
@@ -57,6 +60,9 @@ func (c *collector) processes() []*invocation {
 	slices.Sort(pids)
 	c.sawProcesses = slices.Contains(pids, 1) // else others' are hidden, or there is no /proc
 	live := c.host.isProc(proc)
+	if live && !c.sawProcesses && len(pids) > 0 {
+		c.miss(proc, errHidden)
+	}
 	var found []*invocation
 	for _, pid := range pids {
 		if inv := c.process(proc, pid, live); inv != nil {
@@ -70,6 +76,9 @@ func (c *collector) processes() []*invocation {
 func (c *collector) process(proc string, pid int, live bool) *invocation {
 	dir := path.Join(proc, strconv.Itoa(pid))
 	cmdline, err := c.host.readFile(path.Join(dir, "cmdline"), maxArguments)
+	if errors.Is(err, fs.ErrPermission) {
+		c.miss(proc, errHidden)
+	}
 	if err != nil || len(cmdline) == 0 { // a kernel thread has none
 		return nil
 	}

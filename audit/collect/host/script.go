@@ -11,7 +11,7 @@ import (
 // etcdManager is the program of kOps that starts etcd, with settings that it makes while it runs.
 const etcdManager = "etcd-manager"
 
-// launch is how something outside starts programs: a container or a unit.
+// launch describes how a container or a unit starts programs.
 type launch struct {
 	argv     []string
 	env      []variable
@@ -19,7 +19,7 @@ type launch struct {
 	readFile func(name string) ([]byte, error)
 }
 
-// launched is what became of a launch.
+// launched holds what a launch starts.
 type launched struct {
 	invocations []*invocation // one for each program
 	scripted    bool          // a shell was involved

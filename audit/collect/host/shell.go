@@ -26,8 +26,8 @@ const (
 
 var errTooMuch = errors.New("it does more than is followed")
 
-// shellVariable is what is known of one variable of a script. Of one that is not known, the text is
-// as it would be written: ${NAME}.
+// shellVariable holds one variable of a script. Of one that is not known, the text is as it would
+// be written: ${NAME}.
 type shellVariable struct {
 	text     string
 	known    bool
