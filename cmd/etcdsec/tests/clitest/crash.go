@@ -30,6 +30,7 @@ type Crash struct {
 
 	Keys   string // a folder of keys beside the store, or empty
 	Hidden bool   // no plain key of a root may be left anywhere
+	Days   int    // how far ahead the verb's clock is
 }
 
 // Points chooses where a verb is killed, in order and counted from 1. trace names the function
@@ -113,7 +114,7 @@ func (c Crash) Kill(t *testing.T, choose Points) (points int) {
 func (c Crash) trace(t *testing.T) []string {
 	t.Helper()
 	dir, path := c.copyOfBase(t), filepath.Join(t.TempDir(), "trace")
-	if status, out := runWith(t, dir, "ETCDSEC_FAILPOINT_TRACE="+path, c.Verb...); status != StatusDone {
+	if status, out := runWith(t, dir, []string{"ETCDSEC_FAILPOINT_TRACE=" + path, c.clock()}, c.Verb...); status != StatusDone {
 		t.Fatalf("status %d\n%s", status, out)
 	}
 	data, err := os.ReadFile(path)
@@ -127,17 +128,26 @@ func (c Crash) trace(t *testing.T) []string {
 // where that is 0. Status -1 is a kill.
 func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
 	t.Helper()
-	return runWith(t, dir, fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), args...)
+	return runWith(t, dir, []string{fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at)}, args...)
 }
 
-// runWith runs a command line in dir with one more variable in its environment.
-func runWith(t testing.TB, dir, variable string, args ...string) (status int, output string) {
+// runKilled is RunKilled by the clock of the verb.
+func (c Crash) runKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
+	t.Helper()
+	return runWith(t, dir, []string{fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), c.clock()}, args...)
+}
+
+// clock returns the variable that moves the clock of the binary.
+func (c Crash) clock() string { return fmt.Sprintf("ETCDSEC_TEST_DAYS=%d", c.Days) }
+
+// runWith runs a command line in dir with more variables in its environment.
+func runWith(t testing.TB, dir string, variables []string, args ...string) (status int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := command(ctx, Binary(t), args...)
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Env, variable)
+	cmd.Env = append(cmd.Env, variables...)
 	out, err := cmd.CombinedOutput()
 	exit, failed := errors.AsType[*exec.ExitError](err)
 	switch {
@@ -170,7 +180,7 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	dir := c.copyOfBase(t)
 	defer func() { _ = os.RemoveAll(dir) }() // a hundred copies are too many to keep
 	ledgerBefore := c.ledger(t, dir)
-	status, out := RunKilled(t, dir, point, c.Verb...)
+	status, out := c.runKilled(t, dir, point, c.Verb...)
 	killed := status == -1
 	if !killed && status != 0 {
 		t.Fatalf("point %d: status %d\n%s", point, status, out)
@@ -182,7 +192,7 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	}
 	ledgerBetween := c.ledger(t, dir)
 	ledgerBetween = ledgerBetween[:bytes.LastIndexByte(ledgerBetween, '\n')+1] // half a line was never released
-	if status, out := RunKilled(t, dir, 0, c.Verb...); status != 0 {
+	if status, out := c.runKilled(t, dir, 0, c.Verb...); status != 0 {
 		t.Errorf("point %d: the next run: status %d\n%s", point, status, out)
 	}
 	if !bytes.HasPrefix(c.ledger(t, dir), ledgerBetween) {
@@ -195,8 +205,8 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	c.checkLeftovers(t, dir, point)
 	if _, err := os.Stat(filepath.Join(dir, "store")); err == nil {
 		// The roots' keys are there, and imported certificates are not as planned.
-		_, out := RunKilled(t, dir, 0, "pki", "verify", "store")
-		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is not there", "does not belong", "revocation list", "is gone"} {
+		_, out := c.runKilled(t, dir, 0, "pki", "verify", "store")
+		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is not there", "does not belong", "revocation list", "is gone", "was replaced", "the key of a former", "is not the last one issued"} {
 			if strings.Contains(out, bad) {
 				t.Errorf("point %d: verify:\n%s", point, out)
 				break
