@@ -20,6 +20,9 @@ const (
 	// maxVariables bounds the variables of a script, which are copied for each of its branches.
 	maxVariables = 1000
 
+	// maxStarts bounds in how many ways a script starts a program.
+	maxStarts = 50
+
 	// maxNesting bounds functions, scripts in scripts and expansions in each other.
 	maxNesting = 20
 )
@@ -82,6 +85,10 @@ func (s *shell) run(script []byte) error {
 	}
 	defer func() { s.nesting-- }()
 	s.scripted = true
+	// To parse is work too, and a script may run itself or another many times.
+	if s.steps += len(script) / 16; s.steps > maxSteps {
+		return errTooMuch
+	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(string(script)), "")
 	if err != nil {
 		return errors.New("it is no script of a shell")
@@ -227,7 +234,10 @@ func (s *shell) forgetAll() {
 
 // forgetAssigned forgets the variables that commands set.
 func (s *shell) forgetAssigned(node syntax.Node) {
+	visited := 0
+	defer func() { s.steps += visited / 16 }()
 	syntax.Walk(node, func(n syntax.Node) bool {
+		visited++
 		switch n := n.(type) {
 		case *syntax.Assign:
 			if n.Name != nil {
@@ -391,6 +401,9 @@ func (s *shell) execute(argv []argument) error {
 		all := s.given
 		if s.scripted {
 			all = s.environment()
+		}
+		if len(s.starts) >= maxStarts {
+			return errTooMuch
 		}
 		s.starts = append(s.starts, start{program: name, args: argv[1:], env: slices.Concat(all, env)})
 		return nil
