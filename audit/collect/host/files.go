@@ -94,7 +94,7 @@ func (c *collector) foldersOf(name string, v *view) []folder {
 		add(at)
 	}
 	for _, m := range v.mounts {
-		if path.Dir(m.inside) != path.Dir(name) || m.inside == name {
+		if path.Dir(m.inside) != path.Dir(name) || m.inside == name || m.outside == "" {
 			continue
 		}
 		if info, err := c.host.stat(m.outside); err == nil && info.Mode().IsRegular() {

@@ -17,8 +17,8 @@ type mounted struct {
 	at     string // where, in the root of the process
 }
 
-// mountsOf returns which files and folders of the host a process sees at another path than the
-// host has them, as in a container.
+// mountsOf returns which files and folders a process sees, and where the host has them, which is
+// elsewhere for a container.
 func (c *collector) mountsOf(dir string) []mount {
 	inside, err := c.host.readFile(path.Join(dir, "mountinfo"), maxMounts)
 	if err != nil {
@@ -52,9 +52,7 @@ func joinMounts(inside, outside []mounted) []mount {
 				on, length = at, len(h.root)
 			}
 		}
-		if length >= 0 && on != m.at {
-			joined = append(joined, mount{m.at, on})
-		}
+		joined = append(joined, mount{m.at, on})
 	}
 	return joined
 }

@@ -20,7 +20,7 @@ short line
 24 22 259:2 / /mnt/etcd rw - xfs /dev/nvme1n1 rw
 25 22 259:2 / /var/lib/etcd rw - xfs /dev/nvme1n1 rw
 `
-	want := []mount{{"/certs/server.crt", "/etc/kubernetes/pki/etcd/server.crt"}, {"/etc/resolv.conf", "/run/systemd/resolve x"}}
+	want := []mount{{"/proc", ""}, {"/certs/server.crt", "/etc/kubernetes/pki/etcd/server.crt"}, {"/var/lib/etcd", "/var/lib/etcd"}, {"/etc/resolv.conf", "/run/systemd/resolve x"}}
 	if got := joinMounts(parseMounts([]byte(inside)), parseMounts([]byte(outside))); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -51,6 +51,8 @@ type podContainer struct {
 		Name      string `json:"name"`
 		MountPath string `json:"mountPath"`
 		SubPath   string `json:"subPath"`
+
+		SubPathExpr string `json:"subPathExpr"`
 	} `json:"volumeMounts"`
 }
 
@@ -79,9 +81,17 @@ func (pod podManifest) invocations(host *tree) []*invocation {
 	for _, container := range pod.containers() {
 		v := &view{host: host, elsewhere: errInImage, dir: container.WorkingDir}
 		for _, m := range container.VolumeMounts {
-			if on, ok := outside[m.Name]; ok && path.IsAbs(m.MountPath) {
-				v.mounts = append(v.mounts, mount{path.Clean(m.MountPath), path.Join(on, m.SubPath)})
+			if !path.IsAbs(m.MountPath) {
+				continue
 			}
+			on := outside[m.Name]
+			if m.SubPathExpr != "" { // the kubelet fills in the variables
+				on = ""
+			}
+			if on != "" {
+				on = path.Join(on, m.SubPath)
+			}
+			v.mounts = append(v.mounts, mount{path.Clean(m.MountPath), on})
 		}
 		for _, inv := range container.invocations(v) {
 			inv.sandbox, inv.view = pod.sandbox(container), v

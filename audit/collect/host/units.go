@@ -154,6 +154,7 @@ func (c *collector) unit(name, at string) *invocation {
 		inv.version = c.versionOf(inv.binary)
 	}
 	inv.view = &view{host: c.host, dir: path.Join("/", u.workingDir)}
+	inv.view.mounts, inv.view.elsewhere = u.mounts()
 	return inv
 }
 

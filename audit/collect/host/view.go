@@ -23,9 +23,10 @@ type view struct {
 	dir       string // its working directory
 }
 
-// mount is a hostPath volume in a container.
+// mount is a file or folder of a container that is not of its image.
 type mount struct {
-	inside, outside string
+	inside  string
+	outside string // on the host; empty of one that the host has not, such as an emptyDir
 }
 
 // place says where a file is.
@@ -99,7 +100,7 @@ func (v *view) toHost(name string) (string, bool) {
 			best = i
 		}
 	}
-	if best < 0 {
+	if best < 0 || v.mounts[best].outside == "" {
 		return name, false
 	}
 	return path.Join(v.mounts[best].outside, strings.TrimPrefix(name, v.mounts[best].inside)), true
