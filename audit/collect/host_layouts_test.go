@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,10 +211,12 @@ func TestKeysBesideMountsOfProcess(t *testing.T) {
 	name := fmt.Sprintf("m%d", ports[0])
 	script := `set -e
 mkdir -p "$1/bin" "$1/certs"
-touch "$1/bin/etcd" "$1/certs/server-ca.crt"
+mkdir -p "$1/etc"
+touch "$1/bin/etcd" "$1/certs/server-ca.crt" "$1/etc/passwd"
 mount --bind "$2" "$1/bin/etcd"
+mount --bind "$3/ca.crt" "$1/etc/passwd"
 mount --bind "$3/ca.crt" "$1/certs/server-ca.crt"
-exec chroot "$1" /bin/etcd --name="$4" --data-dir=/data --trusted-ca-file=/certs/server-ca.crt --listen-client-urls="http://127.0.0.1:$5" --advertise-client-urls="http://127.0.0.1:$5" --listen-peer-urls="http://127.0.0.1:$6"`
+exec chroot "$1" /bin/etcd --name="$4" --data-dir=/data --trusted-ca-file=/certs/server-ca.crt --peer-trusted-ca-file=/etc/passwd --listen-client-urls="http://127.0.0.1:$5" --advertise-client-urls="http://127.0.0.1:$5" --listen-peer-urls="http://127.0.0.1:$6"`
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", root, binary, outside, name, fmt.Sprint(ports[0]), fmt.Sprint(ports[1]))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -236,6 +240,7 @@ exec chroot "$1" /bin/etcd --name="$4" --data-dir=/data --trusted-ca-file=/certs
 					t.Errorf("%s %q", r.Verdict, r.Evidence)
 				}
 			}
+			asAnotherUser(t, name, outside)
 			return
 		}
 		if time.Now().After(deadline) {
@@ -550,5 +555,67 @@ func TestLayouts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+const lookedForVariable = "ETCDSEC_TEST_LOOKED_FOR"
+
+// asAnotherUser looks at the etcd as a user who may not look into its container. The files that it
+// has of the host are those at their paths on the host, and never others at the same paths.
+func asAnotherUser(t *testing.T, name, outside string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "etcdsec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // it is in the folder of temporary files
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "test")
+	if err := errors.Join(os.WriteFile(copied, data, 0o755), os.Chmod(copied, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(copied, "-test.run=^TestLookAsAnotherUser$", "-test.v")
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), lookedForVariable+"="+name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"trusted-ca-file " + outside + "/ca.crt permission denied", "peer-trusted-ca-file " + outside + "/ca.crt permission denied",
+		"data-dir /data the process's own files could not be looked at: permission denied",
+	} {
+		if !strings.Contains(string(out), want+"\n") {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
+// TestLookAsAnotherUser prints what the flags of an etcd name, for asAnotherUser.
+func TestLookAsAnotherUser(t *testing.T) {
+	name := os.Getenv(lookedForVariable)
+	if name == "" {
+		t.Skip("it is run by TestKeysBesideMountsOfProcess")
+	}
+	h, err := host.Find(t.Context(), host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range h.Etcds {
+		if s.Value("name") != name {
+			continue
+		}
+		for _, f := range s.Files {
+			for _, flag := range f.Flags {
+				fmt.Println(flag, f.Path, f.Reason)
+			}
+		}
 	}
 }

@@ -31,6 +31,25 @@ func (c *collector) mountsOf(dir string) []mount {
 	return joinMounts(parseMounts(inside), parseMounts(outside))
 }
 
+// sharesRoot reports whether a process is seen to have the root of the host, and not that of a
+// container.
+func (c *collector) sharesRoot(dir string) bool {
+	root := func(at string) (root mounted) {
+		data, err := c.host.readFile(at, maxMounts)
+		if err != nil {
+			return mounted{}
+		}
+		for _, m := range parseMounts(data) {
+			if m.at == "/" { // the last hides the others
+				root = m
+			}
+		}
+		return root
+	}
+	theirs := root(path.Join(dir, "mountinfo"))
+	return theirs.at != "" && theirs == root("/proc/1/mountinfo")
+}
+
 // joinMounts finds for each mount of a container where the host has the same files.
 func joinMounts(inside, outside []mounted) []mount {
 	var joined []mount

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/buildinfo"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -100,6 +101,8 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 	inv := &invocation{program: program, args: args, process: p, view: &view{host: c.host, dir: "/"}}
 	if cwd, err := c.host.readlink(path.Join(dir, "cwd")); err == nil {
 		inv.view.dir = cwd
+	} else if live {
+		inv.view.dir = path.Join(dir, "cwd") // a relative path is of no other folder
 	}
 	c.environment(inv, dir)
 	if live {
@@ -135,7 +138,10 @@ func (c *collector) openRoot(inv *invocation, dir string) {
 		if !errors.Is(err, fs.ErrPermission) {
 			return // it has ended
 		}
-		inv.faults = append(inv.faults, audit.Fault{Subject: root, Reason: "the process's own files could not be looked at, and the host's of the same names were: " + explainError(err)})
+		// Its mounts are told to everybody, so that what it has of the host is found.
+		if !c.sharesRoot(dir) {
+			inv.view.elsewhere = fmt.Errorf("the process's own files could not be looked at: %s", explainError(err))
+		}
 		return
 	}
 	c.trees = append(c.trees, own)
