@@ -143,7 +143,7 @@ func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
 		})
 		if apierrors.IsForbidden(err) {
 			f.unseen("nodes", audit.Kubelet, "the user of the kubeconfig may not list them", c.Context)
-			return nil
+			break
 		}
 		if err != nil {
 			return err
