@@ -216,6 +216,24 @@ func TestJitterSpreads(t *testing.T) {
 	}
 }
 
+// A jitter longer than the leaves live makes no leaf due that was signed just now.
+func TestJitterIsBounded(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	c := specOf(t, 3, "  pki: {leafLifetime: 24h}\n")
+	issue(t, dir, c, testNow())
+	renewal := Renewal{Due: true, Jitter: 72 * time.Hour}
+	if work := renew(t, dir, c, testNow().Add(7*time.Hour), renewal); work.count() != 0 {
+		t.Errorf("%d renewed before a third of their life was over", work.count())
+	}
+	if work := renew(t, dir, c, testNow().Add(17*time.Hour), renewal); work.count() != len(leavesOfPlan(c)) {
+		t.Errorf("%d renewed when all were due", work.count())
+	}
+	if work := renew(t, dir, c, testNow().Add(17*time.Hour), renewal); work.count() != 0 {
+		t.Errorf("%d renewed again at once", work.count())
+	}
+}
+
 func TestRenewRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

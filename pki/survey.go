@@ -79,6 +79,8 @@ type Survey struct {
 	certify  map[string]signReason    // the authorities that get a certificate
 	replaced map[string]bool          // those of them that had another key before
 	opened   map[string]crypto.Signer // keys of authorities that are not plain files
+	closed   map[string]error         // why the others could not be opened
+	told     map[string]bool          // those of them that Faults has
 	protect  map[string]bool          // the roots whose plain key is to go
 	leaves   map[string]leafWork      // the leaves that get a certificate
 	lists    revocationSurvey
@@ -121,7 +123,7 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	cas, err := s.loadAuthorities(plan)
 	w := &Survey{
 		plan: plan, now: now, cas: cas,
-		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, protect: map[string]bool{},
+		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, closed: map[string]error{}, told: map[string]bool{}, protect: map[string]bool{},
 	}
 	if err := errors.Join(err, s.surveyAuthorities(ctx, w, renewal)); err != nil {
 		return nil, err

@@ -58,8 +58,8 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 	step.expired = expired
 	switch {
 	case renewal.Authorities && (expired || due || issuerCertified):
-		if !expired && !issuerCertified && s.openKey(ctx, w, w.plan.signerOf(a)) != nil {
-			return authorityDecision{step: step.waitFor(o.remedyFor(s.Dir, a), end, w.now)}, nil // nothing fails for want of it today
+		if err := s.openKey(ctx, w, w.plan.signerOf(a)); err != nil && !expired && !issuerCertified {
+			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), end, w.now)}, nil // nothing fails for want of it today
 		}
 		step.Action = ActionRenew
 		step.Detail = fmt.Sprintf("%s; same key, until %s", describeEnd(end, w.now), o.newCAEnd(a).UTC().Format(time.DateOnly))
@@ -93,13 +93,13 @@ func expiredError(a Authority, cert *x509.Certificate, now time.Time) error {
 // to change.
 func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, loaded *ca, step Step) (authorityDecision, error) {
 	o, end := w.outlook(), loaded.cert.NotAfter
-	err := s.openKey(ctx, w, w.plan.signerOf(a))
+	signer := w.plan.signerOf(a)
+	err := s.openKey(ctx, w, signer)
 	newKey, keyOf := true, "new key"
 	if err == nil && a.external != nil {
-		key, keyErr := a.externalSigner(ctx, nil)
-		if err = keyErr; err == nil {
-			w.opened[a.Name] = key
-			newKey, keyOf = !samePublicKey(key.Public(), loaded.cert.PublicKey), "the key that its program has"
+		signer = a
+		if err = w.askProgram(ctx, a); err == nil {
+			newKey, keyOf = !samePublicKey(w.opened[a.Name].Public(), loaded.cert.PublicKey), "the key that its program has"
 		}
 	}
 	switch {
@@ -110,16 +110,20 @@ func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, load
 	case w.now.After(end):
 		return authorityDecision{}, errors.Join(expiredError(a, loaded.cert, w.now), err)
 	}
-	return authorityDecision{step: step.waitFor(s.waitForKey(w, a.Name, o.remedyFor(s.Dir, a), err), end, w.now)}, nil
+	return authorityDecision{step: step.waitFor(s.waitForKey(w, signer, o.remedyFor(s.Dir, a), err), end, w.now)}, nil
 }
 
 // waitForKey returns the remedy for a certificate that is due and whose signer's key could not be
 // opened. Where it should have been at hand, the run has failed, and does what else is due.
-func (s *Store) waitForKey(w *Survey, name string, r Remedy, err error) Remedy {
-	if !r.Person || s.Keys.given() {
-		w.Faults = append(w.Faults, fmt.Errorf("renewing %s, which is due: %w", name, err))
-		r.Why = err.Error()
+func (s *Store) waitForKey(w *Survey, signer Authority, r Remedy, err error) Remedy {
+	if r.Person && !s.Keys.given() && signer.external == nil {
+		return r
 	}
+	if !w.told[signer.Name] {
+		w.told[signer.Name] = true
+		w.Faults = append(w.Faults, fmt.Errorf("what %s is to sign is due: %w", signer.Name, err))
+	}
+	r.Why = err.Error()
 	return r
 }
 
@@ -138,13 +142,28 @@ func (p Plan) signerOf(a Authority) Authority {
 	return p.authority(a.Issuer)
 }
 
-// openKey fetches the key of an authority, unless it is there already or this run makes it.
+// openKey fetches the key of an authority, unless it is there already or this run makes it. It
+// tries once: many certificates may wait for one key.
 func (s *Store) openKey(ctx context.Context, w *Survey, a Authority) error {
 	there := w.cas[a.Name]
 	if there == nil || there.key != nil || w.opened[a.Name] != nil {
 		return nil
 	}
+	if err := w.closed[a.Name]; err != nil {
+		return err
+	}
 	key, err := s.fetchKey(ctx, a, there.cert)
+	if err != nil {
+		w.closed[a.Name] = err
+		return err
+	}
+	w.opened[a.Name] = key
+	return nil
+}
+
+// askProgram fetches whatever key a program has now for an authority.
+func (w *Survey) askProgram(ctx context.Context, a Authority) error {
+	key, err := a.externalSigner(ctx, nil)
 	if err == nil {
 		w.opened[a.Name] = key
 	}

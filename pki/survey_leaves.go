@@ -43,7 +43,7 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 			if work != nil && work.reason == reasonDue && !w.replaced[l.Issuer] {
 				// It is valid still, so a key that only a person can bring keeps nothing else from being done.
 				if err := s.openKey(ctx, w, plan.authority(l.Issuer)); err != nil {
-					step = step.waitFor(s.waitForKey(w, l.Name, o.leafRemedy(s.Dir, l, earliestEnd(state.chain)), err), earliestEnd(state.chain), o.now)
+					step = step.waitFor(s.waitForKey(w, plan.authority(l.Issuer), o.leafRemedy(s.Dir, l, earliestEnd(state.chain)), err), earliestEnd(state.chain), o.now)
 					work = nil
 				}
 			}
