@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"os"
@@ -788,14 +790,16 @@ func testThreeYearsOfAnImport(t *testing.T, everyRun bool) {
 	t.Helper()
 	cases := map[string]struct {
 		made   string // spec.pki of what was there
+		longer bool   // its server leaf outlives its CA
 		issued map[string]int
 		long   bool // only where each run is looked at
 	}{
 		// Leaves on day 244, when a third of their year is left; then each 60 days.
-		"kubeadm":                {made: "{layout: kubeadm, hierarchy: shared, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 78}},
-		"k3s":                    {made: "{layout: k3s, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81}, long: true},
-		"kops":                   {made: "{layout: kops, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 84}, long: true},
-		"a CA of fifteen months": {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81, "root": 2}},
+		"kubeadm":                     {made: "{layout: kubeadm, hierarchy: shared, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 78}},
+		"k3s":                         {made: "{layout: k3s, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81}, long: true},
+		"kops":                        {made: "{layout: kops, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 84}, long: true},
+		"a CA of fifteen months":      {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81, "root": 2}},
+		"a leaf that outlives its CA": {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", longer: true, issued: map[string]int{"leaf": 84, "root": 2}},
 	}
 	for name, tc := range cases {
 		if tc.long && !everyRun {
@@ -815,6 +819,9 @@ func testThreeYearsOfAnImport(t *testing.T, everyRun bool) {
 					}
 				}
 			}
+			if tc.longer {
+				outlive(t, filepath.Join(folder, files.Server.Cert), filepath.Join(folder, files.ClientCA))
+			}
 			found, err := pki.ReadForeignCluster(nil, pki.SpecConfig{Name: "clock", Version: "3.6.16"}, []pki.MemberFolder{{Member: "etcd-0", Dir: folder}})
 			if err != nil {
 				t.Fatal(err)
@@ -825,9 +832,31 @@ func testThreeYearsOfAnImport(t *testing.T, everyRun bool) {
 				t.Fatal(err)
 			}
 			// Clients of the spec that the other tool had none for are issued by the first run.
+			s.apply(begin, pki.Renewal{}, false, nil)
+			if said := s.status(begin); tc.longer != slices.Contains(said.due, "etcd-0/server") {
+				t.Errorf("status says of a leaf that outlives its CA, %v: %v", tc.longer, said.due)
+			}
 			s.apply(begin, pki.Renewal{Due: true}, false, nil)
 			s.through(1095, day, nil, nil)
 			s.wantIssued(tc.issued)
 		})
+	}
+}
+
+// outlive signs a certificate again, to end a hundred days after its CA.
+func outlive(t testing.TB, certPath, caPath string) {
+	t.Helper()
+	leaf, ca := leafOf(t, filepath.Dir(certPath), filepath.Base(certPath)), leafOf(t, filepath.Dir(caPath), filepath.Base(caPath))
+	key, err := pki.ReadKey(strings.TrimSuffix(caPath, ".crt") + ".key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf.NotAfter = ca.NotAfter.Add(100 * day)
+	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, leaf.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(certPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -119,10 +120,16 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 		rows = append(rows, row.orUnreadable(err))
 	}
 	for _, b := range o.plan.Bundles {
+		drifted, err := (&Store{Dir: dir}).trustDrift(b, o.cas)
 		for _, l := range b.Leaves {
 			row := leafStatus(o, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l)
-			if row.State == StateDue {
+			switch {
+			case row.State == StateDue:
 				row = row.remedied(o.leafRemedy(dir, l, row.Ends()))
+			case row.State == StateOK && err != nil:
+				row = row.orUnreadable(err)
+			case row.State == StateOK && len(drifted) > 0:
+				row.State, row.Detail = StateWrongIssuer, describeDrift(drifted[0])
 			}
 			rows = append(rows, row)
 		}
@@ -181,8 +188,14 @@ func leafStatus(o outlook, path string, l Leaf) Status {
 			}
 		}
 	}
-	if faults := verifyNames(l, chain[0]); len(faults) > 0 {
+	if faults := verifyContent(l, chain[0], chain[0].PublicKey); len(faults) > 0 {
 		row.State, row.Detail = StateWrongNames, joinFaults(faults)
+		return row
+	}
+	if root := cas[l.Root]; root != nil {
+		if faults := verifyNesting(append(slices.Clone(chain), root.cert)); len(faults) > 0 {
+			row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
+		}
 	}
 	return row
 }

@@ -101,7 +101,7 @@ func (r Renewal) work(l Leaf, reason signReason, state leafState) *leafWork {
 // note adds to a leaf's step what the run leaves as it is.
 func (s *Step) note(problems, drifted []string, state leafState) {
 	for _, name := range drifted {
-		problems = append(problems, fmt.Sprintf("%s beside it is not the certificate of its root", name))
+		problems = append(problems, describeDrift(name))
 	}
 	switch {
 	case len(problems) > 0 && s.Action == ActionKeep:
@@ -111,6 +111,11 @@ func (s *Step) note(problems, drifted []string, state leafState) {
 	case state.key == nil && s.Action == ActionKeep:
 		s.Detail = "its key is not in this store"
 	}
+}
+
+// describeDrift says that a trust file of a bundle is not the plan's root.
+func describeDrift(name string) string {
+	return name + " beside it is not the certificate of its root"
 }
 
 // leafProblems returns how a leaf differs from the plan at a point in time.
