@@ -31,8 +31,8 @@ type Settings struct {
 	// APIServer are the settings of the kube-apiserver of the same host; nil if there is none,
 	// and if these are its own.
 	APIServer *Settings
-	// Encryption is what the API server's --encryption-provider-config says; nil if it was not read.
-	Encryption []EncryptedResources
+	// Encryption is what the API server makes of its --encryption-provider-config; nil if it was not read.
+	Encryption *EncryptionConfig
 	// Sandbox is what the static Pod or the systemd unit takes away from the program; nil if
 	// neither was read.
 	Sandbox *Sandbox
@@ -144,10 +144,19 @@ const (
 	CRLFile       FileRole = "revocation list"
 )
 
-// EncryptedResources is one entry of an EncryptionConfiguration. It holds no key.
-type EncryptedResources struct {
-	Resources []string
-	Providers []string // in order: "identity", "aescbc", "aesgcm", "secretbox", "kms v1", "kms v2"
+// EncryptionConfig tells what kube-apiserver makes of an EncryptionConfiguration. It holds no key.
+type EncryptionConfig struct {
+	Refused   []string   // why kube-apiserver does not load it, one fault a text; then nothing else is known
+	Resources []string   // that its rules name, as they may be printed
+	Secrets   []Provider // what is tried for Secrets, in order; the first one writes. None if no rule covers them
+	Findings  []EncryptionFinding
+}
+
+// EncryptionFinding is what a check of the configuration's own found, such as a key that can be guessed.
+type EncryptionFinding struct {
+	CheckID  string
+	Severity Severity
+	Text     string // without a secret in it
 }
 
 // Value returns the effective value of a setting; the empty string if nobody made it.

@@ -63,7 +63,7 @@ func hardenedSettings() *audit.Settings {
 			"client-ca-file", pkiDir+"/ca.crt", "encryption-provider-config", "/etc/kubernetes/encryption/config.yaml",
 		),
 		Files:      []audit.File{clientCA},
-		Encryption: []audit.EncryptedResources{{Resources: []string{"secrets", "configmaps"}, Providers: []string{"secretbox", "identity"}}},
+		Encryption: &audit.EncryptionConfig{Resources: []string{"secrets", "configmaps"}, Secrets: []audit.Provider{"secretbox", "identity"}},
 	}
 	return s
 }
@@ -276,11 +276,16 @@ func apiServerFixtures(t *testing.T) []fixture {
 	}
 	order := configured(func(*audit.Settings) {})
 	alone := configured(func(s *audit.Settings) { s.APIServer = nil })
-	encrypted := func(entries ...audit.EncryptedResources) *audit.HostSettings {
-		return api(func(s *audit.Settings) { s.Encryption = entries })
+	encrypted := func(providers ...audit.Provider) *audit.HostSettings {
+		return api(func(s *audit.Settings) {
+			s.Encryption = &audit.EncryptionConfig{Resources: []string{"r"}, Secrets: providers}
+		})
 	}
-	entry := func(resource string, providers ...string) audit.EncryptedResources {
-		return audit.EncryptedResources{Resources: []string{resource}, Providers: providers}
+	flawed := func(c audit.EncryptionConfig) *audit.HostSettings {
+		return api(func(s *audit.Settings) { s.Encryption = &c })
+	}
+	weak := func(severity audit.Severity) audit.EncryptionConfig {
+		return audit.EncryptionConfig{Secrets: []audit.Provider{"secretbox"}, Findings: []audit.EncryptionFinding{{CheckID: "encryption-weak-key", Severity: severity, Text: "line 7: the key was typed"}}}
 	}
 	return []fixture{
 		{check: "config-unique-ca", name: "other keys", target: order, verdict: audit.Pass},
@@ -314,20 +319,21 @@ func apiServerFixtures(t *testing.T) []fixture {
 		{check: "config-apiserver-etcd", name: "no servers", target: apiWith("etcd-servers", ""), verdict: audit.Unknown},
 
 		{check: "config-encryption", name: "secretbox", target: order, verdict: audit.Pass, evidence: "secretbox"},
-		{check: "config-encryption", name: "kms v2 for all", target: encrypted(entry("events", "identity"), entry("*.*", "kms v2", "identity")), verdict: audit.Pass},
+		{check: "config-encryption", name: "kms v2", target: encrypted("kms v2", "identity"), verdict: audit.Pass},
 		{check: "config-encryption", name: "not configured", target: apiWith("encryption-provider-config", ""), verdict: audit.Fail, codes: []string{"not-configured"}},
-		{check: "config-encryption", name: "identity first", target: encrypted(entry("secrets", "identity", "kms v2")), verdict: audit.Fail, codes: []string{"identity-first"}},
-		{check: "config-encryption", name: "identity in the first of two entries", target: encrypted(entry("secrets", "identity"), entry("*.", "secretbox")), verdict: audit.Fail, codes: []string{"identity-first"}},
-		{check: "config-encryption", name: "aescbc", target: encrypted(entry("*.", "aescbc")), verdict: audit.Fail, codes: []string{"aescbc"}},
-		{check: "config-encryption", name: "aesgcm", target: encrypted(entry("secrets", "aesgcm")), verdict: audit.Fail, codes: []string{"aesgcm"}},
-		{check: "config-encryption", name: "kms v1", target: encrypted(entry("secrets", "kms v1")), verdict: audit.Fail, codes: []string{"kms-v1"}},
-		{check: "config-encryption", name: "a resource that is misspelt", target: encrypted(entry("secret", "secretbox")), verdict: audit.Fail, codes: []string{"secrets-not-covered"}},
-		{check: "config-encryption", name: "an unknown provider", target: encrypted(entry("secrets", "rot13")), verdict: audit.Unknown, evidence: "rot13"},
+		{check: "config-encryption", name: "identity first", target: encrypted("identity", "kms v2"), verdict: audit.Fail, codes: []string{"identity-first"}},
+		{check: "config-encryption", name: "aescbc", target: encrypted("aescbc"), verdict: audit.Fail, codes: []string{"aescbc"}},
+		{check: "config-encryption", name: "aesgcm", target: encrypted("aesgcm"), verdict: audit.Fail, codes: []string{"aesgcm"}},
+		{check: "config-encryption", name: "kms v1", target: encrypted("kms v1"), verdict: audit.Fail, codes: []string{"kms-v1"}},
+		{check: "config-encryption", name: "nothing for Secrets", target: encrypted(), verdict: audit.Fail, codes: []string{"secrets-not-covered"}},
+		{check: "config-encryption", name: "a file that is not loaded", target: flawed(audit.EncryptionConfig{Refused: []string{"line 3: is empty"}}), verdict: audit.Fail, codes: []string{"refused"}, evidence: "line 3"},
+		{check: "config-encryption", name: "a key that was typed", target: flawed(weak(audit.High)), verdict: audit.Fail, codes: []string{"weak-key"}, evidence: "line 7"},
+		{check: "config-encryption", name: "a key of random text", target: flawed(weak(audit.Low)), verdict: audit.Fail, codes: []string{"weak-key"}},
 		{check: "config-encryption", name: "changed after the start", verdict: audit.Unknown, evidence: "restart",
 			target: api(func(s *audit.Settings) {
 				s.Faults = []audit.Fault{{Subject: "/etc/kubernetes/encryption/config.yaml", Reason: "changed after the start: restart it"}}
 			})},
-		{check: "config-encryption", name: "not read", target: encrypted(), verdict: audit.Unknown},
+		{check: "config-encryption", name: "not read", target: api(func(s *audit.Settings) { s.Encryption = nil }), verdict: audit.Unknown},
 		{check: "config-encryption", name: "no API server", target: alone, verdict: audit.Skip},
 	}
 }

@@ -60,8 +60,7 @@ func (c *collector) describeFiles(o *instance) {
 	}
 	c.readPEMs(o)
 	c.readCRLs(o)
-	const encryption = "encryption-provider-config"
-	if config := s.Value(encryption); config != "" && s.Program == kubeAPIServer && s.Fault(encryption) == "" {
+	if config := s.Value(encryptionConfig); config != "" && s.Program == kubeAPIServer && s.Fault(encryptionConfig) == "" {
 		c.readEncryption(o, config)
 	}
 }
@@ -130,14 +129,13 @@ func (c *collector) addFile(s *audit.Settings, f file, v *view, flags ...string)
 func (c *collector) readEncryption(o *instance, config string) {
 	data, err := o.view.readFile(config, maxFile)
 	if err == nil {
-		o.settings.Encryption, err = parseEncryption(data)
+		o.settings.Encryption = parseEncryption(o.view.absolute(config), data, o.settings)
 		clear(data)
-	}
-	if err != nil {
+	} else {
 		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.absolute(config), Reason: explainError(err)})
 		return
 	}
-	automatic := o.settings.Enabled("encryption-provider-config-automatic-reload")
+	automatic := o.settings.Enabled(encryptionReload)
 	if !automatic && o.process.startedBefore(o.view.modTime(config)) {
 		o.settings.Faults = append(o.settings.Faults, audit.Fault{Subject: o.view.absolute(config), Reason: "it was changed after the process started, which encrypts as it was before: restart it"})
 	}

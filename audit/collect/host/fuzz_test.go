@@ -216,7 +216,7 @@ func FuzzEnvironment(f *testing.F) {
 
 func FuzzEncryption(f *testing.F) {
 	seeds(f, "encryption")
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseEncryption(data) })
+	f.Fuzz(func(_ *testing.T, data []byte) { parseEncryption("/e", data, &audit.Settings{}) })
 }
 
 func FuzzPEM(f *testing.F) {
