@@ -152,7 +152,7 @@ type EncryptionConfig struct {
 	Findings  []EncryptionFinding
 }
 
-// EncryptionFinding is what a check of the configuration's own found, such as a key that can be guessed.
+// EncryptionFinding is one fault of the file itself, such as a key that can be guessed.
 type EncryptionFinding struct {
 	CheckID  string
 	Severity Severity

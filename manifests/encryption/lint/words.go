@@ -66,7 +66,7 @@ func substitutedLength(text []byte) float64 {
 	return length + codeLength(letters)
 }
 
-// class is what kind of character one is.
+// class tells letters, digits, blanks and signs apart.
 type class int
 
 const (
