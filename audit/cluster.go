@@ -12,6 +12,7 @@ type EtcdCluster struct {
 	Address string    // its name for people, such as "cluster prod"
 	Now     time.Time // when its listeners were collected
 	Paths
+	Observer
 
 	Interrupted bool        // the audit ended before all listeners were observed, and Listeners is empty
 	Listeners   []*Listener // in the order in which they were asked for
@@ -22,7 +23,11 @@ type EtcdCluster struct {
 func (c *EtcdCluster) Identity() (address string, kind Kind) { return c.Address, Cluster }
 
 // Place implements Subject.
-func (c *EtcdCluster) Place() Place { return c.place() }
+func (c *EtcdCluster) Place() Place {
+	p := c.place()
+	p.OnHost = c.hostOf(c.Address == unnamed || c.Address == Unnamed)
+	return p
+}
 
 // Unreached implements Target. A cluster is made of its listeners, each of which tells its own reason.
 func (c *EtcdCluster) Unreached() string {
@@ -86,6 +91,9 @@ func clustersOfHosts(listeners []*Listener) map[string]string {
 	}
 	return hosts
 }
+
+// Unnamed is the cluster of a store or listeners of which nothing tells the cluster, where there is no other.
+const Unnamed = "cluster"
 
 // unnamed is the cluster of listeners that do not tell their own.
 const unnamed = "cluster of the given endpoints"

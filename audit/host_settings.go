@@ -8,6 +8,7 @@ type HostSettings struct {
 	Address string    // "host:origin", "host:path" of what was not read, or the path of a file that was given
 	Now     time.Time // when they were read
 	Paths
+	Observer
 
 	MinTLSVersion uint16    // the lowest version they may allow; 0 is TLS 1.2
 	Settings      *Settings // nil if they were not read
@@ -20,6 +21,7 @@ func (h *HostSettings) Identity() (address string, kind Kind) { return h.Address
 // Place implements Subject.
 func (h *HostSettings) Place() Place {
 	p := h.place()
+	p.OnHost = h.hostOf(h.Settings != nil && h.Address == h.Settings.Origin) // a file that was given alone
 	if h.Settings != nil {
 		p.takeAdvertised(h.Settings)
 	}

@@ -15,6 +15,7 @@ type Listener struct {
 	Kind    Kind      // one of Listeners, APIServer or Kubelet
 	Now     time.Time // when it was collected
 	Paths
+	Observer
 
 	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
 	MinTLSVersion uint16   // the lowest version it may agree to; 0 is TLS 1.2
@@ -63,6 +64,7 @@ func (l *Listener) Identity() (address string, kind Kind) { return l.Address, l.
 // Place implements Subject.
 func (l *Listener) Place() Place {
 	p := l.place()
+	p.OnHost = l.hostOf(isLocalAddress(l.Address) || isLocalIP(l.RemoteIP))
 	if slices.Contains(Listeners(), l.Kind) {
 		p.takeListener(l.Kind, l.Address)
 	}

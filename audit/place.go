@@ -20,6 +20,8 @@ type Place struct {
 
 	EndpointURLs []string // the client URLs that the operator gave
 
+	OnHost string // the host that has the target, where its address means another thing on every host; empty elsewhere
+
 	FilePath   string // the file that was judged
 	ConfigPath string // the EncryptionConfiguration that the operator named
 	SpecPath   string // the cluster spec that the operator named

@@ -30,6 +30,7 @@ type resultKey struct {
 	kind          audit.Kind
 }
 
+// A target that several hosts have is named with its host, by legible.
 func keyOf(r audit.Result) resultKey { return resultKey{r.CheckID, r.Target, r.Kind} }
 
 // baseline compares a report that is legible with the baseline; without one it is empty.

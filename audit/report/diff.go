@@ -18,7 +18,7 @@ func WriteDiff(w io.Writer, d audit.Diff) error {
 		_, _ = fmt.Fprintln(table, "CHANGE\tSEVERITY\tCHECK\tTARGET\tWAS\tNOW\tSEEN") // Flush gives the error
 	}
 	for _, c := range d.Changes {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, c.Severity, c.CheckID, c.Target, c.Was, c.Now, summarizeChange(c))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, c.Severity, c.CheckID, onHost(c.Target, c.Host), c.Was, c.Now, summarizeChange(c))
 	}
 	if err := table.Flush(); err != nil {
 		return err

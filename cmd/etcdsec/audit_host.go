@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -40,6 +41,20 @@ func (flags auditRunFlags) onHost() bool {
 type hostAudit struct {
 	collect.HostAudit
 	found *host.Host // nil if the host was not looked at
+}
+
+// observer returns the name of the host that is looked at, or else of this one; empty if nothing tells it.
+func (h *hostAudit) observer() string {
+	if h.found != nil && h.found.Name != host.UnknownName {
+		return h.found.Name
+	}
+	return observerName()
+}
+
+// observerName returns the name of this host; empty if nothing tells it.
+func observerName() string {
+	name, _ := os.Hostname() // without one, targets are told by their addresses alone
+	return name
 }
 
 // lookAround reads the files that are given, and looks at the host where that is wanted. The

@@ -223,8 +223,10 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	listeners = append(listeners, declared.Unseen...)
 	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(listeners, started)),
 		audit.Targets(declared.Settings), audit.Targets(hosts.Settings))
+	observer := hosts.observer()
 	for _, t := range targets {
 		t.SetPaths(f.spec, f.store)
+		t.SetObserver(observer)
 	}
 	result := audit.Run(checks, targets)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}

@@ -143,25 +143,27 @@ func (c *collector) missUnlessAbsent(subject string, err error) {
 
 func isNotThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
+// UnknownName stands for the name of a host that nothing tells.
+const UnknownName = "host"
+
 // name returns the name of the host: that of this machine, or the one that a mounted host has
 // in /etc/hostname.
 func (c *collector) name(root string) string {
-	const unknown = "host"
 	if root == "/" {
 		name, err := os.Hostname()
 		if err != nil || name == "" {
-			return unknown
+			return UnknownName
 		}
 		return makePrintable(name)
 	}
 	data, err := c.host.readFile("/etc/hostname", maxFile)
 	if err != nil {
-		return unknown
+		return UnknownName
 	}
 	name := strings.TrimSpace(string(data))
 	odd := func(r rune) bool { return r <= ' ' || r == ':' || r == '/' }
 	if name == "" || len(name) > 253 || strings.ContainsFunc(name, odd) {
-		return unknown
+		return UnknownName
 	}
 	return makePrintable(name)
 }
