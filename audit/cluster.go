@@ -12,6 +12,7 @@ type EtcdCluster struct {
 	Address string    // its name for people, such as "cluster prod"
 	Now     time.Time // when its listeners were collected
 	Paths
+	Observer
 
 	Interrupted bool        // the audit ended too early, and Listeners is empty
 	Listeners   []*Listener // in the order of the request
@@ -25,6 +26,7 @@ func (c *EtcdCluster) Identity() (address string, kind Kind) { return c.Address,
 // else the first that was asked.
 func (c *EtcdCluster) Place() Place {
 	p := c.place()
+	p.OnHost = c.hostOf(c.Address == unnamed || c.Address == Unnamed)
 	ports := c.Of(Client)
 	if at := slices.IndexFunc(ports, func(l *Listener) bool { return l.Status != nil }); at >= 0 {
 		ports = ports[at:]
@@ -97,6 +99,9 @@ func clustersOfHosts(listeners []*Listener) map[string]string {
 	}
 	return hosts
 }
+
+// Unnamed is the name of a cluster or store if nothing tells its name and there is no other.
+const Unnamed = "cluster"
 
 // unnamed is the name of the cluster of listeners that tell no cluster.
 const unnamed = "cluster of the given endpoints"

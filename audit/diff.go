@@ -53,6 +53,7 @@ type Difference struct {
 	Change   Change   `json:"change"`
 	CheckID  string   `json:"check_id"`
 	Target   string   `json:"target"`
+	Host     string   `json:"host,omitempty"` // as of a Result, where a report is of several hosts
 	Kind     Kind     `json:"kind"`
 	Severity Severity `json:"severity"`
 	Title    string   `json:"title"`
@@ -93,7 +94,12 @@ func (d Difference) Lost() bool { return d.Change == Obscured || d.Change == Una
 // twice, as a merged one can, the worst answer counts.
 func Compare(before, after Report) Diff {
 	d := Diff{SchemaVersion: SchemaVersion, Old: sideOf(before), New: sideOf(after), Changes: []Difference{}}
-	then, now := worst(before.Results), worst(after.Results)
+	was, is := before.Results, after.Results
+	// The name of a host may be that of a Pod, which is another one each time, and the first reports had none.
+	if len(before.Hosts()) <= 1 && len(after.Hosts()) <= 1 {
+		was, is = withoutHosts(was), withoutHosts(is)
+	}
+	then, now := worst(was), worst(is)
 	for q, was := range then {
 		d.add(was, now[q])
 	}
@@ -106,7 +112,7 @@ func Compare(before, after Report) Diff {
 		return cmp.Or(
 			cmp.Compare(slices.Index(Changes(), a.Change), slices.Index(Changes(), b.Change)),
 			cmp.Compare(a.Severity.Rank(), b.Severity.Rank()),
-			cmp.Compare(a.Target, b.Target), cmp.Compare(a.CheckID, b.CheckID), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Target, b.Target), cmp.Compare(a.Host, b.Host), cmp.Compare(a.CheckID, b.CheckID), cmp.Compare(a.Kind, b.Kind),
 		)
 	})
 	return d
@@ -151,7 +157,7 @@ func (d *Diff) add(was, is *Result) {
 		of = was
 	}
 	e := Difference{
-		Change: change, CheckID: of.CheckID, Target: of.Target, Kind: of.Kind, Severity: of.Severity, Title: of.Title,
+		Change: change, CheckID: of.CheckID, Target: of.Target, Host: of.Host, Kind: of.Kind, Severity: of.Severity, Title: of.Title,
 		Was: answerOf(was), Now: answerOf(is), Evidence: of.Evidence, AddedCodes: []string{}, RemovedCodes: []string{},
 	}
 	if was != nil {

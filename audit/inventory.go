@@ -24,6 +24,7 @@ type Inventory struct {
 // InventoryListener describes one port by what it showed of itself.
 type InventoryListener struct {
 	Target  string `json:"target"`
+	Host    string `json:"host,omitempty"` // as of a Result
 	Kind    Kind   `json:"kind"`
 	Cluster string `json:"cluster,omitempty"` // as Clusters names it; empty if it is unknown
 	Version string `json:"version,omitempty"` // of the server, as it says itself
@@ -73,7 +74,7 @@ func TakeInventory(targets []Target) Inventory {
 			inventory.Listeners = append(inventory.Listeners, describe(t, clusters))
 		case *StoredData: // the report of a census has always named its store here
 			inventory.Listeners = append(inventory.Listeners, InventoryListener{
-				Target: t.Address, Kind: Data, AcceptedCAs: []string{}, Certificates: []ServedCertificate{},
+				Target: t.Address, Host: t.Place().OnHost, Kind: Data, AcceptedCAs: []string{}, Certificates: []ServedCertificate{},
 			})
 		}
 	}
@@ -84,6 +85,7 @@ func TakeInventory(targets []Target) Inventory {
 func describe(t *Listener, clusters []*EtcdCluster) InventoryListener {
 	l := InventoryListener{
 		Target:       t.Address,
+		Host:         t.Place().OnHost,
 		Kind:         t.Kind,
 		Version:      t.Version,
 		Plaintext:    t.AnswersPlaintext(),

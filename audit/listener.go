@@ -15,6 +15,7 @@ type Listener struct {
 	Kind    Kind      // one of Listeners, APIServer or Kubelet
 	Now     time.Time // when it was collected
 	Paths
+	Observer
 
 	ExpectedNames []string // DNS names and IP addresses that the certificate must cover, beyond the dialled host
 	MinTLSVersion uint16   // the lowest version it may accept; 0 means TLS 1.2
@@ -51,12 +52,19 @@ type Listener struct {
 	verification *verification // of Verify
 }
 
+// UnseenListener returns a listener that is known to be there and was not observed. Every check
+// of it is unknown, with the reason.
+func UnseenListener(address string, kind Kind, reason string) *Listener {
+	return &Listener{Address: address, Kind: kind, Reach: Attempt{State: Unclear, Reason: reason}}
+}
+
 // Identity implements Subject.
 func (l *Listener) Identity() (address string, kind Kind) { return l.Address, l.Kind }
 
 // Place implements Subject.
 func (l *Listener) Place() Place {
 	p := l.place()
+	p.OnHost = l.hostOf(isLocalAddress(l.Address) || isLocalIP(l.RemoteIP))
 	if slices.Contains(Listeners(), l.Kind) {
 		p.takeListener(l.Kind, l.Address)
 	}

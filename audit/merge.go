@@ -9,6 +9,7 @@ import (
 // answers.
 type Conflict struct {
 	CheckID, Target string
+	Host            string // of the target, as a Result has it
 	Reports         [2]int // which of the merged, from 0
 	Verdicts        [2]Verdict
 }
@@ -41,7 +42,7 @@ func Merge(reports []Report) (Report, []Conflict) {
 			if len(known) > 0 {
 				first := known[0]
 				conflicts = append(conflicts, Conflict{
-					CheckID: q.checkID, Target: q.target,
+					CheckID: q.checkID, Target: q.target, Host: q.host,
 					Reports: [2]int{first.report, i}, Verdicts: [2]Verdict{merged.Results[first.result].Verdict, result.Verdict},
 				})
 			}
@@ -57,13 +58,13 @@ func Merge(reports []Report) (Report, []Conflict) {
 func mergeInventories(reports []Report) Inventory {
 	all := Inventory{Listeners: []InventoryListener{}}
 	type port struct {
-		target string
-		kind   Kind
+		target, host string
+		kind         Kind
 	}
 	views := map[port][]InventoryListener{}
 	for _, r := range reports {
 		for _, l := range r.Inventory.Listeners {
-			of := port{l.Target, l.Kind}
+			of := port{l.Target, l.Host, l.Kind}
 			if !slices.ContainsFunc(views[of], func(other InventoryListener) bool { return reflect.DeepEqual(l, other) }) {
 				views[of] = append(views[of], l)
 				all.Listeners = append(all.Listeners, l)
@@ -75,11 +76,34 @@ func mergeInventories(reports []Report) Inventory {
 
 // question identifies a result across reports: check, target and kind.
 type question struct {
-	checkID, target string
-	kind            Kind
+	checkID, target, host string
+	kind                  Kind
 }
 
-func questionOf(r Result) question { return question{r.CheckID, r.Target, r.Kind} }
+func questionOf(r Result) question { return question{r.CheckID, r.Target, r.Host, r.Kind} }
+
+// Hosts returns the names of the hosts that have targets of their own, in the order in which they
+// come. A report of one host has at most one.
+func (r Report) Hosts() []string {
+	var hosts []string
+	seen := map[string]bool{"": true}
+	for _, result := range r.Results {
+		if !seen[result.Host] {
+			seen[result.Host] = true
+			hosts = append(hosts, result.Host)
+		}
+	}
+	return hosts
+}
+
+// withoutHosts returns the results as they are where there is nothing to tell apart.
+func withoutHosts(results []Result) []Result {
+	without := slices.Clone(results)
+	for i := range without {
+		without[i].Host = ""
+	}
+	return without
+}
 
 func sameAnswer(a, b Result) bool {
 	return a.Verdict == b.Verdict && a.Fingerprint == b.Fingerprint && (a.Waiver == nil) == (b.Waiver == nil)

@@ -24,6 +24,8 @@ type Place struct {
 	EndpointURLs []string // client URLs of the cluster, with the scheme that they answer to
 	MemberID     uint64   // of the member; 0 if it is unknown
 
+	OnHost string // the host that has the target, where its address means another thing on every host; empty elsewhere
+
 	FilePath   string // the file that was judged
 	ConfigPath string // the EncryptionConfiguration that the operator named
 	SpecPath   string // the cluster spec that the operator named
@@ -154,7 +156,7 @@ func (p *Paths) place() Place { return Place{SpecPath: p.SpecPath, StoreDir: p.S
 // takeListener sets the addresses of a member from one of its ports.
 func (p *Place) takeListener(kind Kind, address string) {
 	at := strings.LastIndexByte(address, ':')
-	if at < 0 {
+	if at < 0 || strings.ContainsAny(address, "/ ") { // a socket, or a URL that cannot be dialled
 		return
 	}
 	p.AskedAddr, p.HostAddr = address, address[:at]

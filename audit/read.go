@@ -235,7 +235,7 @@ func checkResult(r Result) error {
 // tidy removes control characters from the texts of a result, and keeps equal texts only once.
 func (in *reportReader) tidy(r *Result) {
 	kind := string(r.Kind)
-	texts := []*string{&r.CheckID, &r.Target, &kind, &r.Title, &r.Rationale, &r.Evidence, &r.RemediationText, &r.Fingerprint}
+	texts := []*string{&r.CheckID, &r.Target, &r.Host, &kind, &r.Title, &r.Rationale, &r.Evidence, &r.RemediationText, &r.Fingerprint}
 	for i := range r.References {
 		texts = append(texts, &r.References[i])
 	}

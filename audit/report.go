@@ -45,8 +45,10 @@ type Tool struct {
 
 // Result is the verdict of one check on one target.
 type Result struct {
-	CheckID   string   `json:"check_id"`
-	Target    string   `json:"target"`
+	CheckID string `json:"check_id"`
+	Target  string `json:"target"`
+	// Host is set where Target, such as 127.0.0.1:2379 or a path, means another thing on every host.
+	Host      string   `json:"host,omitempty"`
 	Kind      Kind     `json:"kind"`
 	Verdict   Verdict  `json:"verdict"`
 	Severity  Severity `json:"severity"`
@@ -147,7 +149,8 @@ func resultOf(c About, subject Subject, o Outcome) Result {
 	if o.Severity != "" {
 		r.Severity = o.Severity
 	}
-	r.Remediation = remediationOf(c, o, subject.Place())
+	place := subject.Place()
+	r.Host, r.Remediation = place.OnHost, remediationOf(c, o, place)
 	r.RemediationText = r.Remediation.String()
 	var seen []string
 	for _, f := range o.Findings {

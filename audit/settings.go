@@ -31,8 +31,8 @@ type Settings struct {
 	// APIServer holds the settings of the kube-apiserver on the same host; nil if there is none, and
 	// if these are its own.
 	APIServer *Settings
-	// Encryption holds the entries of the API server's --encryption-provider-config; nil if it was not read.
-	Encryption []EncryptedResources
+	// Encryption is the API server's --encryption-provider-config as kube-apiserver reads it; nil if it was not read.
+	Encryption *EncryptionConfig
 	// Sandbox holds the limits that the static Pod or the systemd unit sets; nil if neither was read.
 	Sandbox *Sandbox
 }
@@ -41,6 +41,9 @@ type Settings struct {
 type Setting struct {
 	Value  string // as written; "true" for a flag without a value
 	Source string // "flag", "environment", or "config file PATH"
+	// Partial means that a part of Value is unknown and stands in it as it was written, such as
+	// ${NODE_IP} for a variable. The rest is in effect. A Fault gives the reason.
+	Partial bool
 	// Overridden lists other values that were written and have no effect.
 	Overridden []Override
 }
@@ -84,6 +87,7 @@ type File struct {
 	Mode         fs.FileMode
 	UID, GID     uint32
 	Owner, Group string // the names; the numbers where there is no name
+	Unnamed      string // why the name of Owner or Group, which is a number, is unknown; empty if it has none
 	Reason       string // why its metadata could not be read; empty if it was
 
 	Flags []string // that name it, without dashes; none for a file that is only near such a file
@@ -139,10 +143,19 @@ const (
 	CRLFile       FileRole = "revocation list"
 )
 
-// EncryptedResources is one entry of an EncryptionConfiguration. It holds no key.
-type EncryptedResources struct {
-	Resources []string
-	Providers []string // in order: "identity", "aescbc", "aesgcm", "secretbox", "kms v1", "kms v2"
+// EncryptionConfig tells what kube-apiserver makes of an EncryptionConfiguration. It holds no key.
+type EncryptionConfig struct {
+	Refused   []string   // why kube-apiserver does not load it, one fault a text; then nothing else is known
+	Resources []string   // that its rules name, as they may be printed
+	Secrets   []Provider // what is tried for Secrets, in order; the first one writes. None if no rule covers them
+	Findings  []EncryptionFinding
+}
+
+// EncryptionFinding is one fault of the file itself, such as a key that can be guessed.
+type EncryptionFinding struct {
+	CheckID  string
+	Severity Severity
+	Text     string // without a secret in it
 }
 
 // Value returns the effective value of a setting; the empty string if nobody made it.

@@ -31,6 +31,8 @@ type Target interface {
 	Unreached() string
 	// SetPaths sets the files that the operator named, for the remediations.
 	SetPaths(specPath, storeDir string)
+	// SetObserver notes the name of the host from which the target was looked at.
+	SetObserver(name string)
 }
 
 // Targets returns targets of one kind as a list to which others can be added.

@@ -25,6 +25,8 @@ type Result struct {
 	Steps         []Step `json:"steps"`
 	// Next lists what the user must do afterwards, in order.
 	Next []string `json:"next,omitempty"`
+	// Faults say what was due and could not be done, though the rest was.
+	Faults []string `json:"faults,omitempty"`
 }
 
 // Count returns the number of steps with one of the actions.
@@ -54,6 +56,9 @@ func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, co
 		return result, err
 	}
 	result.Steps = append(result.Steps, survey.Steps...)
+	for _, fault := range survey.Faults {
+		result.Faults = append(result.Faults, fault.Error())
+	}
 	var differ []durable.File
 	for _, f := range change.Files {
 		step := Step{Action: ActionKeep, Name: path.Base(f.Name), Path: f.Name}

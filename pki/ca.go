@@ -54,7 +54,7 @@ func certifyCA(clusterName string, self, signer *ca, now time.Time) (*x509.Certi
 		ExtKeyUsage:           a.EKUs,
 	}
 	a.constraints.apply(template)
-	if self.cert != nil {
+	if self.cert != nil && samePublicKey(self.cert.PublicKey, pub) {
 		template.RawSubject, template.SubjectKeyId = self.cert.RawSubject, self.cert.SubjectKeyId
 	}
 	var issuer *x509.Certificate // nil for a root

@@ -106,7 +106,8 @@ func (p Plan) namesBelow(root string) map[string]bool {
 
 // surveyLists finds the lists that must be signed, because they lack a revocation, do not exist, or
 // their NextUpdate is near. etcd does not check that date, but other programs do.
-func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocationSurvey, error) {
+func (s *Store) surveyLists(o outlook) (revocationSurvey, error) {
+	plan, now := o.plan, o.now
 	var found revocationSurvey
 	entries, err := ReadLedger(s.Dir)
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *Store) surveyLists(plan Plan, cas authorities, now time.Time) (revocati
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			work.reason, work.stale = work.staleReason(cas[list.Signer], now)
+			work.reason, work.stale = work.staleReason(o)
 		}
 		if work.stale {
 			found.steps = append(found.steps, Step{
@@ -174,12 +175,13 @@ func namesEverBelow(entries []Entry, plan Plan, root string) map[string]bool {
 }
 
 // staleReason reports whether the list on disk must be signed anew, and why.
-func (c crlWork) staleReason(signer *ca, now time.Time) (reason string, stale bool) {
+func (c crlWork) staleReason(o outlook) (reason string, stale bool) {
+	signer := o.cas[c.Signer]
 	list, err := x509.ParseRevocationList(c.der)
 	if err != nil {
 		return "it is damaged", true
 	}
-	if signer == nil || list.CheckSignatureFrom(signer.cert) != nil {
+	if signer == nil || o.replaced[c.Signer] || list.CheckSignatureFrom(signer.cert) != nil {
 		return "its signer was replaced", true
 	}
 	listed := map[string]bool{}
@@ -191,10 +193,18 @@ func (c crlWork) staleReason(signer *ca, now time.Time) (reason string, stale bo
 			return "it lacks " + e.Serial, true
 		}
 	}
-	if list.NextUpdate.Sub(now) <= list.NextUpdate.Sub(list.ThisUpdate)/3 {
+	// A list that ends with its signer gets no later end by being signed again.
+	near := list.NextUpdate.Sub(o.now) <= list.NextUpdate.Sub(list.ThisUpdate)/3
+	signerEnd := o.caEnd(c.Signer)
+	if near && !isCut(list.NextUpdate, nextUpdate(signerEnd, o.plan.LeafLifetime, o.now), signerEnd) {
 		return "its next update is near", true
 	}
 	return "", false
+}
+
+// nextUpdate returns the NextUpdate of a list that is signed now.
+func nextUpdate(signerEnd time.Time, lifetime time.Duration, now time.Time) time.Time {
+	return minTime(now.Add(lifetime), signerEnd).UTC().Truncate(time.Second)
 }
 
 // sign makes the list in DER. Its number is that of its line in the ledger, so it grows and is never
@@ -206,7 +216,7 @@ func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time
 	template := &x509.RevocationList{
 		Number:     big.NewInt(number),
 		ThisUpdate: now.Add(-backdate).UTC(),
-		NextUpdate: minTime(now.Add(lifetime), signer.cert.NotAfter).UTC(),
+		NextUpdate: nextUpdate(signer.cert.NotAfter, lifetime, now),
 	}
 	for _, e := range c.entries {
 		serial, ok := new(big.Int).SetString(e.Serial, 16)
@@ -237,7 +247,7 @@ func (c crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHas
 		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
 		Name: c.Root + "/crl", Role: RoleCRL, Subject: signer.cert.Subject.CommonName,
 		Serial: fmt.Sprintf("%x", number), NotBefore: now.Add(-backdate).UTC().Truncate(time.Second),
-		NotAfter: minTime(now.Add(lifetime), signer.cert.NotAfter).UTC().Truncate(time.Second),
+		NotAfter: nextUpdate(signer.cert.NotAfter, lifetime, now),
 		SKID:     hex.EncodeToString(signer.cert.SubjectKeyId), SpecHash: specHash,
 	}
 }

@@ -292,7 +292,7 @@ func (f *weaknesses) checkCA(name string, ca *x509.Certificate) {
 	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
 		f.add(name, replace, "%q cannot sign revocation lists", ca.Subject.CommonName)
 	}
-	if Due(ca, f.now) {
+	if Due([]*x509.Certificate{ca}, f.now) {
 		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(ca); !strong {
@@ -320,7 +320,7 @@ func (f *weaknesses) checkLeaf(p *Foreign, name string, leaf *x509.Certificate) 
 	if leaf.NotAfter.After(ca.NotAfter) {
 		f.add(at, renew, "outlives its CA, which ends on %s", ca.NotAfter.Format(time.DateOnly))
 	}
-	if Due(leaf, f.now) {
+	if Due([]*x509.Certificate{leaf}, f.now) {
 		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, f.now))
 	}
 	if _, strong := keyAlgorithmOf(leaf); !strong {

@@ -60,7 +60,7 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 			continue
 		}
 		self := b.signed[a.Name]
-		if self == nil {
+		if self == nil || b.survey.replaced[a.Name] && a.external == nil {
 			key, err := newAuthorityKey(ctx, a, b.survey.plan.KeyAlgorithm, b.supervisor)
 			if err != nil {
 				return fmt.Errorf("making the key of %s: %w", a.Name, err)
@@ -195,17 +195,12 @@ func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
 	return signer, nil
 }
 
-// ErrIssuerEnds means that an issuer has too little of its lifetime left to sign leaves.
-var ErrIssuerEnds = errors.New("its issuer ends too soon")
-
-// leafLifetime keeps a leaf within its issuer's lifetime, and refuses one that would be
-// due for renewal as soon as it is issued: with less than a third of what was asked for.
+// leafLifetime keeps a leaf within its issuer's lifetime.
 func leafLifetime(issuer *x509.Certificate, lifetime time.Duration, now time.Time) (notBefore, notAfter time.Time, err error) {
 	notBefore = maxTime(now.Add(-backdate), issuer.NotBefore)
 	notAfter = minTime(now.Add(lifetime), issuer.NotAfter)
-	if notAfter.Sub(now) < lifetime/3 {
-		return notBefore, notAfter, fmt.Errorf("%w: %q is valid until %s, and a leaf wants at least a third of %s; rotate the issuer first",
-			ErrIssuerEnds, issuer.Subject.CommonName, issuer.NotAfter.Format(time.RFC3339), lifetime)
+	if !notAfter.After(now) {
+		return notBefore, notAfter, fmt.Errorf("its issuer %q ended on %s", issuer.Subject.CommonName, issuer.NotAfter.Format(time.RFC3339))
 	}
 	return notBefore, notAfter, nil
 }

@@ -37,7 +37,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 		return err
 	}
 	if w.Nothing() {
-		return s.dropPlainKeys(w.plan)
+		return s.dropFormerKeys(w.plan)
 	}
 	run := newIssuance(w, config, s)
 	if err := run.signAuthorities(ctx); err != nil {
@@ -61,7 +61,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	if err := s.write(run); err != nil {
 		return err
 	}
-	return s.dropPlainKeys(w.plan)
+	return s.dropFormerKeys(w.plan)
 }
 
 // keepSpec writes the spec into the store. Issue does this first, so that after a killed run the

@@ -54,23 +54,43 @@ func AfterRenewal(c *cluster.Cluster, r Result) []string {
 	if len(changed) > 0 {
 		next = append(next, "restart nothing: etcd and kube-apiserver read leaves anew at every handshake")
 	}
-	return next
+	return append(next, remediesOf(r)...)
+}
+
+// remediesOf lists what a person has to do about authorities that are due, each thing once.
+func remediesOf(r Result) []string {
+	var lines []string
+	for _, s := range r.Steps {
+		if s.Remedy == nil {
+			continue
+		}
+		if line := s.Remedy.String(); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // AfterRecovery tells in which order to bring back a cluster whose certificates have all expired:
 // first a quorum of members, then what depends on them. Members that still run serve only their open
 // connections. They need no restart unless a root changed.
 func AfterRecovery(c *cluster.Cluster, r Result) []string {
-	rootRenewed := slices.ContainsFunc(r.Steps, func(s Step) bool {
+	isRoot := func(s Step) bool {
 		return s.Action == ActionRenew && s.Role == RoleCA && (s.Name == ClientRoot || s.Name == PeerRoot)
-	})
+	}
+	rootRenewed := slices.ContainsFunc(r.Steps, isRoot)
+	rootExpired := slices.ContainsFunc(r.Steps, func(s Step) bool { return isRoot(s) && s.expired })
 	var next []string
 	for _, m := range c.Etcd.Members {
 		next = append(next, fmt.Sprintf("copy %s to %s", filepath.Join(r.Dir, memberPath(m)), destination(c, memberPath(m))))
 	}
 	start := "start etcd on all members at once: they serve only after a quorum of them has started"
-	if rootRenewed {
+	switch {
+	case rootExpired:
 		start = "stop and start etcd on all members at once: a root has a new certificate, which etcd reads only at its start"
+	case rootRenewed:
+		// Its key and name are as before, so what is below either of its certificates is good for who has the other.
+		start = "restart the members that run one by one: a root has a new certificate, which etcd reads only at its start, and the one before is valid still"
 	}
 	next = append(next, start)
 	if len(c.Etcd.Members) > 0 {
@@ -86,7 +106,8 @@ func AfterRecovery(c *cluster.Cluster, r Result) []string {
 	} else {
 		apiServers += "; a running kube-apiserver loads them by itself"
 	}
-	return append(next, apiServers, "copy the other folders below clients/ to their holders: backups, monitoring")
+	next = append(next, apiServers, "copy the other folders below clients/ to their holders: backups, monitoring")
+	return append(next, remediesOf(r)...)
 }
 
 // afterRevocation tells how to put a revocation into force.

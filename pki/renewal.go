@@ -34,6 +34,12 @@ type Renewal struct {
 	Authorities bool
 }
 
+// replacesIssuing reports whether the run replaces issuing CAs that are due, with all leaves
+// below them. A run for some leaves only does not: the other leaves would keep the former issuer.
+func (r Renewal) replacesIssuing() bool {
+	return (r.Due || r.All) && len(r.Names) == 0 && r.Requests == nil && !r.ListsOnly
+}
+
 // newReason returns the ledger's reason for a leaf that did not exist before.
 func (r Renewal) newReason() signReason {
 	if r.Requests != nil {
@@ -94,54 +100,61 @@ func (r Renewal) selects(l Leaf) bool {
 	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return hasName(l, name) })
 }
 
-// cause tells, in words, why a leaf must be renewed. It is empty if it must not.
-func (r Renewal) cause(l Leaf, chain []*x509.Certificate, problems []string, now time.Time) string {
+// leafNeed tells what a run does with a leaf that exists.
+type leafNeed struct {
+	cause string // why it must be renewed, in words; empty if it must not
+	waits bool   // it is due, but ends with its issuer, so a new one would end no later
+}
+
+// findNeed tells whether a leaf must be renewed, and why.
+func (r Renewal) findNeed(l Leaf, chain []*x509.Certificate, problems []string, o outlook) leafNeed {
+	end := earliestEnd(chain)
 	switch {
 	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
-		return ""
+		return leafNeed{}
 	case len(problems) > 0:
-		return strings.Join(problems, "; ")
+		return leafNeed{cause: strings.Join(problems, "; ")}
 	case r.Requests != nil:
-		return "for the key of a CSR; " + describeEnd(earliestEnd(chain), now)
+		return leafNeed{cause: "for the key of a CSR; " + describeEnd(end, o.now)}
+	case o.replacedAbove(l) != "":
+		return leafNeed{cause: fmt.Sprintf("its issuer %s is replaced; %s", o.replacedAbove(l), describeEnd(end, o.now))}
 	case r.All || len(r.Names) > 0:
-		return "asked for; " + describeEnd(earliestEnd(chain), now)
+		return leafNeed{cause: "asked for; " + describeEnd(end, o.now)}
+	case !Due(chain, o.now.Add(r.jitterFor(chain))):
+		return leafNeed{}
+	case !o.leafIsCut(l, end):
+		return leafNeed{cause: describeEnd(end, o.now)}
+	case !Due(chain, o.now):
+		return leafNeed{} // early by the jitter, and not better for it
 	}
-	early := now.Add(r.jitterFor(chain[0]))
-	for _, cert := range chain {
-		if Due(cert, early) {
-			return describeEnd(cert.NotAfter, now)
-		}
-	}
-	return ""
+	return leafNeed{waits: true}
 }
 
 // reason returns the ledger's reason for a renewal.
-func (r Renewal) reason(problems []string) signReason {
+func (r Renewal) reason(l Leaf, problems []string, o outlook) signReason {
 	switch {
 	case r.Requests != nil:
 		return reasonCSR
 	case len(problems) > 0:
 		return reasonDeviates
+	case o.replacedAbove(l) != "":
+		return reasonIssuer
 	case r.All || len(r.Names) > 0:
 		return reasonAsked
 	}
 	return reasonDue
 }
 
-// jitterFor returns how much earlier a certificate is due because of the jitter.
-func (r Renewal) jitterFor(cert *x509.Certificate) time.Duration {
+// jitterFor returns how much earlier a chain is due because of the jitter. It is at most a third of
+// the chain's lifetime, so that a new chain is never due at once.
+func (r Renewal) jitterFor(chain []*x509.Certificate) time.Duration {
 	if r.Jitter <= 0 {
 		return 0
 	}
-	sum := sha256.Sum256(cert.SerialNumber.Bytes())
+	sum := sha256.Sum256(chain[0].SerialNumber.Bytes())
 	part := float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
-	return time.Duration(part * float64(r.Jitter))
-}
-
-// Due reports whether a certificate must be renewed at the given time: when a third of its lifetime
-// is left, or less.
-func Due(cert *x509.Certificate, now time.Time) bool {
-	return cert.NotAfter.Sub(now) <= cert.NotAfter.Sub(cert.NotBefore)/3
+	most := min(r.Jitter, earliestEnd(chain).Sub(chain[0].NotBefore)/3)
+	return time.Duration(part * float64(most))
 }
 
 // earliestEnd returns the earliest NotAfter of a chain's certificates, when the chain ends.

@@ -216,6 +216,24 @@ func TestJitterSpreads(t *testing.T) {
 	}
 }
 
+// A jitter longer than the leaves live makes no leaf due that was signed just now.
+func TestJitterIsBounded(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	c := specOf(t, 3, "  pki: {leafLifetime: 24h}\n")
+	issue(t, dir, c, testNow())
+	renewal := Renewal{Due: true, Jitter: 72 * time.Hour}
+	if work := renew(t, dir, c, testNow().Add(7*time.Hour), renewal); work.count() != 0 {
+		t.Errorf("%d renewed before a third of their life was over", work.count())
+	}
+	if work := renew(t, dir, c, testNow().Add(17*time.Hour), renewal); work.count() != len(leavesOfPlan(c)) {
+		t.Errorf("%d renewed when all were due", work.count())
+	}
+	if work := renew(t, dir, c, testNow().Add(17*time.Hour), renewal); work.count() != 0 {
+		t.Errorf("%d renewed again at once", work.count())
+	}
+}
+
 func TestRenewRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -223,11 +241,11 @@ func TestRenewRefuses(t *testing.T) {
 		renewal Renewal
 		want    string
 	}{
-		"a name that is none":  {day, Renewal{Names: []string{"etcd-7", "clients"}}, `no member, client or leaf "etcd-7"`},
-		"an expired issuer":    {366 * day, Renewal{Due: true}, "etcdsec pki recover"},
-		"an issuer that ends":  {364 * day, Renewal{Due: true}, "rotate the issuer first"},
-		"another's key":        {day, Renewal{All: true}, "nodes/etcd-0/pki/server.key is not the key of its certificate; bring the right one back, or give --new-key"},
-		"a CA from the future": {-day, Renewal{Due: true, Authorities: true}, "is this machine's clock right?"},
+		"a name that is none":   {day, Renewal{Names: []string{"etcd-7", "clients"}}, `no member, client or leaf "etcd-7"`},
+		"an expired issuer":     {366 * day, Renewal{}, "etcdsec pki recover"},
+		"no key for its issuer": {366 * day, Renewal{Due: true}, "etcdsec pki recover"},
+		"another's key":         {day, Renewal{All: true}, "nodes/etcd-0/pki/server.key is not the key of its certificate; bring the right one back, or give --new-key"},
+		"a CA from the future":  {-day, Renewal{Due: true, Authorities: true}, "is this machine's clock right?"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +261,9 @@ func TestRenewRefuses(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "nodes/etcd-0/pki/server.key"), stolen, 0o600); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if name == "no key for its issuer" {
+				takeRootKeys(t, dir)
 			}
 			before := tree(t, dir)
 			_, err := renewErr(t, dir, c, testNow().Add(tc.after), tc.renewal)

@@ -170,6 +170,9 @@ func (s *Store) fetchKey(ctx context.Context, a Authority, cert *x509.Certificat
 	return key, nil
 }
 
+// given reports whether there is anything that opens keys.
+func (k KeyAccess) given() bool { return k.Identities != nil || k.Passphrase != nil }
+
 func (k KeyAccess) open(data []byte) ([]byte, error) {
 	byPassphrase, err := agekey.HasPassphrase(data)
 	switch {
@@ -222,11 +225,11 @@ func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) 
 	return loaded != nil
 }
 
-// dropPlainKeys removes the former version of every root whose key is plain in that version but no
-// longer in the current one. It also does this for an earlier run that was killed.
-func (s *Store) dropPlainKeys(plan Plan) error {
+// dropFormerKeys removes the former version of every authority that holds a key which must no longer
+// exist there. It also does this for an earlier run that was killed.
+func (s *Store) dropFormerKeys(plan Plan) error {
 	for _, a := range plan.Authorities {
-		at := s.formerPlainKey(a)
+		at := s.formerKey(a)
 		if at == "" {
 			continue
 		}
@@ -238,14 +241,13 @@ func (s *Store) dropPlainKeys(plan Plan) error {
 	return nil
 }
 
-// formerPlainKey returns the path of a plain key in a former version of a root whose current version
-// has none; empty if there is none.
-func (s *Store) formerPlainKey(a Authority) string {
-	if !a.isRoot() {
-		return ""
-	}
+// formerKey returns the path of a key in a former version of an authority that must no longer exist
+// there; empty if there is none. That is the plain key of a root whose current version has none, and
+// the key of an issuing CA that was replaced. What that CA signed stays in the bundles, but it signs
+// nothing more.
+func (s *Store) formerKey(a Authority) string {
 	dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(a.Path())))
-	if exists(filepath.Join(dir, name, caKeyName)) || !exists(filepath.Join(dir, name, caCertName)) {
+	if a.isRoot() && exists(filepath.Join(dir, name, caKeyName)) || !exists(filepath.Join(dir, name, caCertName)) {
 		return ""
 	}
 	version, err := durable.BundleVersion(filepath.Clean(dir), name)
@@ -253,8 +255,18 @@ func (s *Store) formerPlainKey(a Authority) string {
 		return ""
 	}
 	former := fmt.Sprintf(".%s.%d", name, version-1)
-	if !exists(filepath.Join(dir, former, caKeyName)) {
+	if !exists(filepath.Join(dir, former, caKeyName)) || !a.isRoot() && sameKeyOf(filepath.Join(dir, former, caCertName), filepath.Join(dir, name, caCertName)) {
 		return ""
 	}
 	return path.Join(path.Dir(a.Path()), former, caKeyName)
+}
+
+// sameKeyOf reports whether two certificate files are for one key, or one of them cannot be read.
+func sameKeyOf(one, other string) bool {
+	a, err := ReadCertificates(one)
+	if err != nil {
+		return true
+	}
+	b, err := ReadCertificates(other)
+	return err != nil || samePublicKey(a[0].PublicKey, b[0].PublicKey)
 }

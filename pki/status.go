@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -40,6 +41,8 @@ type Status struct {
 	Chain  []*x509.Certificate
 	State  State
 	Detail string
+	// Remedy says how a certificate of a store that is due is renewed; nil for the others.
+	Remedy *Remedy
 }
 
 // Judge returns the state of a chain, only by its dates, and why. An empty chain is unreadable.
@@ -60,10 +63,8 @@ func Judge(chain []*x509.Certificate, now time.Time) (State, string) {
 	if now.After(end) {
 		return StateExpired, detail
 	}
-	for _, cert := range chain {
-		if Due(cert, now) {
-			return StateDue, detail
-		}
+	if Due(chain, now) {
+		return StateDue, detail
 	}
 	return StateOK, ""
 }
@@ -99,10 +100,9 @@ func SANs(cert *x509.Certificate) []string {
 // StoreStatus returns the state of every certificate of a store's [Plan], in plan order. It reads
 // without the store's lock, because bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
-	plan := NewPlan(c)
-	cas := authorities{}
+	o := outlook{plan: NewPlan(c), cas: authorities{}, now: now}
 	var rows []Status
-	for _, a := range plan.Authorities {
+	for _, a := range o.plan.Authorities {
 		path := filepath.Join(dir, filepath.FromSlash(a.Path()), caCertName)
 		row := Status{Source: path, Name: a.Name, Role: RoleCA}
 		certs, err := ReadCertificates(path)
@@ -110,22 +110,51 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			row.Chain = certs[:1]
 			row.State, row.Detail = Judge(row.Chain, now)
 			var issuer *x509.Certificate
-			if by := cas[a.Issuer]; by != nil {
+			if by := o.cas[a.Issuer]; by != nil {
 				issuer = by.cert
 			}
+			o.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 			if faults := caFaults(certs[0], issuer, nil); len(faults) > 0 {
 				row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
+			} else if row.State == StateDue {
+				row = row.withRemedy(o.remedyFor(dir, a))
 			}
-			cas[a.Name] = &ca{Authority: a, cert: certs[0]}
 		}
 		rows = append(rows, row.withError(err))
 	}
-	for _, b := range plan.Bundles {
+	for _, b := range o.plan.Bundles {
+		drifted, err := (&Store{Dir: dir}).trustDrift(b, o.cas)
 		for _, l := range b.Leaves {
-			rows = append(rows, leafStatus(plan, cas, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l, now))
+			row := leafStatus(o, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l)
+			switch {
+			case row.State == StateDue:
+				row = row.withRemedy(o.leafRemedy(dir, l, row.Ends()))
+			case row.State == StateOK && err != nil:
+				row = row.withError(err)
+			case row.State == StateOK && len(drifted) > 0:
+				row.State, row.Detail = StateWrongIssuer, describeDrift(drifted[0])
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// withRemedy returns the row with what to do about it.
+func (s Status) withRemedy(r Remedy) Status {
+	s.Remedy, s.Detail = &r, joinDetails(s.Detail, r.String())
+	return s
+}
+
+// leafRemedy returns how to renew a leaf that is due and ends at the given time.
+func (o outlook) leafRemedy(dir string, l Leaf, end time.Time) Remedy {
+	if !o.leafIsCut(l, end) {
+		return keyRemedy(dir, "renew", o.plan.authority(l.Issuer))
+	}
+	limiting := o.limiting(l.Issuer)
+	r := o.remedyFor(dir, limiting)
+	r.Why = joinDetails("it ends with "+limiting.Name, r.Why)
+	return r
 }
 
 // withError returns the row. If err is not nil, the row is unreadable, with err as its detail.
@@ -137,7 +166,8 @@ func (s Status) withError(err error) Status {
 }
 
 // leafStatus returns the state of a leaf of a store's plan.
-func leafStatus(plan Plan, cas authorities, path string, l Leaf, now time.Time) Status {
+func leafStatus(o outlook, path string, l Leaf) Status {
+	plan, cas, now := o.plan, o.cas, o.now
 	row := Status{Source: path, Name: l.Name, Role: l.Role}
 	chain, err := ReadCertificates(path)
 	if err != nil {
@@ -160,8 +190,14 @@ func leafStatus(plan Plan, cas authorities, path string, l Leaf, now time.Time) 
 			}
 		}
 	}
-	if faults := verifyNames(l, chain[0]); len(faults) > 0 {
+	if faults := verifyContent(l, chain[0], chain[0].PublicKey); len(faults) > 0 {
 		row.State, row.Detail = StateWrongNames, joinFaults(faults)
+		return row
+	}
+	if root := cas[l.Root]; root != nil {
+		if faults := verifyNesting(append(slices.Clone(chain), root.cert)); len(faults) > 0 {
+			row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
+		}
 	}
 	return row
 }

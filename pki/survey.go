@@ -2,10 +2,10 @@ package pki
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +41,10 @@ type Step struct {
 	Path   string `json:"path"`           // of its bundle in the store
 	File   string `json:"file,omitempty"` // of the certificate in the bundle
 	Detail string `json:"detail,omitempty"`
+	// Remedy says how a certificate that is due is renewed, where this run could not; else nil.
+	Remedy *Remedy `json:"remedy,omitempty"`
+
+	expired bool // an authority that had ended
 }
 
 // signReason is the ledger's reason for a signature.
@@ -54,6 +58,7 @@ const (
 	reasonDeviates signReason = "not as planned"
 	reasonNames    signReason = "names changed"
 	reasonRenewed  signReason = "renewed"
+	reasonIssuer   signReason = "issuer replaced"
 	reasonImport   signReason = "import"
 )
 
@@ -61,13 +66,27 @@ const (
 // anew each time, so the next run finishes a run that was killed. A survey never changes.
 type Survey struct {
 	Steps []Step
+	// Faults say why an authority that is due is left as it is though its signer's key should be
+	// at hand: a program failed, or what was given opens no key. The rest of the run is not
+	// concerned.
+	Faults []error
 
-	plan    Plan
-	cas     authorities           // those in the store
-	certify map[string]signReason // the authorities that get a certificate
-	protect map[string]bool       // the roots whose plain key must be removed
-	leaves  map[string]leafWork   // the leaves that get a certificate
-	lists   revocationSurvey
+	plan     Plan
+	now      time.Time
+	cas      authorities              // those in the store
+	certify  map[string]signReason    // the authorities that get a certificate
+	replaced map[string]bool          // those of them that get a new key
+	opened   map[string]crypto.Signer // keys of authorities that are not plain files
+	closed   map[string]error         // why the other keys could not be opened
+	told     map[string]bool          // the authorities of closed that Faults has
+	protect  map[string]bool          // the roots whose plain key must be removed
+	leaves   map[string]leafWork      // the leaves that get a certificate
+	lists    revocationSurvey
+}
+
+// outlook returns when the certificates end that this run makes, as far as that is decided.
+func (w *Survey) outlook() outlook {
+	return outlook{plan: w.plan, cas: w.cas, now: w.now, certify: w.certify, replaced: w.replaced}
 }
 
 // authorities maps names to loaded authorities. It lacks those that were not issued yet.
@@ -94,21 +113,24 @@ func (w *Survey) count() int { return len(w.certify) + len(w.leaves) + w.lists.c
 
 // Survey compares the store with the plan, and returns what [Store.Issue] must do for the renewal.
 // It changes nothing. It returns an error for an authority that is damaged or does not match its key
-// or issuer, for a key without its certificate, and for an expired authority unless the renewal
-// includes authorities.
+// or issuer, for a key without its certificate, and for an expired authority that this run does not
+// renew.
 func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Renewal) (*Survey, error) {
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
 	cas, err := s.loadAuthorities(plan)
-	w := &Survey{plan: plan, cas: cas, certify: map[string]signReason{}, protect: map[string]bool{}}
-	if err := errors.Join(err, w.surveyAuthorities(now, renewal, s.RootKeys)); err != nil {
+	w := &Survey{
+		plan: plan, now: now, cas: cas,
+		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, closed: map[string]error{}, told: map[string]bool{}, protect: map[string]bool{},
+	}
+	if err := errors.Join(err, s.surveyAuthorities(ctx, w, renewal)); err != nil {
 		return nil, err
 	}
 	if err := s.checkRenewal(renewal, plan); err != nil {
 		return nil, err
 	}
-	found, err := s.surveyLeaves(plan, cas, now, renewal)
+	found, err := s.surveyLeaves(ctx, w, renewal)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +138,7 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	for i := range w.Steps {
 		w.extend(&w.Steps[i])
 	}
-	if w.lists, err = s.surveyLists(plan, cas, now); err != nil {
+	if w.lists, err = s.surveyLists(w.outlook()); err != nil {
 		return nil, err
 	}
 	w.Steps = slices.Concat(w.Steps, found.steps, w.lists.steps)
@@ -146,118 +168,6 @@ func (s *Store) checkLost(plan Plan) error {
 	return errors.Join(faults...)
 }
 
-// surveyAuthorities makes the step of each authority, only by its own certificate.
-func (w *Survey) surveyAuthorities(now time.Time, renewal Renewal, keys RootKeys) error {
-	var faults []error
-	for _, a := range w.plan.Authorities {
-		loaded := w.cas[a.Name]
-		step, reason, err := surveyAuthority(a, loaded, now, renewal)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		if reason != "" {
-			w.certify[a.Name] = reason
-		}
-		if keys.protects(a, loaded, reason != "", &step) {
-			w.protect[a.Name] = true
-		}
-		w.Steps = append(w.Steps, step)
-	}
-	return errors.Join(faults...)
-}
-
-// surveyAuthority returns the step for an authority, and the reason for its new certificate; empty
-// if it gets none.
-func surveyAuthority(a Authority, loaded *ca, now time.Time, renewal Renewal) (Step, signReason, error) {
-	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
-	if loaded == nil {
-		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", describeIssuer(a), formatDays(a.Lifetime))
-		return step, reasonNew, nil
-	}
-	expired := now.After(loaded.cert.NotAfter)
-	issuing := issuingDeviations(a, loaded.cert)
-	switch dates := errors.Join(caDates(loaded.cert, now)...); {
-	case renewal.Authorities && (expired || Due(loaded.cert, now)):
-		step.Action = ActionRenew
-		step.Detail = fmt.Sprintf("%s; same key, %s", describeEnd(loaded.cert.NotAfter, now), formatDays(a.Lifetime))
-		return step, reasonRenewed, nil
-	case renewal.Authorities && !a.isRoot() && len(issuing) > 0:
-		step.Action, step.Detail = ActionRenew, joinFaults(issuing)+"; same key"
-		return step, reasonDeviates, nil
-	case expired:
-		return step, "", fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and everything below it anew", a.Path(), caCertName, dates)
-	case dates != nil:
-		return step, "", fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
-	}
-	if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
-		step.Action, step.Detail = ActionDue, joinFaults(deviations)
-	}
-	return step, "", nil
-}
-
-// issuingDeviations returns how an issuing CA differs from the plan. Name constraints that are too
-// wide, as after a member left the spec, are a difference too.
-func issuingDeviations(a Authority, cert *x509.Certificate) []error {
-	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
-}
-
-// extend gives an issuing CA wider constraints if it must sign names that they do not cover.
-func (w *Survey) extend(step *Step) {
-	loaded := w.cas[step.Name]
-	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
-		return
-	}
-	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
-			w.certify[step.Name] = reasonNames
-			step.Action = ActionExtend
-			step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
-			return
-		}
-	}
-}
-
-// fetchKeys returns the authorities with all keys that this run needs, including those that are not
-// plain files. If a key is missing, it fails before anything is made.
-func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
-	with := maps.Clone(w.cas)
-	var faults []error
-	for _, a := range w.plan.Authorities {
-		c, first := w.cas[a.Name], w.firstToSign(a, s.Remote != nil)
-		if c == nil || c.key != nil || first == "" {
-			continue
-		}
-		key, err := s.fetchKey(ctx, a, c.cert)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%w, but it must sign %s; bring the key back for this run", err, first))
-		}
-		with[a.Name] = &ca{Authority: a, cert: c.cert, key: key}
-	}
-	return with, errors.Join(faults...)
-}
-
-// firstToSign returns the name of the first thing that an authority must sign, which can be itself;
-// empty if there is none. remote means that another CA signs leaves.
-func (w *Survey) firstToSign(by Authority, remote bool) string {
-	for _, a := range w.plan.Authorities {
-		if _, certified := w.certify[a.Name]; certified && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
-			return a.Name
-		}
-	}
-	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == by.Name && !remote {
-			return l.Name
-		}
-	}
-	for _, list := range w.lists.all {
-		if list.Signer == by.Name && list.stale {
-			return "the revocation list of " + list.Root
-		}
-	}
-	return ""
-}
-
 // joinFaults joins several faults into one line.
 func joinFaults(faults []error) string {
 	texts := make([]string, 0, len(faults))
@@ -266,12 +176,3 @@ func joinFaults(faults []error) string {
 	}
 	return strings.Join(texts, "; ")
 }
-
-func describeIssuer(a Authority) string {
-	if a.Issuer == "" {
-		return "self-signed root"
-	}
-	return "signed by " + a.Issuer
-}
-
-func formatDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/24)) }

@@ -1,9 +1,11 @@
 package pki
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +17,9 @@ type leafSurvey struct {
 }
 
 // surveyLeaves compares every leaf that the renewal concerns with the plan.
-func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal Renewal) (leafSurvey, error) {
+func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (leafSurvey, error) {
+	o := w.outlook()
+	plan, cas := o.plan, o.cas
 	found := leafSurvey{work: map[string]leafWork{}}
 	var faults []error
 	for _, b := range plan.Bundles {
@@ -32,10 +36,17 @@ func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal 
 			}
 			var problems []string
 			if state.chain != nil {
-				problems = leafProblems(plan, cas, l, state, now)
+				problems = leafProblems(plan, cas, l, state, o.now)
 			}
-			step, work, err := renewal.decide(l, b, state, problems, now)
+			step, work, err := renewal.decide(s.Dir, l, b, state, problems, o)
 			faults = append(faults, err)
+			if work != nil && work.reason == reasonDue && !w.replaced[l.Issuer] {
+				// It is valid still, so a key that only a person can bring keeps nothing else from being done.
+				if err := s.openKey(ctx, w, plan.authority(l.Issuer)); err != nil {
+					step = step.waitFor(s.waitForKey(w, plan.authority(l.Issuer), o.leafRemedy(s.Dir, l, earliestEnd(state.chain)), err), earliestEnd(state.chain), o.now)
+					work = nil
+				}
+			}
 			if work != nil {
 				found.work[l.Name] = *work
 				problems = nil // the new certificate mends them
@@ -50,18 +61,21 @@ func (s *Store) surveyLeaves(plan Plan, cas authorities, now time.Time, renewal 
 }
 
 // decide returns the step for a leaf, and how to sign it, or nil if it is not signed.
-func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, now time.Time) (Step, *leafWork, error) {
+func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems []string, o outlook) (Step, *leafWork, error) {
 	step := Step{Action: ActionKeep, Name: l.Name, Role: l.Role, Path: b.Path, File: l.CertFile}
 	if state.chain == nil {
 		if !r.selects(l) {
 			step.Action, step.Detail = ActionDue, "was not issued yet"
 			return step, nil, nil
 		}
-		step.Action, step.Detail = ActionIssue, describeLeaf(l)
+		step.Action, step.Detail = ActionIssue, joinDetails(describeLeaf(l), o.describeCut(l))
 		return step, r.newLeafWork(l, r.newReason(), state), nil
 	}
-	why := r.cause(l, state.chain, problems, now)
-	if why == "" {
+	need := r.findNeed(l, state.chain, problems, o)
+	if need.waits {
+		step = step.waitFor(o.leafRemedy(dir, l, earliestEnd(state.chain)), earliestEnd(state.chain), o.now)
+	}
+	if need.cause == "" {
 		return step, nil, nil
 	}
 	if state.key != nil && !samePublicKey(state.key.Public(), state.chain[0].PublicKey) && !r.NewKey && r.Requests == nil {
@@ -71,8 +85,8 @@ func (r Renewal) decide(l Leaf, b Bundle, state leafState, problems []string, no
 	if r.NewKey && state.key == nil {
 		return step, nil, fmt.Errorf("renewing %s: its key is only on its node; make the new one there: etcdsec pki csr", l.Name)
 	}
-	step.Action, step.Detail = ActionRenew, why
-	return step, r.newLeafWork(l, r.reason(problems), state), nil
+	step.Action, step.Detail = ActionRenew, joinDetails(need.cause, o.describeCut(l))
+	return step, r.newLeafWork(l, r.reason(l, problems, o), state), nil
 }
 
 // newLeafWork returns how to sign a leaf.
@@ -87,7 +101,7 @@ func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWo
 // note adds to a leaf's step the problems that the run does not correct.
 func (s *Step) note(problems, drifted []string, state leafState) {
 	for _, name := range drifted {
-		problems = append(problems, fmt.Sprintf("%s next to it is not the certificate of its root", name))
+		problems = append(problems, describeDrift(name))
 	}
 	switch {
 	case len(problems) > 0 && s.Action == ActionKeep:
@@ -97,6 +111,11 @@ func (s *Step) note(problems, drifted []string, state leafState) {
 	case state.key == nil && s.Action == ActionKeep:
 		s.Detail = "its key is not in this store"
 	}
+}
+
+// describeDrift tells, in words, that a trust file of a bundle differs from the plan's root.
+func describeDrift(name string) string {
+	return name + " next to it is not the certificate of its root"
 }
 
 // leafProblems returns how a leaf differs from the plan at the given time.
@@ -131,6 +150,11 @@ func (p Plan) replacedIssuers(l Leaf, chain []*x509.Certificate, cas authorities
 		}
 	}
 	return replaced
+}
+
+// joinDetails puts the details of a step that are not empty into one line.
+func joinDetails(details ...string) string {
+	return strings.Join(slices.DeleteFunc(details, func(d string) bool { return d == "" }), "; ")
 }
 
 func describeLeaf(l Leaf) string {

@@ -49,6 +49,17 @@ type onDisk struct {
 	lost       Fix // for a leaf whose key is missing; nil if the key is in the store
 }
 
+// outlook returns when certificates would end that were signed now.
+func (v *verification) outlook() outlook {
+	cas := authorities{}
+	for _, a := range v.plan.Authorities {
+		if cert := v.cas[a.Name]; cert != nil {
+			cas[a.Name] = &ca{Authority: a, cert: cert}
+		}
+	}
+	return outlook{plan: v.plan, cas: cas, now: v.now}
+}
+
 // pathOf returns the path of a file of the store.
 func (v *verification) pathOf(relative string) string {
 	return filepath.Join(v.store.Dir, filepath.FromSlash(relative))
@@ -116,6 +127,10 @@ func (v *verification) checkAuthorities() {
 		for _, fault := range caDates(cert, v.now) {
 			v.findings.add(at, Fix{v.recovery()}, "%v", fault)
 		}
+		if Due(certs[:1], v.now) && !v.now.After(cert.NotAfter) {
+			remedy := v.outlook().remedyFor(v.store.Dir, a)
+			v.findings.add(at, remedy.fix(), "is due: %s", describeEnd(cert.NotAfter, v.now))
+		}
 		fix := Fix{v.recovery(), say("it makes a new certificate for the authority's key")}
 		if a.isRoot() {
 			fix = Fix{say("a root cannot be changed: replace it by the root of a new store")}
@@ -129,12 +144,16 @@ func (v *verification) checkAuthorities() {
 
 func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
+	switch former := v.store.formerKey(a); {
+	case former == "":
+	case a.isRoot():
+		v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text: a run was killed before it removed the key")
+	default:
+		v.findings.add(former, Fix{say("the next run removes it:"), v.renew()}, "is the key of a former %s: a run was killed before it removed the key", a.Name)
+	}
 	key, _, err := readKey(v.pathOf(at)) // its mode is for files to judge
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if former := v.store.formerPlainKey(a); former != "" {
-			v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text: a run was killed before it removed the key")
-		}
 		if !a.isRoot() && a.external == nil {
 			v.findings.add(at, v.restore(), "is missing: nothing can be renewed without it")
 		}
@@ -226,6 +245,8 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	if end := earliestEnd(chain); v.now.After(end) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%s", describeEnd(end, v.now))
 		when = end
+	} else if Due(chain, v.now) {
+		v.findings.add(at, v.outlook().leafRemedy(v.store.Dir, l, end).fix(), "is due: %s", describeEnd(end, v.now))
 	}
 	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%v", fault)
@@ -308,6 +329,8 @@ func (v *verification) checkLedger() {
 		switch {
 		case !byHash[hash]:
 			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
+		case last[c.name].CertHash != hash && last[c.name].Role == RoleCA:
+			v.findings.add(c.path, Fix{say("a run was killed before it wrote the certificate; the next run makes another:"), v.renew()}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case last[c.name].CertHash != hash:
 			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case revoked[last[c.name].Serial]:
@@ -328,13 +351,7 @@ func (v *verification) checkLedger() {
 
 // checkLists compares the revocation lists with the ledger, and the bundles with the lists.
 func (v *verification) checkLists() {
-	cas := authorities{}
-	for _, a := range v.plan.Authorities {
-		if cert := v.cas[a.Name]; cert != nil {
-			cas[a.Name] = &ca{Authority: a, cert: cert}
-		}
-	}
-	lists, err := v.store.surveyLists(v.plan, cas, v.now)
+	lists, err := v.store.surveyLists(v.outlook())
 	if err != nil {
 		return // the ledger is a finding already
 	}

@@ -21,12 +21,14 @@ func (s *Store) write(run *issuance) error {
 		if err != nil {
 			return err
 		}
+		files = replaceFiles(files, run.newLists(a.Name)...)
 		if err := s.swap(a.Path(), files, nil); err != nil {
 			return err
 		}
 	}
 	for _, list := range run.survey.lists.all {
-		if !list.stale {
+		_, written := run.survey.certify[list.Signer]
+		if !list.stale || written || run.survey.protect[list.Signer] {
 			continue
 		}
 		at := run.survey.plan.authority(list.Signer).Path()
@@ -34,7 +36,7 @@ func (s *Store) write(run *issuance) error {
 		if err != nil {
 			return err
 		}
-		if err := s.swap(at, replaceFiles(files, crlFiles(run.crls[list.Root])...), nil); err != nil {
+		if err := s.swap(at, replaceFiles(files, run.newLists(list.Signer)...), nil); err != nil {
 			return err
 		}
 	}
@@ -55,6 +57,17 @@ func (s *Store) write(run *issuance) error {
 		}
 	}
 	return nil
+}
+
+// newLists returns the files of the revocation lists that an authority signed in this run.
+func (b *issuance) newLists(signer string) []durable.File {
+	var files []durable.File
+	for _, list := range b.survey.lists.all {
+		if list.stale && list.Signer == signer {
+			files = append(files, crlFiles(b.crls[list.Root])...)
+		}
+	}
+	return files
 }
 
 // ownerOf returns the owner of a bundle: the given one, or else its present owner. A renewal by root

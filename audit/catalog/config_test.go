@@ -63,7 +63,7 @@ func hardenedSettings() *audit.Settings {
 			"client-ca-file", pkiDir+"/ca.crt", "encryption-provider-config", "/etc/kubernetes/encryption/config.yaml",
 		),
 		Files:      []audit.File{clientCA},
-		Encryption: []audit.EncryptedResources{{Resources: []string{"secrets", "configmaps"}, Providers: []string{"secretbox", "identity"}}},
+		Encryption: &audit.EncryptionConfig{Resources: []string{"secrets", "configmaps"}, Secrets: []audit.Provider{"secretbox", "identity"}},
 	}
 	return s
 }
@@ -96,6 +96,14 @@ func unsure(subject string, pairs ...string) *audit.HostSettings {
 	})
 }
 
+// partly has a setting of which a part is not known.
+func partly(flag, value string) *audit.HostSettings {
+	return configured(func(s *audit.Settings) {
+		s.Values[flag] = audit.Setting{Value: value, Source: "flag", Partial: true}
+		s.Faults = []audit.Fault{{Subject: flag, Reason: "a template, which somebody else fills in"}}
+	})
+}
+
 func configFixtures(t *testing.T) []fixture {
 	t.Helper()
 	order := configured(func(*audit.Settings) {})
@@ -109,7 +117,20 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-tls", name: "plaintext on loopback", target: with(client, "https://192.0.2.1:2379,http://127.0.0.1:2379"), verdict: audit.Fail, codes: []string{"plaintext-loopback"}},
 		{check: "config-client-tls", name: "HTTP of its own in plaintext", target: with("listen-client-http-urls", "http://192.0.2.1:8080"), verdict: audit.Fail, codes: []string{"plaintext"}, evidence: "--listen-client-http-urls"},
 		{check: "config-client-tls", name: "plaintext that gRPC alone does not start", target: with(client, "https://192.0.2.1:2379,http://192.0.2.1:2379", "listen-client-http-urls", "https://192.0.2.1:8080"), verdict: audit.Pass},
-		{check: "config-client-tls", name: "a socket", target: with(client, "https://192.0.2.1:2379,unix://etcd.sock:0"), verdict: audit.Pass},
+		{check: "config-client-tls", name: "a socket without TLS", target: with(client, "https://192.0.2.1:2379,unix://etcd.sock:0"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, severity: audit.High, evidence: "unix://etcd.sock:0"},
+		{check: "config-client-tls", name: "a socket without TLS in a folder", target: with(client, "unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}},
+		{check: "config-client-tls", name: "a socket without TLS beside plaintext", target: with(client, "http://192.0.2.1:2379,unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext", "plaintext-socket"}, severity: audit.Critical},
+		{check: "config-client-tls", name: "a socket with TLS", target: with(client, "https://192.0.2.1:2379,unixs://192.0.2.1:0"), verdict: audit.Pass},
+		{check: "config-client-tls", name: "a socket with TLS and no certificate", target: with(client, "unixs://192.0.2.1:0", "cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
+		{check: "config-client-tls", name: "a socket of HTTP alone", target: with("listen-client-http-urls", "unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "--listen-client-http-urls"},
+		{check: "config-client-tls", name: "another socket than the one that gRPC alone does not start", target: with(client, "unix://a:0,unixs://a:0,unix://b:0", "listen-client-http-urls", "https://192.0.2.1:8080"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, evidence: "unix://b:0"},
+		{check: "config-client-tls", name: "plaintext beside what is not known", target: unsure("", client, "http://192.0.2.1:2379"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-client-tls", name: "plaintext that may not be started", target: unsure("", client, "http://192.0.2.1:2379,https://192.0.2.1:2379"), verdict: audit.Unknown},
+		{check: "config-client-tls", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, evidence: "http://${POD_IP}:2379",
+			target: partly(client, "https://192.0.2.1:2379,http://${POD_IP}:2379")},
+		{check: "config-client-tls", name: "TLS at an address that is not known", verdict: audit.Unknown, target: partly(client, "https://${POD_IP}:2379")},
+		{check: "config-client-cert-auth", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, target: partly(client, "http://$(POD_IP):2379")},
+		{check: "config-peer-tls", name: "plaintext at an address that is not known", verdict: audit.Fail, codes: []string{"plaintext"}, target: partly(peer, "http://{{ ip }}:2380")},
 		{check: "config-client-tls", name: "no certificate", target: with("cert-file", "", "key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-client-tls", name: "no key", target: with("key-file", ""), verdict: audit.Fail, codes: []string{"half-pair"}},
 		{check: "config-client-tls", name: "auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Pass, evidence: "generates"},
@@ -128,6 +149,8 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-client-cert-auth", name: "dropped by auto-tls", target: with("cert-file", "", "key-file", "", "auto-tls", "true"), verdict: audit.Fail, codes: []string{"auto-tls"}},
 		{check: "config-client-cert-auth", name: "auto-tls without effect", target: with("auto-tls", "true"), verdict: audit.Pass},
 		{check: "config-client-cert-auth", name: "plaintext", target: with(client, "http://127.0.0.1:2379"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-client-cert-auth", name: "a socket without TLS", target: with(client, "https://192.0.2.1:2379,unix:///run/etcd.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}, severity: audit.High},
+		{check: "config-client-cert-auth", name: "a socket with TLS", target: with(client, "unixs:///run/etcd.sock"), verdict: audit.Pass, evidence: "certificates are required"},
 		{check: "config-client-cert-auth", name: "replaced by a config file", verdict: audit.Fail, codes: []string{"not-required"}, evidence: "a config file replaces all flags",
 			target: configured(func(s *audit.Settings) {
 				set(s, "trusted-ca-file", "")
@@ -146,6 +169,7 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-peer-tls", name: "TLS", target: order, verdict: audit.Pass},
 		{check: "config-peer-tls", name: "by etcd's defaults", target: bare, verdict: audit.Fail, codes: []string{"plaintext-loopback"}},
 		{check: "config-peer-tls", name: "plaintext", target: with(peer, "http://192.0.2.1:2380"), verdict: audit.Fail, codes: []string{"plaintext"}},
+		{check: "config-peer-tls", name: "a socket without TLS", target: with(peer, "unix:///run/peer.sock"), verdict: audit.Fail, codes: []string{"plaintext-socket"}},
 		{check: "config-peer-tls", name: "no certificate", target: with("peer-cert-file", "", "peer-key-file", ""), verdict: audit.Fail, codes: []string{"no-certificate"}},
 		{check: "config-peer-tls", name: "not read", target: unsure(peer), verdict: audit.Unknown},
 
@@ -252,11 +276,16 @@ func apiServerFixtures(t *testing.T) []fixture {
 	}
 	order := configured(func(*audit.Settings) {})
 	alone := configured(func(s *audit.Settings) { s.APIServer = nil })
-	encrypted := func(entries ...audit.EncryptedResources) *audit.HostSettings {
-		return api(func(s *audit.Settings) { s.Encryption = entries })
+	encrypted := func(providers ...audit.Provider) *audit.HostSettings {
+		return api(func(s *audit.Settings) {
+			s.Encryption = &audit.EncryptionConfig{Resources: []string{"r"}, Secrets: providers}
+		})
 	}
-	entry := func(resource string, providers ...string) audit.EncryptedResources {
-		return audit.EncryptedResources{Resources: []string{resource}, Providers: providers}
+	flawed := func(c audit.EncryptionConfig) *audit.HostSettings {
+		return api(func(s *audit.Settings) { s.Encryption = &c })
+	}
+	weak := func(severity audit.Severity) audit.EncryptionConfig {
+		return audit.EncryptionConfig{Secrets: []audit.Provider{"secretbox"}, Findings: []audit.EncryptionFinding{{CheckID: "encryption-weak-key", Severity: severity, Text: "line 7: the key was typed"}}}
 	}
 	return []fixture{
 		{check: "config-unique-ca", name: "other keys", target: order, verdict: audit.Pass},
@@ -290,20 +319,21 @@ func apiServerFixtures(t *testing.T) []fixture {
 		{check: "config-apiserver-etcd", name: "no servers", target: apiWith("etcd-servers", ""), verdict: audit.Unknown},
 
 		{check: "config-encryption", name: "secretbox", target: order, verdict: audit.Pass, evidence: "secretbox"},
-		{check: "config-encryption", name: "kms v2 for all", target: encrypted(entry("events", "identity"), entry("*.*", "kms v2", "identity")), verdict: audit.Pass},
+		{check: "config-encryption", name: "kms v2", target: encrypted("kms v2", "identity"), verdict: audit.Pass},
 		{check: "config-encryption", name: "not configured", target: apiWith("encryption-provider-config", ""), verdict: audit.Fail, codes: []string{"not-configured"}},
-		{check: "config-encryption", name: "identity first", target: encrypted(entry("secrets", "identity", "kms v2")), verdict: audit.Fail, codes: []string{"identity-first"}},
-		{check: "config-encryption", name: "identity in the first of two entries", target: encrypted(entry("secrets", "identity"), entry("*.", "secretbox")), verdict: audit.Fail, codes: []string{"identity-first"}},
-		{check: "config-encryption", name: "aescbc", target: encrypted(entry("*.", "aescbc")), verdict: audit.Fail, codes: []string{"aescbc"}},
-		{check: "config-encryption", name: "aesgcm", target: encrypted(entry("secrets", "aesgcm")), verdict: audit.Fail, codes: []string{"aesgcm"}},
-		{check: "config-encryption", name: "kms v1", target: encrypted(entry("secrets", "kms v1")), verdict: audit.Fail, codes: []string{"kms-v1"}},
-		{check: "config-encryption", name: "a resource that is misspelt", target: encrypted(entry("secret", "secretbox")), verdict: audit.Fail, codes: []string{"secrets-not-covered"}},
-		{check: "config-encryption", name: "an unknown provider", target: encrypted(entry("secrets", "rot13")), verdict: audit.Unknown, evidence: "rot13"},
+		{check: "config-encryption", name: "identity first", target: encrypted("identity", "kms v2"), verdict: audit.Fail, codes: []string{"identity-first"}},
+		{check: "config-encryption", name: "aescbc", target: encrypted("aescbc"), verdict: audit.Fail, codes: []string{"aescbc"}},
+		{check: "config-encryption", name: "aesgcm", target: encrypted("aesgcm"), verdict: audit.Fail, codes: []string{"aesgcm"}},
+		{check: "config-encryption", name: "kms v1", target: encrypted("kms v1"), verdict: audit.Fail, codes: []string{"kms-v1"}},
+		{check: "config-encryption", name: "nothing for Secrets", target: encrypted(), verdict: audit.Fail, codes: []string{"secrets-not-covered"}},
+		{check: "config-encryption", name: "a file that is not loaded", target: flawed(audit.EncryptionConfig{Refused: []string{"line 3: is empty"}}), verdict: audit.Fail, codes: []string{"refused"}, evidence: "line 3"},
+		{check: "config-encryption", name: "a key that was typed", target: flawed(weak(audit.High)), verdict: audit.Fail, codes: []string{"weak-key"}, evidence: "line 7"},
+		{check: "config-encryption", name: "a key of random text", target: flawed(weak(audit.Low)), verdict: audit.Fail, codes: []string{"weak-key"}},
 		{check: "config-encryption", name: "changed after the start", verdict: audit.Unknown, evidence: "restart",
 			target: api(func(s *audit.Settings) {
 				s.Faults = []audit.Fault{{Subject: "/etc/kubernetes/encryption/config.yaml", Reason: "changed after the start: restart it"}}
 			})},
-		{check: "config-encryption", name: "not read", target: encrypted(), verdict: audit.Unknown},
+		{check: "config-encryption", name: "not read", target: api(func(s *audit.Settings) { s.Encryption = nil }), verdict: audit.Unknown},
 		{check: "config-encryption", name: "no API server", target: alone, verdict: audit.Skip},
 	}
 }

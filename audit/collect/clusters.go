@@ -15,7 +15,7 @@ import (
 // nothing tells to which one the snapshots belong.
 func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.EtcdCluster {
 	clusters := audit.Clusters(listeners)
-	all := &audit.EtcdCluster{Address: "cluster", Now: now, Listeners: listeners}
+	all := &audit.EtcdCluster{Address: audit.Unnamed, Now: now, Listeners: listeners}
 	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || snapshotDir != "") {
 		if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {
 			all.Listeners, all.Interrupted = nil, true

@@ -16,11 +16,20 @@ type HostConfig struct {
 	Now           time.Time
 }
 
-// HostTargets returns the endpoints to audit, and the targets that are judged without a network.
-// The endpoints are the given ones, with their settings if they belong to the host, and the
-// host's own. The other targets are the settings of each etcd, or of the API server if the host
-// has no etcd.
-func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings) {
+// HostAudit holds what there is to audit on a host.
+type HostAudit struct {
+	// Endpoints are the given ones, with their settings if they belong to the host, and then
+	// the host's own.
+	Endpoints []Endpoint
+	// Settings are judged without a network: those of each etcd, or of the API server if the
+	// host has no etcd. What was found and could not be read is among them.
+	Settings []*audit.HostSettings
+	// Unseen are the listeners of running etcds that cannot be observed from here.
+	Unseen []*audit.Listener
+}
+
+// HostTargets returns what there is to audit on a host.
+func HostTargets(h *host.Host, c HostConfig) HostAudit {
 	var configs []*audit.HostSettings
 	config := func(s *audit.Settings) {
 		configs = append(configs, SettingsTarget(s, c.MinTLSVersion, c.Now))
@@ -39,7 +48,29 @@ func HostTargets(h *host.Host, c HostConfig) ([]Endpoint, []*audit.HostSettings)
 	for _, l := range listeners {
 		endpoints = c.add(endpoints, l)
 	}
-	return endpoints, configs
+	for _, f := range h.Missed {
+		configs = append(configs, UnreadTarget(h.Name, f.Subject, f.Reason, c.Now))
+	}
+	return HostAudit{Endpoints: endpoints, Settings: configs, Unseen: unseen(h.Unreached)}
+}
+
+// UnreadTarget returns the target of settings that are on a host and were not read.
+func UnreadTarget(hostname, subject, reason string, now time.Time) *audit.HostSettings {
+	return &audit.HostSettings{Address: hostname + ":" + subject, Now: now, Unread: reason}
+}
+
+// unseen returns the listeners of etcds that run and cannot be dialled from here. One whose etcd
+// does not run does not exist.
+func unseen(unreached []host.Unreached) []*audit.Listener {
+	var listeners []*audit.Listener
+	for _, u := range unreached {
+		if u.Of.Running {
+			l := audit.UnseenListener(u.Of.Host+":"+u.URL, u.Kind, u.Reason)
+			l.Settings = u.Of
+			listeners = append(listeners, l)
+		}
+	}
+	return listeners
 }
 
 // add adds a listener of the host to the endpoints. A listener found only in the files of a

@@ -24,7 +24,7 @@ func ClientCertAuth() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
-		Run:        askEtcd(clientSide().checkOpenURLs, clientSide().checkRequired),
+		Run:        lowerForSockets(askEtcd(clientSide().checkOpenURLs, clientSide().checkRequired)),
 	})
 }
 
@@ -32,7 +32,11 @@ func ClientCertAuth() audit.Check {
 func (s side) checkOpenURLs(r *reading) {
 	for _, l := range s.listeners(r) {
 		if l.plaintext() {
-			r.addFinding("plaintext", fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.describe(s.flagOf(l))))
+			code := "plaintext"
+			if l.onSocket() {
+				code = onSocketCode
+			}
+			s.addFindingOn(r, l, code, fmt.Sprintf("%s has no TLS, so no caller needs a certificate: %s", l.url, r.describe(s.flagOf(l))))
 		}
 	}
 }

@@ -13,35 +13,65 @@ func ClientTLS() audit.Check {
 		Title:    "Not all client listeners are configured for TLS",
 		Severity: audit.Critical,
 		Rationale: "Everything that Kubernetes stores crosses the client port. --cert-file and --key-file have no effect on a " +
-			"listener whose URL is http://, even if the same port also has an https:// URL.",
+			"listener whose URL is http:// or unix://, even if the same port also has an https:// URL.",
 		Method: "Works out the effective client URLs and certificate from flags, environment and configuration file by etcd's " +
 			"own rules, including its defaults.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Set a certificate and remove every http:// URL, then restart the member:"),
+				audit.Say("Set a certificate and remove every http:// and unix:// URL, then restart the member:"),
 				audit.Paste("--listen-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client()),
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
-		Run:        askEtcd(clientSide().checkPlaintextURLs, clientSide().checkServerCertificate),
+		Run:        lowerForSockets(askEtcd(clientSide().checkPlaintextURLs, clientSide().checkServerCertificate)),
 	})
 }
 
 // checkPlaintextURLs checks whether a listener of the side has no TLS.
 func (s side) checkPlaintextURLs(r *reading) {
-	listeners := s.listeners(r)
-	for _, l := range listeners {
+	plaintext := false
+	for _, l := range s.listeners(r) {
+		if !l.plaintext() {
+			continue
+		}
+		plaintext = true
 		switch {
-		case !l.plaintext():
+		case l.onSocket():
+			s.addFindingOn(r, l, onSocketCode, fmt.Sprintf("etcd answers on the socket %s without TLS and without a certificate, to every user who may write to its file: %s", l.url, r.describe(s.flagOf(l))))
 		case l.loopback():
-			r.addFinding("plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.describe(s.flagOf(l))))
+			s.addFindingOn(r, l, "plaintext-loopback", fmt.Sprintf("etcd listens in plaintext on %s, for every process of the host: %s", l.url, r.describe(s.flagOf(l))))
 		default:
-			r.addFinding("plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.describe(s.flagOf(l))))
+			s.addFindingOn(r, l, "plaintext", fmt.Sprintf("etcd listens in plaintext on %s: %s", l.url, r.describe(s.flagOf(l))))
 		}
 	}
-	if len(r.findings) == 0 {
-		r.addEvidence(fmt.Sprintf("no %s URL is http:// (%s)", s.kind, r.describe(s.listen)))
+	if !plaintext {
+		r.addEvidence(fmt.Sprintf("no %s URL is http:// or unix:// (%s)", s.kind, r.describe(s.listen)))
 	}
+}
+
+// onSocketCode is the code of a socket without TLS, in every check that finds one.
+const onSocketCode = "plaintext-socket"
+
+// lowerForSockets lowers the severity if all findings are about sockets: the mode of a socket's file
+// keeps other users out, but nothing keeps them from a port.
+func lowerForSockets(run func(*audit.HostSettings) audit.Outcome) func(*audit.HostSettings) audit.Outcome {
+	return func(t *audit.HostSettings) audit.Outcome {
+		return withWorstSeverity(run(t), func(code string) audit.Severity {
+			if code == onSocketCode {
+				return audit.High
+			}
+			return audit.Critical
+		})
+	}
+}
+
+// addFindingOn adds a finding about a listener that etcd starts, or may start.
+func (s side) addFindingOn(r *reading, l listener, code, text string) {
+	if l.mayNotStart {
+		r.addFinding(code, text)
+		return
+	}
+	r.addFindingIn(s.flagOf(l), code, text)
 }
 
 func (s side) flagOf(l listener) string {

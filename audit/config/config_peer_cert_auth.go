@@ -20,6 +20,6 @@ func PeerCertAuth() audit.Check {
 			}
 		},
 		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
-		Run:        askEtcd(peerSide().checkOpenURLs, peerSide().checkRequired),
+		Run:        lowerForSockets(askEtcd(peerSide().checkOpenURLs, peerSide().checkRequired)),
 	})
 }

@@ -21,7 +21,9 @@ type reading struct {
 	settings *audit.Settings
 	doubt    string
 	findings []audit.Finding
-	seen     []string
+	// certain are the findings that stand whatever is in doubt beside them.
+	certain []audit.Finding
+	seen    []string
 }
 
 func (r *reading) addDoubt(reason string) {
@@ -32,6 +34,18 @@ func (r *reading) addDoubt(reason string) {
 
 func (r *reading) addFinding(code, text string) {
 	r.findings = append(r.findings, audit.Finding{Code: code, Text: text})
+}
+
+// addFindingIn adds a finding about one item of a setting that is a list. The finding also stands if
+// another item, or another setting, is unknown.
+func (r *reading) addFindingIn(flag, code, text string) {
+	file := r.configFile()
+	known := r.settings.Fault(flag) == "" && r.settings.Value(flag) != "" || r.settings.Values[flag].Partial
+	if known && (file == "" || r.settings.Fault(file) == "") {
+		r.certain = append(r.certain, audit.Finding{Code: code, Text: text})
+		return
+	}
+	r.addFinding(code, text)
 }
 
 func (r *reading) addEvidence(text string) { r.seen = append(r.seen, text) }
@@ -100,6 +114,7 @@ func ask(s *audit.Settings, questions ...func(*reading)) audit.Outcome {
 	for _, question := range questions {
 		r := &reading{settings: s}
 		question(r)
+		findings = append(findings, r.certain...)
 		if r.doubt != "" {
 			if doubt == "" {
 				doubt = r.doubt

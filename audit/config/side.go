@@ -34,15 +34,25 @@ func (s side) flag(name string) string { return s.prefix + name }
 type listener struct {
 	url      string
 	scheme   string
-	address  string // host:port; empty for a socket
+	address  string // host:port; empty for a socket, and if it is unknown
+	socket   string // the file of a Unix socket, as etcd makes it of host and path; empty for a port
 	httpOnly bool   // one of --listen-client-http-urls
+
+	mayNotStart bool // whether it is started hangs on a setting that is not known
 }
 
 func (l listener) tls() bool { return l.scheme == "https" || l.scheme == "unixs" }
 
-// plaintext reports whether the URL is http://. Sockets do not count: only users who may write to the
-// file can reach them.
-func (l listener) plaintext() bool { return l.scheme == "http" }
+// plaintext reports whether the URL is http:// or unix://. For both, etcd ignores the certificate and
+// --client-cert-auth: see resolveURL (server/embed/etcd.go).
+func (l listener) plaintext() bool { return l.scheme == "http" || l.scheme == "unix" }
+
+func (l listener) onSocket() bool { return l.scheme == "unix" || l.scheme == "unixs" }
+
+// sharesAddress reports whether etcd serves both listeners at one address.
+func (l listener) sharesAddress(other listener) bool {
+	return l.address == other.address && l.socket == other.socket && l.address+l.socket != ""
+}
 
 func (l listener) loopback() bool {
 	host, _, err := net.SplitHostPort(l.address)
@@ -63,15 +73,20 @@ func (s side) listeners(r *reading) []listener {
 	if s.kind != audit.Client {
 		return listeners
 	}
-	split := parseListeners(r, "listen-client-http-urls", r.value("listen-client-http-urls"))
+	const http = "listen-client-http-urls"
+	split := parseListeners(r, http, r.value(http))
+	// Where it has URLs, the others speak gRPC alone, and of two servers on one port only the one
+	// with TLS is started (server/embed/serve.go).
+	hidden := func(l listener) bool {
+		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.sharesAddress(l) })
+	}
+	for i, l := range listeners {
+		listeners[i].mayNotStart = r.settings.Fault(http) != "" && hidden(l)
+	}
 	if len(split) == 0 {
 		return listeners
 	}
-	// The others speak gRPC alone then, and of two servers on one port only the one with TLS
-	// is started (server/embed/serve.go).
-	listeners = slices.DeleteFunc(listeners, func(l listener) bool {
-		return l.plaintext() && slices.ContainsFunc(listeners, func(other listener) bool { return other.tls() && other.address == l.address })
-	})
+	listeners = slices.DeleteFunc(slices.Clone(listeners), hidden)
 	for _, l := range split {
 		l.httpOnly = true
 		listeners = append(listeners, l)
@@ -86,18 +101,33 @@ func parseListeners(r *reading, flag, list string) []listener {
 		if written == "" {
 			continue
 		}
+		scheme, _, _ := strings.Cut(strings.ToLower(written), "://")
+		if r.settings.Values[flag].Partial && hasUnknownPart(written) && slices.Contains(schemes(), scheme) {
+			listeners = append(listeners, listener{url: written, scheme: scheme})
+			continue
+		}
 		u, err := url.Parse(written)
-		if err != nil || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
+		if err != nil || !slices.Contains(schemes(), u.Scheme) {
 			r.addDoubt(fmt.Sprintf("--%s: etcd cannot listen on the URL %q", flag, written))
 			continue
 		}
 		l := listener{url: written, scheme: u.Scheme}
-		if u.Scheme == "http" || u.Scheme == "https" {
+		if l.onSocket() {
+			l.socket = u.Host + u.Path
+		} else {
 			l.address = strings.ToLower(u.Host)
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners
+}
+
+// schemes returns the schemes of the URLs that etcd listens on.
+func schemes() []string { return []string{"http", "https", "unix", "unixs"} }
+
+// hasUnknownPart reports whether a variable or a template stands in a part of a setting.
+func hasUnknownPart(text string) bool {
+	return strings.Contains(text, "${") || strings.Contains(text, "$(") || strings.Contains(text, "{{")
 }
 
 func anyTLS(listeners []listener) bool { return slices.ContainsFunc(listeners, listener.tls) }

@@ -53,7 +53,12 @@ func judgeOwners(all []audit.File) audit.Outcome {
 			severity = audit.Low
 		}
 		for _, r := range ownerRules() {
-			if owner := f.Owner + ":" + f.Group; r.role == role(f) && owner != r.owner {
+			owner := f.Owner + ":" + f.Group
+			switch {
+			case r.role != role(f) || owner == r.owner:
+			case f.Unnamed != "":
+				j.addDoubt(f, "the names of its owner "+owner+" are not known: "+f.Unnamed)
+			default:
 				j.addFinding(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.requirement(), r.owner), severity)
 			}
 		}

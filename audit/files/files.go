@@ -48,8 +48,11 @@ func judgeFiles(list func(*audit.Settings) []audit.File, judge func([]audit.File
 // whyIncomplete returns why the list of files may be incomplete; it is empty if it is complete.
 func whyIncomplete(s *audit.Settings, all []audit.File) string {
 	for _, f := range all {
-		if f.Role != audit.PKIDir || f.Reason != "" {
+		if f.Role != audit.PKIDir {
 			continue
+		}
+		if f.Reason != "" {
+			return f.Path + ": " + f.Reason
 		}
 		for _, of := range []*audit.Settings{s, s.APIServer} {
 			if of == nil {

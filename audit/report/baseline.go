@@ -30,6 +30,7 @@ type resultKey struct {
 	kind          audit.Kind
 }
 
+// A target that several hosts have is named with its host, by legible.
 func keyOf(r audit.Result) resultKey { return resultKey{r.CheckID, r.Target, r.Kind} }
 
 // baseline compares a legible report with the baseline. Without a baseline the comparison is

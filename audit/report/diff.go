@@ -17,7 +17,7 @@ func WriteDiff(w io.Writer, d audit.Diff) error {
 		_, _ = fmt.Fprintln(table, "CHANGE\tSEVERITY\tCHECK\tTARGET\tWAS\tNOW\tSEEN") // Flush gives the error
 	}
 	for _, c := range d.Changes {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, line(string(c.Severity)), line(c.CheckID), line(c.Target), c.Was, c.Now, line(summarizeChange(c)))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, line(string(c.Severity)), line(c.CheckID), line(onHost(c.Target, c.Host)), c.Was, c.Now, line(summarizeChange(c)))
 	}
 	if err := table.Flush(); err != nil {
 		return err

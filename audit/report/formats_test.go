@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/html"
 	"sigs.k8s.io/yaml"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/report"
 )
 
@@ -47,6 +48,28 @@ func TestHostileText(t *testing.T) {
 				t.Errorf("%d bytes", n)
 			}
 		})
+	}
+}
+
+// A report of several hosts names the host of what each of them has; a report of one does not.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	of := func(host string) audit.Report {
+		l := &audit.Listener{Address: "127.0.0.1:2379", Kind: audit.Client}
+		l.SetObserver(host)
+		return stamped(audit.Run([]audit.Check{check("first", audit.Medium, audit.Client, map[string]audit.Outcome{l.Address: audit.Failed(audit.Finding{Code: "b", Text: "seen b"})})}, []audit.Target{l}))
+	}
+	both, _ := audit.Merge([]audit.Report{of("cp-0"), of("cp-1")})
+	for _, f := range report.Formats(false) {
+		got := string(render(t, f.Name, both))
+		for _, host := range []string{"cp-0", "cp-1"} {
+			if !strings.Contains(got, host) {
+				t.Errorf("%s does not name %s", f.Name, host)
+			}
+		}
+		if one := string(render(t, f.Name, of("cp-0"))); f.Name != "json" && strings.Contains(one, "cp-0") {
+			t.Errorf("%s names the only host", f.Name)
+		}
 	}
 }
 

@@ -15,14 +15,20 @@ const longest = 8 << 10
 
 // makeLegible returns the report with texts that are safe to show. It spells out, as Go does,
 // characters that act on a terminal, a parser or the reader's eye (control characters, escape
-// sequences, changes of the writing direction), and cuts texts longer than longest. Every
-// renderer except JSON starts from it, and then escapes only the syntax of its own format.
+// sequences, changes of the writing direction), and cuts texts longer than longest. If the report
+// covers several hosts, it names a target that each of them has with its host, so that no format
+// takes two targets for one. Every renderer except JSON starts from it, and then escapes only the
+// syntax of its own format.
 func makeLegible(r audit.Report) audit.Report {
 	r.Tool.Name, r.Tool.Version = line(r.Tool.Name), line(r.Tool.Version)
 	r.Results = slices.Clone(r.Results)
+	several := len(r.Hosts()) > 1
 	for i := range r.Results {
 		result := &r.Results[i]
 		result.CheckID, result.Target, result.Title = line(result.CheckID), line(result.Target), line(result.Title)
+		if several {
+			result.Target = onHost(result.Target, line(result.Host))
+		}
 		result.Evidence, result.Rationale = line(result.Evidence), line(result.Rationale)
 		result.Verdict, result.Severity = audit.Verdict(line(string(result.Verdict))), audit.Severity(line(string(result.Severity)))
 		result.Kind, result.Fingerprint = audit.Kind(line(string(result.Kind))), line(result.Fingerprint)
@@ -38,6 +44,9 @@ func makeLegible(r audit.Report) audit.Report {
 	for i := range r.Inventory.Listeners {
 		l := &r.Inventory.Listeners[i]
 		l.Target, l.Kind = line(l.Target), audit.Kind(line(string(l.Kind)))
+		if several {
+			l.Target = onHost(l.Target, line(l.Host))
+		}
 		l.Cluster, l.Version = line(l.Cluster), line(l.Version)
 		l.AcceptedCAs = lines(l.AcceptedCAs)
 		l.Certificates = slices.Clone(l.Certificates)
@@ -49,6 +58,14 @@ func makeLegible(r audit.Report) audit.Report {
 		}
 	}
 	return r
+}
+
+// onHost names a target of a report of several hosts.
+func onHost(target, host string) string {
+	if host == "" {
+		return target
+	}
+	return target + " on " + host
 }
 
 func lines(texts []string) []string {

@@ -125,7 +125,7 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 	}
 	found.Expected = expected
 	result := audit.Run(catalog.All(), []audit.Target{&audit.StoredData{
-		Address: found.Source, Now: started, Census: &found, Endpoints: f.endpoints, ConfigPath: f.config, Paths: audit.Paths{StoreDir: f.store},
+		Address: found.Source, Now: started, Census: &found, Endpoints: f.endpoints, ConfigPath: f.config, Paths: audit.Paths{StoreDir: f.store}, Observer: audit.Observer{Name: observerName()},
 	}})
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}
 	result.StartedAt, result.FinishedAt = started.UTC(), a.now().UTC()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -39,23 +40,36 @@ func (flags auditRunFlags) wantsHost() bool {
 
 // hostAudit holds what an audit gets from files and processes.
 type hostAudit struct {
-	endpoints []collect.Endpoint
-	configs   []*audit.HostSettings
-	found     *host.Host // nil if the host is not audited
+	collect.HostAudit
+	found *host.Host // nil if the host is not audited
+}
+
+// observer returns the name of the audited host, or else of this one; empty if it is unknown.
+func (h *hostAudit) observer() string {
+	if h.found != nil && h.found.Name != host.UnknownName {
+		return h.found.Name
+	}
+	return observerName()
+}
+
+// observerName returns the name of this host; empty if it is unknown.
+func observerName() string {
+	name, _ := os.Hostname() // without one, targets have only their addresses
+	return name
 }
 
 // collectHost reads the files of --settings and, if wanted, finds the etcds of this host. It
 // returns the given endpoints, with the host's settings for those that the host has, and after
 // them the other endpoints of the host.
 func (a *app) collectHost(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
-	h := &hostAudit{endpoints: given}
+	h := &hostAudit{HostAudit: collect.HostAudit{Endpoints: given}}
 	for _, path := range flags.hosts.settings {
 		found, err := host.ReadFile(path)
 		if err != nil {
 			return nil, failure(err, "")
 		}
 		for _, s := range found {
-			h.configs = append(h.configs, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
+			h.Settings = append(h.Settings, &audit.HostSettings{Address: s.Origin, Now: now, Settings: s})
 		}
 	}
 	if !flags.wantsHost() {
@@ -69,18 +83,20 @@ func (a *app) collectHost(ctx context.Context, flags auditRunFlags, given []coll
 	for _, f := range found.Faults {
 		a.narrate("warning: %s: %s", f.Subject, f.Reason)
 	}
-	for _, f := range found.Unreached {
-		a.narrate("warning: %s is not audited: %s", f.Subject, f.Reason)
+	for _, u := range found.Unreached {
+		a.narrate("warning: %s is not audited: %s", u.URL, u.Reason)
 	}
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
 		return nil, err
 	}
 	mounted := flags.hosts.root != "" && flags.hosts.root != "/"
-	endpoints, configs := collect.HostTargets(found, collect.HostConfig{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
-	h.endpoints, h.configs = endpoints, append(h.configs, configs...)
+	files := h.Settings
+	h.HostAudit = collect.HostTargets(found, collect.HostConfig{Given: given, Mounted: mounted, MinTLSVersion: minTLS, Now: now})
+	h.Settings = append(files, h.Settings...)
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
-	if !slices.ContainsFunc(h.endpoints, etcd) && len(h.configs) == 0 {
+	read := func(s *audit.HostSettings) bool { return s.Settings != nil }
+	if !slices.ContainsFunc(h.Endpoints, etcd) && !slices.ContainsFunc(h.Settings, read) {
 		return nil, noEtcdError(found)
 	}
 	return h, nil

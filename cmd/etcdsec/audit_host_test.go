@@ -24,26 +24,26 @@ func TestAuditHostSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found.configs) != 1 || found.configs[0].Address != "cp-0:process m0" || !found.configs[0].Settings.Enabled("client-cert-auth") {
-		t.Fatalf("got %+v", found.configs)
+	if len(found.Settings) != 1 || found.Settings[0].Address != "cp-0:process m0" || !found.Settings[0].Settings.Enabled("client-cert-auth") {
+		t.Fatalf("got %+v", found.Settings)
 	}
 	var got []string
-	for _, e := range found.endpoints {
-		if e.Settings != found.configs[0].Settings {
+	for _, e := range found.Endpoints {
+		if e.Settings != found.Settings[0].Settings {
 			t.Errorf("%s has no settings", e.Address)
 		}
 		got = append(got, fmt.Sprint(e.Kind, " ", e.Address, " ", e.ExpectedNames))
 	}
-	want := []string{"client " + m.Client + " [etcd-0.example.internal]", "client " + found.configs[0].Settings.URLs("listen-client-http-urls")[0][len("https://"):] + " []", "peer " + m.Peer + " [127.0.0.1]", "metrics " + m.Metrics + " []"}
+	want := []string{"client " + m.Client + " [etcd-0.example.internal]", "client " + found.Settings[0].Settings.URLs("listen-client-http-urls")[0][len("https://"):] + " []", "peer " + m.Peer + " [127.0.0.1]", "metrics " + m.Metrics + " []"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	targets, err := collect.Collect(t.Context(), found.endpoints, collect.Config{Now: time.Now})
+	targets, err := collect.Collect(t.Context(), found.Endpoints, collect.Config{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, target := range targets {
-		if target.Settings != found.configs[0].Settings {
+		if target.Settings != found.Settings[0].Settings {
 			t.Errorf("%s has no settings", target.Address)
 		}
 	}
@@ -66,16 +66,16 @@ func TestAuditSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, c := range found.configs {
+	for _, c := range found.Settings {
 		names = append(names, filepath.Base(c.Address)+" "+c.Settings.Value("name"))
 		if len(c.Settings.Faults) > 0 {
 			t.Errorf("got %+v %+v", c, c.Settings)
 		}
 	}
-	if diff := cmp.Diff([]string{"etcd.yaml pod", "etcd.service unit", "etcd.conf.yml config", "etcd.env env"}, names); diff != "" || len(found.endpoints) > 0 || found.found != nil {
+	if diff := cmp.Diff([]string{"etcd.yaml pod", "etcd.service unit", "etcd.conf.yml config", "etcd.env env"}, names); diff != "" || len(found.Endpoints) > 0 || found.found != nil {
 		t.Errorf("%s %+v", diff, found)
 	}
-	if s := found.configs[0].Settings; s.APIServer == nil || s.APIServer.Value("etcd-cafile") != "/ca" {
+	if s := found.Settings[0].Settings; s.APIServer == nil || s.APIServer.Value("etcd-cafile") != "/ca" {
 		t.Errorf("got %+v", s)
 	}
 	for name, c := range map[string]struct{ text, want string }{

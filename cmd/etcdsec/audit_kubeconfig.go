@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/collect/kube"
 )
@@ -24,26 +23,33 @@ func (flags *auditKubeFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.context, "context", "", "`name` of a context in --kubeconfig (default its current one)")
 }
 
-// kubeTargets adds the targets of a cluster: the listeners of its etcd Pods, with the settings
-// that the Pods declare, and the ports of its API server and of its control-plane kubelets.
-func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) ([]collect.Endpoint, []*audit.HostSettings, error) {
+// kubeTargets returns the targets of a cluster beside the given endpoints: the listeners of its
+// etcd Pods, with the settings that the Pods declare, and the ports of its API server and of its
+// control-plane kubelets.
+func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (collect.HostAudit, error) {
 	if flags.kube.kubeconfig == "" {
-		return given, nil, nil
+		return collect.HostAudit{Endpoints: given}, nil
 	}
 	client, err := a.openKubeconfig(flags.kube.kubeconfig, flags.kube.context, flags.timeout)
 	if err != nil {
-		return nil, nil, failure(err, "kubectl config view --minify --flatten > cluster.kubeconfig")
+		return collect.HostAudit{}, failure(err, "kubectl config view --minify --flatten > cluster.kubeconfig")
 	}
 	found, err := kube.Find(ctx, client)
 	if err != nil {
-		return nil, nil, failure(err, "on a control-plane host: etcdsec audit run")
+		return collect.HostAudit{}, failure(err, "on a control-plane host: etcdsec audit run")
 	}
-	for _, f := range found.Unreached {
+	for _, f := range found.Elsewhere {
 		a.narrate("warning: %s is not audited: %s", f.Subject, f.Reason)
+	}
+	for _, u := range found.Unread {
+		a.narrate("warning: %s: %s", u.Address, u.Unreached())
+	}
+	for _, u := range found.Unseen {
+		a.narrate("warning: %s: %s", u.Address, u.Unreached())
 	}
 	minTLS, err := minTLSVersion(flags.minTLS)
 	if err != nil {
-		return nil, nil, err
+		return collect.HostAudit{}, err
 	}
 	for _, e := range found.Endpoints {
 		e.MinTLSVersion = minTLS
@@ -51,9 +57,9 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 			given = append(given, e)
 		}
 	}
-	var configs []*audit.HostSettings
+	configs := found.Unread
 	for _, s := range found.Settings {
 		configs = append(configs, collect.SettingsTarget(s, minTLS, now))
 	}
-	return given, configs, nil
+	return collect.HostAudit{Endpoints: given, Settings: configs, Unseen: found.Unseen}, nil
 }

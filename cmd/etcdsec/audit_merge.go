@@ -27,7 +27,9 @@ with the last, and has a new summary.
 
 Where two reports have the same verdict, findings and waiver for a check of a target, the result
 is kept once. Where they differ, both results are kept, with a warning: a port may be open to one
-host and closed to another, and both are true. If one report is of a shard, all the other shards
+host and closed to another, and both are true. A target that every host has for itself, such as
+127.0.0.1:2379 or the path of a file, is one for each host: reports name the host from which it was
+seen. If one report is of a shard, all the other shards
 must be there: the targets of a missing shard are unknown, which is status 1.
 
 --waivers works as in "etcdsec audit run", and replaces the waivers that the reports have.
@@ -71,7 +73,7 @@ func (f *auditMergeFlags) run(a *app, paths []string) error {
 	}
 	merged, conflicts := audit.Merge(reports)
 	for _, c := range conflicts {
-		a.narrate("warning: %s of %s: %s in %s, %s in %s; both are kept", c.CheckID, c.Target,
+		a.narrate("warning: %s of %s: %s in %s, %s in %s; both are kept", c.CheckID, strings.TrimSuffix(c.Target+" on "+c.Host, " on "),
 			c.Verdicts[0], paths[c.Reports[0]], c.Verdicts[1], paths[c.Reports[1]])
 	}
 	a.applyWaivers(&merged, rules, now)

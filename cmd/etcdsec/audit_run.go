@@ -65,6 +65,9 @@ kube-apiserver presents to etcd, or else that of etcd's healthcheck-client, if i
 stderr says which. This needs root. In a container, --root is the folder where the host is mounted.
 --settings judges only files, from any machine, and asks no server.
 
+A shell script that starts etcd is read, and never run: its literals and the variables that it is
+given count, and what it computes is unknown.
+
 With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
 control-plane nodes; the user must be allowed to list both. Ports that listen only on a node's
 loopback address must be audited on that node.
@@ -180,11 +183,11 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	endpoints, declared, err := a.kubeTargets(ctx, *f, endpoints, started)
+	declared, err := a.kubeTargets(ctx, *f, endpoints, started)
 	if err != nil {
 		return err
 	}
-	hosts, err := a.collectHost(ctx, *f, endpoints, started)
+	hosts, err := a.collectHost(ctx, *f, declared.Endpoints, started)
 	if err != nil {
 		return err
 	}
@@ -196,10 +199,10 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	endpoints = hosts.endpoints
+	endpoints = hosts.Endpoints
 	if shard != nil {
 		all := len(endpoints)
-		if len(declared)+len(hosts.configs) > 0 {
+		if len(declared.Settings)+len(hosts.Settings) > 0 {
 			return usageError(errors.New("--shard divides only endpoints: leave out --host, --settings and --kubeconfig"), "")
 		}
 		endpoints = collect.Shard(endpoints, shard.Index, shard.Count)
@@ -217,10 +220,13 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	targets := slices.Concat(audit.Targets(listeners), audit.Targets(f.members.clusters(listeners, started)),
-		audit.Targets(declared), audit.Targets(hosts.configs))
+	listeners = append(listeners, declared.Unseen...)
+	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(listeners, started)),
+		audit.Targets(declared.Settings), audit.Targets(hosts.Settings))
+	observer := hosts.observer()
 	for _, t := range targets {
 		t.SetPaths(f.spec, f.store)
+		t.SetObserver(observer)
 	}
 	result := audit.Run(checks, targets)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}

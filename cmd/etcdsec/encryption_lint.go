@@ -100,6 +100,7 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 	var subjects []*lint.Subject
 	for _, path := range paths {
 		s := lint.Open(path, a.stdin)
+		s.Host = observerName()
 		s.Phase, s.CRDs, s.Writes = cluster.Phase(f.phase), f.crds, f.writes
 		subjects = append(subjects, s)
 	}

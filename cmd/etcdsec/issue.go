@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -117,11 +119,18 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if err := a.printResult(f.output, result); err != nil {
 		return err
 	}
+	if len(result.Faults) > 0 {
+		return failure(errors.New(strings.Join(result.Faults, "\n")), resumeHint)
+	}
 	if result.Count(pki.ActionDue) > 0 {
+		hint := "etcdsec pki renew " + shellword.Path(dir) // by the spec, which is now in it
+		if at := slices.IndexFunc(result.Steps, func(s pki.Step) bool { return s.Remedy != nil }); at >= 0 {
+			hint = result.Steps[at].Remedy.Command
+		}
 		return statusError{
 			status: statusFindings,
-			err:    errors.New("certificates marked due differ from the spec, and this run did not change them"),
-			hint:   "etcdsec pki renew " + shellword.Path(dir), // by the spec, which is now in it
+			err:    errors.New("this run did not change the certificates marked due"),
+			hint:   hint,
 		}
 	}
 	return nil

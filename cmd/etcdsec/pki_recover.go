@@ -16,9 +16,10 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 expired or is due, and each issuing CA that differs from the spec. It needs the keys, but no running
 etcd, no API server and no valid certificate. To issue an issuing CA it needs the key of its root.
 
-The roots keep their keys and names. If a root had expired, every bundle gets its new certificate,
-and everybody who trusts the root needs the new file. At the end it prints the order in which to
-copy files and start servers.
+The roots keep their keys and names. If a root had expired or was due, every bundle gets its new
+certificate, and everybody who trusts the root needs the new file and a restart. If the root was
+only due, old and new files work together, so you can restart members one by one. At the end it
+prints the order in which to copy files and start servers.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki recover ./store --dry-run

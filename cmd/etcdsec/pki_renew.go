@@ -21,20 +21,29 @@ func newPKIRenewCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew DIR [NAME...]",
 		Short: "Renew the certificates that are due",
-		Long: `Renew the leaves of the store in DIR that are due. A leaf is due when a third of its lifetime is
-left, when it expired, when its names differ from the spec, or when its issuer was replaced. Names
-come from the spec and never from the old certificate. With NAMEs, such as etcd-0, etcd-0/peer or
-backup, only those are renewed.
+		Long: `Renew the certificates of the store in DIR that are due: when a third of their lifetime is left.
+A leaf is renewed too when it expired, when its names differ from the spec, or when its issuer was
+replaced. Names come from the spec and never from the old certificate. With NAMEs, such as etcd-0,
+etcd-0/peer or backup, only those leaves are renewed.
 
 A leaf keeps its key unless --new-key is given. The old files stay as the bundle's previous version.
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 
-Run it from cron or a systemd timer. It also works when the cluster is down and every leaf has
-expired.
+If an issuing CA is due and the key of its root is available, the CA gets a new key and certificate,
+and all leaves below it are renewed. The key of the root is available if it is in DIR, if
+--root-key-identity or --root-key-passphrase-file opens it, or if the spec names a program that has
+it. Members and clients trust the roots, so this needs no restart either. If the key is not
+available, leaves are renewed as long as they end before their issuer, and from then on this verb,
+"pki status" and its metrics tell the command that a person must run. Roots end years later, and
+need a person in the same way: see "pki recover".
+
+Run it daily from cron or a systemd timer; if the shortest lifetime of the spec is a few days, run
+it four times in that lifetime. It also works when the cluster is down and every leaf has expired.
 
 Exit status: 0 nothing is due any more, 1 something could not be renewed, 2 bad command line or
-spec, 3 something still differs from the spec.
+spec, 3 something is left for a person: a key to bring, a root that is due, a difference from the
+spec.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki renew ./store --dry-run

@@ -83,20 +83,20 @@ const (
 func (p Provider) Writers() []audit.Writer {
 	switch p.Type {
 	case KMS:
-		return []audit.Writer{{Provider: p.stored(), Key: p.Plugin.Name}}
+		return []audit.Writer{{Provider: p.Stored(), Key: p.Plugin.Name}}
 	case Identity:
 		return []audit.Writer{{Provider: audit.IdentityProvider}}
 	case Secretbox, AESGCM, AESCBC:
 	}
 	writers := make([]audit.Writer, 0, len(p.Keys))
 	for _, k := range p.Keys {
-		writers = append(writers, audit.Writer{Provider: p.stored(), Key: k.Name})
+		writers = append(writers, audit.Writer{Provider: p.Stored(), Key: k.Name})
 	}
 	return writers
 }
 
-// stored names a provider as the prefixes of stored values do.
-func (p Provider) stored() audit.Provider {
+// Stored names a provider as the prefixes of stored values do.
+func (p Provider) Stored() audit.Provider {
 	switch p.Type {
 	case Secretbox:
 		return audit.SecretboxProvider

@@ -14,6 +14,7 @@ import (
 func (r Report) WritePrometheus(w io.Writer, now time.Time) error {
 	ends := gauge("etcdsec_certificate_not_after_timestamp_seconds", "When a certificate or the first CA of its chain ends.")
 	state := gauge("etcdsec_certificate_state", "1 for the state of the certificate, 0 for the others.")
+	person := gauge("etcdsec_certificate_needs_person", "1 for a certificate of a store that is due and that no scheduled pki renew can renew, 0 for the others.")
 	for _, row := range r.Certificates {
 		labels := []*dto.LabelPair{label("source", row.Source), label("name", row.Name), label("role", row.Role), label("issuer", row.Issuer), label("serial", row.Serial)}
 		if row.NotAfter != nil {
@@ -27,9 +28,16 @@ func (r Report) WritePrometheus(w io.Writer, now time.Time) error {
 			state.Metric = append(state.Metric, value(is, label("source", row.Source), label("name", row.Name), label("state", string(s))))
 		}
 	}
+	for _, row := range r.Certificates {
+		needs := 0.0
+		if row.Remedy != nil && row.Remedy.Person {
+			needs = 1
+		}
+		person.Metric = append(person.Metric, value(needs, label("source", row.Source), label("name", row.Name)))
+	}
 	last := gauge("etcdsec_status_last_run_timestamp_seconds", "When this file was written.")
 	last.Metric = append(last.Metric, value(float64(now.Unix())))
-	for _, family := range []*dto.MetricFamily{ends, state, last} {
+	for _, family := range []*dto.MetricFamily{ends, state, person, last} {
 		if len(family.Metric) == 0 {
 			continue
 		}

@@ -43,6 +43,8 @@ type Row struct {
 	State    pki.State  `json:"state"`
 	Live     Live       `json:"live,omitempty"`
 	Detail   string     `json:"detail,omitempty"`
+	// Remedy says how a certificate of a store that is due is renewed.
+	Remedy *pki.Remedy `json:"remedy,omitempty"`
 }
 
 // Report lists certificates with their states.
@@ -80,7 +82,7 @@ func (r Report) Due() int {
 func (r Report) Unreadable() int { return r.Summary[pki.StateUnreadable] }
 
 func newRow(s pki.Status, now time.Time) Row {
-	row := Row{Source: s.Source, Name: s.Name, Role: s.Role, State: s.State, Detail: s.Detail}
+	row := Row{Source: s.Source, Name: s.Name, Role: s.Role, State: s.State, Detail: s.Detail, Remedy: s.Remedy}
 	if len(s.Chain) == 0 {
 		return row
 	}

@@ -2,9 +2,6 @@ package host
 
 import (
 	"fmt"
-	"path"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -17,56 +14,6 @@ type written struct {
 
 // flag returns the setting as it looks on a command line.
 func (w written) flag() string { return "--" + w.name + "=" + w.value }
-
-// programIn finds which of the programs a command line starts, and returns its arguments.
-func programIn(argv []string) (program string, args []string) {
-	at := commandIn(argv)
-	if at < 0 || !slices.Contains(programs(), path.Base(argv[at])) {
-		return "", nil
-	}
-	program, args = path.Base(argv[at]), argv[at+1:]
-	if program == etcd && len(args) > 0 && (args[0] == "gateway" || args[0] == "grpc-proxy") {
-		return "", nil // these have other flags and no data
-	}
-	return program, args
-}
-
-// commandIn returns the index of the program that a command line runs in the end. It skips the
-// programs that only prepare it, with their flags and numbers. It returns -1 if there is none.
-func commandIn(words []string) int {
-	prepare := []string{"exec", "env", "nice", "ionice", "chrt", "taskset", "numactl", "nohup", "time", "tini", "dumb-init", "catatonit", "go-runner"}
-	prepared := false
-	for i, word := range words {
-		_, err := strconv.Atoi(word)
-		switch {
-		case slices.Contains(prepare, path.Base(word)):
-			prepared = true
-		case prepared && (err == nil || strings.HasPrefix(word, "-") || strings.Contains(word, "=")):
-		default:
-			return i
-		}
-	}
-	return -1
-}
-
-// programInScript finds a program that a shell starts by a script. Only the shell knows with
-// which flags.
-func programInScript(argv []string) string {
-	shell := commandIn(argv)
-	if shell < 0 || !slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "ksh"}, path.Base(argv[shell])) {
-		return ""
-	}
-	for _, script := range argv[shell+1:] {
-		for command := range strings.FieldsFuncSeq(script, func(r rune) bool { return strings.ContainsRune("\n;&|(){}\"'`", r) }) {
-			// Assignments may stand in front of a command, as they may behind env.
-			words := append([]string{"env"}, strings.Fields(command)...)
-			if at := commandIn(words); at >= 0 && slices.Contains(programs(), path.Base(words[at])) {
-				return path.Base(words[at])
-			}
-		}
-	}
-	return ""
-}
 
 // parseFlags reads a command line by the rules of the program. A fault without a subject means
 // that the program does not start.

@@ -100,6 +100,8 @@ func TestManifests(t *testing.T) {
 		"template": {map[string]string{manifest: pod("  containers: [{command: [etcd, '--name={{ .Node }}']}]\n")},
 			[]found{{"/" + manifest, map[string]string{"name": "{{ .Node }} (flag)"}, []audit.Fault{{Subject: "name", Reason: `its value "{{ .Node }}" is a template, which somebody else fills in`}}}}},
 		"script": {map[string]string{manifest: pod("  containers: [{command: [/bin/sh, -c, 'exec etcd --name=a']}]\n")},
+			[]found{{"/" + manifest, map[string]string{"name": "a (flag)"}, nil}}},
+		"script that is none": {map[string]string{manifest: pod("  containers: [{command: [/bin/sh, -c, 'exec etcd --name=a; fi']}]\n")},
 			[]found{{"/" + manifest, map[string]string{}, []audit.Fault{{Reason: "a shell script starts etcd, and what it makes of the flags is seen only while it runs"}}}}},
 		"config file in a volume": {map[string]string{
 			manifest:         pod("  containers:\n  - command: [etcd, --config-file=/conf/etcd.yaml, --client-cert-auth]\n    volumeMounts: [{name: c, mountPath: /conf/}]\n  volumes: [{name: c, hostPath: {path: /srv/etcd}}]\n"),
@@ -181,7 +183,7 @@ func TestUnits(t *testing.T) {
 			enabled: "-> /" + lib + "etcd.service", lib + "etcd.service": "[Service]\nExecStart=/usr/bin/etcd\n", etc + "etcd2.service": "-> /" + lib + "etcd.service",
 		}, []found{{"etcd.service", map[string]string{}, nil}}},
 		"shell": {map[string]string{enabled: "-> /" + lib + "etcd.service", lib + "etcd.service": "[Service]\nExecStart=/bin/bash -c \"GOMAXPROCS=$(nproc) /usr/bin/etcd --name=a\"\n"},
-			[]found{{"etcd.service", map[string]string{}, []audit.Fault{{Reason: "a shell script starts etcd, and what it makes of the flags is seen only while it runs"}}}}},
+			[]found{{"etcd.service", map[string]string{"name": "a (flag)"}, nil}}},
 		"another program": {map[string]string{etc + "multi-user.target.wants/etcd-backup.service": "-> /" + lib + "etcd-backup.service", lib + "etcd-backup.service": "[Service]\nExecStart=/usr/bin/etcdctl snapshot save /etcd\n"}, nil},
 		"relative config file": {map[string]string{
 			enabled: "-> /" + lib + "etcd.service", lib + "etcd.service": "[Service]\nWorkingDirectory=/srv\nExecStart=/usr/bin/etcd --config-file=e.yaml\n", "srv/e.yaml": "name: a\n",

@@ -21,18 +21,22 @@ const (
 type invocation struct {
 	program string
 	origin  string // as audit.Settings.Origin
-	version string
-	args    []string // behind the program's name
-	env     []variable
-	faults  []audit.Fault
-	view    *view
-	files   []file // that the origin itself consists of, such as a manifest
-	binary  string // the first word of a unit's command
-	sandbox *audit.Sandbox
-	process *process
+	// container tells one of several etcds of a Pod apart, behind the origin; empty of the only one.
+	container string
+	version   string
+	args      []string // behind the program's name
+	env       []variable
+	faults    []audit.Fault
+	view      *view
+	files     []file // that the origin itself consists of, such as a manifest
+	binary    string // the first word of a unit's command
+	sandbox   *audit.Sandbox
+	process   *process
 
-	script bool   // a shell starts it, by a script that is not read
-	config []byte // of a configuration file that was given alone
+	script  bool   // a shell starts it, by a script that is not understood
+	partial bool   // not all of args are known
+	manages string // the client port of the etcd that an etcd-manager starts; empty of an etcd
+	config  []byte // of a configuration file that was given alone
 }
 
 // file is a file to look at.
@@ -57,13 +61,18 @@ func (inv *invocation) settings(hostname string) *audit.Settings {
 		s.Faults = append(s.Faults, audit.Fault{Reason: "a shell script starts " + inv.program + ", and what it makes of the flags is seen only while it runs"})
 		return s
 	}
+	if inv.manages != "" {
+		return s
+	}
 	if inv.config != nil {
 		applyConfig(s, inv.origin, inv.config)
 		cleanValues(s)
 		return s
 	}
 	flags, faults := parseFlags(inv.program, inv.args)
-	s.Faults = append(s.Faults, faults...)
+	if !inv.partial { // else a word that is not known may be the one that is missed
+		s.Faults = append(s.Faults, faults...)
+	}
 	if inv.program != etcd {
 		applyFlags(s, flags)
 		cleanValues(s)
@@ -221,12 +230,20 @@ func cleanValues(s *audit.Settings) {
 		_, err := strconv.ParseBool(setting.Value)
 		switch {
 		case setting.Source == "" || s.Running:
-		case strings.Contains(setting.Value, "{{") || strings.Contains(setting.Value, "$("):
+		case hasUnknownPart(setting.Value):
+			setting.Partial = s.Fault(clean) == ""
+			s.Values[clean] = setting
 			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("its value %q is a template, which somebody else fills in", shorten(setting.Value))})
 		case s.Program == etcd && boolean && known && err != nil:
 			s.Faults = append(s.Faults, audit.Fault{Subject: clean, Reason: fmt.Sprintf("etcd does not start: %q is not true or false", shorten(setting.Value))})
 		}
 	}
+}
+
+// hasUnknownPart reports whether a value as it was written has a part that somebody else fills
+// in: a template, or a variable of a manifest or of a script.
+func hasUnknownPart(value string) bool {
+	return strings.Contains(value, "{{") || strings.Contains(value, "$(") || strings.Contains(value, "${")
 }
 
 // withoutSecret removes what must not be in a report: passwords, also those in URLs.

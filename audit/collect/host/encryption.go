@@ -1,67 +1,27 @@
 package host
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-
-	"sigs.k8s.io/yaml"
-
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/manifests/encryption"
+	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
 )
 
-// encryptionConfig is an EncryptionConfiguration (k8s.io/apiserver/pkg/apis/apiserver/v1)
-// without its keys.
-type encryptionConfig struct {
-	Kind      string `json:"kind"`
-	Resources []struct {
-		Resources []string                   `json:"resources"`
-		Providers []map[string]providerShape `json:"providers"`
-	} `json:"resources"`
+// parseEncryption returns what the API server with the given settings makes of its encryption
+// configuration. The file may be that of an older release, which has KMS v1 on.
+func parseEncryption(path string, data []byte, s *audit.Settings) *audit.EncryptionConfig {
+	config := lint.Examine(makePrintable(path), data, encryption.Server{KMSv1: true, Reload: s.Enabled(encryptionReload)})
+	for _, texts := range [][]string{config.Refused, config.Resources} {
+		for i, text := range texts {
+			texts[i] = makePrintable(text)
+		}
+	}
+	for i := range config.Findings {
+		config.Findings[i].Text = makePrintable(config.Findings[i].Text)
+	}
+	return config
 }
 
-// providerShape leaves out the keys and everything else but the version of a KMS provider.
-type providerShape struct {
-	APIVersion string `json:"apiVersion"`
-}
-
-// parseEncryption reads which providers encrypt which resources. An error never quotes the
-// file.
-func parseEncryption(data []byte) ([]audit.EncryptedResources, error) {
-	var config encryptionConfig
-	if yaml.Unmarshal(data, &config) != nil {
-		return nil, errors.New("not the YAML of an EncryptionConfiguration")
-	}
-	if config.Kind != "EncryptionConfiguration" {
-		return nil, fmt.Errorf("kind is %q, want EncryptionConfiguration", shorten(config.Kind))
-	}
-	known := []string{"identity", "aescbc", "aesgcm", "secretbox", "kms"}
-	var found []audit.EncryptedResources
-	for i, r := range config.Resources {
-		entry := audit.EncryptedResources{}
-		for _, name := range r.Resources {
-			entry.Resources = append(entry.Resources, makePrintable(name))
-		}
-		for j, p := range r.Providers {
-			if len(p) != 1 {
-				return nil, fmt.Errorf("resources[%d].providers[%d]: want one provider, got %d", i, j, len(p))
-			}
-			for name, shape := range p {
-				switch {
-				case !slices.Contains(known, name):
-					return nil, fmt.Errorf("resources[%d].providers[%d]: unknown provider", i, j)
-				case name != "kms":
-				case shape.APIVersion == "v2":
-					name = "kms v2"
-				case shape.APIVersion == "v1" || shape.APIVersion == "": // its default
-					name = "kms v1"
-				default:
-					return nil, fmt.Errorf("resources[%d].providers[%d]: unknown version of KMS", i, j)
-				}
-				entry.Providers = append(entry.Providers, name)
-			}
-		}
-		found = append(found, entry)
-	}
-	return found, nil
-}
+const (
+	encryptionConfig = "encryption-provider-config"
+	encryptionReload = "encryption-provider-config-automatic-reload"
+)

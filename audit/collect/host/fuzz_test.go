@@ -3,11 +3,13 @@ package host
 import (
 	"bytes"
 	"crypto/x509"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -70,7 +72,7 @@ func checkSettings(t *testing.T, s *audit.Settings) {
 func FuzzPod(f *testing.F) {
 	seeds(f, "pods")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		invs, err := parsePod(data)
+		invs, err := parsePod(data, nil)
 		if err != nil && len(invs) > 0 {
 			t.Errorf("%v, and %d programs", err, len(invs))
 		}
@@ -84,6 +86,54 @@ func FuzzPod(f *testing.F) {
 			checkSettings(t, inv.settings("h"))
 		}
 	})
+}
+
+// A script is followed within its bounds, whatever is in it.
+func FuzzScript(f *testing.F) {
+	seeds(f, "scripts")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := launch{
+			argv: []string{"sh", "-c", string(data), "sh", "--auto-tls"}, env: []variable{{"A", "--name=a b"}, {"ETCD_NAME", "x"}}, unknown: []string{"B"},
+			readFile: func(string) ([]byte, error) { return data, nil },
+		}
+		began := time.Now()
+		found := l.follow()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		for _, inv := range found.invocations {
+			inv.origin, inv.view = "p", &view{elsewhere: errOffline}
+			checkSettings(t, inv.settings("h"))
+		}
+	})
+}
+
+// The deepest scripts that fit are an error, and end nothing else.
+func TestDeepScripts(t *testing.T) {
+	for _, part := range []string{"(", "$(", "{ ", "`", "if ", "\"$(", "${a:-", "$((", "[[ (", "a() { ", "while ", "case x in (", "a=(", "<(", "! ", "time ", "&& ", "eval "} {
+		script := strings.Repeat(part, maxScript/len(part))
+		began := time.Now()
+		if found := (launch{argv: []string{"sh", "-c", script + "\netcd --name=a"}}).follow(); len(found.invocations) > 0 && !found.invocations[0].script {
+			t.Errorf("%q: %+v", part, found.invocations[0])
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%q took %v", part, took)
+		}
+	}
+	doubling := "a=x;" + strings.Repeat("a=$a$a;", 100) + "etcd --name=$a"
+	branches := strings.Repeat("if x; then export A=1; fi;", 2000) + "etcd"
+	var many strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&many, "a%d=1;", i)
+	}
+	recursive := "f() { f; f; }; f; etcd"
+	for _, script := range []string{doubling, branches, many.String() + "etcd", recursive} {
+		began := time.Now()
+		(launch{argv: []string{"sh", "-c", script}}).follow()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%.40q took %v", script, took)
+		}
+	}
 }
 
 func FuzzConfigFile(f *testing.F) {
@@ -117,7 +167,7 @@ func FuzzUnit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		u := &unit{}
 		u.apply(parseUnit(data), specifiersOf("etcd@a.service", "h"))
-		inv := u.invocation()
+		inv := u.invocation(nil)
 		if inv == nil {
 			return
 		}
@@ -166,7 +216,7 @@ func FuzzEnvironment(f *testing.F) {
 
 func FuzzEncryption(f *testing.F) {
 	seeds(f, "encryption")
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseEncryption(data) })
+	f.Fuzz(func(_ *testing.T, data []byte) { parseEncryption("/e", data, &audit.Settings{}) })
 }
 
 func FuzzPEM(f *testing.F) {

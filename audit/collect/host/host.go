@@ -34,13 +34,15 @@ type Host struct {
 	// APIServer is nil if there is none. A host may have one and no etcd. It has Encryption
 	// too.
 	APIServer *audit.Settings
-	// Faults lists what could not be read of the host as a whole. Something may have been
-	// missed because of it.
+	// Faults lists what could not be read of the host as a whole.
 	Faults []audit.Fault
+	// Missed lists those of the Faults behind which another etcd may be, or what a restart
+	// brings of one that was found.
+	Missed []audit.Fault
 	// Listeners lists the listeners of the etcds that this host can reach.
 	Listeners []Listener
-	// Unreached lists the listen URLs that cannot be dialled from here, with the reason.
-	Unreached []audit.Fault
+	// Unreached lists the listeners of the etcds that cannot be dialled from here.
+	Unreached []Unreached
 	// Credentials lists the client certificates on the host for its etcds, the best first.
 	Credentials []Credentials
 }
@@ -52,6 +54,7 @@ type collector struct {
 	hostname string
 	names    ownerNames
 	faults   []audit.Fault
+	missed   []audit.Fault
 
 	sawProcesses bool
 	enabledUnits []string
@@ -78,14 +81,16 @@ func Find(ctx context.Context, config Config) (*Host, error) {
 		return nil, err
 	}
 	found := c.match(running, slices.Concat(manifests, units))
-	h := &Host{Name: c.hostname, Faults: c.faults}
+	h := &Host{Name: c.hostname, Faults: c.faults, Missed: c.missed}
 	for _, one := range found {
 		c.describeFiles(one)
 		if one.settings.Program == kubeAPIServer {
-			if h.APIServer == nil {
-				h.APIServer = one.settings
-				h.addAPIServer(one)
+			if h.APIServer != nil {
+				h.Missed = append(h.Missed, audit.Fault{Subject: one.settings.Origin, Reason: "of the kube-apiservers of the host, only " + h.APIServer.Origin + " is audited"})
+				continue
 			}
+			h.APIServer = one.settings
+			h.addAPIServer(one)
 			continue
 		}
 		h.Etcds = append(h.Etcds, one.settings)
@@ -110,39 +115,55 @@ func (c *collector) close() {
 	}
 }
 
-// fault notes what could not be read of the host.
+// fault notes what could not be read of the host, and behind which no etcd can be.
 func (c *collector) fault(subject string, err error) {
-	c.faults = append(c.faults, audit.Fault{Subject: makePrintable(subject), Reason: makePrintable(explainError(err))})
+	if f := faultOf(subject, err); !slices.Contains(c.faults, f) {
+		c.faults = append(c.faults, f)
+	}
 }
 
-// noteMissing notes what could not be read, unless it does not exist.
-func (c *collector) noteMissing(subject string, err error) {
+// miss notes what could not be read of the host, and behind which an etcd may be.
+func (c *collector) miss(subject string, err error) {
+	c.fault(subject, err)
+	if f := faultOf(subject, err); !slices.Contains(c.missed, f) {
+		c.missed = append(c.missed, f)
+	}
+}
+
+func faultOf(subject string, err error) audit.Fault {
+	return audit.Fault{Subject: makePrintable(subject), Reason: makePrintable(explainError(err))}
+}
+
+// missUnlessAbsent does the same as miss for what exists.
+func (c *collector) missUnlessAbsent(subject string, err error) {
 	if !isNotThere(err) {
-		c.fault(subject, err)
+		c.miss(subject, err)
 	}
 }
 
 func isNotThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
+// UnknownName stands for the name of a host that nothing tells.
+const UnknownName = "host"
+
 // name returns the name of the host: that of this machine, or the one that a mounted host has
 // in /etc/hostname.
 func (c *collector) name(root string) string {
-	const unknown = "host"
 	if root == "/" {
 		name, err := os.Hostname()
 		if err != nil || name == "" {
-			return unknown
+			return UnknownName
 		}
 		return makePrintable(name)
 	}
 	data, err := c.host.readFile("/etc/hostname", maxFile)
 	if err != nil {
-		return unknown
+		return UnknownName
 	}
 	name := strings.TrimSpace(string(data))
 	odd := func(r rune) bool { return r <= ' ' || r == ':' || r == '/' }
 	if name == "" || len(name) > 253 || strings.ContainsFunc(name, odd) {
-		return unknown
+		return UnknownName
 	}
 	return makePrintable(name)
 }
@@ -154,13 +175,13 @@ func (c *collector) manifestDirs(given []string) []string {
 	const kubelet = "/var/lib/kubelet/config.yaml"
 	data, err := c.host.readFile(kubelet, maxFile)
 	if err != nil {
-		c.noteMissing(kubelet, err)
+		c.missUnlessAbsent(kubelet, err)
 	} else {
 		var config struct {
 			StaticPodPath string `json:"staticPodPath"`
 		}
 		if err := yaml.Unmarshal(data, &config); err != nil {
-			c.fault(kubelet, fmt.Errorf("not YAML: %s", makePrintable(err.Error())))
+			c.miss(kubelet, fmt.Errorf("not YAML: %s", makePrintable(err.Error())))
 		}
 		if path.IsAbs(config.StaticPodPath) {
 			dirs = append(dirs, config.StaticPodPath)

@@ -147,7 +147,7 @@ func TestKubeadmEncryption(t *testing.T) {
 	root := kubeadmRoot(t)
 	const (
 		file   = "etc/kubernetes/encryption/c.yaml"
-		secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI="
+		secret = "c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q="
 		keys   = "{keys: [{name: k, secret: " + secret + "}]}"
 	)
 	apiServer := filepath.Join(root, "etc/kubernetes/manifests/kube-apiserver.yaml")
@@ -156,7 +156,7 @@ func TestKubeadmEncryption(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := func(resources, providers string) string {
-		return "kind: EncryptionConfiguration\nresources:\n- resources: [" + resources + "]\n  providers: [" + providers + "]\n"
+		return "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [" + resources + "]\n  providers: [" + providers + "]\n"
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"secretbox", entry("secrets", "{secretbox: "+keys+"}, {identity: {}}"), "pass high "},
@@ -166,8 +166,18 @@ func TestKubeadmEncryption(t *testing.T) {
 		{"aesgcm", entry("'*.'", "{aesgcm: "+keys+"}"), "fail medium aesgcm"},
 		{"identity first", entry("secrets", "{identity: {}}, {secretbox: "+keys+"}"), "fail high identity-first"},
 		{"of others", entry("configmaps", "{secretbox: "+keys+"}"), "fail high secrets-not-covered"},
-		{"broken", "kind: EncryptionConfiguration\nresources: [" + secret + "\n", "unknown high "},
-		{"of a wrong kind", "kind: Secret\n", "unknown high "},
+		{"broken", "kind: EncryptionConfiguration\nresources: [" + secret + "\n", "fail high refused"},
+		{"of a wrong kind", "kind: Secret\n", "fail high refused"},
+		{"a name as kube-apiserver takes it", entry("secrets.", "{secretbox: "+keys+"}"), "pass high "},
+		{"all of the core group", entry("'*.'", "{secretbox: "+keys+"}"), "pass high "},
+		{"no keys", entry("secrets", "{secretbox: {keys: []}}"), "fail high refused"},
+		{"a secret of 4 bytes", entry("secrets", "{secretbox: {keys: [{name: k, secret: AAECAw==}]}}"), "fail high refused"},
+		{"a plugin by HTTP", entry("secrets", "{kms: {apiVersion: v2, name: k, endpoint: 'http://x'}}"), "fail high refused"},
+		{"an unknown field", entry("secrets", "{secretbox: "+keys+"}") + "provider: x\n", "fail high refused"},
+		{"a published key", entry("secrets", "{secretbox: {keys: [{name: k, secret: YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=}]}}"), "fail high weak-key"},
+		{"a passphrase", entry("secrets", "{secretbox: {keys: [{name: k, secret: Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZSBhYmM=}]}}"), "fail high weak-key"},
+		{"random text", entry("secrets", "{secretbox: {keys: [{name: k, secret: cThaclQybVZ4MExiTjdjS2Q1V3lIczNKZkdwOUFlNFU=}]}}"), "fail low weak-key"},
+		{"a key of 16 bytes", entry("secrets", "{aescbc: {keys: [{name: k, secret: n1hH0Zs0tAfTyG0CkXK6Xg==}]}}"), "fail medium aescbc,short-key"},
 		{"gone", "", "unknown high "},
 		{"not set", "no flag", "fail high not-configured"},
 	} {

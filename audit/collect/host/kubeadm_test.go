@@ -25,7 +25,7 @@ func kubeadmRoot(t *testing.T) string {
 	}
 	root := tree(t, map[string]string{
 		"etc/passwd":                       "root:x:0:0:root:/root:/bin/sh\n",
-		"etc/kubernetes/encryption/c.yaml": "kind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers: [{secretbox: {keys: [{name: k, secret: c2VjcmV0}]}}, {identity: {}}]\n",
+		"etc/kubernetes/encryption/c.yaml": "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers: [{secretbox: {keys: [{name: k, secret: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=}]}}, {identity: {}}]\n",
 	})
 	config := filepath.Join(t.TempDir(), "kubeadm.yaml")
 	writeFile(t, config, fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
@@ -91,7 +91,7 @@ func TestKubeadmControlPlane(t *testing.T) {
 	if got := h.APIServer.Value("etcd-cafile"); got != "/etc/kubernetes/pki/etcd/ca.crt" {
 		t.Errorf("--etcd-cafile: %q", got)
 	}
-	if diff := cmp.Diff([]audit.EncryptedResources{{Resources: []string{"secrets"}, Providers: []string{"secretbox", "identity"}}}, etcd.Encryption); diff != "" {
+	if diff := cmp.Diff(&audit.EncryptionConfig{Resources: []string{"secrets"}, Secrets: []audit.Provider{"secretbox", "identity"}}, etcd.Encryption); diff != "" {
 		t.Error(diff)
 	}
 	pki := "/etc/kubernetes/pki/"

@@ -18,6 +18,16 @@ type Listener struct {
 	Of      *audit.Settings // of who listens; nil for an etcd of another host
 }
 
+// Unreached is a listener of an etcd that cannot be dialled from here.
+type Unreached struct {
+	URL    string // as written; the origin of the settings where they do not tell it
+	Kind   audit.Kind
+	Reason string
+	Of     *audit.Settings // of who listens
+	// Elsewhere is set for a listener that only the processes of another host reach.
+	Elsewhere bool
+}
+
 // etcd's defaults (server/embed/config.go). There is none for metrics.
 const (
 	defaultClientURL = "http://localhost:2379"
@@ -28,32 +38,38 @@ const (
 // in another network namespace is reached only at the addresses that it advertises.
 func (h *Host) addListeners(o *instance) {
 	s := o.settings
-	if s.Fault("") != "" && s.Value("listen-client-urls") == "" {
-		h.Unreached = append(h.Unreached, audit.Fault{Subject: s.Origin, Reason: "where it listens is not known: " + s.Fault("")})
-		return
-	}
-	orDefault := func(flag, url string) []string {
-		if urls := s.URLs(flag); len(urls) > 0 {
-			return urls
-		}
-		return []string{url}
-	}
 	clients, peers := uniqueHosts(s.URLs("advertise-client-urls")), uniqueHosts(s.URLs("initial-advertise-peer-urls"))
 	for _, list := range []struct {
 		kind       audit.Kind
-		urls       []string
+		flag       string
+		standard   string // the URL where nobody sets one; empty if there is none
 		advertised []string
 		names      []string
 	}{
-		{audit.Client, orDefault("listen-client-urls", defaultClientURL), clients, clients},
-		{audit.Client, s.URLs("listen-client-http-urls"), clients, nil},
-		{audit.Peer, orDefault("listen-peer-urls", defaultPeerURL), peers, peers},
-		{audit.Metrics, s.URLs("listen-metrics-urls"), slices.Concat(clients, peers), nil},
+		{audit.Client, "listen-client-urls", defaultClientURL, clients, clients},
+		{audit.Client, "listen-client-http-urls", "", clients, nil},
+		{audit.Peer, "listen-peer-urls", defaultPeerURL, peers, peers},
+		{audit.Metrics, "listen-metrics-urls", "", slices.Concat(clients, peers), nil},
 	} {
-		for _, written := range list.urls {
+		unreached := func(url, reason string) {
+			h.Unreached = append(h.Unreached, Unreached{URL: makePrintable(url), Kind: list.kind, Reason: reason, Of: s})
+		}
+		urls, fault := s.URLs(list.flag), s.Fault(list.flag)
+		switch {
+		case len(urls) > 0 || list.standard == "": // one that need not exist is not said to
+		case fault != "":
+			unreached(s.Origin, "where it listens is not known: "+fault)
+		default:
+			urls = []string{list.standard}
+		}
+		for _, written := range urls {
+			if hasUnknownPart(written) {
+				unreached(written, "where it listens is not known: "+fault)
+				continue
+			}
 			address, err := dialAddress(written, list.advertised, o.process != nil && o.process.apart)
 			if err != nil {
-				h.Unreached = append(h.Unreached, audit.Fault{Subject: makePrintable(written), Reason: err.Error()})
+				unreached(written, err.Error())
 				continue
 			}
 			if slices.ContainsFunc(h.Listeners, func(l Listener) bool { return l.Address == address }) {

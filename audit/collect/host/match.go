@@ -63,7 +63,7 @@ func (c *collector) startsByItself(inv *invocation) bool {
 	if inv.files[0].role != audit.UnitFile {
 		return true
 	}
-	return slices.ContainsFunc(c.enabledLinks(), func(link string) bool { return path.Base(link) == inv.origin })
+	return c.isEnabled(inv.origin)
 }
 
 // bestMatch finds the process of a static Pod or unit: the one that shares most of the values
@@ -80,6 +80,9 @@ func bestMatch(d *instance, processes []*instance, taken []bool, only bool) int 
 				shared++
 			}
 		}
+		if d.manages != "" && portOf(p.settings.Value("listen-client-urls")) == d.manages {
+			shared++
+		}
 		if only {
 			shared++
 		}
@@ -94,7 +97,7 @@ func bestMatch(d *instance, processes []*instance, taken []bool, only bool) int 
 func (p *instance) adopt(d *instance) {
 	p.settings.Origin = d.settings.Origin
 	p.files = append(slices.Clone(d.files), p.files...)
-	p.view.mounts = d.view.mounts
+	p.view.mounts = slices.Concat(p.view.mounts, d.view.mounts)
 	p.settings.Sandbox = d.settings.Sandbox
 	if p.version == "" {
 		p.version, p.settings.Version = d.version, d.settings.Version

@@ -41,7 +41,7 @@ func ReadFile(name string) ([]*audit.Settings, error) {
 		if inv.program != etcd {
 			continue
 		}
-		inv.origin = name
+		inv.origin = name + inv.container
 		s := inv.settings("")
 		s.Remote = true
 		found = append(found, s)
@@ -75,7 +75,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		u := &unit{}
 		unitName := path.Base(filepath.ToSlash(name))
 		u.apply(parseUnit(data), specifiersOf(unitName, ""))
-		inv := u.invocation()
+		inv := u.invocation(nil)
 		if inv == nil {
 			return nil, errors.New("a systemd service of another program than etcd")
 		}
@@ -85,10 +85,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		}
 		return []*invocation{inv}, nil
 	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
-		if object.Kind != "Pod" {
-			return nil, fmt.Errorf("of kind %q, and not a Pod", shorten(object.Kind))
-		}
-		invs, err := parsePod(data)
+		invs, err := parsePod(data, nil)
 		for _, inv := range invs {
 			inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		}
@@ -120,7 +117,7 @@ func hasLine(text string, is func(line string) bool) bool {
 type PodHost struct {
 	Settings  []*audit.Settings
 	Listeners []Listener
-	Unreached []audit.Fault
+	Unreached []Unreached
 }
 
 // ReadPod works out the settings that a Pod declares for its etcds, and where they are reached
@@ -134,11 +131,11 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 	}
 	var h Host
 	var found PodHost
-	for _, inv := range pod.invocations() {
+	for _, inv := range pod.invocations(nil) {
 		if inv.program != etcd {
 			continue
 		}
-		inv.origin = origin
+		inv.origin = origin + inv.container
 		inv.view.mounts, inv.view.elsewhere = nil, errOffline
 		s := inv.settings(hostname)
 		s.Remote = true
@@ -157,7 +154,9 @@ func ReadPod(object []byte, hostname, origin, address string) (PodHost, error) {
 			continue
 		case host == "localhost" || ip != nil && ip.IsLoopback():
 			if !listensEverywhere(l.Of, port) {
-				found.Unreached = append(found.Unreached, audit.Fault{Subject: l.Address, Reason: "it is on the loopback address of " + hostname + ": run etcdsec audit run there"})
+				found.Unreached = append(found.Unreached, Unreached{
+					URL: l.Address, Kind: l.Kind, Of: l.Of, Elsewhere: true, Reason: "it is on the loopback address of " + hostname + ": run etcdsec audit run there",
+				})
 				continue
 			}
 			l.Address = net.JoinHostPort(address, port)

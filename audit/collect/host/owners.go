@@ -8,17 +8,27 @@ import (
 // ownerNames holds the host's users and groups. A mounted host has others than this machine.
 type ownerNames struct {
 	users, groups map[uint32]string
+	unread        string // why some names may not be known; empty if all are
 }
 
 func (c *collector) ownerNames() ownerNames {
+	var n ownerNames
 	read := func(name string) map[uint32]string {
 		data, err := c.host.readFile(name, maxFile)
 		if err != nil {
-			c.noteMissing(name, err)
+			n.unread = name + ": " + explainError(err)
+			if !isNotThere(err) {
+				c.fault(name, err)
+			}
 		}
-		return parseNames(data)
+		names := parseNames(data)
+		if names[0] == "" {
+			names[0] = "root" // by the kernel, whatever a file says
+		}
+		return names
 	}
-	return ownerNames{users: read("/etc/passwd"), groups: read("/etc/group")}
+	n.users, n.groups = read("/etc/passwd"), read("/etc/group")
+	return n
 }
 
 // parseNames reads the names and numbers of passwd(5) or group(5). If two names have one

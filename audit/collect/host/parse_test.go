@@ -310,35 +310,40 @@ func TestParseEnvironmentFile(t *testing.T) {
 
 func TestParseEncryption(t *testing.T) {
 	const head = "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"
-	got, err := parseEncryption([]byte(head + `- resources: [secrets, configmaps]
+	got := parseEncryption("/e", []byte(head+`- resources: [secrets, configmaps]
   providers:
-  - secretbox: {keys: [{name: k, secret: c2VjcmV0}]}
-  - aescbc: {keys: [{name: k, secret: c2VjcmV0}]}
+  - secretbox: {keys: [{name: k, secret: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=}]}
   - kms: {apiVersion: v2, name: a, endpoint: unix:///a}
   - kms: {name: b, endpoint: unix:///b}
   - identity: {}
 - resources: ["*.*"]
-  providers: [{aesgcm: {keys: []}}]
-`))
-	want := []audit.EncryptedResources{
-		{Resources: []string{"secrets", "configmaps"}, Providers: []string{"secretbox", "aescbc", "kms v2", "kms v1", "identity"}},
-		{Resources: []string{"*.*"}, Providers: []string{"aesgcm"}},
+  providers: [{aesgcm: {keys: [{name: k2, secret: 9xJ3oWmFq1mE8rQvD5Cj2GkUe0dQpT7sLhYb4nXaVZI=}]}}]
+`), &audit.Settings{})
+	want := &audit.EncryptionConfig{
+		Resources: []string{"secrets", "configmaps", "*.*"},
+		Secrets:   []audit.Provider{"secretbox", "kms v2", "kms v1", "identity"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// With --encryption-provider-config-automatic-reload, plugins of v1 need names of their own too.
+	twice := []byte(head + "- resources: [secrets]\n  providers: [{kms: {name: a, endpoint: unix:///a}}, {kms: {name: a, endpoint: unix:///b}}]\n")
+	reload := &audit.Settings{Values: map[string]audit.Setting{encryptionReload: {Value: "true", Source: "flag"}}}
+	if parseEncryption("/e", twice, &audit.Settings{}).Refused != nil || parseEncryption("/e", twice, reload).Refused == nil {
+		t.Error("the setting for reloading makes no difference")
 	}
 	for name, text := range map[string]string{
 		"no YAML":          "kind: [",
 		"another kind":     "kind: Secret\n",
-		"two providers":    head + "- resources: [secrets]\n  providers: [{identity: {}, aescbc: {keys: [{secret: c2VjcmV0}]}}]\n",
-		"unknown provider": head + "- resources: [secrets]\n  providers: [{c2VjcmV0: {}}]\n",
-		"unknown KMS":      head + "- resources: [secrets]\n  providers: [{kms: {apiVersion: c2VjcmV0}}]\n",
-		"wrong type":       head + "- resources: c2VjcmV0\n",
+		"two providers":    head + "- resources: [secrets]\n  providers: [{identity: {}, aescbc: {keys: [{secret: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=}]}}]\n",
+		"unknown provider": head + "- resources: [secrets]\n  providers: [{'c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=': {}}]\n",
+		"unknown KMS":      head + "- resources: [secrets]\n  providers: [{kms: {apiVersion: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=}}]\n",
+		"wrong type":       head + "- resources: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=\n",
 		"empty":            "",
 	} {
-		got, err := parseEncryption([]byte(text))
-		if err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
-			t.Errorf("%s: %v %v", name, got, err)
+		got := parseEncryption("/e", []byte(text), &audit.Settings{})
+		if len(got.Refused) == 0 || strings.Contains(strings.Join(got.Refused, " "), "c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=") {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/buildinfo"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -39,13 +40,16 @@ func (p *process) startedBefore(t time.Time) bool {
 	return p != nil && !p.started.IsZero() && !t.IsZero() && p.started.Add(margin).Before(t)
 }
 
+// errHidden is of a /proc that is mounted with hidepid=.
+var errHidden = errors.New("the processes of other users are hidden from this one")
+
 // processes finds the running programs by the name of their executable. If that may not be
 // read, it goes by the first word of the command line.
 func (c *collector) processes() []*invocation {
 	const proc = "/proc"
 	names, err := c.host.names(proc, maxProcesses)
 	if err != nil {
-		c.noteMissing(proc, err) // a host that is not running has none
+		c.missUnlessAbsent(proc, err) // a host that is not running has none
 		return nil
 	}
 	var pids []int
@@ -57,6 +61,9 @@ func (c *collector) processes() []*invocation {
 	slices.Sort(pids)
 	c.sawProcesses = slices.Contains(pids, 1) // else others' are hidden, or there is no /proc
 	live := c.host.isProc(proc)
+	if live && !c.sawProcesses && len(pids) > 0 {
+		c.miss(proc, errHidden)
+	}
 	var found []*invocation
 	for _, pid := range pids {
 		if inv := c.process(proc, pid, live); inv != nil {
@@ -70,6 +77,9 @@ func (c *collector) processes() []*invocation {
 func (c *collector) process(proc string, pid int, live bool) *invocation {
 	dir := path.Join(proc, strconv.Itoa(pid))
 	cmdline, err := c.host.readFile(path.Join(dir, "cmdline"), maxArguments)
+	if errors.Is(err, fs.ErrPermission) {
+		c.miss(proc, errHidden)
+	}
 	if err != nil || len(cmdline) == 0 { // a kernel thread has none
 		return nil
 	}
@@ -91,11 +101,14 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 	inv := &invocation{program: program, args: args, process: p, view: &view{host: c.host, dir: "/"}}
 	if cwd, err := c.host.readlink(path.Join(dir, "cwd")); err == nil {
 		inv.view.dir = cwd
+	} else if live {
+		inv.view.dir = path.Join(dir, "cwd") // a relative path is of no other folder
 	}
 	c.environment(inv, dir)
 	if live {
 		p.apart = c.hasOwnNetwork(dir)
 		c.openRoot(inv, dir)
+		inv.view.mounts = c.mountsOf(dir)
 	}
 	return inv
 }
@@ -125,7 +138,10 @@ func (c *collector) openRoot(inv *invocation, dir string) {
 		if !errors.Is(err, fs.ErrPermission) {
 			return // it has ended
 		}
-		inv.faults = append(inv.faults, audit.Fault{Subject: root, Reason: "the process's own files could not be looked at, and the host's of the same names were: " + explainError(err)})
+		// Its mounts are told to everybody, so that what it has of the host is found.
+		if !c.sharesRoot(dir) {
+			inv.view.elsewhere = fmt.Errorf("the process's own files could not be looked at: %s", explainError(err))
+		}
 		return
 	}
 	c.trees = append(c.trees, own)

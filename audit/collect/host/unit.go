@@ -1,10 +1,13 @@
 package host
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/etcdsec/etcdsec/audit"
 )
 
 // unit is the part of a systemd service that is read.
@@ -204,23 +207,80 @@ func substitute(word string, env []variable, left *int) string {
 	}
 }
 
+// mounts returns where a service sees other files than the host's at the same paths, by the
+// directives of systemd.exec(5), and why it sees none of the host's beside these.
+func (u *unit) mounts() (mounts []mount, elsewhere error) {
+	if u.limits["RootImage"] != "" {
+		elsewhere = errors.New("the unit has a root of its own, in an image")
+	} else if root := u.limits["RootDirectory"]; path.IsAbs(root) {
+		mounts = append(mounts, mount{"/", path.Clean(root)})
+	}
+	for _, item := range strings.Fields(u.limits["BindPaths"] + " " + u.limits["BindReadOnlyPaths"]) {
+		parts := strings.Split(strings.TrimPrefix(item, "-"), ":")
+		if inside := parts[min(1, len(parts)-1)]; path.IsAbs(parts[0]) && path.IsAbs(inside) {
+			mounts = append(mounts, mount{path.Clean(inside), path.Clean(parts[0])})
+		}
+	}
+	temporary := strings.Fields(u.limits["TemporaryFileSystem"])
+	for _, item := range temporary {
+		if inside, _, _ := strings.Cut(item, ":"); path.IsAbs(inside) {
+			mounts = append(mounts, mount{path.Clean(inside), ""})
+		}
+	}
+	if len(temporary) > 0 && elsewhere == nil {
+		elsewhere = errors.New("it is in a temporary file system of the unit")
+		if u.limits["RootDirectory"] == "" {
+			mounts = append(mounts, mount{"/", "/"}) // all else is the host's
+		}
+	}
+	return mounts, elsewhere
+}
+
 // invocation returns how a service starts a program; nil if it starts another one. The
-// environment must be complete.
-func (u *unit) invocation() *invocation {
+// environment must be complete. readFile reads scripts, and is nil where there are none.
+func (u *unit) invocation(readFile func(string) ([]byte, error)) *invocation {
 	for _, words := range u.execStart {
 		command := slices.Clone(words)
 		program := strings.TrimLeft(command[0], "@-:+!|")
 		prefix := strings.TrimSuffix(command[0], program)
 		command[0] = program
 		expanded := append([]string{command[0]}, expandArguments(command[1:], u.environment)...)
-		inv := &invocation{env: u.environment, sandbox: u.sandbox(prefix), binary: program}
-		if inv.program, inv.args = programIn(expanded); inv.program != "" {
+		found := launch{argv: expanded, env: u.environment, readFile: readFile}.follow()
+		if inv := inContainer(expanded); inv != nil && len(found.invocations) == 0 {
+			found.invocations = append(found.invocations, inv)
+		}
+		if len(found.invocations) > 0 {
+			inv := found.invocations[0]
+			inv.sandbox, inv.binary = u.sandbox(prefix), program
 			return inv
 		}
-		if inv.program = programInScript(expanded); inv.program != "" {
-			inv.script = true
-			return inv
+	}
+	return nil
+}
+
+// inContainer returns the etcd or kube-apiserver whose image a unit runs. Its settings are not
+// read from the words behind the image: their paths are those of the container.
+func inContainer(argv []string) *invocation {
+	at, _ := skipWrappers(knownArguments(argv))
+	engines := []string{"docker", "podman", "nerdctl", "ctr", "rkt"}
+	if at < 0 || !slices.Contains(engines, path.Base(argv[at])) || !slices.Contains(argv, "run") {
+		return nil
+	}
+	for i := at + 1; i < len(argv); i++ {
+		word, before := argv[i], argv[i-1]
+		volume := before == "-v" || before == "--volume" || before == "--mount"
+		program := imageProgram(word)
+		if program == "" || volume || strings.HasPrefix(word, "-") || path.IsAbs(word) || strings.Contains(word, "=") || !strings.ContainsAny(word, "/:@") {
+			continue
 		}
+		st := start{program: program, args: knownArguments(argv[i+1:])}
+		if len(st.args) > 0 && path.Base(st.args[0].text) == program {
+			st.args = st.args[1:]
+		}
+		if !st.serves() || len(st.args) > 0 && !strings.HasPrefix(st.args[0].text, "-") {
+			return nil // another program of the image
+		}
+		return &invocation{program: program, faults: []audit.Fault{{Reason: "the unit runs it in a container of " + shorten(word) + ", whose settings are seen only while it runs"}}}
 	}
 	return nil
 }

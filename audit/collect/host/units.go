@@ -22,7 +22,7 @@ func (c *collector) units() []*invocation {
 	for _, dir := range unitDirs() {
 		names, err := c.host.names(dir, maxNames)
 		if err != nil {
-			c.noteMissing(dir, err)
+			c.missUnlessAbsent(dir, err)
 			continue
 		}
 		for _, name := range names {
@@ -76,7 +76,7 @@ func (c *collector) enabledLinks() []string {
 			}
 			links, err := c.host.names(path.Join(dir, name), maxNames)
 			if err != nil {
-				c.fault(path.Join(dir, name), err)
+				c.miss(path.Join(dir, name), err)
 			}
 			for _, link := range links {
 				if strings.HasSuffix(link, ".service") {
@@ -88,11 +88,26 @@ func (c *collector) enabledLinks() []string {
 	return c.enabledUnits
 }
 
+// unreadUnit notes a service that could not be read. One that nothing starts says nothing about
+// the host.
+func (c *collector) unreadUnit(name, at string, err error) {
+	if c.isEnabled(name) {
+		c.missUnlessAbsent(at, err)
+	} else if !isNotThere(err) {
+		c.fault(at, err)
+	}
+}
+
+// isEnabled reports whether something starts a service without being asked.
+func (c *collector) isEnabled(name string) bool {
+	return slices.ContainsFunc(c.enabledLinks(), func(link string) bool { return path.Base(link) == name })
+}
+
 // unit reads a service with its drop-ins and its environment files.
 func (c *collector) unit(name, at string) *invocation {
 	info, err := c.host.stat(at)
 	if err != nil {
-		c.noteMissing(at, err)
+		c.unreadUnit(name, at, err)
 		return nil
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
@@ -100,7 +115,7 @@ func (c *collector) unit(name, at string) *invocation {
 	}
 	data, err := c.host.readFile(at, maxFile)
 	if err != nil {
-		c.fault(at, err)
+		c.unreadUnit(name, at, err)
 		return nil
 	}
 	if !namesProgram(name) && !namesProgram(string(data)) {
@@ -110,22 +125,22 @@ func (c *collector) unit(name, at string) *invocation {
 	u := &unit{}
 	u.apply(parseUnit(data), specifiers)
 	files := []file{{at, audit.UnitFile}}
-	var faults []audit.Fault
-	for _, dropIn := range c.dropIns(name) {
+	dropIns, faults := c.dropIns(name)
+	for _, dropIn := range dropIns {
 		data, err := c.host.readFile(dropIn, maxFile)
 		if err != nil {
-			// It may set or take back everything.
-			faults = append(faults, audit.Fault{Subject: dropIn, Reason: explainError(err)}, audit.Fault{Reason: "the drop-in " + dropIn + " could not be read: " + explainError(err)})
+			faults = append(faults, unreadDropIn(dropIn, err)...)
 			continue
 		}
 		u.apply(parseUnit(data), specifiers)
 		files = append(files, file{dropIn, audit.UnitFile})
 	}
-	if u.invocation() == nil {
+	readFile := func(name string) ([]byte, error) { return c.host.readFile(name, maxScript) }
+	if u.invocation(readFile) == nil {
 		return nil
 	}
 	more, unread := c.environmentFiles(u)
-	inv := u.invocation() // with what those files put into the command line
+	inv := u.invocation(readFile) // with what those files put into the command line
 	if inv == nil {
 		return nil
 	}
@@ -139,6 +154,7 @@ func (c *collector) unit(name, at string) *invocation {
 		inv.version = c.versionOf(inv.binary)
 	}
 	inv.view = &view{host: c.host, dir: path.Join("/", u.workingDir)}
+	inv.view.mounts, inv.view.elsewhere = u.mounts()
 	return inv
 }
 
@@ -147,8 +163,9 @@ func namesProgram(text string) bool {
 }
 
 // dropIns returns the *.conf files of NAME.d in the order of their names. Of files with one
-// name the first counts. A template's drop-ins are also its instances'.
-func (c *collector) dropIns(name string) []string {
+// name the first counts. A template's drop-ins are also its instances'. The faults say which of
+// the folders could not be listed.
+func (c *collector) dropIns(name string) ([]string, []audit.Fault) {
 	owners := []string{name}
 	if before, _, found := strings.Cut(name, "@"); found {
 		owners = append(owners, before+"@.service")
@@ -156,11 +173,14 @@ func (c *collector) dropIns(name string) []string {
 	owners = append(owners, "service") // of all services
 	byName := map[string]string{}
 	var order []string
+	var faults []audit.Fault
 	for _, owner := range owners {
 		for _, dir := range unitDirs() {
 			names, err := c.host.names(path.Join(dir, owner+".d"), maxNames)
 			if err != nil {
-				c.noteMissing(path.Join(dir, owner+".d"), err)
+				if !isNotThere(err) {
+					faults = append(faults, unreadDropIn(path.Join(dir, owner+".d"), err)...)
+				}
 				continue
 			}
 			for _, n := range names {
@@ -178,7 +198,13 @@ func (c *collector) dropIns(name string) []string {
 		}
 		paths = append(paths, byName[n])
 	}
-	return paths
+	return paths, faults
+}
+
+// unreadDropIn returns the faults of a drop-in, or of a folder of them, that could not be read: it
+// may set or take back everything.
+func unreadDropIn(at string, err error) []audit.Fault {
+	return []audit.Fault{{Subject: at, Reason: explainError(err)}, {Reason: "the drop-in " + at + " could not be read: " + explainError(err)}}
 }
 
 // environmentFiles reads the environment files in order. They count more than Environment=.
@@ -187,30 +213,37 @@ func (c *collector) environmentFiles(u *unit) ([]file, []audit.Fault) {
 	var faults []audit.Fault
 	for _, pattern := range u.environmentFiles {
 		pattern, optional := strings.CutPrefix(pattern, "-")
-		for _, at := range c.expandGlob(pattern) {
-			data, err := c.host.readFile(at, maxFile)
-			switch {
-			case err == nil:
-				u.environment = append(u.environment, parseEnvironmentFile(data)...)
-				files = append(files, file{at, audit.EnvFile})
-			case !optional || !isNotThere(err):
+		unread := func(at string, err error) {
+			if !optional || !isNotThere(err) {
 				faults = append(faults, audit.Fault{Subject: at, Reason: explainError(err)}, audit.Fault{Reason: "the environment file " + at + " could not be read: " + explainError(err)})
 			}
+		}
+		matching, err := c.expandGlob(pattern)
+		if err != nil {
+			unread(pattern, err)
+		}
+		for _, at := range matching {
+			data, err := c.host.readFile(at, maxFile)
+			if err != nil {
+				unread(at, err)
+				continue
+			}
+			u.environment = append(u.environment, parseEnvironmentFile(data)...)
+			files = append(files, file{at, audit.EnvFile})
 		}
 	}
 	return files, faults
 }
 
 // expandGlob expands a pattern in the last part of a path.
-func (c *collector) expandGlob(pattern string) []string {
+func (c *collector) expandGlob(pattern string) ([]string, error) {
 	pattern = path.Clean(pattern)
 	if !strings.ContainsAny(pattern, "*?[") {
-		return []string{pattern}
+		return []string{pattern}, nil
 	}
 	names, err := c.host.names(path.Dir(pattern), maxNames)
 	if err != nil {
-		c.noteMissing(path.Dir(pattern), err)
-		return nil
+		return nil, err
 	}
 	var matching []string
 	for _, name := range names {
@@ -218,5 +251,5 @@ func (c *collector) expandGlob(pattern string) []string {
 			matching = append(matching, path.Join(path.Dir(pattern), name))
 		}
 	}
-	return matching
+	return matching, nil
 }

@@ -23,9 +23,10 @@ type view struct {
 	dir       string // its working directory
 }
 
-// mount is a hostPath volume in a container.
+// mount is a file or folder of a container that is not of its image.
 type mount struct {
-	inside, outside string
+	inside  string
+	outside string // on the host; empty of one that the host has not, such as an emptyDir
 }
 
 // place says where a file is.
@@ -76,6 +77,21 @@ func (v *view) find(name string) (place, error) {
 	}
 }
 
+// hostPath returns the path on the host of a file of the program, which need not exist, and
+// whether it is one: a file of an image, or of a volume that is not of the host, has none.
+func (v *view) hostPath(name string) (string, bool) {
+	name = v.absolute(name)
+	outside, mounted := v.toHost(name)
+	if mounted {
+		return outside, true
+	}
+	if v.own == nil {
+		return outside, v.elsewhere == nil
+	}
+	p, err := v.find(name)
+	return p.host, err == nil && p.host != v.at+name
+}
+
 // toHost converts a path in a container to a path on the host, by the innermost volume.
 func (v *view) toHost(name string) (string, bool) {
 	best := -1
@@ -84,7 +100,7 @@ func (v *view) toHost(name string) (string, bool) {
 			best = i
 		}
 	}
-	if best < 0 {
+	if best < 0 || v.mounts[best].outside == "" {
 		return name, false
 	}
 	return path.Join(v.mounts[best].outside, strings.TrimPrefix(name, v.mounts[best].inside)), true

@@ -25,8 +25,13 @@ type Found struct {
 	Endpoints []collect.Endpoint
 	// Settings holds the settings of the etcd Pods, as their objects declare them.
 	Settings []*audit.Settings
-	// Unreached names what exists but cannot be audited, with the reason.
-	Unreached []audit.Fault
+	// Unread holds what exists but could not be read, such as the Pods that the user may not
+	// list.
+	Unread []*audit.HostSettings
+	// Unseen holds the ports that exist but cannot be dialled.
+	Unseen []*audit.Listener
+	// Elsewhere names the listeners that only the processes of a node reach, with the reason.
+	Elsewhere []audit.Fault
 }
 
 // ErrNoEtcd means that the cluster shows no etcd, for example because the control plane is
@@ -60,8 +65,7 @@ func internalIP(n corev1.Node) string {
 }
 
 // Find lists the cluster's etcd Pods with their listeners, and the ports of the API server and
-// the kubelet on each control-plane node. If the user may not list Pods or nodes, Unreached says
-// so.
+// the kubelet on each control-plane node. What the user may not list is in Unread or Unseen.
 func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 	f := Found{}
 	if err := findPods(ctx, c, &f); err != nil {
@@ -71,7 +75,7 @@ func Find(ctx context.Context, c *kubeapi.Client) (Found, error) {
 		return Found{}, err
 	}
 	etcd := slices.ContainsFunc(f.Endpoints, func(e collect.Endpoint) bool { return e.Kind == audit.Client })
-	if !etcd && len(f.Unreached) == 0 {
+	if !etcd && len(f.Unread)+len(f.Unseen)+len(f.Elsewhere) == 0 {
 		return Found{}, ErrNoEtcd
 	}
 	return f, nil
@@ -86,7 +90,7 @@ func findPods(ctx context.Context, c *kubeapi.Client, f *Found) error {
 			return nil
 		})
 		if apierrors.IsForbidden(err) {
-			f.Unreached = append(f.Unreached, audit.Fault{Subject: "Pods of " + where.namespace, Reason: "the user of the kubeconfig may not list them"})
+			f.addUnread("Pods of "+where.namespace, "the user of the kubeconfig may not list them")
 			continue
 		}
 		if err != nil {
@@ -97,11 +101,7 @@ func findPods(ctx context.Context, c *kubeapi.Client, f *Found) error {
 }
 
 func (f *Found) addPod(cluster string, p corev1.Pod) {
-	subject := "Pod " + p.Name
-	if p.Status.HostIP == "" {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: "it does not run"})
-		return
-	}
+	subject, node := "Pod "+p.Name, cmp.Or(p.Spec.NodeName, "no node")
 	address := p.Status.HostIP
 	if !p.Spec.HostNetwork {
 		address = p.Status.PodIP
@@ -109,17 +109,27 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 	// Package host reads the Pods of manifests, which are text.
 	object, err := json.Marshal(p)
 	if err != nil {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: err.Error()})
+		f.addUnread(subject, err.Error())
 		return
 	}
 	found, err := host.ReadPod(object, p.Spec.NodeName, subject, address)
 	if err != nil {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: subject, Reason: err.Error()})
+		f.addUnread(subject, err.Error())
 		return
 	}
 	f.Settings = append(f.Settings, found.Settings...)
-	f.Unreached = append(f.Unreached, found.Unreached...)
+	for _, u := range found.Unreached {
+		if u.Elsewhere {
+			f.Elsewhere = append(f.Elsewhere, audit.Fault{Subject: u.URL, Reason: u.Reason})
+			continue
+		}
+		f.addUnseen(node+":"+u.URL, u.Kind, u.Reason, cluster)
+	}
 	for _, l := range found.Listeners {
+		if address == "" {
+			f.addUnseen(node+":"+l.Address, l.Kind, subject+" does not run: it has no address (phase "+cmp.Or(string(p.Status.Phase), "unknown")+")", cluster)
+			continue
+		}
 		f.add(collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, Settings: l.Of, ClusterName: cluster})
 	}
 }
@@ -133,8 +143,8 @@ func findNodes(ctx context.Context, c *kubeapi.Client, f *Found) error {
 			return nil
 		})
 		if apierrors.IsForbidden(err) {
-			f.Unreached = append(f.Unreached, audit.Fault{Subject: "nodes", Reason: "the user of the kubeconfig may not list them"})
-			return nil
+			f.addUnseen("nodes", audit.Kubelet, "the user of the kubeconfig may not list them", c.Context)
+			break
 		}
 		if err != nil {
 			return err
@@ -151,11 +161,26 @@ const defaultKubeletPort = 10250
 func (f *Found) addNode(cluster string, n corev1.Node) {
 	address := internalIP(n)
 	if address == "" {
-		f.Unreached = append(f.Unreached, audit.Fault{Subject: "node " + n.Name, Reason: "it has no InternalIP"})
+		f.addUnseen("node "+n.Name, audit.Kubelet, "it has no InternalIP", cluster)
 		return
 	}
 	port := cmp.Or(n.Status.DaemonEndpoints.KubeletEndpoint.Port, defaultKubeletPort)
 	f.add(collect.Endpoint{Address: net.JoinHostPort(address, fmt.Sprint(port)), Kind: audit.Kubelet, ClusterName: cluster})
+}
+
+// addUnread adds a target that exists but could not be read, unless it is already known.
+func (f *Found) addUnread(subject, reason string) {
+	if slices.ContainsFunc(f.Unread, func(u *audit.HostSettings) bool { return u.Address == subject }) {
+		return
+	}
+	f.Unread = append(f.Unread, &audit.HostSettings{Address: subject, Unread: reason})
+}
+
+// addUnseen adds a port that exists but cannot be dialled.
+func (f *Found) addUnseen(address string, kind audit.Kind, reason, cluster string) {
+	l := audit.UnseenListener(address, kind, reason)
+	l.ClusterName = cluster
+	f.Unseen = append(f.Unseen, l)
 }
 
 // add adds an endpoint unless its address is already known.

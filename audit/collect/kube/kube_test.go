@@ -110,7 +110,7 @@ func TestPages(t *testing.T) {
 	if len(addresses) != 3 || addresses[0] != "192.0.2.10:10250" || addresses[1] != "192.0.2.11:10250" {
 		t.Errorf("got %q", addresses)
 	}
-	if len(found.Unreached) != 2 || found.Unreached[0].Subject != "node odd-cp-0" {
-		t.Errorf("got %+v", found.Unreached)
+	if len(found.Unseen) != 2 || found.Unseen[0].Address != "node odd-cp-0" {
+		t.Errorf("got %+v", found.Unseen)
 	}
 }

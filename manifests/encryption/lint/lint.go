@@ -24,6 +24,8 @@ type Subject struct {
 	Mode          fs.FileMode               // the file's permissions, if HasMode
 	HasMode       bool
 
+	Host string // the name of the host that has the file; empty if nobody said
+
 	Phase  cluster.Phase // empty if nobody said
 	CRDs   []string      // globs over resources that are custom ones, such as *.example.com
 	Writes int64         // how many values an aesgcm key has encrypted; negative if nobody said
@@ -43,7 +45,7 @@ type Check = audit.CheckOf[*Subject]
 func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Path, audit.Encryption }
 
 // Place implements audit.Subject.
-func (s *Subject) Place() audit.Place { return audit.Place{FilePath: s.Path} }
+func (s *Subject) Place() audit.Place { return audit.Place{FilePath: s.Path, OnHost: s.Host} }
 
 // Checks returns all checks, in the order in which reports list them. Where a file is not loaded,
 // refused says why, and most of the others have nothing to look at.

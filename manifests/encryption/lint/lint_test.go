@@ -144,7 +144,8 @@ func fixtures() map[string][]fixture {
 			{name: "repeated", text: head + rule("secrets", keyed("secretbox", "k1="+encoded(strings.Repeat("\x93\x07\xf1\xaa\x00\x41\x5c\xee", 4)))), verdict: audit.Fail, codes: "repeated"},
 			{name: "few values", text: head + rule("secrets", keyed("secretbox", "k1="+encoded("\x00\x01\x02\x00\x00\x01\x00\x02\x00\x00\x00\x01\x02\x02\x01\x00\x00\x01\x02\x00\x00\x01\x00\x02\x00\x00\x00\x01\x02\x02\x01\x07"))), verdict: audit.Fail, codes: "few-values"},
 			{name: "hexadecimal of 16", text: head + rule("secrets", keyed("aescbc", "k1="+encoded("9f03c2a7e1d4b860"))), verdict: audit.Fail, codes: "short-text", says: "2^64"},
-			{name: "a sentence", text: head + rule("secrets", keyed("aescbc", "k1="+encoded("correct horse 12"))), verdict: audit.Fail, codes: "short-text"},
+			{name: "a sentence", text: head + rule("secrets", keyed("aescbc", "k1="+encoded("correct horse 12"))), verdict: audit.Fail, codes: "typed"},
+			{name: "a passphrase of 32", text: head + rule("secrets", keyed("secretbox", "k1="+encoded("my-very-secret-etcd-passphrase-1"))), verdict: audit.Fail, codes: "typed", says: "typed"},
 			{name: "letters and digits", text: head + rule("secrets", keyed("secretbox", "k1="+encoded("q8ZrT2mVx0LbN7cKd5WyHs3JfGp9Ae4U"))), verdict: audit.Fail, codes: "text", says: "190 bits"},
 		},
 		"encryption-short-key": {

@@ -19,6 +19,7 @@ const (
 	repeated  encryption.Trait = "repeated"
 	fewValues encryption.Trait = "few-values"
 	shortText encryption.Trait = "short-text"
+	typed     encryption.Trait = "typed"
 	text      encryption.Trait = "text"
 )
 
@@ -30,7 +31,8 @@ func weakKey() Check {
 		Rationale: "Whoever guesses the key reads everything in etcd and its backups. Attackers first try keys from " +
 			"documentation, zeros, patterns and typed words.",
 		Method: "Compares each key with those of published examples. Looks for patterns, and for keys of printable " +
-			"characters only: such a key has far fewer possible values than its length allows.",
+			"characters only: such a key has far fewer possible values than its length allows. Tells words, names, years, " +
+			"runs and repeats from random characters by how well they can be predicted.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Make a random key, and rotate to it:"),
@@ -46,10 +48,10 @@ func weakKey() Check {
 				switch t := p.secret().Judge(traitOf); t {
 				case "":
 				case text:
-					f.add(string(t), "%s: the %s has only printable characters; even if they are random, it has at most %d bits", s.describeField(p.field), p.describeKey(), p.bits())
+					f.add(string(t), "%s: the %s has only printable characters; they look random, and have at most %d bits", s.describeField(p.field), p.describeKey(), p.bits(t))
 				default:
 					worst = audit.High
-					f.add(string(t), "%s: the %s %s", s.describeField(p.field), p.describeKey(), explained(t, p.bits()))
+					f.add(string(t), "%s: the %s %s", s.describeField(p.field), p.describeKey(), explained(t, p.bits(t)))
 				}
 			}
 			o := f.outcome("no key is a published one, a pattern or text")
@@ -73,6 +75,8 @@ func explained(t encryption.Trait, bits int) string {
 		return "is a shorter one repeated"
 	case fewValues:
 		return "has so few different bytes that it is not random"
+	case typed:
+		return fmt.Sprintf("was typed, and not drawn at random: it is made of words, years, runs or repeats, and who guesses by these needs about 2^%d tries", bits)
 	case shortText:
 		return fmt.Sprintf("is text, of which there are at most 2^%d of this length and alphabet", bits)
 	}
@@ -114,10 +118,14 @@ func traitOf(secret []byte) encryption.Trait {
 	case len(distinct) <= len(secret)/2 && textBits(secret) == 0:
 		return fewValues
 	}
-	switch bits := textBits(secret); {
-	case bits == 0:
+	bits := textBits(secret)
+	if bits == 0 {
 		return ""
-	case bits < enoughBits:
+	}
+	if _, ok := typedBits(secret); ok {
+		return typed
+	}
+	if bits < enoughBits {
 		return shortText
 	}
 	return text
@@ -132,26 +140,30 @@ func periodic(secret []byte) bool {
 	return false
 }
 
-// textBits returns how many bits a text of this length and alphabet can have; 0 if it is no text.
-func textBits(secret []byte) int {
+// textBits returns how many whole bits a text of this length and alphabet can have; 0 if it is no text.
+func textBits(secret []byte) int { return int(uniformBits(secret)) }
+
+func uniformBits(secret []byte) float64 {
 	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for _, alphabet := range []string{digits, digits + "abcdef", digits + "ABCDEF", lower, upper, digits + lower, digits + upper, digits + lower + upper, digits + lower + upper + "+/=-_"} {
 		if strings.Trim(string(secret), alphabet) == "" {
-			return int(float64(len(secret)) * math.Log2(float64(len(alphabet))))
+			return float64(len(secret)) * math.Log2(float64(len(alphabet)))
 		}
 	}
 	if slices.ContainsFunc(secret, func(b byte) bool { return (b < ' ' || b > '~') && b != '\n' }) {
 		return 0
 	}
 	const printable = 96
-	return int(float64(len(secret)) * math.Log2(printable))
+	return float64(len(secret)) * math.Log2(printable)
 }
 
-// bits returns textBits of a place's key.
-func (p place) bits() int {
+// bits returns how many bits of choice a place's key has at most, if it is text.
+func (p place) bits(t encryption.Trait) int {
 	var bits int
 	p.secret().Judge(func(secret []byte) encryption.Trait {
-		bits = textBits(secret)
+		if bits = textBits(secret); t == typed {
+			bits, _ = typedBits(secret)
+		}
 		return ""
 	})
 	return bits

@@ -92,7 +92,7 @@ func TestAuditAPIServerHost(t *testing.T) {
 	write("etc/hostname", "cp-0\n")
 	write("etc/passwd", fmt.Sprintf("root:x:%d:0::/:/bin/sh\n", os.Getuid()))
 	write("etc/group", fmt.Sprintf("root:x:%d:\n", os.Getgid()))
-	write("etc/kubernetes/enc.yaml", "kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{aescbc: {}}, {identity: {}}]}]\n")
+	write("etc/kubernetes/enc.yaml", "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{aescbc: {keys: [{name: k, secret: c4rzPEqV8gyQbSMfgxQm0dUhKkO8v5LzMZTPCkk3E0Q=}]}}, {identity: {}}]}]\n")
 	write("etc/kubernetes/manifests/kube-apiserver.yaml", `kind: Pod
 spec:
   containers:

@@ -96,17 +96,56 @@ users: [{name: auditor, user: {token: %s}}]
 		t.Error("the token is in the output")
 	}
 
-	// A wrong token is said, and nothing is audited.
+	// A member whose Pod does not run is judged by what it declares, and its ports are unknown.
+	k.create(t, "/api/v1/namespaces/kube-system/pods", `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"etcd-cp-1","labels":{"component":"etcd"}},`+
+		`"spec":{"nodeName":"cp-1","hostNetwork":true,"containers":[{"name":"etcd","image":"registry.k8s.io/etcd:3.6.16-0","command":`+string(command)+`}]}}`)
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--kubeconfig", kubeconfig, "--cacert", etcd.CAPath, "--cert", etcd.Cert, "--key", etcd.Key, "-o", "json")
+	if _, report = auditReport(t, stdout); status != clitest.StatusFailed || !strings.Contains(stderr, "Pod etcd-cp-1 does not run") {
+		t.Errorf("exit %d: %s", status, stderr)
+	}
+	for _, port := range []string{client, peer} {
+		unknown := 0
+		for _, r := range report.Results {
+			if r.Target != "cp-1:"+port {
+				continue
+			}
+			unknown++
+			if r.Verdict != audit.Unknown || !strings.Contains(r.Evidence, "Pod etcd-cp-1 does not run") {
+				t.Errorf("%s %s: %s %s", r.Target, r.CheckID, r.Verdict, r.Evidence)
+			}
+		}
+		if unknown < 10 {
+			t.Errorf("cp-1:%s has %d results", port, unknown)
+		}
+	}
+
+	// What the user may not list is unknown.
 	data, err := os.ReadFile(kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
+	clitest.WriteFile(t, kubeconfig, bytes.ReplaceAll(data, []byte(token), []byte(strangerToken)))
+	status, stdout, stderr = clitest.Run(t, "audit", "run", "--kubeconfig", kubeconfig, "-o", "json")
+	targets, report = auditReport(t, stdout)
+	if status != clitest.StatusFailed || report.Summary.Unknown == 0 {
+		t.Errorf("exit %d, %+v: %s", status, report.Summary, stderr)
+	}
+	for _, want := range []string{"Pods of kube-system", "Pods of openshift-etcd"} {
+		if !slices.Contains(targets, want) {
+			t.Errorf("%s is not among %q", want, targets)
+		}
+	}
+
+	// A wrong token is said, and nothing is audited.
 	clitest.WriteFile(t, kubeconfig, bytes.ReplaceAll(data, []byte(token), []byte("another")))
-	status, stdout, stderr := clitest.Run(t, "audit", "run", "--timeout", "1m", "--kubeconfig", kubeconfig)
+	status, stdout, stderr = clitest.Run(t, "audit", "run", "--timeout", "1m", "--kubeconfig", kubeconfig)
 	if status != clitest.StatusFailed || stdout != "" || !strings.Contains(stderr, "HTTP status 401") {
 		t.Errorf("exit %d: %s%s", status, stdout, stderr)
 	}
 }
+
+// strangerToken is that of a user of the API server who may do nothing.
+const strangerToken = "fedcba9876543210"
 
 // apiServer is a real kube-apiserver that the test may write to.
 type apiServer struct {
@@ -121,7 +160,7 @@ func startAPIServer(t *testing.T, address, etcdClient string, etcd, own clitest.
 		t.Fatal(err)
 	}
 	tokens := filepath.Join(t.TempDir(), "tokens.csv")
-	clitest.WriteFile(t, tokens, []byte(token+`,auditor,1,"system:masters"`+"\n"))
+	clitest.WriteFile(t, tokens, []byte(token+`,auditor,1,"system:masters"`+"\n"+strangerToken+",stranger,2\n"))
 	_, port, _ := strings.Cut(address, ":")
 	secure := &tls.Config{RootCAs: own.CA.Pool()}
 	etcdtest.Run(t, etcdtest.Config{

@@ -30,6 +30,7 @@ type Crash struct {
 
 	Keys   string // a folder of keys beside the store, or empty
 	Hidden bool   // no plain key of a root may be left anywhere
+	Days   int    // how far ahead the verb's clock is
 }
 
 // Points chooses the points at which a verb is killed, in order and counted from 1. trace has the name
@@ -122,15 +123,21 @@ func (c Crash) Kill(t *testing.T, choose Points) (points int) {
 // trace returns the name of the function at each point of the verb.
 func (c Crash) trace(t *testing.T) []string {
 	t.Helper()
-	return Trace(t, c.copyOfBase(t), c.Verb...)
+	return traceWith(t, c.copyOfBase(t), []string{c.clock()}, c.Verb...)
 }
 
 // Trace runs a command line in dir, which must succeed, and returns the name of the function at each
 // failpoint that it reached.
 func Trace(t *testing.T, dir string, args ...string) []string {
 	t.Helper()
+	return traceWith(t, dir, nil, args...)
+}
+
+// traceWith is Trace with more variables in the environment.
+func traceWith(t *testing.T, dir string, variables []string, args ...string) []string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "trace")
-	if status, out := runWith(t, dir, "ETCDSEC_FAILPOINT_TRACE="+path, args...); status != StatusDone {
+	if status, out := runWith(t, dir, append(variables, "ETCDSEC_FAILPOINT_TRACE="+path), args...); status != StatusDone {
 		t.Fatalf("status %d\n%s", status, out)
 	}
 	data, err := os.ReadFile(path)
@@ -144,18 +151,27 @@ func Trace(t *testing.T, dir string, args ...string) []string {
 // Status -1 means that it was killed.
 func RunKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
 	t.Helper()
-	return runWith(t, dir, fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), args...)
+	return runWith(t, dir, []string{fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at)}, args...)
 }
 
-// runWith runs a command line in dir with one more variable in its environment.
-func runWith(t testing.TB, dir, variable string, args ...string) (status int, output string) {
+// runKilled is RunKilled with the clock of the verb.
+func (c Crash) runKilled(t testing.TB, dir string, at int, args ...string) (status int, output string) {
+	t.Helper()
+	return runWith(t, dir, []string{fmt.Sprintf("ETCDSEC_FAILPOINT=%d", at), c.clock()}, args...)
+}
+
+// clock returns the variable that moves the clock of the binary.
+func (c Crash) clock() string { return fmt.Sprintf("ETCDSEC_TEST_DAYS=%d", c.Days) }
+
+// runWith runs a command line in dir with more variables in its environment.
+func runWith(t testing.TB, dir string, variables []string, args ...string) (status int, output string) {
 	t.Helper()
 	const patience = 10 * time.Minute // a process that hangs; a slow one is no fault
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := command(ctx, Binary(t), args...)
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Env, variable)
+	cmd.Env = append(cmd.Env, variables...)
 	out, err := cmd.CombinedOutput()
 	exit, failed := errors.AsType[*exec.ExitError](err)
 	switch {
@@ -188,7 +204,7 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	dir := c.copyOfBase(t)
 	defer func() { _ = os.RemoveAll(dir) }() // a hundred copies are too many to keep
 	ledgerBefore := c.ledger(t, dir)
-	status, out := RunKilled(t, dir, point, c.Verb...)
+	status, out := c.runKilled(t, dir, point, c.Verb...)
 	killed := status == -1
 	if !killed && status != 0 {
 		t.Fatalf("point %d: status %d\n%s", point, status, out)
@@ -200,7 +216,7 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	}
 	ledgerBetween := c.ledger(t, dir)
 	ledgerBetween = ledgerBetween[:bytes.LastIndexByte(ledgerBetween, '\n')+1] // half a line was never released
-	if status, out := RunKilled(t, dir, 0, c.Verb...); status != 0 {
+	if status, out := c.runKilled(t, dir, 0, c.Verb...); status != 0 {
 		t.Errorf("point %d: the next run: status %d\n%s", point, status, out)
 	}
 	if !bytes.HasPrefix(c.ledger(t, dir), ledgerBetween) {
@@ -213,8 +229,8 @@ func (c Crash) killedAt(t *testing.T, point int) bool {
 	c.checkLeftovers(t, dir, point)
 	if _, err := os.Stat(filepath.Join(dir, "store")); err == nil {
 		// The roots' keys are there, and imported certificates are not as planned.
-		_, out := RunKilled(t, dir, 0, "pki", "verify", "store")
-		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is missing", "does not belong", "revocation list", "its key was made in this store and is missing"} {
+		_, out := c.runKilled(t, dir, 0, "pki", "verify", "store")
+		for _, bad := range []string{"ledger", "cannot be read", "store/nodes/etcd-0/pki/peer.crt\n  is missing", "does not belong", "revocation list", "its key was made in this store and is missing", "was replaced", "the key of a former", "is not the last one issued"} {
 			if strings.Contains(out, bad) {
 				t.Errorf("point %d: verify:\n%s", point, out)
 				break

@@ -29,11 +29,13 @@ func testKilled(t *testing.T, choose clitest.Points) {
 		least   int    // points that there must be
 		keys    string // a folder of keys beside the store, or empty
 		hidden  bool   // no plain key of a root may be left anywhere
+		days    int    // how far ahead the verb's clock is
 	}{
-		"issue":  {verb: []string{"pki", "issue", "-f", "cluster.yaml", "store"}, least: 100},
-		"renew":  {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}}, verb: []string{"pki", "renew", "store", "--all", "--new-key"}, least: 60},
-		"revoke": {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}, {"pki", "renew", "store", "backup", "--new-key"}}, verb: []string{"pki", "revoke", "store", "backup"}, least: 30},
-		"csr":    {verb: []string{"pki", "csr", "-f", "cluster.yaml", "etcd-0", "new"}, least: 20, keys: "new"},
+		"issue":               {verb: []string{"pki", "issue", "-f", "cluster.yaml", "store"}, least: 100},
+		"renew":               {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}}, verb: []string{"pki", "renew", "store", "--all", "--new-key"}, least: 60},
+		"replace issuing CAs": {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}}, verb: []string{"pki", "renew", "store"}, least: 100, days: 250},
+		"revoke":              {prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}, {"pki", "renew", "store", "backup", "--new-key"}}, verb: []string{"pki", "revoke", "store", "backup"}, least: 30},
+		"csr":                 {verb: []string{"pki", "csr", "-f", "cluster.yaml", "etcd-0", "new"}, least: 20, keys: "new"},
 		"sign": {
 			prepare: [][]string{{"pki", "issue", "-f", "cluster.yaml", "store"}, {"pki", "csr", "-f", "cluster.yaml", "etcd-0", "new"}},
 			verb:    []string{"pki", "sign", "store", "etcd-0", "new"}, least: 25, keys: "new",
@@ -58,7 +60,7 @@ func testKilled(t *testing.T, choose clitest.Points) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := clitest.Crash{Base: t.TempDir(), Verb: tc.verb, Keys: tc.keys, Hidden: tc.hidden}
+			c := clitest.Crash{Base: t.TempDir(), Verb: tc.verb, Keys: tc.keys, Hidden: tc.hidden, Days: tc.days}
 			clitest.WriteFile(t, filepath.Join(c.Base, "cluster.yaml"), []byte(clitest.OneMemberSpec))
 			for _, line := range tc.prepare {
 				if line[0] == "plain" {

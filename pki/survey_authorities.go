@@ -1,0 +1,242 @@
+package pki
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// surveyAuthorities decides about each authority, issuers before what they issue.
+func (s *Store) surveyAuthorities(ctx context.Context, w *Survey, renewal Renewal) error {
+	var faults []error
+	for _, a := range w.plan.Authorities {
+		loaded := w.cas[a.Name]
+		decided, err := s.decideAuthority(ctx, w, a, loaded, renewal)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		step := decided.step
+		if decided.reason != "" {
+			w.certify[a.Name] = decided.reason
+		}
+		w.replaced[a.Name] = decided.newKey
+		if s.RootKeys.protects(a, loaded, decided.reason != "", &step) {
+			w.protect[a.Name] = true
+		}
+		w.Steps = append(w.Steps, step)
+	}
+	return errors.Join(faults...)
+}
+
+// authorityDecision says what a run does about an authority.
+type authorityDecision struct {
+	step   Step
+	reason signReason // why it gets a certificate; empty if it gets none
+	newKey bool       // it had another key before
+}
+
+// decideAuthority returns the step for an authority. One that cannot work, and that this run
+// does not mend, is an error.
+func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loaded *ca, renewal Renewal) (authorityDecision, error) {
+	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
+	if loaded == nil {
+		step.Action, step.Detail = ActionIssue, fmt.Sprintf("%s, %s", describeIssuer(a), formatDays(a.Lifetime))
+		return authorityDecision{step: step, reason: reasonNew}, nil
+	}
+	o := w.outlook()
+	end := loaded.cert.NotAfter
+	if dates := errors.Join(caDates(loaded.cert, w.now)...); dates != nil && !w.now.After(end) {
+		return authorityDecision{}, fmt.Errorf("%s/%s: %w; is this machine's clock right?", a.Path(), caCertName, dates)
+	}
+	expired, due := w.now.After(end), Due([]*x509.Certificate{loaded.cert}, w.now)
+	_, issuerCertified := w.certify[a.Issuer]
+	deviations := issuingDeviations(a, loaded.cert)
+	step.expired = expired
+	switch {
+	case renewal.Authorities && (expired || due || issuerCertified):
+		if err := s.openKey(ctx, w, w.plan.signerOf(a)); err != nil && !expired && !issuerCertified {
+			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), end, w.now)}, nil // nothing fails for want of it today
+		}
+		step.Action = ActionRenew
+		step.Detail = fmt.Sprintf("%s; same key, until %s", describeEnd(end, w.now), o.newCAEnd(a).UTC().Format(time.DateOnly))
+		return authorityDecision{step: step, reason: reasonRenewed}, nil
+	case renewal.Authorities && !a.isRoot() && len(deviations) > 0:
+		step.Action, step.Detail = ActionRenew, joinFaults(deviations)+"; same key"
+		return authorityDecision{step: step, reason: reasonDeviates}, nil
+	case renewal.replacesIssuing() && !a.isRoot() && due && !o.caIsCut(a):
+		return s.replaceIssuing(ctx, w, a, loaded, step)
+	case expired:
+		return authorityDecision{}, expiredError(a, loaded.cert, w.now)
+	case due && renewal.replacesIssuing():
+		return authorityDecision{step: step.waitFor(o.remedyFor(s.Dir, a), end, w.now)}, nil
+	case due:
+		step.Detail = fmt.Sprintf("%s: %s", describeEnd(end, w.now), o.remedyFor(s.Dir, a))
+	}
+	if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
+		step.Action, step.Detail = ActionDue, joinFaults(deviations)
+	}
+	return authorityDecision{step: step}, nil
+}
+
+func expiredError(a Authority, cert *x509.Certificate, now time.Time) error {
+	return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, errors.Join(caDates(cert, now)...))
+}
+
+// replaceIssuing replaces an issuing CA that is due, if the key that signs it is at hand. Its
+// successor has a new key, and so a new name and key ID: a verifier that has both finds the
+// right one, what was signed below the former is known by it, and a key that leaked unseen is of
+// use until the former one ends and no longer. Where a program has the key, it is the program's
+// to change.
+func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, loaded *ca, step Step) (authorityDecision, error) {
+	o, end := w.outlook(), loaded.cert.NotAfter
+	signer := w.plan.signerOf(a)
+	err := s.openKey(ctx, w, signer)
+	newKey, keyOf := true, "new key"
+	if err == nil && a.external != nil {
+		signer = a
+		if err = s.askProgram(ctx, w, a); err == nil {
+			newKey, keyOf = !samePublicKey(w.opened[a.Name].Public(), loaded.cert.PublicKey), "the key that its program has"
+		}
+	}
+	switch {
+	case err == nil:
+		step.Action = ActionRenew
+		step.Detail = fmt.Sprintf("%s; %s, until %s", describeEnd(end, w.now), keyOf, o.newCAEnd(a).UTC().Format(time.DateOnly))
+		return authorityDecision{step: step, reason: reasonDue, newKey: newKey}, nil
+	case w.now.After(end):
+		return authorityDecision{}, errors.Join(expiredError(a, loaded.cert, w.now), err)
+	}
+	return authorityDecision{step: step.waitFor(s.waitForKey(w, signer, o.remedyFor(s.Dir, a), err), end, w.now)}, nil
+}
+
+// waitForKey returns the remedy for a certificate that is due and whose signer's key could not be
+// opened. Where it should have been at hand, the run has failed, and does what else is due.
+func (s *Store) waitForKey(w *Survey, signer Authority, r Remedy, err error) Remedy {
+	if r.Person && !s.Keys.given() && signer.external == nil {
+		return r
+	}
+	if !w.told[signer.Name] {
+		w.told[signer.Name] = true
+		w.Faults = append(w.Faults, fmt.Errorf("what %s is to sign is due: %w", signer.Name, err))
+	}
+	r.Why = err.Error()
+	return r
+}
+
+// waitFor makes the step of a certificate that is due and that this run leaves as it is.
+func (s Step) waitFor(r Remedy, end, now time.Time) Step {
+	s.Action, s.Remedy = ActionDue, &r
+	s.Detail = fmt.Sprintf("%s; %s", describeEnd(end, now), r)
+	return s
+}
+
+// signerOf returns the authority that signs an authority: itself for a self-signed root.
+func (p Plan) signerOf(a Authority) Authority {
+	if a.Issuer == "" {
+		return a
+	}
+	return p.authority(a.Issuer)
+}
+
+// openKey fetches the key of an authority, unless it is there already or this run makes it. It
+// tries once: many certificates may wait for one key.
+func (s *Store) openKey(ctx context.Context, w *Survey, a Authority) error {
+	there := w.cas[a.Name]
+	if there == nil || there.key != nil || w.opened[a.Name] != nil {
+		return nil
+	}
+	if err := w.closed[a.Name]; err != nil {
+		return err
+	}
+	key, err := s.fetchKey(ctx, a, there.cert)
+	if err != nil {
+		w.closed[a.Name] = err
+		return err
+	}
+	w.opened[a.Name] = key
+	return nil
+}
+
+// askProgram fetches the key that a program has now for an authority, whichever it is.
+func (s *Store) askProgram(ctx context.Context, w *Survey, a Authority) error {
+	key, err := a.externalSigner(ctx, nil, s.Keys.Supervisor)
+	if err == nil {
+		w.opened[a.Name] = key
+	}
+	return err
+}
+
+// issuingDeviations returns how an issuing CA differs from the plan. Constraints that are
+// too wide, as after a member left the spec, count as well.
+func issuingDeviations(a Authority, cert *x509.Certificate) []error {
+	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
+}
+
+// extend widens an authority that is to sign names beyond its constraints.
+func (w *Survey) extend(step *Step) {
+	loaded := w.cas[step.Name]
+	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
+		return
+	}
+	for l := range w.plan.leaves() {
+		if _, signed := w.leaves[l.Name]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
+			w.certify[step.Name] = reasonNames
+			step.Action = ActionExtend
+			step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
+			return
+		}
+	}
+}
+
+// fetchKeys finds out, before anything is made, whether a signing key is missing, and
+// fetches those that are kept in another way than as a plain file. It returns the
+// authorities with all keys that this run needs.
+func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
+	with := maps.Clone(w.cas)
+	var faults []error
+	for _, a := range w.plan.Authorities {
+		c, first := w.cas[a.Name], w.firstSigned(a, s.Remote != nil)
+		if c == nil || c.key != nil || first == "" || w.replaced[a.Name] && a.external == nil {
+			continue
+		}
+		if err := s.openKey(ctx, w, a); err != nil {
+			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
+		}
+		with[a.Name] = &ca{Authority: a, cert: c.cert, key: w.opened[a.Name]}
+	}
+	return with, errors.Join(faults...)
+}
+
+// firstSigned names the first thing that an authority has to sign, itself included; empty
+// if there is none. remote means that leaves are signed elsewhere.
+func (w *Survey) firstSigned(by Authority, remote bool) string {
+	for _, a := range w.plan.Authorities {
+		if _, certified := w.certify[a.Name]; certified && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
+			return a.Name
+		}
+	}
+	for l := range w.plan.leaves() {
+		if _, signed := w.leaves[l.Name]; signed && l.Issuer == by.Name && !remote {
+			return l.Name
+		}
+	}
+	for _, list := range w.lists.all {
+		if list.Signer == by.Name && list.stale {
+			return "the revocation list of " + list.Root
+		}
+	}
+	return ""
+}
+
+func describeIssuer(a Authority) string {
+	if a.Issuer == "" {
+		return "self-signed root"
+	}
+	return "signed by " + a.Issuer
+}
+
+func formatDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/24)) }
