@@ -55,7 +55,7 @@ demo: build ## Bootstrap three real etcd members, audit them, and audit a weak o
 # count against the deadline of a test.
 test: c-compiler etcd-servers ## Run all tests with the race detector, in random order
 	echo 'go test -race -shuffle=on' >&2
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
 
 # The tests come last, so `make check test` runs them once and ends with their summary.
 check: gofmt vet staticcheck test ## Run gofmt, go vet, staticcheck and the tests: what CI runs

@@ -122,13 +122,23 @@ func ParseWriter(text string) (Writer, error) {
 	}
 	known := EncryptingProviders()
 	if name == "" || both && !slices.Contains(known, Provider(provider)) {
-		names := make([]string, len(known))
-		for i, p := range known {
-			names[i] = string(p)
-		}
-		return Writer{}, fmt.Errorf("%q: want NAME, or PROVIDER:NAME with a provider of %s", text, strings.Join(names, ", "))
+		return Writer{}, &WriterTextError{Text: text}
 	}
 	return Writer{Provider: Provider(provider), Key: name}, nil
+}
+
+// A WriterTextError is a text that [ParseWriter] cannot read.
+type WriterTextError struct {
+	Text string
+}
+
+func (e *WriterTextError) Error() string {
+	known := EncryptingProviders()
+	names := make([]string, len(known))
+	for i, p := range known {
+		names[i] = string(p)
+	}
+	return fmt.Sprintf("%q: want NAME, or PROVIDER:NAME with a provider of %s", e.Text, strings.Join(names, ", "))
 }
 
 // ParseRule reads the names of keys as an operator writes them; the first one encrypts. The rule covers

@@ -96,7 +96,7 @@ func failsafes() []kube.FailsafePort {
 func felix(i *Intent) document {
 	ports := failsafes()
 	open := func(port uint16, to ...[]netip.Prefix) {
-		for _, n := range texts(to...) {
+		for _, n := range networkTexts(to...) {
 			ports = append(ports, kube.FailsafePort{Protocol: "tcp", Port: port, Net: n})
 		}
 	}

@@ -85,8 +85,8 @@ func ciliumPorts(ports ...uint16) []kube.CiliumPortRule {
 	return []kube.CiliumPortRule{{Ports: list}}
 }
 
-// allBut returns every address except those of some networks.
-func allBut(networks ...[]netip.Prefix) []kube.CiliumCIDR {
+// cidrsExcept returns the CIDRs of all addresses except those of some networks.
+func cidrsExcept(networks ...[]netip.Prefix) []kube.CiliumCIDR {
 	four, six := families(networks...)
 	return []kube.CiliumCIDR{{CIDR: "0.0.0.0/0", Except: four}, {CIDR: "::/0", Except: six}}
 }
@@ -102,11 +102,11 @@ func ciliumMembers(i *Intent, strict bool) (document, error) {
 		rule.IngressDeny = append(rule.IngressDeny, from)
 	}
 	deny("From outside the cluster, all but API servers and backups; and members, which are outside until\nCilium knows their node, as when one joins.",
-		kube.CiliumIngress{FromCIDRSet: allBut(members, hosts(i.APIServerAddrs()), i.Backups), ToPorts: ciliumPorts(i.Ports.Client)})
+		kube.CiliumIngress{FromCIDRSet: cidrsExcept(members, hosts(i.APIServerAddrs()), i.Backups), ToPorts: ciliumPorts(i.Ports.Client)})
 	deny("Members alone reach the peer port.",
-		kube.CiliumIngress{FromCIDRSet: allBut(members), ToPorts: ciliumPorts(i.Ports.Peer)})
+		kube.CiliumIngress{FromCIDRSet: cidrsExcept(members), ToPorts: ciliumPorts(i.Ports.Peer)})
 	deny("Scrapers alone reach the metrics.",
-		kube.CiliumIngress{FromCIDRSet: allBut(i.Scrapers), ToPorts: ciliumPorts(i.Ports.Metrics)})
+		kube.CiliumIngress{FromCIDRSet: cidrsExcept(i.Scrapers), ToPorts: ciliumPorts(i.Ports.Metrics)})
 	deny("Every Pod: with the host firewall Cilium carries who a Pod is to the other node, whatever address\nit has there (cilium/cilium#30818).",
 		kube.CiliumIngress{FromEndpoints: []kube.LabelSelector{{}}, ToPorts: ciliumPorts(i.Ports.All()...)})
 	if i.noScraperNode() {
@@ -184,7 +184,7 @@ func ciliumPods(i *Intent) document {
 		EndpointSelector: &kube.LabelSelector{},
 		EgressDeny: []kube.CiliumEgress{
 			{ToEntities: []string{"host", "remote-node"}, ToPorts: ciliumPorts(i.Ports.All()...)},
-			{ToCIDR: texts(hosts(i.MemberAddrs())), ToPorts: ciliumPorts(i.Ports.All()...)},
+			{ToCIDR: networkTexts(hosts(i.MemberAddrs())), ToPorts: ciliumPorts(i.Ports.All()...)},
 		},
 	}
 	return document{

@@ -39,7 +39,7 @@ func clusterNetworkPolicy(i *Intent) ([]document, error) {
 		return nil, err
 	}
 	var peers []kube.ClusterEgressPeer
-	for networks := range slices.Chunk(texts(hosts(i.MemberAddrs())), mostNetworks) {
+	for networks := range slices.Chunk(networkTexts(hosts(i.MemberAddrs())), mostNetworks) {
 		peers = append(peers, kube.ClusterEgressPeer{Networks: networks})
 	}
 	var protocols []kube.ClusterPolicyProtocol

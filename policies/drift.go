@@ -228,11 +228,11 @@ type comparison struct {
 }
 
 func (c *comparison) add(field string, want, have any) {
-	c.found = append(c.found, Difference{What: c.object.name + " " + field, Kind: Changed, Want: compact(want), Live: compact(have)})
+	c.found = append(c.found, Difference{What: c.object.name + " " + field, Kind: Changed, Want: compactJSON(want), Live: compactJSON(have)})
 }
 
-// compact returns a value as JSON with sorted maps, or an empty text for an absent value.
-func compact(v any) string {
+// compactJSON returns a value as JSON with sorted maps, or an empty text for an absent value.
+func compactJSON(v any) string {
 	if v == nil {
 		return ""
 	}
@@ -263,7 +263,7 @@ func (c *comparison) compare(field string, want, have any) {
 			c.compareUnordered(field, w, h)
 		}
 	default:
-		if compact(want) != compact(have) {
+		if compactJSON(want) != compactJSON(have) {
 			c.add(field, want, have)
 		}
 	}
@@ -342,5 +342,5 @@ func canonical(v any) string {
 		slices.Sort(all)
 		return "[" + strings.Join(all, ",") + "]"
 	}
-	return compact(v)
+	return compactJSON(v)
 }

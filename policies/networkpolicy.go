@@ -98,7 +98,7 @@ func (i *Intent) peers(pods cluster.PodSelector, networks []netip.Prefix) []kube
 		}
 		peers = append(peers, peer)
 	}
-	for _, n := range texts(networks) {
+	for _, n := range networkTexts(networks) {
 		peers = append(peers, kube.Peer{IPBlock: &kube.IPBlock{CIDR: n}})
 	}
 	return peers

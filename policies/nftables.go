@@ -213,8 +213,8 @@ func (f nftablesFamily) set(s nftablesSource) nft.Set {
 	return nft.Addrs(s.name+f.suffix, f.typ, s.hosts)
 }
 
-// in matches an address of the packet against a set. It reports whether the table has the set.
-func (f nftablesFamily) in(t *nft.Table, field, set string) (nft.Statement, bool) {
+// matchSet matches an address of the packet against a set. It reports whether the table has the set.
+func (f nftablesFamily) matchSet(t *nft.Table, field, set string) (nft.Statement, bool) {
 	set += f.suffix
 	has := slices.ContainsFunc(t.Sets, func(s nft.Set) bool { return s.Name == set })
 	return nft.Statement{Match: &nft.Match{
@@ -222,7 +222,7 @@ func (f nftablesFamily) in(t *nft.Table, field, set string) (nft.Statement, bool
 	}}, has
 }
 
-func to(ports ...uint16) nft.Statement {
+func matchPorts(ports ...uint16) nft.Statement {
 	return nft.Statement{Match: &nft.Match{Fields: []nft.Field{"tcp dport"}, Op: "==", Operand: nft.Ports(ports...)}}
 }
 
@@ -249,8 +249,8 @@ func nftablesInput(i *Intent) nft.Chain {
 		},
 		Rules: []nft.Rule{
 			rule("the host itself", lo, verdict("accept", "")),
-			rule("", to(i.Ports.All()...), verdict("jump", allowedChain)),
-			rule("nobody else", to(i.Ports.All()...), counter, verdict("drop", "")),
+			rule("", matchPorts(i.Ports.All()...), verdict("jump", allowedChain)),
+			rule("nobody else", matchPorts(i.Ports.All()...), counter, verdict("drop", "")),
 		},
 	}
 }
@@ -290,8 +290,8 @@ func nftablesOutput(i *Intent, t *nft.Table) nft.Chain {
 func onlyAllowed(i *Intent, t *nft.Table, more ...nft.Statement) []nft.Rule {
 	var rules []nft.Rule
 	for _, f := range nftablesFamilies {
-		if members, has := f.in(t, "daddr", "members"); has {
-			match := append([]nft.Statement{members, to(i.Ports.All()...)}, more...)
+		if members, has := f.matchSet(t, "daddr", "members"); has {
+			match := append([]nft.Statement{members, matchPorts(i.Ports.All()...)}, more...)
 			rules = append(rules,
 				rule("", slices.Concat(match, []nft.Statement{verdict("jump", allowedChain)})...),
 				rule("nobody else", slices.Concat(match, []nft.Statement{counter, verdict("drop", "")})...))
@@ -305,8 +305,8 @@ func nftablesAllowed(i *Intent, t *nft.Table) nft.Chain {
 	for _, s := range nftablesSources(i) {
 		ports := slices.DeleteFunc(i.Ports.All(), func(p uint16) bool { return !i.Reaches(s.role, p) })
 		for _, f := range nftablesFamilies {
-			if from, has := f.in(t, "saddr", s.name); has {
-				c.Rules = append(c.Rules, rule("", from, to(ports...), verdict("accept", "")))
+			if from, has := f.matchSet(t, "saddr", s.name); has {
+				c.Rules = append(c.Rules, rule("", from, matchPorts(ports...), verdict("accept", "")))
 			}
 		}
 	}

@@ -79,8 +79,8 @@ func families(networks ...[]netip.Prefix) (four, six []string) {
 	return four, six
 }
 
-// texts returns networks, merged, as text.
-func texts(networks ...[]netip.Prefix) []string {
+// networkTexts merges the networks and returns each as text.
+func networkTexts(networks ...[]netip.Prefix) []string {
 	four, six := families(networks...)
 	return append(four, six...)
 }

@@ -215,7 +215,7 @@ IPAddressAllow=localhost
 			continue
 		}
 		fmt.Fprintf(&b, "# %s\n", of.why)
-		for _, n := range texts(of.networks) {
+		for _, n := range networkTexts(of.networks) {
 			fmt.Fprintf(&b, "IPAddressAllow=%s\n", n)
 		}
 		allow = slices.Concat(allow, of.networks)

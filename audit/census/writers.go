@@ -213,10 +213,17 @@ func (r *resource) addWriters(counts []int64) {
 const unlikely = -4.6 // one in a hundred
 
 // resolve goes from the longest name to shorter ones until one is certain, or known. A name is
-// in doubt if a longer one was left although it is unlikely to be chance, or if it and a shorter
-// one are both known.
+// in doubt if a longer one was left although it is unlikely to be chance in values of this name,
+// or if it and a shorter one are both known.
 func (w writer) resolve(total map[keyName]*values) (name string, ambiguous, inDoubt bool) {
 	at := int(w.names.count) - 1
+	var left [mostNames]int // names, by their place
+	doubts := func(name string) bool {
+		of := total[keyName{w.provider, name}].count
+		return slices.ContainsFunc(left[:w.names.count], func(length int) bool {
+			return length > len(name) && chance(total[keyName{w.provider, w.key[:length]}].distinct(), of, length-len(name)-1, false) < unlikely
+		})
+	}
 	for {
 		name = w.key[:w.names.length[at]]
 		known, shorter := w.names.isKnown(at), at-1
@@ -224,19 +231,19 @@ func (w writer) resolve(total map[keyName]*values) (name string, ambiguous, inDo
 			shorter-- // what the configuration names is not doubted for a name that it does not have
 		}
 		if shorter < 0 {
-			return name, ambiguous, inDoubt
+			return name, ambiguous, ambiguous && doubts(name)
 		}
 		n := total[keyName{w.provider, name}].distinct()
 		of := total[keyName{w.provider, w.key[:w.names.length[shorter]]}].count
 		length := len(name) - int(w.names.length[shorter]) - 1
 		if !byChance(n, of, length, known) {
-			return name, ambiguous, inDoubt
+			return name, ambiguous, ambiguous && doubts(name)
 		}
 		ambiguous = true
-		inDoubt = inDoubt || known || chance(n, of, length, known) < unlikely
 		if known {
-			return name, ambiguous, inDoubt
+			return name, ambiguous, true
 		}
+		left[at] = len(name)
 		at = shorter
 	}
 }

@@ -156,7 +156,12 @@ func (f *auditCensusFlags) loadExpected() ([]audit.EncryptionRule, error) {
 	case len(f.keyNames) > 0:
 		rule, err := audit.ParseRule(f.keyNames)
 		if err != nil {
-			return nil, usageError(fmt.Errorf("--key-name %w", err), "--key-name secretbox:NAME")
+			// A name with a colon is read only behind its provider.
+			name := "NAME"
+			if bad, is := errors.AsType[*audit.WriterTextError](err); is && bad.Text != "" && !strings.HasSuffix(bad.Text, ":") {
+				name = bad.Text
+			}
+			return nil, usageError(fmt.Errorf("--key-name %w", err), "--key-name "+shellword.Quote("secretbox:"+name))
 		}
 		return []audit.EncryptionRule{rule}, nil
 	}

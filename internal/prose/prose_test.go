@@ -22,7 +22,7 @@ var exceptions = map[string]string{
 	"policies/kube isUnknownField":         "the decoder tells an unknown field from a repeated one by its text only",
 	"policies/reach Prove":                 "each line of joined errors is one unknown of the proof; nothing is decided",
 	"policies/rbac watchError":             "etcd gives the reason of a canceled watch as text only",
-	"policies/rbac untranslatedRefusal":    "etcd 3.5 passes refusals of a snapshot on without a code",
+	"policies/rbac isRefusalMessage":       "etcd 3.5 passes refusals of a snapshot on without a code",
 	"cmd/etcdsec report":                   "each line of an error is printed as one of ours; nothing is decided",
 }
 

@@ -45,7 +45,7 @@ type adminPort struct {
 // name.
 func decodeAdmin(data []byte) (ClusterNetworkPolicy, error) {
 	var p adminPolicy
-	if err := strict(data, &p); err != nil {
+	if err := decodeStrict(data, &p); err != nil {
 		return ClusterNetworkPolicy{}, err
 	}
 	c := ClusterNetworkPolicy{TypeMeta: p.TypeMeta, Metadata: p.Metadata}
@@ -80,7 +80,7 @@ func adminProtocols(at string, ports *[]adminPort) ([]ClusterPolicyProtocol, err
 		return nil, nil
 	}
 	if len(*ports) == 0 {
-		return nil, errors.New(at + ".ports is empty, of which the API does not say whether it is all ports or none")
+		return nil, errors.New(at + ".ports is empty, and the API does not define whether that means all ports or none")
 	}
 	protocols := make([]ClusterPolicyProtocol, 0, len(*ports))
 	for i, p := range *ports {

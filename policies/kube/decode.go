@@ -17,7 +17,7 @@ const MaxSize = 256 << 20
 // maxObjects bounds the objects of a file, which may be small.
 const maxObjects = 1_000_000
 
-var errMany = fmt.Errorf("more than %d objects", maxObjects)
+var errTooMany = fmt.Errorf("more than %d objects", maxObjects)
 
 // maxNesting bounds Lists of Lists, which kubectl never prints.
 const maxNesting = 4
@@ -44,7 +44,7 @@ func Decode(file string, data []byte) (Objects, error) {
 		}
 		d.objects = Objects{}
 	}
-	if err := d.yaml(data); err != nil {
+	if err := d.decodeYAML(data); err != nil {
 		return Objects{}, fmt.Errorf("decoding %s: %w", file, err)
 	}
 	return d.objects, nil
@@ -127,10 +127,10 @@ func readHeader(data []byte) (h header, length int, err error) {
 // collect appends the elements of an array to the items.
 func (h *header) collect(array []byte) (int, error) {
 	h.isList = true
-	return elements(array, func(item []byte) error {
+	return visitElements(array, func(item []byte) error {
 		h.items = append(h.items, item)
 		if len(h.items) > maxObjects {
-			return errMany
+			return errTooMany
 		}
 		return nil
 	})

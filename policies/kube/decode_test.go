@@ -195,9 +195,9 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"not YAML":             {"a: [", "decoding f.yaml: document 1: not YAML: line 1"},
 		"broken at the second": {networkPolicy + "---\na: ]\n", "document 2: not YAML"},
-		"an alias bomb":        {bomb, "aliases unfold"},
-		"a long value, often":  {long, "aliases unfold"},
-		"an alias of itself":   {"a: &a [*a]\n", "aliases unfold"},
+		"an alias bomb":        {bomb, "aliases make it far longer"},
+		"a long value, often":  {long, "aliases make it far longer"},
+		"an alias of itself":   {"a: &a [*a]\n", "aliases make it far longer"},
 		"a number that is none": {"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{ports: [{containerPort: .nan}]}]}\n",
 			"not YAML"},
 		"a list":             {"- a\n- b\n", "not JSON"},

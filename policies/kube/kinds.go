@@ -10,19 +10,19 @@ type reading struct {
 	lenient bool
 }
 
-// kinds returns how each kind is read that is known here: strictly, leniently or, where it became
+// kinds returns how each known kind is read: strictly, in part or, where it became
 // another kind, with a conversion.
 func kinds() map[TypeMeta]reading {
-	cilium := strictly(func(o *Objects) *[]CiliumPolicy { return &o.CiliumPolicies })
-	admin := converting(decodeAdmin, func(o *Objects) *[]ClusterNetworkPolicy { return &o.ClusterNetworkPolicies })
+	cilium := readStrictly(func(o *Objects) *[]CiliumPolicy { return &o.CiliumPolicies })
+	admin := readWith(decodeAdmin, func(o *Objects) *[]ClusterNetworkPolicy { return &o.ClusterNetworkPolicies })
 	table := map[TypeMeta]reading{
-		{"v1", "Pod"}:       leniently(podFields(), func(o *Objects) *[]Pod { return &o.Pods }),
-		{"v1", "Node"}:      leniently(nodeFields(), func(o *Objects) *[]Node { return &o.Nodes }),
-		{"v1", "Namespace"}: leniently(namespaceFields(), func(o *Objects) *[]Namespace { return &o.Namespaces }),
+		{"v1", "Pod"}:       readSome(podFields(), func(o *Objects) *[]Pod { return &o.Pods }),
+		{"v1", "Node"}:      readSome(nodeFields(), func(o *Objects) *[]Node { return &o.Nodes }),
+		{"v1", "Namespace"}: readSome(namespaceFields(), func(o *Objects) *[]Namespace { return &o.Namespaces }),
 
-		{"networking.k8s.io/v1", "NetworkPolicy"}: strictly(func(o *Objects) *[]NetworkPolicy { return &o.NetworkPolicies }),
+		{"networking.k8s.io/v1", "NetworkPolicy"}: readStrictly(func(o *Objects) *[]NetworkPolicy { return &o.NetworkPolicies }),
 
-		{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}:       strictly(func(o *Objects) *[]ClusterNetworkPolicy { return &o.ClusterNetworkPolicies }),
+		{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}:       readStrictly(func(o *Objects) *[]ClusterNetworkPolicy { return &o.ClusterNetworkPolicies }),
 		{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"}:         admin,
 		{"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"}: admin,
 
@@ -32,11 +32,11 @@ func kinds() map[TypeMeta]reading {
 	// kubectl shows Calico's objects under the second name where Calico's own API server is not
 	// there. They have the same shape.
 	for _, version := range []string{CalicoAPIVersion, "crd.projectcalico.org/v1"} {
-		policy := converting(decodeCalicoPolicy, func(o *Objects) *[]CalicoPolicy { return &o.CalicoPolicies })
+		policy := readWith(decodeCalicoPolicy, func(o *Objects) *[]CalicoPolicy { return &o.CalicoPolicies })
 		table[TypeMeta{version, "GlobalNetworkPolicy"}] = policy
 		table[TypeMeta{version, "NetworkPolicy"}] = policy
-		table[TypeMeta{version, "HostEndpoint"}] = converting(decodeHostEndpoint, func(o *Objects) *[]HostEndpoint { return &o.HostEndpoints })
-		table[TypeMeta{version, "FelixConfiguration"}] = converting(decodeFelix, func(o *Objects) *[]FelixConfiguration { return &o.FelixConfigurations })
+		table[TypeMeta{version, "HostEndpoint"}] = readWith(decodeHostEndpoint, func(o *Objects) *[]HostEndpoint { return &o.HostEndpoints })
+		table[TypeMeta{version, "FelixConfiguration"}] = readWith(decodeFelix, func(o *Objects) *[]FelixConfiguration { return &o.FelixConfigurations })
 	}
 	return table
 }

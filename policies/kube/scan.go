@@ -77,8 +77,8 @@ func stringEnd(data []byte, at int) (int, error) {
 	return 0, errNotJSON
 }
 
-// fields calls a function with each field of an object, until it returns an error.
-func fields(data []byte, visit func(name string, value []byte) error) error {
+// visitFields calls a function with each field of an object, until it returns an error.
+func visitFields(data []byte, visit func(name string, value []byte) error) error {
 	_, err := walk(data, '{', '}', func(at int) (end int, err error) {
 		name, at, err := fieldName(data, at)
 		if err != nil {
@@ -123,9 +123,9 @@ func fieldName(data []byte, at int) (name string, value int, err error) {
 	return name, skipSpace(data, colon+1), nil
 }
 
-// elements calls a function with each element of an array, until it returns an error, and returns
+// visitElements calls a function with each element of an array, until it returns an error, and returns
 // where the array ends.
-func elements(data []byte, visit func(value []byte) error) (int, error) {
+func visitElements(data []byte, visit func(value []byte) error) (int, error) {
 	return walk(data, '[', ']', func(at int) (end int, err error) {
 		if end, err = memberEnd(data, at); err != nil {
 			return 0, err
@@ -175,7 +175,7 @@ func prune(to, data []byte, kept keep) ([]byte, error) {
 	var err error
 	if open == '[' {
 		closing = ']'
-		_, err = elements(data, func(value []byte) error {
+		_, err = visitElements(data, func(value []byte) error {
 			if !first {
 				to = append(to, ',')
 			}
@@ -185,7 +185,7 @@ func prune(to, data []byte, kept keep) ([]byte, error) {
 		})
 		return append(to, closing), err
 	}
-	err = fields(data, func(name string, value []byte) error {
+	err = visitFields(data, func(name string, value []byte) error {
 		below, ok := kept[name]
 		if !ok {
 			return nil

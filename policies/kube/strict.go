@@ -8,8 +8,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// leniently reads some fields of an object, and ignores the others.
-func leniently[T any](kept keep, into func(*Objects) *[]T) reading {
+// readSome reads some fields of an object, and ignores the others.
+func readSome[T any](kept keep, into func(*Objects) *[]T) reading {
 	return reading{lenient: true, read: func(d *decoder, data []byte) error {
 		var err error
 		if d.buffer, err = prune(d.buffer[:0], data, kept); err != nil {
@@ -25,17 +25,18 @@ func leniently[T any](kept keep, into func(*Objects) *[]T) reading {
 	}}
 }
 
-// strictly reads an object whose fields must all be known.
-func strictly[T any](into func(*Objects) *[]T) reading {
-	return converting(func(data []byte) (T, error) {
+// readStrictly reads an object whose fields must all be known.
+func readStrictly[T any](into func(*Objects) *[]T) reading {
+	return readWith(func(data []byte) (T, error) {
 		var object T
-		err := strict(data, &object)
+		err := decodeStrict(data, &object)
 		return object, err
 	}, into)
 }
 
-// converting reads an object by a function of its kind, which is as strict as that kind allows.
-func converting[T any](decode func(data []byte) (T, error), into func(*Objects) *[]T) reading {
+// readWith reads an object with the decode function of its kind, which is as strict as the kind
+// allows.
+func readWith[T any](decode func(data []byte) (T, error), into func(*Objects) *[]T) reading {
 	return reading{read: func(d *decoder, data []byte) error {
 		object, err := decode(data)
 		if err != nil {
@@ -47,9 +48,9 @@ func converting[T any](decode func(data []byte) (T, error), into func(*Objects) 
 	}}
 }
 
-// strict decodes an object. The error names the fields that are unknown or written twice. Status and
+// decodeStrict decodes an object. The error names the fields that are unknown or written twice. Status and
 // other fields of metadata are ignored, because they decide nothing.
-func strict(data []byte, into any) error {
+func decodeStrict(data []byte, into any) error {
 	faults, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func strict(data []byte, into any) error {
 }
 
 // isUnknownField reports whether a fault of UnmarshalStrict is a field that is not known, and not
-// one that is there twice. The decoder tells the two apart by nothing but their text
+// one that is there twice. Only their text tells the two apart
 // (sigs.k8s.io/json internal/golang/encoding/json/kubernetes_patch.go, unknownStrictErrType).
 func isUnknownField(fault error) bool { return strings.HasPrefix(fault.Error(), "unknown field ") }
 
@@ -93,21 +94,21 @@ func decodeFelix(data []byte) (FelixConfiguration, error) {
 		return object, err
 	}
 	if strings.EqualFold(more.Spec.ChainInsertMode, "append") {
-		return object, errors.New("chainInsertMode: Append lets rules of others decide before Calico's")
+		return object, errors.New("chainInsertMode: Append lets other rules decide before Calico's")
 	}
 	return object, nil
 }
 
 // decodeCalicoPolicy reads a policy strictly, with the labels that it was given.
 func decodeCalicoPolicy(data []byte) (p CalicoPolicy, err error) {
-	err = strict(data, &p)
+	err = decodeStrict(data, &p)
 	p.Metadata = calicoMeta(p.Metadata)
 	return p, err
 }
 
 // decodeHostEndpoint reads a host endpoint strictly, with the labels that it was given.
 func decodeHostEndpoint(data []byte) (h HostEndpoint, err error) {
-	err = strict(data, &h)
+	err = decodeStrict(data, &h)
 	h.Metadata = calicoMeta(h.Metadata)
 	return h, err
 }

@@ -19,8 +19,8 @@ import (
 // memory. It gets a List item by item.
 const maxYAML = 4 << 20
 
-// yaml reads the documents of a file.
-func (d *decoder) yaml(data []byte) error {
+// decodeYAML reads the documents of a file.
+func (d *decoder) decodeYAML(data []byte) error {
 	var documents [][]byte
 	for len(data) > 0 {
 		var document []byte
@@ -28,13 +28,13 @@ func (d *decoder) yaml(data []byte) error {
 			documents = append(documents, document)
 		}
 		if len(documents) > maxObjects {
-			return errMany
+			return errTooMany
 		}
 	}
 	number := 0
 	return convert(documents, func(document []byte, c converted) error {
 		number++
-		if err := d.document(document, c); err != nil {
+		if err := d.decodeDocument(document, c); err != nil {
 			return fmt.Errorf("document %d: %w", number, err)
 		}
 		return nil
@@ -111,10 +111,10 @@ func isBlank(document []byte) bool {
 	return true
 }
 
-func (d *decoder) document(document []byte, c converted) error {
+func (d *decoder) decodeDocument(document []byte, c converted) error {
 	if errors.Is(c.err, errLarge) {
 		header, items := cutItems(document)
-		done, err := d.items(header, items)
+		done, err := d.decodeItems(header, items)
 		if done || err != nil {
 			return err
 		}
@@ -160,9 +160,9 @@ func cutItems(document []byte) (header []byte, items [][]byte) {
 	return header, items
 }
 
-// items reads a List item by item. done is false if it is not a List, or if a piece alone is not
+// decodeItems reads a List item by item. done is false if it is not a List, or if a piece alone is not
 // YAML.
-func (d *decoder) items(header []byte, items [][]byte) (done bool, err error) {
+func (d *decoder) decodeItems(header []byte, items [][]byte) (done bool, err error) {
 	h, isList := listHeader(header)
 	if !isList || len(items) == 0 {
 		return false, nil
@@ -178,7 +178,7 @@ func (d *decoder) items(header []byte, items [][]byte) (done bool, err error) {
 			return errCut
 		}
 		from.fault = c.fault
-		_, err := elements(c.value, func(item []byte) error { return d.value(item, from, 1) })
+		_, err := visitElements(c.value, func(item []byte) error { return d.value(item, from, 1) })
 		return err
 	})
 	if errors.Is(err, errCut) {
@@ -244,7 +244,7 @@ func checkAliases(document []byte) error {
 	const least = 64 << 10
 	limit := max(4*len(document), least)
 	if unfoldedLength(&root, map[*yaml.Node]int{}, limit) > limit {
-		return errors.New("its aliases unfold to far more than it is; write the values out")
+		return errors.New("its aliases make it far longer than it is; write the values out")
 	}
 	return nil
 }

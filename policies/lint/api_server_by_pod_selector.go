@@ -28,7 +28,7 @@ func apiServerByPodSelector() Check {
 			onHost := s.Intent.Pods.APIServer.IsZero() || slices.ContainsFunc(s.Topology.Pods, func(p *reach.Pod) bool {
 				return p.HostNetwork && p.Labels["component"] == "kube-apiserver"
 			})
-			if !hosted(s) || !onHost {
+			if !isHosted(s) || !onHost {
 				return audit.Skipped("no API server on the host network reaches a member on the Pod network")
 			}
 			var f findings

@@ -16,8 +16,8 @@ func ciliumCIDROfNodes() Check {
 		Severity: audit.High,
 		Rationale: "In Cilium, a CIDR matches no node and no Pod of the cluster, unless policyCIDRMatchMode includes nodes. " +
 			"Members that a rule names by address are locked out.",
-		Method: "Looks for fromCIDR and fromCIDRSet that have addresses of members' or API servers' nodes in them and " +
-			"no others.",
+		Method: "Looks for a fromCIDR or fromCIDRSet that is the address of a node, in rules that name nodes in no other " +
+			"way.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Name them by label (fromNodes, with nodeSelectorLabels=true) or as entities (remote-node, kube-apiserver):"),

@@ -7,7 +7,7 @@ func emptyPorts() Check {
 		ID:       "policy-empty-ports",
 		Title:    "A rule opens every port of etcd",
 		Severity: audit.Medium,
-		Rationale: "A rule without ports opens all of them: whoever may reach the client port also reaches the peer port, " +
+		Rationale: "A rule without ports opens all of them. Whoever may reach the client port also reaches the peer port, " +
 			"which obeys no RBAC.",
 		Method: "Looks for rules for the members that name no port.",
 		Remediation: func(p audit.Place) audit.Remediation {

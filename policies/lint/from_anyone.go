@@ -11,8 +11,8 @@ func fromAnyone() Check {
 		ID:       "policy-from-anyone",
 		Title:    "A rule lets everybody in to etcd",
 		Severity: audit.High,
-		Rationale: "An empty list of sources is no condition: the rule that was meant to open a port for some opens it " +
-			"for all.",
+		Rationale: "An empty list of sources allows every source: a rule that should open a port to a few opens it " +
+			"to all.",
 		Method: "Reads the rules that open the client or peer port. Finds those without a source, with every namespace, " +
 			"or with 0.0.0.0/0 or ::/0, unless an earlier rule denies.",
 		Remediation: func(p audit.Place) audit.Remediation {

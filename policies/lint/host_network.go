@@ -25,7 +25,7 @@ func hostNetwork() Check {
 		},
 		References: references("kubernetes/website#39875", "kubernetes.io/docs/concepts/services-networking/network-policies"),
 		Run: func(s *Subject) audit.Outcome {
-			if hosted(s) {
+			if isHosted(s) {
 				return audit.Skipped("the members are on the Pod network")
 			}
 			var f findings

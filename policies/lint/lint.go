@@ -1,4 +1,4 @@
-// Package lint finds what is a mistake in a set of network policies, whatever else is there.
+// Package lint finds mistakes in a set of network policies: rules that are wrong in every cluster.
 // A check is a pure function of what was read.
 package lint
 
@@ -10,10 +10,10 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// Subject is a set of policies, and the etcd that they are to isolate.
+// Subject is a set of policies, and the etcd that they should isolate.
 type Subject struct {
 	Name     string // of the cluster
-	SpecPath string // where its spec is; empty if nobody said
+	SpecPath string // of the spec; empty if unknown
 	Intent   *policies.Intent
 	Topology reach.Topology
 	Filters  policies.Filters
@@ -40,7 +40,7 @@ func Checks() []Check {
 // Run judges a subject. The caller adds the tool and the times.
 func Run(checks []Check, s *Subject) audit.Report { return audit.RunOn(checks, []*Subject{s}) }
 
-// findings collects what is wrong.
+// findings collects the faults that a check finds.
 type findings []audit.Finding
 
 func (f *findings) add(code, format string, a ...any) {

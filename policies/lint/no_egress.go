@@ -17,7 +17,7 @@ func noEgress() Check {
 		},
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
-			if !hosted(s) {
+			if !isHosted(s) {
 				return audit.Skipped("a NetworkPolicy has no effect on the host network")
 			}
 			if len(memberPolicies(s, "Ingress")) == 0 {

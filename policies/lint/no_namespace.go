@@ -7,8 +7,8 @@ func noNamespace() Check {
 		ID:        "policy-no-namespace",
 		Title:     "A policy names no namespace",
 		Severity:  audit.Medium,
-		Rationale: "kubectl makes it in its current namespace, mostly default, and there it selects the wrong Pods.",
-		Method:    "Looks for metadata.namespace in NetworkPolicies, Calico's and Cilium's too.",
+		Rationale: "kubectl creates it in the current namespace, usually default, where it selects the wrong Pods.",
+		Method:    "Looks for metadata.namespace in NetworkPolicies, also in those of Calico and Cilium.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Write metadata.namespace into the file:"),

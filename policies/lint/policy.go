@@ -20,15 +20,15 @@ type policy struct {
 	rules []rule
 }
 
-// rule lets somebody in.
+// rule is one rule that lets somebody in.
 type rule struct {
 	at        string
 	anyone    bool
 	everyPort bool
-	covers    func(port uint16) bool // and nothing before it keeps everybody from the port
+	covers    func(port uint16) bool // false if an earlier rule denies the port to everybody
 }
 
-func hosted(s *Subject) bool { return s.Intent.Runtime == cluster.Hosted }
+func isHosted(s *Subject) bool { return s.Intent.Runtime == cluster.Hosted }
 
 // nameOf returns the kind and name of a NetworkPolicy.
 func nameOf(p kube.NetworkPolicy) string {
@@ -38,7 +38,7 @@ func nameOf(p kube.NetworkPolicy) string {
 // memberLabels returns the labels of the members' Pods: those of the spec, or those of kubeadm's
 // static Pod (kubernetes/kubernetes cmd/kubeadm/app/util/staticpod/utils.go).
 func memberLabels(s *Subject) (namespace string, labels map[string]string) {
-	if !hosted(s) {
+	if !isHosted(s) {
 		return "kube-system", map[string]string{"component": "etcd", "tier": "control-plane"}
 	}
 	labels = map[string]string{}
@@ -68,7 +68,7 @@ func hasDirection(p kube.NetworkPolicy, direction string) bool {
 func memberPolicies(s *Subject, direction string) []kube.NetworkPolicy {
 	var list []kube.NetworkPolicy
 	namespace, labels := memberLabels(s)
-	if !hosted(s) {
+	if !isHosted(s) {
 		return nil
 	}
 	for _, p := range s.Filters.Objects.NetworkPolicies {
@@ -92,7 +92,7 @@ func ingressPolicies(s *Subject) []policy {
 		}
 		list = append(list, q)
 	}
-	if hosted(s) {
+	if isHosted(s) {
 		return list
 	}
 	return slices.Concat(list, calicoIngress(s), ciliumIngress(s))
@@ -178,14 +178,14 @@ func calicoIngress(s *Subject) []policy {
 		for n, r := range p.Spec.Ingress {
 			earlier := before
 			before = append(before, r)
-			if r.Action != "Allow" || !calicoTCP(r) {
+			if r.Action != "Allow" || !calicoIsTCP(r) {
 				continue
 			}
 			q.rules = append(q.rules, rule{
-				at: fmt.Sprintf("ingress[%d]", n), anyone: calicoAnyone(r.Source), everyPort: calicoEveryPort(r),
+				at: fmt.Sprintf("ingress[%d]", n), anyone: calicoAllowsAnyone(r.Source), everyPort: calicoHasEveryPort(r),
 				covers: func(port uint16) bool {
-					return calicoCovers(r, port) && !slices.ContainsFunc(earlier, func(e kube.CalicoRule) bool {
-						return e.Action == "Deny" && calicoTCP(e) && calicoAnyone(e.Source) && calicoCovers(e, port)
+					return calicoCoversPort(r, port) && !slices.ContainsFunc(earlier, func(e kube.CalicoRule) bool {
+						return e.Action == "Deny" && calicoIsTCP(e) && calicoAllowsAnyone(e.Source) && calicoCoversPort(e, port)
 					})
 				},
 			})
@@ -195,11 +195,11 @@ func calicoIngress(s *Subject) []policy {
 	return list
 }
 
-func calicoTCP(r kube.CalicoRule) bool {
+func calicoIsTCP(r kube.CalicoRule) bool {
 	return r.Protocol == nil || strings.EqualFold(r.Protocol.String, "TCP") || r.Protocol.Int == 6
 }
 
-func calicoAnyone(e *kube.CalicoEntity) bool {
+func calicoAllowsAnyone(e *kube.CalicoEntity) bool {
 	if e == nil {
 		return true
 	}
@@ -209,12 +209,12 @@ func calicoAnyone(e *kube.CalicoEntity) bool {
 	return len(e.Nets) == 0 || slices.Contains(e.Nets, "0.0.0.0/0") || slices.Contains(e.Nets, "::/0")
 }
 
-func calicoEveryPort(r kube.CalicoRule) bool {
+func calicoHasEveryPort(r kube.CalicoRule) bool {
 	return r.Destination == nil || len(r.Destination.Ports)+len(r.Destination.NotPorts) == 0
 }
 
-func calicoCovers(r kube.CalicoRule, port uint16) bool {
-	if calicoEveryPort(r) {
+func calicoCoversPort(r kube.CalicoRule, port uint16) bool {
+	if calicoHasEveryPort(r) {
 		return true
 	}
 	in := func(list []kube.CalicoPortRange) bool {
@@ -257,15 +257,15 @@ func ciliumIngress(s *Subject) []policy {
 	rules, names := ciliumRules(s)
 	denied := func(port uint16) bool {
 		return slices.ContainsFunc(rules, func(r kube.CiliumRule) bool {
-			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool { return ciliumAnyone(i) && ciliumCovers(i, port) })
+			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool { return ciliumAllowsAnyone(i) && ciliumCoversPort(i, port) })
 		})
 	}
 	for n, r := range rules {
 		q := policy{name: names[n]}
 		for k, i := range r.Ingress {
 			q.rules = append(q.rules, rule{
-				at: fmt.Sprintf("ingress[%d]", k), anyone: ciliumAnyone(i), everyPort: len(i.ToPorts) == 0,
-				covers: func(port uint16) bool { return ciliumCovers(i, port) && !denied(port) },
+				at: fmt.Sprintf("ingress[%d]", k), anyone: ciliumAllowsAnyone(i), everyPort: len(i.ToPorts) == 0,
+				covers: func(port uint16) bool { return ciliumCoversPort(i, port) && !denied(port) },
 			})
 		}
 		list = append(list, q)
@@ -273,13 +273,13 @@ func ciliumIngress(s *Subject) []policy {
 	return list
 }
 
-func ciliumAnyone(i kube.CiliumIngress) bool {
+func ciliumAllowsAnyone(i kube.CiliumIngress) bool {
 	none := len(i.FromEndpoints)+len(i.FromNodes)+len(i.FromCIDR)+len(i.FromCIDRSet)+len(i.FromEntities) == 0
 	return none || slices.Contains(i.FromEntities, "all") || slices.Contains(i.FromEntities, "world") ||
 		slices.Contains(i.FromCIDR, "0.0.0.0/0") || slices.Contains(i.FromCIDR, "::/0")
 }
 
-func ciliumCovers(i kube.CiliumIngress, port uint16) bool {
+func ciliumCoversPort(i kube.CiliumIngress, port uint16) bool {
 	return len(i.ToPorts) == 0 || slices.ContainsFunc(i.ToPorts, func(r kube.CiliumPortRule) bool {
 		return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(p kube.CiliumPort) bool {
 			n, err := strconv.Atoi(p.Port)

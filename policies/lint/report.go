@@ -7,13 +7,13 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// Report is a proof with what the checks found beside it. JSON has it as it is; fields are only
-// ever added.
+// Report is a proof, and the findings of the checks. It is printed as JSON without a change; fields
+// are only ever added.
 type Report struct {
 	SchemaVersion int    `json:"schema_version"`
 	Cluster       string `json:"cluster"`
 	reach.Proof
-	// Judged names where the filters are from: files, or the backends that were rendered.
+	// Judged names the sources of the filters: files, or the backends that were rendered.
 	Judged   []string       `json:"judged"`
 	Findings []audit.Result `json:"findings"` // that fail or are unknown
 	Skipped  []Skipped      `json:"skipped"`
@@ -27,8 +27,8 @@ type Skipped struct {
 	Why  string `json:"why"`
 }
 
-// Prove follows the packets of a subject and asks the given checks about its policies. judged
-// names where the filters are from.
+// Prove follows the packets of a subject and runs the given checks on its policies. judged names
+// the sources of the filters.
 func Prove(s *Subject, checks []Check, judged []string) Report {
 	r := Report{
 		SchemaVersion: 1, Cluster: s.Name, Judged: judged, Findings: []audit.Result{}, Skipped: []Skipped{},
@@ -45,13 +45,13 @@ func Prove(s *Subject, checks []Check, judged []string) Report {
 	return r
 }
 
-// Undecided reports whether something could not be told.
+// Undecided reports whether something is unknown, or no flow was judged.
 func (r Report) Undecided() bool {
 	return len(r.Unknown) > 0 || len(r.Flows) == 0 ||
 		slices.ContainsFunc(r.Findings, func(f audit.Result) bool { return f.Verdict == audit.Unknown })
 }
 
-// Fails reports whether an invariant is violated, or a check fails whose severity is that or worse.
+// Fails reports whether an invariant is violated, or a check of that severity or a worse one fails.
 func (r Report) Fails(failOn audit.Severity) bool {
 	return len(r.Violations) > 0 || slices.ContainsFunc(r.Findings, func(f audit.Result) bool {
 		return f.Verdict == audit.Fail && f.Severity.Rank() <= failOn.Rank()

@@ -12,7 +12,7 @@ func selectsNothing() Check {
 		ID:        "policy-selects-nothing",
 		Title:     "A policy selects no Pod at all",
 		Severity:  audit.Medium,
-		Rationale: "If a label is misspelt or has changed, the policy has no effect, without an error.",
+		Rationale: "If a label is misspelt or has changed, the policy has no effect, and nobody gets an error.",
 		Method:    "Compares the selectors of NetworkPolicies with the Pods of a dump.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -23,7 +23,7 @@ func selectsNothing() Check {
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
 			if len(s.Topology.Pods) == 0 {
-				return audit.Skipped("no dump says which Pods there are")
+				return audit.Skipped("no dump lists the Pods")
 			}
 			var f findings
 			for _, p := range s.Filters.Objects.NetworkPolicies {

@@ -10,15 +10,15 @@ import (
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// Text returns the report for people: the matrix, then everything that is wrong with its reason
-// and what fixes it.
+// Text returns the report for people: the matrix, then everything that is wrong, with the reason
+// and the fix.
 func (p Report) Text() string {
 	var b strings.Builder
 	writeMatrix(&b, reach.NewMatrix(p.Flows))
 	for _, v := range reach.MergeViolations(p.Violations) {
 		fmt.Fprintf(&b, "\nVIOLATED %-8s %s: %s\n", v.Severity, v.Invariant, v.Text)
 		for n, by := range v.DecidedBy {
-			if n == mostReasons {
+			if n == maxReasons {
 				fmt.Fprintf(&b, "         and by %d more\n", len(v.DecidedBy)-n)
 				break
 			}
@@ -45,29 +45,29 @@ func (p Report) Text() string {
 			fmt.Fprintf(&b, "\n%s:\n  %s\n", title, strings.Join(lines, "\n  "))
 		}
 	}
-	list("Not known", p.Unknown)
+	list("Unknown", p.Unknown)
 	var skipped []string
 	for _, s := range p.Skipped {
 		skipped = append(skipped, fmt.Sprintf("%s: %s %s: %s", s.File, s.Kind, s.Name, s.Why))
 	}
 	list("Skipped", skipped)
-	list("Taken for granted", p.Assumed)
+	list("Assumed", p.Assumed)
 	word := "it holds"
 	switch {
 	case len(p.Violations) > 0:
 		word = "IT DOES NOT HOLD"
 	case !p.Holds:
-		word = "IT COULD NOT BE TOLD"
+		word = "IT IS UNKNOWN WHETHER IT HOLDS"
 	}
-	fmt.Fprintf(&b, "\n%s: %d flows, %d violations, %d not known; judged %s\n", word, len(p.Flows), len(p.Violations), len(p.Unknown), strings.Join(p.Judged, ", "))
-	return legible(b.String())
+	fmt.Fprintf(&b, "\n%s: %d flows, %d violations, %d unknown; judged %s\n", word, len(p.Flows), len(p.Violations), len(p.Unknown), strings.Join(p.Judged, ", "))
+	return replaceControls(b.String())
 }
 
-// mostReasons bounds the rules that are named for one violation; JSON has all of them.
-const mostReasons = 6
+// maxReasons limits the rules that the text names for one violation. JSON has all of them.
+const maxReasons = 6
 
-// legible replaces characters by which a name in a file could control a terminal.
-func legible(s string) string {
+// replaceControls replaces the characters with which a name in a file could control a terminal.
+func replaceControls(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || unicode.IsPrint(r) {
 			return r
@@ -76,12 +76,12 @@ func legible(s string) string {
 	}, s)
 }
 
-// widestNames bounds the column of senders; what is longer goes on below.
-const widestNames = 44
+// maxNameWidth is the width of the column of senders. A longer list continues on the next line.
+const maxNameWidth = 44
 
 func writeMatrix(b *strings.Builder, m reach.Matrix) {
 	line := func(class reach.Class, names string, cells []string) {
-		columns := []string{fmt.Sprintf("%-10s", class), fmt.Sprintf("%-*s", widestNames, names)}
+		columns := []string{fmt.Sprintf("%-10s", class), fmt.Sprintf("%-*s", maxNameWidth, names)}
 		for _, c := range cells {
 			columns = append(columns, fmt.Sprintf("%-11s", c))
 		}
@@ -101,7 +101,7 @@ func writeMatrix(b *strings.Builder, m reach.Matrix) {
 	}
 }
 
-// firstNames bounds a row: where each Pod is denied by a policy of its own, they are many.
+// firstNames shortens the names of a row. There are many if each Pod is denied by a policy of its own.
 func firstNames(names []string) []string {
 	const most = 12
 	if len(names) <= most {
@@ -121,7 +121,7 @@ func wrap(names []string) []string {
 		switch {
 		case *last == "":
 			*last = name
-		case len(*last)+1+len(name) > widestNames:
+		case len(*last)+1+len(name) > maxNameWidth:
 			lines = append(lines, name)
 		default:
 			*last += " " + name

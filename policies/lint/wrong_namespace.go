@@ -14,7 +14,7 @@ func wrongNamespace() Check {
 		Severity: audit.High,
 		Rationale: "A NetworkPolicy selects only Pods of its own namespace. In another one it selects nothing, and the members " +
 			"stay open.",
-		Method: "Looks for NetworkPolicies that ask for the members' labels in a namespace where no member is.",
+		Method: "Looks for NetworkPolicies that select the members' labels in a namespace where no member is.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Put the members' namespace into metadata.namespace, and delete the policy where it is:"),
@@ -23,8 +23,8 @@ func wrongNamespace() Check {
 		},
 		References: references(),
 		Run: func(s *Subject) audit.Outcome {
-			if !hosted(s) {
-				return audit.Skipped("the members are on the host network, where no namespace would be right")
+			if !isHosted(s) {
+				return audit.Skipped("the members are on the host network, where a NetworkPolicy has no effect")
 			}
 			var f findings
 			namespace, labels := memberLabels(s)

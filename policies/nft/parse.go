@@ -172,10 +172,10 @@ func typeName(data json.RawMessage) string {
 	if json.Unmarshal(data, &several) == nil {
 		return strings.Join(several, " . ")
 	}
-	return compact(data)
+	return compactJSON(data)
 }
 
-func compact(data json.RawMessage) string {
+func compactJSON(data json.RawMessage) string {
 	var b bytes.Buffer
 	if json.Compact(&b, data) != nil {
 		return string(data)

@@ -58,7 +58,7 @@ func isLast(value []byte) bool {
 func parseStatement(raw json.RawMessage) Statement {
 	kind, value, ok := parseSingle(raw)
 	if !ok {
-		return Statement{Unknown: compact(raw)}
+		return Statement{Unknown: compactJSON(raw)}
 	}
 	if v, ok := parseVerdict(raw); ok {
 		return Statement{Verdict: &v}
@@ -68,7 +68,7 @@ func parseStatement(raw json.RawMessage) Statement {
 		if m, ok := parseMatch(value); ok {
 			return Statement{Match: &m}
 		}
-		return Statement{Perhaps: compact(raw)}
+		return Statement{Perhaps: compactJSON(raw)}
 	case "vmap":
 		var written struct{ Key, Data json.RawMessage }
 		if json.Unmarshal(value, &written) == nil {
@@ -80,17 +80,17 @@ func parseStatement(raw json.RawMessage) Statement {
 	case "counter", "log":
 		return Statement{Neutral: kind} // what it counted and how it logs is no difference
 	case "mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "dup":
-		return Statement{Neutral: compact(raw)}
+		return Statement{Neutral: compactJSON(raw)}
 	case "limit", "quota", "ct count", "connlimit", "last":
-		return Statement{Perhaps: compact(raw)}
+		return Statement{Perhaps: compactJSON(raw)}
 	case "set", "map":
 		// With a statement of its own, such as a limit, it goes on or not.
 		if !bytes.Contains(value, []byte(`"stmt"`)) {
-			return Statement{Neutral: compact(raw)}
+			return Statement{Neutral: compactJSON(raw)}
 		}
-		return Statement{Perhaps: compact(raw)}
+		return Statement{Perhaps: compactJSON(raw)}
 	}
-	return Statement{Unknown: compact(raw)}
+	return Statement{Unknown: compactJSON(raw)}
 }
 
 func parseVerdict(raw json.RawMessage) (Verdict, bool) {
@@ -133,7 +133,7 @@ func parseMatch(raw json.RawMessage) (Match, bool) {
 func parseFields(raw json.RawMessage) []Field {
 	kind, value, ok := parseSingle(raw)
 	if !ok {
-		return []Field{Field(compact(raw))}
+		return []Field{Field(compactJSON(raw))}
 	}
 	if kind == "concat" {
 		var parts []json.RawMessage
@@ -151,19 +151,19 @@ func parseFields(raw json.RawMessage) []Field {
 func parseField(raw json.RawMessage) Field {
 	kind, value, ok := parseSingle(raw)
 	if !ok {
-		return Field(compact(raw))
+		return Field(compactJSON(raw))
 	}
 	// Of a field with more to it, such as the direction of ct, only the whole says which it is.
 	var members map[string]json.RawMessage
 	if json.Unmarshal(value, &members) != nil {
-		return Field(compact(raw))
+		return Field(compactJSON(raw))
 	}
 	var f struct {
 		Protocol, Field, Key, Result string
 		Flags                        json.RawMessage
 	}
 	if json.Unmarshal(value, &f) != nil {
-		return Field(compact(raw))
+		return Field(compactJSON(raw))
 	}
 	switch {
 	case kind == "payload" && len(members) == 2 && f.Protocol != "" && f.Field != "":
@@ -177,7 +177,7 @@ func parseField(raw json.RawMessage) Field {
 			}
 		}
 	}
-	return Field(compact(raw))
+	return Field(compactJSON(raw))
 }
 
 // parseOperand is a name with "@", a set, a list of flags, or one value.

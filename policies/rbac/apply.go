@@ -18,8 +18,8 @@ type Outcome struct {
 
 // Apply makes the changes of a plan, enables RBAC, and verifies it with each client's certificate at
 // each member. If a check fails, Apply disables RBAC again, unless an earlier run had enabled and
-// proven it. What to do follows from the state alone, so that the next run finishes one that was
-// killed, at whatever moment.
+// proven it. What to do follows from the state alone, so the next run finishes one that was killed,
+// at any moment.
 func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Outcome, error) {
 	admin, err := l.connect(l.Admin, l.Endpoints[0])
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 		return o, err
 	}
 	if !ours {
-		return o, fmt.Errorf("%w\nRBAC was enabled before this run and stays so", err)
+		return o, fmt.Errorf("%w\nRBAC was enabled before this run and stays enabled", err)
 	}
 	// An interrupt must not leave behind what did not work.
 	const patience = 30 * time.Second
@@ -71,7 +71,7 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 	return o, fmt.Errorf("%w\nRBAC was disabled again", err)
 }
 
-// checkFailures joins the checks that did not go as planned, ten of them at most.
+// checkFailures returns an error for the checks that did not go as planned, ten of them at most.
 func checkFailures(checks []Check) error {
 	const most = 10
 	var faults []error
@@ -88,7 +88,7 @@ func checkFailures(checks []Check) error {
 	return errors.Join(faults...)
 }
 
-// Disable disables RBAC. The users and roles stay; with remove, those of the plan are deleted.
+// Disable disables RBAC. It keeps the users and roles; with remove it deletes those of the plan.
 func (l *Live) Disable(ctx context.Context, p Plan, s State, remove bool) error {
 	var after []Change
 	if remove {
@@ -131,8 +131,8 @@ func (l *Live) writeAll(ctx context.Context, endpoint string, changes []Change) 
 	return nil
 }
 
-// write makes a change. A change that is made already is no error: when a call is repeated, etcd may
-// have made it the first time.
+// write makes a change. It returns no error for a change that was made before: when a call is
+// repeated, etcd may have made it the first time.
 func (m *member) write(ctx context.Context, c Change) error {
 	failpoint.Here()
 	err := m.call(ctx, func(ctx context.Context) error { return c.call(ctx, m.client) })

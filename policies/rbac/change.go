@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Change is one call to etcd that brings its users and roles nearer to the plan.
+// Change is one call to etcd. Each brings its users and roles nearer to the plan.
 type Change struct {
 	Text string // says what the call does, for people
 
@@ -36,14 +36,14 @@ func deleteRole(name string) Change {
 }
 
 func grantPermission(role string, p Permission) Change {
-	return Change{fmt.Sprintf("grant role %s %s", role, p), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("grant %s to role %s", p, role), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.RoleGrantPermission(ctx, role, p.Key, p.End, clientv3.PermissionType(p.Access.permType()))
 		return err
 	}, nil}
 }
 
 func revokePermission(role string, p Permission) Change {
-	return Change{fmt.Sprintf("revoke of role %s %s", role, quote(p.String())), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("revoke %s from role %s", quote(p.String()), role), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.RoleRevokePermission(ctx, role, p.Key, p.End)
 		return err
 	}, rpctypes.ErrPermissionNotGranted}
@@ -64,14 +64,14 @@ func deleteUser(name string) Change {
 }
 
 func grantRole(user, role string) Change {
-	return Change{fmt.Sprintf("grant user %s role %s", user, role), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("grant role %s to user %s", role, user), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.UserGrantRole(ctx, user, role)
 		return err
 	}, nil}
 }
 
 func revokeRole(user, role string) Change {
-	return Change{fmt.Sprintf("revoke of user %s role %s", user, quote(role)), func(ctx context.Context, auth clientv3.Auth) error {
+	return Change{fmt.Sprintf("revoke role %s from user %s", quote(role), user), func(ctx context.Context, auth clientv3.Auth) error {
 		_, err := auth.UserRevokeRole(ctx, user, role)
 		return err
 	}, rpctypes.ErrRoleNotGranted}
@@ -94,19 +94,19 @@ func disable() Change {
 // markUnverified begins a run that enables RBAC; unmark ends it.
 func markUnverified() Change {
 	c := addRole(markerRole)
-	c.Text = "mark that what follows is not verified"
+	c.Text = "mark RBAC as not verified"
 	return c
 }
 
 func unmark() Change {
 	c := deleteRole(markerRole)
-	c.Text = "take away the mark"
+	c.Text = "remove the mark"
 	return c
 }
 
-// Changes returns the calls that bring a cluster to the plan. Their order gives before it takes, so
-// that nobody loses meanwhile what the plan gives. Users and roles that the plan does not name stay;
-// Extra lists them.
+// Changes returns the calls that bring a cluster to the plan. They grant first and revoke last, so
+// that nobody loses in between what the plan grants. They keep the users and roles that the plan does
+// not name; Extra lists them.
 func (p Plan) Changes(s State) []Change {
 	var all, last []Change
 	for _, role := range p.Roles {
@@ -205,7 +205,7 @@ func findRole(roles []Role, name string) (Role, bool) {
 	return roles[at], true
 }
 
-// quote returns a name from the server as it is if it is plain, and quoted otherwise.
+// quote returns a name from the server, in quotes unless it is plain.
 func quote(s string) string {
 	q := fmt.Sprintf("%q", s)
 	if len(s) > 0 && q[1:len(q)-1] == s {

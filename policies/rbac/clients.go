@@ -20,7 +20,7 @@ import (
 	"github.com/etcdsec/etcdsec/pki"
 )
 
-// Client is the holder of a certificate that is presented to the members.
+// Client holds a certificate that is presented to the members.
 type Client struct {
 	Source      string // where the certificate is, for people
 	Certificate *tls.Certificate
@@ -46,8 +46,8 @@ func LoadClient(certPath, keyPath string, now time.Time) (Client, error) {
 }
 
 // StoreClients reads the certificates of the spec's clients from a store, in the order of the
-// spec. A client whose key is not in the store has it elsewhere and is left out. The error joins
-// what is wrong with each of the others; the rest are returned with it.
+// spec. It leaves out a client whose key is not in the store. The error joins the faults of the
+// certificates that cannot be used; the others are returned with it.
 func StoreClients(dir string, c *cluster.Cluster, now time.Time) ([]Client, error) {
 	var clients []Client
 	var faults []error
@@ -88,8 +88,8 @@ func Administrator(clients []Client) (Client, bool) {
 	return clients[at], true
 }
 
-// Endpoints returns the client port of every member as host:port: those that were written, with or
-// without https://, or else those of the spec.
+// Endpoints returns the client port of every member as host:port: the given ones, with or without
+// https://, or if none is given, those of the spec.
 func Endpoints(written []string, c *cluster.Cluster) ([]string, error) {
 	var endpoints []string
 	for _, w := range written {
@@ -109,13 +109,13 @@ func Endpoints(written []string, c *cluster.Cluster) ([]string, error) {
 	return endpoints, nil
 }
 
-// CheckUsers wants the CN of every certificate that is in use to be a user of the plan: those of
-// the clients, those of the files in also, and the administrator's, whose user must keep role root.
+// CheckUsers checks that the plan has a user for the CN of every certificate in use: those of the
+// clients, those of the files in also, and the administrator's, whose user must keep role root.
 func (p Plan) CheckUsers(clients []Client, also []string, admin Client) error {
 	var faults []error
 	check := func(source string, leaf *x509.Certificate) {
 		if _, ok := p.User(leaf.Subject.CommonName); !ok {
-			faults = append(faults, fmt.Errorf("%s: its CN %q is no user of the plan; with RBAC etcd would refuse what it asks", source, makeLegible(leaf.Subject.CommonName)))
+			faults = append(faults, fmt.Errorf("%s: the plan has no user for its CN %q, so etcd would refuse its requests", source, makeLegible(leaf.Subject.CommonName)))
 		}
 	}
 	for _, c := range clients {
@@ -131,13 +131,13 @@ func (p Plan) CheckUsers(clients []Client, also []string, admin Client) error {
 	}
 	check(admin.Source, admin.Certificate.Leaf)
 	if user, ok := p.User(admin.CommonName()); ok && !slices.Contains(user.Roles, RootRole) {
-		faults = append(faults, fmt.Errorf("%s: user %s does not have role root by the plan, so that it could not go on", admin.Source, user.Name))
+		faults = append(faults, fmt.Errorf("%s: the plan does not give user %s role root, so that this run could not continue", admin.Source, user.Name))
 	}
 	return errors.Join(faults...)
 }
 
-// Untried returns the users of the spec's clients that none of the certificates stands for, so
-// that nothing would prove that they are served.
+// Untried returns the users of the spec's clients that have none of the certificates. Nothing can
+// prove that etcd serves them.
 func (p Plan) Untried(clients []Client) []string {
 	var names []string
 	for _, user := range p.Users {

@@ -131,9 +131,9 @@ func TestCheckUsers(t *testing.T) {
 		want  string
 	}{
 		"all are users":         {[]string{admin.Source}, admin, ""},
-		"a server is none":      {[]string{server}, admin, `server.crt: its CN "m0" is no user of the plan`},
+		"a server is none":      {[]string{server}, admin, `server.crt: the plan has no user for its CN "m0"`},
 		"no certificate":        {[]string{filepath.Join(dir, "cluster.yaml")}, admin, "no PEM certificate in it"},
-		"who would not be root": {nil, auditor, "user auditor does not have role root"},
+		"who would not be root": {nil, auditor, "does not give user auditor role root"},
 	} {
 		err := p.CheckUsers(clients, test.also, test.admin)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {

@@ -30,14 +30,14 @@ type Live struct {
 	Narrate func(format string, args ...any) // is told of each step; may be nil
 }
 
-// Member is one member of a cluster, as it answered.
+// Member describes one member of a cluster, as it answered.
 type Member struct {
 	Endpoint string          `json:"endpoint"`
 	Version  cluster.Version `json:"-"`
 	Release  string          `json:"version"`
 }
 
-// State is the users and roles of a running cluster.
+// State holds the users and roles of a running cluster.
 type State struct {
 	Members []Member `json:"members"`
 	Enabled bool     `json:"enabled"`
@@ -79,7 +79,7 @@ func (l *Live) State(ctx context.Context) (State, error) {
 			continue
 		}
 		if clusterID != 0 && at.cluster != clusterID {
-			faults = append(faults, fmt.Errorf("asking %s: it is of another cluster than %s", endpoint, s.Members[0].Endpoint))
+			faults = append(faults, fmt.Errorf("asking %s: it belongs to another cluster than %s", endpoint, s.Members[0].Endpoint))
 		}
 		clusterID = at.cluster
 		asked[at.member] = true
@@ -104,7 +104,7 @@ func (l *Live) State(ctx context.Context) (State, error) {
 func (l *Live) Users(ctx context.Context) (State, error) {
 	var faults []error
 	for _, endpoint := range l.Endpoints {
-		s, err := l.usersOf(ctx, endpoint)
+		s, err := l.readUsersFrom(ctx, endpoint)
 		if err == nil {
 			return s, nil
 		}
@@ -113,7 +113,7 @@ func (l *Live) Users(ctx context.Context) (State, error) {
 	return State{}, errors.Join(faults...)
 }
 
-func (l *Live) usersOf(ctx context.Context, endpoint string) (State, error) {
+func (l *Live) readUsersFrom(ctx context.Context, endpoint string) (State, error) {
 	var s State
 	admin, err := l.connect(l.Admin, endpoint)
 	if err != nil {
@@ -123,7 +123,7 @@ func (l *Live) usersOf(ctx context.Context, endpoint string) (State, error) {
 	return s, s.read(ctx, admin)
 }
 
-// identity is the IDs of the cluster and the member that answered.
+// identity holds the IDs of the cluster and of the member that answered.
 type identity struct{ cluster, member uint64 }
 
 func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, error) {
@@ -146,7 +146,7 @@ func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, e
 	return found, at, err
 }
 
-// checkEveryMember wants every member of the cluster to have been asked. One that was not may run
+// checkEveryMember checks that every member of the cluster was asked. A member that was not may run
 // another version, or accept clients without a certificate.
 func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool) error {
 	var list *clientv3.MemberListResponse
@@ -159,13 +159,13 @@ func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool)
 	}
 	for _, m := range list.Members {
 		if !asked[m.GetID()] {
-			return fmt.Errorf("asking %s for the members: %q (%x) is a member and not among the endpoints; every member has to be asked", admin.address, makeLegible(m.GetName()), m.GetID())
+			return fmt.Errorf("asking %s for the members: member %q (%x) is not among the endpoints; name every member", admin.address, makeLegible(m.GetName()), m.GetID())
 		}
 	}
 	return nil
 }
 
-// maxNames bounds the users and the roles, each of which takes a call. No cluster has so many.
+// maxNames limits the users and the roles, because each takes a call. No cluster has so many.
 const maxNames = 2000
 
 // read fills in the users and roles, and whether RBAC is enabled.
@@ -275,7 +275,7 @@ func permissionsFrom(answer []*authpb.Permission) ([]Permission, error) {
 	return all, nil
 }
 
-// A VersionError is a member whose release has other rules than those that a plan was made for.
+// A VersionError means that the release of a member has other rules than the release of the plan.
 type VersionError struct {
 	Endpoint  string
 	Release   string   // of the member
@@ -287,8 +287,8 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%s runs etcd %s, and the plan is for %s, which has other rules for %s", e.Endpoint, e.Release, e.Planned, join(e.Differing))
 }
 
-// CheckVersions wants every member to have the rules that the plan was made for. The error joins a
-// *VersionError for each that has not.
+// CheckVersions checks that every member has the rules of the plan. The error joins a *VersionError
+// for each member that has others.
 func (p Plan) CheckVersions(members []Member) error {
 	var faults []error
 	for _, m := range members {

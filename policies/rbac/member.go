@@ -111,7 +111,7 @@ func (l *link) dial(ctx context.Context, address string) (net.Conn, error) {
 	return conn, err
 }
 
-// ClientHandshake is that of TLS.
+// ClientHandshake implements credentials.TransportCredentials.
 func (l *link) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := l.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	l.why.set(err)
@@ -123,9 +123,8 @@ func (l *link) Clone() credentials.TransportCredentials {
 	return &link{TransportCredentials: l.TransportCredentials.Clone(), why: l.why}
 }
 
-// call asks the member by a function that may run more than once without harm. It runs it again
-// only while etcd says that it cannot answer just now; whatever else a member answers, a refusal
-// above all, it answers once. The error is etcd's (rpctypes.EtcdError) or that of the connection.
+// call asks the member with a function that may safely run more than once. It runs the function
+// again only while etcd cannot answer at the moment. Any other answer, such as a refusal, is final. The error is etcd's (rpctypes.EtcdError) or that of the connection.
 func (m *member) call(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout, m.noAnswer())
 	defer cancel()
@@ -135,7 +134,7 @@ func (m *member) call(ctx context.Context, ask func(context.Context) error) erro
 		switch {
 		case err == nil:
 			return nil
-		case !isPassing(err):
+		case !isTransient(err):
 			return m.explain(ctx, err)
 		}
 		select {
@@ -146,9 +145,9 @@ func (m *member) call(ctx context.Context, ask func(context.Context) error) erro
 	}
 }
 
-// isPassing reports whether the same question may get another answer at once: there is no leader
-// just now, or a user or role was changed between etcd's two looks at them.
-func isPassing(err error) bool {
+// isTransient reports whether the same question may get another answer at once: there is no leader
+// at the moment, or a user or role was changed while etcd looked at it.
+func isTransient(err error) bool {
 	if errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrTimeoutWaitAppliedIndex) {
 		return true
 	}
@@ -181,8 +180,8 @@ func (m *member) explain(ctx context.Context, err error) error {
 	return why
 }
 
-// answerError is an error that a member answered, or what it sent instead of an answer. Its text
-// is fit to print.
+// answerError holds an error that a member answered, or what it sent instead of an answer. Its
+// text can be printed.
 type answerError struct{ cause error }
 
 func (e *answerError) Error() string { return makeLegible(rpctypes.ErrorDesc(e.cause)) }
@@ -205,16 +204,16 @@ func isRefusal(err error) bool {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return true
 	case codes.Unknown:
-		return ok && untranslatedRefusal(s.Message())
+		return ok && isRefusalMessage(s.Message())
 	default:
 		return false
 	}
 }
 
-// untranslatedRefusal reports whether the message of a status without a code is a refusal. etcd
-// 3.5 passes on those of a Snapshot as they are (server/etcdserver/api/v3rpc/maintenance.go), so
-// that nothing but the text of server/auth/store.go tells what they are.
-func untranslatedRefusal(message string) bool {
+// isRefusalMessage reports whether the message of a status without a code is a refusal. etcd 3.5
+// sends the refusals of a Snapshot without a code (server/etcdserver/api/v3rpc/maintenance.go), so
+// that only the texts of server/auth/store.go tell what they are.
+func isRefusalMessage(message string) bool {
 	switch message {
 	case "auth: permission denied", "auth: user name is empty", "auth: user not found":
 		return true
@@ -237,7 +236,7 @@ func watchError(reason string) error {
 	return fmt.Errorf("etcd canceled the watch: %s", makeLegible(reason))
 }
 
-// makeLegible makes text from a server fit to print: short, valid UTF-8, no control characters.
+// makeLegible makes text from a server safe to print: short, valid UTF-8, no control characters.
 func makeLegible(s string) string {
 	const most = 200
 	s = strings.ToValidUTF8(s[:min(len(s), most)], "")

@@ -72,7 +72,7 @@ func TestWatchError(t *testing.T) {
 			t.Errorf("%q: refused %t", reason, got)
 		}
 	}
-	if !isPassing(rpctypes.Error(watchError(rpctypes.ErrGRPCAuthOldRevision.Error()))) {
+	if !isTransient(rpctypes.Error(watchError(rpctypes.ErrGRPCAuthOldRevision.Error()))) {
 		t.Error("a watch that met a change of roles is not tried again")
 	}
 	if got := watchError("a\x1b[2J\nb").Error(); strings.ContainsAny(got, "\x1b\n") {

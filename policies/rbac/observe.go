@@ -14,9 +14,9 @@ import (
 // Each compacts every five minutes; an API server that takes over from another may take ten.
 const DefaultObservation = 11 * time.Minute
 
-// ObserveCompaction watches a cluster for the time d, and wants etcd alone to compact. Under the plan
-// an API server may not compact, and if etcd does not either, the database grows. An API server
-// gives itself away by a key that it writes before it compacts.
+// ObserveCompaction watches a cluster for the time d, and checks that only etcd compacts. Under the
+// plan an API server may not compact, and if etcd does not compact itself, the database grows. Before
+// an API server compacts, it writes a key, which shows that it does.
 func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 	admin, err := l.connect(l.Admin, l.Endpoints[0])
 	if err != nil {
@@ -60,12 +60,12 @@ func (l *Live) ObserveCompaction(ctx context.Context, d time.Duration) error {
 			return fmt.Errorf("observing compaction: %w", err)
 		}
 		if now != written {
-			return errors.New("observing compaction: an API server compacts, and as user of the plan it could not: start every kube-apiserver with --etcd-compaction-interval=0")
+			return errors.New("observing compaction: an API server compacts etcd, which its user in the plan may not: start every kube-apiserver with --etcd-compaction-interval=0")
 		}
 		compacted = compacted || gone
 	}
 	if !compacted {
-		return fmt.Errorf("observing compaction: etcd did not compact itself within %s, so that its database would fill: start every member with --auto-compaction-mode=periodic and an --auto-compaction-retention of half that time or less, and see that there are writes", d)
+		return fmt.Errorf("observing compaction: etcd did not compact itself within %s, so its database would fill up: start every member with --auto-compaction-mode=periodic and an --auto-compaction-retention of half that time or less, and make sure that there are writes", d)
 	}
 	return nil
 }

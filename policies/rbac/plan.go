@@ -37,7 +37,7 @@ type User struct {
 	Client cluster.Role `json:"client_role,omitempty"`
 }
 
-// Plan is the users and roles that a cluster needs. Its JSON fields are only ever added to.
+// Plan lists the users and roles that a cluster needs. Its JSON fields are only ever added to.
 type Plan struct {
 	SchemaVersion int `json:"schema_version"`
 
@@ -47,13 +47,13 @@ type Plan struct {
 	Compaction cluster.Compaction `json:"compaction"`
 	Roles      []Role             `json:"roles"`
 	Users      []User             `json:"users"`
-	// Consequences says, in sentences, what changes for whom, and which flags etcd and
+	// Consequences tells in sentences what changes for whom, and which flags etcd and
 	// kube-apiserver need.
 	Consequences []string `json:"consequences"`
 	Rules        Rules    `json:"rules"`
 }
 
-// A Refusal says why a plan would break the cluster, and what to do instead.
+// A Refusal tells why a plan would break the cluster, and what to do instead.
 type Refusal struct{ Problem, Fix string }
 
 func (r *Refusal) Error() string { return r.Problem + "\n  " + r.Fix }
@@ -147,7 +147,7 @@ func (p Plan) check(c *cluster.Cluster, version cluster.Version) error {
 	var faults []error
 	refuse := func(problem, fix string) { faults = append(faults, &Refusal{problem, fix}) }
 	if !slices.ContainsFunc(c.Clients, func(client cluster.Client) bool { return client.Role == cluster.RoleRoot }) {
-		refuse("spec.clients: there is no client of role root: nobody could administer etcd or disable RBAC again",
+		refuse("spec.clients: no client has role root: nobody could administer etcd or disable RBAC again",
 			"add to spec.clients: - {name: root, role: root}   # then: etcdsec pki issue -f cluster.yaml DIR")
 	}
 	if p.Compaction == "" {
@@ -162,7 +162,7 @@ func (p Plan) check(c *cluster.Cluster, version cluster.Version) error {
 			if p.Rules.Allows(p.Caller(client.Name), request) {
 				continue
 			}
-			refuse(fmt.Sprintf("user %s: etcd %s answers %s to role root alone, and kube-apiserver asks for it", client.Name, version, request),
+			refuse(fmt.Sprintf("user %s: etcd %s allows %s only for role root, and kube-apiserver needs it", client.Name, version, request),
 				"upgrade etcd to 3.5.32, 3.6.12 or newer, or set spec.rbac.compaction: apiserver, which gives kube-apiserver role root")
 		}
 	}
@@ -178,15 +178,15 @@ func (p Plan) listConsequences(c *cluster.Cluster) []string {
 	case cluster.CompactionByEtcd:
 		say("etcd compacts itself: every member runs with --auto-compaction-mode=periodic --auto-compaction-retention=%s, and every kube-apiserver with --etcd-compaction-interval=0. Where either is missing, kube-apiserver logs errors or the database fills.", cluster.AutoCompactionRetention)
 		say("an API server does not learn what etcd compacted: from its watch cache it may answer the next page of a list at a revision that etcd no longer has (k8s.io/apiserver pkg/storage/cacher/compactor.go).")
-		say("%s reads and writes %s and %s and nothing else.", kubernetes, Prefix(p.Prefix), compactRevKey)
+		say("%s only reads and writes %s and %s.", kubernetes, Prefix(p.Prefix), compactRevKey)
 	case cluster.CompactionByAPIServer:
-		say("kube-apiserver goes on to compact, and for that %s has role root. Whoever holds its certificate owns etcd, as without RBAC; only the other clients are limited.", kubernetes)
+		say("kube-apiserver continues to compact etcd, and needs role root for it: %s has this role. Whoever holds its certificate owns etcd, as without RBAC; only the other clients are limited.", kubernetes)
 	}
 	if backups := clientNames(c, cluster.RoleBackup); backups != "" {
-		say("%s has role root, because etcd gives a snapshot to no other role. Guard its key like the root key, or take backups with `etcdutl` from a copy of the data dir.", backups)
+		say("%s has role root, because etcd gives snapshots only to this role. Guard its key like the root key, or take backups with `etcdutl` from a copy of the data dir.", backups)
 	}
 	if p.Rules.Need(Status) == NeedsRoot {
-		say("etcd %s answers Status to role root alone: health checks and audits that ask for it see a refusal (3.5.32, 3.6.12 and newer answer every client).", p.Version)
+		say("etcd %s allows Status only for role root: health checks and audits that ask for it are refused (3.5.32, 3.6.12 and newer answer every client).", p.Version)
 	}
 	if monitoring := clientNames(c, cluster.RoleMonitoring); monitoring != "" {
 		say("%s gets a user without a role: /metrics and /health need a certificate, but no user.", monitoring)
@@ -195,11 +195,11 @@ func (p Plan) listConsequences(c *cluster.Cluster) []string {
 		say("the JSON gateway (spec.etcd.enableGRPCGateway) no longer works: etcd ignores the CN of its certificate, and these users have no password to log in with.")
 	}
 	if c.PKI.Hierarchy == cluster.Shared {
-		say("RBAC has a hole here: spec.pki.hierarchy is shared, so that every client's certificate opens the peer port, which obeys no RBAC.")
+		say("RBAC has a hole here: spec.pki.hierarchy is shared, so every client's certificate opens the peer port, where RBAC has no effect.")
 	} else {
 		say("RBAC does not limit peers: whoever holds a member's peer certificate reads and writes everything.")
 	}
-	say("each certificate needs the CN of its user. One with another CN is refused at once, except for what etcd %s leaves open to everyone: %s.", p.Version, p.Rules.listOpen())
+	say("each certificate needs the CN of its user. A certificate with another CN is refused, except for what etcd %s allows everyone: %s.", p.Version, p.Rules.listOpen())
 	return all
 }
 

@@ -48,7 +48,7 @@ func TestPlan(t *testing.T) {
 // What is refused, by the release: the database would fill, an API server would not work, or
 // nobody could administer etcd.
 func TestRefusals(t *testing.T) {
-	const noRoot, noCompaction, status = "no client of role root", "spec.rbac.compaction: is missing", "answers Maintenance.Status to role root alone"
+	const noRoot, noCompaction, status = "no client has role root", "spec.rbac.compaction: is missing", "allows Maintenance.Status only for role root"
 	for name, c := range map[string]struct {
 		compaction, clients, version string
 		want                         []string
@@ -143,8 +143,8 @@ func TestChanges(t *testing.T) {
 		got = append(got, c.Text)
 	}
 	want := []string{
-		"grant role kubernetes readwrite /registry/*", "grant role kubernetes readwrite compact_rev_key", "grant user kube-apiserver role kubernetes",
-		"revoke of role kubernetes readwrite every key", "revoke of user kube-apiserver role root",
+		"grant readwrite /registry/* to role kubernetes", "grant readwrite compact_rev_key to role kubernetes", "grant role kubernetes to user kube-apiserver",
+		"revoke readwrite every key from role kubernetes", "revoke role root from user kube-apiserver",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)

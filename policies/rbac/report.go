@@ -23,7 +23,7 @@ type Report struct {
 	Checks        []Check  `json:"checks"`
 }
 
-// Report compares a cluster with the plan: what Apply would change, and what it would leave.
+// Report compares a cluster with the plan: what Apply would change, and what it would keep.
 func (p Plan) Report(s State) Report {
 	changes := changeTexts(p.Changes(s))
 	if !s.Enabled {
@@ -35,7 +35,7 @@ func (p Plan) Report(s State) Report {
 	}
 }
 
-// Verdict sums a report up: Unknown if one check could not be made, Denied if something is not as
+// Verdict summarizes a report: Unknown if one check could not be made, Denied if something is not as
 // the plan says, and Allowed otherwise.
 func (r Report) Verdict() Verdict {
 	switch {
@@ -55,7 +55,7 @@ func (r Report) WriteText(w io.Writer) error {
 		text.printf("%s runs etcd %s\n", m.Endpoint, m.Release)
 	}
 	text.list("changes:", r.Changes)
-	text.list("not of the plan, and left as it is (etcdctl user delete NAME, etcdctl role delete NAME):", r.Extra)
+	text.list("not in the plan, and kept (to delete: etcdctl user delete NAME, etcdctl role delete NAME):", r.Extra)
 	var wrong []string
 	for _, c := range r.Checks {
 		if !c.OK() {
@@ -75,7 +75,7 @@ func (r Report) WriteText(w io.Writer) error {
 	return text.err
 }
 
-// difference says what a check measured in place of what was planned.
+// difference tells what a check measured in place of what was planned.
 func (c Check) difference() string {
 	text := fmt.Sprintf("%s was %s, and the plan says %s", c.Request, c.Measured, c.Planned)
 	if c.Reason != "" {
@@ -141,7 +141,7 @@ func (p Plan) WriteText(w io.Writer) error {
 	return text.err
 }
 
-// describe says what a role may do.
+// describe tells what a role may do.
 func (r Role) describe() string {
 	if r.Name == RootRole {
 		return "everything"
@@ -174,7 +174,7 @@ func (t *textWriter) printf(format string, args ...any) {
 	}
 }
 
-// list writes a heading and its lines, or nothing where there are none.
+// list writes a heading and its lines; nothing if there are no lines.
 func (t *textWriter) list(heading string, lines []string) {
 	if len(lines) == 0 {
 		return
@@ -185,8 +185,7 @@ func (t *textWriter) list(heading string, lines []string) {
 	}
 }
 
-// TakesCompaction reports whether Apply would take from API servers that compact etcd the role
-// that lets them.
+// TakesCompaction reports whether Apply would end the right of API servers to compact etcd.
 func (p Plan) TakesCompaction(s State) bool {
 	if p.Compaction != cluster.CompactionByEtcd {
 		return false
@@ -197,8 +196,8 @@ func (p Plan) TakesCompaction(s State) bool {
 	})
 }
 
-// Survey reads the State of a cluster and wants the plan to apply to it. A member with other rules
-// is a *VersionError.
+// Survey reads the State of a cluster and checks that the plan applies to it. The error joins a
+// *VersionError for each member with other rules.
 func (l *Live) Survey(ctx context.Context, p Plan) (State, error) {
 	s, err := l.State(ctx)
 	if err != nil {

@@ -44,7 +44,7 @@ RBAC is enabled; 1 of 3 checks went as planned
 	disabled := p.Report(State{Users: p.Users, Roles: append(p.Roles, Role{Name: "more"})})
 	want = `changes:
   enable RBAC
-not of the plan, and left as it is (etcdctl user delete NAME, etcdctl role delete NAME):
+not in the plan, and kept (to delete: etcdctl user delete NAME, etcdctl role delete NAME):
   role more
 RBAC is disabled
 `

@@ -61,7 +61,7 @@ const (
 	RoleRevokePermission Method = "Auth.RoleRevokePermission"
 )
 
-// Need names the requirement that etcd makes of the caller of a method while RBAC is enabled.
+// Need names what etcd requires of the caller of a method while RBAC is enabled.
 type Need string
 
 // The needs. The CN of a client's certificate counts as an identity even if no user has that name.
@@ -79,27 +79,27 @@ const (
 	NeedsRoot Need = "root"
 )
 
-// milestone is a change of the rules, given by the first patch releases of 3.5 and 3.6 that have it;
-// never for a branch that does not have it. Every release since 3.7.0 has it.
+// milestone is a change of the rules: the first patch releases of 3.5 and 3.6 that have it, or
+// never for a branch without it. Every release since 3.7.0 has it.
 type milestone struct{ of35, of36 int }
 
 const never = 1 << 30
 
 var (
-	always = milestone{0, 0}
-	// since36 came with the branch 3.6.
+	sinceFirst = milestone{0, 0}
+	// since36 is in every release of the branch 3.6.
 	since36 = milestone{never, 0}
-	// checked is the fix of CVE-2026-33413: until then, many methods were not checked at all.
-	checked = milestone{28, 9}
-	// listed opened MemberList and the reading of alarms again (etcd-io/etcd#21550).
-	listed = milestone{29, 10}
-	// stated opened Status again (etcd-io/etcd#21663).
-	stated  = milestone{32, 12}
-	since37 = milestone{never, never}
+	// sinceFix has the fix of CVE-2026-33413. Before it, etcd did not check many methods at all.
+	sinceFix = milestone{28, 9}
+	// sinceListed opens MemberList and the reading of alarms again (etcd-io/etcd#21550).
+	sinceListed = milestone{29, 10}
+	// sinceStatus opens Status again (etcd-io/etcd#21663).
+	sinceStatus = milestone{32, 12}
+	since37     = milestone{never, never}
 )
 
-// reached reports whether a version has the change.
-func (m milestone) reached(v cluster.Version) bool {
+// isReachedBy reports whether a version has the change.
+func (m milestone) isReachedBy(v cluster.Version) bool {
 	switch {
 	case v.Major > 3 || v.Minor >= 7:
 		return true
@@ -127,52 +127,52 @@ type rule struct {
 // 3.5.31, 3.5.32, 3.5.35, 3.6.8 to 3.6.12, 3.6.16, 3.7.0 and 3.7.3, and TestRules measures it on
 // real servers; 3.5.28 to 3.5.30 are told from etcd-io/etcd#21663 alone.
 func rules() []rule {
-	root := []step{{always, NeedsRoot}}
-	keys := []step{{always, NeedsKeys}}
+	root := []step{{sinceFirst, NeedsRoot}}
+	keys := []step{{sinceFirst, NeedsKeys}}
 	return []rule{
 		{Range, keys},
 		{RangeStream, []step{{since37, NeedsKeys}}},
 		{Put, keys},
 		{DeleteRange, keys},
 		{Txn, keys},
-		{Compact, []step{{always, Open}, {checked, NeedsRoot}}},
+		{Compact, []step{{sinceFirst, Open}, {sinceFix, NeedsRoot}}},
 		{Watch, keys},
 
-		{LeaseGrant, []step{{always, Open}, {checked, Identified}}},
-		{LeaseRevoke, []step{{always, NeedsKeys}, {checked, IdentifiedAndKeys}}},
-		{LeaseKeepAlive, []step{{always, Open}, {checked, IdentifiedAndKeys}}},
-		{LeaseTimeToLive, []step{{always, NeedsKeys}, {checked, IdentifiedAndKeys}}},
-		{LeaseLeases, []step{{always, Open}, {checked, IdentifiedAndKeys}}},
+		{LeaseGrant, []step{{sinceFirst, Open}, {sinceFix, Identified}}},
+		{LeaseRevoke, []step{{sinceFirst, NeedsKeys}, {sinceFix, IdentifiedAndKeys}}},
+		{LeaseKeepAlive, []step{{sinceFirst, Open}, {sinceFix, IdentifiedAndKeys}}},
+		{LeaseTimeToLive, []step{{sinceFirst, NeedsKeys}, {sinceFix, IdentifiedAndKeys}}},
+		{LeaseLeases, []step{{sinceFirst, Open}, {sinceFix, IdentifiedAndKeys}}},
 
-		{MemberList, []step{{always, Open}, {checked, NeedsRoot}, {listed, Identified}}},
+		{MemberList, []step{{sinceFirst, Open}, {sinceFix, NeedsRoot}, {sinceListed, Identified}}},
 		{MemberAdd, root},
 		{MemberRemove, root},
 		{MemberUpdate, root},
 		{MemberPromote, root},
 
-		{Status, []step{{always, Open}, {since36, NeedsRoot}, {checked, NeedsRoot}, {stated, Identified}}},
-		{AlarmGet, []step{{always, Open}, {checked, NeedsRoot}, {listed, Identified}}},
-		{AlarmSet, []step{{always, Open}, {checked, NeedsRoot}}},
+		{Status, []step{{sinceFirst, Open}, {since36, NeedsRoot}, {sinceFix, NeedsRoot}, {sinceStatus, Identified}}},
+		{AlarmGet, []step{{sinceFirst, Open}, {sinceFix, NeedsRoot}, {sinceListed, Identified}}},
+		{AlarmSet, []step{{sinceFirst, Open}, {sinceFix, NeedsRoot}}},
 		{Snapshot, root},
 		{Hash, root},
 		{HashKV, root},
 		{Defragment, root},
-		{MoveLeader, []step{{always, Open}, {since36, NeedsRoot}, {checked, NeedsRoot}}},
-		{Downgrade, []step{{always, Open}, {since36, NeedsRoot}, {checked, NeedsRoot}}},
+		{MoveLeader, []step{{sinceFirst, Open}, {since36, NeedsRoot}, {sinceFix, NeedsRoot}}},
+		{Downgrade, []step{{sinceFirst, Open}, {since36, NeedsRoot}, {sinceFix, NeedsRoot}}},
 
-		{AuthStatus, []step{{always, NeedsRoot}, {since37, Open}}},
+		{AuthStatus, []step{{sinceFirst, NeedsRoot}, {since37, Open}}},
 		{AuthEnable, root},
 		{AuthDisable, root},
-		{Authenticate, []step{{always, Open}}},
+		{Authenticate, []step{{sinceFirst, Open}}},
 		{UserAdd, root},
-		{UserGet, []step{{always, RootOrOwn}}},
+		{UserGet, []step{{sinceFirst, RootOrOwn}}},
 		{UserList, root},
 		{UserDelete, root},
 		{UserChangePassword, root},
 		{UserGrantRole, root},
 		{UserRevokeRole, root},
 		{RoleAdd, root},
-		{RoleGet, []step{{always, RootOrOwn}}},
+		{RoleGet, []step{{sinceFirst, RootOrOwn}}},
 		{RoleList, root},
 		{RoleDelete, root},
 		{RoleGrantPermission, root},
@@ -196,7 +196,7 @@ func RulesFor(v cluster.Version) Rules {
 	for _, r := range rules() {
 		var need Need
 		for _, s := range r.steps {
-			if s.since.reached(v) {
+			if s.since.isReachedBy(v) {
 				need = s.need
 			}
 		}

@@ -150,15 +150,15 @@ func (r Request) String() string {
 	return strings.TrimSpace(string(r.Method) + " " + strings.Join(touched, ", "))
 }
 
-// Caller is somebody who makes a request. The zero value has no certificate.
+// Caller describes who makes a request. The zero value has no certificate.
 type Caller struct {
 	Identified bool   // a client certificate was presented, whatever its CN
 	User       bool   // there is a user of that CN
 	Roles      []Role // of the user
 }
 
-// Allows reports whether etcd would allow a request while RBAC is enabled. Nobody is allowed a method
-// that the release does not have.
+// Allows reports whether etcd would allow a request while RBAC is enabled. It is false for a
+// method that the release does not have.
 func (r Rules) Allows(c Caller, request Request) bool {
 	if slices.ContainsFunc(c.Roles, func(role Role) bool { return role.Name == RootRole }) {
 		return r.Need(request.Method) != ""

@@ -70,8 +70,8 @@ func probes(prefix string) []Request {
 }
 
 // Verify presents every client's certificate to every member, and compares the verdict of each probe
-// with the plan and the rules of the member's release. RBAC must be enabled. The error says that it
-// could not be tried; what was allowed or denied is in the checks.
+// with the plan and the rules of the member's release. RBAC must be enabled. The error means that a
+// member could not be asked; what was allowed or denied is in the checks.
 func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []Client) ([]Check, error) {
 	var checks []Check
 	for _, m := range members {
@@ -207,7 +207,7 @@ func (m *member) watch(ctx context.Context, k KeyRange) error {
 	case answer.GetCanceled():
 		return watchError(answer.GetCancelReason())
 	case !answer.GetCreated():
-		return errors.New("etcd answers a watch, and does not say that it began one")
+		return errors.New("etcd answered a watch, and did not begin it")
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]cali
 		rule := calicoRule{action: r.Action, tcp: true}
 		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendCalico, Policy: policy, Rule: at, Action: r.Action, Egress: egress}}
 		if !slices.Contains([]string{"Allow", "Deny", "Pass", "Log"}, r.Action) {
-			return nil, fmt.Errorf("%s.action: %q is none; want Allow, Deny, Pass or Log", at, r.Action)
+			return nil, fmt.Errorf("%s.action: unknown action %q; want Allow, Deny, Pass or Log", at, r.Action)
 		}
 		if r.Protocol != nil {
 			rule.tcp = isTCP(*r.Protocol)

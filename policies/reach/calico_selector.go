@@ -34,12 +34,12 @@ func newCalicoSelector(text string) (calicoSelector, error) {
 		return calicoSelector{}, fmt.Errorf("selector is longer than %d bytes", maxSelector)
 	}
 	p := calicoParser{text: text}
-	if p.space(); p.rest() == "" {
+	if p.skipSpace(); p.rest() == "" {
 		return calicoSelector{}, nil
 	}
-	root, err := p.or(0)
+	root, err := p.parseOr(0)
 	if err == nil && p.rest() != "" {
-		err = fmt.Errorf("%q is left over", p.rest())
+		err = fmt.Errorf("unexpected %q at the end", p.rest())
 	}
 	if err != nil {
 		return calicoSelector{}, fmt.Errorf("selector %q: %w", text, err)
@@ -112,7 +112,7 @@ type calicoParser struct {
 
 func (p *calicoParser) rest() string { return p.text[p.at:] }
 
-func (p *calicoParser) space() {
+func (p *calicoParser) skipSpace() {
 	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
 		p.at++
 	}
@@ -124,19 +124,19 @@ func (p *calicoParser) take(token string) bool {
 		return false
 	}
 	p.at += len(token)
-	p.space()
+	p.skipSpace()
 	return true
 }
 
-func (p *calicoParser) or(depth int) (*calicoTerm, error) {
-	return p.list(depth, "or", "||", p.and)
+func (p *calicoParser) parseOr(depth int) (*calicoTerm, error) {
+	return p.parseList(depth, "or", "||", p.parseAnd)
 }
 
-func (p *calicoParser) and(depth int) (*calicoTerm, error) {
-	return p.list(depth, "and", "&&", p.one)
+func (p *calicoParser) parseAnd(depth int) (*calicoTerm, error) {
+	return p.parseList(depth, "and", "&&", p.parseNot)
 }
 
-func (p *calicoParser) list(depth int, operator, token string, next func(int) (*calicoTerm, error)) (*calicoTerm, error) {
+func (p *calicoParser) parseList(depth int, operator, token string, next func(int) (*calicoTerm, error)) (*calicoTerm, error) {
 	if depth > maxSelectorDepth {
 		return nil, errors.New("too many parentheses")
 	}
@@ -155,13 +155,13 @@ func (p *calicoParser) list(depth int, operator, token string, next func(int) (*
 	return list, nil
 }
 
-func (p *calicoParser) one(depth int) (*calicoTerm, error) {
+func (p *calicoParser) parseNot(depth int) (*calicoTerm, error) {
 	negations := 0
 	for strings.HasPrefix(p.rest(), "!") {
 		p.take("!")
 		negations++
 	}
-	t, err := p.operand(depth)
+	t, err := p.parseOperand(depth)
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +171,9 @@ func (p *calicoParser) one(depth int) (*calicoTerm, error) {
 	return t, nil
 }
 
-func (p *calicoParser) operand(depth int) (*calicoTerm, error) {
+func (p *calicoParser) parseOperand(depth int) (*calicoTerm, error) {
 	if p.take("(") {
-		t, err := p.or(depth + 1)
+		t, err := p.parseOr(depth + 1)
 		if err != nil {
 			return nil, err
 		}
@@ -182,29 +182,29 @@ func (p *calicoParser) operand(depth int) (*calicoTerm, error) {
 		}
 		return t, nil
 	}
-	key := p.label()
+	key := p.parseLabel()
 	if key == "" {
 		return nil, fmt.Errorf("want a label at %q", p.rest())
 	}
 	if p.take("(") {
-		return p.function(key)
+		return p.parseFunction(key)
 	}
-	p.space()
-	return p.condition(key)
+	p.skipSpace()
+	return p.parseCondition(key)
 }
 
-// function parses all(), global() or has(LABEL).
-func (p *calicoParser) function(name string) (*calicoTerm, error) {
+// parseFunction parses all(), global() or has(LABEL).
+func (p *calicoParser) parseFunction(name string) (*calicoTerm, error) {
 	t := &calicoTerm{operator: name}
 	switch name {
 	case "all", "global":
 	case "has":
-		if t.key = p.label(); t.key == "" {
+		if t.key = p.parseLabel(); t.key == "" {
 			return nil, fmt.Errorf("want a label at %q", p.rest())
 		}
-		p.space()
+		p.skipSpace()
 	default:
-		return nil, fmt.Errorf("%s() is no function", name)
+		return nil, fmt.Errorf("there is no function %s()", name)
 	}
 	if !p.take(")") {
 		return nil, fmt.Errorf("%s( is not closed", name)
@@ -212,8 +212,8 @@ func (p *calicoParser) function(name string) (*calicoTerm, error) {
 	return t, nil
 }
 
-// label parses what Calico accepts as the key of a label. It does not consume the space after it.
-func (p *calicoParser) label() string {
+// parseLabel parses what Calico accepts as the key of a label. It does not consume the space after it.
+func (p *calicoParser) parseLabel() string {
 	start := p.at
 	for p.at < len(p.text) {
 		c := p.text[p.at]
@@ -226,20 +226,20 @@ func (p *calicoParser) label() string {
 	return p.text[start:p.at]
 }
 
-func (p *calicoParser) condition(key string) (*calicoTerm, error) {
+func (p *calicoParser) parseCondition(key string) (*calicoTerm, error) {
 	for _, operator := range []string{"==", "!=", "contains", "starts with", "ends with", "not in", "in"} {
 		if !p.takeWords(operator) {
 			continue
 		}
 		t := &calicoTerm{operator: operator, key: key}
 		if operator == "in" || operator == "not in" {
-			return t, p.set(t)
+			return t, p.parseSet(t)
 		}
-		value, err := p.quoted()
+		value, err := p.parseString()
 		t.values = []string{value}
 		return t, err
 	}
-	return nil, fmt.Errorf("want an operator behind %s at %q", key, p.rest())
+	return nil, fmt.Errorf("want an operator after %s at %q", key, p.rest())
 }
 
 // takeWords consumes an operator, whose words may have any space between them.
@@ -254,7 +254,7 @@ func (p *calicoParser) takeWords(operator string) bool {
 	return true
 }
 
-func (p *calicoParser) set(t *calicoTerm) error {
+func (p *calicoParser) parseSet(t *calicoTerm) error {
 	if !p.take("{") {
 		return fmt.Errorf("want a set {'…'} at %q", p.rest())
 	}
@@ -262,7 +262,7 @@ func (p *calicoParser) set(t *calicoTerm) error {
 		if len(t.values) > 0 && !p.take(",") {
 			return fmt.Errorf("want a comma at %q", p.rest())
 		}
-		value, err := p.quoted()
+		value, err := p.parseString()
 		if err != nil {
 			return err
 		}
@@ -271,8 +271,8 @@ func (p *calicoParser) set(t *calicoTerm) error {
 	return nil
 }
 
-// quoted parses a string in single or double quotes. The string cannot contain the same quotes.
-func (p *calicoParser) quoted() (string, error) {
+// parseString parses a string in single or double quotes. The string cannot contain the same quotes.
+func (p *calicoParser) parseString() (string, error) {
 	if p.at >= len(p.text) || p.text[p.at] != '\'' && p.text[p.at] != '"' {
 		return "", fmt.Errorf("want a string in quotes at %q", p.rest())
 	}
@@ -282,6 +282,6 @@ func (p *calicoParser) quoted() (string, error) {
 	}
 	value := p.text[p.at+1 : p.at+1+end]
 	p.at += end + 2
-	p.space()
+	p.skipSpace()
 	return value, nil
 }

@@ -105,7 +105,7 @@ func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
 func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 	r := &ciliumRule{}
 	if (s.EndpointSelector == nil) == (s.NodeSelector == nil) {
-		return nil, fmt.Errorf("wants one of endpointSelector and nodeSelector")
+		return nil, fmt.Errorf("want either endpointSelector or nodeSelector")
 	}
 	for _, of := range []struct {
 		given *kube.LabelSelector
@@ -216,7 +216,7 @@ func (p *ciliumPeers) takePorts(rules []kube.CiliumPortRule) error {
 			case n == 0:
 				everyPort = true
 			case port.EndPort > 65535 || port.EndPort > 0 && int(port.EndPort) < int(n):
-				return fmt.Errorf("toPorts: %d to %d is no range of ports", n, port.EndPort)
+				return fmt.Errorf("toPorts: %d to %d is not a range of ports", n, port.EndPort)
 			case port.EndPort > 0:
 				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(port.EndPort)})
 			default:

@@ -118,7 +118,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		c.admin = true
 	case "Baseline":
 	default:
-		return nil, fmt.Errorf("%s: spec.tier: %q is none; want Admin or Baseline", c.name, p.Spec.Tier)
+		return nil, fmt.Errorf("%s: spec.tier: unknown tier %q; want Admin or Baseline", c.name, p.Spec.Tier)
 	}
 	subject, err := newPodSelector(p.Spec.Subject.Namespaces, p.Spec.Subject.Pods)
 	if err != nil {
@@ -161,7 +161,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 	return c, nil
 }
 
-// newPodSelector returns nil if neither is given.
+// newPodSelector returns a selector of Pods; nil if the policy gives neither field.
 func newPodSelector(namespaces *kube.LabelSelector, pods *kube.NamespacedPod) (*podSelector, error) {
 	var p podSelector
 	var err error
@@ -204,7 +204,7 @@ func newClusterEgressPeer(peer kube.ClusterEgressPeer) (clusterPeer, error) {
 func newClusterRule(action string, protocols []kube.ClusterPolicyProtocol) (clusterRule, error) {
 	r := clusterRule{action: action, tcp: len(protocols) == 0}
 	if !slices.Contains([]string{"Accept", "Deny", "Pass"}, action) {
-		return r, fmt.Errorf("action: %q is none; want Accept, Deny or Pass", action)
+		return r, fmt.Errorf("action: unknown action %q; want Accept, Deny or Pass", action)
 	}
 	everyPort := len(protocols) == 0
 	for _, p := range protocols {
@@ -216,13 +216,13 @@ func newClusterRule(action string, protocols []kube.ClusterPolicyProtocol) (clus
 		case p.TCP != nil && p.TCP.DestinationPort.Range != nil:
 			ports := p.TCP.DestinationPort.Range
 			if ports.Start < 1 || ports.Start > ports.End || ports.End > 65535 {
-				return r, fmt.Errorf("protocols: %d to %d is no range of ports", ports.Start, ports.End)
+				return r, fmt.Errorf("protocols: %d to %d is not a range of ports", ports.Start, ports.End)
 			}
 			r.tcp, r.ports = true, append(r.ports, clusterPort{"", uint16(ports.Start), uint16(ports.End)}) //nolint:gosec // at most 65535
 		case p.TCP != nil:
 			n := p.TCP.DestinationPort.Number
 			if n < 1 || n > 65535 {
-				return r, fmt.Errorf("protocols: %d is no port", n)
+				return r, fmt.Errorf("protocols: %d is not a port", n)
 			}
 			r.tcp, r.ports = true, append(r.ports, clusterPort{"", uint16(n), uint16(n)})
 		}

@@ -118,7 +118,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 	n.egress = len(p.Spec.PolicyTypes) == 0 && len(p.Spec.Egress) > 0 || slices.Contains(p.Spec.PolicyTypes, "Egress")
 	for _, t := range p.Spec.PolicyTypes {
 		if t != "Ingress" && t != "Egress" {
-			return nil, fmt.Errorf("%s: spec.policyTypes: %q is none; want Ingress or Egress", n.name, t)
+			return nil, fmt.Errorf("%s: spec.policyTypes: unknown type %q; want Ingress or Egress", n.name, t)
 		}
 	}
 	for i, r := range p.Spec.Ingress {
@@ -219,7 +219,7 @@ func newNetworkPort(p kube.PolicyPort) (networkPort, bool, error) {
 		last = *p.EndPort
 	}
 	if p.Port.Int < 1 || p.Port.Int > last || last > 65535 {
-		return networkPort{}, false, fmt.Errorf("%d to %d is no range of ports", p.Port.Int, last)
+		return networkPort{}, false, fmt.Errorf("%d to %d is not a range of ports", p.Port.Int, last)
 	}
 	return networkPort{first: uint16(p.Port.Int), last: uint16(last)}, tcp, nil //nolint:gosec // at most 65535
 }

@@ -179,7 +179,7 @@ func TestRBACOnRealMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	drift, _ := c.run(t, 3, "verify")
-	if len(drift.Changes) != 1 || !strings.Contains(drift.Changes[0], "revoke of role healthcheck read /registry/*") || len(drift.Extra) != 1 || !strings.Contains(drift.Extra[0], "mallory") {
+	if len(drift.Changes) != 1 || !strings.Contains(drift.Changes[0], "revoke read /registry/* from role healthcheck") || len(drift.Extra) != 1 || !strings.Contains(drift.Extra[0], "mallory") {
 		t.Errorf("drift: %q, extra %q", drift.Changes, drift.Extra)
 	}
 	if !failedCheck(drift, "healthcheck", "KV.Range /registry/*", rbac.Allowed) {
@@ -237,12 +237,12 @@ func TestRBACApplyRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a certificate in use has no user":      {[]string{"--observe", "0", "--also", stranger}, `its CN "stranger" is no user of the plan`},
+		"a certificate in use has no user":      {[]string{"--observe", "0", "--also", stranger}, `the plan has no user for its CN "stranger"`},
 		"one of ours that is refused":           {[]string{"--observe", "0", "--present", foreign.Cert + "," + foreign.Key}, "RBAC was disabled again"},
 		"etcd does not compact":                 {[]string{"--observe", "300ms"}, "etcd did not compact itself within 300ms"},
 		"a member that is none of the cluster":  {[]string{"--observe", "0", "--endpoints", "127.0.0.1:1"}, "asking 127.0.0.1:1"},
 		"a member that nobody names":            {[]string{"--observe", "0", "--also", filepath.Join(c.store, "cluster.yaml")}, "no PEM certificate in it"},
-		"an administrator who would not be one": {[]string{"--observe", "0", "--cert", filepath.Join(c.store, "clients/auditor/client.crt"), "--key", filepath.Join(c.store, "clients/auditor/client.key")}, "user auditor does not have role root"},
+		"an administrator who would not be one": {[]string{"--observe", "0", "--cert", filepath.Join(c.store, "clients/auditor/client.crt"), "--key", filepath.Join(c.store, "clients/auditor/client.key")}, "does not give user auditor role root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, stderr := c.run(t, 1, "apply", test.args...)
@@ -262,7 +262,7 @@ func TestRBACApplyRefuses(t *testing.T) {
 	// What is not as it has to be once RBAC is in use is no reason to open everything.
 	c.run(t, 0, "apply", "--observe", "0")
 	_, stderr := c.run(t, 1, "apply", "--present", foreign.Cert+","+foreign.Key)
-	if !strings.Contains(stderr, "RBAC was enabled before this run and stays so") {
+	if !strings.Contains(stderr, "RBAC was enabled before this run and stays enabled") {
 		t.Errorf("stderr:\n%s", stderr)
 	}
 	if status, err := c.administrator(t).AuthStatus(t.Context()); err != nil || !status.Enabled {
