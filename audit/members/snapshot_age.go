@@ -16,8 +16,8 @@ func SnapshotAge() audit.Check {
 		Severity: audit.High,
 		Rationale: "When the quorum is lost for good, or somebody deletes what Kubernetes stores, the cluster is what the last " +
 			"snapshot holds. Backup jobs fail in silence: a full disk, an expired certificate, a file that was cut off.",
-		Method: "Looks for the newest file *.db of --snapshot-dir that is a complete bbolt database: a meta page with its " +
-			"checksum, and as many pages as it says. Its time is that of the file. Whether it can be restored, only a restore shows.",
+		Method: "Looks for the newest file of --snapshot-dir that is a complete bbolt database, as it is or packed by gzip or zip, " +
+			"whatever its name: a meta page with its checksum, and as many pages as it says. Its time is that of the file. Whether it can be restored, only a restore shows.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Take one now, and let a job take them:"),
@@ -39,17 +39,30 @@ func runSnapshotAge(t *audit.EtcdCluster) audit.Outcome {
 		return audit.CouldNotTell(fmt.Sprintf("reading the snapshots in %s: %s", s.Dir, s.Reason))
 	}
 	var broken []string
+	unread := "" // the newest one that may be good
 	for _, file := range s.Files {
 		if file.Fault != "" {
 			broken = append(broken, fmt.Sprintf("%s is %s", file.Name, file.Fault))
 			continue
 		}
 		age := t.Now.Sub(file.Modified).Round(time.Minute)
+		if file.Unread {
+			if unread == "" && age <= s.MaxAge {
+				unread = fmt.Sprintf("%s is %s old, and packed or encrypted in a way that is not read here", file.Name, age)
+			}
+			continue
+		}
 		if age > s.MaxAge {
+			if unread != "" {
+				return audit.CouldNotTell(withBroken(unread, broken))
+			}
 			text := fmt.Sprintf("the newest snapshot, %s, is %s old, more than %s", file.Name, age, s.MaxAge)
 			return audit.Failed(audit.Finding{Code: "too-old", Text: withBroken(text, broken)})
 		}
 		return audit.Passed(withBroken(fmt.Sprintf("%s is %s old", file.Name, age), broken))
+	}
+	if unread != "" {
+		return audit.CouldNotTell(withBroken(unread, broken))
 	}
 	return audit.Failed(audit.Finding{Code: "none", Text: withBroken("no snapshot in "+s.Dir, broken)})
 }

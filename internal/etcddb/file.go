@@ -22,8 +22,9 @@ type File struct {
 // ErrInUse means that a running etcd writes to the file.
 var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a snapshot of it or a copy that was made while it was stopped")
 
-// OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device
-// rather than wait for it.
+// OpenFile maps a regular file, which may be empty. One that is packed by gzip or zip is unpacked
+// into a temporary file without a name first. It refuses a named pipe or a device rather than wait
+// for it.
 func OpenFile(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -44,6 +45,12 @@ func (f *File) load() error {
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
+	}
+	if f.file, err = unpackedCopy(f.file); err != nil {
+		return err
+	}
+	if info, err = f.file.Stat(); err != nil {
+		return cause(err)
 	}
 	f.Info = info
 	if info.Size() == 0 {

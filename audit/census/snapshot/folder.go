@@ -2,14 +2,14 @@ package snapshot
 
 import (
 	"context"
-	"os"
-	"path/filepath"
+	"fmt"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-// Folder is a folder of snapshots, as files *.db.
+// Folder is a folder of snapshots, as etcddb.SnapshotFiles lists them.
 type Folder struct {
 	Dir     string
 	Expiry  time.Duration // after which a snapshot is not restored any more; 0 is never
@@ -20,23 +20,20 @@ type Folder struct {
 // Needing returns the paths of the snapshots that have not expired and hold an object by one of
 // the writers.
 func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(f.Dir, "*.db"))
+	files, err := etcddb.SnapshotFiles(f.Dir)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(f.Dir); err != nil {
 		return nil, err
 	}
 	options := f.Options
 	options.Known, options.WithoutResidue, options.WithoutDigest = writers, true, true
 	var needing []string
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if f.Expiry > 0 && f.Now().Sub(info.ModTime()) > f.Expiry {
+	for _, file := range files {
+		path := file.Path
+		if f.Expiry > 0 && f.Now().Sub(file.Info.ModTime()) > f.Expiry {
 			continue
+		}
+		if file.Unreadable {
+			return nil, fmt.Errorf("%s is packed or encrypted in a way that is not read here, so that nobody knows which keys it needs: unpack it, or move it away if it is never restored", path)
 		}
 		found, err := Census(ctx, path, options)
 		if err != nil {
