@@ -33,8 +33,8 @@ type Settings struct {
 	APIServer *Settings
 	// Encryption is what the API server makes of its --encryption-provider-config; nil if it was not read.
 	Encryption *EncryptionConfig
-	// Sandbox is what the static Pod or the systemd unit takes away from the program; nil if
-	// neither was read.
+	// Sandbox is what the static Pod or the systemd unit takes away from the program; or what a
+	// process shows of that; nil if none was read.
 	Sandbox *Sandbox
 }
 
@@ -118,12 +118,13 @@ type RevocationList struct {
 
 // Sandbox describes what keeps a program from the rest of its host.
 type Sandbox struct {
-	By FileRole // ManifestFile or UnitFile
+	By FileRole // ManifestFile, UnitFile, or ProcessStatus where neither was read
 	// Values are as written, of what was written. Of a unit by the names of systemd's
 	// directives ("NoNewPrivileges"), drop-ins included, a list's items separated by blanks.
 	// Of a Pod by the names of the container's securityContext, with the Pod's where the
 	// container has none ("runAsNonRoot", "seccompProfile.type", "capabilities.drop" with
-	// commas), and "hostPID" and "hostIPC" of the Pod's spec.
+	// commas), and "hostPID" and "hostIPC" of the Pod's spec. Of a process by the names of
+	// proc_pid_status(5): "Uid", the effective one, "CapEff", "NoNewPrivs", "Seccomp".
 	Values map[string]string
 }
 
@@ -142,6 +143,7 @@ const (
 	KeyFile       FileRole = "private key"
 	EncryptionKey FileRole = "encryption configuration"
 	CRLFile       FileRole = "revocation list"
+	ProcessStatus FileRole = "process status" // of Linux: /proc/PID/status
 )
 
 // EncryptionConfig tells what kube-apiserver makes of an EncryptionConfiguration. It holds no key.

@@ -51,7 +51,28 @@ func etcdServers(r *reading) {
 	}
 }
 
+// onlySockets reports whether kube-apiserver reaches its store by Unix sockets alone, as it does
+// kine, which k3s has in place of etcd: nobody is on the way, and the socket's owner and mode tell who is let in.
+func onlySockets(r *reading) bool {
+	servers := r.value("etcd-servers") + "," + r.value("etcd-servers-overrides")
+	sockets := 0
+	for item := range strings.FieldsFuncSeq(servers, func(c rune) bool { return strings.ContainsRune(",;#", c) }) {
+		item = strings.ToLower(strings.TrimSpace(item))
+		switch {
+		case strings.HasPrefix(item, "unix:"):
+			sockets++
+		case strings.Contains(item, "://"):
+			return false
+		}
+	}
+	return sockets > 0
+}
+
 func etcdClientCertificate(r *reading) {
+	if onlySockets(r) {
+		r.saw("a Unix socket needs no certificate")
+		return
+	}
 	if r.value("etcd-certfile") == "" || r.value("etcd-keyfile") == "" {
 		r.found("no-client-certificate", "kube-apiserver presents no certificate to etcd: "+r.written("etcd-certfile")+", "+r.written("etcd-keyfile"))
 		return
@@ -60,6 +81,9 @@ func etcdClientCertificate(r *reading) {
 }
 
 func etcdCA(r *reading) {
+	if onlySockets(r) {
+		return
+	}
 	if r.value("etcd-cafile") == "" {
 		r.found("no-ca", "kube-apiserver verifies etcd by the CAs of the operating system: "+r.written("etcd-cafile"))
 		return

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -16,7 +17,8 @@ func Sandbox() audit.Check {
 		Severity: audit.High,
 		Rationale: "etcd needs its ports, its certificates and its data dir. Whatever else it may do is what a flaw in it " +
 			"is worth to an attacker: a privileged container or a root service without limits is the whole node.",
-		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. " +
+		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins; " +
+			"where there is neither, user, capabilities and filters of the process in /proc. " +
 			"What kubeadm leaves open is of low severity; what it does not is of high.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
@@ -30,9 +32,11 @@ func Sandbox() audit.Check {
 			case s.Sandbox == nil && s.Remote:
 				return audit.Skipped("what runs etcd with these settings was not given")
 			case s.Sandbox == nil:
-				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
+				return audit.CouldNotTell("neither a static Pod, nor a systemd unit, nor the status of a process was read")
 			case s.Sandbox.By == audit.ManifestFile:
 				return worth(podSandbox(s.Sandbox.Values), sandboxSeverity)
+			case s.Sandbox.By == audit.ProcessStatus:
+				return worth(processSandbox(s.Sandbox.Values), sandboxSeverity)
 			default:
 				return worth(unitSandbox(s.Sandbox.Values), sandboxSeverity)
 			}
@@ -99,6 +103,47 @@ func podSandbox(values map[string]string) audit.Outcome {
 		return audit.Failed(findings...)
 	}
 	return audit.Passed("the container has no capabilities, cannot gain any, and writes nowhere but to its volumes")
+}
+
+// capabilityNumbers returns the numbers of the strong capabilities (linux/capability.h), in the order of strongCapabilities behind ALL.
+func capabilityNumbers() []uint { return []uint{39, 2, 12, 38, 21, 22, 16, 19, 17} }
+
+// processSandbox judges what the kernel tells of a process. Which files it may write to is not among it.
+func processSandbox(values map[string]string) audit.Outcome {
+	for _, name := range []string{"Uid", "CapEff", "NoNewPrivs", "Seccomp"} {
+		if values[name] == "" {
+			return audit.CouldNotTell("the status of the process does not tell " + name)
+		}
+	}
+	capabilities, err := strconv.ParseUint(values["CapEff"], 16, 64)
+	if err != nil {
+		return audit.CouldNotTell("the status of the process does not tell its capabilities (CapEff)")
+	}
+	var findings []audit.Finding
+	found := func(code, text string) { findings = append(findings, audit.Finding{Code: code, Text: text}) }
+	if values["Uid"] == "0" && capabilities != 0 {
+		found("root", "etcd runs as root with capabilities")
+	} else {
+		var strong []string
+		for i, number := range capabilityNumbers() {
+			if capabilities>>number&1 == 1 {
+				strong = append(strong, strongCapabilities()[i+1])
+			}
+		}
+		if len(strong) > 0 {
+			found("strong-capabilities", "etcd has capabilities that are worth the host: "+strings.Join(strong, ", "))
+		}
+	}
+	if values["NoNewPrivs"] == "0" {
+		found("new-privileges", "etcd may gain privileges by a program that it starts (NoNewPrivs of the process is 0)")
+	}
+	if values["Seccomp"] == "0" {
+		found("seccomp", "etcd may make every system call (Seccomp of the process is 0)")
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed("etcd runs as user " + values["Uid"] + " without strong capabilities, cannot gain any, and its system calls are filtered; which files it may write to was not read")
 }
 
 // directive is one of systemd.exec(5) with the values of it that limit etcd as it can be.

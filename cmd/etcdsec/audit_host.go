@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -95,13 +97,18 @@ func (a *app) lookAround(ctx context.Context, flags auditRunFlags, given []colle
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
 	read := func(s *audit.HostSettings) bool { return s.Settings != nil }
 	if !slices.ContainsFunc(h.Endpoints, etcd) && !slices.ContainsFunc(h.Settings, read) {
-		return nil, nothingFound(found)
+		return nil, nothingFound(found, flags.hosts.root)
 	}
 	return h, nil
 }
 
 // nothingFound returns the error of a host without etcd, or of one that could not be looked at.
-func nothingFound(found *host.Host) error {
+func nothingFound(found *host.Host, root string) error {
+	if e := found.Embedded; e != nil {
+		at := func(path string) audit.Word { return audit.ShellWord(filepath.Join("/", root, path)) }
+		return usageError(fmt.Errorf("nothing to audit was found by process, static Pod or systemd unit on %s; it is a %s server, which has etcd in its own process", found.Name, e.Program),
+			fmt.Sprintf("sudo etcdsec audit run --settings %s --cacert %s --cert %s --key %s %s", at(e.Config), at(e.CACert), at(e.Cert), at(e.Key), e.ClientURL))
+	}
 	err := errors.New("nothing to audit: neither etcd nor kube-apiserver was found on " + found.Name +
 		", by process, static Pod or systemd unit; give -f cluster.yaml or an endpoint")
 	if len(found.Faults) > 0 {

@@ -122,6 +122,11 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 			f.Elsewhere = append(f.Elsewhere, audit.Fault{Subject: u.URL, Reason: u.Reason})
 			continue
 		}
+		if port := defaultPort(u); port != 0 && address != "" {
+			// What the Pod does not tell, such as its own configuration file, is seen where others listen.
+			f.add(collect.Endpoint{Address: net.JoinHostPort(address, fmt.Sprint(port)), Kind: u.Kind, Settings: u.Of, ClusterName: cluster})
+			continue
+		}
 		f.unseen(node+":"+u.URL, u.Kind, u.Reason, cluster)
 	}
 	for _, l := range found.Listeners {
@@ -130,6 +135,21 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 			continue
 		}
 		f.add(collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, Settings: l.Of, ClusterName: cluster})
+	}
+}
+
+// defaultPort returns the port where an etcd listens whose settings do not tell it; 0 if they tell something.
+func defaultPort(u host.Unreached) int {
+	if u.Of == nil || u.URL != u.Of.Origin {
+		return 0
+	}
+	switch u.Kind {
+	case audit.Client:
+		return 2379
+	case audit.Peer:
+		return 2380
+	default: // a metrics port need not exist
+		return 0
 	}
 }
 
