@@ -26,7 +26,7 @@ func MemberURLPlaintext() audit.Check {
 				audit.Paste("etcdctl member update MEMBER_ID --peer-urls=https://MEMBER_ADDRESS:2380"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v2.0.1 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "CIS Kubernetes Benchmark v2.0.1 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runMemberURLPlaintext,
 	})
