@@ -59,7 +59,7 @@ func Clusters(listeners []*Listener) []*EtcdCluster {
 	for _, t := range listeners {
 		name := clusterName(t)
 		if name == "" {
-			name = hosts[hostOf(t)]
+			name = hosts[t.Host()]
 		}
 		if name == "" && (isForeign(t) || only == unnamed) {
 			name = only
@@ -91,7 +91,7 @@ func clustersOfHosts(listeners []*Listener) map[string]string {
 		if name == "" {
 			continue
 		}
-		host := hostOf(t)
+		host := t.Host()
 		if known, found := hosts[host]; found && known != name {
 			name = "" // and it stays so: a later listener finds it known
 		}
@@ -141,10 +141,11 @@ func clusterName(t *Listener) string {
 	}
 }
 
-func hostOf(t *Listener) string {
-	host, _, err := net.SplitHostPort(t.Address)
+// Host returns the host of the address, without the port.
+func (l *Listener) Host() string {
+	host, _, err := net.SplitHostPort(l.Address)
 	if err != nil {
-		return t.Address
+		return l.Address
 	}
 	return host
 }

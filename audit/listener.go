@@ -44,6 +44,7 @@ type Listener struct {
 	MemberID    uint64         // of the member that answered; 0 if it was not read
 	Status      *Status        // of Maintenance Status; nil if it was not read
 	Metrics     *MemberMetrics // of GET /metrics; nil if it was not read
+	MetricsFrom string         // the address of the member's metrics port, where Metrics are of that; empty elsewhere
 	GivenName   string         // the common name of the given client certificate; empty if none was given
 
 	// Settings are those of the etcd that has this listener; nil if none were found.

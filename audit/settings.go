@@ -33,7 +33,8 @@ type Settings struct {
 	APIServer *Settings
 	// Encryption is the API server's --encryption-provider-config as kube-apiserver reads it; nil if it was not read.
 	Encryption *EncryptionConfig
-	// Sandbox holds the limits that the static Pod or the systemd unit sets; nil if neither was read.
+	// Sandbox holds the limits that the static Pod or the systemd unit sets, or else those that a
+	// process shows; nil if none was read.
 	Sandbox *Sandbox
 }
 
@@ -117,12 +118,13 @@ type RevocationList struct {
 
 // Sandbox describes the limits that separate a program from the rest of its host.
 type Sandbox struct {
-	By FileRole // ManifestFile or UnitFile
+	By FileRole // ManifestFile or UnitFile; ProcessStatus if neither was read
 	// Values holds the values as written. For a unit, the keys are systemd's directives
 	// ("NoNewPrivileges"), including drop-ins, with the items of a list separated by blanks. For a
 	// Pod, the keys are the names in the container's securityContext, with the Pod's values if the
 	// container has none ("runAsNonRoot", "seccompProfile.type", "capabilities.drop" with commas),
-	// and "hostPID" and "hostIPC" of the Pod's spec.
+	// and "hostPID" and "hostIPC" of the Pod's spec. For a process, the keys are names of
+	// proc_pid_status(5): "Uid" (the effective one), "CapEff", "NoNewPrivs" and "Seccomp".
 	Values map[string]string
 }
 
@@ -141,6 +143,7 @@ const (
 	KeyFile       FileRole = "private key"
 	EncryptionKey FileRole = "encryption configuration"
 	CRLFile       FileRole = "revocation list"
+	ProcessStatus FileRole = "process status" // of Linux: /proc/PID/status
 )
 
 // EncryptionConfig tells what kube-apiserver makes of an EncryptionConfiguration. It holds no key.

@@ -2,7 +2,7 @@ package audit
 
 import "time"
 
-// Snapshots holds the files *.db of the folder with the snapshots of a cluster.
+// Snapshots holds the snapshots of a cluster in their folder.
 type Snapshots struct {
 	Dir    string
 	MaxAge time.Duration // how old the newest may be
@@ -11,9 +11,10 @@ type Snapshots struct {
 	Files  []Snapshot // the newest first, up to the first complete one
 }
 
-// Snapshot is one file. Only its head was read.
+// Snapshot is one file. Only its head was read, of a packed one unpacked.
 type Snapshot struct {
 	Name     string
 	Modified time.Time
 	Fault    string // why it is not a complete bbolt database; empty if it is
+	Unread   bool   // it is packed or encrypted in a way that cannot be read here
 }

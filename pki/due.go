@@ -12,27 +12,27 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// Due reports whether a chain, leaf first, is to be renewed at the given time: with a third of
-// its lifetime left, or less. A chain lives from when its first certificate begins to when the
-// first of all its certificates ends.
+// Due reports whether a chain, leaf first, must be renewed at the given time: when a third of its
+// lifetime is left, or less. A chain lives from the NotBefore of its first certificate to the
+// earliest NotAfter of all its certificates.
 //
 // One rule serves leaves, issuing CAs and roots. An issuing CA that is replaced when it is due
-// gives each leaf below it a new lifetime before that leaf is due by itself: a leaf that was cut
-// to the end of its issuer began later, and so has a shorter third.
+// gives each leaf below it a new lifetime before that leaf itself is due: a leaf that ends with its
+// issuer began later, so its last third is shorter.
 func Due(chain []*x509.Certificate, now time.Time) bool {
 	end := earliestEnd(chain)
 	return end.Sub(now) <= end.Sub(chain[0].NotBefore)/3
 }
 
-// outlook says when certificates would end that a run makes. One that was cut to the end of its
-// issuer is not signed again below it: it would be due again, and be signed again, in each run
-// until that issuer ends.
+// outlook tells when the certificates end that a run makes. A certificate that ends with its issuer
+// is not signed again by that issuer: it would be due again, and signed again, in each run until the
+// issuer ends.
 type outlook struct {
 	plan     Plan
-	cas      authorities // as the store has them
+	cas      authorities // those in the store
 	now      time.Time
 	certify  map[string]signReason // the authorities that get a certificate
-	replaced map[string]bool       // those of them that get it for a new key
+	replaced map[string]bool       // those of them that get a new key
 }
 
 // caEnd returns when an authority's certificate ends after the run.
@@ -44,7 +44,7 @@ func (o outlook) caEnd(name string) time.Time {
 	return o.newCAEnd(o.plan.authority(name))
 }
 
-// newCAEnd returns when a certificate would end that an authority got now.
+// newCAEnd returns when an authority's certificate ends if it is made now.
 func (o outlook) newCAEnd(a Authority) time.Time {
 	end := o.now.Add(a.Lifetime).Truncate(time.Second)
 	if a.Issuer != "" {
@@ -53,30 +53,30 @@ func (o outlook) newCAEnd(a Authority) time.Time {
 	return end
 }
 
-// newLeafEnd returns when a leaf would end that was signed now.
+// newLeafEnd returns when a leaf ends if it is signed now.
 func (o outlook) newLeafEnd(l Leaf) time.Time {
 	return minTime(o.now.Add(o.plan.LeafLifetime).Truncate(time.Second), o.caEnd(l.Issuer))
 }
 
-// isCut reports whether signing again what ends at the given time would help nobody: the new one
-// would end no later, because its issuer ends then. A certificate that lives longer than the spec
-// wants, as another tool's may, is not cut: the new one is shorter, and ends on its own.
+// isCut reports whether a certificate ends with its issuer, so that a new one would end no later. A
+// certificate that lives longer than the spec wants, as another tool's may, is not cut: the new one
+// is shorter, and ends before its issuer.
 func isCut(end, newEnd, issuerEnd time.Time) bool {
 	return !newEnd.After(end) && !newEnd.Before(issuerEnd)
 }
 
-// caIsCut reports whether an authority's certificate that is there ends with its issuer.
+// caIsCut reports whether an authority's present certificate ends with its issuer.
 func (o outlook) caIsCut(a Authority) bool {
 	return a.Issuer != "" && isCut(o.cas[a.Name].cert.NotAfter, o.newCAEnd(a), o.caEnd(a.Issuer))
 }
 
-// leafIsCut reports whether a leaf that ends at the given time does so with its issuer.
+// leafIsCut reports whether a leaf that ends at the given time ends with its issuer.
 func (o outlook) leafIsCut(l Leaf, end time.Time) bool {
 	return isCut(end, o.newLeafEnd(l), o.caEnd(l.Issuer))
 }
 
-// limiting returns the authority whose end is also that of an authority: itself, or the highest
-// one above it that ends when it does.
+// limiting returns the authority that decides when an authority ends: itself, or the highest one
+// above it that ends at the same time.
 func (o outlook) limiting(name string) Authority {
 	a := o.plan.authority(name)
 	for a.Issuer != "" && !o.caEnd(a.Issuer).After(o.caEnd(a.Name)) {
@@ -85,7 +85,8 @@ func (o outlook) limiting(name string) Authority {
 	return a
 }
 
-// replacedAbove names the first authority behind a leaf that gets a new key; empty if none does.
+// replacedAbove returns the name of the first authority above a leaf that gets a new key; empty if
+// none does.
 func (o outlook) replacedAbove(l Leaf) string {
 	for _, name := range o.plan.issuersAbove(l) {
 		if o.replaced[name] {
@@ -95,7 +96,8 @@ func (o outlook) replacedAbove(l Leaf) string {
 	return ""
 }
 
-// describeCut says that a new leaf gets less than the lifetime of the spec; empty if it does not.
+// describeCut tells, in words, that a new leaf gets less than the lifetime of the spec; empty if it
+// does not.
 func (o outlook) describeCut(l Leaf) string {
 	if end := o.newLeafEnd(l); end.Before(o.now.Add(o.plan.LeafLifetime).Truncate(time.Second)) {
 		return fmt.Sprintf("shorter than the spec's %s: it ends with %s on %s", formatLifetime(o.plan.LeafLifetime), o.limiting(l.Issuer).Name, end.UTC().Format(time.DateOnly))
@@ -103,7 +105,7 @@ func (o outlook) describeCut(l Leaf) string {
 	return ""
 }
 
-// formatLifetime writes a lifetime in days, or in hours where it is short.
+// formatLifetime writes a lifetime in days, or in hours if it is short.
 func formatLifetime(d time.Duration) string {
 	if d < 48*time.Hour {
 		return fmt.Sprintf("%d hours", int(d.Hours()))
@@ -111,15 +113,15 @@ func formatLifetime(d time.Duration) string {
 	return formatDays(d)
 }
 
-// Remedy says how a certificate that is due is renewed.
+// Remedy tells how to renew a certificate that is due.
 type Remedy struct {
-	// Person means that no scheduled run can do it: it takes a key that is not at hand, or the
-	// restart of what trusts a root.
+	// Person means that no scheduled run can do it: it needs a key that is not available, or a
+	// restart of everything that trusts a root.
 	Person  bool   `json:"person"`
-	Why     string `json:"why,omitempty"` // what a person has to bring or to know; empty if a scheduled run does it
+	Why     string `json:"why,omitempty"` // what a person must bring or know; empty if a scheduled run does it
 	Command string `json:"command"`       // what to run
 
-	incomplete bool // FILE stands in the command for a file that only a person can name
+	incomplete bool // the command has the stand-in FILE for a file that only a person can name
 }
 
 // String joins why and command.
@@ -130,7 +132,7 @@ func (r Remedy) String() string {
 	return r.Why + ": " + r.Command
 }
 
-// fix returns the remedy of a finding.
+// fix returns the remedy as a [Fix].
 func (r Remedy) fix() Fix {
 	command := Line{Text: r.Command, Paste: !r.incomplete}
 	if r.Why == "" {
@@ -139,7 +141,7 @@ func (r Remedy) fix() Fix {
 	return Fix{say("%s:", r.Why), command}
 }
 
-// remedyFor returns how an authority of the store in dir that is due is renewed.
+// remedyFor returns how to renew an authority of the store in dir that is due.
 func (o outlook) remedyFor(dir string, a Authority) Remedy {
 	if !a.isRoot() && o.caIsCut(a) {
 		// Only a new end of the root can move its end.
@@ -157,7 +159,7 @@ func (o outlook) remedyFor(dir string, a Authority) Remedy {
 	return r
 }
 
-// keyRemedy returns what to run with an authority's key.
+// keyRemedy returns the command to run, which needs an authority's key.
 func keyRemedy(dir, verb string, signer Authority) Remedy {
 	place := placeOfKey(dir, signer)
 	return Remedy{
@@ -169,10 +171,10 @@ func keyRemedy(dir, verb string, signer Authority) Remedy {
 	}
 }
 
-// keyPlace says where an authority's key is and what opens it.
+// keyPlace tells where an authority's key is and what opens it.
 type keyPlace struct {
 	needsPerson bool
-	what        string // about the key; empty if it is at hand
+	what        string // about the key; empty if it is available
 	flag        string // for the command, with a space in front
 }
 
@@ -183,8 +185,8 @@ func (p keyPlace) describe(a Authority) string {
 	return fmt.Sprintf("the key of %s %s", a.Name, p.what)
 }
 
-// placeOfKey finds an authority's key without opening it. A program that has the key is taken to
-// give it; the run that asks it finds out.
+// placeOfKey finds an authority's key without opening it. It assumes that a program which holds the
+// key will use it; the run that asks the program finds out.
 func placeOfKey(dir string, a Authority) keyPlace {
 	at := filepath.Join(dir, filepath.FromSlash(a.Path()))
 	if a.external != nil || exists(filepath.Join(at, caKeyName)) {

@@ -66,9 +66,9 @@ const (
 // anew each time, so the next run finishes a run that was killed. A survey never changes.
 type Survey struct {
 	Steps []Step
-	// Faults say why an authority that is due is left as it is though its signer's key should be
-	// at hand: a program failed, or what was given opens no key. The rest of the run is not
-	// concerned.
+	// Faults tell why certificates that are due could not be renewed although the key should have
+	// been available: a program failed, or the given identity or passphrase opens no key. The rest
+	// of the run is not affected.
 	Faults []error
 
 	plan     Plan

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// surveyAuthorities decides about each authority, issuers before what they issue.
+// surveyAuthorities makes the step of each authority, each issuer before what it issues.
 func (s *Store) surveyAuthorities(ctx context.Context, w *Survey, renewal Renewal) error {
 	var faults []error
 	for _, a := range w.plan.Authorities {
@@ -32,15 +32,15 @@ func (s *Store) surveyAuthorities(ctx context.Context, w *Survey, renewal Renewa
 	return errors.Join(faults...)
 }
 
-// authorityDecision says what a run does about an authority.
+// authorityDecision tells what a run does with an authority.
 type authorityDecision struct {
 	step   Step
 	reason signReason // why it gets a certificate; empty if it gets none
-	newKey bool       // it had another key before
+	newKey bool       // whether it gets a new key
 }
 
-// decideAuthority returns the step for an authority. One that cannot work, and that this run
-// does not mend, is an error.
+// decideAuthority returns the step for an authority. It returns an error for one that cannot work
+// and that this run does not correct.
 func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loaded *ca, renewal Renewal) (authorityDecision, error) {
 	step := Step{Action: ActionKeep, Name: a.Name, Role: RoleCA, Path: a.Path(), File: caCertName}
 	if loaded == nil {
@@ -59,7 +59,7 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 	switch {
 	case renewal.Authorities && (expired || due || issuerCertified):
 		if err := s.openKey(ctx, w, w.plan.signerOf(a)); err != nil && !expired && !issuerCertified {
-			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), end, w.now)}, nil // nothing fails for want of it today
+			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), end, w.now)}, nil // it is still valid, so its missing key stops nothing else
 		}
 		step.Action = ActionRenew
 		step.Detail = fmt.Sprintf("%s; same key, until %s", describeEnd(end, w.now), o.newCAEnd(a).UTC().Format(time.DateOnly))
@@ -82,15 +82,15 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 	return authorityDecision{step: step}, nil
 }
 
+// expiredError returns the error for an authority that has expired.
 func expiredError(a Authority, cert *x509.Certificate, now time.Time) error {
-	return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and what is below it anew", a.Path(), caCertName, errors.Join(caDates(cert, now)...))
+	return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and everything below it anew", a.Path(), caCertName, errors.Join(caDates(cert, now)...))
 }
 
-// replaceIssuing replaces an issuing CA that is due, if the key that signs it is at hand. Its
-// successor has a new key, and so a new name and key ID: a verifier that has both finds the
-// right one, what was signed below the former is known by it, and a key that leaked unseen is of
-// use until the former one ends and no longer. Where a program has the key, it is the program's
-// to change.
+// replaceIssuing replaces an issuing CA that is due, if the key that signs it is available. The new
+// CA has a new key, and so a new name and key ID: a verifier that has both CAs finds the right one,
+// and a key that leaked is useless as soon as the former CA ends. If a program holds the key, only
+// the program can change it.
 func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, loaded *ca, step Step) (authorityDecision, error) {
 	o, end := w.outlook(), loaded.cert.NotAfter
 	signer := w.plan.signerOf(a)
@@ -99,7 +99,7 @@ func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, load
 	if err == nil && a.external != nil {
 		signer = a
 		if err = s.askProgram(ctx, w, a); err == nil {
-			newKey, keyOf = !samePublicKey(w.opened[a.Name].Public(), loaded.cert.PublicKey), "the key that its program has"
+			newKey, keyOf = !samePublicKey(w.opened[a.Name].Public(), loaded.cert.PublicKey), "the key that its program holds"
 		}
 	}
 	switch {
@@ -113,21 +113,21 @@ func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, load
 	return authorityDecision{step: step.waitFor(s.waitForKey(w, signer, o.remedyFor(s.Dir, a), err), end, w.now)}, nil
 }
 
-// waitForKey returns the remedy for a certificate that is due and whose signer's key could not be
-// opened. Where it should have been at hand, the run has failed, and does what else is due.
+// waitForKey returns the remedy for a certificate that is due if its signer's key could not be opened.
+// If the key should have been available, it adds a fault: the run fails after it did what else is due.
 func (s *Store) waitForKey(w *Survey, signer Authority, r Remedy, err error) Remedy {
 	if r.Person && !s.Keys.given() && signer.external == nil {
 		return r
 	}
 	if !w.told[signer.Name] {
 		w.told[signer.Name] = true
-		w.Faults = append(w.Faults, fmt.Errorf("what %s is to sign is due: %w", signer.Name, err))
+		w.Faults = append(w.Faults, fmt.Errorf("what %s must sign is due: %w", signer.Name, err))
 	}
 	r.Why = err.Error()
 	return r
 }
 
-// waitFor makes the step of a certificate that is due and that this run leaves as it is.
+// waitFor returns the step for a certificate that is due but that this run does not change.
 func (s Step) waitFor(r Remedy, end, now time.Time) Step {
 	s.Action, s.Remedy = ActionDue, &r
 	s.Detail = fmt.Sprintf("%s; %s", describeEnd(end, now), r)
@@ -142,8 +142,8 @@ func (p Plan) signerOf(a Authority) Authority {
 	return p.authority(a.Issuer)
 }
 
-// openKey fetches the key of an authority, unless it is there already or this run makes it. It
-// tries once: many certificates may wait for one key.
+// openKey fetches the key of an authority, unless the key is already loaded or this run makes it. It
+// tries only once, because many certificates may wait for one key.
 func (s *Store) openKey(ctx context.Context, w *Survey, a Authority) error {
 	there := w.cas[a.Name]
 	if there == nil || there.key != nil || w.opened[a.Name] != nil {
@@ -170,13 +170,13 @@ func (s *Store) askProgram(ctx context.Context, w *Survey, a Authority) error {
 	return err
 }
 
-// issuingDeviations returns how an issuing CA differs from the plan. Constraints that are
-// too wide, as after a member left the spec, count as well.
+// issuingDeviations returns how an issuing CA differs from the plan. Name constraints that are too
+// wide, as after a member left the spec, are a difference too.
 func issuingDeviations(a Authority, cert *x509.Certificate) []error {
 	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
 }
 
-// extend widens an authority that is to sign names beyond its constraints.
+// extend gives an issuing CA wider constraints if it must sign names that they do not cover.
 func (w *Survey) extend(step *Step) {
 	loaded := w.cas[step.Name]
 	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
@@ -192,28 +192,27 @@ func (w *Survey) extend(step *Step) {
 	}
 }
 
-// fetchKeys finds out, before anything is made, whether a signing key is missing, and
-// fetches those that are kept in another way than as a plain file. It returns the
-// authorities with all keys that this run needs.
+// fetchKeys returns the authorities with all keys that this run needs, including those that are not
+// plain files. If a key is missing, it fails before anything is made.
 func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
 	with := maps.Clone(w.cas)
 	var faults []error
 	for _, a := range w.plan.Authorities {
-		c, first := w.cas[a.Name], w.firstSigned(a, s.Remote != nil)
+		c, first := w.cas[a.Name], w.firstToSign(a, s.Remote != nil)
 		if c == nil || c.key != nil || first == "" || w.replaced[a.Name] && a.external == nil {
 			continue
 		}
 		if err := s.openKey(ctx, w, a); err != nil {
-			faults = append(faults, fmt.Errorf("%w, and %s must be signed with it; bring the key back for this run", err, first))
+			faults = append(faults, fmt.Errorf("%w, but it must sign %s; bring the key back for this run", err, first))
 		}
 		with[a.Name] = &ca{Authority: a, cert: c.cert, key: w.opened[a.Name]}
 	}
 	return with, errors.Join(faults...)
 }
 
-// firstSigned names the first thing that an authority has to sign, itself included; empty
-// if there is none. remote means that leaves are signed elsewhere.
-func (w *Survey) firstSigned(by Authority, remote bool) string {
+// firstToSign returns the name of the first thing that an authority must sign, which can be itself;
+// empty if there is none. remote means that another CA signs leaves.
+func (w *Survey) firstToSign(by Authority, remote bool) string {
 	for _, a := range w.plan.Authorities {
 		if _, certified := w.certify[a.Name]; certified && (a.Issuer == by.Name || a.Issuer == "" && a.Name == by.Name) {
 			return a.Name

@@ -31,7 +31,7 @@ func AuthDisabled() audit.Check {
 				audit.Paste("etcdctl auth enable --endpoints=%s", p.Endpoint()),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "CIS Kubernetes Benchmark v2.0.1 2.7", "NIST 800-53 AC-3", "NIST 800-53 AC-6", "PCI DSS 4.0.1 7.2.1", "etcd THREAT_MODEL.md: The Authentication & Authorization Boundary"},
 		Run:        runAuthDisabled,
 	})
 }

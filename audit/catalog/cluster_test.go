@@ -122,6 +122,7 @@ func clusterFixtures(t *testing.T) []fixture {
 		s.Dir, s.MaxAge = "/backup", 24*time.Hour
 		return three(func(c *audit.EtcdCluster) { c.Snapshots = &s })
 	}
+	unread := audit.Snapshot{Name: "x.db.zst", Modified: fixtureTime, Unread: true}
 	fresh := audit.Snapshot{Name: "b.db", Modified: fixtureTime.Add(-time.Hour)}
 	old := audit.Snapshot{Name: "a.db", Modified: fixtureTime.Add(-25 * time.Hour)}
 	broken := audit.Snapshot{Name: "c.db", Modified: fixtureTime, Fault: "cut off"}
@@ -195,6 +196,9 @@ func clusterFixtures(t *testing.T) []fixture {
 		{check: "snapshot-age", name: "fresh", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{fresh}}), verdict: audit.Pass, evidence: "b.db is 1h0m0s old"},
 		{check: "snapshot-age", name: "fresh, below a broken one", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{broken, fresh}}), verdict: audit.Pass, evidence: "c.db is cut off"},
 		{check: "snapshot-age", name: "old, below a broken one", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{broken, old}}), verdict: audit.Fail, codes: []string{"too-old"}, evidence: "25h0m0s"},
+		{check: "snapshot-age", name: "fresh in a form that is not read", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{unread, old}}), verdict: audit.Unknown, evidence: "x.db.zst"},
+		{check: "snapshot-age", name: "only in a form that is not read", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{unread}}), verdict: audit.Unknown, evidence: "x.db.zst"},
+		{check: "snapshot-age", name: "fresh beside a form that is not read", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{unread, fresh}}), verdict: audit.Pass, evidence: "b.db"},
 		{check: "snapshot-age", name: "all broken", target: snapshots(audit.Snapshots{Files: []audit.Snapshot{broken, broken, broken, broken, broken}}), verdict: audit.Fail, codes: []string{"none"}, evidence: "2 more"},
 		{check: "snapshot-age", name: "empty", target: snapshots(audit.Snapshots{}), verdict: audit.Fail, codes: []string{"none"}, evidence: "/backup"},
 		{check: "snapshot-age", name: "unreadable", target: snapshots(audit.Snapshots{Reason: "permission denied"}), verdict: audit.Unknown, evidence: "permission denied"},

@@ -309,6 +309,8 @@ func apiServerFixtures(t *testing.T) []fixture {
 			})},
 
 		{check: "config-apiserver-etcd", name: "mutual TLS", target: order, verdict: audit.Pass},
+		{check: "config-apiserver-etcd", name: "kine's socket", target: apiWith("etcd-servers", "unix://kine.sock", "etcd-certfile", "", "etcd-keyfile", "", "etcd-cafile", ""), verdict: audit.Pass, evidence: "unix://kine.sock"},
+		{check: "config-apiserver-etcd", name: "a socket, and events elsewhere", target: apiWith("etcd-servers", "unix:///run/kine.sock", "etcd-servers-overrides", "/events#https://192.0.2.1:4001", "etcd-cafile", ""), verdict: audit.Fail, codes: []string{"no-ca"}},
 		{check: "config-apiserver-etcd", name: "plaintext", target: apiWith("etcd-servers", "https://192.0.2.1:2379,http://192.0.2.2:2379"), verdict: audit.Fail, codes: []string{"plaintext"}},
 		{check: "config-apiserver-etcd", name: "plaintext for events", target: apiWith("etcd-servers-overrides", "/events#https://192.0.2.1:4001;http://192.0.2.2:4001"), verdict: audit.Fail, codes: []string{"plaintext"}},
 		{check: "config-apiserver-etcd", name: "no certificate", target: apiWith("etcd-keyfile", ""), verdict: audit.Fail, codes: []string{"no-client-certificate"}},
@@ -369,6 +371,10 @@ func sandboxFixtures(t *testing.T) []fixture {
 		{check: "config-sandbox", name: "etcd's own unit", target: boxed(audit.UnitFile, "User", "etcd"), verdict: audit.Fail,
 			codes: []string{"control-groups", "devices", "homes", "kernel-modules", "kernel-tunables", "new-privileges", "tmp", "writable-system"}},
 		{check: "config-sandbox", name: "a directive that is off", target: boxed(audit.UnitFile, append(unit, "NoNewPrivileges", "no")...), verdict: audit.Fail, codes: []string{"new-privileges"}, evidence: "NoNewPrivileges=no"},
-		{check: "config-sandbox", name: "a process alone", target: configured(func(s *audit.Settings) { s.Sandbox = nil }), verdict: audit.Unknown},
+		{check: "config-sandbox", name: "a process in order", target: boxed(audit.ProcessStatus, "Uid", "998", "CapEff", "0", "NoNewPrivs", "1", "Seccomp", "2"), verdict: audit.Pass, evidence: "user 998"},
+		{check: "config-sandbox", name: "a process of root", target: boxed(audit.ProcessStatus, "Uid", "0", "CapEff", "1ffffffffff", "NoNewPrivs", "0", "Seccomp", "0"), verdict: audit.Fail, codes: []string{"new-privileges", "root", "seccomp"}},
+		{check: "config-sandbox", name: "a process of another user with a strong capability", target: boxed(audit.ProcessStatus, "Uid", "998", "CapEff", "200000", "NoNewPrivs", "1", "Seccomp", "2"), verdict: audit.Fail, codes: []string{"strong-capabilities"}},
+		{check: "config-sandbox", name: "a process of which not all is known", target: boxed(audit.ProcessStatus, "Uid", "998"), verdict: audit.Unknown, evidence: "CapEff"},
+		{check: "config-sandbox", name: "nothing read", target: configured(func(s *audit.Settings) { s.Sandbox = nil }), verdict: audit.Unknown},
 	}
 }

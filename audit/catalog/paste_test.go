@@ -19,7 +19,7 @@ var known = audit.Place{
 }
 
 // shown matches a command, or flags of etcd.
-var shown = regexp.MustCompile(`^(--[a-z]|etcdsec |etcdctl |etcdutl |kubeadm |kubectl |openssl |chmod |chown )`)
+var shown = regexp.MustCompile(`^(--[a-z]|etcdsec |etcdctl |etcdutl |kubeadm |kubectl |openssl |chmod |chown |head )`)
 
 // checkPasting looks at each line: a command pastes if, and only if, it has no word to fill in, and no
 // other line does.

@@ -29,7 +29,7 @@ func CAUnique() audit.Check {
 				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: Etcd",
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "CIS Kubernetes Benchmark v2.0.1 2.7", "NSA/CISA Kubernetes Hardening Guide v1.2: Etcd",
 			"NIST 800-53 SC-17", "NIST 800-53 CM-6", "NIST 800-53 AC-6"},
 		Run: runCAUnique,
 	})

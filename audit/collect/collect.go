@@ -104,6 +104,7 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 		})
 	}
 	wg.Wait()
+	shareMetrics(targets)
 	return targets, nil
 }
 

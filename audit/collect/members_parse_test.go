@@ -1,8 +1,12 @@
 package collect
 
 import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"hash/fnv"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -166,6 +170,7 @@ func TestSnapshots(t *testing.T) {
 	write("b.db", aMeta(4096, 1), 2*time.Hour)
 	write("c.db", []byte("no space left on device"), time.Hour)
 	write("d.db.part", aMeta(4096, 1), 0)
+	write("c.db.sha256", []byte("0123"), 0)
 	if err := os.Mkdir(filepath.Join(dir, "e.db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +184,53 @@ func TestSnapshots(t *testing.T) {
 	if diff := cmp.Diff(want, Snapshots(dir, time.Hour)); diff != "" {
 		t.Error(diff)
 	}
+	// k3s and RKE2 give no extension, or pack; kOps packs into a folder for each.
+	packed := func(name string) []byte {
+		var b bytes.Buffer
+		packer := gzip.NewWriter(&b)
+		to, w := io.Writer(packer), io.Closer(packer)
+		if strings.HasSuffix(name, ".zip") {
+			archive := zip.NewWriter(&b)
+			w = archive
+			var err error
+			if to, err = archive.Create("etcd-snapshot-cp-0-1764000000"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := to.Write(aMeta(4096, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	newest := func(name, fault string, unread bool) {
+		t.Helper()
+		s := Snapshots(dir, time.Hour)
+		if s.Reason != "" || len(s.Files) == 0 || s.Files[0].Name != name || !strings.HasPrefix(s.Files[0].Fault, fault) || fault == "" && s.Files[0].Fault != "" || s.Files[0].Unread != unread {
+			t.Errorf("%s is not the newest: %+v", name, s)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "2026-11-01T00:00:00Z-000001"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"etcd-snapshot-cp-0-1764000000", "etcd-snapshot-cp-0-1764000001.zip", "x.gz", "2026-11-01T00:00:00Z-000001/etcd.backup.gz"} {
+		data := packed(name)
+		if i == 0 {
+			data = aMeta(4096, 1)
+		}
+		write(name, data, 50*time.Minute-time.Duration(i)*time.Minute)
+		newest(name, "", false)
+	}
+	write("cut.gz", packed("cut.gz")[:40], 40*time.Minute)
+	newest("cut.gz", "damaged or cut off", false)
+	write("cut.zip", packed("cut.zip")[:60], 39*time.Minute)
+	newest("cut.zip", "damaged or cut off", false)
+	write("etcd-snapshot-cp-0-1764000009", aMeta(4096, 5), 38*time.Minute)
+	newest("etcd-snapshot-cp-0-1764000009", "cut off", false)
+	write("x.db.zst", []byte("(\xb5/\xfd"), 37*time.Minute)
+	newest("x.db.zst", "", true)
 	if s := Snapshots(filepath.Join(dir, "none"), time.Hour); !strings.Contains(s.Reason, "no such file") {
 		t.Errorf("got %+v", s)
 	}

@@ -5,63 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-const (
-	// maxSnapshots bounds the files *.db in a folder: one an hour for a year.
-	maxSnapshots = 10000
-	// maxIncomplete bounds the files that are skipped because they are not snapshots.
-	maxIncomplete = 100
-)
+// maxIncomplete bounds the files that are skipped because they are not snapshots.
+const maxIncomplete = 100
 
-// Snapshots lists the files *.db of a folder, and reads the head of each from the newest to the
-// first complete one. It follows symlinks but enters no subfolder.
+// Snapshots lists the snapshots of a folder, and reads the head of each from the newest to the first
+// complete one. It unpacks a packed one to its end, and keeps nothing of it.
 func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 	s := &audit.Snapshots{Dir: dir, MaxAge: maxAge}
-	entries, err := os.ReadDir(dir)
+	files, err := etcddb.SnapshotFiles(dir)
 	if err != nil {
 		s.Reason = cleanText(pathCause(err))
 		return s
 	}
-	type candidate struct {
-		path     string
-		modified time.Time
-	}
-	var candidates []candidate
-	for _, entry := range entries {
-		path := filepath.Join(dir, entry.Name())
-		info, err := os.Stat(path)
-		switch {
-		case !strings.HasSuffix(path, ".db"), errors.Is(err, fs.ErrNotExist): // it was removed just now, or points nowhere
-		case err != nil:
-			s.Reason = cleanText(entry.Name() + ": " + pathCause(err))
-			return s
-		case info.Mode().IsRegular():
-			candidates = append(candidates, candidate{path, info.ModTime()})
-		}
-	}
-	if len(candidates) > maxSnapshots {
-		s.Reason = fmt.Sprintf("it has more than %d files *.db", maxSnapshots)
-		return s
-	}
-	slices.SortStableFunc(candidates, func(a, b candidate) int { return b.modified.Compare(a.modified) })
-	for _, c := range candidates[:min(len(candidates), maxIncomplete)] {
-		fault, err := snapshotFault(c.path)
+	slices.SortStableFunc(files, func(a, b etcddb.SnapshotFile) int { return b.Info.ModTime().Compare(a.Info.ModTime()) })
+	for _, file := range files[:min(len(files), maxIncomplete)] {
+		name, err := filepath.Rel(dir, file.Path)
 		if err != nil {
-			s.Reason = cleanText(filepath.Base(c.path) + ": " + pathCause(err))
-			return s
+			name = filepath.Base(file.Path)
 		}
-		s.Files = append(s.Files, audit.Snapshot{Name: cleanText(filepath.Base(c.path)), Modified: c.modified, Fault: fault})
-		if fault == "" {
+		found := audit.Snapshot{Name: cleanText(name), Modified: file.Info.ModTime(), Unread: file.Unreadable}
+		if !file.Unreadable {
+			if found.Fault, err = snapshotFault(file.Path); err != nil {
+				s.Reason = cleanText(name + ": " + pathCause(err))
+				return s
+			}
+		}
+		s.Files = append(s.Files, found)
+		if found.Fault == "" && !found.Unread {
 			break
 		}
 	}
@@ -71,21 +50,14 @@ func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 // snapshotFault returns why a file is not a snapshot, empty if it is one. The error means that
 // the file could not be read.
 func snapshotFault(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	head, size, err := etcddb.ReadSnapshotHead(path, 2*maxPageSize)
+	switch {
+	case errors.Is(err, etcddb.ErrDamaged):
+		return err.Error(), nil
+	case err != nil:
 		return "", err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	head := make([]byte, 2*maxPageSize)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", err
-	}
-	return bboltFault(head[:n], info.Size()), nil
+	return bboltFault(head, size), nil
 }
 
 // pathCause returns the cause without the path, which the report already names.

@@ -51,7 +51,29 @@ func checkEtcdServers(r *reading) {
 	}
 }
 
+// onlySockets reports whether kube-apiserver reaches its store only by Unix sockets. So it reaches
+// kine, which k3s has in place of etcd. Nobody is in between, and the owner and mode of the socket's
+// file decide who may connect.
+func onlySockets(r *reading) bool {
+	servers := r.value("etcd-servers") + "," + r.value("etcd-servers-overrides")
+	sockets := 0
+	for item := range strings.FieldsFuncSeq(servers, func(c rune) bool { return strings.ContainsRune(",;#", c) }) {
+		item = strings.ToLower(strings.TrimSpace(item))
+		switch {
+		case strings.HasPrefix(item, "unix:"):
+			sockets++
+		case strings.Contains(item, "://"):
+			return false
+		}
+	}
+	return sockets > 0
+}
+
 func checkEtcdClientCertificate(r *reading) {
+	if onlySockets(r) {
+		r.addEvidence("a Unix socket needs no certificate")
+		return
+	}
 	if r.value("etcd-certfile") == "" || r.value("etcd-keyfile") == "" {
 		r.addFinding("no-client-certificate", "kube-apiserver presents no certificate to etcd: "+r.describe("etcd-certfile")+", "+r.describe("etcd-keyfile"))
 		return
@@ -60,6 +82,9 @@ func checkEtcdClientCertificate(r *reading) {
 }
 
 func checkEtcdCA(r *reading) {
+	if onlySockets(r) {
+		return
+	}
 	if r.value("etcd-cafile") == "" {
 		r.addFinding("no-ca", "kube-apiserver verifies etcd against the CAs of the operating system: "+r.describe("etcd-cafile"))
 		return

@@ -19,7 +19,7 @@ func AutoTLS() audit.Check {
 				audit.Paste("--auto-tls=false --cert-file=server.crt --key-file=server.key"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.3", "STIG V-242379", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.3", "CIS Kubernetes Benchmark v2.0.1 2.3", "STIG V-242379", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
 		Run:        askEtcd(clientSide().checkGenerated),
 	})
 }

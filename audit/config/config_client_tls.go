@@ -22,7 +22,7 @@ func ClientTLS() audit.Check {
 				audit.Paste("--listen-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client()),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v2.0.1 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "PCI DSS 4.0.1 2.2.7", "etcd THREAT_MODEL.md: The Client-to-Server Boundary"},
 		Run:        lowerForSockets(askEtcd(clientSide().checkPlaintextURLs, clientSide().checkServerCertificate)),
 	})
 }

@@ -31,6 +31,7 @@ func Encryption() audit.Check {
 		References: []string{
 			"CIS Kubernetes Benchmark v1.12 1.2.27", "CIS Kubernetes Benchmark v1.12 1.2.28", "STIG V-274882",
 			"NIST 800-53 SC-28", "NIST 800-53 SC-28(1)", "PCI DSS 4.0.1 3.5.1", "BSI APP.4.4.A20",
+			"etcd THREAT_MODEL.md: The Data Storage Boundary",
 		},
 		Run: ofAPIServer(func(s *audit.Settings) audit.Outcome {
 			o := withWorstSeverity(ask(s, checkSecretsEncrypted), func(code string) audit.Severity { return encryptionSeverity(s.Encryption, code) })

@@ -21,7 +21,7 @@ func LogLevel() audit.Check {
 				audit.Paste("--enable-pprof=false --log-level=info"),
 			}
 		},
-		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11", "etcd THREAT_MODEL.md: Non-Default & Test-Only Configuration"},
 		Run:        askEtcd(checkPprof, checkDebug),
 	})
 }

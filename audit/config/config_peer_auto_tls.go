@@ -19,7 +19,7 @@ func PeerAutoTLS() audit.Check {
 				audit.Paste("--peer-auto-tls=false --peer-cert-file=peer.crt --peer-key-file=peer.key"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242380", "NIST 800-53 SC-8", "NIST 800-53 SC-17"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.6", "CIS Kubernetes Benchmark v2.0.1 2.6", "STIG V-242380", "NIST 800-53 SC-8", "NIST 800-53 SC-17", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Run:        askEtcd(peerSide().checkGenerated),
 	})
 }

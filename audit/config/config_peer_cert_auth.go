@@ -19,7 +19,7 @@ func PeerCertAuth() audit.Check {
 				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt --peer-cert-file=peer.crt --peer-key-file=peer.key"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v2.0.1 2.5", "STIG V-242426", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Run:        lowerForSockets(askEtcd(peerSide().checkOpenURLs, peerSide().checkRequired)),
 	})
 }

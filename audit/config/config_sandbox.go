@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -16,8 +17,9 @@ func Sandbox() audit.Check {
 		Severity: audit.High,
 		Rationale: "etcd needs its ports, its certificates and its data dir. An attacker who exploits a flaw in etcd gets every " +
 			"other right that it has: a privileged container, or a root service without limits, means the whole node.",
-		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. Rights " +
-			"that kubeadm also leaves have low severity; others have high severity.",
+		Method: "Reads the securityContext of the static Pod, or the directives of the systemd unit with its drop-ins. If it " +
+			"finds neither, it reads the user, capabilities and filters of the process in /proc. Rights that kubeadm also " +
+			"leaves have low severity; others have high severity.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Render a manifest or unit with only the rights that etcd needs, and replace yours with it:"),
@@ -30,9 +32,11 @@ func Sandbox() audit.Check {
 			case s.Sandbox == nil && s.Remote:
 				return audit.Skipped("no manifest or unit that runs etcd with these settings was given")
 			case s.Sandbox == nil:
-				return audit.CouldNotTell("neither a static Pod nor a systemd unit was read")
+				return audit.CouldNotTell("neither a static Pod, nor a systemd unit, nor the status of a process was read")
 			case s.Sandbox.By == audit.ManifestFile:
 				return withWorstSeverity(podSandbox(s.Sandbox.Values), sandboxSeverity)
+			case s.Sandbox.By == audit.ProcessStatus:
+				return withWorstSeverity(processSandbox(s.Sandbox.Values), sandboxSeverity)
 			default:
 				return withWorstSeverity(unitSandbox(s.Sandbox.Values), sandboxSeverity)
 			}
@@ -99,6 +103,48 @@ func podSandbox(values map[string]string) audit.Outcome {
 		return audit.Failed(findings...)
 	}
 	return audit.Passed("the container has no capabilities, cannot gain any, and writes only to its volumes")
+}
+
+// capabilityNumbers returns the numbers of the strong capabilities (linux/capability.h), in the order of strongCapabilities after ALL.
+func capabilityNumbers() []uint { return []uint{39, 2, 12, 38, 21, 22, 16, 19, 17} }
+
+// processSandbox judges what the kernel tells about a process. It does not tell which files the
+// process may write to.
+func processSandbox(values map[string]string) audit.Outcome {
+	for _, name := range []string{"Uid", "CapEff", "NoNewPrivs", "Seccomp"} {
+		if values[name] == "" {
+			return audit.CouldNotTell("the status of the process does not tell " + name)
+		}
+	}
+	capabilities, err := strconv.ParseUint(values["CapEff"], 16, 64)
+	if err != nil {
+		return audit.CouldNotTell("the status of the process does not tell its capabilities (CapEff)")
+	}
+	var findings []audit.Finding
+	add := func(code, text string) { findings = append(findings, audit.Finding{Code: code, Text: text}) }
+	if values["Uid"] == "0" && capabilities != 0 {
+		add("root", "etcd runs as root with capabilities")
+	} else {
+		var strong []string
+		for i, number := range capabilityNumbers() {
+			if capabilities>>number&1 == 1 {
+				strong = append(strong, strongCapabilities()[i+1])
+			}
+		}
+		if len(strong) > 0 {
+			add("strong-capabilities", "etcd has capabilities that give it the whole host: "+strings.Join(strong, ", "))
+		}
+	}
+	if values["NoNewPrivs"] == "0" {
+		add("new-privileges", "etcd may gain privileges from a program that it starts (NoNewPrivs of the process is 0)")
+	}
+	if values["Seccomp"] == "0" {
+		add("seccomp", "etcd may make every system call (Seccomp of the process is 0)")
+	}
+	if len(findings) > 0 {
+		return audit.Failed(findings...)
+	}
+	return audit.Passed("etcd runs as user " + values["Uid"] + " without strong capabilities, cannot gain any, and its system calls are filtered; which files it may write to was not read")
 }
 
 // directive is a directive of systemd.exec(5) with the values that limit etcd.

@@ -25,7 +25,7 @@ func UniqueCA() audit.Check {
 				audit.Paste("--trusted-ca-file=ca.crt --peer-trusted-ca-file=peer-ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "CIS Kubernetes Benchmark v2.0.1 2.7", "NIST 800-53 SC-17", "NIST 800-53 CM-6", "NSA/CISA Kubernetes Hardening Guide v1.2: etcd"},
 		Run: ofEtcd(func(_ *audit.HostSettings, s *audit.Settings) audit.Outcome {
 			if s.APIServer == nil {
 				return audit.Skipped("there is no kube-apiserver on the host of etcd")

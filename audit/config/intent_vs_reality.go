@@ -27,8 +27,8 @@ func IntentVsReality() audit.Check {
 			}
 		},
 		References: []string{
-			"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.4",
-			"CIS Kubernetes Benchmark v1.12 2.5", "NIST 800-53 CA-2", "NIST 800-53 CM-6",
+			"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v2.0.1 2.1", "CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v2.0.1 2.2", "CIS Kubernetes Benchmark v1.12 2.4", "CIS Kubernetes Benchmark v2.0.1 2.4",
+			"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v2.0.1 2.5", "NIST 800-53 CA-2", "NIST 800-53 CM-6",
 		},
 		Applies: func(t *audit.Listener) bool { return audit.On(audit.Listeners()...)(t) && t.Settings != nil },
 		Run:     runIntentVsReality,

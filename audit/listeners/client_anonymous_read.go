@@ -22,7 +22,7 @@ func ClientAnonymousRead() audit.Check {
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt --listen-client-urls=https://%s", p.Client()),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 AC-3"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v2.0.1 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 AC-3", "etcd THREAT_MODEL.md: The Client-to-Server Boundary"},
 		Applies:    audit.On(audit.Client),
 		Run:        runClientAnonymousRead,
 	})

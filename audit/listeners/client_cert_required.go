@@ -18,7 +18,7 @@ func ClientCertRequired() audit.Check {
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v2.0.1 2.2", "STIG V-242423", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "NIST 800-53 IA-5(2)", "etcd THREAT_MODEL.md: The Client-to-Server Boundary"},
 		Applies:    audit.On(audit.Client),
 		Run:        func(t *audit.Listener) audit.Outcome { return judgeCertRequired(t) },
 	})

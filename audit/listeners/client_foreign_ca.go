@@ -18,7 +18,7 @@ func ClientForeignCA() audit.Check {
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.2", "CIS Kubernetes Benchmark v2.0.1 2.2", "CIS Kubernetes Benchmark v1.12 2.7", "CIS Kubernetes Benchmark v2.0.1 2.7", "STIG V-242423", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "etcd THREAT_MODEL.md: The Client-to-Server Boundary"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeForeignCA(t, h) })

@@ -24,7 +24,7 @@ func ClientPlaintext() audit.Check {
 				audit.Paste("--listen-client-urls=https://%s --advertise-client-urls=https://%s --cert-file=server.crt --key-file=server.key", p.Client(), p.Client()),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v2.0.1 2.1", "STIG V-242427", "STIG V-242428", "NIST 800-53 SC-8", "NIST 800-53 SC-8(1)", "etcd THREAT_MODEL.md: The Client-to-Server Boundary"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return judgePlaintext(t, t.Plaintext, t.RPC(audit.InPlaintext, audit.RangeRPC))

@@ -25,7 +25,7 @@ func DebugExposed() audit.Check {
 				audit.Paste("--client-cert-auth --trusted-ca-file=ca.crt"),
 			}
 		},
-		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11"},
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "NIST 800-53 SI-11", "etcd THREAT_MODEL.md: Non-Default & Test-Only Configuration"},
 		Applies:    audit.On(audit.Client),
 		Run:        runDebugExposed,
 	})

@@ -23,7 +23,7 @@ func GatewayEnabled() audit.Check {
 				audit.Paste("--enable-grpc-gateway=false"),
 			}
 		},
-		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "etcd-io/etcd#15755"},
+		References: []string{"STIG V-242413", "NIST 800-53 CM-7", "etcd-io/etcd#15755", "etcd THREAT_MODEL.md: Component Scope"},
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			// It refuses the method; with authentication on, a caller with a certificate before that.

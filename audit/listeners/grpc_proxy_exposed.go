@@ -23,7 +23,7 @@ func GRPCProxyExposed() audit.Check {
 				audit.Paste("--cert-file=proxy.crt --key-file=proxy.key --trusted-ca-file=proxy-clients-ca.crt"),
 			}
 		},
-		References: []string{"STIG V-242413", "STIG V-242423", "NIST 800-53 AC-3", "NIST 800-53 IA-3", "NIST 800-53 SC-8"},
+		References: []string{"STIG V-242413", "STIG V-242423", "NIST 800-53 AC-3", "NIST 800-53 IA-3", "NIST 800-53 SC-8", "etcd THREAT_MODEL.md: Component Scope"},
 		Applies:    audit.On(audit.Client),
 		Run:        runGRPCProxyExposed,
 	})

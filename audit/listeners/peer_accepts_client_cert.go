@@ -22,7 +22,7 @@ func PeerAcceptsClientCert() audit.Check {
 				audit.Paste("--peer-cert-allowed-hostname=%s", audit.StandIn("MEMBER_NAME")),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.7", "CIS Kubernetes Benchmark v2.0.1 2.7", "NIST 800-53 AC-6", "NIST 800-53 IA-3", "etcd-io/etcd#8262", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Applies:    audit.On(audit.Peer),
 		Run:        runPeerAcceptsClientCert,
 	})

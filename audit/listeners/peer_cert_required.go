@@ -18,7 +18,7 @@ func PeerCertRequired() audit.Check {
 				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v2.0.1 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "CIS Kubernetes Benchmark v2.0.1 2.6", "STIG V-242426", "STIG V-242380", "NIST 800-53 SC-23", "NIST 800-53 IA-3", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
 			o := judgeCertRequired(t)

@@ -18,7 +18,7 @@ func PeerForeignCA() audit.Check {
 				audit.Paste("--peer-client-cert-auth --peer-trusted-ca-file=peer-ca.crt"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242426", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v2.0.1 2.5", "CIS Kubernetes Benchmark v1.12 2.6", "CIS Kubernetes Benchmark v2.0.1 2.6", "STIG V-242426", "NIST 800-53 IA-5(2)", "NIST 800-53 SC-17", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeForeignCA(t, h) })

@@ -19,7 +19,7 @@ func PeerPlaintext() audit.Check {
 				audit.Paste("etcdctl member update %s --peer-urls=https://%s", p.Member(), p.Peer()),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.4", "CIS Kubernetes Benchmark v2.0.1 2.4", "STIG V-242432", "STIG V-242433", "NIST 800-53 SC-8", "NIST 800-53 SC-8(2)", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return judgePlaintext(t, t.Plaintext, audit.RPC{})

@@ -23,7 +23,7 @@ func PeerWrongSAN() audit.Check {
 				audit.Paste("--peer-skip-client-san-verification=false    # its name in 3.6 and later"),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.5", "CIS Kubernetes Benchmark v2.0.1 2.5", "STIG V-242426", "NIST 800-53 IA-3", "NIST 800-53 SC-23", "etcd THREAT_MODEL.md: The Peer-to-Peer Boundary"},
 		Applies:    audit.On(audit.Peer),
 		Run: func(t *audit.Listener) audit.Outcome {
 			return t.OverTLS(func(h audit.Handshake) audit.Outcome { return judgeWrongSAN(t, h) })

@@ -78,6 +78,9 @@ func quota(t *audit.Listener) (limit int64, seen string, known bool) {
 			return 0, "", false
 		}
 		limit, seen = int64(min(value, math.MaxInt64/2)), "GET /metrics"
+		if t.MetricsFrom != "" {
+			seen += " of " + t.MetricsFrom
+		}
 	}
 	// A negative --quota-backend-bytes is none. Status carries it as a huge number.
 	if limit < 0 || limit > math.MaxInt64/2 {

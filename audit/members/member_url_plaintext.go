@@ -27,7 +27,7 @@ func MemberURLPlaintext() audit.Check {
 				audit.Paste("--advertise-client-urls=https://%s --initial-advertise-peer-urls=https://%s", client, peer),
 			}
 		},
-		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
+		References: []string{"CIS Kubernetes Benchmark v1.12 2.1", "CIS Kubernetes Benchmark v2.0.1 2.1", "CIS Kubernetes Benchmark v1.12 2.4", "CIS Kubernetes Benchmark v2.0.1 2.4", "STIG V-242413", "NIST 800-53 SC-8"},
 		Applies:    audit.On(audit.Client),
 		Run:        runMemberURLPlaintext,
 	})

@@ -17,6 +17,9 @@ import (
 // control is satisfied only if nothing about it failed, was waived or stayed unknown.
 type OSCAL struct{}
 
+// oscalVersion is that of the model and of NIST's schemas by which the documents are tested.
+const oscalVersion = "1.2.1"
+
 const oscalNamespace = "https://github.com/etcdsec/etcdsec/ns/oscal"
 
 // Render implements Renderer.
@@ -30,9 +33,9 @@ func (OSCAL) Render(w io.Writer, r audit.Report) error {
 func oscalOf(r audit.Report) oscalAssessmentResults {
 	started, finished := oscalTime(r.StartedAt), oscalTime(r.FinishedAt)
 	plan := oscalResource{
-		UUID:        uuidOf("plan"),
-		Title:       "The checks of etcdsec",
-		Description: "There is no assessment plan of its own: the checks that were run are those of the tool. `etcdsec audit list` names them and `etcdsec audit explain` says how each is tested.",
+		UUID:        planUUID(r),
+		Title:       "The assessment plan of this audit",
+		Description: "What `-o oscal-plan=FILE` of the same run writes: its document has this UUID.",
 	}
 	result := oscalResult{
 		UUID:        uuidOf("result", runID(r)),
@@ -41,14 +44,8 @@ func oscalOf(r audit.Report) oscalAssessmentResults {
 		Start:       started,
 		End:         finished,
 		LocalDefinitions: oscalLocalDefinitions{
-			InventoryItems: oscalInventory(r),
-			AssessmentAssets: oscalAssessmentAssets{
-				Components: []oscalComponent{{
-					UUID: toolUUID(r), Type: "software", Title: word(r.Tool.Name),
-					Description: "Version " + word(r.Tool.Version), Status: oscalStatus{State: "operational"},
-				}},
-				Platforms: []oscalPlatform{{UUID: uuidOf("platform"), Title: word(r.Tool.Name), UsesComponents: []oscalComponentUse{{toolUUID(r)}}}},
-			},
+			InventoryItems:   oscalInventory(r),
+			AssessmentAssets: oscalAssets(r),
 		},
 	}
 	for _, each := range r.Results {
@@ -60,10 +57,21 @@ func oscalOf(r audit.Report) oscalAssessmentResults {
 	result.ReviewedControls, result.Findings = oscalControls(r)
 	return oscalAssessmentResults{
 		UUID:       uuidOf("assessment-results", runID(r)),
-		Metadata:   oscalMetadata{Title: "Audit of etcd by " + word(r.Tool.Name), LastModified: finished, Version: finished, OSCALVersion: "1.2.0"},
+		Metadata:   oscalMetadata{Title: "Audit of etcd by " + word(r.Tool.Name), LastModified: finished, Version: finished, OSCALVersion: oscalVersion},
 		ImportAP:   oscalReference{"#" + plan.UUID},
 		Results:    []oscalResult{result},
 		BackMatter: oscalBackMatter{Resources: []oscalResource{plan}},
+	}
+}
+
+// oscalAssets returns the tool that assesses, as OSCAL describes it.
+func oscalAssets(r audit.Report) oscalAssessmentAssets {
+	return oscalAssessmentAssets{
+		Components: []oscalComponent{{
+			UUID: toolUUID(r), Type: "software", Title: word(r.Tool.Name),
+			Description: "Version " + word(r.Tool.Version), Status: oscalStatus{State: "operational"},
+		}},
+		Platforms: []oscalPlatform{{UUID: uuidOf("platform"), Title: word(r.Tool.Name), UsesComponents: []oscalComponentUse{{toolUUID(r)}}}},
 	}
 }
 

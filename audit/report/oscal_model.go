@@ -1,7 +1,7 @@
 package report
 
-// The parts of OSCAL 1.2.0's assessment-results model that are written. The names are
-// OSCAL's (pages.nist.gov/OSCAL, Assessment Results Model).
+// The parts of OSCAL 1.2.1's assessment-results model that are written. The names are
+// OSCAL's (pages.nist.gov/OSCAL, Assessment Results Model). Those of the assessment plan are beside it.
 
 type oscalDocument struct {
 	Results oscalAssessmentResults `json:"assessment-results"`

@@ -34,6 +34,7 @@ func Formats(colour bool) []Format {
 		{"openreports", "Report of openreports.io/v1alpha1", OpenReport()},
 		{"policyreport", "PolicyReport of wgpolicyk8s.io/v1alpha2", WGPolicyReport()},
 		{"oscal", "NIST OSCAL assessment results", OSCAL{}},
+		{"oscal-plan", "NIST OSCAL assessment plan of the same audit", OSCALPlan{}},
 		{"cklb", "checklist for STIG Viewer 3", CKLB{}},
 	}
 }

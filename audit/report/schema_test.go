@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/dlclark/regexp2"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"sigs.k8s.io/yaml"
 
@@ -19,7 +22,9 @@ import (
 //   - report-v1alpha1.json is of the CustomResourceDefinition in
 //     github.com/openreports/reports-api v0.2.1, policyreport-v1alpha2.json of the one in
 //     github.com/kyverno/kyverno v1.19.1, both without their descriptions.
-//   - oscal-written-parts.json is our own; it says so itself.
+//   - oscal-assessment-plan-1.2.1.json and oscal-assessment-results-1.2.1.json are NIST's
+//     (github.com/usnistgov/OSCAL v1.2.1, release assets). Their patterns are ECMA's.
+//   - oscal-written-parts.json is our own, stricter than NIST's; it says so itself.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -29,6 +34,8 @@ func TestSchemas(t *testing.T) {
 		{"openreports", "report-v1alpha1.json"},
 		{"policyreport", "policyreport-v1alpha2.json"},
 		{"oscal", "oscal-written-parts.json"},
+		{"oscal", "oscal-assessment-results-1.2.1.json"},
+		{"oscal-plan", "oscal-assessment-plan-1.2.1.json"},
 	} {
 		schema := compile(t, c.file)
 		for name, r := range reports() {
@@ -54,6 +61,57 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
+// NIST's schemas refuse what is wrong in one place: a UUID, a token, a control.
+func TestOSCALSchemasRefuse(t *testing.T) {
+	t.Parallel()
+	for format, file := range map[string]string{"oscal": "oscal-assessment-results-1.2.1.json", "oscal-plan": "oscal-assessment-plan-1.2.1.json"} {
+		schema := compile(t, file)
+		good := string(render(t, format, reports()["findings"]))
+		for _, wrong := range [][2]string{{`"name": "check"`, `"name": "a check"`}, {`"control-id": "sc-8"`, `"control-id": "8 sc"`}, {`"oscal-version": "1.2.1"`, `"oscal-version": ""`}, {`"uuid": "`, `"uuid": "x`}} {
+			document, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.Replace(good, wrong[0], wrong[1], 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(good, wrong[0]) || schema.Validate(document) == nil {
+				t.Errorf("%s may have %s", format, wrong[1])
+			}
+		}
+	}
+}
+
+// The results name the plan of the same audit, and both the same controls and subjects.
+func TestPlanOfResults(t *testing.T) {
+	t.Parallel()
+	for name, r := range reports() {
+		var results struct {
+			Of struct {
+				ImportAP struct {
+					Href string `json:"href"`
+				} `json:"import-ap"`
+			} `json:"assessment-results"`
+		}
+		var plan struct {
+			Of struct {
+				UUID  string `json:"uuid"`
+				Tasks []any  `json:"tasks"`
+			} `json:"assessment-plan"`
+		}
+		if err := json.Unmarshal(render(t, "oscal", r), &results); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(render(t, "oscal-plan", r), &plan); err != nil {
+			t.Fatal(err)
+		}
+		checks := map[string]bool{}
+		for _, result := range r.Results {
+			checks[result.CheckID] = true
+		}
+		if results.Of.ImportAP.Href != "#"+plan.Of.UUID || len(plan.Of.Tasks) != len(checks) {
+			t.Errorf("%s: %s, %s, %d tasks of %d checks", name, results.Of.ImportAP.Href, plan.Of.UUID, len(plan.Of.Tasks), len(checks))
+		}
+	}
+}
+
 func compile(t *testing.T, file string) *jsonschema.Schema {
 	t.Helper()
 	path := filepath.Join("testdata", "schema", file)
@@ -68,6 +126,7 @@ func compile(t *testing.T, file string) *jsonschema.Schema {
 	forbidOthers(document)
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
+	compiler.UseRegexpEngine(compileECMA)
 	if err := compiler.AddResource(path, document); err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +135,23 @@ func compile(t *testing.T, file string) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	return schema
+}
+
+// ecma is a regular expression as JSON Schema means it.
+type ecma struct{ *regexp2.Regexp }
+
+func (e ecma) MatchString(s string) bool {
+	matched, err := e.Regexp.MatchString(s)
+	return err == nil && matched // an error is that of a match that took too long
+}
+
+func compileECMA(expression string) (jsonschema.Regexp, error) {
+	compiled, err := regexp2.Compile(expression, regexp2.ECMAScript|regexp2.Unicode) // \p is of the flag u
+	if err != nil {
+		return nil, err
+	}
+	compiled.MatchTimeout = 10 * time.Second
+	return ecma{compiled}, nil
 }
 
 // forbidOthers lets an object have the properties that a schema names and no others, where

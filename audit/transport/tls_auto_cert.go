@@ -32,7 +32,7 @@ func TLSAutoCert() audit.Check {
 			}
 		},
 		References: []string{
-			"CIS Kubernetes Benchmark v1.12 2.3", "CIS Kubernetes Benchmark v1.12 2.6", "STIG V-242379", "STIG V-242380",
+			"CIS Kubernetes Benchmark v1.12 2.3", "CIS Kubernetes Benchmark v2.0.1 2.3", "CIS Kubernetes Benchmark v1.12 2.6", "CIS Kubernetes Benchmark v2.0.1 2.6", "STIG V-242379", "STIG V-242380",
 			"NIST 800-53 SC-8", "NIST 800-53 SC-17", "PCI DSS 4.0.1 2.2.7",
 		},
 		Applies: audit.On(audit.Client, audit.Peer, audit.Metrics),

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/collect/host"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // auditHostFlags are the flags of an audit that looks at files and processes.
@@ -97,13 +100,18 @@ func (a *app) collectHost(ctx context.Context, flags auditRunFlags, given []coll
 	etcd := func(e collect.Endpoint) bool { return slices.Contains(audit.Listeners(), e.Kind) }
 	read := func(s *audit.HostSettings) bool { return s.Settings != nil }
 	if !slices.ContainsFunc(h.Endpoints, etcd) && !slices.ContainsFunc(h.Settings, read) {
-		return nil, noEtcdError(found)
+		return nil, noEtcdError(found, flags.hosts.root)
 	}
 	return h, nil
 }
 
 // noEtcdError returns the error for a host on which no etcd was found, or none could be seen.
-func noEtcdError(found *host.Host) error {
+func noEtcdError(found *host.Host, root string) error {
+	if e := found.Embedded; e != nil {
+		at := func(path string) string { return shellword.Path(filepath.Join("/", root, path)) }
+		return usageError(fmt.Errorf("nothing to audit: no process, static Pod or systemd unit of etcd or kube-apiserver was found on %s; it is a %s server, which runs etcd in its own process", found.Name, e.Program),
+			fmt.Sprintf("sudo etcdsec audit run --settings %s --cacert %s --cert %s --key %s %s", at(e.Config), at(e.CACert), at(e.Cert), at(e.Key), e.ClientURL))
+	}
 	err := errors.New("nothing to audit: no process, static Pod or systemd unit of etcd or kube-apiserver was found on " +
 		found.Name + "; give -f cluster.yaml or an endpoint")
 	if len(found.Faults) > 0 {

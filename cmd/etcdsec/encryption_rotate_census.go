@@ -34,7 +34,7 @@ func (flags *rotationCensusFlags) addFlags(cmd *cobra.Command) {
 	flags.etcdCredentialFlags.addFlags(cmd)
 	const quick = 5000 // a rotation is waited for
 	f.IntVar(&flags.maxRate, "max-rate", quick, "`objects` of etcd to read per second; 0 is no limit")
-	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots, as files *.db, that may still be restored")
+	f.StringVar(&flags.snapshots, "snapshot-dir", "", "`dir` of snapshots that may still be restored: files NAME.db, of k3s and RKE2, and packed by gzip or zip")
 	f.DurationVar(&flags.expiry, "snapshot-expiry", 0, "`time` after which no snapshot is restored any more (default never)")
 	_ = cmd.MarkFlagDirname("snapshot-dir") // only completion; fails for unknown flags
 }

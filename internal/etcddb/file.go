@@ -22,8 +22,9 @@ type File struct {
 // ErrInUse means that a running etcd has the file open.
 var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a snapshot of it or a copy that was made while it was stopped")
 
-// OpenFile maps a regular file, which may be empty. It refuses a named pipe or a device, and does
-// not wait for it.
+// OpenFile maps a regular file, which may be empty. It first unpacks a file that is packed by gzip or
+// zip, into a temporary file without a name. It refuses a named pipe or a device, and does not wait for
+// it.
 func OpenFile(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -44,6 +45,12 @@ func (f *File) load() error {
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
+	}
+	if f.file, err = unpackedCopy(f.file); err != nil {
+		return err
+	}
+	if info, err = f.file.Stat(); err != nil {
+		return withoutPath(err)
 	}
 	f.Info = info
 	if info.Size() == 0 {

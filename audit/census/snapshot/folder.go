@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-// Folder is a folder of snapshots, as files *.db.
+// Folder is a folder of snapshots, as etcddb.SnapshotFiles lists them.
 type Folder struct {
 	Dir     string
 	Expiry  time.Duration // after this time a snapshot is no longer restored; 0 means it never expires
@@ -23,23 +22,21 @@ type Folder struct {
 // the writers. It fails if it cannot tell this for a snapshot: the unread parts of a damaged one
 // may need the key, and may be restored.
 func (f Folder) Needing(ctx context.Context, writers []audit.Writer) ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(f.Dir, "*.db"))
+	files, err := etcddb.SnapshotFiles(f.Dir)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(f.Dir); err != nil {
 		return nil, err
 	}
 	options := f.Options
 	options.Known, options.WithoutResidue, options.WithoutDigest = writers, true, true
 	var needing []string
 	var unread error
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
+	for _, file := range files {
+		path := file.Path
+		if f.Expiry > 0 && f.Now().Sub(file.Info.ModTime()) > f.Expiry {
+			continue
 		}
-		if f.Expiry > 0 && f.Now().Sub(info.ModTime()) > f.Expiry {
+		if file.Unreadable {
+			unread = errors.Join(unread, fmt.Errorf("%s is packed or encrypted in a way that cannot be read here: it may need the key; unpack it, or move the file away if nobody will restore it", path))
 			continue
 		}
 		found, err := Census(ctx, path, options)

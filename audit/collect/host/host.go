@@ -34,6 +34,8 @@ type Host struct {
 	// APIServer is nil if there is none. A host may have one and no etcd. It has Encryption
 	// too.
 	APIServer *audit.Settings
+	// Embedded is an etcd in the process of another program; nil if none was found.
+	Embedded *Embedded
 	// Faults lists what could not be read of the host as a whole.
 	Faults []audit.Fault
 	// Missed lists those of the Faults behind which another etcd may be, or what a restart
@@ -81,7 +83,7 @@ func Find(ctx context.Context, config Config) (*Host, error) {
 		return nil, err
 	}
 	found := c.match(running, slices.Concat(manifests, units))
-	h := &Host{Name: c.hostname, Faults: c.faults, Missed: c.missed}
+	h := &Host{Name: c.hostname, Faults: c.faults, Missed: c.missed, Embedded: c.embedded()}
 	for _, one := range found {
 		c.describeFiles(one)
 		if one.settings.Program == kubeAPIServer {

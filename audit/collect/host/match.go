@@ -98,7 +98,9 @@ func (p *instance) adopt(d *instance) {
 	p.settings.Origin = d.settings.Origin
 	p.files = append(slices.Clone(d.files), p.files...)
 	p.view.mounts = slices.Concat(p.view.mounts, d.view.mounts)
-	p.settings.Sandbox = d.settings.Sandbox
+	if d.settings.Sandbox != nil {
+		p.settings.Sandbox = d.settings.Sandbox
+	}
 	if p.version == "" {
 		p.version, p.settings.Version = d.version, d.settings.Version
 	}

@@ -105,6 +105,7 @@ func (c *collector) process(proc string, pid int, live bool) *invocation {
 		inv.view.dir = path.Join(dir, "cwd") // a relative path is of no other folder
 	}
 	c.environment(inv, dir)
+	inv.sandbox = c.statusOf(dir)
 	if live {
 		p.apart = c.hasOwnNetwork(dir)
 		c.openRoot(inv, dir)

@@ -123,6 +123,11 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 			f.Elsewhere = append(f.Elsewhere, audit.Fault{Subject: u.URL, Reason: u.Reason})
 			continue
 		}
+		if port := defaultPort(u); port != 0 && address != "" {
+			// The Pod does not tell its port, for example if it has its own configuration file: try the usual one.
+			f.add(collect.Endpoint{Address: net.JoinHostPort(address, fmt.Sprint(port)), Kind: u.Kind, Settings: u.Of, ClusterName: cluster})
+			continue
+		}
 		f.addUnseen(node+":"+u.URL, u.Kind, u.Reason, cluster)
 	}
 	for _, l := range found.Listeners {
@@ -131,6 +136,21 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 			continue
 		}
 		f.add(collect.Endpoint{Address: l.Address, Kind: l.Kind, ExpectedNames: l.Names, Settings: l.Of, ClusterName: cluster})
+	}
+}
+
+// defaultPort returns the port where an etcd listens whose settings do not tell it; 0 if they tell something.
+func defaultPort(u host.Unreached) int {
+	if u.Of == nil || u.URL != u.Of.Origin {
+		return 0
+	}
+	switch u.Kind {
+	case audit.Client:
+		return 2379
+	case audit.Peer:
+		return 2380
+	default: // a metrics port need not exist
+		return 0
 	}
 }
 

@@ -114,3 +114,35 @@ func TestPages(t *testing.T) {
 		t.Errorf("got %+v", found.Unseen)
 	}
 }
+
+// A Pod whose configuration is a file in it does not tell where it listens: the usual ports are tried.
+func TestConfigurationInThePod(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		kind, items := "PodList", []any{}
+		if strings.HasSuffix(r.URL.Path, "/nodes") {
+			kind = "NodeList"
+		} else if r.URL.Query().Get("labelSelector") == "component=etcd" {
+			items = append(items, map[string]any{
+				"metadata": map[string]any{"name": "etcd-cp-0"},
+				"spec": map[string]any{"nodeName": "cp-0", "hostNetwork": true, "containers": []any{
+					map[string]any{"name": "etcd", "command": []string{"etcd", "--config-file=/etc/etcd/etcd.yaml"}},
+				}},
+				"status": map[string]any{"hostIP": "192.0.2.10", "phase": "Running"},
+			})
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"kind": kind, "apiVersion": "v1", "items": items})
+	})
+	found, err := kube.Find(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range found.Endpoints[:2] {
+		got = append(got, string(e.Kind)+" "+e.Address)
+	}
+	if strings.Join(got, ", ") != "client 192.0.2.10:2379, peer 192.0.2.10:2380" || len(found.Unseen) != 0 {
+		t.Errorf("got %q, unseen %+v", got, found.Unseen)
+	}
+}

@@ -128,3 +128,27 @@ spec:
 		t.Errorf("no results of %v", want)
 	}
 }
+
+// A k3s server has etcd in its own process: the audit says how to look at that.
+func TestAuditK3sHost(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	config := filepath.Join(root, "var/lib/rancher/k3s/server/db/etcd/config")
+	if err := os.MkdirAll(filepath.Dir(config), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := "name: cp-0-1a2b\nlisten-client-urls: https://127.0.0.1:2379\nlisten-metrics-urls: http://127.0.0.1:2381\nlisten-peer-urls: https://127.0.0.1:2380\n" +
+		"client-transport-security:\n  cert-file: /var/lib/rancher/k3s/server/tls/etcd/server-client.crt\n  client-cert-auth: true\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := clitest.Run(t, "audit", "run", "--root", root)
+	if status != clitest.StatusUsage || !strings.Contains(stderr, "k3s server") || !strings.Contains(stderr, "--settings "+config) {
+		t.Errorf("exit %d: %s", status, stderr)
+	}
+	// What the hint names can be read.
+	status, stdout, stderr := clitest.Run(t, "audit", "run", "--settings", config, "-o", "json")
+	if _, report := auditReport(t, stdout); len(report.Results) == 0 || status == clitest.StatusUsage {
+		t.Errorf("exit %d: %s", status, stderr)
+	}
+}

@@ -49,7 +49,7 @@ spec:
 	if err := os.Rename(keys, away); err != nil {
 		t.Fatal(err)
 	}
-	if out := expectOn(t, 250, 1, "pki", "renew", store); !strings.Contains(out, "what client-root is to sign is due: the key of client-root: asking plugin") || !strings.Contains(out, "\nrenew  nodes/etcd-0/pki/server.crt") {
+	if out := expectOn(t, 250, 1, "pki", "renew", store); !strings.Contains(out, "what client-root must sign is due: using the key of client-root: asking plugin") || !strings.Contains(out, "\nrenew  nodes/etcd-0/pki/server.crt") {
 		t.Errorf("got %s", out)
 	}
 	if err := os.Rename(away, keys); err != nil {
