@@ -35,9 +35,9 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	return c, nil
 }
 
-// unclear returns the reason of a host endpoint whose effect is not known.
-func (e *evaluator) unclear(h *calicoHost) *reason {
-	return e.because(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name})
+// unclearReason returns the reason of a host endpoint whose effect is not known.
+func (e *evaluator) unclearReason(h *calicoHost) *reason {
+	return e.reasonFor(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name})
 }
 
 func (h *calicoHost) labels(key string) (string, bool) {
@@ -45,7 +45,7 @@ func (h *calicoHost) labels(key string) (string, bool) {
 	return v, ok
 }
 
-// failsafe is a port that a host endpoint leaves open whatever policies say.
+// failsafe is a port that a host endpoint leaves open, whatever the policies are.
 type failsafe struct {
 	port          uint16
 	from          netip.Prefix // of zero value for anywhere
@@ -121,7 +121,7 @@ func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure
 		case h.wildcard && wildcard == nil:
 			wildcard = h
 		case !h.wildcard && h.named && len(h.addrs) == 0:
-			unsure = e.because(Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name})
+			unsure = e.reasonFor(Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name})
 		}
 	}
 	return wildcard, unsure
@@ -147,7 +147,7 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	by, err := e.findFailsafe(n, c, other.addr, egress)
 	switch {
 	case err != nil:
-		return cannotTell(e.unclear(h), err.Error())
+		return cannotTell(e.unclearReason(h), err.Error())
 	case by != nil && !forwarded:
 		return allow(by)
 	case by == nil:
@@ -162,11 +162,11 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	case forwarded:
 		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
 	case slices.Contains(h.profiles, "projectcalico-default-allow"):
-		return pass(e.because(Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name}))
+		return pass(e.reasonFor(Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 	case len(h.profiles) > 0:
-		return cannotTell(e.unclear(h), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
+		return cannotTell(e.unclearReason(h), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
 	}
-	return deny(e.because(Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name}))
+	return deny(e.reasonFor(Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 }
 
 // findFailsafe returns the failsafe port that lets a connection through before any policy, or nil.
@@ -174,7 +174,7 @@ func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool)
 	ports, err := e.failsafes(n.Name, egress)
 	for _, f := range ports {
 		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
-			return e.because(f.decision()), nil
+			return e.reasonFor(f.decision()), nil
 		}
 	}
 	return nil, err
@@ -204,7 +204,7 @@ func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 		}
 		by, err := e.findFailsafe(n, c, c.src.addr, false)
 		if err != nil {
-			return cannotTell(e.unclear(h), err.Error())
+			return cannotTell(e.unclearReason(h), err.Error())
 		}
 		if by != nil {
 			break

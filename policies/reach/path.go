@@ -49,7 +49,7 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 	}
 	if s.pod == nil && s.node == m.node {
 		filters := e.filtersAt(make([]verdict, 0, mostFilters), place{loops, m.node, m.name, own})
-		v := combine(append(filters, allow(e.because(Decision{Kind: ByOwnHost}))))
+		v := combine(append(filters, allow(e.reasonFor(Decision{Kind: ByOwnHost}))))
 		v.unavoidable = true
 		return v
 	}
@@ -69,7 +69,7 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 // addresses.
 func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 	if s.pod == nil && s.node != nil && s.node == m.node {
-		v := allow(e.because(Decision{Kind: ByOwnNode, Node: s.node.Name}))
+		v := allow(e.reasonFor(Decision{Kind: ByOwnNode, Node: s.node.Name}))
 		v.unavoidable = true // kubernetes.io/docs/concepts/services-networking/network-policies
 		return v
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// remedy is a way to mend a flow that is not as the intent wants it.
+// remedy is a way to fix a flow that contradicts the intent.
 type remedy struct {
 	kind    remedyKind
 	backend cluster.Backend // of addBackend
