@@ -379,7 +379,7 @@ func TestChangedFiles(t *testing.T) {
 	for name, c := range map[string]struct{ file, want string }{
 		"a stage":  {"encryption-rotation/promoted.yaml", "was changed since the rotation began"},
 		"in force": {rotation.ConfigName, "not a configuration of the rotation"},
-		"the plan": {"encryption-rotation/plan.json", "not a plan that is known here"},
+		"the plan": {"encryption-rotation/plan.json", "not a plan that this etcdsec knows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
