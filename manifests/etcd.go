@@ -70,7 +70,7 @@ type tlsBlock struct {
 // quotaBytes is the largest backend that etcd's documentation recommends.
 const quotaBytes = 8 << 30
 
-// progressNotify lets kube-apiserver's watch cache answer consistent reads; kubeadm sets the same.
+// progressNotifyNanoseconds lets kube-apiserver's watch cache answer consistent reads; kubeadm sets the same.
 const progressNotifyNanoseconds = 5_000_000_000
 
 var experimentalFlagsEnd = cluster.Version{Major: 3, Minor: 6}

@@ -11,15 +11,15 @@ import (
 	"sync"
 )
 
-// MaxSize bounds a file, in bytes. Ten thousand Pods as kubectl prints them are 60 MB.
+// MaxSize limits a file, in bytes. Ten thousand Pods as kubectl prints them are 60 MB.
 const MaxSize = 256 << 20
 
-// maxObjects bounds the objects of a file, which may be small.
+// maxObjects limits the objects of a file: even a small file may have many.
 const maxObjects = 1_000_000
 
 var errTooMany = fmt.Errorf("more than %d objects", maxObjects)
 
-// maxNesting bounds Lists of Lists, which kubectl never prints.
+// maxNesting limits Lists of Lists, which kubectl never prints.
 const maxNesting = 4
 
 // Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
@@ -157,7 +157,7 @@ func (h *header) readField(name string, value []byte) error {
 	return nil
 }
 
-// value reads an object or a list of objects.
+// decodeValue reads an object or a list of objects.
 func (d *decoder) decodeValue(data []byte, from inherited, depth int) error {
 	if string(data) == "null" {
 		return nil
@@ -169,7 +169,7 @@ func (d *decoder) decodeValue(data []byte, from inherited, depth int) error {
 	return d.readObject(h, data, from, depth)
 }
 
-// readObject is value for an object whose header is already parsed.
+// readObject is decodeValue for an object whose header is already parsed.
 func (d *decoder) readObject(h header, data []byte, from inherited, depth int) error {
 	if h.Kind == "" && from.meta.Kind != "" {
 		h.TypeMeta, data = from.meta, withType(from.meta, data)
@@ -187,7 +187,7 @@ func (d *decoder) readObject(h header, data []byte, from inherited, depth int) e
 	return d.decodeObject(h, data, from)
 }
 
-// list reads the elements of an array. It reads a long one on all processors.
+// decodeList reads the elements of an array. It reads a long one on all processors.
 func (d *decoder) decodeList(items [][]byte, from inherited, depth int) error {
 	const few = 256
 	parts := 1
@@ -228,7 +228,7 @@ func withType(t TypeMeta, data []byte) []byte {
 	return slices.Concat(bytes.TrimSuffix(kind, []byte("}")), []byte(","), rest)
 }
 
-// object reads one object, and skips it if its kind is not known here.
+// decodeObject reads one object, and skips it if its kind is not known here.
 func (d *decoder) decodeObject(h header, data []byte, from inherited) error {
 	group, version, _ := strings.Cut(h.APIVersion, "/")
 	if version == "" {

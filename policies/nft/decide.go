@@ -12,7 +12,7 @@ import (
 type Hook int
 
 // The hooks that filter. Prerouting comes before the destination is translated, and the others
-// see the translated one; none of the five sees a source that is translated on the way out.
+// see the translated one; no hook sees a source address that is translated on the way out.
 const (
 	Input Hook = iota
 	Forward

@@ -181,7 +181,7 @@ func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool)
 }
 
 // calicoEarly judges by the policies that come before all others. Traffic that none of them matches
-// goes on.
+// continues.
 func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (verdict, bool) {
 	for _, p := range early {
 		switch v, action := e.calicoPolicy(p, c, egress); action {
@@ -195,8 +195,8 @@ func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (ver
 }
 
 // calicoFromPod judges what a Pod sends, on its own node, by the policies before DNAT of a host
-// endpoint of every interface; that of one interface is not asked (projectcalico/calico
-// felix/rules/static.go, StaticManglePreroutingChain). What they allow goes on.
+// endpoint of every interface; an endpoint of one interface does not count (projectcalico/calico
+// felix/rules/static.go, StaticManglePreroutingChain). What they allow continues.
 func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 	for _, h := range e.hosts {
 		if h.node != n.Name || !h.wildcard {
@@ -246,8 +246,7 @@ func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) ca
 	return a
 }
 
-// OpenFailsafe returns the failsafe port by which Felix opens a port of a node to everybody, if
-// it does.
+// OpenFailsafe returns the failsafe port that opens a port of a node to everybody, if there is one.
 func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) (Decision, bool) {
 	e := evaluator{filters: policies.Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
 	ports, err := e.failsafes(node, false)

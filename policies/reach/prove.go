@@ -75,7 +75,7 @@ func plural(c Class) string {
 	return "Pods"
 }
 
-// outcomeKey is equal for two sources that nothing in a report tells apart.
+// outcomeKey returns the same key for two sources that look equal in every report.
 func (e *evaluator) outcomeKey(s *source, flows []Flow) string {
 	var b strings.Builder
 	b.WriteString(string(s.class))

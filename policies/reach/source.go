@@ -21,8 +21,8 @@ type source struct {
 	dumped bool   // a Pod or node of a dump, which is joined with others of the same outcome
 }
 
-// isWanted reports whether the intent lets the source reach a port. The address of its node gives a
-// Pod no role.
+// isWanted reports whether the intent lets the source reach a port. A Pod has no role from the
+// address of its node.
 func (e *evaluator) isWanted(s *source, from netip.Addr, port uint16) bool {
 	if slices.ContainsFunc(s.roles, func(r policies.Role) bool { return e.intent.Reaches(r, port) }) {
 		return true

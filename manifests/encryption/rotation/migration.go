@@ -54,8 +54,8 @@ func (m migration) hasCondition(condition string) bool {
 }
 
 // migrate lets kube-controller-manager rewrite a collection. done is false if nobody works on
-// the migration, or if it failed: the objects must then be rewritten otherwise. A migration
-// that succeeded proves nothing about the key; the census does.
+// the migration, or if it failed: the objects must then be rewritten in another way. A
+// migration that succeeded proves nothing about the key; only the census does.
 func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path string, c collection) (done bool, err error) {
 	resource, group, _ := strings.Cut(c.name, ".")
 	version := strings.TrimPrefix(strings.TrimSuffix(path, "/storageversionmigrations"), "/apis/")

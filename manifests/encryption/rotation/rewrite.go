@@ -87,7 +87,7 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 			}
 		})
 	}
-	err := eachObject(ctx, client, c, func(o metav1.ObjectMeta) error {
+	err := visitObjects(ctx, client, c, func(o metav1.ObjectMeta) error {
 		if err := pace.wait(ctx); err != nil {
 			return err
 		}
@@ -112,8 +112,8 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 	return nil
 }
 
-// touch writes an object without a change. An object that is gone, or that was written
-// meanwhile, needs no more: every API server writes with the first key by then.
+// touch writes an object without a change. An object that is gone, or that somebody else
+// has just written, needs no rewrite: by then every API server writes with the first key.
 func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.ObjectMeta) error {
 	name := strings.TrimPrefix(o.Namespace+"/"+o.Name, "/")
 	path := c.base
@@ -141,9 +141,9 @@ func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.O
 	return nil
 }
 
-// eachObject lists a collection page by page. When the list becomes too old to continue, it
+// visitObjects lists a collection page by page. When the list becomes too old to continue, it
 // starts again, as kubectl does.
-func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
+func visitObjects(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
 	const restarts = 5
 	for range restarts {
 		err := kubeapi.ListMetadata(ctx, client, c.path, rewritePage, func(page *metav1.PartialObjectMetadataList) error {
