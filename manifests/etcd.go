@@ -1,5 +1,5 @@
-// Package manifests renders what runs etcd on a node: its configuration, and the systemd
-// unit or static Pod around it. Equal specs give equal bytes.
+// Package manifests renders the files that run etcd on a node: its configuration, and a systemd unit
+// or static Pod. Equal specs give equal bytes.
 package manifests
 
 import (
@@ -22,7 +22,7 @@ type File struct {
 }
 
 // etcdConfig is etcd's configuration in the names of its --config-file
-// (server/embed/config.go). The flags have the same names but for the two TLS blocks.
+// (server/embed/config.go). The flags have the same names, except for the two TLS blocks.
 type etcdConfig struct {
 	Name                     string   `json:"name"`
 	DataDir                  string   `json:"data-dir"`
@@ -54,7 +54,7 @@ type etcdConfig struct {
 	ProgressNotify                  int64  `json:"watch-progress-notify-interval,omitempty"` // ns
 }
 
-// tlsBlock is one port's TLS. With client-cert-auth and without trusted-ca-file, etcd
+// tlsBlock holds the TLS settings of one port. With client-cert-auth and without trusted-ca-file, etcd
 // would trust every CA of the operating system.
 type tlsBlock struct {
 	CertFile       string `json:"cert-file"`
@@ -70,7 +70,7 @@ type tlsBlock struct {
 // quotaBytes is the largest backend that etcd's documentation recommends.
 const quotaBytes = 8 << 30
 
-// progressNotify lets kube-apiserver's watch cache answer consistent reads; kubeadm sets the same.
+// progressNotifyNanoseconds lets kube-apiserver's watch cache answer consistent reads; kubeadm sets the same.
 const progressNotifyNanoseconds = 5_000_000_000
 
 var experimentalFlagsEnd = cluster.Version{Major: 3, Minor: 6}
@@ -142,9 +142,9 @@ func aeadSuites() []string {
 	}
 }
 
-// listenURLs returns where a member listens: its IP addresses, and loopback for tools on the
-// node. etcd takes no DNS names here, so a member without an IP address, or one whose
-// Pod gets its address later, listens on all.
+// listenURLs returns the URLs on which a member listens: its IP addresses, and loopback for tools on
+// the node. etcd accepts no DNS names here, so a member without an IP address, or one whose Pod gets
+// its address later, listens on all addresses.
 func listenURLs(e cluster.Etcd, m cluster.Member, port uint16, withLoopback bool) string {
 	ips := m.IPs()
 	if len(ips) == 0 || e.Runtime == cluster.Hosted {
@@ -173,9 +173,9 @@ func metricsHost(m cluster.Member) string {
 	return "127.0.0.1"
 }
 
-// metricsURLs returns loopback and, where somebody is to scrape, the member's IP addresses: there
-// /metrics has the client port's TLS, which wants a client certificate of its CA. Of a wildcard
-// and a loopback address on one port only one can be bound, so hosted members have no loopback.
+// metricsURLs returns loopback and, if the spec has scrapers, the member's IP addresses. There
+// /metrics has the client port's TLS, which requires a client certificate of its CA. One port cannot
+// be bound on a wildcard and on loopback, so hosted members have no loopback.
 func metricsURLs(c *cluster.Cluster, m cluster.Member) string {
 	port := c.Etcd.MetricsPort
 	loopback := "http://" + hostPort(metricsHost(m), port)
@@ -208,8 +208,8 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// Member renders what one member's node needs beside its certificates. Where another tool
-// runs etcd by its own configuration, that is nothing.
+// Member renders the files that the node of a member needs besides its certificates; none if another
+// tool runs etcd with its own configuration.
 func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
 	if c.PKI.Layout != cluster.LayoutCustom && c.PKI.Layout != cluster.LayoutEtcdsec || c.PKI.Hierarchy == cluster.Shared {
 		return nil, nil
@@ -243,7 +243,7 @@ func (config etcdConfig) yaml() ([]byte, error) {
 	return append([]byte(header), body...), nil
 }
 
-// flags returns the configuration as a command line, which is what audits of static Pods read.
+// flags returns the configuration as a command line, which audits of static Pods read.
 func (config etcdConfig) flags() []string {
 	flags := []string{
 		"--name=" + config.Name,

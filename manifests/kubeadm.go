@@ -36,9 +36,9 @@ type (
 	}
 )
 
-// kubeadmFile returns what `kubeadm init` is told of etcd, which it then runs itself: an
-// extraArg replaces kubeadm's own flag of that name, and it sets names, URLs and the other
-// files of each node alone.
+// kubeadmFile returns the settings of etcd for `kubeadm init`, which runs etcd itself. An extraArg
+// replaces kubeadm's own flag of that name. kubeadm sets the names, URLs and other files of each node
+// on its own.
 func kubeadmFile(c *cluster.Cluster) (File, error) {
 	m := c.Etcd.Members[0]
 	config := newEtcdConfig(c, m)
@@ -78,7 +78,7 @@ func kubeadmFile(c *cluster.Cluster) (File, error) {
 	return File{"kubernetes/kubeadm-config.yaml", append([]byte(header), body...)}, nil
 }
 
-// Cluster renders what the whole cluster needs once.
+// Cluster renders the files that the whole cluster needs once.
 func Cluster(c *cluster.Cluster) ([]File, error) {
 	if c.PKI.Layout != cluster.LayoutKubeadm || !c.OwnFlags() {
 		return nil, nil

@@ -12,8 +12,8 @@ import (
 const ConfigPath = "/etc/etcd/etcd.conf.yaml"
 
 // systemdUnit runs etcd as its own user with nothing but its data dir to write to. With
-// --config-file etcd ignores every flag, and in that file it knows no revocation list:
-// a member that checks one is configured by flags alone.
+// --config-file etcd ignores every flag, and that file cannot name a revocation list:
+// a member that checks one gets only flags.
 func systemdUnit(c *cluster.Cluster, m cluster.Member, config etcdConfig) []byte {
 	dataDir, needs, command := c.Etcd.DataDir(m), ConfigPath+" and "+c.Etcd.PKIDir(m), "--config-file="+ConfigPath
 	readable := "both readable by that user alone"

@@ -109,7 +109,7 @@ func ciliumMembers(i *Intent, strict bool) (document, error) {
 		kube.CiliumIngress{FromCIDRSet: cidrsExcept(i.Scrapers), ToPorts: ciliumPorts(i.Ports.Metrics)})
 	deny("Every Pod: with the host firewall Cilium carries who a Pod is to the other node, whatever address\nit has there (cilium/cilium#30818).",
 		kube.CiliumIngress{FromEndpoints: []kube.LabelSelector{{}}, ToPorts: ciliumPorts(i.Ports.All()...)})
-	if i.noScraperNode() {
+	if i.hasNoScraperNode() {
 		deny("No node scrapes.", kube.CiliumIngress{FromEntities: []string{"remote-node"}, ToPorts: ciliumPorts(i.Ports.Metrics)})
 	}
 	left := `
@@ -122,7 +122,7 @@ to Cilium unless it knows their labels. render --strict shuts them out.`
 		}
 		others := make([]kube.LabelSelector, 0, len(i.MemberNodes))
 		for _, l := range i.MemberNodes {
-			others = append(others, kube.LabelSelector{MatchExpressions: []kube.SelectorRequirement{notLabelled(l.Key, l.Value)}})
+			others = append(others, kube.LabelSelector{MatchExpressions: []kube.SelectorRequirement{withoutLabel(l.Key, l.Value)}})
 		}
 		deny("Every other node.", kube.CiliumIngress{FromNodes: others, ToPorts: ciliumPorts(i.Ports.All()...)})
 		left = ""
@@ -140,8 +140,8 @@ nodes are therefore let in.` + left
 	return d, nil
 }
 
-// noScraperNode reports whether the spec shows that no node scrapes metrics.
-func (i *Intent) noScraperNode() bool {
+// hasNoScraperNode reports whether the spec shows that no node scrapes metrics.
+func (i *Intent) hasNoScraperNode() bool {
 	if len(i.Scrapers) == 0 {
 		return true
 	}
@@ -149,8 +149,8 @@ func (i *Intent) noScraperNode() bool {
 	return len(i.NodeCIDRs) > 0 && !slices.ContainsFunc(i.Scrapers, onNode)
 }
 
-// notLabelled selects everything without a label.
-func notLabelled(key, value string) kube.SelectorRequirement {
+// withoutLabel returns a requirement that selects everything without a label.
+func withoutLabel(key, value string) kube.SelectorRequirement {
 	if value == "" {
 		return kube.SelectorRequirement{Key: key, Operator: "DoesNotExist"}
 	}
@@ -168,14 +168,14 @@ func (i *Intent) strictHosts() error {
 	}
 	for _, network := range slices.Concat(i.Scrapers, i.Backups) {
 		if slices.ContainsFunc(i.NodeCIDRs, network.Overlaps) {
-			return refuseStrict(fmt.Sprintf("%s is of other nodes", network))
+			return refuseStrict(fmt.Sprintf("%s belongs to other nodes", network))
 		}
 	}
 	return nil
 }
 
 func refuseStrict(why string) error {
-	return Refusal{cluster.BackendCilium, "the strict form lets in the nodes of members alone, by their labels, and " + why, []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
+	return Refusal{cluster.BackendCilium, "the strict form only lets in the nodes of members, by their labels, and " + why, []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
 }
 
 // ciliumPods renders the policy for the sending Pods, which needs no host firewall.

@@ -7,8 +7,8 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// mostNetworks is the most networks that a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
-const mostNetworks = 25
+// maxNetworks is the largest number of networks that a peer may have (sigs.k8s.io/network-policy-api v0.2.0).
+const maxNetworks = 25
 
 func clusterNetworkPolicyBackend() Backend {
 	b := Backend{
@@ -39,7 +39,7 @@ func clusterNetworkPolicy(i *Intent) ([]document, error) {
 		return nil, err
 	}
 	var peers []kube.ClusterEgressPeer
-	for networks := range slices.Chunk(networkTexts(hosts(i.MemberAddrs())), mostNetworks) {
+	for networks := range slices.Chunk(networkTexts(hosts(i.MemberAddrs())), maxNetworks) {
 		peers = append(peers, kube.ClusterEgressPeer{Networks: networks})
 	}
 	var protocols []kube.ClusterPolicyProtocol

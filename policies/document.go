@@ -59,7 +59,7 @@ func (d document) write(b *bytes.Buffer) error {
 	d.restyle(&root, nil, "", written)
 	for _, n := range d.notes {
 		if !written[n.field] {
-			return fmt.Errorf("a comment on %s, which is not there", n.field)
+			return fmt.Errorf("a comment on %s, which does not exist", n.field)
 		}
 	}
 	e := yaml.NewEncoder(b)

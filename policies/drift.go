@@ -83,7 +83,7 @@ type UnnamedNodeError struct {
 	Example string // the name of a member
 }
 
-func (e *UnnamedNodeError) Error() string { return e.File + ": of which host is it?" }
+func (e *UnnamedNodeError) Error() string { return e.File + ": the ruleset does not name its host" }
 
 // ErrNoObjects means that objects were given, but no backend of the spec is made of objects.
 var ErrNoObjects = errors.New("objects were given, but no backend of the spec is made of objects")

@@ -148,7 +148,7 @@ func NewIntent(c *cluster.Cluster) (*Intent, error) {
 	return i, nil
 }
 
-// warn notes lines of the spec that have another meaning than they seem to have.
+// warn notes lines of the spec that do not mean what they seem to mean.
 func (i *Intent) warn() {
 	add := func(format string, a ...any) { i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...)) }
 	for _, pod := range i.PodCIDRs {
@@ -158,8 +158,8 @@ func (i *Intent) warn() {
 		}{{"scrapers", i.Scrapers}, {"backups", i.Backups}} {
 			for _, p := range of.networks {
 				if pod.Overlaps(p) && i.Runtime != cluster.Hosted && i.PodAddresses == cluster.Masqueraded {
-					add("spec.isolation.%s: %s is of Pods, which reach the members of other nodes with the address of their own node; "+
-						"let them run on the host network, or say podAddresses: routed where that is so", of.name, p)
+					add("spec.isolation.%s: %s is a range of Pods, which reach the members of other nodes with the address of their own node; "+
+						"let them run on the host network, or set podAddresses: routed if Pods keep their addresses", of.name, p)
 				}
 			}
 		}

@@ -80,7 +80,7 @@ func TestOverlappingNetworks(t *testing.T) {
 
 func TestIntentWarnings(t *testing.T) {
 	cases := map[string]struct{ isolation, want string }{
-		"a scraper among masqueraded Pods": {"{scrapers: [10.244.7.0/24], podCIDRs: [10.244.0.0/16]}", "spec.isolation.scrapers: 10.244.7.0/24 is of Pods"},
+		"a scraper among masqueraded Pods": {"{scrapers: [10.244.7.0/24], podCIDRs: [10.244.0.0/16]}", "spec.isolation.scrapers: 10.244.7.0/24 is a range of Pods"},
 		"a member among Pods":              {"{podCIDRs: [10.0.0.0/8]}", "10.0.0.0/8 holds 10.0.0.11 of etcd-0, which is not a Pod"},
 		"nothing known of Pods":            {"{}", "podCIDRs is empty"},
 	}

@@ -59,7 +59,7 @@ give that too, of hosts that are named by address.`}
 			return // an empty list would be anybody
 		}
 		d.notes = append(d.notes, note{fieldOf("spec.ingress", len(p.Spec.Ingress)), why})
-		p.Spec.Ingress = append(p.Spec.Ingress, kube.IngressRule{From: from, Ports: tcp(ports...)})
+		p.Spec.Ingress = append(p.Spec.Ingress, kube.IngressRule{From: from, Ports: tcpPorts(ports...)})
 	}
 	ingress("Members, without whose peer port there is no quorum.", self, i.Ports.Client, i.Ports.Peer)
 	ingress("API servers.", i.peers(i.Pods.APIServer, hosts(i.APIServerAddrs())), i.Ports.Client)
@@ -68,7 +68,7 @@ give that too, of hosts that are named by address.`}
 
 	dns := []kube.PolicyPort{{Protocol: "UDP", Port: &kube.IntOrString{Int: 53}}, {Protocol: "TCP", Port: &kube.IntOrString{Int: 53}}}
 	p.Spec.Egress = []kube.EgressRule{
-		{To: self, Ports: tcp(i.Ports.Client, i.Ports.Peer)},
+		{To: self, Ports: tcpPorts(i.Ports.Client, i.Ports.Peer)},
 		{To: []kube.Peer{{
 			NamespaceSelector: &kube.LabelSelector{MatchLabels: map[string]string{namespaceName: "kube-system"}},
 			PodSelector:       &kube.LabelSelector{MatchLabels: map[string]string{"k8s-app": "kube-dns"}},
@@ -104,7 +104,7 @@ func (i *Intent) peers(pods cluster.PodSelector, networks []netip.Prefix) []kube
 	return peers
 }
 
-func tcp(ports ...uint16) []kube.PolicyPort {
+func tcpPorts(ports ...uint16) []kube.PolicyPort {
 	list := make([]kube.PolicyPort, 0, len(ports))
 	for _, p := range ports {
 		list = append(list, kube.PolicyPort{Protocol: "TCP", Port: &kube.IntOrString{Int: int32(p)}})

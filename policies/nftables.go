@@ -69,7 +69,7 @@ func (rulesetForm) read(f *Filters, node, file string, data []byte) error {
 	case node != "":
 		f.NodeRules = append(f.NodeRules, NodeRules{Node: node, Rules: rules})
 	case f.Rules != nil:
-		return fmt.Errorf("%s is a second ruleset of every node; say of which each is: NODE=%s", file, file)
+		return fmt.Errorf("%s is a second ruleset for every node; name the node of each one: NODE=%s", file, file)
 	default:
 		f.Rules = rules
 	}
@@ -97,8 +97,8 @@ type NodeFilter struct {
 	Member bool // a member runs on the node, and Name is the member's
 }
 
-// NodeFilter returns the filter of the member of that name or on the node of that name; of a
-// name that is neither, that of a node without a member.
+// NodeFilter returns the filter for the member or the node of that name. For any other name it returns
+// the filter of a node without a member.
 func (i *Intent) NodeFilter(name string) NodeFilter {
 	for _, m := range i.Members {
 		if m.Name == name || m.Node == name {
@@ -108,7 +108,7 @@ func (i *Intent) NodeFilter(name string) NodeFilter {
 	return NodeFilter{Name: name}
 }
 
-// Rules returns the rules that the node is to have.
+// Rules returns the rules that the node should have.
 func (f NodeFilter) Rules(i *Intent) *nft.Ruleset {
 	if f.Member {
 		return Nftables(i)
@@ -124,8 +124,8 @@ func (f NodeFilter) String() string {
 	return "node without a member"
 }
 
-// Nftables returns the rules for every host that runs a member or is about to: for what comes in at
-// etcd's ports, to any address of the host, and what the host forwards to any member. They are the
+// Nftables returns the rules for every host that runs a member or soon will. They filter what arrives
+// at etcd's ports, on any address of the host, and what the host forwards to any member. They are the
 // same for each host.
 func Nftables(i *Intent) *nft.Ruleset {
 	r := nftables(i)
@@ -135,8 +135,8 @@ func Nftables(i *Intent) *nft.Ruleset {
 	return r
 }
 
-// NftablesForward returns the rules for every other node: for what it forwards to a member. They do
-// not touch the node's own ports, where something else may listen.
+// NftablesForward returns the rules for every other node. They filter what it forwards to a member,
+// but not the node's own ports, where something else may listen.
 func NftablesForward(i *Intent) *nft.Ruleset {
 	r := nftables(i)
 	t := &r.Tables[0]
@@ -171,7 +171,7 @@ func nftables(i *Intent) *nft.Ruleset {
 	return &nft.Ruleset{Tables: []nft.Table{t}}
 }
 
-// nftablesSource is a role and who has it.
+// nftablesSource is a role and the addresses that have it.
 type nftablesSource struct {
 	role  Role
 	name  string
@@ -285,7 +285,7 @@ func nftablesOutput(i *Intent, t *nft.Table) nft.Chain {
 	return c
 }
 
-// onlyAllowed returns rules that let only those reach the members whom the chain "allowed" accepts.
+// onlyAllowed returns rules by which only senders that the chain "allowed" accepts reach the members.
 // They apply to packets that also match more.
 func onlyAllowed(i *Intent, t *nft.Table, more ...nft.Statement) []nft.Rule {
 	var rules []nft.Rule

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// Stdin is the name of standard input in place of a file's.
+// Stdin stands for standard input among the names of files.
 const Stdin = "stdin"
 
 // Reader opens the files that a command line names. Each is at most kube.MaxSize bytes.
@@ -71,8 +71,7 @@ func (r *Reader) ReadFilters(given []string) (Filters, error) {
 	return filters, nil
 }
 
-// EmptyTopologyError is the error of a file that was given for its nodes, namespaces and Pods,
-// and has none.
+// EmptyTopologyError means that a file was given for its nodes, namespaces and Pods, and has none.
 type EmptyTopologyError struct{ File string }
 
 func (e *EmptyTopologyError) Error() string {
@@ -100,8 +99,8 @@ func (r *Reader) ReadTopology(judged kube.Objects, paths []string) (kube.Objects
 	return where, nil
 }
 
-// RenderFilters returns the filters of every backend of the spec, as a reader of the rendered
-// texts has them. The error is a Refusal where one would not enforce the intent.
+// RenderFilters renders every backend of the spec, and returns the filters as read back from the
+// rendered files. The error is a Refusal if a backend cannot enforce the intent.
 func RenderFilters(i *Intent, o RenderOptions) (Filters, error) {
 	var filters Filters
 	for _, name := range i.Backends {

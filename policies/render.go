@@ -9,7 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// Rendered is an intent as one backend enforces it.
+// Rendered holds the filters with which one backend enforces an intent.
 type Rendered struct {
 	Backend cluster.Backend
 	// Text is the file that an operator applies. Equal intents give equal bytes.
@@ -18,7 +18,7 @@ type Rendered struct {
 	Filters
 }
 
-// RenderOptions holds what a spec does not say.
+// RenderOptions holds settings that a spec does not have.
 type RenderOptions struct {
 	// CiliumStrict also shuts out the hosts of other nodes. The agent must know the labels of nodes
 	// for it.
@@ -27,7 +27,7 @@ type RenderOptions struct {
 	OtherNode bool
 }
 
-// Render writes an intent for a backend. The error is a Refusal where the backend would not
+// Render writes an intent for a backend. The error is a Refusal if the backend cannot
 // enforce it.
 func Render(i *Intent, name cluster.Backend, o RenderOptions) (Rendered, error) {
 	b, err := FindBackend(name)
@@ -96,14 +96,14 @@ func (i *Intent) inPods(networks []netip.Prefix) []netip.Prefix {
 	return found
 }
 
-// refusePodClients refuses a backend that knows Pods by label where the spec has some by address.
+// refusePodClients refuses a backend that knows Pods by label if the spec names some by address.
 func (i *Intent) refusePodClients(backend cluster.Backend, why string) error {
 	for _, of := range []struct {
 		name     string
 		networks []netip.Prefix
 	}{{"scrapers", i.Scrapers}, {"backups", i.Backups}} {
 		if found := i.inPods(of.networks); len(found) > 0 {
-			return Refusal{backend, fmt.Sprintf("spec.isolation.%s: %s is of Pods, and %s; let them run on the host network and give the addresses of their nodes", of.name, found[0], why), []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
+			return Refusal{backend, fmt.Sprintf("spec.isolation.%s: %s is a range of Pods, and %s; let them run on the host network and give the addresses of their nodes", of.name, found[0], why), []cluster.Backend{cluster.BackendCalico, cluster.BackendNftables}}
 		}
 	}
 	return nil

@@ -143,8 +143,8 @@ func goldens() []struct {
 		{"hosted", "systemd", false, "hosted members are Pods"},
 		{"hosted-by-address", "networkpolicy", false, ""},
 		{"pod-clients", "calico", false, ""},
-		{"pod-clients", "cilium", false, "spec.isolation.scrapers: 10.244.9.0/24 is of Pods, and Cilium knows Pods by label"},
-		{"pod-clients", "clusternetworkpolicy", false, "spec.isolation.scrapers: 10.244.9.0/24 is of Pods"},
+		{"pod-clients", "cilium", false, "spec.isolation.scrapers: 10.244.9.0/24 is a range of Pods, and Cilium knows Pods by label"},
+		{"pod-clients", "clusternetworkpolicy", false, "spec.isolation.scrapers: 10.244.9.0/24 is a range of Pods"},
 	}
 }
 

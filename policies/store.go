@@ -9,8 +9,8 @@ type File struct {
 	Data   []byte
 }
 
-// Files lists the files that a store keeps for a backend. The error is a Refusal where the backend would
-// not enforce the intent.
+// Files lists the files that a store keeps for a backend. The error is a Refusal if the backend cannot
+// enforce the intent.
 func (b Backend) Files(i *Intent) ([]File, error) { return b.files(i) }
 
 // objectFiles lists the one file of a backend that is made of objects.

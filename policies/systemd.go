@@ -13,7 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// SystemdDropIn limits whom the unit of a member may talk to.
+// SystemdDropIn limits the addresses that the unit of a member may talk to.
 type SystemdDropIn struct {
 	Member      string
 	Unit        string
@@ -152,12 +152,12 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 		}
 	}
 	if pending != "" {
-		return d, fmt.Errorf("%s: the last line goes on and nothing follows", file)
+		return d, fmt.Errorf("%s: the last line continues, but nothing follows", file)
 	}
 	return d, nil
 }
 
-// unitNetworks returns the networks that a word of the lists stands for.
+// unitNetworks returns the networks that one word of a list means.
 func unitNetworks(word string) ([]netip.Prefix, error) {
 	of := func(list ...string) ([]netip.Prefix, error) { return ParseNetworks(list) }
 	switch word {

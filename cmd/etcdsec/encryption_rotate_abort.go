@@ -14,11 +14,11 @@ import (
 func newEncryptionRotateAbortCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "abort DIR",
-		Short: "Take a rotation back",
-		Long: `Note that a rotation is to be taken back. The next "encryption rotate" then goes back with the same
+		Short: "Reverse a rotation",
+		Long: `Note that a rotation must be reversed. The next "encryption rotate" then goes back with the same
 care: the old key encrypts again, objects of the new key are rewritten, a census proves it, and the
-file is as before. After the old key was dropped, a rotation cannot be taken back: let it end, and
-rotate again. Writes one file in DIR; uses no network.`,
+old file is in force again. After the old key was dropped, a rotation cannot be reversed: let it end,
+then rotate again. Writes one file in DIR; uses no network.`,
 		Example: `  etcdsec encryption rotate abort ./store
   etcdsec encryption rotate ./store --kubeconfig admin.conf`,
 		Args: args(cobra.ExactArgs(1)),
@@ -34,7 +34,7 @@ func (a *app) abortRotation(dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	a.narrate("noted: the next run takes the rotation back")
+	a.narrate("noted: the next run reverses the rotation")
 	a.narrate("hint: etcdsec encryption rotate %s --kubeconfig admin.conf", shellword.Path(dir))
 	return nil
 }

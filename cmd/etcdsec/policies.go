@@ -100,7 +100,7 @@ func (a *app) policyReader(spec string) *policies.Reader {
 // that run it again.
 func policiesError(err error, again string) error {
 	if e, ok := errors.AsType[*policies.UnnamedNodeError](err); ok {
-		return usageError(fmt.Errorf("%w --node is missing", err), "--node "+e.Example+", or "+shellword.Path(e.Example+"="+e.File))
+		return usageError(fmt.Errorf("%w, and --node is missing", err), "--node "+e.Example+", or "+shellword.Path(e.Example+"="+e.File))
 	}
 	if e, ok := errors.AsType[*guard.WrongNodeError](err); ok {
 		return usageError(fmt.Errorf("--node %w", err), "--node "+e.Member)

@@ -9,14 +9,14 @@ import (
 )
 
 // The steps of a rotation, each a function from a configuration to the next. A rule that only
-// writes plaintext, such as one that exempts events, is left as it is by all of them.
+// writes plaintext, such as one that exempts events, is not changed by any of them.
 
-// ErrWrites means that Drop was asked to take away what still encrypts.
-var ErrWrites = errors.New("it is what new values are encrypted with")
+// ErrWrites means that Drop should remove what still encrypts new values.
+var ErrWrites = errors.New("it encrypts new values")
 
-// AddSecond adds a key, or a KMS plugin, that every API server can then read with and none
-// writes with: behind the writing key where the provider is of its type, or else as a provider
-// of its own. added has exactly one key or a plugin.
+// AddSecond adds a key, or a KMS plugin, with which API servers can read but do not write. It puts
+// the key after the writing key of a provider of the same type, or else adds a provider. added has
+// exactly one key or a plugin.
 func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
 	writers := added.Writers()
 	if added.Type == Identity || len(writers) != 1 {
@@ -24,12 +24,12 @@ func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
 	}
 	for _, rule := range c.Rules {
 		for _, p := range rule.Providers {
-			if err := p.collides(added); err != nil {
+			if err := p.checkCollision(added); err != nil {
 				return nil, fmt.Errorf("adding %s: %w", Describe(writers[0]), err)
 			}
 		}
 	}
-	return c.each(func(providers []Provider) ([]Provider, error) {
+	return c.changeRules(func(providers []Provider) ([]Provider, error) {
 		first := providers[0]
 		if first.Type == added.Type && added.Type != KMS {
 			first.Keys = slices.Insert(first.Keys, 1, added.Keys...)
@@ -40,16 +40,16 @@ func (c *Configuration) AddSecond(added Provider) (*Configuration, error) {
 	})
 }
 
-// collides returns why two providers cannot both be there: what is stored could not be told apart,
-// or nothing would be rotated.
-func (p Provider) collides(added Provider) error {
+// checkCollision returns an error if two providers cannot both be there: their values could not be
+// told apart, or nothing would be rotated.
+func (p Provider) checkCollision(added Provider) error {
 	for _, k := range p.Keys {
 		for _, other := range added.Keys {
 			switch {
 			case k.Name == other.Name:
 				return errors.New("there is a key of this name")
 			case k.Same(other):
-				return fmt.Errorf("it is the same secret as that of %s", ShowName(k.Name))
+				return fmt.Errorf("it has the same secret as %s", ShowName(k.Name))
 			}
 		}
 	}
@@ -59,11 +59,11 @@ func (p Provider) collides(added Provider) error {
 	return nil
 }
 
-// Promote makes a key or plugin the one that writes. Every API server must be able to read
+// Promote lets a key or plugin write. Every API server must be able to read
 // with it already: AddSecond comes first. It makes identity write too, which is how encryption
 // is turned off.
 func (c *Configuration) Promote(w audit.Writer) (*Configuration, error) {
-	return c.each(func(providers []Provider) ([]Provider, error) {
+	return c.changeRules(func(providers []Provider) ([]Provider, error) {
 		at := slices.IndexFunc(providers, func(p Provider) bool { return slices.Contains(p.Writers(), w) })
 		if at < 0 {
 			return nil, fmt.Errorf("promoting %s: a rule does not have it", Describe(w))
@@ -78,12 +78,11 @@ func (c *Configuration) Promote(w audit.Writer) (*Configuration, error) {
 	})
 }
 
-// Drop takes a key or plugin away, with which nothing that is stored may be encrypted any
-// more, and no snapshot that is to be restored. What writes is not dropped: ErrWrites. With
-// identity it forbids plaintext.
+// Drop removes a key or plugin. No stored value may need it any more, and no snapshot that somebody
+// may restore. The error is ErrWrites if it encrypts new values. Dropping identity forbids plaintext.
 func (c *Configuration) Drop(w audit.Writer) (*Configuration, error) {
 	found := false
-	next, err := c.each(func(providers []Provider) ([]Provider, error) {
+	next, err := c.changeRules(func(providers []Provider) ([]Provider, error) {
 		if providers[0].Writers()[0] == w {
 			return nil, fmt.Errorf("dropping %s: %w", Describe(w), ErrWrites)
 		}
@@ -109,7 +108,7 @@ func (c *Configuration) Drop(w audit.Writer) (*Configuration, error) {
 
 // WithIdentity lets every rule read plaintext, as its last choice.
 func (c *Configuration) WithIdentity() (*Configuration, error) {
-	return c.each(func(providers []Provider) ([]Provider, error) {
+	return c.changeRules(func(providers []Provider) ([]Provider, error) {
 		if slices.ContainsFunc(providers, Provider.isIdentity) {
 			return providers, nil
 		}
@@ -135,8 +134,8 @@ func (c *Configuration) Writers() []audit.Writer {
 	return writers
 }
 
-// each changes the providers of every rule that encrypts, on copies.
-func (c *Configuration) each(change func([]Provider) ([]Provider, error)) (*Configuration, error) {
+// changeRules changes the providers of every rule that encrypts, on copies.
+func (c *Configuration) changeRules(change func([]Provider) ([]Provider, error)) (*Configuration, error) {
 	next := &Configuration{}
 	changed := false
 	for _, rule := range c.Rules {

@@ -1,6 +1,6 @@
-// Package encryption makes, reads and changes the EncryptionConfiguration of kube-apiserver,
-// by which it encrypts what it stores in etcd. It accepts the files that kube-apiserver
-// accepts and refuses the ones that it refuses. No key leaves it but in what Render returns.
+// Package encryption makes, reads and changes the EncryptionConfiguration with which kube-apiserver
+// encrypts what it stores in etcd. It accepts the files that kube-apiserver accepts and refuses the
+// ones that it refuses. Only the result of Render contains keys.
 package encryption
 
 import (
@@ -24,8 +24,8 @@ const (
 	legacyKind       = "EncryptionConfig"
 )
 
-// Configuration is an EncryptionConfiguration that kube-apiserver loads. Treat one as a value
-// that never changes: the functions that change one return another.
+// Configuration is an EncryptionConfiguration that kube-apiserver loads. Treat it as a constant: the
+// functions that change one return a new one.
 type Configuration struct {
 	Rules []Rule
 
@@ -83,20 +83,20 @@ const (
 func (p Provider) Writers() []audit.Writer {
 	switch p.Type {
 	case KMS:
-		return []audit.Writer{{Provider: p.Stored(), Key: p.Plugin.Name}}
+		return []audit.Writer{{Provider: p.StoredName(), Key: p.Plugin.Name}}
 	case Identity:
 		return []audit.Writer{{Provider: audit.IdentityProvider}}
 	case Secretbox, AESGCM, AESCBC:
 	}
 	writers := make([]audit.Writer, 0, len(p.Keys))
 	for _, k := range p.Keys {
-		writers = append(writers, audit.Writer{Provider: p.Stored(), Key: k.Name})
+		writers = append(writers, audit.Writer{Provider: p.StoredName(), Key: k.Name})
 	}
 	return writers
 }
 
-// Stored names a provider as the prefixes of stored values do.
-func (p Provider) Stored() audit.Provider {
+// StoredName names a provider as the prefixes of stored values do.
+func (p Provider) StoredName() audit.Provider {
 	switch p.Type {
 	case Secretbox:
 		return audit.SecretboxProvider
@@ -155,8 +155,8 @@ func (c *Configuration) Expected() []audit.EncryptionRule {
 	return rules
 }
 
-// ReadExpected reads a configuration file, as the API server of any setting takes it, and
-// returns which writers are right. A *RefusedError is for a file that none takes.
+// ReadExpected reads a configuration file that an API server of any setting accepts, and returns
+// which writers are right. The error is a *RefusedError for a file that no API server accepts.
 func ReadExpected(path string) ([]audit.EncryptionRule, error) {
 	data, err := durable.ReadFile(path, MaxSize)
 	if err != nil {

@@ -10,19 +10,19 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// explain finds every place at which a document is not what the wire types are. The decoder
-// itself stops at the first, and speaks of Go.
+// explain finds every place where a document does not fit the wire types. The decoder itself stops
+// at the first one, and its message is about Go.
 func (d *decoding) explain(text []byte) {
 	var tree any
 	// As the decoder reads it: names are case-sensitive, whole numbers stay whole.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &tree); err != nil {
 		return // toJSON has said why
 	}
-	d.mapping(tree, "", shapeOfConfiguration())
+	d.checkMapping(tree, "", shapeOfConfiguration())
 	// With this option alone, every fault is a key that is there twice.
 	if twice, err := kjson.UnmarshalStrict(text, &tree, kjson.DisallowDuplicateFields); err == nil {
 		for range twice {
-			d.faultAt(0, "a key is given twice in one mapping")
+			d.addFaultAt(0, "a key is given twice in one mapping")
 		}
 	}
 }
@@ -64,44 +64,44 @@ func shapeOfConfiguration() shape {
 	})
 }
 
-func (d *decoding) value(v any, field string, s shape) {
+func (d *decoding) checkValue(v any, field string, s shape) {
 	if v == nil {
 		return // as if it were not there
 	}
 	switch s.kind {
 	case aMapping:
-		d.mapping(v, field, s)
+		d.checkMapping(v, field, s)
 	case aList:
 		items, ok := v.([]any)
 		if !ok {
-			d.fault(field, "want a list, got %s", kindOf(v))
+			d.addFault(field, "want a list, got %s", kindOf(v))
 			return
 		}
 		for i, item := range items {
-			d.value(item, fmt.Sprintf("%s[%d]", field, i), *s.items)
+			d.checkValue(item, fmt.Sprintf("%s[%d]", field, i), *s.items)
 		}
 	case aString:
 		if _, ok := v.(string); !ok {
-			d.fault(field, "want a string, got %s; put it in quotes if it is one", kindOf(v))
+			d.addFault(field, "want a string, got %s; put it in quotes if it is one", kindOf(v))
 		}
 	case aNumber:
 		if n, ok := v.(int64); !ok || n < math.MinInt32 || n > math.MaxInt32 {
-			d.fault(field, "want a whole number of 32 bits, got %s", kindOf(v))
+			d.addFault(field, "want a whole number of 32 bits, got %s", kindOf(v))
 		}
 	case anything:
 	}
 }
 
-func (d *decoding) mapping(v any, field string, s shape) {
+func (d *decoding) checkMapping(v any, field string, s shape) {
 	mapping, ok := v.(map[string]any)
 	if !ok {
-		d.fault(field, "want a mapping, got %s", kindOf(v))
+		d.addFault(field, "want a mapping, got %s", kindOf(v))
 		return
 	}
 	known := slices.Sorted(maps.Keys(s.fields))
 	for _, key := range slices.Sorted(maps.Keys(mapping)) {
 		if of, ok := s.fields[key]; ok {
-			d.value(mapping[key], join(field, key), of)
+			d.checkValue(mapping[key], join(field, key), of)
 			continue
 		}
 		// A key of a mapping that nobody knows may be anything, a secret in the wrong place too.
@@ -109,15 +109,15 @@ func (d *decoding) mapping(v any, field string, s shape) {
 		if len(known) == 0 {
 			here = "want {}"
 		}
-		if len(key) < 20 && !strings.ContainsFunc(key, unprintable) {
-			d.fault(join(field, key), "unknown key; %s", here)
+		if len(key) < 20 && !strings.ContainsFunc(key, isUnprintable) {
+			d.addFault(join(field, key), "unknown key; %s", here)
 		} else {
 			d.faults = append(d.faults, d.source.Fault(field, "an unknown key, which is not shown here; %s", here))
 		}
 	}
 }
 
-func unprintable(r rune) bool { return r < ' ' || r > '~' }
+func isUnprintable(r rune) bool { return r < ' ' || r > '~' }
 
 func join(field, key string) string { return strings.TrimPrefix(field+"."+key, ".") }
 

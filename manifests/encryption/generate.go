@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Generate makes the configuration of a spec. key is for every provider but kms, which has
-// none here. Rules come in the order in which kube-apiserver takes wildcards: last.
+// Generate makes the configuration of a spec. key is for every provider except kms, which has no
+// key here. Rules with wildcards come last, as kube-apiserver requires.
 func Generate(c *cluster.Cluster, key Key) *Configuration {
 	spec := c.Encryption
 	provider := Provider{Type: ProviderType(spec.Provider), Keys: []Key{key}}
@@ -52,15 +52,15 @@ func Generate(c *cluster.Cluster, key Key) *Configuration {
 func (t ProviderType) Cost() string {
 	switch t {
 	case AESGCM:
-		return "aesgcm: replace the key before it has made 200,000 writes: its nonces are random and short, and two equal ones give the key away"
+		return "aesgcm: replace the key before it has made 200,000 writes: its nonces are random and short, and two equal ones reveal the key"
 	case AESCBC:
-		return "aescbc: nothing authenticates what is stored, so that whoever writes to etcd changes or moves ciphertext, and can decrypt it by asking how its padding is taken; secretbox costs no more"
+		return "aescbc: nothing authenticates what is stored: whoever writes to etcd can change or move ciphertext, and decrypt it by watching the answers to changed padding; secretbox costs no more"
 	case Secretbox, KMS, Identity:
 	}
 	return ""
 }
 
-// Setup holds what a kube-apiserver is told.
+// Setup holds the settings of a kube-apiserver.
 type Setup struct {
 	// Path is the file on the host of the API server, in a folder of its own: a Pod must mount
 	// the folder, because a mounted file stays the old one when it is replaced.

@@ -146,10 +146,10 @@ func TestUpdate(t *testing.T) {
 		{"phase: disabling", "phase: encrypted", "it writes plaintext"},
 		{"", "phase: enabling, resources: [secrets, configmaps, pods]", ""},
 		{"", "resources: [secrets, configmaps, pods]", "pods is not encrypted yet"},
-		{"", "resources: [secrets]", "encrypted of configmaps would not be read any more"},
-		{`resources: ["*.*"]`, `resources: ["*.*"], exclude: [events]`, "encrypted of events would not be read any more"},
+		{"", "resources: [secrets]", "encrypted values of configmaps could no longer be read"},
+		{`resources: ["*.*"]`, `resources: ["*.*"], exclude: [events]`, "encrypted values of events could no longer be read"},
 		{`resources: ["*.*"], exclude: [events]`, `resources: ["*.*"]`, "events is not encrypted yet"},
-		{`resources: ["*.*"]`, "", "encrypted of *.* would not be read any more"},
+		{`resources: ["*.*"]`, "", "encrypted values of *.* could no longer be read"},
 		{`resources: ["*.*"]`, `resources: ["*.*", secrets]`, ""},
 		{"", "provider: aesgcm", "the spec wants aesgcm"},
 		{"", socket, "the spec wants kms"},
@@ -183,7 +183,7 @@ func TestUpdate(t *testing.T) {
 	}
 	plugin := Generate(spec(t, socket), Key{})
 	plugin.Rules[0].Providers[0].Plugin.Name = "other"
-	if _, err := plugin.Update(spec(t, socket)); err == nil || !strings.Contains(err.Error(), "the other cannot read") {
+	if _, err := plugin.Update(spec(t, socket)); err == nil || !strings.Contains(err.Error(), "neither can read what the other encrypted") {
 		t.Error(err)
 	}
 }

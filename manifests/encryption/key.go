@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Key is a named key. However it is printed, its secret is not.
+// Key is a named key. Printing a Key never prints its secret.
 type Key struct {
 	Name string
 	// A function, of which fmt shows no more than the address: where a Key is an unexported
@@ -20,14 +20,14 @@ type Key struct {
 	secret func() []byte
 }
 
-// keySize is the length in bytes of every key that is made here.
+// keySize is the length in bytes of every key that GenerateKey makes.
 const keySize = 32
 
-// NewKey takes over the bytes of a key that exists.
+// NewKey returns a key with these bytes, which it does not copy.
 func NewKey(name string, key []byte) Key { return Key{name, func() []byte { return key }} }
 
-// GenerateKey makes a key of 32 random bytes and names it by the day and by itself, so that
-// two clusters, or two rotations in a day, never have one name for different keys.
+// GenerateKey makes a key of 32 random bytes. Its name has the day and its fingerprint, so that two
+// clusters, or two rotations in a day, never use one name for different keys.
 func GenerateKey(random io.Reader, now time.Time) (Key, error) {
 	key := make([]byte, keySize)
 	if _, err := io.ReadFull(random, key); err != nil {
@@ -41,7 +41,7 @@ func GenerateKey(random io.Reader, now time.Time) (Key, error) {
 	return k, nil
 }
 
-// Fingerprint tells two keys apart: the first 8 hexadecimal digits of the SHA-256 of the key.
+// Fingerprint returns a short text that tells two keys apart: the first 8 hexadecimal digits of the SHA-256 of the key.
 func (k Key) Fingerprint() string {
 	sum := sha256.Sum256(k.bytes())
 	return hex.EncodeToString(sum[:4])
@@ -56,7 +56,7 @@ func (k Key) Len() int { return len(k.bytes()) }
 // Trait names a property of a key by which it can be guessed.
 type Trait string
 
-// Judge calls judge with the secret, which it must not keep, and returns what it says.
+// Judge calls judge with the secret and returns its result. judge must not keep the secret.
 func (k Key) Judge(judge func(secret []byte) Trait) Trait { return judge(k.bytes()) }
 
 func (k Key) bytes() []byte {
@@ -71,8 +71,8 @@ func (k Key) Format(s fmt.State, _ rune) {
 	_, _ = io.WriteString(s, "key "+ShowName(k.Name)) // fmt has nowhere to say that it failed
 }
 
-// ShowName returns a name as it may be printed. A name that could itself be a key, because somebody
-// wrote the two into each other's place, is not.
+// ShowName returns a name in quotes. It hides a name that could itself be a key, because somebody
+// swapped the two.
 func ShowName(name string) string {
 	if looksLikeKey(name) {
 		return fmt.Sprintf("(a name of %d characters that could be a key)", len(name))
@@ -92,10 +92,10 @@ func looksLikeKey(text string) bool {
 			return true
 		}
 	}
-	return len(text) >= 60 || hexadecimal(text)
+	return len(text) >= 60 || isHexadecimal(text)
 }
 
-func hexadecimal(text string) bool {
+func isHexadecimal(text string) bool {
 	_, err := hex.DecodeString(text)
 	return err == nil && len(text) >= 32
 }

@@ -30,13 +30,12 @@ type Server struct {
 }
 
 // Parse reads a file as the kube-apiserver of Kubernetes 1.37 does, and refuses what it
-// refuses. The error joins all faults, each a *strictyaml.Fault; none has a secret in it. file
-// is only named in them.
+// refuses. The error joins all faults, each a *strictyaml.Fault; none contains a secret. file is
+// only used in messages.
 //
-// It decodes by the very libraries of kube-apiserver, so that both agree on what YAML 1.1 makes
-// of a scalar, on repeated keys and on what follows the first document. The only
-// file known to differ has apiVersion apiserver.config.k8s.io/__internal, which kube-apiserver
-// takes by accident and Parse refuses.
+// It decodes with the libraries of kube-apiserver, so both agree on the scalars of YAML 1.1, on
+// repeated keys and on what follows the first document. The only known difference is apiVersion
+// apiserver.config.k8s.io/__internal, which kube-apiserver accepts by accident and Parse refuses.
 func Parse(file string, data []byte, server Server) (*Configuration, error) {
 	d, err := decode(file, data)
 	if err != nil {
@@ -45,7 +44,7 @@ func Parse(file string, data []byte, server Server) (*Configuration, error) {
 	return d.load(server)
 }
 
-// document holds a file that is YAML or JSON.
+// document holds a decoded file of YAML or JSON.
 type document struct {
 	wire     wireConfiguration
 	decoding decoding // what could not be decoded
@@ -68,21 +67,21 @@ func decode(file string, data []byte) (*document, error) {
 	if err != nil || len(strict) > 0 {
 		d.explain(text)
 		if len(d.faults) == 0 {
-			d.faultAt(0, "kube-apiserver's decoder refuses it")
+			d.addFaultAt(0, "kube-apiserver's decoder refuses it")
 		}
 	}
 	return &doc, nil
 }
 
-// load returns what a server makes of the document.
+// load validates the document as a server does, and returns its configuration.
 func (doc *document) load(server Server) (*Configuration, error) {
 	v := validation{decoding: doc.decoding, server: server}
 	v.faults = slices.Clone(v.faults)
-	v.configuration(&doc.wire)
+	v.checkConfiguration(&doc.wire)
 	if err := errors.Join(v.faults...); err != nil {
 		return nil, err
 	}
-	c := doc.wire.configuration()
+	c := doc.wire.toConfiguration()
 	c.source, c.IgnoredLine = doc.decoding.source, doc.ignored
 	return c, nil
 }
@@ -125,8 +124,8 @@ type (
 	}
 )
 
-// UnmarshalJSON takes what metav1.Duration does, but says later what is wrong: an error here
-// would keep the rest of the file from being read.
+// UnmarshalJSON accepts what metav1.Duration accepts, and notes a fault for later: an error here
+// would stop the reading of the file.
 func (d *wireDuration) UnmarshalJSON(text []byte) error {
 	var s string
 	err := json.Unmarshal(text, &s)
@@ -137,7 +136,7 @@ func (d *wireDuration) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// decoding collects what is wrong with a file; fault is for what cannot be decoded.
+// decoding collects the faults of a file; addFault is for what cannot be decoded.
 type decoding struct {
 	file   string
 	source strictyaml.Source
@@ -145,7 +144,7 @@ type decoding struct {
 	wrong  map[string]bool // the fields that could not be decoded
 }
 
-func (d *decoding) fault(field, format string, a ...any) {
+func (d *decoding) addFault(field, format string, a ...any) {
 	if d.wrong == nil {
 		d.wrong = map[string]bool{}
 	}
@@ -153,23 +152,23 @@ func (d *decoding) fault(field, format string, a ...any) {
 	d.faults = append(d.faults, d.source.Fault(field, format, a...))
 }
 
-func (d *decoding) faultAt(line int, format string, a ...any) {
+func (d *decoding) addFaultAt(line int, format string, a ...any) {
 	d.faults = append(d.faults, &strictyaml.Fault{File: d.file, Line: line, Problem: fmt.Sprintf(format, a...)})
 }
 
-// toJSON gives the document as JSON, or nil if there is none. Text that begins with a brace is
-// JSON and nothing else, as it is to kube-apiserver.
+// toJSON returns the document as JSON, or nil if there is none. Like kube-apiserver, it reads text
+// that begins with a brace as JSON only.
 func (d *decoding) toJSON(data []byte) []byte {
 	if len(bytes.TrimSpace(data)) == 0 {
-		d.faultAt(0, "the file is empty")
+		d.addFaultAt(0, "the file is empty")
 		return nil
 	}
 	if bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{")) {
 		var tree any
 		err := json.Unmarshal(data, &tree)
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			d.faultAt(1+bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n")),
-				"not JSON, which kube-apiserver takes a file for that begins with a brace: %v", syntax)
+			d.addFaultAt(1+bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n")),
+				"not JSON, and kube-apiserver reads a file that begins with a brace as JSON: %v", syntax)
 			return nil
 		}
 		return data
@@ -181,17 +180,17 @@ func (d *decoding) toJSON(data []byte) []byte {
 	text, err := yaml.YAMLToJSON(data)
 	if err != nil {
 		line, problem := yamlProblem(err)
-		d.faultAt(line, "not YAML: %s", problem)
+		d.addFaultAt(line, "not YAML: %s", problem)
 		return nil
 	}
 	repeated := repeatedKey.FindAllStringSubmatch(strict.Error(), -1)
 	for _, m := range repeated {
 		line, _ := strconv.Atoi(m[1]) // digits
-		d.faultAt(line, "a key is given twice")
+		d.addFaultAt(line, "a key is given twice")
 	}
 	if repeated == nil {
 		line, problem := yamlProblem(strict)
-		d.faultAt(line, "not YAML as kube-apiserver wants it: %s", problem)
+		d.addFaultAt(line, "not YAML as kube-apiserver wants it: %s", problem)
 	}
 	return text
 }
@@ -201,7 +200,8 @@ var (
 	repeatedKey = regexp.MustCompile(`line (\d+): key .* already set in map`)
 )
 
-// yamlProblem returns what a YAML library said, up to where it quotes the file: that may be a secret.
+// yamlProblem returns the message of a YAML library, cut before it quotes the file, which may hold a
+// secret.
 func yamlProblem(err error) (line int, problem string) {
 	problem = strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatchIndex(problem); m != nil {

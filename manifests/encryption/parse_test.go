@@ -47,7 +47,7 @@ e.yaml:5: resources[0].resources[1]: want *. for the core group, *.GROUP for ano
 e.yaml:5: resources[0].resources: a wildcard covers another resource of the list; give it a rule of its own, after the other
 e.yaml:10: resources[0].providers[0].secretbox.keys[0].secret: has 16 bytes; want 32
 e.yaml:11: resources[0].providers[0].secretbox.keys[1].name: is missing
-e.yaml:11: resources[0].providers[0].secretbox.keys[1].secret: is not base64 with its padding; there is white space in it
+e.yaml:11: resources[0].providers[0].secretbox.keys[1].secret: is not base64 with padding; there is white space in it
 e.yaml:13: resources[0].providers[1].kms.name: is missing
 e.yaml:13: resources[0].providers[1].kms.endpoint: want a socket, such as unix:///run/kms.sock
 e.yaml:13: resources[0].providers[1].kms.apiVersion: is missing, which means v1, and kube-apiserver has that off by default; want v2
@@ -71,11 +71,11 @@ func TestUnreadable(t *testing.T) {
 		"empty":                {"", "e.yaml: the file is empty"},
 		"a tab":                {head + "resources:\n\t- a\n", "e.yaml:4: not YAML: found character that cannot start any token"},
 		"broken":               {head + "resources: [" + secrets()[0], "e.yaml:"},
-		"not JSON":             {"{\n a: 1}", "e.yaml:2: not JSON, which kube-apiserver takes a file for that begins with a brace"},
+		"not JSON":             {"{\n a: 1}", "e.yaml:2: not JSON, and kube-apiserver reads a file that begins with a brace as JSON"},
 		"no mapping":           {"- a\n", "e.yaml: want a mapping, got a list"},
 		"twice":                {head + "kind: x\n" + oneKey(), "e.yaml:3: a key is given twice"},
 		"huge":                 {strings.Repeat("#", MaxSize+1), "e.yaml: larger than 1 MiB"},
-		"a key for a resource": {head + strings.ReplaceAll(oneKey(), "[secrets]", "["+secrets()[1]+"]"), "resources[0].resources[0]: (a name of 44 characters that could be a key) is no resource"},
+		"a key for a resource": {head + strings.ReplaceAll(oneKey(), "[secrets]", "["+secrets()[1]+"]"), "resources[0].resources[0]: (a name of 44 characters that could be a key) is not a resource"},
 		"a key for a name":     {head + strings.ReplaceAll(strings.ReplaceAll(oneKey(), secrets()[0], "abcd"), "k1", secrets()[0]), "has 3 bytes; want 32"},
 		"a tag":                {head + strings.ReplaceAll(oneKey(), secrets()[0], "!!int "+secrets()[0]), "not YAML: cannot decode !!str …"},
 	} {

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Render gives the file that says this, which holds the keys. Equal configurations give equal
-// bytes. Comments are lines to begin with, without their #.
+// Render returns the configuration as a file, which holds the keys. Equal configurations give equal
+// bytes. comments are the first lines of the file, without their #.
 func (c *Configuration) Render(comments ...string) ([]byte, error) {
 	var b bytes.Buffer
 	for _, comment := range comments {
@@ -22,17 +22,17 @@ func (c *Configuration) Render(comments ...string) ([]byte, error) {
 	for _, rule := range c.Rules {
 		resources := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, r := range rule.Resources {
-			resources.Content = append(resources.Content, text(r))
+			resources.Content = append(resources.Content, textNode(r))
 		}
 		providers := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, p := range rule.Providers {
-			providers.Content = append(providers.Content, mapping(string(p.Type), p.node()))
+			providers.Content = append(providers.Content, mappingNode(string(p.Type), p.node()))
 		}
-		rules.Content = append(rules.Content, mapping("resources", resources, "providers", providers))
+		rules.Content = append(rules.Content, mappingNode("resources", resources, "providers", providers))
 	}
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(mapping("apiVersion", text(APIVersion), "kind", text(Kind), "resources", rules)); err != nil {
+	if err := encoder.Encode(mappingNode("apiVersion", textNode(APIVersion), "kind", textNode(Kind), "resources", rules)); err != nil {
 		return nil, fmt.Errorf("rendering the EncryptionConfiguration: %w", err)
 	}
 	// What is put in force is what was meant, or nothing is.
@@ -41,7 +41,7 @@ func (c *Configuration) Render(comments ...string) ([]byte, error) {
 		return nil, fmt.Errorf("rendering the EncryptionConfiguration: kube-apiserver would not load it: %w", err)
 	}
 	if !c.Equal(same) {
-		return nil, errors.New("rendering the EncryptionConfiguration: it would say something else")
+		return nil, errors.New("rendering the EncryptionConfiguration: the result would not mean the same")
 	}
 	return b.Bytes(), nil
 }
@@ -51,28 +51,28 @@ func (p Provider) node() *yaml.Node {
 	case Identity:
 		return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 	case KMS:
-		fields := []any{"apiVersion", text(p.Plugin.APIVersion), "name", text(p.Plugin.Name), "endpoint", text(p.Plugin.Endpoint), "timeout", text(p.Plugin.Timeout.String())}
+		fields := []any{"apiVersion", textNode(p.Plugin.APIVersion), "name", textNode(p.Plugin.Name), "endpoint", textNode(p.Plugin.Endpoint), "timeout", textNode(p.Plugin.Timeout.String())}
 		if p.Plugin.APIVersion == KMSVersion1 {
 			fields = append(fields, "cachesize", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(p.Plugin.CacheSize)})
 		}
-		return mapping(fields...)
+		return mappingNode(fields...)
 	case Secretbox, AESGCM, AESCBC:
 	}
 	keys := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, k := range p.Keys {
 		encoded := base64.StdEncoding.EncodeToString(k.bytes())
-		keys.Content = append(keys.Content, mapping("name", text(k.Name), "secret", quoted(encoded)))
+		keys.Content = append(keys.Content, mappingNode("name", textNode(k.Name), "secret", quotedNode(encoded)))
 	}
-	return mapping("keys", keys)
+	return mappingNode("keys", keys)
 }
 
-// mapping takes names and nodes in turn.
-func mapping(pairs ...any) *yaml.Node {
+// mappingNode returns a mapping; pairs are names and nodes in turn.
+func mappingNode(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, p := range pairs {
 		switch p := p.(type) {
 		case string:
-			n.Content = append(n.Content, text(p))
+			n.Content = append(n.Content, textNode(p))
 		case *yaml.Node:
 			n.Content = append(n.Content, p)
 		}
@@ -80,10 +80,10 @@ func mapping(pairs ...any) *yaml.Node {
 	return n
 }
 
-// text returns a node that is a string to every YAML library: in quotes, unless it is a plain word. kube-apiserver
-// reads YAML 1.1, to which yes, 010 and 1:30 are no strings.
-func text(s string) *yaml.Node {
-	n := quoted(s)
+// textNode returns a node that is a string to every YAML library: in quotes, unless it is a plain word. kube-apiserver
+// reads YAML 1.1, in which yes, 010 and 1:30 are not strings.
+func textNode(s string) *yaml.Node {
+	n := quotedNode(s)
 	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./") == "" && strings.ContainsAny(s[:min(1, len(s))], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	if plain && !slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}, strings.ToLower(s)) {
 		n.Style = 0
@@ -91,7 +91,7 @@ func text(s string) *yaml.Node {
 	return n
 }
 
-func quoted(s string) *yaml.Node {
+func quotedNode(s string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle}
 }
 

@@ -21,7 +21,7 @@ const (
 	kubeadmConfigName = "kubeadm-encryption.yaml"
 )
 
-// Action tells what becomes of a file.
+// Action tells what happens to a file.
 type Action string
 
 // The actions.
@@ -31,7 +31,7 @@ const (
 	Keep   Action = "keep" // it is as it should be
 )
 
-// Step is a file and what becomes of it.
+// Step is a file and what happens to it.
 type Step struct {
 	Action Action `json:"action"`
 	Name   string `json:"name"` // always empty; the steps of other verbs have one
@@ -41,15 +41,15 @@ type Step struct {
 	data []byte
 }
 
-// Preparation holds what a store needs for the encryption of its spec, and what API servers are
-// told. Fields of its JSON are only ever added.
+// Preparation holds what a store needs for the encryption of its spec, and the flags of the API
+// servers. Fields of its JSON are only ever added.
 type Preparation struct {
 	SchemaVersion int    `json:"schema_version"`
 	Dir           string `json:"dir"`
 	Cluster       string `json:"cluster"`
 	DryRun        bool   `json:"dry_run"`
 	Steps         []Step `json:"steps"`
-	// Writes names what encrypts new values; of a key that is not made yet, its provider alone.
+	// Writes names what encrypts new values; only the provider if the key is not made yet.
 	Writes string `json:"writes"`
 	// Hash is how kube-apiserver names the file in its metric apiserver_encryption_config_controller_last_config_info.
 	Hash  string   `json:"hash,omitempty"`
@@ -57,7 +57,7 @@ type Preparation struct {
 	Flags []string `json:"flags"` // of kube-apiserver
 }
 
-// KeptError means that a configuration is there that cannot be brought up to the spec.
+// KeptError means that the existing configuration cannot be changed to match the spec.
 type KeptError struct {
 	Path string
 	Err  error
@@ -68,21 +68,21 @@ func (e *KeptError) Error() string { return fmt.Sprintf("%s is kept as it is: %v
 // Unwrap returns why.
 func (e *KeptError) Unwrap() error { return e.Err }
 
-// Prepare brings the configuration in a folder of a store up to the spec, or makes one with a
-// new key, and says what is to be written. It writes nothing. The folder is dir/below.
-// A preparation for a dry run does not name the key that it made.
+// Prepare changes the configuration in a folder of a store to match the spec, or makes one with a
+// new key, and returns what Write will write. It writes nothing. The folder is dir/below. A
+// preparation for a dry run does not name the new key.
 func Prepare(c *cluster.Cluster, dir, below string, dryRun bool, random io.Reader, now time.Time) (Preparation, error) {
 	setup, err := NewSetup(c)
 	if err != nil {
 		return Preparation{}, err
 	}
-	config, err := next(c, filepath.Join(dir, filepath.FromSlash(below), ConfigName), random, now)
+	config, err := prepareConfiguration(c, filepath.Join(dir, filepath.FromSlash(below), ConfigName), random, now)
 	if err != nil {
 		return Preparation{}, err
 	}
 	p := Preparation{
 		SchemaVersion: 1, Dir: dir, Cluster: c.Name, DryRun: dryRun,
-		Path: setup.Path, Flags: setup.Flags, Hash: Hash(config.text), Writes: config.writesWith(),
+		Path: setup.Path, Flags: setup.Flags, Hash: Hash(config.text), Writes: config.describeWriters(),
 	}
 	if config.action == Write && dryRun {
 		p.Writes, p.Hash = c.Encryption.Provider, "" // the key is made by the run that writes it
@@ -99,7 +99,7 @@ func Prepare(c *cluster.Cluster, dir, below string, dryRun bool, random io.Reade
 	return p, nil
 }
 
-// Write does what was prepared. Every file has mode 0600.
+// Write writes what was prepared. Every file gets mode 0600.
 func (p Preparation) Write() error {
 	for _, s := range p.Steps {
 		if s.Action == Keep {
@@ -112,16 +112,16 @@ func (p Preparation) Write() error {
 	return nil
 }
 
-// nextConfiguration is a configuration for a spec, with its text and what becomes of its file.
-type nextConfiguration struct {
+// preparedConfiguration is a configuration for a spec, with its text and what happens to its file.
+type preparedConfiguration struct {
 	*Configuration
 	text   []byte
 	action Action
 }
 
-// next brings the configuration in a file up to the spec, or makes a new one.
-func next(c *cluster.Cluster, file string, random io.Reader, now time.Time) (nextConfiguration, error) {
-	n := nextConfiguration{action: Update}
+// prepareConfiguration changes the configuration in a file to match the spec, or makes a new one.
+func prepareConfiguration(c *cluster.Cluster, file string, random io.Reader, now time.Time) (preparedConfiguration, error) {
+	n := preparedConfiguration{action: Update}
 	current, err := durable.ReadFile(file, MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -138,21 +138,21 @@ func next(c *cluster.Cluster, file string, random io.Reader, now time.Time) (nex
 	default:
 		there, err := Parse(file, current, Server{Reload: true})
 		if err != nil {
-			return n, fmt.Errorf("%s is there and never overwritten, and kube-apiserver would refuse it:\n%w", file, err)
+			return n, fmt.Errorf("%s exists and is never overwritten, but kube-apiserver would refuse it:\n%w", file, err)
 		}
 		if n.Configuration, err = there.Update(c); err != nil {
 			return n, &KeptError{Path: file, Err: err}
 		}
 		if n.Equal(there) {
-			return nextConfiguration{Configuration: there, text: current, action: Keep}, nil
+			return preparedConfiguration{Configuration: there, text: current, action: Keep}, nil
 		}
 	}
 	n.text, err = n.Render("Written by etcdsec. It holds keys: mode 0600, and a copy apart from the backups of etcd.")
 	return n, err
 }
 
-// writesWith names what encrypts new values, in the spelling of the file.
-func (c *Configuration) writesWith() string {
+// describeWriters names what encrypts new values, in the spelling of the file.
+func (c *Configuration) describeWriters() string {
 	var names []string
 	for _, w := range c.Writers() {
 		provider, _, _ := strings.Cut(string(w.Provider), " ") // without the version of a KMS
@@ -178,7 +178,7 @@ func actionFor(file string, data []byte) (Action, error) {
 	return Update, nil
 }
 
-// Warnings returns what the choices of a spec cost, and what they need on the hosts of API servers.
+// Warnings returns the drawbacks of the choices in a spec, and what the hosts of API servers need.
 func Warnings(c *cluster.Cluster) []string {
 	var all []string
 	if cost := ProviderType(c.Encryption.Provider).Cost(); cost != "" {
@@ -186,21 +186,21 @@ func Warnings(c *cluster.Cluster) []string {
 	}
 	switch cluster.Phase(c.Encryption.Phase) {
 	case cluster.Encrypted:
-		all = append(all, "phase encrypted: plaintext that is stored cannot be read; for a cluster that has some: spec.encryption.phase: enabling")
+		all = append(all, "phase encrypted: stored plaintext cannot be read; if the cluster has some, set spec.encryption.phase: enabling")
 	case cluster.Enabling:
-		all = append(all, "phase enabling: plaintext is read, also what somebody else puts into etcd; when all is rewritten: spec.encryption.phase: encrypted")
+		all = append(all, "phase enabling: plaintext is read, also what somebody else puts into etcd; when everything is rewritten, set spec.encryption.phase: encrypted")
 	case cluster.Disabling:
 		all = append(all, "warning: phase disabling: new values are stored in plaintext")
 	}
 	if socket := strings.TrimPrefix(c.Encryption.Socket, "unix://"); socket != "" {
 		if _, err := os.Stat(socket); err != nil {
-			all = append(all, fmt.Sprintf("warning: the socket %s is not on this host; without a KMS plugin behind it on theirs, API servers can read and write nothing that it encrypts", socket))
+			all = append(all, fmt.Sprintf("warning: the socket %s is not on this host; on their hosts, API servers need a KMS plugin behind it to read and write what it encrypts", socket))
 		}
 	}
 	return all
 }
 
-// DeliveryCommands returns the lines that bring the configuration to every API server.
+// DeliveryCommands returns the commands that copy the configuration to every API server.
 func (p Preparation) DeliveryCommands(c *cluster.Cluster) []string {
 	file, folder := filepath.Join(p.Dir, filepath.FromSlash(p.Steps[0].Path)), path.Dir(p.Path)
 	hosts := make([]string, 0, len(c.APIServers))

@@ -9,8 +9,8 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Update brings a configuration that is in use up to the spec and keeps its key. It refuses
-// what would leave stored values unreadable: another key or provider, which takes a rotation;
+// Update changes a configuration that is in use to match the spec, and keeps its key. It refuses
+// what would make stored values unreadable: another key or provider, which needs a rotation;
 // a resource that is no longer encrypted; and one that is newly encrypted, or was written in
 // plaintext so far, while the phase says that nothing is stored in plaintext.
 func (c *Configuration) Update(spec *cluster.Cluster) (*Configuration, error) {
@@ -19,11 +19,11 @@ func (c *Configuration) Update(spec *cluster.Cluster) (*Configuration, error) {
 		return nil, err
 	}
 	next := Generate(spec, key)
-	if before, after := c.plugins(), next.plugins(); key.Name == "" && !slices.Equal(before, after) {
-		return nil, fmt.Errorf("it has the KMS plugin %s, and the spec %s: what one has encrypted, the other cannot read", strings.Join(before, ", "), strings.Join(after, ", "))
+	if before, after := c.pluginNames(), next.pluginNames(); key.Name == "" && !slices.Equal(before, after) {
+		return nil, fmt.Errorf("it has the KMS plugin %s, and the spec has %s: neither can read what the other encrypted", strings.Join(before, ", "), strings.Join(after, ", "))
 	}
 	if spec.Encryption.Phase == string(cluster.Encrypted) && slices.ContainsFunc(c.Rules, func(r Rule) bool { return r.Encrypts() && r.Providers[0].Type == Identity }) {
-		return nil, errors.New("it writes plaintext, which could not be read: set spec.encryption.phase to enabling until all is rewritten")
+		return nil, errors.New("it writes plaintext, which could not be read: set spec.encryption.phase to enabling until everything is rewritten")
 	}
 	var lost, more []string
 	for _, r := range slices.Concat(c.resources(), next.resources()) {
@@ -35,25 +35,25 @@ func (c *Configuration) Update(spec *cluster.Cluster) (*Configuration, error) {
 		}
 	}
 	if len(lost) > 0 {
-		return nil, fmt.Errorf("what is encrypted of %s would not be read any more: set spec.encryption.phase to disabling and rewrite what is stored, then take the rule out by hand", strings.Join(lost, ", "))
+		return nil, fmt.Errorf("encrypted values of %s could no longer be read: set spec.encryption.phase to disabling and rewrite what is stored, then remove the rule by hand", strings.Join(lost, ", "))
 	}
 	if len(more) > 0 && spec.Encryption.Phase == string(cluster.Encrypted) {
-		return nil, fmt.Errorf("%s is not encrypted yet, and what is stored of it could not be read: set spec.encryption.phase to enabling until it is rewritten", strings.Join(more, ", "))
+		return nil, fmt.Errorf("%s is not encrypted yet, and its stored values could not be read: set spec.encryption.phase to enabling until it is rewritten", strings.Join(more, ", "))
 	}
 	return next, nil
 }
 
-// onlyKey returns the one key that a configuration has, of a provider type; none for kms.
+// onlyKey returns the only key of a configuration, which must be of a provider type; none for kms.
 func (c *Configuration) onlyKey(of ProviderType) (Key, error) {
 	var key Key
 	for _, rule := range c.Rules {
 		for _, p := range rule.Providers {
 			if p.Type != Identity && p.Type != of {
-				return Key{}, fmt.Errorf("it has a provider %s, and the spec wants %s: that takes a rotation of the key", p.Type, of)
+				return Key{}, fmt.Errorf("it has a provider %s, and the spec wants %s: that needs a rotation of the key", p.Type, of)
 			}
 			for _, k := range p.Keys {
 				if key.Name != "" && (k.Name != key.Name || !k.Same(key)) {
-					return Key{}, errors.New("it has more than one key: a rotation is under way, and has to end first")
+					return Key{}, errors.New("it has more than one key: a rotation is under way, and must end first")
 				}
 				key = k
 			}
@@ -65,8 +65,8 @@ func (c *Configuration) onlyKey(of ProviderType) (Key, error) {
 	return key, nil
 }
 
-// plugins returns the names of the KMS plugins, each once, with which etcd's values begin.
-func (c *Configuration) plugins() []string {
+// pluginNames returns the names of the KMS plugins, each once, with which etcd's values begin.
+func (c *Configuration) pluginNames() []string {
 	var names []string
 	for _, rule := range c.Rules {
 		for _, p := range rule.Providers {

@@ -11,17 +11,17 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// validation asks what kube-apiserver asks of a file that it has decoded
-// (k8s.io/apiserver pkg/apis/apiserver/validation, validation_encryption.go), and then what it
-// asks when it puts the file to use (pkg/server/options/encryptionconfig, config.go).
+// validation checks a decoded file as kube-apiserver does
+// (k8s.io/apiserver pkg/apis/apiserver/validation, validation_encryption.go), and then as
+// kube-apiserver does when it starts to use the file (pkg/server/options/encryptionconfig, config.go).
 type validation struct {
 	decoding
 	server   Server
 	kmsNames map[string]bool
 }
 
-// problem adds a fault, unless the field, or one that holds it, was not even decoded.
-func (v *validation) problem(field, format string, a ...any) {
+// addProblem adds a fault, unless the field, or one that holds it, could not be decoded.
+func (v *validation) addProblem(field, format string, a ...any) {
 	for at := field; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
 		if v.wrong[at] {
 			return
@@ -33,43 +33,43 @@ func (v *validation) problem(field, format string, a ...any) {
 	v.faults = append(v.faults, v.source.Fault(field, format, a...))
 }
 
-func (v *validation) configuration(w *wireConfiguration) {
+func (v *validation) checkConfiguration(w *wireConfiguration) {
 	switch {
 	case w.APIVersion == APIVersion && w.Kind == Kind:
 	case strings.TrimPrefix(w.APIVersion, "/") == legacyAPIVersion && w.Kind == legacyKind:
 	default:
-		v.problem("apiVersion", "want apiVersion: %s and kind: %s", APIVersion, Kind)
+		v.addProblem("apiVersion", "want apiVersion: %s and kind: %s", APIVersion, Kind)
 	}
 	if len(w.Resources) == 0 {
-		v.problem("resources", "is empty; want at least one rule")
+		v.addProblem("resources", "is empty; want at least one rule")
 	}
 	v.kmsNames = map[string]bool{}
 	for i, rule := range w.Resources {
 		at := fmt.Sprintf("resources[%d]", i)
 		if len(rule.Resources) == 0 {
-			v.problem(at+".resources", "is empty; want at least one resource")
+			v.addProblem(at+".resources", "is empty; want at least one resource")
 		}
-		v.overlap(at+".resources", rule.Resources)
+		v.checkOverlap(at+".resources", rule.Resources)
 		for j, r := range rule.Resources {
 			switch err := cluster.CheckResource(r); {
 			case err == nil:
 			case looksLikeKey(r):
-				v.problem(fmt.Sprintf("%s.resources[%d]", at, j), "%s is no resource", ShowName(r))
+				v.addProblem(fmt.Sprintf("%s.resources[%d]", at, j), "%s is not a resource", ShowName(r))
 			default:
-				v.problem(fmt.Sprintf("%s.resources[%d]", at, j), "%v", err)
+				v.addProblem(fmt.Sprintf("%s.resources[%d]", at, j), "%v", err)
 			}
 		}
 		if len(rule.Providers) == 0 {
-			v.problem(at+".providers", "is empty; want at least one provider")
+			v.addProblem(at+".providers", "is empty; want at least one provider")
 		}
 		for j, p := range rule.Providers {
-			v.provider(fmt.Sprintf("%s.providers[%d]", at, j), p)
+			v.checkProvider(fmt.Sprintf("%s.providers[%d]", at, j), p)
 		}
 	}
-	v.masked(w.Resources)
+	v.checkMasked(w.Resources)
 }
 
-func (v *validation) overlap(field string, resources []string) {
+func (v *validation) checkOverlap(field string, resources []string) {
 	var duplicate, overlap bool
 	for i, a := range resources {
 		for j, b := range resources {
@@ -84,14 +84,14 @@ func (v *validation) overlap(field string, resources []string) {
 		}
 	}
 	if duplicate {
-		v.problem(field, "a resource is listed twice")
+		v.addProblem(field, "a resource is listed twice")
 	}
 	if overlap {
-		v.problem(field, "a wildcard covers another resource of the list; give it a rule of its own, after the other")
+		v.addProblem(field, "a wildcard covers another resource of the list; give it a rule of its own, after the other")
 	}
 }
 
-func (v *validation) provider(field string, p wireProvider) {
+func (v *validation) checkProvider(field string, p wireProvider) {
 	found := 0
 	for _, there := range []bool{p.AESGCM != nil, p.AESCBC != nil, p.Secretbox != nil, p.Identity != nil, p.KMS != nil} {
 		if there {
@@ -100,48 +100,48 @@ func (v *validation) provider(field string, p wireProvider) {
 	}
 	switch {
 	case found == 0:
-		v.problem(field, "names no provider: want one of secretbox, aesgcm, aescbc, kms, identity: {}")
+		v.addProblem(field, "names no provider: want one of secretbox, aesgcm, aescbc, kms, identity: {}")
 	case found > 1:
-		v.problem(field, "names %d providers; each is an element of the list of its own", found)
+		v.addProblem(field, "names %d providers; give each an element of its own", found)
 	}
 	// Only the first of several is looked into further, in this order.
 	switch aes := []int{16, 24, 32}; {
 	case p.KMS != nil:
-		v.plugin(field+".kms", p.KMS)
+		v.checkPlugin(field+".kms", p.KMS)
 		v.kmsNames[p.KMS.Name] = true
 	case p.AESGCM != nil:
-		v.keys(field+".aesgcm.keys", p.AESGCM.Keys, aes)
+		v.checkKeys(field+".aesgcm.keys", p.AESGCM.Keys, aes)
 	case p.AESCBC != nil:
-		v.keys(field+".aescbc.keys", p.AESCBC.Keys, aes)
+		v.checkKeys(field+".aescbc.keys", p.AESCBC.Keys, aes)
 	case p.Secretbox != nil:
-		v.keys(field+".secretbox.keys", p.Secretbox.Keys, []int{32})
+		v.checkKeys(field+".secretbox.keys", p.Secretbox.Keys, []int{32})
 	}
 }
 
-func (v *validation) keys(field string, keys []wireKey, sizes []int) {
+func (v *validation) checkKeys(field string, keys []wireKey, sizes []int) {
 	if len(keys) == 0 {
-		v.problem(field, "is empty; want at least one key")
+		v.addProblem(field, "is empty; want at least one key")
 	}
 	for i, k := range keys {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if k.Name == "" {
-			v.problem(at+".name", "is missing")
+			v.addProblem(at+".name", "is missing")
 		}
 		if k.Secret == "" {
-			v.problem(at+".secret", "is missing")
+			v.addProblem(at+".secret", "is missing")
 			continue
 		}
 		raw, err := base64.StdEncoding.DecodeString(k.Secret)
 		switch {
 		case err != nil:
-			v.problem(at+".secret", "is not base64 with its padding%s", whyNotBase64(k.Secret))
+			v.addProblem(at+".secret", "is not base64 with padding%s", whyNotBase64(k.Secret))
 		case !slices.Contains(sizes, len(raw)):
-			v.problem(at+".secret", "has %d bytes; want %s", len(raw), strings.Trim(strings.ReplaceAll(fmt.Sprint(sizes), " ", ", "), "[]"))
+			v.addProblem(at+".secret", "has %d bytes; want %s", len(raw), strings.Trim(strings.ReplaceAll(fmt.Sprint(sizes), " ", ", "), "[]"))
 		}
 	}
 }
 
-// whyNotBase64 names the usual reasons without a character of the secret.
+// whyNotBase64 names the usual reasons, without showing a character of the secret.
 func whyNotBase64(s string) string {
 	switch {
 	case strings.ContainsAny(s, " \t"):
@@ -149,51 +149,51 @@ func whyNotBase64(s string) string {
 	case strings.ContainsAny(s, "-_"):
 		return "; it is the URL-safe kind, which has - and _ in place of + and /"
 	case len(s)%4 != 0:
-		return "; its length is no multiple of 4"
+		return "; its length is not a multiple of 4"
 	}
 	return ""
 }
 
-// defaultTimeout is that of a KMS plugin (k8s.io/apiserver pkg/apis/apiserver/v1, defaults.go).
+// defaultTimeout is the default timeout of a KMS plugin (k8s.io/apiserver pkg/apis/apiserver/v1, defaults.go).
 const defaultTimeout = 3 * time.Second
 
-func (v *validation) plugin(field string, p *wireKMS) {
+func (v *validation) checkPlugin(field string, p *wireKMS) {
 	version := kmsVersion(p)
 	if p.Name == "" {
-		v.problem(field+".name", "is missing")
+		v.addProblem(field+".name", "is missing")
 	}
 	if version != KMSVersion1 && strings.Contains(p.Name, ":") {
-		v.problem(field+".name", "has a colon")
+		v.addProblem(field+".name", "has a colon")
 	}
 	if (v.server.Reload || version != KMSVersion1) && v.kmsNames[p.Name] {
-		v.problem(field+".name", "%s is the name of another KMS plugin", ShowName(p.Name))
+		v.addProblem(field+".name", "%s is the name of another KMS plugin", ShowName(p.Name))
 	}
 	if p.Timeout != nil && (p.Timeout.wrong || p.Timeout.Duration <= 0) {
-		v.problem(field+".timeout", "want a duration above 0, such as 3s")
+		v.addProblem(field+".timeout", "want a duration above 0, such as 3s")
 	}
 	switch u, err := url.Parse(p.Endpoint); {
 	case p.Endpoint == "":
-		v.problem(field+".endpoint", "is missing")
+		v.addProblem(field+".endpoint", "is missing")
 	case err != nil:
-		v.problem(field+".endpoint", "is not a URL")
+		v.addProblem(field+".endpoint", "is not a URL")
 	case u.Scheme != "unix":
-		v.problem(field+".endpoint", "want a socket, such as unix:///run/kms.sock")
-	case !dialable(u.Path):
-		v.problem(field+".endpoint", "gRPC cannot dial this path")
+		v.addProblem(field+".endpoint", "want a socket, such as unix:///run/kms.sock")
+	case !canDial(u.Path):
+		v.addProblem(field+".endpoint", "gRPC cannot dial this path")
 	}
 	if version != KMSVersion1 && p.CacheSize != nil {
-		v.problem(field+".cachesize", "KMS v2 has no cache to size")
+		v.addProblem(field+".cachesize", "KMS v2 has no cache to size")
 	}
 	if version == KMSVersion1 && p.CacheSize != nil && *p.CacheSize == 0 {
-		v.problem(field+".cachesize", "want a number above 0, or a negative one for no cache")
+		v.addProblem(field+".cachesize", "want a number above 0, or a negative one for no cache")
 	}
 	switch {
 	case version != KMSVersion1 && version != KMSVersion2:
-		v.problem(field+".apiVersion", "want v2")
+		v.addProblem(field+".apiVersion", "want v2")
 	case version == KMSVersion1 && !v.server.KMSv1 && p.APIVersion == "":
-		v.problem(field+".apiVersion", "is missing, which means v1, and kube-apiserver has that off by default; want v2")
+		v.addProblem(field+".apiVersion", "is missing, which means v1, and kube-apiserver has that off by default; want v2")
 	case version == KMSVersion1 && !v.server.KMSv1:
-		v.problem(field+".apiVersion", "kube-apiserver has v1 off by default; want v2")
+		v.addProblem(field+".apiVersion", "kube-apiserver has v1 off by default; want v2")
 	}
 }
 
@@ -204,8 +204,8 @@ func kmsVersion(p *wireKMS) string {
 	return p.APIVersion
 }
 
-// dialable reports whether gRPC takes a socket's path for an address: it puts it into a URL.
-func dialable(path string) bool {
+// canDial reports whether gRPC accepts the path of a socket as an address. It puts the path into a URL.
+func canDial(path string) bool {
 	if strings.HasPrefix(path, "/@") {
 		path = path[1:]
 	}
@@ -213,15 +213,15 @@ func dialable(path string) bool {
 	return err == nil
 }
 
-// masked finds the rules that come after a wildcard which covers them.
-func (v *validation) masked(rules []wireRule) {
+// checkMasked reports the rules that come after a wildcard that covers them.
+func (v *validation) checkMasked(rules []wireRule) {
 	seen := map[GroupResource]bool{}
 	for i, rule := range rules {
 		for j, r := range rule.Resources {
 			gr := ParseGroupResource(r)
 			for _, earlier := range []GroupResource{{"*", gr.Group}, Everything()} {
 				if seen[earlier] {
-					v.problem(fmt.Sprintf("resources[%d].resources[%d]", i, j), "%s is masked by the earlier %q; wildcards come last", ShowName(r), earlier)
+					v.addProblem(fmt.Sprintf("resources[%d].resources[%d]", i, j), "%s is masked by the earlier %q; wildcards come last", ShowName(r), earlier)
 					break
 				}
 			}
@@ -230,20 +230,20 @@ func (v *validation) masked(rules []wireRule) {
 	}
 }
 
-// configuration returns what a valid file says.
-func (w *wireConfiguration) configuration() *Configuration {
+// toConfiguration returns the configuration of a valid file.
+func (w *wireConfiguration) toConfiguration() *Configuration {
 	c := &Configuration{Legacy: w.Kind == legacyKind}
 	for _, rule := range w.Resources {
 		r := Rule{Resources: rule.Resources}
 		for _, p := range rule.Providers {
-			r.Providers = append(r.Providers, p.provider())
+			r.Providers = append(r.Providers, p.toProvider())
 		}
 		c.Rules = append(c.Rules, r)
 	}
 	return c
 }
 
-func (p wireProvider) provider() Provider {
+func (p wireProvider) toProvider() Provider {
 	for _, of := range []struct {
 		provider ProviderType
 		keys     *wireKeys

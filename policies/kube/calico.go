@@ -76,7 +76,7 @@ type FelixConfiguration struct {
 	Spec     FelixConfigurationSpec `json:"spec"`
 }
 
-// FelixConfigurationSpec has the ports that host endpoints leave open whatever policies say. By
+// FelixConfigurationSpec has the ports that host endpoints leave open, whatever the policies are. By
 // default they are tcp 22, udp 68, tcp 179, 2379, 2380, 5473, 6443, 6666 and 6667 from anywhere
 // (projectcalico/calico felix/config/config_params.go).
 type FelixConfigurationSpec struct {

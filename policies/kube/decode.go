@@ -11,15 +11,15 @@ import (
 	"sync"
 )
 
-// MaxSize bounds a file, in bytes. Ten thousand Pods as kubectl prints them are 60 MB.
+// MaxSize limits a file, in bytes. Ten thousand Pods as kubectl prints them are 60 MB.
 const MaxSize = 256 << 20
 
-// maxObjects bounds the objects of a file, which may be small.
+// maxObjects limits the objects of a file: even a small file may have many.
 const maxObjects = 1_000_000
 
 var errTooMany = fmt.Errorf("more than %d objects", maxObjects)
 
-// maxNesting bounds Lists of Lists, which kubectl never prints.
+// maxNesting limits Lists of Lists, which kubectl never prints.
 const maxNesting = 4
 
 // Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
@@ -35,7 +35,7 @@ func Decode(file string, data []byte) (Objects, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if at := skipSpace(data, 0); at < len(data) && data[at] == '{' {
 		// A mapping of YAML may begin so too.
-		err := d.json(data)
+		err := d.decodeJSON(data)
 		if err == nil {
 			return d.objects, nil
 		}
@@ -57,8 +57,8 @@ type decoder struct {
 	buffer  []byte
 }
 
-// json reads one object of JSON after another.
-func (d *decoder) json(data []byte) error {
+// decodeJSON reads one object of JSON after another.
+func (d *decoder) decodeJSON(data []byte) error {
 	for at := skipSpace(data, 0); at < len(data); at = skipSpace(data, at) {
 		h, length, err := readHeader(data[at:])
 		if err != nil {
@@ -82,7 +82,7 @@ func validOutline(data []byte) bool {
 	return len(data) > small || json.Valid(data)
 }
 
-// inherited holds what an object takes from the list or document that it is in.
+// inherited holds what an object inherits from its list or document.
 type inherited struct {
 	meta  TypeMeta // of the elements of a typed list
 	fault string   // of its document, if it cannot be judged
@@ -108,7 +108,7 @@ func readHeader(data []byte) (h header, length int, err error) {
 		}
 		if name == "items" {
 			if seen {
-				return 0, errors.New("items is there twice")
+				return 0, errors.New("items is given twice")
 			}
 			if seen = true; at < len(data) && data[at] == '[' {
 				end, err := h.collect(data[at:])
@@ -119,7 +119,7 @@ func readHeader(data []byte) (h header, length int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		return end, h.field(name, data[at:end])
+		return end, h.readField(name, data[at:end])
 	})
 	return h, length, err
 }
@@ -136,7 +136,7 @@ func (h *header) collect(array []byte) (int, error) {
 	})
 }
 
-func (h *header) field(name string, value []byte) error {
+func (h *header) readField(name string, value []byte) error {
 	switch name {
 	case "apiVersion":
 		_ = json.Unmarshal(value, &h.APIVersion) // what is no string says nothing
@@ -157,8 +157,8 @@ func (h *header) field(name string, value []byte) error {
 	return nil
 }
 
-// value reads an object or a list of objects.
-func (d *decoder) value(data []byte, from inherited, depth int) error {
+// decodeValue reads an object or a list of objects.
+func (d *decoder) decodeValue(data []byte, from inherited, depth int) error {
 	if string(data) == "null" {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (d *decoder) value(data []byte, from inherited, depth int) error {
 	return d.readObject(h, data, from, depth)
 }
 
-// readObject is value for an object whose header is already parsed.
+// readObject is decodeValue for an object whose header is already parsed.
 func (d *decoder) readObject(h header, data []byte, from inherited, depth int) error {
 	if h.Kind == "" && from.meta.Kind != "" {
 		h.TypeMeta, data = from.meta, withType(from.meta, data)
@@ -182,13 +182,13 @@ func (d *decoder) readObject(h header, data []byte, from inherited, depth int) e
 		if h.Kind != "List" {
 			below.meta = TypeMeta{h.APIVersion, strings.TrimSuffix(h.Kind, "List")}
 		}
-		return d.list(h.items, below, depth+1)
+		return d.decodeList(h.items, below, depth+1)
 	}
-	return d.object(h, data, from)
+	return d.decodeObject(h, data, from)
 }
 
-// list reads the elements of an array. It reads a long one on all processors.
-func (d *decoder) list(items [][]byte, from inherited, depth int) error {
+// decodeList reads the elements of an array. It reads a long one on all processors.
+func (d *decoder) decodeList(items [][]byte, from inherited, depth int) error {
 	const few = 256
 	parts := 1
 	if len(items) > few {
@@ -202,7 +202,7 @@ func (d *decoder) list(items [][]byte, from inherited, depth int) error {
 		part := items[len(items)*n/parts : len(items)*(n+1)/parts]
 		group.Go(func() {
 			for _, item := range part {
-				if faults[n] = readers[n].value(item, from, depth); faults[n] != nil {
+				if faults[n] = readers[n].decodeValue(item, from, depth); faults[n] != nil {
 					return
 				}
 			}
@@ -228,8 +228,8 @@ func withType(t TypeMeta, data []byte) []byte {
 	return slices.Concat(bytes.TrimSuffix(kind, []byte("}")), []byte(","), rest)
 }
 
-// object reads one object, and skips it if its kind is not known here.
-func (d *decoder) object(h header, data []byte, from inherited) error {
+// decodeObject reads one object, and skips it if its kind is not known here.
+func (d *decoder) decodeObject(h header, data []byte, from inherited) error {
 	group, version, _ := strings.Cut(h.APIVersion, "/")
 	if version == "" {
 		group, version = "", group
@@ -243,13 +243,13 @@ func (d *decoder) object(h header, data []byte, from inherited) error {
 		return kind.read(d, data)
 	}
 	skip := func(decides bool, why string) {
-		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualified(h.Kind, group), full(h.Metadata), why, decides})
+		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualifiedKind(h.Kind, group), fullName(h.Metadata), why, decides})
 	}
 	switch {
 	case h.Kind == "":
 		skip(false, "it says no kind")
 	case !known:
-		decides, why := unread(group, version, h.Kind)
+		decides, why := explainUnread(group, version, h.Kind)
 		skip(decides, why)
 	case from.fault != "":
 		skip(true, from.fault)
@@ -261,14 +261,14 @@ func (d *decoder) object(h header, data []byte, from inherited) error {
 	return nil
 }
 
-func qualified(kind, group string) string {
+func qualifiedKind(kind, group string) string {
 	if kind == "" || group == "" {
 		return kind
 	}
 	return kind + "." + group
 }
 
-func full(m ObjectMeta) string {
+func fullName(m ObjectMeta) string {
 	if m.Namespace == "" {
 		return m.Name
 	}

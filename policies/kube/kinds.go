@@ -41,8 +41,8 @@ func kinds() map[TypeMeta]reading {
 	return table
 }
 
-// unread returns why a kind is not read, and whether it might decide about packets.
-func unread(group, version, kind string) (decides bool, why string) {
+// explainUnread returns why a kind is not read, and whether it might decide about packets.
+func explainUnread(group, version, kind string) (decides bool, why string) {
 	switch {
 	case group == "extensions" && kind == "NetworkPolicy":
 		return false, "extensions/" + version + " was removed in Kubernetes 1.16, so it does nothing; write networking.k8s.io/v1"

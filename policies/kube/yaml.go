@@ -127,7 +127,7 @@ func (d *decoder) decodeDocument(document []byte, c converted) error {
 	if c.err != nil {
 		return c.err
 	}
-	return d.value(c.value, inherited{fault: c.fault}, 0)
+	return d.decodeValue(c.value, inherited{fault: c.fault}, 0)
 }
 
 // cutItems cuts a List, as kubectl prints it, into its items and the text around them.
@@ -178,7 +178,7 @@ func (d *decoder) decodeItems(header []byte, items [][]byte) (done bool, err err
 			return errCut
 		}
 		from.fault = c.fault
-		_, err := visitElements(c.value, func(item []byte) error { return d.value(item, from, 1) })
+		_, err := visitElements(c.value, func(item []byte) error { return d.decodeValue(item, from, 1) })
 		return err
 	})
 	if errors.Is(err, errCut) {

@@ -12,7 +12,7 @@ import (
 type Hook int
 
 // The hooks that filter. Prerouting comes before the destination is translated, and the others
-// see the translated one; none of the five sees a source that is translated on the way out.
+// see the translated one; no hook sees a source address that is translated on the way out.
 const (
 	Input Hook = iota
 	Forward
@@ -56,7 +56,7 @@ type Decision struct {
 }
 
 // ErrUndecided is the Err of a decision that depends on something unknown.
-var ErrUndecided = errors.New("cannot be told")
+var ErrUndecided = errors.New("unknown")
 
 // Rule returns the text of the rule or policy that decides.
 func (d Decision) Rule() string { return d.By.String() }
@@ -65,7 +65,7 @@ func (d Decision) Rule() string { return d.By.String() }
 // what one drops, none brings back. Chains of type nat filter nothing.
 func (r *Ruleset) Decide(p Packet) Decision {
 	if !p.Src.IsValid() || !p.Dst.IsValid() || p.Src.Unmap().BitLen() != p.Dst.Unmap().BitLen() {
-		return Decision{Err: fmt.Errorf("%w: a packet from %s to %s has no one family", ErrUndecided, p.Src, p.Dst)}
+		return Decision{Err: fmt.Errorf("%w: the addresses of the packet, %s and %s, are of two families", ErrUndecided, p.Src, p.Dst)}
 	}
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
 	accepted := Decision{Accept: true, By: Source{unfiltered: true, hook: p.Hook}}
@@ -79,9 +79,9 @@ func (r *Ruleset) Decide(p Packet) Decision {
 		}
 		switch {
 		case o.can == drops:
-			return Decision{By: o.rule(drops).source()}
+			return Decision{By: o.placeOf(drops).source()}
 		case o.can == accepts:
-			if rule := o.rule(accepts); !specific {
+			if rule := o.placeOf(accepts); !specific {
 				specific = rule.statement != nil || rule.rule != nil
 				accepted.By = rule.source()
 			}
@@ -144,12 +144,12 @@ func (o *outcome) add(can outcomes, at place) {
 	o.can |= can
 }
 
-func (o *outcome) rule(can outcomes) place { return o.where[can>>1] }
+func (o *outcome) placeOf(can outcomes) place { return o.where[can>>1] }
 
 func (o *outcome) join(other outcome) {
 	for _, can := range []outcomes{accepts, drops} {
 		if other.can&can != 0 {
-			o.add(can, other.rule(can))
+			o.add(can, other.placeOf(can))
 		}
 	}
 }

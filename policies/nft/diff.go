@@ -46,7 +46,7 @@ func Diff(want, live *Ruleset) []Difference {
 		}
 		l := &live.Tables[at]
 		if w.Dormant != l.Dormant {
-			found = append(found, Difference{What: name, Kind: Changed, Want: dormancy(w), Live: dormancy(l)})
+			found = append(found, Difference{What: name, Kind: Changed, Want: describeState(w), Live: describeState(l)})
 		}
 		found = append(found, diffSets(w, l)...)
 		found = append(found, diffChains(w, l)...)
@@ -54,7 +54,7 @@ func Diff(want, live *Ruleset) []Difference {
 	return found
 }
 
-func dormancy(t *Table) string {
+func describeState(t *Table) string {
 	if t.Dormant {
 		return "dormant"
 	}
@@ -74,7 +74,7 @@ func diffSets(want, live *Table) []Difference {
 			found = append(found, Difference{What: what, Kind: Changed, Want: w.kind(), Live: l.kind()})
 			continue
 		}
-		wanted, there := w.canonical(), l.canonical()
+		wanted, there := w.canonicalElements(), l.canonicalElements()
 		for _, e := range missingFrom(wanted, there) {
 			found = append(found, Difference{What: what, Kind: Missing, Want: e})
 		}
@@ -104,8 +104,8 @@ func (s *Set) kind() string {
 	return kind
 }
 
-// canonical returns the elements as texts. Touching ranges of a set are joined.
-func (s *Set) canonical() []string {
+// canonicalElements returns the elements as texts. Touching ranges of a set are joined.
+func (s *Set) canonicalElements() []string {
 	elements := s.Elements
 	if s.Interval {
 		elements = s.joinTouching()
@@ -124,7 +124,7 @@ func (m *VerdictMap) joinTouching() []Element {
 		return m.Elements
 	}
 	return joinElements(m.Elements, func(before, r Range) bool {
-		return r.From.Compare(before.To) <= 0 || next(before.To) == r.From
+		return r.From.Compare(before.To) <= 0 || nextValue(before.To) == r.From
 	})
 }
 

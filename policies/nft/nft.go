@@ -1,6 +1,6 @@
-// Package nft has the nftables of one network namespace, as far as they filter new TCP
-// connections: it writes what `nft -f` loads, reads what `nft -j list ruleset` prints, says
-// what happens to a packet, and compares. It runs nothing.
+// Package nft describes the nftables of one network namespace, as far as they filter new TCP
+// connections. It writes what `nft -f` loads, reads what `nft -j list ruleset` prints, tells what
+// happens to a packet, and compares rulesets. It runs no program.
 package nft
 
 import (
@@ -8,7 +8,7 @@ import (
 	"net/netip"
 )
 
-// Ruleset is some tables, or all of a network namespace.
+// Ruleset holds some tables, or all tables of a network namespace.
 type Ruleset struct{ Tables []Table }
 
 // Table is one table.
@@ -29,8 +29,8 @@ type Set struct {
 	Type     string // ipv4_addr, or several with " . " between
 	Interval bool
 	VerdictMap
-	// Open sets may have other elements than those here: packets and other programs add some
-	// and time takes some away, or not all were understood.
+	// Open sets may have other elements than those here: packets and other programs add
+	// some, others expire, or some were not understood.
 	Open bool
 	Why  []string
 }

@@ -16,7 +16,7 @@ const MaxDump = 256 << 20
 // know as it is written; Decide reports where that might decide.
 func Parse(nftJSON []byte) (*Ruleset, error) {
 	if len(nftJSON) > MaxDump {
-		return nil, fmt.Errorf("parsing a ruleset of nft: has %d bytes, and the most is %d", len(nftJSON), MaxDump)
+		return nil, fmt.Errorf("parsing a ruleset of nft: has %d bytes; the limit is %d", len(nftJSON), MaxDump)
 	}
 	var dump struct {
 		Objects []map[string]json.RawMessage `json:"nftables"`
@@ -30,7 +30,7 @@ func Parse(nftJSON []byte) (*Ruleset, error) {
 	}
 	p := parser{ruleset: &Ruleset{}, tables: map[string]int{}, chains: map[string][]int{}}
 	for i, o := range dump.Objects {
-		if err := p.object(o); err != nil {
+		if err := p.addObject(o); err != nil {
 			return nil, fmt.Errorf("parsing a ruleset of nft: object %d: %w", i, err)
 		}
 	}
@@ -65,7 +65,7 @@ type object struct {
 	Timeout json.RawMessage
 }
 
-func (p *parser) object(written map[string]json.RawMessage) error {
+func (p *parser) addObject(written map[string]json.RawMessage) error {
 	if len(written) != 1 {
 		return fmt.Errorf("has %d kinds, want one", len(written))
 	}

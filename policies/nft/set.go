@@ -88,8 +88,8 @@ func joinElements(elements []Element, joins func(before, r Range) bool) []Elemen
 	return all
 }
 
-// next returns the value after v, or v if there is none.
-func next(v Value) Value {
+// nextValue returns the value after v, or v if there is none.
+func nextValue(v Value) Value {
 	switch {
 	case v.Addr.IsValid():
 		if n := v.Addr.Next(); n.IsValid() {

@@ -252,15 +252,15 @@ func (r calicoRule) matches(e *evaluator, policy *calicoPolicy, c conn) truth {
 		match = maybe // a client's port is any
 	}
 	if len(r.dest.ports) > 0 {
-		match = and(match, portIn(r.dest.ports, c))
+		match = and(match, containsPort(r.dest.ports, c))
 	}
 	if len(r.dest.notPorts) > 0 {
-		match = and(match, portIn(r.dest.notPorts, c).not())
+		match = and(match, containsPort(r.dest.notPorts, c).not())
 	}
 	return match
 }
 
-func portIn(ports []calicoPort, c conn) truth {
+func containsPort(ports []calicoPort, c conn) truth {
 	in := no
 	for _, p := range ports {
 		switch {
@@ -278,7 +278,7 @@ func portIn(ports []calicoPort, c conn) truth {
 // matches reports whether one end of a connection is the entity. A selector selects Pods, the
 // expected addresses of host endpoints, and sets of networks, which a dump may leave out.
 func (x calicoEntity) matches(e *evaluator, policy *calicoPolicy, end end) truth {
-	if len(x.nets) > 0 && !within(end.addr, x.nets) || within(end.addr, x.notNets) {
+	if len(x.nets) > 0 && !isWithin(end.addr, x.nets) || isWithin(end.addr, x.notNets) {
 		return no
 	}
 	match := yes

@@ -14,7 +14,7 @@ import (
 func calicoEngine() engine {
 	return engine{
 		backend: cluster.BackendCalico, compile: compileCalico, selects: selectCalico, judge: judgeByCalico,
-		distinguish: distinguishByCalico, words: calicoWords,
+		distinguish: distinguishByCalico, words: describeCalico,
 		assumptions: func(e *evaluator) []string {
 			if len(e.hosts) == 0 {
 				return nil
@@ -54,7 +54,7 @@ func selectCalico(e *evaluator, p *Pod, to *podPolicies) {
 	}
 }
 
-// judgeByCalico judges by the host endpoints. What a host sends itself meets none of them.
+// judgeByCalico judges by the host endpoints. What a host sends to itself passes none of them.
 func judgeByCalico(e *evaluator, at place) verdict {
 	switch at.passage {
 	case fromPod:
@@ -82,7 +82,7 @@ func (e *evaluator) workloadToHost(n *Node, to netip.Addr) verdict {
 	if h, _ := e.findCalicoHost(n, to); h == nil {
 		return verdict{allowed: true}
 	}
-	return pass(e.because(Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name}))
+	return pass(e.reasonFor(Decision{Kind: ByHostAction, Engine: cluster.BackendCalico, Node: n.Name}))
 }
 
 func distinguishByCalico(s *signatures) {
@@ -126,7 +126,7 @@ func distinguishByCalico(s *signatures) {
 	}
 }
 
-func calicoWords(d Decision) string {
+func describeCalico(d Decision) string {
 	switch d.Kind {
 	case ByDefaultDeny:
 		text := d.policies()
@@ -135,7 +135,7 @@ func calicoWords(d Decision) string {
 		}
 		return text + ", no " + direction(d.Egress) + " rule, and so the end of tier " + d.Tier
 	case ByFailsafe:
-		return failsafeWords(d)
+		return describeFailsafe(d)
 	case ByProfile:
 		return "profile projectcalico-default-allow of " + d.Policy
 	case ByNoProfile:
@@ -149,7 +149,7 @@ func calicoWords(d Decision) string {
 	}
 }
 
-func failsafeWords(d Decision) string {
+func describeFailsafe(d Decision) string {
 	text := fmt.Sprintf("failsafe port tcp %d", d.Port)
 	if d.Policy == "" {
 		return text + ", which Felix opens by default"

@@ -35,9 +35,9 @@ func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	return c, nil
 }
 
-// unclear returns the reason of a host endpoint whose effect is not known.
-func (e *evaluator) unclear(h *calicoHost) *reason {
-	return e.because(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name})
+// unclearReason returns the reason of a host endpoint whose effect is not known.
+func (e *evaluator) unclearReason(h *calicoHost) *reason {
+	return e.reasonFor(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: h.name})
 }
 
 func (h *calicoHost) labels(key string) (string, bool) {
@@ -45,7 +45,7 @@ func (h *calicoHost) labels(key string) (string, bool) {
 	return v, ok
 }
 
-// failsafe is a port that a host endpoint leaves open whatever policies say.
+// failsafe is a port that a host endpoint leaves open, whatever the policies are.
 type failsafe struct {
 	port          uint16
 	from          netip.Prefix // of zero value for anywhere
@@ -121,7 +121,7 @@ func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure
 		case h.wildcard && wildcard == nil:
 			wildcard = h
 		case !h.wildcard && h.named && len(h.addrs) == 0:
-			unsure = e.because(Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name})
+			unsure = e.reasonFor(Decision{Kind: ByUnclearHost, Engine: cluster.BackendCalico, Policy: h.name})
 		}
 	}
 	return wildcard, unsure
@@ -147,7 +147,7 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	by, err := e.findFailsafe(n, c, other.addr, egress)
 	switch {
 	case err != nil:
-		return cannotTell(e.unclear(h), err.Error())
+		return cannotTell(e.unclearReason(h), err.Error())
 	case by != nil && !forwarded:
 		return allow(by)
 	case by == nil:
@@ -162,11 +162,11 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	case forwarded:
 		return verdict{allowed: true} // without a policy for it, what is forwarded is not touched
 	case slices.Contains(h.profiles, "projectcalico-default-allow"):
-		return pass(e.because(Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name}))
+		return pass(e.reasonFor(Decision{Kind: ByProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 	case len(h.profiles) > 0:
-		return cannotTell(e.unclear(h), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
+		return cannotTell(e.unclearReason(h), fmt.Sprintf("profile %s of %s is not known", h.profiles[0], h.name))
 	}
-	return deny(e.because(Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name}))
+	return deny(e.reasonFor(Decision{Kind: ByNoProfile, Engine: cluster.BackendCalico, Policy: h.name}))
 }
 
 // findFailsafe returns the failsafe port that lets a connection through before any policy, or nil.
@@ -174,14 +174,14 @@ func (e *evaluator) findFailsafe(n *Node, c conn, other netip.Addr, egress bool)
 	ports, err := e.failsafes(n.Name, egress)
 	for _, f := range ports {
 		if f.port == c.port && (!f.from.IsValid() || f.from.Contains(other)) {
-			return e.because(f.decision()), nil
+			return e.reasonFor(f.decision()), nil
 		}
 	}
 	return nil, err
 }
 
 // calicoEarly judges by the policies that come before all others. Traffic that none of them matches
-// goes on.
+// continues.
 func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (verdict, bool) {
 	for _, p := range early {
 		switch v, action := e.calicoPolicy(p, c, egress); action {
@@ -195,8 +195,8 @@ func (e *evaluator) calicoEarly(early []*calicoPolicy, c conn, egress bool) (ver
 }
 
 // calicoFromPod judges what a Pod sends, on its own node, by the policies before DNAT of a host
-// endpoint of every interface; that of one interface is not asked (projectcalico/calico
-// felix/rules/static.go, StaticManglePreroutingChain). What they allow goes on.
+// endpoint of every interface; an endpoint of one interface does not count (projectcalico/calico
+// felix/rules/static.go, StaticManglePreroutingChain). What they allow continues.
 func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 	for _, h := range e.hosts {
 		if h.node != n.Name || !h.wildcard {
@@ -204,7 +204,7 @@ func (e *evaluator) calicoFromPod(n *Node, c conn) verdict {
 		}
 		by, err := e.findFailsafe(n, c, c.src.addr, false)
 		if err != nil {
-			return cannotTell(e.unclear(h), err.Error())
+			return cannotTell(e.unclearReason(h), err.Error())
 		}
 		if by != nil {
 			break
@@ -246,8 +246,7 @@ func (e *evaluator) calicoHostPolicies(h *calicoHost, egress, forwarded bool) ca
 	return a
 }
 
-// OpenFailsafe returns the failsafe port by which Felix opens a port of a node to everybody, if
-// it does.
+// OpenFailsafe returns the failsafe port that opens a port of a node to everybody, if there is one.
 func OpenFailsafe(configurations []kube.FelixConfiguration, node string, port uint16) (Decision, bool) {
 	e := evaluator{filters: policies.Filters{Objects: kube.Objects{FelixConfigurations: configurations}}}
 	ports, err := e.failsafes(node, false)

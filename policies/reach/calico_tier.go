@@ -13,7 +13,7 @@ import (
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
-		return cannotTell(e.because(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}), "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
+		return cannotTell(e.reasonFor(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}), "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
 	}
 	if step != nil && !slices.Contains(tiers, defaultTier) {
 		tiers = append(tiers, defaultTier)
@@ -75,10 +75,10 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 	}
 	if tier != defaultTier {
 		first.Kind, first.Engine = ByUnclear, cluster.BackendCalico
-		return cannotTell(e.because(first), "no rule of tier "+tier+" matches, and what it does then is not known"), true
+		return cannotTell(e.reasonFor(first), "no rule of tier "+tier+" matches, and what it does then is not known"), true
 	}
 	first.Kind, first.Engine, first.Egress, first.Tier = ByDefaultDeny, cluster.BackendCalico, egress, tier
-	return deny(e.because(first)), true
+	return deny(e.reasonFor(first)), true
 }
 
 // calicoPolicy judges by the rules of one policy; the action is empty if none matches.

@@ -10,7 +10,7 @@ import (
 func ciliumEngine() engine {
 	return engine{
 		backend: cluster.BackendCilium, compile: compileCilium, selects: selectCilium, judge: judgeByCilium,
-		distinguish: distinguishByCilium, assumptions: ciliumAssumptions, words: ciliumWords,
+		distinguish: distinguishByCilium, assumptions: ciliumAssumptions, words: describeCilium,
 	}
 }
 
@@ -29,7 +29,7 @@ func selectCilium(e *evaluator, p *Pod, to *podPolicies) {
 		case yes:
 			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
 		case maybe:
-			in.unsure = e.because(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
+			in.unsure = e.reasonFor(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
 			out.unsure = in.unsure
 		case no:
 		}
@@ -88,7 +88,7 @@ func ciliumAssumptions(e *evaluator) []string {
 	return list
 }
 
-func ciliumWords(d Decision) string {
+func describeCilium(d Decision) string {
 	switch d.Kind {
 	case ByDefaultDeny:
 		return d.policies() + ", no " + direction(d.Egress) + " rule, and so default deny"

@@ -138,7 +138,7 @@ func (e *evaluator) ciliumVerdict(selected []*ciliumRule, c conn, egress bool, l
 	case match == maybe:
 		return v, true
 	}
-	return deny(e.because(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress})), true
+	return deny(e.reasonFor(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendCilium, Policy: closed, Egress: egress})), true
 }
 
 // ciliumMatch returns the verdict of the first rule that denies or, without denies, allows the
@@ -187,7 +187,7 @@ func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	}
 	v, decided := e.ciliumVerdict(selected, c, egress, n, nil)
 	if !decided {
-		return pass(e.because(Decision{Kind: ByNoDeny, Engine: cluster.BackendCilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
+		return pass(e.reasonFor(Decision{Kind: ByNoDeny, Engine: cluster.BackendCilium, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
 	}
 	return v
 }

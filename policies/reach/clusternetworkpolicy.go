@@ -266,7 +266,7 @@ func (r clusterRule) matches(e *evaluator, c conn, other end) truth {
 		case p.domains:
 			peers = or(peers, maybe)
 		default:
-			peers = or(peers, truthOf(within(other.addr, p.networks)))
+			peers = or(peers, truthOf(isWithin(other.addr, p.networks)))
 		}
 	}
 	return and(port, peers)

@@ -6,7 +6,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// Kind tells how it comes that a packet passes or is stopped.
+// Kind tells why a packet passes or is stopped.
 type Kind string
 
 // The kinds of decisions. JSON has them; they never change.
@@ -55,7 +55,7 @@ type Decision struct {
 	afterNetworkPolicies bool
 }
 
-// String is the decision in words: those of its engine, if it has any of its own.
+// String returns the decision in words: those of its engine, or else the common ones.
 func (d Decision) String() string {
 	for _, engine := range engines() {
 		if engine.backend != d.Engine || engine.words == nil {

@@ -5,24 +5,24 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// engine is one implementation of policies. A function that it has nothing for is nil. Those of
-// Pods are combined in [evaluator.podVerdict], because what two engines do together is a property
-// of the pair.
+// engine is one implementation of policies. A function that it does not need is nil.
+// [evaluator.podVerdict] combines the engines of Pods, because their effect together is a property of
+// the pair.
 type engine struct {
 	backend cluster.Backend
-	// compile takes the engine's policies from some objects. It gives note the error of each policy
-	// that the API server refuses, and leaves out the policy if note returns false.
+	// compile reads the engine's policies from some objects. It calls note with the error of each
+	// policy that the API server refuses, and leaves out the policy if note returns false.
 	compile func(e *evaluator, o *kube.Objects, note func(error) bool)
 	// selects adds the policies that select a Pod of the Pod network.
 	selects func(e *evaluator, p *Pod, to *podPolicies)
-	// judge returns what becomes of a packet at a place. The verdict has no reason where the engine
-	// has no opinion.
+	// judge returns what happens to a packet at a place. The verdict has no reason if the engine
+	// does not decide about the packet.
 	judge func(e *evaluator, at place) verdict
-	// distinguish tells all by which the engine's policies tell senders apart.
+	// distinguish adds everything by which the engine's policies distinguish senders.
 	distinguish func(s *signatures)
 	// assumptions lists what the result depends on and the files do not show.
 	assumptions func(e *evaluator) []string
-	// words returns a decision in words, or nothing if the common words will do.
+	// words returns a decision in words; empty if the common words are enough.
 	words func(d Decision) string
 }
 

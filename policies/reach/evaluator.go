@@ -106,11 +106,11 @@ func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
 	}
 	switch {
 	case len(d.admin)+len(d.baseline)+len(d.network)+len(d.calico)+len(d.cilium) > 0:
-		return pass(e.because(Decision{Kind: ByOtherPolicies, Pod: p.String()}))
+		return pass(e.reasonFor(Decision{Kind: ByOtherPolicies, Pod: p.String()}))
 	case egress:
 		return verdict{allowed: true}
 	}
-	return pass(e.because(Decision{Kind: ByNoPolicy, Pod: p.String()}))
+	return pass(e.reasonFor(Decision{Kind: ByNoPolicy, Pod: p.String()}))
 }
 
 // podMiddle judges by NetworkPolicies, alone or together with those of Calico or Cilium, each of

@@ -21,8 +21,8 @@ const (
 	MetricsIsolated    = "metrics-port-isolated"
 )
 
-// violations returns the flows that the intent does not want so, the worst first. Flows of one
-// invariant and one kind of sender are one violation.
+// violations returns the flows that contradict the intent, the worst first. Flows of one invariant
+// and one kind of sender are one violation.
 func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
 	// What is let in by another way is closed in another: remedy is set for what is allowed.
 	type group struct {
@@ -36,7 +36,7 @@ func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
 		if f.Unknown != "" || f.Allowed == f.Wanted || f.Unavoidable {
 			continue
 		}
-		own, r := group{invariant: e.invariant(f), class: f.FromClass}, e.remedyFor(f)
+		own, r := group{invariant: e.violatedInvariant(f), class: f.FromClass}, e.remedyFor(f)
 		if f.Allowed {
 			own.remedy = r
 		}
@@ -74,7 +74,7 @@ func addNew[T comparable](list []T, v T) []T {
 	return append(list, v)
 }
 
-func (e *evaluator) invariant(f Flow) string {
+func (e *evaluator) violatedInvariant(f Flow) string {
 	ports := e.intent.Ports
 	if f.Allowed {
 		switch f.Port {
@@ -98,8 +98,8 @@ func (e *evaluator) invariant(f Flow) string {
 	return BackupsReach
 }
 
-// severityOf rates an invariant. Without quorum or API server an outage is certain; who reaches a
-// port of etcd needs one credential more.
+// severityOf rates an invariant. Without quorum or API server an outage is certain. Somebody who
+// reaches a port of etcd still needs a credential.
 func severityOf(invariant string) audit.Severity {
 	switch invariant {
 	case PeersReachable, APIServersReach, ClientIsolated, PeerIsolated:

@@ -11,7 +11,7 @@ type Matrix struct {
 	Rows  []MatrixRow
 }
 
-// MatrixRow is the senders of one class whose outcome is the same.
+// MatrixRow holds the senders of one class with the same outcome.
 type MatrixRow struct {
 	Class Class
 	Names []string
@@ -52,8 +52,8 @@ func rowsOf(flows []Flow, ports []uint16) []MatrixRow {
 	return rows
 }
 
-// cellOf sums up the flows of one sender to one port of all members: the worst of them,
-// and of how many members it is so.
+// cellOf summarizes the flows of one sender to one port of all members: the worst of them, and the
+// number of members with it.
 func cellOf(flows []Flow, port uint16) string {
 	words := []string{"OPEN", "CUT", "?", "yes", "-", "local"}
 	members := map[string][]string{} // by word

@@ -96,7 +96,7 @@ type block struct {
 	except []netip.Prefix
 }
 
-func (b block) contains(a netip.Addr) bool { return b.in.Contains(a) && !within(a, b.except) }
+func (b block) contains(a netip.Addr) bool { return b.in.Contains(a) && !isWithin(a, b.except) }
 
 type networkPort struct {
 	name        string
@@ -204,7 +204,7 @@ func newNetworkPort(p kube.PolicyPort) (networkPort, bool, error) {
 	tcp := p.Protocol == "" || p.Protocol == "TCP"
 	switch {
 	case !tcp && p.Protocol != "UDP" && p.Protocol != "SCTP":
-		return networkPort{}, false, fmt.Errorf("%q is no protocol; want TCP, UDP or SCTP", p.Protocol)
+		return networkPort{}, false, fmt.Errorf("unknown protocol %q; want TCP, UDP or SCTP", p.Protocol)
 	case p.Port == nil && p.EndPort != nil:
 		return networkPort{}, false, fmt.Errorf("endPort without port, which the API server refuses")
 	case p.Port == nil:
@@ -306,5 +306,5 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 	if unsure.unknown != "" {
 		return unsure
 	}
-	return deny(e.because(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
+	return deny(e.reasonFor(Decision{Kind: ByDefaultDeny, Engine: cluster.BackendNetworkPolicy, Policy: selected[0].name, More: len(selected) - 1, Egress: egress}))
 }

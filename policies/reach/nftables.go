@@ -11,7 +11,7 @@ import (
 )
 
 func nftablesEngine() engine {
-	return engine{backend: cluster.BackendNftables, judge: judgeByRuleset, distinguish: distinguishByRulesets, words: nftablesWords}
+	return engine{backend: cluster.BackendNftables, judge: judgeByRuleset, distinguish: distinguishByRulesets, words: describeNftables}
 }
 
 // judgeByRuleset judges what a host receives or forwards, by the hook that filters it.
@@ -49,7 +49,7 @@ func distinguishByRulesets(s *signatures) {
 	}
 }
 
-func nftablesWords(d Decision) string {
+func describeNftables(d Decision) string {
 	at := "nftables " + d.Hook + " on " + d.Node
 	switch {
 	case d.Kind == ByNoDeny:
@@ -83,7 +83,7 @@ func (e *evaluator) nftVerdict(n *Node, hook nft.Hook, c conn, loopback bool) ve
 	}
 	rules, known := e.rulesOf(name)
 	if !known {
-		return cannotTell(e.because(Decision{Kind: ByUnknownRules, Engine: cluster.BackendNftables, Node: name}), "the ruleset of "+name+" was not given")
+		return cannotTell(e.reasonFor(Decision{Kind: ByUnknownRules, Engine: cluster.BackendNftables, Node: name}), "the ruleset of "+name+" was not given")
 	}
 	if rules == nil {
 		return verdict{allowed: true}
@@ -118,7 +118,7 @@ func (e *evaluator) nftReason(node string, hook nft.Hook, d nft.Decision) *reaso
 	}
 	by := e.nftReasons[key]
 	if by == nil {
-		by = e.because(Decision{Kind: key.kind, Engine: cluster.BackendNftables, Hook: hook.String(), Node: node, Rule: d.Rule()})
+		by = e.reasonFor(Decision{Kind: key.kind, Engine: cluster.BackendNftables, Hook: hook.String(), Node: node, Rule: d.Rule()})
 		e.nftReasons[key] = by
 	}
 	return by

@@ -48,12 +48,12 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		return e.followToPod(s, own, m)
 	}
 	if s.pod == nil && s.node == m.node {
-		filters := e.filtersAt(make([]verdict, 0, mostFilters), place{loops, m.node, m.name, own})
-		v := combine(append(filters, allow(e.because(Decision{Kind: ByOwnHost}))))
+		filters := e.filtersAt(make([]verdict, 0, maxFilters), place{loops, m.node, m.name, own})
+		v := combine(append(filters, allow(e.reasonFor(Decision{Kind: ByOwnHost}))))
 		v.unavoidable = true
 		return v
 	}
-	filters := e.filtersOut(make([]verdict, 0, mostFilters), s, own, m)
+	filters := e.filtersOut(make([]verdict, 0, maxFilters), s, own, m)
 	arrives := own
 	if seen != from {
 		arrives.src = end{s.node, nil, seen}
@@ -69,21 +69,21 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 // addresses.
 func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 	if s.pod == nil && s.node != nil && s.node == m.node {
-		v := allow(e.because(Decision{Kind: ByOwnNode, Node: s.node.Name}))
+		v := allow(e.reasonFor(Decision{Kind: ByOwnNode, Node: s.node.Name}))
 		v.unavoidable = true // kubernetes.io/docs/concepts/services-networking/network-policies
 		return v
 	}
-	filters := e.filtersOut(make([]verdict, 0, mostFilters), s, c, m)
+	filters := e.filtersOut(make([]verdict, 0, maxFilters), s, c, m)
 	if s.node == nil || s.node != m.node {
 		filters = e.filtersAt(filters, place{forwardsIn, m.node, "", c})
 	}
 	return combine(append(filters, e.podVerdict(m.pod, c, false)))
 }
 
-// mostFilters is how many verdicts a packet may have on its way.
-const mostFilters = 8
+// maxFilters is the largest number of verdicts that a packet may get on its way.
+const maxFilters = 8
 
-// filtersOut appends the verdicts that a packet meets where it is sent.
+// filtersOut appends the verdicts of the filters at the sender.
 func (e *evaluator) filtersOut(filters []verdict, s *source, c conn, m target) []verdict {
 	switch {
 	case s.pod != nil:

@@ -12,8 +12,8 @@ import (
 )
 
 // Prove follows a packet from every source to every port of every member, and compares the result
-// with the intent. The place gives the path of the spec for the lines that mend a violation. Equal
-// input gives an equal proof.
+// with the intent. place has the path of the spec, for the lines that fix a violation. Equal input
+// gives an equal proof.
 func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit.Place) Proof {
 	e, err := newEvaluator(i, t, filters)
 	p := Proof{Flows: []Flow{}, Violations: []Violation{}, Unknown: []string{}, Assumed: []string{}}
@@ -75,13 +75,13 @@ func plural(c Class) string {
 	return "Pods"
 }
 
-// outcomeKey is equal for two sources that nothing in a report tells apart.
+// outcomeKey returns the same key for two sources that look equal in every report.
 func (e *evaluator) outcomeKey(s *source, flows []Flow) string {
 	var b strings.Builder
 	b.WriteString(string(s.class))
 	for _, f := range flows {
 		// Equal decisions have one number, and unequal ones may read alike.
-		number := e.because(f.Decision.withoutSender(s)).number
+		number := e.reasonFor(f.Decision.withoutSender(s)).number
 		fmt.Fprintf(&b, "\x00%s %s %d %t %t %s %d", f.To, f.ToAddr, f.Port, f.Allowed, f.Wanted, f.Unknown, number)
 	}
 	return b.String()
@@ -115,10 +115,10 @@ func (e *evaluator) flowsFrom(s *source) []Flow {
 
 func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) Flow {
 	v := e.follow(s, from, seen, m, to, port)
-	wanted := e.wanted(s, from, port)
+	wanted := e.isWanted(s, from, port)
 	allowed := v.allowed && v.unknown == ""
 	if v.by == nil {
-		v.by = e.because(Decision{Kind: ByNothing})
+		v.by = e.reasonFor(Decision{Kind: ByNothing})
 	}
 	return Flow{
 		From: s.name, FromClass: s.class, FromCount: s.count, FromAddr: from, SeenAs: seen,

@@ -1,6 +1,6 @@
-// Package reach follows packets: given the intent, the nodes and Pods of a cluster and any set
-// of policies, it says who reaches which port of which member, and which rule decides. It uses
-// no network and says nothing to the user.
+// Package reach follows packets. From the intent, the nodes and Pods of a cluster and any set of
+// policies, it works out who reaches which port of which member, and which rule decides. It uses no
+// network and prints nothing.
 package reach
 
 import (

@@ -15,8 +15,8 @@ func (r *reason) words() string {
 	return r.text
 }
 
-// because returns the reason of a decision, the same for equal decisions.
-func (e *evaluator) because(d Decision) *reason {
+// reasonFor returns the reason of a decision, the same for equal decisions.
+func (e *evaluator) reasonFor(d Decision) *reason {
 	r := e.reasons[d]
 	if r == nil {
 		r = &reason{Decision: d, number: len(e.reasons)}

@@ -8,7 +8,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// remedy is a way to mend a flow that is not as the intent wants it.
+// remedy is a way to fix a flow that contradicts the intent.
 type remedy struct {
 	kind    remedyKind
 	backend cluster.Backend // of addBackend
@@ -24,7 +24,7 @@ const (
 	addBackend
 )
 
-// remedyFor chooses how to mend a flow.
+// remedyFor chooses how to fix a flow.
 func (e *evaluator) remedyFor(f Flow) remedy {
 	switch {
 	case !f.Allowed && f.SeenAs != f.FromAddr:
@@ -39,7 +39,7 @@ func (e *evaluator) remedyFor(f Flow) remedy {
 	return remedy{addBackend, e.missingBackend(f)}
 }
 
-// missingBackend names the backend that stops a flow which the others let through.
+// missingBackend returns the backend that would stop a flow that the others let through.
 func (e *evaluator) missingBackend(f Flow) cluster.Backend {
 	switch {
 	case e.intent.Runtime == cluster.Hosted:
@@ -83,7 +83,7 @@ func (r remedy) lines(f Flow, backends []cluster.Backend, place audit.Place) aud
 	}
 }
 
-// sentence joins the lines of a remediation as the field "fix" of a proof has them.
+// sentence joins the lines of a remediation for the field "fix" of a proof.
 func sentence(r audit.Remediation) string {
 	texts := make([]string, 0, len(r))
 	for _, line := range r {

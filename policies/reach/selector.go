@@ -37,7 +37,7 @@ func newSelector(s kube.LabelSelector) (selector, error) {
 				return nil, fmt.Errorf("matchExpressions: %s of %q has values", e.Operator, e.Key)
 			}
 		default:
-			return nil, fmt.Errorf("matchExpressions: %q is no operator; want In, NotIn, Exists or DoesNotExist", e.Operator)
+			return nil, fmt.Errorf("matchExpressions: unknown operator %q; want In, NotIn, Exists or DoesNotExist", e.Operator)
 		}
 		compiled = append(compiled, requirement{e.Key, e.Operator, e.Values})
 	}

@@ -21,9 +21,9 @@ type source struct {
 	dumped bool   // a Pod or node of a dump, which is joined with others of the same outcome
 }
 
-// wanted reports whether the intent lets the source reach a port. The address of its node gives a
-// Pod no role.
-func (e *evaluator) wanted(s *source, from netip.Addr, port uint16) bool {
+// isWanted reports whether the intent lets the source reach a port. A Pod has no role from the
+// address of its node.
+func (e *evaluator) isWanted(s *source, from netip.Addr, port uint16) bool {
 	if slices.ContainsFunc(s.roles, func(r policies.Role) bool { return e.intent.Reaches(r, port) }) {
 		return true
 	}
@@ -120,10 +120,10 @@ func (e *evaluator) ownerOf(a netip.Addr) (*Node, *Pod) {
 			return p.Node, p
 		}
 	}
-	if within(a, e.intent.PodCIDRs) {
+	if isWithin(a, e.intent.PodCIDRs) {
 		return nil, &Pod{Namespace: "default", Name: "any", Addrs: []netip.Addr{a}, PortsUnknown: true}
 	}
-	if within(a, e.intent.NodeCIDRs) {
+	if isWithin(a, e.intent.NodeCIDRs) {
 		return &Node{Name: a.String(), Addrs: []netip.Addr{a}, Kubernetes: true}, nil
 	}
 	return nil, nil
@@ -153,7 +153,7 @@ func addressIn(p netip.Prefix, will func(netip.Addr) bool) netip.Addr {
 func (e *evaluator) strangers() []*source {
 	var list []*source
 	worker := e.worker()
-	if len(e.topology.Nodes) == 0 || !e.dumped(worker) {
+	if len(e.topology.Nodes) == 0 || !e.isInDump(worker) {
 		list = append(list, &source{class: ClassNode, name: "another node", count: 1, node: worker, addrs: worker.Addrs})
 	}
 	list = append(list, e.strangerPods(worker)...)
@@ -165,7 +165,7 @@ func (e *evaluator) strangers() []*source {
 	return list
 }
 
-func (e *evaluator) dumped(n *Node) bool { return slices.Contains(e.topology.Nodes, n) }
+func (e *evaluator) isInDump(n *Node) bool { return slices.Contains(e.topology.Nodes, n) }
 
 // strangerPods returns Pods without a role, on each kind of node that makes a difference.
 func (e *evaluator) strangerPods(worker *Node) []*source {
@@ -229,7 +229,7 @@ func (e *evaluator) worker() *Node {
 				continue
 			}
 			a = addressIn(p, func(a netip.Addr) bool {
-				return len(e.intent.Roles(a)) == 0 && !within(a, e.intent.PodCIDRs) && e.topology.nodeOf([]netip.Addr{a}) == nil
+				return len(e.intent.Roles(a)) == 0 && !isWithin(a, e.intent.PodCIDRs) && e.topology.nodeOf([]netip.Addr{a}) == nil
 			})
 		}
 		if !a.IsValid() {
@@ -254,7 +254,7 @@ func (e *evaluator) podAddress(v4 bool, n *Node) netip.Addr {
 			return a
 		}
 	}
-	if len(sameFamily(n.Addrs, anyOf(v4))) == 0 && len(n.Addrs) > 0 {
+	if len(sameFamily(n.Addrs, anyAddress(v4))) == 0 && len(n.Addrs) > 0 {
 		return netip.Addr{}
 	}
 	for _, of := range e.families() {
@@ -265,7 +265,7 @@ func (e *evaluator) podAddress(v4 bool, n *Node) netip.Addr {
 	return netip.Addr{}
 }
 
-func anyOf(v4 bool) netip.Addr {
+func anyAddress(v4 bool) netip.Addr {
 	if v4 {
 		return netip.IPv4Unspecified()
 	}
@@ -287,13 +287,13 @@ func (e *evaluator) families() []addressFamily {
 		{"IPv6", false, netip.MustParsePrefix("2001:db8:ffff::/64"), netip.MustParsePrefix("2001:db8:fffe::/64"), netip.MustParsePrefix("2001:db8:fffd::/64")},
 	}
 	return slices.DeleteFunc(all, func(f addressFamily) bool {
-		return !slices.ContainsFunc(e.targets, func(t target) bool { return len(sameFamily(t.addrs, anyOf(f.v4))) > 0 })
+		return !slices.ContainsFunc(e.targets, func(t target) bool { return len(sameFamily(t.addrs, anyAddress(f.v4))) > 0 })
 	})
 }
 
 // stranger returns an address of a network that nothing else has or names.
 func (e *evaluator) stranger(p netip.Prefix) netip.Addr {
 	return addressIn(p, func(a netip.Addr) bool {
-		return len(e.intent.Roles(a)) == 0 && !within(a, e.intent.PodCIDRs) && !within(a, e.intent.NodeCIDRs) && e.topology.nodeOf([]netip.Addr{a}) == nil
+		return len(e.intent.Roles(a)) == 0 && !isWithin(a, e.intent.PodCIDRs) && !isWithin(a, e.intent.NodeCIDRs) && e.topology.nodeOf([]netip.Addr{a}) == nil
 	})
 }

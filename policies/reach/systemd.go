@@ -45,7 +45,7 @@ func (e *evaluator) unitVerdict(member string, other netip.Addr) verdict {
 		name = "etcd.service"
 	}
 	by := func(setting string, p netip.Prefix) *reason {
-		return e.because(Decision{Kind: ByRule, Engine: cluster.BackendSystemd, Policy: name, Rule: setting + "=" + p.String(), Member: member})
+		return e.reasonFor(Decision{Kind: ByRule, Engine: cluster.BackendSystemd, Policy: name, Rule: setting + "=" + p.String(), Member: member})
 	}
 	for _, p := range allowed {
 		if p.Contains(other) {

@@ -228,6 +228,6 @@ func sameFamily(addrs []netip.Addr, other netip.Addr) []netip.Addr {
 	return same
 }
 
-func within(a netip.Addr, prefixes []netip.Prefix) bool {
+func isWithin(a netip.Addr, prefixes []netip.Prefix) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -15,8 +15,8 @@ func aescbc() Check {
 		Method: "Looks for aescbc as the provider that writes.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Add a key of secretbox, or KMS v2, behind it on every API server, then put it first, rewrite what is stored, " +
-					"and take aescbc away:"),
+				audit.Say("Add a secretbox key, or KMS v2, after it on every API server. Then put the new provider first, rewrite what " +
+					"is stored, and remove aescbc:"),
 				audit.Paste("head -c 32 /dev/urandom | base64"),
 				audit.Paste("kubectl get secrets --all-namespaces -o json | kubectl replace -f -"),
 			}

@@ -5,8 +5,8 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// aesgcmBudget's number is that of Kubernetes' documentation: with nonces of 96 random bits, two
-// are equal after so many writes with a chance of 2^-61, and NIST allows 2^32 writes in all.
+// aesgcmWrites is the limit in Kubernetes' documentation. After so many writes, two nonces of 96 random
+// bits are equal with a chance of 2^-61. NIST allows 2^32 writes.
 const aesgcmWrites = 200_000
 
 func aesgcmBudget() Check {
@@ -36,7 +36,7 @@ func aesgcmBudget() Check {
 				key := place{p.rule, p.provider, 0, p.field, p.p}.describeKey()
 				switch {
 				case s.Writes < 0:
-					f.add("uncounted", "%s: the %s writes %s, and nobody says how often it has", s.describeField(p.field), key, joinNames(s.Configuration.Rules[p.rule].Resources))
+					f.add("uncounted", "%s: the %s writes %s, and the number of its writes is unknown", s.describeField(p.field), key, joinNames(s.Configuration.Rules[p.rule].Resources))
 				case s.Writes >= aesgcmWrites:
 					f.add("spent", "%s: the %s has written %d values", s.describeField(p.field), key, s.Writes)
 				}

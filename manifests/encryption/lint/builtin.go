@@ -7,7 +7,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// builtinRelease is the release whose resources builtin lists.
+// builtinRelease is the release of Kubernetes whose resources builtin lists.
 const builtinRelease = "1.37"
 
 // group is an API group of Kubernetes.
@@ -17,7 +17,7 @@ type group struct {
 	virtual string // what the API answers and never stores
 }
 
-// builtin returns the resources of Kubernetes itself, of every version that can be turned on
+// builtin returns the resources of Kubernetes itself, of every version that can be enabled
 // (kubernetes/kubernetes api/discovery/aggregated_v2.json, and k8s.io/api for 1.37).
 func builtin() []group {
 	return []group{
@@ -63,9 +63,9 @@ func findGroup(groups []group, name string) (group, bool) {
 	return groups[at], true
 }
 
-// nearest returns the one resource that a name may stand for; empty if there is none or more than
-// one. A right resource with a wrong group or none comes before a misspelt one.
-func nearest(groups []group, gr encryption.GroupResource) string {
+// findNearest returns the only resource that a name may stand for; empty if there are none or several.
+// A correct resource with a wrong or missing group comes before a misspelt one.
+func findNearest(groups []group, gr encryption.GroupResource) string {
 	var exact, near []string
 	for _, g := range groups {
 		for resource := range strings.FieldsSeq(g.stored) {
@@ -93,11 +93,11 @@ func isCloseTo(resource, written string) bool {
 	if resource == written+"s" || resource == written+"es" || strings.HasSuffix(resource, "ies") && written == strings.TrimSuffix(resource, "ies")+"y" {
 		return true
 	}
-	return len(written) >= least && edits(resource, written) <= 1+len(written)/8
+	return len(written) >= least && countEdits(resource, written) <= 1+len(written)/8
 }
 
-// edits counts the letters to insert, delete or replace, or neighbours to swap.
-func edits(a, b string) int {
+// countEdits counts the letters to insert, delete or replace, or neighbours to swap.
+func countEdits(a, b string) int {
 	if len(a)+len(b) > 200 {
 		return len(a) + len(b) // no name is so long
 	}

@@ -7,14 +7,14 @@ func duplicateKeyName() Check {
 		ID:       "encryption-duplicate-key-name",
 		Title:    "Two keys have the same name",
 		Severity: audit.High,
-		Rationale: "The name is all that says which key has encrypted a value in etcd. With two keys of a name nobody can " +
-			"prove that one is not needed any more; and aescbc, which authenticates nothing, tries the wrong one first " +
-			"and takes what comes out for a value once in 260 times (measured).",
+		Rationale: "Only the name tells which key encrypted a value in etcd. With two keys of one name, nobody can prove that " +
+			"one is no longer needed. aescbc authenticates nothing: it tries the wrong key first, and once in 260 times " +
+			"it accepts the result as a value (measured).",
 		Method: "Compares the names of all keys. The same key may be in several rules; twice in one list it is useless.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Add a key of a new name, make it write, rewrite what is stored, then take both away. A name that is never used " +
-					"twice:"),
+				audit.Say("Add a key with a new name, let it write, rewrite what is stored, then remove both keys. A name that is never " +
+					"used twice:"),
 				audit.Say("k-YYYYMMDD-FINGERPRINT, as from etcdsec encryption generate"),
 				audit.Paste("etcdsec encryption lint --fix %s", p.File()),
 			}
@@ -33,14 +33,14 @@ func duplicateKeyName() Check {
 					switch {
 					case !same && provider:
 						worst = audit.High
-						f.add("ambiguous", "%s: the %s is another key than that of %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
+						f.add("ambiguous", "%s: the %s is not the same key as at %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
 					case !same:
 						if worst != audit.High {
 							worst = audit.Medium
 						}
-						f.add("two-providers", "%s: the %s has the name of the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
+						f.add("two-providers", "%s: the %s and the %s have the same name", s.describeField(p.field), p.describeKey(), first.describeKey())
 					case provider && p.rule == first.rule:
-						f.add("repeated", "%s: the %s is there already, %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
+						f.add("repeated", "%s: the %s is already at %s", s.describeField(p.field), p.describeKey(), s.describeField(first.field))
 					default:
 						continue
 					}

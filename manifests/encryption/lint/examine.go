@@ -20,7 +20,7 @@ func Examine(path string, data []byte, server encryption.Server) *audit.Encrypti
 		}
 	}
 	for _, p := range s.Configuration.ProvidersFor(encryption.GroupResource{Resource: "secrets"}) {
-		c.Secrets = append(c.Secrets, p.Stored())
+		c.Secrets = append(c.Secrets, p.StoredName())
 	}
 	for _, r := range Run(examined(), []*Subject{s}).Results {
 		if r.Verdict == audit.Fail {

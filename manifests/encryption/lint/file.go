@@ -15,8 +15,7 @@ import (
 // Stdin stands for standard input among the paths of files.
 const Stdin = "-"
 
-// Open reads a file, or stdin for the path Stdin. What keeps it from being read becomes part
-// of the subject.
+// Open reads a file, or stdin for the path Stdin. If it cannot be read, the subject holds the error.
 func Open(path string, stdin io.Reader) *Subject {
 	if path == Stdin {
 		data, err := io.ReadAll(io.LimitReader(stdin, encryption.MaxSize+1))
@@ -38,9 +37,9 @@ func Open(path string, stdin io.Reader) *Subject {
 	return s
 }
 
-// WriteFixed writes the corrected file beside the file of a subject, and returns its path and
-// what was corrected: nothing if nothing has one certain correction. A file of that name that
-// says something else stays as it is, because it may hold a key that is nowhere else.
+// WriteFixed writes the corrected file beside the file of a subject, and returns its path and the
+// corrections; none if no fault has exactly one correction. It does not replace a file of that name
+// with other content, because that may hold the only copy of a key.
 func WriteFixed(s *Subject) (path string, changes []string, err error) {
 	fixed, changes := Fix(s)
 	if len(changes) == 0 {
@@ -56,7 +55,7 @@ func WriteFixed(s *Subject) (path string, changes []string, err error) {
 	case err == nil && string(there) == string(text):
 		return path, changes, nil
 	case err == nil:
-		return "", nil, fmt.Errorf("%s is there and says something else: move it away", path)
+		return "", nil, fmt.Errorf("%s exists and has other content: move it away", path)
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", nil, err
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Fix corrects what has one certain correction, and says what it did. What it changes never
-// leaves a stored value unreadable that was readable: a resource that is encrypted from now on
-// can also be read in plaintext, and no key is taken away.
+// Fix corrects the faults that have exactly one correction, and returns what it changed. Values that
+// could be read before can still be read: a resource that is encrypted from now on can also be read
+// in plaintext, and no key is removed.
 func Fix(s *Subject) (*encryption.Configuration, []string) {
 	if s.Configuration == nil {
 		return nil, nil
@@ -21,12 +21,12 @@ func Fix(s *Subject) (*encryption.Configuration, []string) {
 		f.note("kind EncryptionConfiguration in place of EncryptionConfig")
 	}
 	if s.Configuration.IgnoredLine > 0 {
-		f.note("line %d and what follows, which is not read, is left out", s.Configuration.IgnoredLine)
+		f.note("line %d and the lines after it, which are never read, are left out", s.Configuration.IgnoredLine)
 	}
 	for i, rule := range s.Configuration.Rules {
 		rule = encryption.Rule{Resources: slices.Clone(rule.Resources), Providers: slices.Clone(rule.Providers)}
-		f.identity(i, &rule, f.resources(i, &rule))
-		f.repeated(i, &rule)
+		f.fixIdentity(i, &rule, f.fixResources(i, &rule))
+		f.dropRepeated(i, &rule)
 		f.fixed.Rules = append(f.fixed.Rules, rule)
 	}
 	return f.fixed, f.done
@@ -41,12 +41,12 @@ type fixer struct {
 
 func (f *fixer) note(format string, a ...any) { f.done = append(f.done, fmt.Sprintf(format, a...)) }
 
-// resources puts the right name in place of one that does not exist, where only one can be
-// meant, and reports whether a resource is in the rule now that was not.
-func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
+// fixResources replaces names that do not exist, where only one name can be meant. It reports whether
+// the rule now has a resource that it did not have.
+func (f *fixer) fixResources(i int, rule *encryption.Rule) (added bool) {
 	var kept []string
 	for j, r := range rule.Resources {
-		n := f.s.known(r)
+		n := f.s.lookUpName(r)
 		at := fmt.Sprintf("%s.resources[%d]", f.s.ruleField(i), j)
 		switch {
 		case n.code == "empty" && len(rule.Resources) > 1:
@@ -65,7 +65,7 @@ func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
 			f.put = append(f.put, r)
 			if rule.Encrypts() && !slices.ContainsFunc(rule.Providers, isIdentity) {
 				rule.Providers = append(rule.Providers, encryption.Provider{Type: encryption.Identity})
-				f.note("%s: identity is added last, because %s are stored in plaintext; take it away when they are rewritten", f.s.ruleField(i), n.meant)
+				f.note("%s: identity is added last, because %s are stored in plaintext; remove it when they are rewritten", f.s.ruleField(i), n.meant)
 			}
 		}
 		kept = append(kept, r)
@@ -74,15 +74,15 @@ func (f *fixer) resources(i int, rule *encryption.Rule) (added bool) {
 	return added
 }
 
-// hasResource reports whether a resource is in the file, or was put there.
+// hasResource reports whether a resource is in the file, or was added.
 func (f *fixer) hasResource(resource string) bool {
 	return slices.ContainsFunc(slices.Concat(f.s.resources(), f.put), func(r string) bool {
 		return encryption.ParseGroupResource(r) == encryption.ParseGroupResource(resource)
 	})
 }
 
-// masks reports whether kube-apiserver would refuse a resource in a rule, for a wildcard in the
-// same rule or in one before it.
+// masks reports whether kube-apiserver would refuse a resource in a rule, because of a wildcard in
+// the same rule or in an earlier one.
 func (s *Subject) masks(rule int, resource string) bool {
 	gr := encryption.ParseGroupResource(resource)
 	for _, r := range s.Configuration.Rules[:rule+1] {
@@ -97,9 +97,9 @@ func (s *Subject) masks(rule int, resource string) bool {
 
 func isIdentity(p encryption.Provider) bool { return p.Type == encryption.Identity }
 
-// identity puts plaintext where the phase wants it. What a rule has only now is stored in
-// plaintext, whatever the phase.
-func (f *fixer) identity(i int, rule *encryption.Rule, added bool) {
+// fixIdentity moves, adds or removes identity as the phase requires. If a resource was just added to
+// the rule, identity stays, because its objects are stored in plaintext.
+func (f *fixer) fixIdentity(i int, rule *encryption.Rule, added bool) {
 	if !rule.Encrypts() || f.s.Phase == cluster.Disabling {
 		return
 	}
@@ -111,15 +111,15 @@ func (f *fixer) identity(i int, rule *encryption.Rule, added bool) {
 		f.note("%s: identity is last", f.s.ruleField(i))
 	case at > 0 && f.s.Phase == cluster.Encrypted && !added:
 		rule.Providers = slices.DeleteFunc(rule.Providers, isIdentity)
-		f.note("%s: identity is taken away", f.s.ruleField(i))
+		f.note("%s: identity is removed", f.s.ruleField(i))
 	case at < 0 && f.s.Phase == cluster.Enabling:
 		rule.Providers = append(rule.Providers, last)
 		f.note("%s: identity is added last", f.s.ruleField(i))
 	}
 }
 
-// repeated takes a key away that the same rule has before, by name and secret.
-func (f *fixer) repeated(i int, rule *encryption.Rule) {
+// dropRepeated removes the keys that the same rule has earlier, with the same name and secret.
+func (f *fixer) dropRepeated(i int, rule *encryption.Rule) {
 	var seen []encryption.Provider
 	var kept []encryption.Provider
 	for _, p := range rule.Providers {

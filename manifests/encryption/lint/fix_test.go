@@ -125,7 +125,7 @@ func FuzzFix(f *testing.F) {
 		for _, rule := range s.Configuration.Rules {
 			for _, resource := range rule.Resources {
 				gr := encryption.ParseGroupResource(resource)
-				if s.known(resource).code != "" {
+				if s.lookUpName(resource).code != "" {
 					continue // it does not exist, and nothing of it is stored
 				}
 				for _, p := range s.Configuration.ProvidersFor(gr) {

@@ -59,7 +59,7 @@ func (s *Subject) plaintextWriters() []plaintextWriter {
 				continue // another rule writes it
 			}
 			encrypts := encryption.Rule{Providers: providers}.Encrypts()
-			if !encrypts && s.exempt(i, gr) {
+			if !encrypts && s.isExempt(i, gr) {
 				continue
 			}
 			w.first = w.first || encrypts
@@ -72,9 +72,9 @@ func (s *Subject) plaintextWriters() []plaintextWriter {
 	return writers
 }
 
-// exempt reports whether a later wildcard would encrypt a resource that a rule leaves in
+// isExempt reports whether a later wildcard would encrypt a resource that a rule leaves in
 // plaintext, other than Secrets, which nobody exempts on purpose.
-func (s *Subject) exempt(rule int, gr encryption.GroupResource) bool {
+func (s *Subject) isExempt(rule int, gr encryption.GroupResource) bool {
 	if gr == (encryption.GroupResource{Resource: "secrets"}) {
 		return false
 	}

@@ -37,7 +37,7 @@ func identityLingering() Check {
 					f.add("lingering", "%s: identity reads plaintext of %s", s.describeField(providerField(i, at)), joinNames(rule.Resources))
 				}
 			}
-			return f.outcome("no rule that encrypts reads plaintext as its last choice")
+			return f.outcome("no rule that encrypts also reads plaintext")
 		},
 	}
 }

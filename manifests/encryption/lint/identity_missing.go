@@ -30,7 +30,7 @@ func identityMissing() Check {
 			case cluster.Encrypted:
 				return audit.Skipped("with --phase encrypted, nothing is stored in plaintext")
 			default:
-				return audit.Skipped("the file does not tell whether plaintext is stored; --phase does")
+				return audit.Skipped("the file does not show whether plaintext is stored; give --phase")
 			}
 			var f findings
 			for i, rule := range s.Configuration.Rules {
@@ -43,7 +43,7 @@ func identityMissing() Check {
 	}
 }
 
-// readsPlaintext reports whether each resource of a rule has identity, there or in another rule of its.
+// readsPlaintext reports whether each resource of a rule has identity, in that rule or in another one.
 func (s *Subject) readsPlaintext(rule int) bool {
 	return !slices.ContainsFunc(s.Configuration.Rules[rule].Resources, func(r string) bool {
 		providers := s.Configuration.ProvidersFor(encryption.ParseGroupResource(r))

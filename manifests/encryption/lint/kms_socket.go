@@ -13,9 +13,9 @@ func kmsSocket() Check {
 		ID:       "encryption-kms-socket",
 		Title:    "A KMS plugin's socket has no path or no owner",
 		Severity: audit.Medium,
-		Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can be the plugin " +
-			"first, and then decrypts and makes keys for kube-apiserver. A socket without a path is never there, and " +
-			"kube-apiserver starts all the same and encrypts nothing.",
+		Rationale: "An abstract socket has no owner and no mode: any process of the network namespace can take the place of " +
+			"the plugin, and then decrypts and makes keys for kube-apiserver. A socket without a path never exists; " +
+			"kube-apiserver still starts, and encrypts nothing.",
 		Method: "Reads the endpoint of every KMS provider.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{

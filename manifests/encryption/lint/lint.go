@@ -1,6 +1,6 @@
-// Package lint judges encryption configurations that kube-apiserver loads: what they leave in
-// plaintext, what can be guessed, moved or no longer told apart. A check is a pure function of
-// what was read; nothing that it says has a key in it.
+// Package lint judges encryption configurations that kube-apiserver loads. It finds what they leave
+// in plaintext, and what can be guessed, moved or confused. A check is a pure function of what was
+// read; no finding contains a key.
 package lint
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Subject is one file, and what is known of the cluster that uses it.
+// Subject is one file, and what is known about the cluster that uses it.
 type Subject struct {
 	Path          string
 	Configuration *encryption.Configuration // nil if there is none
@@ -24,21 +24,22 @@ type Subject struct {
 	Mode          fs.FileMode               // the file's permissions, if HasMode
 	HasMode       bool
 
-	Host string // the name of the host that has the file; empty if nobody said
+	Host string // the name of the host that has the file; empty if unknown
 
-	Phase  cluster.Phase // empty if nobody said
+	Phase  cluster.Phase // empty if unknown
 	CRDs   []string      // globs over resources that are custom ones, such as *.example.com
-	Writes int64         // how many values an aesgcm key has encrypted; negative if nobody said
+	Writes int64         // how many values an aesgcm key has encrypted; negative if unknown
 }
 
-// Read makes the subject of a file's bytes. The API server is taken to reload it, which asks for more.
+// Read returns the subject of a file's bytes. It assumes an API server that reloads the file, which
+// has stricter rules.
 func Read(path string, data []byte) *Subject {
 	s := &Subject{Path: path, Writes: -1}
 	s.Configuration, s.Refused = encryption.Parse(path, data, encryption.Server{KMSv1: true, Reload: true})
 	return s
 }
 
-// Check is one question that is asked of a file.
+// Check is one check of a file.
 type Check = audit.CheckOf[*Subject]
 
 // Identity implements audit.Subject.
@@ -47,8 +48,8 @@ func (s *Subject) Identity() (address string, kind audit.Kind) { return s.Path, 
 // Place implements audit.Subject.
 func (s *Subject) Place() audit.Place { return audit.Place{FilePath: s.Path, OnHost: s.Host} }
 
-// Checks returns all checks, in the order in which reports list them. Where a file is not loaded,
-// refused says why, and most of the others have nothing to look at.
+// Checks returns all checks, in the order of reports. If a file is not loaded, the check refused tells
+// why, and most other checks are skipped.
 func Checks() []Check {
 	checks := []Check{
 		refused(), kmsV1(), identityFirst(), identityMissing(), identityLingering(), secretsUncovered(), noSuchResource(),
@@ -57,7 +58,7 @@ func Checks() []Check {
 	}
 	for i, c := range checks {
 		if c.ID != refusedID && c.ID != fileModeID {
-			checks[i].Run = whereLoaded(c.Run)
+			checks[i].Run = skipUnloaded(c.Run)
 		}
 	}
 	return checks
@@ -67,11 +68,11 @@ func Checks() []Check {
 // adds the tool and the times.
 func Run(checks []Check, subjects []*Subject) audit.Report { return audit.RunOn(checks, subjects) }
 
-// refusedID names the check that tells why a file is not loaded.
+// refusedID is the ID of the check that tells why a file is not loaded.
 const refusedID = "encryption-refused"
 
-// whereLoaded skips a file that is not loaded.
-func whereLoaded(run func(*Subject) audit.Outcome) func(*Subject) audit.Outcome {
+// skipUnloaded wraps a check so that it skips a file that is not loaded.
+func skipUnloaded(run func(*Subject) audit.Outcome) func(*Subject) audit.Outcome {
 	return func(s *Subject) audit.Outcome {
 		if s.Configuration == nil {
 			return audit.Skipped("the file is not loaded, see " + refusedID)
@@ -80,7 +81,7 @@ func whereLoaded(run func(*Subject) audit.Outcome) func(*Subject) audit.Outcome 
 	}
 }
 
-// place is one provider, or one key of one, of a file.
+// place is one provider of a file, or one key of a provider.
 type place struct {
 	rule, provider, key int // key is -1 for the provider
 	field               string
@@ -134,7 +135,7 @@ func (f findings) outcome(evidence string) audit.Outcome {
 	return audit.Failed(f...)
 }
 
-// faultTexts returns what is wrong with a file, one fault a text.
+// faultTexts returns the text of each fault of a file.
 func faultTexts(err error) []string {
 	var texts []string
 	var joined interface{ Unwrap() []error }
@@ -147,7 +148,7 @@ func faultTexts(err error) []string {
 	return []string{err.Error()}
 }
 
-// joinNames returns the names of resources as they may be printed.
+// joinNames joins the names of resources, and hides those that may be keys.
 func joinNames(resources []string) string {
 	quoted := make([]string, 0, len(resources))
 	for _, r := range resources {

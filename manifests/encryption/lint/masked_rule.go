@@ -17,7 +17,7 @@ func maskedRule() Check {
 		Method: "Looks for a resource that is in more than one rule.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
-				audit.Say("Keep one rule for each resource, with the providers of both rules, the one that writes first, and check again:"),
+				audit.Say("Keep one rule for each resource, with the providers of both rules and the writing one first. Then check again:"),
 				audit.Paste("etcdsec encryption lint %s", p.File()),
 			}
 		},

@@ -27,7 +27,7 @@ func noSuchResource() Check {
 			var custom []string
 			for i, rule := range s.Configuration.Rules {
 				for j, r := range rule.Resources {
-					v := s.known(r)
+					v := s.lookUpName(r)
 					switch v.code {
 					case "":
 					case customCode:
@@ -39,7 +39,7 @@ func noSuchResource() Check {
 			}
 			if len(f) == 0 && custom != nil {
 				o := audit.CouldNotTell("these may be custom resources: " + joinNames(custom) + "; --crd names those that exist")
-				o.Remediation = nameCustom(s.Place(), globsOf(custom))
+				o.Remediation = nameCustom(s.Place(), groupGlobs(custom))
 				return o
 			}
 			return f.outcome("every resource is stored by Kubernetes " + builtinRelease + ", or named by --crd")
@@ -63,9 +63,9 @@ func anyGroup() audit.Word { return audit.StandIn("'*.GROUP'") }
 
 var groupName = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
-// globsOf returns a list of globs, one for the group of each resource, or a stand-in if one of the
-// names is not to be shown or is none of a group.
-func globsOf(resources []string) any {
+// groupGlobs returns a list of globs, one for the group of each resource. It returns a stand-in if one
+// of the names must not be shown or has no valid group.
+func groupGlobs(resources []string) any {
 	var globs []string
 	for _, r := range resources {
 		group := encryption.ParseGroupResource(r).Group
@@ -79,7 +79,7 @@ func globsOf(resources []string) any {
 	return strings.Join(globs, ",")
 }
 
-// name holds what is known of a resource's name.
+// name is the result of the lookup of a resource's name.
 type name struct {
 	code string // empty if it exists
 	text string
@@ -87,12 +87,12 @@ type name struct {
 	meant string
 }
 
-// customCode is that of a name which may be a custom resource.
+// customCode is the code of a name that may be a custom resource.
 const customCode = "custom"
 
 var version = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 
-func (s *Subject) known(written string) name {
+func (s *Subject) lookUpName(written string) name {
 	gr := encryption.ParseGroupResource(written)
 	for _, glob := range s.CRDs {
 		if audit.MatchGlob(glob, strings.TrimSuffix(written, ".")) {
@@ -107,7 +107,7 @@ func (s *Subject) known(written string) name {
 	first, rest, _ := strings.Cut(gr.Group, ".")
 	switch {
 	case written == "":
-		return name{code: "empty", text: "an empty name is no resource"}
+		return name{code: "empty", text: "an empty name is not a resource"}
 	case isBuiltin && (gr.Resource == "*" || of.has(gr.Resource)):
 		return name{}
 	case isBuiltin && of.isVirtual(gr.Resource):
@@ -115,12 +115,12 @@ func (s *Subject) known(written string) name {
 	case version.MatchString(first):
 		// resource.version.group is how discovery writes it, and no group.
 		meant := strings.TrimSuffix(gr.Resource+"."+rest, ".")
-		if v := s.known(meant); v.code != "" && v.code != customCode {
+		if v := s.lookUpName(meant); v.code != "" && v.code != customCode {
 			meant = v.meant
 		}
 		return name{"version", fmt.Sprintf("%s has a version in it%s", encryption.ShowName(written), suggest(meant)), meant}
 	case isBuiltin, !strings.Contains(gr.Group, "."):
-		meant := nearest(groups, gr)
+		meant := findNearest(groups, gr)
 		code := "misspelt"
 		if in, _ := findGroup(groups, encryption.ParseGroupResource(meant).Group); meant != "" && in.has(gr.Resource) {
 			code = "group"

@@ -5,7 +5,7 @@ import "github.com/etcdsec/etcdsec/audit"
 func sharedSecret() Check {
 	return Check{
 		ID:       "encryption-shared-secret",
-		Title:    "Two keys are the same secret",
+		Title:    "Two keys have the same secret",
 		Severity: audit.Medium,
 		Rationale: "A rotation to the same secret under another name has no effect: whoever had the old key has the new one. If " +
 			"two ciphers share a secret, a fault of the weaker one endangers the values of the other.",
@@ -27,16 +27,16 @@ func sharedSecret() Check {
 					}
 					switch {
 					case p.p.Type != first.p.Type:
-						f.add("two-ciphers", "%s: the %s is the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
+						f.add("two-ciphers", "%s: the %s has the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
 					case p.secret().Name != first.secret().Name:
-						f.add("two-names", "%s: the %s is the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
+						f.add("two-names", "%s: the %s has the same secret as the %s", s.describeField(p.field), p.describeKey(), first.describeKey())
 					default:
 						continue // one key in two rules
 					}
 					break
 				}
 			}
-			return f.outcome("no two keys are the same secret")
+			return f.outcome("no two keys have the same secret")
 		},
 	}
 }

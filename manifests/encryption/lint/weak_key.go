@@ -51,7 +51,7 @@ func weakKey() Check {
 					f.add(string(t), "%s: the %s has only printable characters; they look random, and have at most %d bits", s.describeField(p.field), p.describeKey(), p.bits(t))
 				default:
 					worst = audit.High
-					f.add(string(t), "%s: the %s %s", s.describeField(p.field), p.describeKey(), explained(t, p.bits(t)))
+					f.add(string(t), "%s: the %s %s", s.describeField(p.field), p.describeKey(), describeTrait(t, p.bits(t)))
 				}
 			}
 			o := f.outcome("no key is a published one, a pattern or text")
@@ -63,27 +63,28 @@ func weakKey() Check {
 	}
 }
 
-func explained(t encryption.Trait, bits int) string {
+// describeTrait returns the predicate of a finding about a key with a trait.
+func describeTrait(t encryption.Trait, bits int) string {
 	switch t {
 	case published:
 		return "is printed in documentation"
 	case constant:
-		return "is one byte over and over"
+		return "is one byte repeated"
 	case sequence:
 		return "counts up or down"
 	case repeated:
-		return "is a shorter one repeated"
+		return "is a shorter key repeated"
 	case fewValues:
 		return "has so few different bytes that it is not random"
 	case typed:
 		return fmt.Sprintf("was typed, and not drawn at random: it is made of words, years, runs or repeats, and who guesses by these needs about 2^%d tries", bits)
 	case shortText:
-		return fmt.Sprintf("is text, of which there are at most 2^%d of this length and alphabet", bits)
+		return fmt.Sprintf("is text; there are at most 2^%d texts of this length and alphabet", bits)
 	}
 	return string(t)
 }
 
-// publishedKeys returns the keys that documentation and examples have had, as text.
+// publishedKeys returns the keys of documentation and examples, as text.
 func publishedKeys() []string {
 	return []string{
 		"secret is secure", "this is password", "secret is secure, or is it?\n", "secret is secure, I think",
@@ -91,7 +92,7 @@ func publishedKeys() []string {
 	}
 }
 
-// enoughBits is the strength below which the text of a key is worth a search.
+// enoughBits is the strength in bits that no attacker can search through.
 const enoughBits = 112 // NIST SP 800-131A
 
 func traitOf(secret []byte) encryption.Trait {
@@ -112,7 +113,7 @@ func traitOf(secret []byte) encryption.Trait {
 		return constant
 	case steady:
 		return sequence
-	case periodic(secret):
+	case isPeriodic(secret):
 		return repeated
 	// 16 random bytes have 8 different ones or fewer once in 10^9, 32 never 16.
 	case len(distinct) <= len(secret)/2 && textBits(secret) == 0:
@@ -131,7 +132,8 @@ func traitOf(secret []byte) encryption.Trait {
 	return text
 }
 
-func periodic(secret []byte) bool {
+// isPeriodic reports whether a secret is a shorter text repeated.
+func isPeriodic(secret []byte) bool {
 	for period := 1; period <= len(secret)/2; period++ {
 		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
 			return true
@@ -140,9 +142,10 @@ func periodic(secret []byte) bool {
 	return false
 }
 
-// textBits returns how many whole bits a text of this length and alphabet can have; 0 if it is no text.
+// textBits returns how many whole bits a text of this length and alphabet can have; 0 if it is not text.
 func textBits(secret []byte) int { return int(uniformBits(secret)) }
 
+// uniformBits is textBits with the fraction of a bit.
 func uniformBits(secret []byte) float64 {
 	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for _, alphabet := range []string{digits, digits + "abcdef", digits + "ABCDEF", lower, upper, digits + lower, digits + upper, digits + lower + upper, digits + lower + upper + "+/=-_"} {

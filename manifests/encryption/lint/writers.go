@@ -6,14 +6,14 @@ import "github.com/etcdsec/etcdsec/manifests/encryption"
 func (s *Subject) writers() []place {
 	var list []place
 	for _, p := range s.listPlaces(false) {
-		if p.p.Type != encryption.Identity && s.writes(p) {
+		if p.p.Type != encryption.Identity && s.isWriter(p) {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
-func (s *Subject) writes(p place) bool {
+func (s *Subject) isWriter(p place) bool {
 	if p.provider > 0 {
 		return false
 	}

@@ -18,14 +18,14 @@ import (
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 )
 
-// Server is an API server that is asked directly, not through a load balancer.
+// Server is an API server. It is asked directly, not through a load balancer.
 type Server struct {
 	Name   string
 	Client *kubeapi.Client
 }
 
-// loaded is the encryption configuration that an API server reports.
-type loaded struct {
+// loadedConfig is the encryption configuration that an API server reports.
+type loadedConfig struct {
 	hash   string // "sha256:HEX"; empty if it runs without a configuration
 	idHash string // of its identity, the same way
 }
@@ -35,12 +35,12 @@ const infoMetric = "apiserver_encryption_config_controller_last_config_info{"
 // readLoaded reads which configuration a server has loaded. The server sets the metric at its start
 // and at each reload (k8s.io/apiserver pkg/server/options/etcd.go and
 // encryptionconfig/controller).
-func (s Server) readLoaded(ctx context.Context) (loaded, error) {
+func (s Server) readLoaded(ctx context.Context) (loadedConfig, error) {
 	text, err := s.Client.Text(ctx, "/metrics")
 	if err != nil {
-		return loaded{}, fmt.Errorf("%s: %w", s.Name, err)
+		return loadedConfig{}, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	var found []loaded
+	var found []loadedConfig
 	for line := range strings.Lines(text) {
 		labels, is := strings.CutPrefix(line, infoMetric)
 		if !is {
@@ -50,17 +50,17 @@ func (s Server) readLoaded(ctx context.Context) (loaded, error) {
 		if strings.TrimSpace(value) != "1" {
 			continue
 		}
-		found = append(found, loaded{hash: labelValue(labels, "hash"), idHash: labelValue(labels, "apiserver_id_hash")})
+		found = append(found, loadedConfig{hash: labelValue(labels, "hash"), idHash: labelValue(labels, "apiserver_id_hash")})
 	}
 	switch {
 	case len(found) > 1:
-		return loaded{}, fmt.Errorf("%s reports %d encryption configurations at once", s.Name, len(found))
+		return loadedConfig{}, fmt.Errorf("%s reports %d encryption configurations at once", s.Name, len(found))
 	case len(found) == 1:
 		return found[0], nil
 	case !strings.Contains(text, "apiserver_"):
-		return loaded{}, fmt.Errorf("%s: /metrics has no metric of an API server", s.Name)
+		return loadedConfig{}, fmt.Errorf("%s: /metrics has no metric of an API server", s.Name)
 	default:
-		return loaded{}, nil
+		return loadedConfig{}, nil
 	}
 }
 
@@ -74,12 +74,12 @@ func labelValue(labels, name string) string {
 	return ""
 }
 
-// ServerState describes how far one API server is in a rotation.
+// ServerState tells how far one API server is in a rotation.
 type ServerState struct {
 	Name  string `json:"name"`
-	Hash  string `json:"hash"`  // of what it has loaded; empty if it has nothing
-	Stage Stage  `json:"stage"` // whose file that is; empty if it is of none
-	Fault string `json:"fault"` // why it is not known; empty if it is
+	Hash  string `json:"hash"`  // of the loaded file; empty if there is none
+	Stage Stage  `json:"stage"` // of the loaded file; empty if it is of no stage
+	Fault string `json:"fault"` // why Hash and Stage are unknown; empty if they are known
 
 	idHash string
 }
@@ -105,9 +105,8 @@ func (r *Rotation) askServers(ctx context.Context, p *Plan) []ServerState {
 
 const pollEvery = time.Second
 
-// waitForLoad brings the file of a stage to every API server that does not have it, and returns
-// when each reports that it has loaded it. A step that depends on all servers may follow only
-// then.
+// waitForLoad delivers the file of a stage to every API server that does not have it, and returns when
+// each reports that it has loaded it. A step that depends on all servers must wait for that.
 func (r *Rotation) waitForLoad(ctx context.Context, p *Plan, stage Stage) error {
 	brought := map[string]bool{}
 	var states []ServerState
@@ -123,7 +122,7 @@ func (r *Rotation) waitForLoad(ctx context.Context, p *Plan, stage Stage) error 
 	}
 	err := all.Wait(ctx)
 	if late, is := errors.AsType[*barrier.LateError](err); is {
-		return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; nothing is lost, run this again when each is up", late.Within, stage, barrier.Reasons(late.Missing))
+		return fmt.Errorf("within %s not every API server has loaded the configuration %q: %s; no data is lost: run this again when every server is up", late.Within, stage, barrier.Reasons(late.Missing))
 	}
 	if err != nil {
 		return err
@@ -140,7 +139,7 @@ func (r *Rotation) deliverMissing(ctx context.Context, p *Plan, stage Stage, sta
 			continue
 		}
 		if s.Stage == "" && s.Hash != "" {
-			return nil, fmt.Errorf("%s has loaded an encryption configuration that is none of this rotation (%s): bring it %s", s.Name, s.Hash, r.file(stage))
+			return nil, fmt.Errorf("%s has loaded an encryption configuration that does not belong to this rotation (%s): give it %s", s.Name, s.Hash, r.file(stage))
 		}
 		missing = append(missing, barrier.Missing{Name: s.Name, Reason: s.explainLag()})
 		if !brought[s.Name] && p.Files[stage] != nil {
@@ -153,7 +152,7 @@ func (r *Rotation) deliverMissing(ctx context.Context, p *Plan, stage Stage, sta
 	return missing, nil
 }
 
-// explainLag says why the rotation waits for a server.
+// explainLag returns why the rotation waits for a server.
 func (s ServerState) explainLag() string {
 	if s.Fault != "" {
 		return s.Fault
@@ -166,7 +165,7 @@ func (s ServerState) explainLag() string {
 
 func stageName(s Stage) string {
 	if s == "" {
-		return "of nobody"
+		return "(unknown)"
 	}
 	return fmt.Sprintf("%q", s)
 }
@@ -194,7 +193,7 @@ func (r *Rotation) refuseStrangers(ctx context.Context, asked []ServerState) err
 // checkLease fails if the API server of a lease is alive and was not asked.
 func (r *Rotation) checkLease(l coordinationv1.Lease, asked []ServerState) error {
 	if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
-		return errors.New("a lease is not as leases are")
+		return errors.New("the lease of an API server has no renewTime or no leaseDurationSeconds")
 	}
 	age := r.Now().Sub(l.Spec.RenewTime.Time)
 	if age > time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
@@ -208,7 +207,7 @@ func (r *Rotation) checkLease(l coordinationv1.Lease, asked []ServerState) error
 	return &strangerError{host: l.Labels["kubernetes.io/hostname"], lease: l.Name, age: age}
 }
 
-// strangerError means that an API server runs that nobody named.
+// strangerError means that an API server runs that was not named.
 type strangerError struct {
 	host, lease string
 	age         time.Duration // since it renewed its lease

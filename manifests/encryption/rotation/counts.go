@@ -15,7 +15,7 @@ type Count struct {
 	Objects  int64        `json:"objects"`
 }
 
-// promoted returns the configuration that has every writer of the rotation; nil if it is none.
+// promoted returns the configuration that has every writer of the rotation; nil if it is not valid.
 func (p *Plan) promoted() *encryption.Configuration {
 	c, err := encryption.Parse(ConfigName, p.Files[Promoted], encryption.Server{KMSv1: true})
 	if err != nil {
@@ -36,8 +36,8 @@ func (p *Plan) covers(c *encryption.Configuration, resource string) bool {
 	return len(providers) > 0 && providers[0].Writers()[0] == p.To
 }
 
-// Known returns the writers of the plan's configurations, by whose names a census recognises
-// what they encrypted.
+// Known returns the writers of the plan's configurations. A census recognises their values by these
+// names.
 func (p *Plan) Known() []audit.Writer {
 	c := p.promoted()
 	if c == nil {
@@ -46,7 +46,7 @@ func (p *Plan) Known() []audit.Writer {
 	return audit.KnownWriters(c.Expected())
 }
 
-// Counts returns what a census counts of the resources that the rotation covers.
+// Counts returns the counts of a census for the resources that the rotation covers.
 func (p *Plan) Counts(c audit.Census) []Count {
 	configuration := p.promoted()
 	var counts []Count
@@ -54,7 +54,7 @@ func (p *Plan) Counts(c audit.Census) []Count {
 		if r.Bookkeeping || configuration == nil || !p.covers(configuration, r.Resource) {
 			continue
 		}
-		for _, w := range storedBy(r) {
+		for _, w := range writersOf(r) {
 			at := slices.IndexFunc(counts, func(c Count) bool { return c.Resource == r.Resource && c.Writer == w.Writer })
 			if at < 0 {
 				counts = append(counts, Count{Resource: r.Resource, Writer: w.Writer, Objects: w.Objects})
@@ -66,8 +66,8 @@ func (p *Plan) Counts(c audit.Census) []Count {
 	return counts
 }
 
-// storedBy returns the writers of a resource, plaintext and broken values among them.
-func storedBy(r audit.ResourceCensus) []audit.WriterCount {
+// writersOf returns the writers of a resource, plaintext and broken values among them.
+func writersOf(r audit.ResourceCensus) []audit.WriterCount {
 	var all []audit.WriterCount
 	for _, w := range r.Writers {
 		all = append(all, audit.WriterCount{Writer: w.WithoutKeyID(), Objects: w.Objects})

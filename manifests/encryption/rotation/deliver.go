@@ -11,9 +11,9 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Delivery brings a configuration to where an API server reads it.
+// Delivery copies a configuration to where an API server reads it.
 type Delivery struct {
-	// Local holds the file of this machine that a server reads, by the server's name.
+	// Local holds the files on this machine that servers read, by the name of the server.
 	Local map[string]string
 	// Push is the spec's argument vector for all other servers, with {{.File}}, {{.Address}}
 	// and {{.Name}}; empty if there is none.
@@ -23,7 +23,7 @@ type Delivery struct {
 	Narrate    func(format string, args ...any)
 }
 
-// Deliver replaces the configuration of one server by file. The error names the server.
+// Deliver replaces the configuration of one server with file. The error names the server.
 func (d Delivery) Deliver(ctx context.Context, s Server, file string) error {
 	if path := d.Local[s.Name]; path != "" {
 		data, err := durable.ReadFile(file, encryption.MaxSize)
@@ -36,7 +36,7 @@ func (d Delivery) Deliver(ctx context.Context, s Server, file string) error {
 		return nil
 	}
 	if len(d.Push) == 0 {
-		return fmt.Errorf("%s: nothing says how a file comes there: set spec.encryption.push or --install %[1]s=FILE, or copy %[2]s there, in one rename, and run this again", s.Name, file)
+		return fmt.Errorf("%s: there is no way to deliver the file: set spec.encryption.push or --install %[1]s=FILE, or copy %[2]s there with one rename, and run this again", s.Name, file)
 	}
 	host, _, err := net.SplitHostPort(s.Client.Host())
 	if err != nil {

@@ -11,10 +11,9 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Make plans to encrypt with another key or provider, to begin to encrypt, or, where the
-// provider is identity, to end it. current is the file in force, nil where there is none: the
-// rules are then the spec's, and otherwise those of the file. key is the new one; kms and
-// identity have none.
+// Make plans to encrypt with another key or provider, to start encryption, or, if the provider is
+// identity, to end it. current is the file in force; nil if there is none. The rules are those of
+// current, or of the spec if there is none. key is the new key; kms and identity have none.
 func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderType, key encryption.Key, now time.Time) (Plan, error) {
 	p := Plan{Created: now.UTC(), Files: map[Stage][]byte{Before: current}}
 	before := &encryption.Configuration{}
@@ -53,7 +52,7 @@ func Make(current []byte, spec *cluster.Cluster, provider encryption.ProviderTyp
 	dropped, from := promoted, readersExcept(promoted, to)
 	for _, w := range from {
 		if w.Nests(to) {
-			return Plan{}, fmt.Errorf("what %s and %s encrypt could not be told apart: the name of the one begins with that of the other", encryption.Describe(w), encryption.Describe(to))
+			return Plan{}, fmt.Errorf("the values of %s and %s could not be told apart: one name begins with the other", encryption.Describe(w), encryption.Describe(to))
 		}
 		if dropped, err = dropped.Drop(w); err != nil {
 			return Plan{}, err
@@ -79,7 +78,7 @@ func configurationFor(spec *cluster.Cluster, provider encryption.ProviderType, k
 	return encryption.Generate(&wanted, key)
 }
 
-// readersExcept returns the writers that the encrypting rules can read, in their order, without one.
+// readersExcept returns the writers that the encrypting rules can read, in their order, except one.
 func readersExcept(c *encryption.Configuration, but audit.Writer) []audit.Writer {
 	var writers []audit.Writer
 	for _, rule := range c.Rules {

@@ -14,9 +14,9 @@ import (
 
 const migrationGroup = "storagemigration.k8s.io"
 
-// untouched is how long a StorageVersionMigration may stay without a condition: the
-// controller of kube-controller-manager sets one within seconds, where it runs.
-const untouched = 30 * time.Second
+// migrationPatience limits how long a StorageVersionMigration may stay without a condition. If the
+// controller of kube-controller-manager runs, it sets one within seconds.
+const migrationPatience = 30 * time.Second
 
 // migrationsOf returns the path of StorageVersionMigrations if a known version of them is
 // served (v1 since Kubernetes 1.37, v1beta1 since 1.35); empty otherwise.
@@ -54,8 +54,8 @@ func (m migration) hasCondition(condition string) bool {
 }
 
 // migrate lets kube-controller-manager rewrite a collection. done is false if nobody works on
-// the migration, or if it failed: the objects must then be rewritten otherwise. A migration
-// that succeeded proves nothing about the key; the census does.
+// the migration, or if it failed: the objects must then be rewritten in another way. A
+// migration that succeeded proves nothing about the key; only the census does.
 func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path string, c collection) (done bool, err error) {
 	resource, group, _ := strings.Cut(c.name, ".")
 	version := strings.TrimPrefix(strings.TrimSuffix(path, "/storageversionmigrations"), "/apis/")
@@ -87,10 +87,10 @@ func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path str
 		case m.hasCondition("Succeeded"):
 			return true, nil
 		case m.hasCondition("Failed"):
-			r.narrate("the migration of %s failed; its objects are rewritten from here", c.name)
+			r.narrate("the migration of %s failed; this program rewrites its objects", c.name)
 			return false, nil
-		case len(m.Status.Conditions) == 0 && waited >= untouched:
-			r.narrate("nobody works on the migration of %s; its objects are rewritten from here", c.name)
+		case len(m.Status.Conditions) == 0 && waited >= migrationPatience:
+			r.narrate("nobody works on the migration of %s; this program rewrites its objects", c.name)
 			return false, nil
 		}
 		select {

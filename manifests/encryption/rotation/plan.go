@@ -1,14 +1,14 @@
-// Package rotation changes what encrypts the objects that Kubernetes stores in etcd, while
-// several API servers write, without a moment in which a stored object cannot be read.
+// Package rotation changes what encrypts the objects that Kubernetes stores in etcd, while several API
+// servers write. Every stored object can be read at any moment.
 //
-// A rotation is a row of four configurations, made and kept before its first step: the one
-// in force, the one with the new key added as the second, the one with the new key first,
-// and the one without the old. A step goes from one to the next: it brings the file to every
-// API server, and waits until each reports that it has loaded exactly these bytes. Between
-// the third and the fourth every object is rewritten, and a census of etcd proves it.
+// A rotation is a sequence of four configurations, made and saved before its first step: the one in
+// force, the one with the new key as the second, the one with the new key first, and the one without
+// the old key. A step goes from one to the next: it delivers the file to every API server, and waits
+// until each reports that it has loaded exactly these bytes. Between the third and the fourth, every
+// object is rewritten, and a census of etcd proves it.
 //
-// Which step is next is worked out anew at each start, from the file in force and from what
-// the API servers report. Nothing else is remembered that a wrong step could follow from.
+// Each start works out the next step from the file in force and from what the API servers report. No
+// other state is kept that could lead to a wrong step.
 package rotation
 
 import (
@@ -87,7 +87,7 @@ func (s Stage) fileName() string { return string(s) + ".yaml" }
 // ErrNone means that no rotation is under way.
 var ErrNone = errors.New("no rotation is under way")
 
-// Begin writes a plan below DIR/kubernetes. Nothing of it is in force yet.
+// Begin writes a plan below DIR/kubernetes. It puts nothing in force.
 func Begin(dir string, plan Plan) error {
 	j := journalOf(dir)
 	release, err := j.Lock()
@@ -154,7 +154,7 @@ func load(dir string) (*Plan, error) {
 	return &p, nil
 }
 
-// nameVersions names the versions of KMS plugins, which plans once left out.
+// nameVersions adds the versions of KMS plugins, which older plans left out.
 func (p *Plan) nameVersions(c *encryption.Configuration) {
 	const unversioned = audit.Provider(encryption.KMS)
 	name := func(w *audit.Writer) {
@@ -200,8 +200,7 @@ func Last(dir string) (time.Time, error) {
 	return last, nil
 }
 
-// UnderWay reports whether the file in force belongs to a rotation, and is not to be changed by
-// anybody else.
+// UnderWay reports whether the file in force belongs to a rotation. Then nothing else may change it.
 func UnderWay(dir string) bool { return journalOf(dir).UnderWay() }
 
 // current returns the stage whose file is in force.
@@ -216,12 +215,12 @@ func (p *Plan) current(dir string) (Stage, error) {
 	}
 	stage := p.stageOf(encryption.Hash(file))
 	if stage == "" {
-		return "", fmt.Errorf("%s is none of the rotation's configurations: it was changed since; put back one of %s", name, journalOf(dir).Path("*.yaml"))
+		return "", fmt.Errorf("%s is not a configuration of the rotation: somebody changed it; restore one of %s", name, journalOf(dir).Path("*.yaml"))
 	}
 	return stage, nil
 }
 
-// putInForce makes a stage the current one. No API server has it yet.
+// putInForce makes a stage the current one. It does not deliver the file.
 func (p *Plan) putInForce(dir string, stage Stage) error {
 	if stage == Before && p.Files[Before] == nil {
 		return journal.Remove(filepath.Join(dir, ConfigName))
@@ -229,7 +228,7 @@ func (p *Plan) putInForce(dir string, stage Stage) error {
 	return durable.WriteFile(dir, durable.File{Name: ConfigName, Mode: secretMode, Data: p.Files[stage]}, nil)
 }
 
-// Abort notes that the rotation is to be taken back. Its next steps go the other way.
+// Abort notes that the rotation must be reversed. Its next steps go back.
 func Abort(dir string) error {
 	p, err := load(dir)
 	if err != nil {
@@ -240,13 +239,13 @@ func Abort(dir string) error {
 		return err
 	}
 	if stage == Dropped {
-		return errors.New("the old key is dropped already, and objects may be encrypted by the new one only: finish the rotation, and begin one back")
+		return errors.New("the old key is dropped already, and objects may need the new one: finish this rotation, then begin another one")
 	}
 	return journalOf(dir).Abort()
 }
 
-// finish keeps the configuration with which both keys can be read, for what snapshots hold, and
-// removes the plan.
+// finish saves the configuration that reads both keys, because snapshots may need it, and removes the
+// plan.
 func (p *Plan) finish(dir string) error {
 	kept := filepath.Join(dir, retired)
 	if err := durable.MakeDir(kept, nil); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Preview tells what Run would do: begin a rotation, go on with one, or nothing. It is its own
-// JSON, of which fields are only ever added.
+// Preview tells what Run would do: begin a rotation, continue one, or nothing. It is printed as JSON;
+// fields are only ever added.
 type Preview struct {
 	SchemaVersion int            `json:"schema_version"`
 	From          []audit.Writer `json:"from"`
@@ -23,8 +23,8 @@ type Preview struct {
 	Servers       []ServerState  `json:"servers"`
 }
 
-// Preview tells what a new rotation would do, and takes a census of what it would find. It
-// changes nothing. due is false if the last rotation is too young.
+// Preview returns what a new rotation would do, with a census of the stored objects. It changes
+// nothing. due is false if the last rotation is too recent.
 func (r *Rotation) Preview(ctx context.Context, request Request) (p Preview, due bool, err error) {
 	plan, due, err := r.makePlan(request)
 	if err != nil || !due {
@@ -55,7 +55,7 @@ func (p Preview) WriteText(w io.Writer) error {
 func (s State) WriteText(w io.Writer) error {
 	direction := ""
 	if s.Aborting {
-		direction = ", and is taken back"
+		direction = ", going back"
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
 	_, _ = fmt.Fprintf(table, "from %s to %s\nin force is %q%s\nnext: %s\n\n", describeAll(s.Plan.From), encryption.Describe(s.Plan.To), s.Stage, direction, s.Next)

@@ -64,10 +64,10 @@ func (r *Rotation) rewrite(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-// workers write at a time; each waits for its turn of the pace.
+// workers is the number of concurrent writes. Each waits for its turn of the pace.
 const workers = 8
 
-// touchAll writes every object of a collection as it is.
+// touchAll writes every object of a collection without a change.
 func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c collection, pace *pace) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -87,7 +87,7 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 			}
 		})
 	}
-	err := eachObject(ctx, client, c, func(o metav1.ObjectMeta) error {
+	err := visitObjects(ctx, client, c, func(o metav1.ObjectMeta) error {
 		if err := pace.wait(ctx); err != nil {
 			return err
 		}
@@ -112,8 +112,8 @@ func (r *Rotation) touchAll(ctx context.Context, client *kubeapi.Client, c colle
 	return nil
 }
 
-// touch writes an object without a change. An object that is gone, or that was written
-// meanwhile, needs no more: every API server writes with the first key by then.
+// touch writes an object without a change. An object that is gone, or that somebody else
+// has just written, needs no rewrite: by then every API server writes with the first key.
 func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.ObjectMeta) error {
 	name := strings.TrimPrefix(o.Namespace+"/"+o.Name, "/")
 	path := c.base
@@ -124,7 +124,7 @@ func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.O
 	// A name with a slash or dots would lead to another object.
 	for _, segment := range []string{o.Namespace, o.Name} {
 		if faults := content.IsPathSegmentName(segment); len(faults) > 0 {
-			return fmt.Errorf("the API server lists an object whose name is none: %q", name)
+			return fmt.Errorf("the API server lists an object with the invalid name %q", name)
 		}
 	}
 	change, err := json.Marshal(map[string]any{"metadata": map[string]string{"uid": string(o.UID), "resourceVersion": o.ResourceVersion}})
@@ -141,9 +141,9 @@ func touch(ctx context.Context, client *kubeapi.Client, c collection, o metav1.O
 	return nil
 }
 
-// eachObject lists a collection page by page. When the list becomes too old to continue, it
+// visitObjects lists a collection page by page. When the list becomes too old to continue, it
 // starts again, as kubectl does.
-func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
+func visitObjects(ctx context.Context, client *kubeapi.Client, c collection, visit func(metav1.ObjectMeta) error) error {
 	const restarts = 5
 	for range restarts {
 		err := kubeapi.ListMetadata(ctx, client, c.path, rewritePage, func(page *metav1.PartialObjectMetadataList) error {
@@ -158,7 +158,7 @@ func eachObject(ctx context.Context, client *kubeapi.Client, c collection, visit
 			return err
 		}
 	}
-	return errors.New("the list expires faster than it is worked off: allow more objects in a second")
+	return errors.New("the list expires before all its objects are rewritten: allow more objects per second")
 }
 
 // discover lists the resources that can be listed and patched, each once, in the version that
@@ -262,7 +262,7 @@ func resourcesOf(ctx context.Context, client *kubeapi.Client, base, group string
 	return found, nil
 }
 
-// pace bounds how many writes happen in a second.
+// pace limits the number of writes per second.
 type pace struct {
 	every time.Duration
 	next  time.Time

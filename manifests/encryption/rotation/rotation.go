@@ -17,13 +17,12 @@ import (
 type Rotation struct {
 	Dir     string // DIR/kubernetes
 	Servers []Server
-	// Deliver brings a file to where the server reads its configuration, in place of the one
-	// that is there, as a whole.
+	// Deliver replaces the file from which the server reads its configuration, in one step.
 	Deliver func(ctx context.Context, s Server, file string) error
 	// Census counts the stored objects of the plan's resources by what encrypts them.
 	Census func(ctx context.Context, p *Plan) ([]Count, error)
-	// Snapshots names the snapshots that still need one of the writers; nil if nobody said
-	// where they are.
+	// Snapshots returns the names of the snapshots that still need one of the writers. It is nil
+	// if their place is unknown.
 	Snapshots func(ctx context.Context, writers []audit.Writer) ([]string, error)
 
 	Wait    time.Duration // for the API servers to load a file
@@ -32,7 +31,7 @@ type Rotation struct {
 	Narrate func(format string, args ...any)
 }
 
-// narrate says what happens, and notes it in the journal for an auditor.
+// narrate tells the operator what happens, and notes it in the journal for an auditor.
 func (r *Rotation) narrate(format string, args ...any) {
 	if r.Narrate != nil {
 		r.Narrate(format, args...)
@@ -82,21 +81,21 @@ func (p *Plan) nextStep(stage Stage, aborting bool) string {
 	case aborting && stage == Promoted:
 		return fmt.Sprintf("let %s encrypt again on every API server", p.describeOld())
 	case aborting && stage == Added:
-		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and take it away", encryption.Describe(p.To))
+		return fmt.Sprintf("rewrite what %s encrypted, prove that nothing of it is left, and remove it", encryption.Describe(p.To))
 	case aborting:
-		return "end the rotation as it began"
+		return "end the rotation with the configuration from before it"
 	case stage == Before:
 		return fmt.Sprintf("let every API server decrypt with %s", encryption.Describe(p.To))
 	case stage == Added:
 		return fmt.Sprintf("let %s encrypt on every API server", encryption.Describe(p.To))
 	case stage == Promoted:
-		return fmt.Sprintf("rewrite every object, prove that none is left of %s, and drop it", p.describeOld())
+		return fmt.Sprintf("rewrite every object, prove that no object of %s is left, and drop it", p.describeOld())
 	default:
 		return "prove that every object can be read, and end the rotation"
 	}
 }
 
-// describeOld names what encrypts before the rotation.
+// describeOld names what encrypted before the rotation.
 func (p *Plan) describeOld() string {
 	if len(p.From) == 0 {
 		return "plaintext"
@@ -104,8 +103,8 @@ func (p *Plan) describeOld() string {
 	return encryption.Describe(p.From[0])
 }
 
-// Step takes the rotation one stage on, or back when it is aborted. done is true when the
-// rotation has ended. After an error or a crash the next call goes on where this one was.
+// Step takes the rotation one stage forward, or back if it is aborted. done is true when the rotation
+// has ended. After an error or a crash, the next call continues where this one stopped.
 func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 	release, err := r.journal().Lock()
 	if err != nil {
@@ -121,7 +120,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if len(r.Servers) == 0 {
-		return false, errors.New("no API server is named, and each must follow")
+		return false, errors.New("no API server is named, and a rotation needs all of them")
 	}
 	// Whatever was in force before, it is in force everywhere before the next is.
 	if err := r.waitForLoad(ctx, p, stage); err != nil {
@@ -140,7 +139,7 @@ func (r *Rotation) Step(ctx context.Context) (done bool, err error) {
 		if err := r.rewriteAndProve(ctx, p, Promoted, p.To); err != nil {
 			return false, err
 		}
-		r.narrate("a census of etcd shows every object by %s; save a snapshot now: to restore an older one takes %s", encryption.Describe(p.To), p.describeOld())
+		r.narrate("a census of etcd found every object stored by %s; save a snapshot now: restoring an older one needs %s", encryption.Describe(p.To), p.describeOld())
 		if err := r.checkSnapshots(ctx, p.From); err != nil {
 			return false, err
 		}
@@ -182,9 +181,8 @@ func (r *Rotation) advance(ctx context.Context, p *Plan, stage Stage) error {
 	return r.waitForLoad(ctx, p, stage)
 }
 
-// rewriteAndProve returns when every object is encrypted by one of the writers, and the API servers
-// have still loaded the stage after that was seen: one that went back meanwhile may have
-// written with another key.
+// rewriteAndProve returns when one of the writers encrypts every object. Then it checks that the API
+// servers still have the stage: one that went back in between may have written with another key.
 func (r *Rotation) rewriteAndProve(ctx context.Context, p *Plan, stage Stage, writers ...audit.Writer) error {
 	left, err := r.remaining(ctx, p, writers...)
 	if err != nil {
@@ -196,14 +194,14 @@ func (r *Rotation) rewriteAndProve(ctx context.Context, p *Plan, stage Stage, wr
 		}
 	}
 	if err := r.prove(ctx, p, writers...); err != nil {
-		return fmt.Errorf("%w; nothing is dropped: run this again", err)
+		return fmt.Errorf("%w; no key was dropped: run this again", err)
 	}
 	for _, s := range r.askServers(ctx, p) {
 		if s.Fault != "" {
-			return fmt.Errorf("after the rewriting: %s", s.Fault)
+			return fmt.Errorf("after rewriting the objects: %s", s.Fault)
 		}
 		if s.Stage != stage {
-			return fmt.Errorf("%s has gone to the configuration %s while objects were rewritten", s.Name, stageName(s.Stage))
+			return fmt.Errorf("%s changed to the configuration %s while objects were rewritten", s.Name, stageName(s.Stage))
 		}
 	}
 	return nil
@@ -224,14 +222,14 @@ func (r *Rotation) remaining(ctx context.Context, p *Plan, writers ...audit.Writ
 	return left, nil
 }
 
-// checkReadable fails if an object is stored that none of the keys in force decrypts: it cannot be
-// rewritten, and is not to be forgotten with the rotation.
+// checkReadable fails if none of the keys in force decrypts a stored object. Such an object cannot be
+// rewritten, and the rotation must not make it unreadable for ever.
 func (r *Rotation) checkReadable(ctx context.Context, p *Plan) error {
 	left, err := r.remaining(ctx, p, append(slices.Clone(p.From), p.To)...)
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return fmt.Errorf("%d %s are stored by %s, which the configuration in force does not read: put that key back, or delete the objects, before a rotation begins", left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
+	return fmt.Errorf("%d %s are stored by %s, which the configuration in force does not read: restore that key, or delete the objects, before you begin a rotation", left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
 }
 
 // prove fails if an object is left that none of the writers encrypted.
@@ -244,7 +242,7 @@ func (r *Rotation) prove(ctx context.Context, p *Plan, writers ...audit.Writer) 
 	for _, c := range left {
 		objects += c.Objects
 	}
-	return fmt.Errorf("%d objects are left of another key, the first of them %d %s of %s", objects, left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
+	return fmt.Errorf("%d objects are still stored by another key, such as %d %s by %s", objects, left[0].Objects, left[0].Resource, encryption.Describe(left[0].Writer))
 }
 
 func (r *Rotation) checkSnapshots(ctx context.Context, writers []audit.Writer) error {

@@ -46,7 +46,7 @@ func TestAbort(t *testing.T) {
 			}
 			want, err := "secretbox:a", rotation.Abort(s.dir)
 			if name == "dropped" {
-				if err == nil || !strings.Contains(err.Error(), "begin one back") {
+				if err == nil || !strings.Contains(err.Error(), "begin another one") {
 					t.Errorf("got %v", err)
 				}
 				want = "secretbox:b"

@@ -343,7 +343,7 @@ func TestRefuses(t *testing.T) {
 			break
 		}
 	}
-	step("none of this rotation")
+	step("does not belong to this rotation")
 }
 
 // While a snapshot needs the old key, it is not dropped.
@@ -378,8 +378,8 @@ func TestChangedFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, want string }{
 		"a stage":  {"encryption-rotation/promoted.yaml", "was changed since the rotation began"},
-		"in force": {rotation.ConfigName, "none of the rotation's configurations"},
-		"the plan": {"encryption-rotation/plan.json", "not a plan that is known here"},
+		"in force": {rotation.ConfigName, "not a configuration of the rotation"},
+		"the plan": {"encryption-rotation/plan.json", "not a plan that this etcdsec knows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

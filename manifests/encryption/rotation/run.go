@@ -16,16 +16,16 @@ import (
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Request tells what an operator wants of Run.
+// Request holds what an operator asks of Run.
 type Request struct {
 	Spec    *cluster.Cluster
 	To      encryption.ProviderType // empty for the spec's
-	MinAge  time.Duration           // nothing is begun if the last rotation was begun less long ago
+	MinAge  time.Duration           // no rotation begins if the last one began less than this ago
 	OneStep bool                    // go to the next stage and no further
 	Random  io.Reader               // of which the new key is made
 }
 
-// Outcome tells how far Run came.
+// Outcome tells how far Run got.
 type Outcome uint8
 
 // The outcomes. Run returns Unfinished with every error.
@@ -36,20 +36,20 @@ const (
 	Ended
 )
 
-// CheckTarget reports why a spec cannot be rotated to a provider, which may be empty for its own.
+// CheckTarget returns an error if a spec cannot be rotated to a provider; empty means the spec's own.
 func CheckTarget(to encryption.ProviderType, spec *cluster.Cluster) error {
 	known := cluster.EncryptionProviders()
 	switch {
 	case to != "" && to != encryption.Identity && !slices.Contains(known, string(to)):
 		return fmt.Errorf("%q: want one of %s or identity", to, strings.Join(known, ", "))
 	case to == encryption.KMS && spec.Encryption.Socket == "":
-		return errors.New("kms: spec.encryption has provider kms and a socket, or there is no plugin to name")
+		return errors.New("kms: spec.encryption must have provider kms and a socket")
 	}
 	return nil
 }
 
-// Run begins a rotation unless one is under way, and takes it to its end, or one stage further.
-// After an error or a crash the next call goes on where this one was.
+// Run begins a rotation unless one is under way, and takes it to its end, or one stage further. After
+// an error or a crash, the next call continues where this one stopped.
 func (r *Rotation) Run(ctx context.Context, request Request) (Outcome, error) {
 	_, err := r.Status(ctx)
 	if errors.Is(err, ErrNone) {
@@ -70,7 +70,7 @@ func (r *Rotation) Run(ctx context.Context, request Request) (Outcome, error) {
 			return Unfinished, err
 		case done:
 			r.tell("the rotation has ended")
-			r.tell("what the old key encrypted may still be in older revisions, free pages and logs, until etcd is compacted and each member defragmented")
+			r.tell("values of the old key may remain in older revisions, free pages and logs, until etcd is compacted and each member is defragmented")
 			r.tell("hint: etcdsec audit census --snapshot SNAPSHOT --config %s", shellword.Path(filepath.Join(r.Dir, ConfigName)))
 			return Ended, nil
 		case request.OneStep:
@@ -86,7 +86,7 @@ func (r *Rotation) tell(format string, args ...any) {
 	}
 }
 
-// begin keeps the plan of a new rotation, unless the last one is too young.
+// begin saves the plan of a new rotation, unless the last one is too recent.
 func (r *Rotation) begin(request Request) (due bool, err error) {
 	plan, due, err := r.makePlan(request)
 	if err != nil || !due {
@@ -120,7 +120,7 @@ func (r *Rotation) makePlan(request Request) (p Plan, due bool, err error) {
 	}
 	now := r.Now()
 	if age := now.Sub(last); !last.IsZero() && age < request.MinAge {
-		r.tell("nothing to do: the last rotation was begun %s ago, and --min-age is %s", age.Round(time.Second), request.MinAge)
+		r.tell("nothing to do: the last rotation began %s ago, and --min-age is %s", age.Round(time.Second), request.MinAge)
 		return Plan{}, false, nil
 	}
 	if err := CheckTarget(request.To, request.Spec); err != nil {

@@ -284,7 +284,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 		}
 		args[5] = "5s"
 		stdout, stderr := s.etcdsec(t, cp, 1, append(args, "--cut")...)
-		if cp.hasTable(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; undone in 5s") {
+		if cp.hasTable(t) || !strings.Contains(stdout, "undone") || !strings.Contains(stderr, "loaded; the guard undoes the change in 5s") {
 			t.Errorf("%s%s", stdout, stderr)
 		}
 		s.quorum(t)
