@@ -120,7 +120,8 @@ func On(kinds ...Kind) func(*Listener) bool {
 	return func(l *Listener) bool { return slices.Contains(kinds, l.Kind) }
 }
 
-// Finding is one thing wrong with a target. Its code is stable, its text is for people.
+// Finding is one thing wrong with a target. Its code is stable, its text is for people; it is empty
+// where the text of another finding tells this one too.
 type Finding struct {
 	Code string
 	Text string

@@ -40,11 +40,14 @@ func modes(all []audit.File) audit.Outcome {
 			j.doubts(f, f.Reason)
 			continue
 		}
+		var broken []rule
 		for _, r := range modeRules() {
 			if r.role == role(f) && f.Mode.Perm()&^r.mode != 0 {
-				j.found(r.code, fmt.Sprintf("%s has mode %04o; %s no more than %04o for a %s", f.Path, f.Mode.Perm(), r.wants(), r.mode, r.role), modeSeverity(f))
+				broken = append(broken, r)
 			}
 		}
+		j.foundAll(broken, fmt.Sprintf("%s has mode %04o", f.Path, f.Mode.Perm()),
+			func(r rule) string { return fmt.Sprintf("no more than %04o for a %s", r.mode, r.role) }, modeSeverity(f))
 	}
 	return j.outcome("no mode of " + count(all, "file") + " is above what the benchmarks ask for")
 }

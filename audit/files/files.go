@@ -3,6 +3,7 @@ package files
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -119,6 +120,27 @@ func (j *judged) found(code, text string, severity audit.Severity) {
 	j.findings = append(j.findings, audit.Finding{Code: code, Text: text})
 	if len(j.findings) == 1 || severity.Rank() < j.severity.Rank() {
 		j.severity = severity
+	}
+}
+
+// foundAll notes the rules that one file breaks, in one text: what is seen, and then who asks for what.
+func (j *judged) foundAll(broken []rule, seen string, wanted func(rule) string, severity audit.Severity) {
+	var asked []string
+	for i := 0; i < len(broken); i++ {
+		r := broken[i]
+		if i+1 < len(broken) && wanted(broken[i+1]) == wanted(r) {
+			asked = append(asked, r.asks+" and "+broken[i+1].asks+" ask for "+wanted(r))
+			i++
+			continue
+		}
+		asked = append(asked, r.wants()+" "+wanted(r))
+	}
+	for i, r := range broken {
+		text := ""
+		if i == 0 {
+			text = seen + "; " + strings.Join(asked, ", ")
+		}
+		j.found(r.code, text, severity)
 	}
 }
 
