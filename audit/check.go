@@ -121,7 +121,8 @@ func On(kinds ...Kind) func(*Listener) bool {
 	return func(l *Listener) bool { return slices.Contains(kinds, l.Kind) }
 }
 
-// Finding is one fault of a target. Its code is stable, its text is for people.
+// Finding is one fault of a target. Its code is stable, its text is for people. The text is empty if
+// the text of another finding covers it.
 type Finding struct {
 	Code string
 	Text string

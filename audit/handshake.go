@@ -118,6 +118,15 @@ func (l *Listener) Admits(presented Identity) Outcome {
 		return CouldNotTell(string(presented) + ": " + h.Reason +
 			"; this may be a refusal or a fault of the network (repeat with --cert and --key of a client that the port lets in)")
 	default:
-		return CouldNotTell(string(presented) + ": " + h.Reason)
+		return CouldNotTell(string(presented) + ": " + l.reasonOf(h))
 	}
+}
+
+// reasonOf returns why a handshake was not answered. One that was not tried has no reason of its
+// own where the one without a certificate showed that nothing can be presented.
+func (l *Listener) reasonOf(h Handshake) string {
+	if h.Reason != "" {
+		return h.Reason
+	}
+	return "it was not presented; TLS handshake: " + l.Agreed(NoCertificate).Reason
 }

@@ -154,7 +154,9 @@ func resultOf(c About, subject Subject, o Outcome) Result {
 	r.RemediationText = r.Remediation.String()
 	var seen []string
 	for _, f := range o.Findings {
-		seen = append(seen, f.Text)
+		if f.Text != "" {
+			seen = append(seen, f.Text)
+		}
 		r.Codes = append(r.Codes, f.Code)
 	}
 	if len(seen) > 0 {

@@ -3,6 +3,7 @@ package collect
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,7 +23,8 @@ type Endpoint struct {
 }
 
 // ParseAddress returns the "host:port" of an endpoint that an operator wrote as host:port,
-// http://host:port or https://host:port. The scheme has no effect: both are always tried.
+// http://host:port or https://host:port. The host may be a link-local address with its zone, as in
+// [fe80::1%eth0]:2379. The scheme has no effect: both are always tried.
 func ParseAddress(s string) (string, error) {
 	rest := s
 	if scheme, after, found := strings.Cut(s, "://"); found {
@@ -45,12 +47,31 @@ func ParseAddress(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("endpoint %q: not host:port (an IPv6 address is written [::1]:2379)", s)
 	}
-	if host == "" || strings.ContainsAny(host, " /\\@\"'%") || strings.ContainsFunc(host, isUnprintable) {
+	if address, zone, zoned := strings.Cut(host, "%"); zoned {
+		if s != rest {
+			zone = strings.TrimPrefix(zone, "25") // a URL has %25 before the zone (RFC 6874)
+		}
+		ip, err := netip.ParseAddr(address)
+		if err != nil || !ip.Is6() || ip.Is4In6() || !ip.IsLinkLocalUnicast() || !isZone(zone) {
+			return "", fmt.Errorf("endpoint %q: %q is not a link-local IPv6 address with the name of an interface", s, host)
+		}
+		host = ip.WithZone(zone).String() // the names of interfaces have capitals
+	} else if host == "" || strings.ContainsAny(host, " /\\@\"'") || strings.ContainsFunc(host, isUnprintable) {
 		return "", fmt.Errorf("endpoint %q: %q is not a host", s, host)
+	} else {
+		host = strings.ToLower(host)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
 		return "", fmt.Errorf("endpoint %q: %q is not a port", s, port)
 	}
-	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(number, 10)), nil
+	return net.JoinHostPort(host, strconv.FormatUint(number, 10)), nil
+}
+
+// isZone reports whether a text can be the name of an interface, and is not one that a remediation would have to quote.
+func isZone(name string) bool {
+	odd := func(c rune) bool {
+		return !strings.ContainsRune("-._", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}
+	return name != "" && len(name) < 64 && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -226,11 +227,21 @@ func allCipherSuites() []uint16 {
 	return ids
 }
 
-// host returns the address without the port.
+// host returns the address without the port, and without a zone, which only this host knows.
 func (p *prober) host() string {
 	host, _, err := net.SplitHostPort(p.endpoint.Address)
 	if err != nil {
 		return p.endpoint.Address
 	}
+	host, _, _ = strings.Cut(host, "%")
 	return host
+}
+
+// authority returns the address as a server is asked for it: without a zone.
+func (p *prober) authority() string {
+	_, port, err := net.SplitHostPort(p.endpoint.Address)
+	if err != nil {
+		return p.endpoint.Address
+	}
+	return net.JoinHostPort(p.host(), port)
 }

@@ -55,8 +55,8 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	result.Path = q.path
 	request := &http.Request{
 		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: "http", Host: s.p.endpoint.Address, Path: q.path},
-		Host:   cmp.Or(q.host, s.p.endpoint.Address),
+		URL:    &url.URL{Scheme: "http", Host: s.p.authority(), Path: q.path},
+		Host:   cmp.Or(q.host, s.p.authority()),
 		// Whoever reads the server's log shall see what this was.
 		Header: http.Header{"User-Agent": {"etcdsec-audit"}},
 		Close:  last,

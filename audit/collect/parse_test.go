@@ -39,6 +39,19 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
+// A link-local address is of an interface.
+func TestParseLinkLocal(t *testing.T) {
+	for written, want := range map[string]string{
+		"[fe80::1%lo]:2379": "[fe80::1%lo]:2379", "[FE80::1%Eth0.7]:2379": "[fe80::1%Eth0.7]:2379", "https://[fe80::1%25eth0]:2379/": "[fe80::1%eth0]:2379", "http://[fe80::1%25lo]:1": "[fe80::1%lo]:1",
+		"[fe80::1%25lo]:2379": "[fe80::1%25lo]:2379",
+		"[::1%lo]:2379":       "", "[fe80::1%]:2379": "", "[fe80::1%a b]:2379": "", "[fe80::1%$(id)]:2379": "", "[fe80::1%-x]:2379": "", "169.254.1.1%lo:2379": "", "a%lo:2379": "", "[::ffff:169.254.0.1%lo]:2379": "",
+	} {
+		if got, err := ParseAddress(written); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", written, got, err, want)
+		}
+	}
+}
+
 func FuzzParseAddress(f *testing.F) {
 	for _, seed := range []string{"10.0.0.11:2379", "https://[::1]:2379/", "http://h:1", "h:99999", "://", "[::1%eth0]:1"} {
 		f.Add(seed)

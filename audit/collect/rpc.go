@@ -46,7 +46,7 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		return result, nil
 	}
 	defer func() { _ = raw.Close() }()
-	client := etcdrpc.Over(over, p.endpoint.Address, "etcdsec-audit")
+	client := etcdrpc.Over(over, p.authority(), "etcdsec-audit")
 	defer client.Close()
 	began := p.clock()
 	var message []byte

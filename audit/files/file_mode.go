@@ -41,11 +41,14 @@ func judgeModes(all []audit.File) audit.Outcome {
 			j.addDoubt(f, f.Reason)
 			continue
 		}
+		var broken []rule
 		for _, r := range modeRules() {
 			if r.role == role(f) && f.Mode.Perm()&^r.mode != 0 {
-				j.addFinding(r.code, fmt.Sprintf("%s has mode %04o; %s no more than %04o for a %s", f.Path, f.Mode.Perm(), r.requirement(), r.mode, r.role), modeSeverity(f))
+				broken = append(broken, r)
 			}
 		}
+		j.addBroken(broken, fmt.Sprintf("%s has mode %04o", f.Path, f.Mode.Perm()),
+			func(r rule) string { return fmt.Sprintf("no more than %04o for a %s", r.mode, r.role) }, modeSeverity(f))
 	}
 	return j.outcome("no mode of " + count(all, "file") + " gives more rights than the benchmarks allow")
 }

@@ -52,16 +52,18 @@ func judgeOwners(all []audit.File) audit.Outcome {
 		if f.UID == 0 || slices.Contains(harmless, f.UID) && !startsAsRoot(f) {
 			severity = audit.Low
 		}
+		owner := f.Owner + ":" + f.Group
+		var broken []rule
 		for _, r := range ownerRules() {
-			owner := f.Owner + ":" + f.Group
 			switch {
 			case r.role != role(f) || owner == r.owner:
 			case f.Unnamed != "":
 				j.addDoubt(f, "the names of its owner "+owner+" are not known: "+f.Unnamed)
 			default:
-				j.addFinding(r.code, fmt.Sprintf("%s belongs to %s; %s %s", f.Path, owner, r.requirement(), r.owner), severity)
+				broken = append(broken, r)
 			}
 		}
+		j.addBroken(broken, fmt.Sprintf("%s belongs to %s", f.Path, owner), func(r rule) string { return r.owner }, severity)
 	}
 	return j.outcome(count(all, "file") + " have the owners that the benchmarks require")
 }

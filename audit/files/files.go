@@ -3,6 +3,7 @@ package files
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -119,6 +120,28 @@ func (j *judgement) addFinding(code, text string, severity audit.Severity) {
 	j.findings = append(j.findings, audit.Finding{Code: code, Text: text})
 	if len(j.findings) == 1 || severity.Rank() < j.severity.Rank() {
 		j.severity = severity
+	}
+}
+
+// addBroken adds a finding for each rule that one file breaks, with one text for all of them: what was
+// seen, and which benchmark asks for what.
+func (j *judgement) addBroken(broken []rule, seen string, wanted func(rule) string, severity audit.Severity) {
+	var asked []string
+	for i := 0; i < len(broken); i++ {
+		r := broken[i]
+		if i+1 < len(broken) && wanted(broken[i+1]) == wanted(r) {
+			asked = append(asked, r.asks+" and "+broken[i+1].asks+" ask for "+wanted(r))
+			i++
+			continue
+		}
+		asked = append(asked, r.requirement()+" "+wanted(r))
+	}
+	for i, r := range broken {
+		text := ""
+		if i == 0 {
+			text = seen + "; " + strings.Join(asked, ", ")
+		}
+		j.addFinding(r.code, text, severity)
 	}
 }
 

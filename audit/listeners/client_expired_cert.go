@@ -48,6 +48,6 @@ func judgeExpiredCert(t *audit.Listener, anonymous audit.Handshake) audit.Outcom
 	case anonymous.State == audit.Untried:
 		return audit.CouldNotTell("TLS handshake: " + anonymous.Reason)
 	default:
-		return audit.CouldNotTell(string(audit.ExpiredForeign) + ": " + h.Reason)
+		return t.Admits(audit.ExpiredForeign)
 	}
 }

@@ -396,7 +396,7 @@ func TestConfigRefused(t *testing.T) {
 		{"a negative timeout", func(c *execsigner.Config) { c.Timeout = -time.Second }, "the timeout -1s"},
 		{"an unsuitable key", func(c *execsigner.Config) { c.Public = unsuitable }, "the expected public key: "},
 		{"a variable with a value", func(c *execsigner.Config) { c.Env = []string{"A=b"} }, `"A=b"`},
-		{"no supervisor", func(c *execsigner.Config) { c.Supervisor = nil }, "no program is given that supervises"},
+		{"no supervisor", func(c *execsigner.Config) { c.Supervisor = nil }, "the command line of the supervisor is missing"},
 		{"a plugin that is not there", func(*execsigner.Config) {}, "no such file"},
 		{"a plugin that is not in PATH", func(c *execsigner.Config) { c.Argv = []string{"execsigner-nonexistent"} }, "not found in $PATH"},
 		{"a plugin that is a folder", func(c *execsigner.Config) { c.Argv = []string{"/"} }, "is a directory"},

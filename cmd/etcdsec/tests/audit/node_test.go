@@ -269,12 +269,12 @@ func TestAuditBootstrappedHost(t *testing.T) {
 			t.Run(runtime+"/"+version, func(t *testing.T) {
 				t.Parallel()
 				n := newNode(t, version, runtime)
-				target, want := "cp-0:"+staticPodPath, map[string]string{"low file-owner": "/var/lib/etcd belongs to root:root; CIS 1.1.12 asks for etcd:etcd"}
+				target, want := "cp-0:"+staticPodPath, map[string]string{"low file-owner": "/var/lib/etcd belongs to root:root; CIS 1.1.12 and STIG V-242445 ask for etcd:etcd"}
 				n.chmod(t, n.pkiDir, 0o700)
 				if runtime == "systemd" {
 					n.chmod(t, unitPath, 0o644)
 					target = "cp-0:etcd.service"
-					want = map[string]string{"low file-owner": n.pkiDir + "/server.key belongs to etcd:etcd; CIS 1.1.19 asks for root:root"}
+					want = map[string]string{"low file-owner": n.pkiDir + "/server.key belongs to etcd:etcd; CIS 1.1.19 and STIG V-242451 ask for root:root"}
 					chownAll(t, 998, n.path(n.pkiDir), n.path(configPath), n.path(n.dataDir))
 				}
 				n.start(t)
@@ -447,7 +447,7 @@ func TestAuditFaultyHost(t *testing.T) {
 			},
 			want: map[string]string{
 				"critical key-world-readable HOST": "every user of the host can read /etc/kubernetes/pki/etcd/peer.key (mode 0644)",
-				"medium file-mode HOST":            "/etc/kubernetes/pki/etcd/peer.key has mode 0644; CIS 1.1.21 asks for no more than 0600",
+				"medium file-mode HOST":            "/etc/kubernetes/pki/etcd/peer.key has mode 0644; CIS 1.1.21 and STIG V-242467 ask for no more than 0600",
 			},
 		},
 		"a key for everybody in a folder for nobody": {
