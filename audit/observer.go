@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Observer is the host from which a target was looked at. A target whose address means another
-// thing on every host, such as 127.0.0.1:2379 or the path of a file, is told by it.
+// Observer is the host on which a target was observed. It identifies a target whose address means
+// something different on every host, such as 127.0.0.1:2379 or the path of a file.
 type Observer struct {
-	Name string // of the host; empty if nobody said
+	Name string // of the host; empty if unknown
 }
 
 // SetObserver implements Target.
 func (o *Observer) SetObserver(name string) { o.Name = name }
 
-// hostOf returns the name of the host of an address that means another thing on every host; empty
-// for one that does not.
+// hostOf returns the name of the host if an address is local, so that it means something different on
+// every host; otherwise it is empty.
 func (o Observer) hostOf(local bool) string {
 	if local {
 		return o.Name
@@ -24,7 +24,7 @@ func (o Observer) hostOf(local bool) string {
 	return ""
 }
 
-// isLocalAddress reports whether a "host:port" means another port on every host.
+// isLocalAddress reports whether a "host:port" means a different port on every host.
 func isLocalAddress(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -47,7 +47,7 @@ type Tool struct {
 type Result struct {
 	CheckID string `json:"check_id"`
 	Target  string `json:"target"`
-	// Host is set where Target, such as 127.0.0.1:2379 or a path, means another thing on every host.
+	// Host is set if Target, such as 127.0.0.1:2379 or a path, means something different on every host.
 	Host      string   `json:"host,omitempty"`
 	Kind      Kind     `json:"kind"`
 	Verdict   Verdict  `json:"verdict"`

@@ -31,7 +31,7 @@ type Target interface {
 	Unreached() string
 	// SetPaths sets the files that the operator named, for the remediations.
 	SetPaths(specPath, storeDir string)
-	// SetObserver notes the name of the host from which the target was looked at.
+	// SetObserver sets the name of the host on which the target was observed.
 	SetObserver(name string)
 }
 

@@ -41,7 +41,7 @@ type Status struct {
 	Chain  []*x509.Certificate
 	State  State
 	Detail string
-	// Remedy says how a certificate of a store that is due is renewed; nil for the others.
+	// Remedy tells how to renew a certificate of a store that is due; nil for the others.
 	Remedy *Remedy
 }
 

@@ -41,7 +41,7 @@ type Step struct {
 	Path   string `json:"path"`           // of its bundle in the store
 	File   string `json:"file,omitempty"` // of the certificate in the bundle
 	Detail string `json:"detail,omitempty"`
-	// Remedy says how a certificate that is due is renewed, where this run could not; else nil.
+	// Remedy tells how to renew a certificate that is due if this run could not; otherwise it is nil.
 	Remedy *Remedy `json:"remedy,omitempty"`
 
 	expired bool // an authority that had ended

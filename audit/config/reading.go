@@ -21,7 +21,7 @@ type reading struct {
 	settings *audit.Settings
 	doubt    string
 	findings []audit.Finding
-	// certain are the findings that stand whatever is in doubt beside them.
+	// certain holds the findings that stand even if another setting is in doubt.
 	certain []audit.Finding
 	seen    []string
 }

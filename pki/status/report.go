@@ -43,7 +43,7 @@ type Row struct {
 	State    pki.State  `json:"state"`
 	Live     Live       `json:"live,omitempty"`
 	Detail   string     `json:"detail,omitempty"`
-	// Remedy says how a certificate of a store that is due is renewed.
+	// Remedy tells how to renew a certificate of a store that is due.
 	Remedy *pki.Remedy `json:"remedy,omitempty"`
 }
 
