@@ -47,6 +47,9 @@ func TestAuditHost(t *testing.T) {
 		if result.CheckID == "cert-eku" && result.Target == m.Client {
 			continue // the member serves the client's own certificate, and says so
 		}
+		if result.CheckID == "request-latency" {
+			continue // it measures this machine, which may be busy
+		}
 		if strings.Contains(result.Target, "127.0.0.1") && result.Verdict != audit.Pass && result.Verdict != audit.Skip {
 			t.Errorf("%s on %s: %s %s", result.CheckID, result.Target, result.Verdict, result.Evidence)
 		}
