@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/pastetest"
 )
 
-// known is a place of which everything is known.
+// known is a place with every field set, so that no line keeps a stand-in.
 var known = audit.Place{
 	AskedAddr: "192.0.2.1:2379", HostAddr: "192.0.2.1", ClientAddr: "192.0.2.1:2379", PeerAddr: "192.0.2.1:2380", MetricsAddr: "192.0.2.1:2381",
 	EndpointURLs: []string{"https://192.0.2.1:2379", "https://192.0.2.2:2379"}, MemberID: 0x8e9e05c52164694d,

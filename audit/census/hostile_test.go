@@ -67,7 +67,7 @@ func serveHTTP2(t *testing.T, handle http.HandlerFunc) (endpoint string) {
 	return listener.Addr().String()
 }
 
-// silence is the reason of a page that does not come, or not to its end.
+// silence is the reason that the census gives when a page stays away or ends too early.
 const silence = "no answer within 300ms"
 
 // Whatever a server answers, the census ends, in bounded memory, and claims nothing.

@@ -97,7 +97,7 @@ func serverHello(suite, compression string) string {
 	return "\x16\x03\x03\x00" + string(rune(len(body)+4)) + "\x02\x00\x00" + string(rune(len(body))) + body
 }
 
-// silence is the reason of an answer that does not come, or not to its end.
+// silence is the reason that the audit gives when an answer stays away or ends too early.
 const silence = "no answer within"
 
 // A server that is faulty to the ClientHellos tells nothing by that.

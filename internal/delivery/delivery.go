@@ -55,7 +55,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Run runs the program for a node and waits for its end. What the program leaves behind ends too.
-// values are a struct with a field for each placeholder.
+// values is a struct that has a field for each placeholder.
 func (c Command) Run(ctx context.Context, node string, values any) error {
 	argv, err := Expand(c.Argv, values)
 	if err != nil {
