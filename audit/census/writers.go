@@ -209,8 +209,9 @@ func (r *resource) addWriters(counts []int64) {
 	}
 }
 
-// unlikely is the logarithm of how seldom chance may explain something that is not in doubt.
-const unlikely = -4.6 // one in a hundred
+// unlikely is the logarithm of how seldom chance puts something in doubt. An audit that runs each
+// day, on many clusters, must not find doubt in a healthy one.
+const unlikely = -11.5 // one in a hundred thousand
 
 // resolve goes from the longest name to shorter ones until one is certain, or known. A name is
 // in doubt if a longer one was left although it is unlikely to be chance in values of this name,

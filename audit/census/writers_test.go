@@ -97,7 +97,7 @@ func TestRandomCiphertextInventsNoWriters(t *testing.T) {
 	k := audit.Writer{Provider: audit.SecretboxProvider, Key: "k-1"}
 	tally := census.NewTally(census.DefaultLayout())
 	const n = 200_000
-	// Of a hundred such stores, one or two hold something that is too unlikely to be chance.
+	// Of a hundred thousand such stores, one or two hold something that is too unlikely to be chance.
 	random := seeded()
 	for i := range n {
 		tally.Add(fmt.Appendf(nil, "/registry/secrets/ns/k-1-%d", i), []byte(sealed(random, "k-1", 96)))
@@ -123,10 +123,11 @@ func TestDoubt(t *testing.T) {
 		of, want  int64
 		ambiguous int64
 	}{
-		{name: "alone", key: "a:b", want: 1, ambiguous: 1},
-		{name: "alone, and the shorter name is known", known: a, key: "a:b", want: 1, ambiguous: 1},
-		{name: "among a few", known: a, key: "a:b", of: 5, want: 1, ambiguous: 1},
-		{name: "a long name among many", known: a, key: "a:2024-05", of: 1000, want: 1, ambiguous: 1},
+		{name: "alone", key: "a:2024-05", want: 1, ambiguous: 1},
+		{name: "alone, and the shorter name is known", known: a, key: "a:2024-05", want: 1, ambiguous: 1},
+		{name: "a short one alone", known: a, key: "a:b", want: 0, ambiguous: 1},
+		{name: "among a few", known: a, key: "a:2024-05-01", of: 5, want: 1, ambiguous: 1},
+		{name: "a long name among many", known: a, key: "a:key-of-may-2024", of: 1000, want: 1, ambiguous: 1},
 		{name: "a short one among many", known: a, key: "a:b", of: 1000, want: 0, ambiguous: 1},
 		{name: "no colon", known: a, key: "a", of: 5, want: 0, ambiguous: 0},
 	} {
