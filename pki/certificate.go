@@ -21,54 +21,64 @@ func encodeCertificates(certs ...*x509.Certificate) []byte {
 	return b.Bytes()
 }
 
-// ParseCertificates reads a PEM bundle of one or more certificates. Any other PEM block is an error:
-// etcd refuses to start with it. Text between blocks is an error too: it is the sign of a damaged
-// file.
+// ParseCertificates reads the certificates of a PEM file, leaf first. Like etcd, it skips other text
+// and other blocks, such as a key in the same file (crypto/tls.X509KeyPair). A block that is damaged,
+// or is a certificate in a form that etcd does not take, is an error.
 func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	rest := bytes.TrimSpace(certPEM)
-	if err := checkPEM(rest, "x509"); err != nil {
+	blocks, err := parsePEM(certPEM, "x509")
+	if err != nil {
 		return nil, err
 	}
-	for len(rest) > 0 {
-		if !bytes.HasPrefix(rest, []byte("-----BEGIN ")) {
-			return nil, fmt.Errorf("no PEM certificate at its start, or other text after its %d certificates", len(certs))
-		}
-		block, after := pem.Decode(rest)
-		if block == nil {
-			return nil, fmt.Errorf("PEM block %d is cut short or damaged", len(certs)+1)
-		}
-		if strings.HasSuffix(block.Type, "PRIVATE KEY") && len(certs) == 0 {
-			return nil, errIsKey
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("PEM block %d is of type %q, want a certificate", len(certs)+1, block.Type)
+	var certs []*x509.Certificate
+	for i, block := range blocks {
+		switch {
+		case block.Type == pemCertificate:
+		case strings.HasSuffix(block.Type, " "+pemCertificate):
+			return nil, fmt.Errorf("PEM block %d is of type %q, which etcd skips: openssl x509 -in FILE -out FILE.pem", i+1, block.Type)
+		default:
+			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
 		}
 		certs = append(certs, cert)
-		rest = bytes.TrimSpace(after)
+	}
+	switch {
+	case len(certs) > 0:
+		return certs, nil
+	case hasKey(blocks):
+		return nil, errIsKey
+	}
+	return nil, &noCertificateError{blocks[0].Type}
+}
+
+// ParseTrust reads a trusted CA file. Like etcd, it takes every block for a certificate, whatever its
+// type (etcd-io/etcd client/pkg/tlsutil, NewCertPool): etcd does not start with any other one.
+func ParseTrust(trustPEM []byte) ([]*x509.Certificate, error) {
+	blocks, err := parsePEM(trustPEM, "x509")
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for i, block := range blocks {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("PEM block %d, of type %q, is not a certificate: etcd does not start with such a trusted CA file", i+1, block.Type)
+		}
+		certs = append(certs, cert)
 	}
 	return certs, nil
 }
 
-// errIsKey means that a file holds a private key instead of a certificate.
+// errIsKey means that a file holds a private key and no certificate.
 var errIsKey = errors.New("a private key, want a certificate")
 
-// checkPEM returns an error if data is empty, DER, or begins with a byte order mark. command is the
-// openssl command that converts its kind.
-func checkPEM(data []byte, command string) error {
-	switch {
-	case len(data) == 0:
-		return errors.New("the file is empty")
-	case data[0] == 0x30:
-		return fmt.Errorf("it is DER, want PEM: openssl %s -inform DER -in FILE -out FILE.pem", command)
-	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return errors.New("a byte order mark is before its first PEM block; remove these three bytes")
-	}
-	return nil
+// noCertificateError reports a file that holds other PEM blocks than certificates and keys.
+type noCertificateError struct{ blockType string }
+
+func (e *noCertificateError) Error() string {
+	return fmt.Sprintf("no certificate in it, only a PEM block of type %q", e.blockType)
 }
 
 // serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).
@@ -87,5 +97,8 @@ func newSerial() (*big.Int, error) {
 
 // SerialString returns a serial number in hexadecimal, as openssl prints it, in lower case.
 func SerialString(serial *big.Int) string {
+	if serial.Sign() == 0 {
+		return "00" // as of the roots that k3s makes
+	}
 	return hex.EncodeToString(serial.Bytes())
 }

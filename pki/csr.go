@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -44,21 +43,16 @@ func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 // ParseRequest reads one CSR in PEM and checks its signature, which proves that its maker has the
 // key.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
-	text := bytes.TrimSpace(data)
-	if err := checkPEM(text, "req"); err != nil {
+	blocks, err := parsePEM(data, "req")
+	if err != nil {
 		return nil, err
 	}
-	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
-		return nil, errors.New("no PEM block at its start")
-	}
-	block, rest := pem.Decode(text)
+	block := blocks[0]
 	switch {
-	case block == nil:
-		return nil, errors.New("its PEM block is cut short or damaged")
 	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
 		return nil, fmt.Errorf("a PEM block of type %q, want a certificate request", block.Type)
-	case len(bytes.TrimSpace(rest)) > 0:
-		return nil, errors.New("there is text after its PEM block")
+	case len(blocks) > 1:
+		return nil, fmt.Errorf("it has %d PEM blocks, want one certificate request", len(blocks))
 	}
 	csr, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestHostileRequests(t *testing.T) {
 		"empty":                 {[]byte(" \n"), "the file is empty"},
 		"DER":                   {tampered.Bytes, "it is DER, want PEM: openssl req"},
 		"a certificate":         {encodeCertificates(leavesOf(t, dir, c)["etcd-0/peer"]), "want a certificate request"},
-		"two":                   {bytes.Repeat(good, 2), "there is text after"},
+		"two":                   {bytes.Repeat(good, 2), "it has 2 PEM blocks"},
 		"truncated":             {good[:len(good)-30], "cut short"},
 		"UTF-8 mark in front":   {append([]byte("\xef\xbb\xbf"), good...), "a byte order mark"},
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -27,6 +28,7 @@ type Foreign struct {
 	ClientCA, PeerCA *x509.Certificate
 	Clients          map[string]*x509.Certificate // by the base of their file in the layout
 	Modes            map[string]os.FileMode       // of keys, by file
+	withKey          []string                     // the certificate files that hold a key too
 	files            []durable.File
 	caKeys           map[string][]byte // PEM, by the authority's certificate file
 }
@@ -101,7 +103,12 @@ func (p *Foreign) addCertificates(name string, required bool) ([]*x509.Certifica
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
 	}
-	p.files = append(p.files, durable.File{Name: name, Mode: 0o644, Data: data})
+	file := durable.File{Name: name, Mode: 0o644, Data: data}
+	if bytes.Contains(data, []byte(pemKeySuffix+"-----")) {
+		file.Mode = 0o600
+		p.withKey = append(p.withKey, name)
+	}
+	p.files = append(p.files, file)
 	return certs, nil
 }
 
@@ -255,6 +262,9 @@ func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
 			if p.Modes[name]&0o077 != 0 {
 				f.add(p.Member+"/"+name, Fix{paste("chmod 600 %s", filepath.Join(p.Dir, filepath.FromSlash(name))), f.renewKeys(p)}, "has mode %04o, so others may have read the key", p.Modes[name])
 			}
+		}
+		for _, name := range p.withKey {
+			f.add(p.Member+"/"+name, Fix{say("the next renewal writes the certificate alone:"), f.renewKeys(p)}, "has a private key in the certificate's file: every program that reads the one has the other")
 		}
 		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
 		maps.Copy(leaves, p.Clients)

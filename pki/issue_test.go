@@ -403,7 +403,7 @@ func TestRefusals(t *testing.T) {
 		"empty CA":      {func(t *testing.T, dir string) { overwrite(t, filepath.Join(dir, authority, "ca.crt"), nil) }, testNow(), "client-issuing/ca.crt: the file is empty"},
 		"truncated CA":  {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, authority, "ca.crt"), 300) }, testNow(), "cut short"},
 		"huge CA":       {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, authority, "ca.crt"), 8<<20) }, testNow(), "larger than"},
-		"truncated key": {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, authority, "ca.key"), 100) }, testNow(), "ca.key: its PEM block is cut short"},
+		"truncated key": {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, authority, "ca.key"), 100) }, testNow(), "ca.key: PEM block 1 is cut short"},
 		"key without certificate": {func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, "nodes", "etcd-0", "pki", "peer.crt")); err != nil {
 				t.Fatal(err)

@@ -10,10 +10,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/etcdsec/etcdsec/cluster"
 )
@@ -46,73 +49,116 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// ParseKey reads one private key in PEM: PKCS #8, PKCS #1 or SEC 1. Only white space may come before
-// or after it. Errors never quote the input.
+// ParseKey reads the private key of a PEM file: PKCS #8, PKCS #1 or SEC 1. Like etcd, it skips other
+// text and other blocks, such as a certificate in the same file or EC PARAMETERS. Errors never quote
+// the input.
 func ParseKey(keyPEM []byte) (crypto.Signer, error) {
-	text := bytes.TrimSpace(keyPEM)
-	if err := checkPEM(text, "pkey"); err != nil {
+	blocks, err := parsePEM(keyPEM, "pkey")
+	if err != nil {
 		return nil, err
 	}
-	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
-		return nil, errors.New("no PEM block at its start")
+	keys := slices.DeleteFunc(slices.Clone(blocks), func(b pemBlock) bool { return !b.isKey() })
+	switch {
+	case len(keys) == 0 && blocks[0].Type == pemCertificate:
+		return nil, errNoKey
+	case len(keys) == 0:
+		return nil, fmt.Errorf("a PEM block of type %q, want a private key", blocks[0].Type)
+	case len(keys) > 1:
+		return nil, fmt.Errorf("it has %d private keys; etcd uses the first and ignores the others: remove them", len(keys))
 	}
-	block, rest := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("its PEM block is cut short or damaged")
-	}
-	if again, _ := pem.Decode(rest); again != nil {
-		return nil, fmt.Errorf("it has more than one PEM block; the second is %q", again.Type)
-	}
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("there is text after its PEM block")
-	}
-	var key any
-	var err error
-	switch block.Type {
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	default:
-		return nil, fmt.Errorf("a PEM block of type %q, want a private key", block.Type)
-	}
-	if err != nil {
+	block := keys[0]
+	key := parseKeyDER(block.Bytes)
+	if key == nil {
 		return nil, errors.New("it is damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
 	}
-	if !isCanonical(key, block) || !bytes.Equal(removeBreaks(text[:len(text)-len(rest)]), removeBreaks(pem.EncodeToMemory(block))) {
+	if !isCanonical(key, block.Bytes) || !bytes.Equal(removeBreaks(bytes.TrimRight(block.text, " \t\r\n")), removeBreaks(pem.EncodeToMemory(block.Block))) {
 		return nil, errors.New("it is damaged, or not in the form that `openssl pkey` writes")
 	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a %T cannot sign", key)
-	}
-	return signer, nil
+	return key, nil
 }
 
-// isCanonical reports whether a key's DER is the one that Go and openssl write. The parsers ignore
-// unknown parts, and a damaged public half, which openssl would use.
-func isCanonical(key any, block *pem.Block) bool {
-	var again []byte
-	var err error
-	switch k := key.(type) {
-	case *ecdsa.PrivateKey:
-		if block.Type == "EC PRIVATE KEY" {
-			again, err = x509.MarshalECPrivateKey(k)
-			break
-		}
-		again, err = x509.MarshalPKCS8PrivateKey(k)
-	case *rsa.PrivateKey:
-		if block.Type == "RSA PRIVATE KEY" {
-			again = x509.MarshalPKCS1PrivateKey(k)
-			break
-		}
-		again, err = x509.MarshalPKCS8PrivateKey(k)
-	default:
-		again, err = x509.MarshalPKCS8PrivateKey(k)
+// errNoKey means that a file holds a certificate and no private key.
+var errNoKey = errors.New("a certificate, want a private key")
+
+// parseKeyDER reads a key in any of the forms, whatever the type of its block says, as crypto/tls
+// does. It returns nil if the key is in none of them.
+func parseKeyDER(der []byte) crypto.Signer {
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key
 	}
-	return err == nil && bytes.Equal(again, block.Bytes)
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		signer, _ := key.(crypto.Signer)
+		return signer
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key
+	}
+	return nil
+}
+
+// isCanonical reports whether nothing in a key's DER is unknown or contradicts the rest. The parsers
+// ignore unknown parts, and a damaged public half, which openssl would use.
+func isCanonical(key crypto.Signer, der []byte) bool {
+	var forms [][]byte
+	add := func(form []byte, err error) {
+		if err == nil {
+			forms = append(forms, form)
+		}
+	}
+	add(x509.MarshalPKCS8PrivateKey(key))
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		add(x509.MarshalPKCS1PrivateKey(k), nil)
+	case *ecdsa.PrivateKey:
+		sec1, err := x509.MarshalECPrivateKey(k)
+		add(sec1, err)
+		for _, inner := range ecForms(sec1) {
+			add(inner, nil)
+			add(insidePKCS8(forms[0], inner))
+		}
+	}
+	return slices.ContainsFunc(forms, func(form []byte) bool { return bytes.Equal(form, der) })
+}
+
+// ecPrivateKey is the ECPrivateKey of RFC 5915.
+type ecPrivateKey struct {
+	Version    int
+	PrivateKey []byte
+	Curve      asn1.ObjectIdentifier `asn1:"optional,explicit,tag:0"`
+	PublicKey  asn1.BitString        `asn1:"optional,explicit,tag:1"`
+}
+
+// ecForms returns an elliptic key without its optional parts, which not every program writes: the
+// curve, the public half, or both.
+func ecForms(sec1 []byte) [][]byte {
+	var whole ecPrivateKey
+	if rest, err := asn1.Unmarshal(sec1, &whole); err != nil || len(rest) > 0 {
+		return nil
+	}
+	forms := [][]byte{sec1}
+	for _, form := range []ecPrivateKey{
+		{Version: whole.Version, PrivateKey: whole.PrivateKey, Curve: whole.Curve},
+		{Version: whole.Version, PrivateKey: whole.PrivateKey},
+	} {
+		if der, err := asn1.Marshal(form); err == nil {
+			forms = append(forms, der)
+		}
+	}
+	return forms
+}
+
+// insidePKCS8 returns a PKCS #8 key with another key in its place.
+func insidePKCS8(pkcs8, inner []byte) ([]byte, error) {
+	var outer struct {
+		Version    int
+		Algorithm  pkix.AlgorithmIdentifier
+		PrivateKey []byte
+	}
+	if _, err := asn1.Unmarshal(pkcs8, &outer); err != nil {
+		return nil, err
+	}
+	outer.PrivateKey = inner
+	return asn1.Marshal(outer)
 }
 
 func removeBreaks(text []byte) []byte {

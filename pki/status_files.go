@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -8,9 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
 // The bounds of a walk through a folder.
@@ -19,19 +23,20 @@ const (
 	maxDepth = 12
 )
 
-// certificateSuffixes are the suffixes of the files that FileStatus reads in a folder.
-var certificateSuffixes = []string{".crt", ".pem", ".cer", ".cert"}
+// certificateSuffixes are the suffixes of files that claim to be certificates: what cannot be read or
+// understood of them is listed. A file with another name is listed if it has a certificate in PEM.
+var certificateSuffixes = []string{".crt", ".pem", ".cer", ".cert", ".der", ".p7b", ".p7c", ".p12", ".pfx", ".jks"}
 
 // FileStatus returns the state of every certificate in a file or below a folder, in the order of
-// the paths. It reads no keys. It reports a symlink out of the folder and does not follow it.
+// the paths. It uses no keys. It reports a symlink out of the folder and does not follow it.
 func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, error) {
 	info, err := os.Stat(target)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		rows := []Status{readStatus(target, now)}
-		return rows, nil
+		chain, err := ReadCertificates(target)
+		return []Status{newFileStatus(target, chain, err, now)}, nil
 	}
 	w := walker{root: target}
 	if w.inside, err = filepath.EvalSymlinks(target); err != nil {
@@ -55,7 +60,7 @@ func FileStatus(ctx context.Context, target string, now time.Time) ([]Status, er
 			rows[i].Name = strings.TrimSuffix(filepath.ToSlash(relative), filepath.Ext(relative))
 		}
 	}
-	// A .pem file may be a key and nothing else.
+	// A file may be whole and hold no certificate, such as a key.
 	rows = slices.DeleteFunc(rows, func(s Status) bool { return s.State == "" })
 	judgeIssuers(rows)
 	return rows, nil
@@ -75,8 +80,8 @@ func (w *walker) walkFolder(dir string, depth int) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), ".") {
-			continue // versions of bundles and of the kubelet's projections
+		if e.IsDir() && isVersion(dir, e.Name()) {
+			continue // the walk reaches the current one by its symlink
 		}
 		kind := e.Type()
 		if kind&fs.ModeSymlink != 0 {
@@ -93,7 +98,7 @@ func (w *walker) walkFolder(dir string, depth int) error {
 			err = w.add(path, fmt.Errorf("more than %d folders deep", maxDepth))
 		case kind.IsDir():
 			err = w.walkFolder(path, depth+1)
-		case isCertificateName(path):
+		case isCertificateName(path) || kind.IsRegular() && mayHoldPEM(path):
 			err = w.add(path, nil)
 		}
 		if err != nil {
@@ -118,7 +123,7 @@ func (w *walker) resolveSymlink(path string) (fs.FileMode, error) {
 	if err != nil {
 		return 0, err
 	}
-	if info.IsDir() && !strings.HasPrefix(filepath.Base(target), ".") {
+	if info.IsDir() && (strings.HasPrefix(filepath.Base(path), ".") || !isVersion(filepath.Dir(target), filepath.Base(target))) {
 		return fs.ModeIrregular, nil
 	}
 	return info.Mode().Type(), nil
@@ -136,13 +141,52 @@ func isCertificateName(path string) bool {
 	return slices.Contains(certificateSuffixes, strings.ToLower(filepath.Ext(path)))
 }
 
-// readStatus reads one file. The state of a file that holds only a key is empty.
+// versionName matches a version of a bundle, which is next to the symlink to it.
+var versionName = regexp.MustCompile(`^\.(.+)\.[0-9]+$`)
+
+// isVersion reports whether a folder is a version of a bundle, or of a volume that the kubelet or an
+// installation projects. What is current of it has a name of its own.
+func isVersion(dir, name string) bool {
+	if strings.HasPrefix(name, "..") {
+		return true
+	}
+	of := versionName.FindStringSubmatch(name)
+	if of == nil {
+		return false
+	}
+	link, err := os.Lstat(filepath.Join(dir, of[1]))
+	return err == nil && link.Mode()&fs.ModeSymlink != 0
+}
+
+// mayHoldPEM reports whether a file of any name may hold a certificate in PEM, by its size. Its
+// content decides.
+func mayHoldPEM(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0 && info.Size() <= maxPEMSize && !strings.HasSuffix(path, ".tmp")
+}
+
+// readStatus reads one file of a folder. The state is empty if the file is no certificate's: because
+// it is whole and holds something else, or because nothing in its name and content speaks of one.
 func readStatus(path string, now time.Time) Status {
-	row := Status{Source: path, Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))}
-	chain, err := ReadCertificates(path)
-	if errors.Is(err, errIsKey) && isCertificateName(path) {
+	data, err := durable.ReadFile(path, maxPEMSize)
+	if !isCertificateName(path) && !bytes.Contains(data, []byte(pemCertificate+"-----")) {
 		return Status{Source: path}
 	}
+	if err != nil {
+		return newFileStatus(path, nil, err, now)
+	}
+	chain, err := ParseCertificates(data)
+	_, other := errors.AsType[*noCertificateError](err)
+	switch isPEM := strings.EqualFold(filepath.Ext(path), ".pem"); {
+	case other && !isCertificateName(path), isPEM && other, isPEM && errors.Is(err, errIsKey):
+		return Status{Source: path}
+	}
+	return newFileStatus(path, chain, err, now)
+}
+
+// newFileStatus returns the row of a file, with its certificates or the reason why they are unknown.
+func newFileStatus(path string, chain []*x509.Certificate, err error, now time.Time) Status {
+	row := Status{Source: path, Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))}
 	if err != nil {
 		return row.withError(err)
 	}

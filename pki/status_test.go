@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,7 +49,17 @@ func TestStatusOfAnything(t *testing.T) {
 	write("key.pem", key)
 	write("both.pem", append(bytes.Clone(good), key...))
 	write("two-keys.crt", append(bytes.Clone(key), key...))
-	write("notes.txt", []byte("not read"))
+	write("notes.txt", []byte("no certificate"))
+	write("key-first.pem", append(bytes.Clone(key), good...))
+	write("with-text.key", slices.Concat([]byte("0 s:CN = auditor\nCertificate:\n"), key, []byte("Bag Attributes\n"), good))
+	write(".hidden", good)
+	write("indented.crt", bytes.ReplaceAll(good, []byte("-----B"), []byte(" -----B")))
+	write("cut-first.crt", slices.Concat(good[:200], []byte("\n"), good))
+	write("only-a-key.crt", key)
+	write("public.pem", []byte("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"))
+	write("trusted.pem", bytes.ReplaceAll(good, []byte(" CERTIFICATE"), []byte(" TRUSTED CERTIFICATE")))
+	write("store.p12", []byte("0\x82\x01"))
+	write(".old.1", good)
 	if err := syscall.Mkfifo(filepath.Join(folder, "fifo.crt"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +76,9 @@ func TestStatusOfAnything(t *testing.T) {
 	}
 	want := map[string]string{
 		"good": "ok ", "crlf": "ok ", "bom": "unreadable a byte order mark", "der": "unreadable it is DER, want PEM: openssl x509",
-		"between": "unreadable no PEM certificate at its start, or other text after", "both": "unreadable PEM block 3 is of type",
+		"between": "ok ", "both": "ok ", "key-first": "ok ", "with-text": "ok ", "": "ok ", ".old": "ok ", "two-keys": "unreadable a private key",
+		"only-a-key": "unreadable a private key", "indented": "unreadable PEM block 1 is cut short or damaged",
+		"cut-first": "unreadable PEM block 1 is cut short or damaged", "trusted": "unreadable PEM block 1 is of type \"TRUSTED CERTIFICATE\"", "store": "unreadable it is DER",
 		"fifo": "unreadable", "huge": "unreadable", "d/d/d/d/d/d/d/d/d/d/d/d/d": "unreadable more than 12 folders deep",
 	}
 	got := map[string]string{}

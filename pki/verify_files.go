@@ -91,7 +91,10 @@ func (v *verification) checkFileMode(name, full string) {
 		v.findings.add(name, Fix{paste("chmod go-w %s", v.pathOf(name))}, "has mode %04o: others can change it", mode)
 	}
 	v.checkOwner(name, full)
-	if key && !planned {
+	switch certOf := v.certificateOwner(name); {
+	case key && !planned && certOf != "":
+		v.findings.add(name, Fix{v.renewKey(certOf)}, "has a private key in it, as well as its certificate")
+	case key && !planned:
 		v.findings.add(name, Fix{say("remove it from this machine")}, "is a private key that the plan does not have")
 	}
 }
@@ -110,6 +113,19 @@ func (v *verification) checkOwner(name, full string) {
 func isKeyFile(full string) bool {
 	data, err := durable.ReadFile(full, maxPEMSize)
 	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
+}
+
+// certificateOwner returns the name of the leaf whose certificate the plan has at that path, or an
+// empty name.
+func (v *verification) certificateOwner(name string) string {
+	for _, b := range v.plan.Bundles {
+		for _, l := range b.Leaves {
+			if name == b.Path+"/"+l.CertFile {
+				return l.Name
+			}
+		}
+	}
+	return ""
 }
 
 // keyOwner reports whether the plan has a key at that path, and returns the name of its leaf; an

@@ -1,6 +1,8 @@
 package pki
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -8,10 +10,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
@@ -21,7 +25,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if _, err := os.ReadDir(s.Dir); err != nil {
 		return nil, err
 	}
-	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*x509.Certificate{}}
+	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*x509.Certificate{}, imported: importedBy(s.Dir)}
 	v.checkFiles()
 	v.checkAuthorities()
 	v.checkLeaves()
@@ -38,8 +42,9 @@ type verification struct {
 	now      time.Time
 	findings findings
 
-	cas  map[string]*x509.Certificate // those that could be read
-	seen []onDisk
+	cas      map[string]*x509.Certificate // those that could be read
+	imported map[string]bool              // what another tool made, by name and by the hashes of certificate and key
+	seen     []onDisk
 }
 
 // onDisk is a certificate of the plan that is on disk.
@@ -47,6 +52,28 @@ type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
 	lost       Fix // for a leaf whose key is missing; nil if the key is in the store
+}
+
+// importedBy returns the names of the leaves that a store adopted, and the hashes of their certificates
+// and keys. There are none if the ledger cannot be read, which is a finding of its own.
+func importedBy(dir string) map[string]bool {
+	known := map[string]bool{}
+	entries, _ := ReadLedger(dir)
+	for _, e := range entries {
+		if e.Event == EventImport {
+			known[e.CertHash], known[e.KeyHash], known[e.Name] = true, true, true
+		}
+	}
+	return known
+}
+
+// checkText finds text and PEM blocks beside those that a file must have. etcdsec writes none, and the
+// files of an imported PKI stay as they were. want is the content of the file without them.
+func (v *verification) checkText(relative string, want []byte, imported bool, fix Fix) {
+	data, err := durable.ReadFile(v.pathOf(relative), maxPEMSize)
+	if err == nil && !imported && !bytes.Equal(removeBreaks(bytes.TrimSpace(data)), removeBreaks(bytes.TrimSpace(want))) {
+		v.findings.add(relative, fix, "has text or PEM blocks that etcdsec did not write")
+	}
 }
 
 // outlook returns when certificates would end that were signed now.
@@ -116,6 +143,7 @@ func (v *verification) checkAuthorities() {
 			continue
 		}
 		cert := certs[0]
+		v.checkText(at, encodeCertificates(certs...), false, v.restore())
 		v.cas[a.Name] = cert
 		v.seen = append(v.seen, onDisk{name: a.Name, path: at, cert: cert})
 		if len(certs) > 1 {
@@ -164,6 +192,7 @@ func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 	case !samePublicKey(key.Public(), cert.PublicKey):
 		v.findings.add(at, v.restore(), "is not the key of %s next to it", caCertName)
 	}
+	v.checkKeyText(at, key, cert, v.restore())
 	if a.isRoot() {
 		use, advice := "only making or renewing a CA needs it", "remove it from this machine, or encrypt it to your own recipient:"
 		if v.plan.signsLeaves(a) {
@@ -204,6 +233,13 @@ func constraintNames(cert *x509.Certificate) string {
 	return "[" + strings.Join(names, " ") + "]"
 }
 
+// checkKeyText is checkText for the file of a key.
+func (v *verification) checkKeyText(relative string, key crypto.Signer, cert *x509.Certificate, fix Fix) {
+	if want, err := encodeKey(key); err == nil {
+		v.checkText(relative, want, v.imported[keyHash(cert)], fix)
+	}
+}
+
 func (v *verification) checkLeaves() {
 	for _, b := range v.plan.Bundles {
 		issued := false
@@ -223,12 +259,15 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	if len(chain) == 0 {
 		return false
 	}
+	imported := v.imported[certHash(chain[0])]
+	v.checkText(at, encodeCertificates(chain...), imported, Fix{v.renewLeaf(l.Name)})
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
 	key, _, err := readKey(v.pathOf(keyAt)) // its mode is for files to judge
 	switch {
 	case err == nil:
 		pub = key.Public()
+		v.checkKeyText(keyAt, key, chain[0], Fix{v.renewKey(l.Name)})
 	case !errors.Is(err, fs.ErrNotExist):
 		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
 	}
@@ -269,6 +308,9 @@ func (v *verification) checkTrust(b Bundle) {
 			say("then restart the programs that read it"),
 		}
 		certs := v.read(at, fix)
+		if len(certs) > 0 {
+			v.checkText(at, encodeCertificates(certs...), slices.ContainsFunc(b.Leaves, func(l Leaf) bool { return v.imported[l.Name] }), fix)
+		}
 		if root != nil && len(certs) > 0 && (len(certs) != 1 || !certs[0].Equal(root)) {
 			v.findings.add(at, fix, "is not the certificate of %s, which its holder must trust", t.Root)
 		}

@@ -116,7 +116,7 @@ func Read(ctx context.Context, target string, now time.Time) ([]Held, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s has no certificate: no file that ends in .crt, .pem, .cer or .cert", target)
+		return nil, fmt.Errorf("%s has no certificate: no file with one in PEM, nor a name such as .crt or .pem", target)
 	}
 	held := make([]Held, 0, len(found))
 	for _, s := range found {
