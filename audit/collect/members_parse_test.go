@@ -4,8 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
-	"hash/fnv"
 	"io"
 	"math"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -90,69 +89,27 @@ func FuzzMemberMetrics(f *testing.F) {
 	})
 }
 
-// aMeta is the meta page of a bbolt database of so many pages.
-func aMeta(pageSize uint32, pages uint64) []byte {
-	page := make([]byte, pageSize)
-	meta := page[pageHeaderSize:]
-	binary.LittleEndian.PutUint32(meta, boltMagic)
-	binary.LittleEndian.PutUint32(meta[4:], boltVersion)
-	binary.LittleEndian.PutUint32(meta[8:], pageSize)
-	binary.LittleEndian.PutUint64(meta[40:], pages)
-	sum := fnv.New64a()
-	_, _ = sum.Write(meta[:metaSize-8])
-	binary.LittleEndian.PutUint64(meta[metaSize-8:], sum.Sum64())
-	return page
-}
-
-func TestBboltFault(t *testing.T) {
-	const page = 4096
-	good := aMeta(page, 4)
-	torn := append(make([]byte, page), good...)
-	flipped := append([]byte(nil), good...)
-	flipped[pageHeaderSize+20] ^= 1
-	for name, c := range map[string]struct {
-		head []byte
-		size int64
-		want string
-	}{
-		"whole":                {good, 4 * page, ""},
-		"with etcd's checksum": {good, 4*page + 32, ""},
-		"the first page torn":  {torn, 4 * page, ""},
-		"pages of 16 KiB":      {append(make([]byte, 16<<10), aMeta(16<<10, 4)...), 64 << 10, ""},
-		"cut off":              {good, 3 * page, "cut off"},
-		"checksum":             {flipped, 4 * page, "not a bbolt"},
-		"empty":                {nil, 0, "empty"},
-		"short":                {good[:40], 40, "not a bbolt"},
-		"text":                 {[]byte(strings.Repeat("backup failed\n", 100)), 1400, "not a bbolt"},
-		"no page size":         {aMeta(4096, math.MaxUint64), 1 << 40, "cut off"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := bboltFault(c.head, c.size)
-			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
-				t.Errorf("got %q, want %q in it", got, c.want)
-			}
-		})
+// emptyDatabase returns a bbolt database without a bucket.
+func emptyDatabase(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty.db")
+	db, err := bolt.Open(path, 0o600, &bolt.Options{PageSize: 4096})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func FuzzBboltFault(f *testing.F) {
-	seeds := [][]byte{aMeta(512, 4), aMeta(4096, 2), append(make([]byte, 512), aMeta(512, 9)...), nil}
-	if len(seeds) == 0 {
-		f.Fatal("no seed")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
-	for _, seed := range seeds {
-		f.Add(seed, int64(len(seed)))
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, head []byte, size int64) {
-		if bboltFault(head, max(size, 0)) == "" && len(head) < pageHeaderSize+metaSize {
-			t.Error("a file without a meta page is whole")
-		}
-	})
+	return data
 }
 
 func TestSnapshots(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	dir := t.TempDir()
+	dir, whole := t.TempDir(), emptyDatabase(t)
 	write := func(name string, data []byte, age time.Duration) {
 		t.Helper()
 		path := filepath.Join(dir, name)
@@ -166,10 +123,10 @@ func TestSnapshots(t *testing.T) {
 	if s := Snapshots(dir, time.Hour); s.Reason != "" || len(s.Files) != 0 {
 		t.Errorf("an empty folder: %+v", s)
 	}
-	write("a.db", aMeta(4096, 1), 3*time.Hour)
-	write("b.db", aMeta(4096, 1), 2*time.Hour)
+	write("a.db", whole, 3*time.Hour)
+	write("b.db", whole, 2*time.Hour)
 	write("c.db", []byte("no space left on device"), time.Hour)
-	write("d.db.part", aMeta(4096, 1), 0)
+	write("d.db.part", whole, 0)
 	write("c.db.sha256", []byte("0123"), 0)
 	if err := os.Mkdir(filepath.Join(dir, "e.db"), 0o700); err != nil {
 		t.Fatal(err)
@@ -197,7 +154,7 @@ func TestSnapshots(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := to.Write(aMeta(4096, 1)); err != nil {
+		if _, err := to.Write(whole); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {
@@ -218,7 +175,7 @@ func TestSnapshots(t *testing.T) {
 	for i, name := range []string{"etcd-snapshot-cp-0-1764000000", "etcd-snapshot-cp-0-1764000001.zip", "x.gz", "2026-11-01T00:00:00Z-000001/etcd.backup.gz"} {
 		data := packed(name)
 		if i == 0 {
-			data = aMeta(4096, 1)
+			data = whole
 		}
 		write(name, data, 50*time.Minute-time.Duration(i)*time.Minute)
 		newest(name, "", false)
@@ -227,7 +184,7 @@ func TestSnapshots(t *testing.T) {
 	newest("cut.gz", "damaged or cut off", false)
 	write("cut.zip", packed("cut.zip")[:60], 39*time.Minute)
 	newest("cut.zip", "damaged or cut off", false)
-	write("etcd-snapshot-cp-0-1764000009", aMeta(4096, 5), 38*time.Minute)
+	write("etcd-snapshot-cp-0-1764000009", whole[:len(whole)-4096], 38*time.Minute)
 	newest("etcd-snapshot-cp-0-1764000009", "cut off", false)
 	write("x.db.zst", []byte("(\xb5/\xfd"), 37*time.Minute)
 	newest("x.db.zst", "", true)

@@ -110,6 +110,22 @@ func (d *Database) findSecond() (m meta, at int) {
 	return meta{}, 0
 }
 
+// headFault returns why a file with this size and these first bytes, both meta pages among them, is no
+// complete bbolt database; empty if it is one. A file that is shorter than its pages was cut off.
+func headFault(head []byte, size int64) string {
+	if size == 0 {
+		return "empty"
+	}
+	d := Database{data: head}
+	if err := d.readMeta(); err != nil {
+		return "not a bbolt database"
+	}
+	if d.meta.highWater > uint64(size)/uint64(d.meta.pageSize) { //nolint:gosec // neither is negative
+		return fmt.Sprintf("cut off: it has %d bytes, but %d pages of %d bytes", size, d.meta.highWater, d.meta.pageSize)
+	}
+	return ""
+}
+
 func metaAt(data []byte, at int) (meta, error) {
 	if len(data) < at+pageHeaderSize+metaSize {
 		return meta{}, fmt.Errorf("too short for a bbolt database")

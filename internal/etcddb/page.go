@@ -40,6 +40,11 @@ type meta struct {
 	txid      uint64
 }
 
+// hasMagic reports whether a file begins like a bbolt database, whole or broken.
+func hasMagic(head []byte) bool {
+	return len(head) >= pageHeaderSize+4 && binary.LittleEndian.Uint32(head[pageHeaderSize:]) == boltMagic
+}
+
 // parseMeta reads what follows the header of a meta page.
 func parseMeta(data []byte) (meta, error) {
 	if len(data) < metaSize {

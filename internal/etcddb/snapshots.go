@@ -94,7 +94,7 @@ func isSnapshotFile(path string) (bool, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return false, err
 	}
-	return packingOf(head[:n]) != plain || bytes.Contains(head[:n], []byte{0xed, 0xda, 0x0c, 0xed}), nil
+	return packingOf(head[:n]) != plain || hasMagic(head[:n]), nil
 }
 
 // headSize has the first meta page of a bbolt database, whose magic number is in the first bytes.
@@ -128,9 +128,23 @@ var ErrTooLarge = errors.New("larger than 16 GiB when it is unpacked")
 // ErrDamaged means that a packed snapshot cannot be unpacked to its end.
 var ErrDamaged = errors.New("damaged or cut off")
 
-// ReadSnapshotHead returns the first bytes of a snapshot, at most as many as limit, and its size. A
-// packed one is unpacked to its end, which is kept nowhere; the error is ErrDamaged where that fails.
-func ReadSnapshotHead(path string, limit int64) (head []byte, size int64, err error) {
+// SnapshotFault returns why a file is not a complete snapshot, by its meta pages; empty if it is one. It
+// unpacks a packed file to its end, and keeps nothing of it. The error means that the file could not
+// be read.
+func SnapshotFault(path string) (string, error) {
+	head, size, err := readSnapshotHead(path)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return err.Error(), nil
+	case err != nil:
+		return "", err
+	}
+	return headFault(head, size), nil
+}
+
+// readSnapshotHead returns the first bytes of a snapshot, which hold both meta pages, and its size.
+// The error is ErrDamaged where a packed one cannot be unpacked to its end.
+func readSnapshotHead(path string) (head []byte, size int64, err error) {
 	file, err := openToRead(path)
 	if err != nil {
 		return nil, 0, err
@@ -142,7 +156,7 @@ func ReadSnapshotHead(path string, limit int64) (head []byte, size int64, err er
 	}
 	s, err := unpacked(file)
 	if err == nil {
-		head, err = io.ReadAll(io.LimitReader(s, limit))
+		head, err = io.ReadAll(io.LimitReader(s, 2*maxPageSize))
 	}
 	if err == nil && s.packed {
 		size, err = io.Copy(io.Discard, s)
