@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -94,10 +93,7 @@ func (CKLB) Render(w io.Writer, r audit.Report) error {
 		Target:  cklbTargetOf(r),
 		STIGs:   []cklbSTIG{stig},
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(checklist)
+	return WriteJSON(w, checklist)
 }
 
 // cklbTargetOf returns the asset: the cluster, or the host if there is only one.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
@@ -24,14 +23,12 @@ const oscalNamespace = "https://github.com/etcdsec/etcdsec/ns/oscal"
 
 // Render implements Renderer.
 func (OSCAL) Render(w io.Writer, r audit.Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(oscalDocument{oscalOf(makeLegible(r))})
+	return WriteJSON(w, oscalDocument{oscalOf(makeLegible(r))})
 }
 
 func oscalOf(r audit.Report) oscalAssessmentResults {
 	started, finished := oscalTime(r.StartedAt), oscalTime(r.FinishedAt)
+	assets := oscalAssets(r)
 	plan := oscalResource{
 		UUID:        planUUID(r),
 		Title:       "The assessment plan of this audit",
@@ -45,7 +42,7 @@ func oscalOf(r audit.Report) oscalAssessmentResults {
 		End:         finished,
 		LocalDefinitions: oscalLocalDefinitions{
 			InventoryItems:   oscalInventory(r),
-			AssessmentAssets: oscalAssets(r),
+			AssessmentAssets: &assets,
 		},
 	}
 	for _, each := range r.Results {
@@ -57,11 +54,16 @@ func oscalOf(r audit.Report) oscalAssessmentResults {
 	result.ReviewedControls, result.Findings = oscalControls(r)
 	return oscalAssessmentResults{
 		UUID:       uuidOf("assessment-results", runID(r)),
-		Metadata:   oscalMetadata{Title: "Audit of etcd by " + word(r.Tool.Name), LastModified: finished, Version: finished, OSCALVersion: oscalVersion},
+		Metadata:   oscalMetadataOf(r, "Audit of etcd", r.FinishedAt),
 		ImportAP:   oscalReference{"#" + plan.UUID},
 		Results:    []oscalResult{result},
 		BackMatter: oscalBackMatter{Resources: []oscalResource{plan}},
 	}
+}
+
+// oscalMetadataOf returns the metadata of a document about a run, which has the time of what it tells.
+func oscalMetadataOf(r audit.Report, title string, at time.Time) oscalMetadata {
+	return oscalMetadata{Title: title + " by " + word(r.Tool.Name), LastModified: oscalTime(at), Version: oscalTime(at), OSCALVersion: oscalVersion}
 }
 
 // oscalAssets returns the tool that assesses, as OSCAL describes it.

@@ -1,7 +1,7 @@
 package report
 
-// The parts of OSCAL 1.2.1's assessment-results model that are written. The names are
-// OSCAL's (pages.nist.gov/OSCAL, Assessment Results Model). Those of the assessment plan are beside it.
+// The parts of OSCAL 1.2.1's models of assessment plans and results that are written. The names are
+// OSCAL's (pages.nist.gov/OSCAL, Assessment Plan Model and Assessment Results Model).
 
 type oscalDocument struct {
 	Results oscalAssessmentResults `json:"assessment-results"`
@@ -50,8 +50,9 @@ type oscalResult struct {
 }
 
 type oscalLocalDefinitions struct {
-	InventoryItems   []oscalInventoryItem  `json:"inventory-items,omitempty"`
-	AssessmentAssets oscalAssessmentAssets `json:"assessment-assets"`
+	InventoryItems   []oscalInventoryItem   `json:"inventory-items,omitempty"`
+	Activities       []oscalActivity        `json:"activities,omitempty"`        // of a plan
+	AssessmentAssets *oscalAssessmentAssets `json:"assessment-assets,omitempty"` // of results; a plan has them elsewhere
 }
 
 type oscalInventoryItem struct {
@@ -174,4 +175,43 @@ type oscalStatus struct {
 	State   string `json:"state"`
 	Reason  string `json:"reason,omitempty"`
 	Remarks string `json:"remarks,omitempty"`
+}
+
+type oscalPlanDocument struct {
+	Plan oscalPlan `json:"assessment-plan"`
+}
+
+type oscalPlan struct {
+	UUID             string                 `json:"uuid"`
+	Metadata         oscalMetadata          `json:"metadata"`
+	ImportSSP        oscalReference         `json:"import-ssp"`
+	LocalDefinitions *oscalLocalDefinitions `json:"local-definitions,omitempty"`
+	ReviewedControls oscalReviewedControls  `json:"reviewed-controls"`
+	AssessmentAssets oscalAssessmentAssets  `json:"assessment-assets"`
+	Tasks            []oscalTask            `json:"tasks,omitempty"`
+	BackMatter       oscalBackMatter        `json:"back-matter"`
+}
+
+type oscalActivity struct {
+	UUID        string          `json:"uuid"`
+	Title       string          `json:"title"`
+	Description string          `json:"description"`
+	Props       []oscalProperty `json:"props"`
+}
+
+type oscalTask struct {
+	UUID       string                    `json:"uuid"`
+	Type       string                    `json:"type"`
+	Title      string                    `json:"title"`
+	Activities []oscalAssociatedActivity `json:"associated-activities"`
+}
+
+type oscalAssociatedActivity struct {
+	ActivityUUID string          `json:"activity-uuid"`
+	Subjects     []oscalSubjects `json:"subjects"`
+}
+
+type oscalSubjects struct {
+	Type    string         `json:"type"`
+	Include []oscalSubject `json:"include-subjects"`
 }

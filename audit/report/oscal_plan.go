@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 	"slices"
 
@@ -14,10 +13,7 @@ type OSCALPlan struct{}
 
 // Render implements Renderer.
 func (OSCALPlan) Render(w io.Writer, r audit.Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(oscalPlanDocument{planOf(makeLegible(r))})
+	return WriteJSON(w, oscalPlanDocument{planOf(makeLegible(r))})
 }
 
 func planUUID(r audit.Report) string { return uuidOf("assessment-plan", runID(r)) }
@@ -31,13 +27,13 @@ func planOf(r audit.Report) oscalPlan {
 	}
 	plan := oscalPlan{
 		UUID:             planUUID(r),
-		Metadata:         oscalMetadata{Title: "Plan of an audit of etcd by " + word(r.Tool.Name), LastModified: oscalTime(r.StartedAt), Version: oscalTime(r.StartedAt), OSCALVersion: oscalVersion},
+		Metadata:         oscalMetadataOf(r, "Plan of an audit of etcd", r.StartedAt),
 		ImportSSP:        oscalReference{"#" + system.UUID},
 		ReviewedControls: reviewed,
 		AssessmentAssets: oscalAssets(r),
 		BackMatter:       oscalBackMatter{Resources: []oscalResource{system}},
 	}
-	local := oscalPlanDefinitions{InventoryItems: oscalInventory(r)}
+	local := oscalLocalDefinitions{InventoryItems: oscalInventory(r)}
 	for _, check := range checksOf(r.Results) {
 		uuid := uuidOf("activity", check.result.CheckID)
 		local.Activities = append(local.Activities, oscalActivity{
@@ -81,50 +77,4 @@ func checksOf(results []audit.Result) []*plannedCheck {
 		}
 	}
 	return checks
-}
-
-// The parts of OSCAL's assessment-plan model that are written.
-
-type oscalPlanDocument struct {
-	Plan oscalPlan `json:"assessment-plan"`
-}
-
-type oscalPlan struct {
-	UUID             string                `json:"uuid"`
-	Metadata         oscalMetadata         `json:"metadata"`
-	ImportSSP        oscalReference        `json:"import-ssp"`
-	LocalDefinitions *oscalPlanDefinitions `json:"local-definitions,omitempty"`
-	ReviewedControls oscalReviewedControls `json:"reviewed-controls"`
-	AssessmentAssets oscalAssessmentAssets `json:"assessment-assets"`
-	Tasks            []oscalTask           `json:"tasks,omitempty"`
-	BackMatter       oscalBackMatter       `json:"back-matter"`
-}
-
-type oscalPlanDefinitions struct {
-	InventoryItems []oscalInventoryItem `json:"inventory-items,omitempty"`
-	Activities     []oscalActivity      `json:"activities,omitempty"`
-}
-
-type oscalActivity struct {
-	UUID        string          `json:"uuid"`
-	Title       string          `json:"title"`
-	Description string          `json:"description"`
-	Props       []oscalProperty `json:"props"`
-}
-
-type oscalTask struct {
-	UUID       string                    `json:"uuid"`
-	Type       string                    `json:"type"`
-	Title      string                    `json:"title"`
-	Activities []oscalAssociatedActivity `json:"associated-activities"`
-}
-
-type oscalAssociatedActivity struct {
-	ActivityUUID string          `json:"activity-uuid"`
-	Subjects     []oscalSubjects `json:"subjects"`
-}
-
-type oscalSubjects struct {
-	Type    string         `json:"type"`
-	Include []oscalSubject `json:"include-subjects"`
 }
