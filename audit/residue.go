@@ -79,6 +79,8 @@ type SnapshotFile struct {
 	// empty where the file does not say.
 	StorageVersion string `json:"storage_version,omitempty"`
 	ClusterVersion string `json:"cluster_version,omitempty"`
+
+	Membership *Membership `json:"-"` // that the database has; nil if it was not read
 }
 
 // Intact reports whether every byte of the file is as etcd wrote it. Without a digest this is unknown,

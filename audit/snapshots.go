@@ -9,9 +9,21 @@ type Snapshots struct {
 	// Reason says why the folder could not be read; empty if it was.
 	Reason string
 	Files  []Snapshot // the newest first, up to the first complete one
+
+	Membership *Membership // of the database in the complete one; nil if there is none
 }
 
-// Snapshot is one file. Only its head was read, of a packed one unpacked.
+// Complete returns the name of the newest complete snapshot; empty if there is none.
+func (s *Snapshots) Complete() string {
+	for _, file := range s.Files {
+		if file.Fault == "" && !file.Unread {
+			return file.Name
+		}
+	}
+	return ""
+}
+
+// Snapshot is one file. Of its content, its head was read, of a packed one unpacked.
 type Snapshot struct {
 	Name     string
 	Modified time.Time

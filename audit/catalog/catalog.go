@@ -72,6 +72,7 @@ func With(advisories members.Advisories) []audit.Check {
 		members.MemberCount(),
 		members.MemberUnhealthy(),
 		members.MemberLearnerStuck(),
+		members.MemberZombie(),
 		members.MemberDrift(),
 		members.VersionVulnerable(advisories),
 		members.VersionEOL(advisories),

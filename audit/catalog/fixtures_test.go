@@ -29,7 +29,7 @@ const day = 24 * time.Hour
 
 func fixtures(t *testing.T) []fixture {
 	t.Helper()
-	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), chainFixtures(t), authorityFixtures(t), memberFixtures(t),
+	return slices.Concat(listenerFixtures(t), presentedFixtures(t), peerFixtures(t), exposureFixtures(t), transportFixtures(t), certificateFixtures(t), chainFixtures(t), authorityFixtures(t), memberFixtures(t), zombieFixtures(t),
 		clusterFixtures(t), driftFixtures(t), sizeFixtures(t), accessFixtures(t),
 		configFixtures(t), crlFixtures(t), apiServerFixtures(t), sandboxFixtures(t), intentFixtures(t), fileFixtures(t), dataFixtures(), snapshotFixtures())
 }

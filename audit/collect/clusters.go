@@ -1,10 +1,13 @@
 package collect
 
 import (
+	"context"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/audit/census/snapshot"
 )
 
 // Clusters groups listeners by cluster and returns one target for each cluster. It adds the
@@ -29,8 +32,24 @@ func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Durat
 	if len(clusters) > 1 {
 		snapshots = &audit.Snapshots{Dir: snapshotDir, Reason: "they belong to one cluster, but several were audited; audit one cluster at a time"}
 	}
+	snapshots.Membership = membershipIn(snapshots)
 	for _, c := range clusters {
 		c.Snapshots = snapshots
 	}
 	return clusters
+}
+
+// membershipIn returns what the newest complete snapshot tells about the members, or why it tells nothing;
+// nil if there is none.
+func membershipIn(s *audit.Snapshots) *audit.Membership {
+	name := s.Complete()
+	if name == "" {
+		return nil
+	}
+	// It reads a few pages: nothing that somebody would interrupt.
+	m, err := snapshot.Membership(context.Background(), filepath.Join(s.Dir, name))
+	if err != nil {
+		return &audit.Membership{Reason: cleanText(err.Error())}
+	}
+	return m
 }

@@ -74,12 +74,13 @@ func (c clusterSetup) judge(t *testing.T, r *ring, results *scores) {
 	if after := r.positions(t); after != before {
 		t.Errorf("the audit left a trace: before\n%s\nafter\n%s", before, after)
 	}
-	clusters := audit.Clusters(targets)
+	dir := ""
+	if c.snapshots != nil {
+		dir = c.snapshots(t, r)
+	}
+	clusters := collect.Clusters(targets, dir, 24*time.Hour, now)
 	if len(clusters) != 1 {
 		t.Fatalf("%d clusters", len(clusters))
-	}
-	if c.snapshots != nil {
-		clusters[0].Snapshots = collect.Snapshots(c.snapshots(t, r), 24*time.Hour)
 	}
 	report := audit.Run(catalog.All(), append(audit.Targets(targets), audit.Targets(clusters)...))
 	if c.reference && report.Summary.Fail+report.Summary.Unknown > 0 {

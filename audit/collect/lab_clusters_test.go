@@ -257,13 +257,13 @@ func differences() []clusterSetup {
 				return []collect.Endpoint{kubernetesPort(t, audit.Kubelet, r.sites[0].peerCA)}
 			}},
 
-		{name: "a new snapshot", members: alike(v36, 1), snapshots: snapshot(nil), want: map[string]string{"cluster/snapshot-age": "pass"}},
-		{name: "an old snapshot", quick: true, members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail too-old"},
+		{name: "a new snapshot", members: alike(v36, 1), snapshots: snapshot(nil), want: map[string]string{"cluster/snapshot-age": "pass", "cluster/member-zombie": "pass"}},
+		{name: "an old snapshot", quick: true, members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail too-old", "cluster/member-zombie": "pass"},
 			snapshots: snapshot(func(path string) error {
 				before := time.Now().Add(-2 * day)
 				return os.Chtimes(path, before, before)
 			})},
-		{name: "half a snapshot", members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail none"},
+		{name: "half a snapshot", members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail none", "cluster/member-zombie": "skip"},
 			snapshots: snapshot(func(path string) error {
 				info, err := os.Stat(path)
 				if err != nil {
@@ -271,7 +271,7 @@ func differences() []clusterSetup {
 				}
 				return os.Truncate(path, info.Size()/2)
 			})},
-		{name: "no snapshot", members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail none"},
+		{name: "no snapshot", members: alike(v36, 1), want: map[string]string{"cluster/snapshot-age": "fail none", "cluster/member-zombie": "skip"},
 			snapshots: snapshot(os.Remove)},
 	}
 }

@@ -50,9 +50,10 @@ object.
 
 With --snapshot, it reads a file instead of a server: a snapshot, a copy of a member's database, or
 a copy of its data dir. It verifies every page and the SHA-256 that etcd appends. It also looks at
-older revisions, free pages and, in a data dir, the write-ahead log. It reads as much of a damaged
-file as it can. It opens no file for writing and takes no lock. It refuses the data dir of a
-running member.
+older revisions, free pages and, in a data dir, the write-ahead log. It finds members that the
+cluster has removed and that would come back with an upgrade from 3.5 to 3.6. It reads as much of a
+damaged file as it can. It opens no file for writing and takes no lock. It refuses the data dir of
+a running member.
 
 With --endpoints, it reads all objects at one revision. If etcd compacts that revision meanwhile,
 the census continues at the newest one and says so. If an endpoint fails, it continues at the next.

@@ -25,7 +25,7 @@ type memberFlags struct {
 func (f *memberFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.advisories, "advisories", "", "JSON `file` of etcd's advisories and branches, instead of the built-in table")
-	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` of the cluster's snapshots: files NAME.db, of k3s and RKE2, and packed by gzip or zip")
+	flags.StringVar(&f.snapshotDir, "snapshot-dir", "", "`dir` of the cluster's snapshots, whose age and members are judged: files NAME.db, of k3s and RKE2, and packed by gzip or zip")
 	flags.DurationVar(&f.snapshotMaxAge, "snapshot-max-age", 24*time.Hour, "`time` after which the newest snapshot is too old")
 }
 

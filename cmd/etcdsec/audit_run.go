@@ -91,8 +91,8 @@ as failures with a waiver, and do not make status 3:
 
 An expired waiver has no effect, and the finding names it. An unused waiver gives a warning.
 
-Reads the spec, the lists, the certificate files, the network, and the first bytes of the files in
---snapshot-dir. On a host it reads /proc, the folders of static Pods and units, and the files that
+Reads the spec, the lists, the certificate files, the network, the first bytes of the files in
+--snapshot-dir, and the list of members in the newest of them. On a host it reads /proc, the folders of static Pods and units, and the files that
 those name. It recognises private keys, and reads nothing from them.
 Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode 0600,
 because a report names weak spots. An existing file is replaced as a whole and keeps its mode, so

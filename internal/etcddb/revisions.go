@@ -18,6 +18,7 @@ type Store struct {
 	CompactRevision int64
 	StorageVersion  string // empty if the database does not have it
 	ClusterVersion  string
+	Membership      Membership
 }
 
 // ErrForeign means that a bbolt database is not from etcd.
@@ -47,6 +48,7 @@ func (d *Database) Read(ctx context.Context, take func(Revision)) (Store, error)
 	s := Store{
 		Revision:  max(r.newest, set.compactRevision), // compaction may have removed the newest, if that was a deletion
 		Revisions: r.count, CompactRevision: set.compactRevision, StorageVersion: set.storageVersion, ClusterVersion: set.clusterVersion,
+		Membership: set.endMembership(d),
 	}
 	if d.Faults.Count == 0 {
 		s.Revision = max(s.Revision, 1)
@@ -174,6 +176,7 @@ func (r *revisions) parse(e *element) {
 type settings struct {
 	compactRevision                int64
 	storageVersion, clusterVersion string
+	membership                     Membership
 }
 
 // maxVersionLength limits the text of a version, in bytes.
@@ -196,6 +199,8 @@ func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
 
 func (s *settings) take(bucket, key string, value []byte) {
 	switch {
+	case bucket == "members", bucket == "members_removed", bucket == "meta" && key == "confState":
+		s.membership.takeMember(bucket, key, value)
 	case bucket == "meta" && key == "scheduledCompactRev":
 		if revision, _, ok := parseRevision(value); ok {
 			s.compactRevision = revision

@@ -55,7 +55,8 @@ var ours = []rule{
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect", "audit/census"}, []string{"audit", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/etcdrpc", "internal/input"}},
+	{[]string{"audit/collect"}, []string{"audit", "audit/census/snapshot", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/etcdrpc", "internal/input"}},
+	{[]string{"audit/census"}, []string{"audit", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/etcdrpc", "internal/input"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
 	// A plugin may not outlive whoever asked it for a signature.

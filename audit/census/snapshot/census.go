@@ -135,6 +135,7 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 	c.Snapshot = &audit.SnapshotFile{
 		PageSize: d.PageSize(), Pages: int64(d.Pages()), Revisions: store.Revisions, //nolint:gosec // a file has not that many pages
 		CompactRevision: store.CompactRevision, StorageVersion: store.StorageVersion, ClusterVersion: store.ClusterVersion,
+		Membership: membershipOf(store.Membership),
 	}
 	if !options.WithoutResidue {
 		if err := s.residue(ctx, c, d, func() *remains { return newRemains(options, current) }); err != nil {
