@@ -11,13 +11,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
+	"github.com/etcdsec/etcdsec/internal/stop"
 )
 
 func main() {
@@ -36,8 +35,8 @@ func mainStatus() int {
 		}
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, end := stop.Context(context.Background(), os.Stdin, os.Stdout, os.Stderr)
+	defer end()
 	d := demo{stdout: os.Stdout, stderr: os.Stderr, etcdsec: *etcdsec, version: *version, keep: *keep, now: time.Now}
 	if err := d.run(ctx, *dir); err != nil {
 		fmt.Fprintf(os.Stderr, "etcdsec-demo: error: %v\n", err)

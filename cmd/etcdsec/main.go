@@ -4,12 +4,11 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	_ "github.com/etcdsec/etcdsec/internal/firstgc" // keeps a garbage collection out of the start
 	"github.com/etcdsec/etcdsec/internal/kubeapi"
 	"github.com/etcdsec/etcdsec/internal/leash"
+	"github.com/etcdsec/etcdsec/internal/stop"
 )
 
 // version is set by the linker; a plain `go build` or `go install` reads the module's build information instead.
@@ -25,10 +24,10 @@ func mainStatus() int {
 	if len(os.Args) > 1 && os.Args[1] == leash.Argument {
 		return supervise(os.Args[2:])
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, end := stop.Context(context.Background(), os.Stdin, os.Stdout, os.Stderr)
+	defer end()
 	kubeapi.DiscardLogs() // client-go would write to stderr by itself
-	return run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
+	return run(ctx, &app{stdin: stop.NewInput(ctx, os.Stdin), stdout: os.Stdout, stderr: os.Stderr, now: now}, os.Args[1:])
 }
 
 // supervisor returns the command line of the process that runs the programs an operator names.

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +33,7 @@ func (a *app) progress(verb string) func(done, total int) {
 
 // isTerminal reports whether a reader or writer is a terminal, where somebody may watch or type.
 func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(syscall.Conn)
 	if !ok {
 		return false
 	}

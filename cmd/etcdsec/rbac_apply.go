@@ -39,8 +39,9 @@ Before anything is changed
 
 Users and roles that the plan does not name stay, and are listed. Users and roles of the plan lose
 permissions that the plan does not give. Another run changes what differs and tries the certificates
-again. If a run is killed at any moment, the next one finishes its work. The requests that try a
-certificate change nothing in the store.
+again. If a run is stopped by a signal, or if its terminal goes away, it disables RBAC again at once,
+unless RBAC was enabled before. If a run is killed at any moment, the next one finishes its work. The
+requests that try a certificate change nothing in the store.
 
 Reads the spec (DIR/cluster.yaml, or the one given with -f) and the certificates and keys of the
 clients in DIR. Asks etcd with the certificate of the first client of role root. Writes to etcd only

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,11 @@ func run(ctx context.Context, a *app, args []string) int {
 	if out.err != nil {
 		// A report that was lost to a full disk or a closed pipe must not look delivered,
 		// whatever it would have said.
-		err = failure(fmt.Errorf("writing the result: %w", out.err), "")
+		lost := failure(fmt.Errorf("writing the result: %w", out.err), "")
+		if err == nil && errors.Is(out.err, syscall.EPIPE) {
+			lost = statusError{status: statusFailed} // who reads, such as head(1), wanted no more
+		}
+		err = lost
 	}
 	if err == nil {
 		return statusDone

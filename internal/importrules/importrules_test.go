@@ -34,7 +34,7 @@ var ours = []rule{
 	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
 	{[]string{"cmd/etcdsec/tests/..."}, []string{"..."}},
 	// etcdtest builds servers with the Go tool, which a product does not.
-	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash"}},
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
 
 	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/pastetest", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
@@ -42,7 +42,7 @@ var ours = []rule{
 	{[]string{"internal/input"}, []string{"internal/durable"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable", "internal/leash"}},
 	{[]string{"internal/journal"}, []string{"internal/durable"}},
-	{[]string{"internal/barrier", "internal/leash"}, nil},
+	{[]string{"internal/barrier", "internal/leash", "internal/stop"}, nil},
 	// What an operator's program starts may not outlive it.
 	{[]string{"internal/delivery"}, []string{"internal/leash"}},
 	{[]string{"internal/kubetest"}, []string{"internal/etcdtest", "internal/kubeapi", "internal/oracle", "pki/throwaway"}},

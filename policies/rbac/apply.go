@@ -17,9 +17,9 @@ type Outcome struct {
 }
 
 // Apply makes the changes of a plan, enables RBAC, and verifies it with each client's certificate at
-// each member. If a check fails, Apply disables RBAC again, unless an earlier run had enabled and
-// proven it. What to do follows from the state alone, so the next run finishes one that was killed,
-// at any moment.
+// each member. If a check fails, or if ctx ends, Apply disables RBAC again, unless an earlier run had
+// enabled and proven it. What to do follows from the state alone, so the next run finishes one that was
+// killed, at any moment.
 func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Outcome, error) {
 	admin, err := l.connect(l.Admin, l.Endpoints[0])
 	if err != nil {
@@ -32,31 +32,21 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 			return Outcome{}, err
 		}
 	}
+	var o Outcome
+	if err = l.enable(ctx, admin, s); err == nil {
+		if o.Checks, err = l.Verify(ctx, p, s.Members, clients); err == nil {
+			err = checkFailures(o.Checks)
+		}
+	}
 	ours := !s.Enabled || s.Unverified
-	if !s.Enabled {
-		if !s.Unverified {
-			if err := admin.write(ctx, markUnverified()); err != nil {
-				return Outcome{}, err
-			}
-		}
-		on := enable()
-		l.narrate("%s", on.Text)
-		if err := admin.write(ctx, on); err != nil {
-			return Outcome{}, err
-		}
+	if err == nil && ours {
+		// It is proven, so this is no time to stop.
+		err = admin.write(context.WithoutCancel(ctx), unmark())
 	}
-	checks, err := l.Verify(ctx, p, s.Members, clients)
-	o := Outcome{Checks: checks}
-	if err == nil {
-		err = checkFailures(checks)
-	}
-	if err == nil {
-		if ours {
-			err = admin.write(ctx, unmark())
-		}
-		return o, err
-	}
-	if !ours {
+	switch {
+	case err == nil:
+		return o, nil
+	case !ours:
 		return o, fmt.Errorf("%w\nRBAC was enabled before this run and stays enabled", err)
 	}
 	// An interrupt must not leave behind what did not work.
@@ -69,6 +59,22 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 	}
 	o.Disabled = true
 	return o, fmt.Errorf("%w\nRBAC was disabled again", err)
+}
+
+// enable sets the mark and enables RBAC, unless it is. After an error RBAC may be enabled all the
+// same: the answer may be what was lost.
+func (l *Live) enable(ctx context.Context, admin *member, s State) error {
+	if s.Enabled {
+		return nil
+	}
+	if !s.Unverified {
+		if err := admin.write(ctx, markUnverified()); err != nil {
+			return err
+		}
+	}
+	on := enable()
+	l.narrate("%s", on.Text)
+	return admin.write(ctx, on)
 }
 
 // checkFailures returns an error for the checks that did not go as planned, ten of them at most.

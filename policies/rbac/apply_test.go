@@ -1,6 +1,11 @@
 package rbac
 
 import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"testing"
 
@@ -111,5 +116,77 @@ func TestMixedReleases(t *testing.T) {
 	some.Endpoints = some.Endpoints[:2]
 	if _, err := some.State(t.Context()); err == nil {
 		t.Error("two of three members were enough")
+	}
+}
+
+// signal is a key whose first use, in the handshake of a check, ends a context.
+type signal struct {
+	crypto.Signer
+
+	end func()
+}
+
+func (s signal) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	s.end()
+	return s.Signer.Sign(random, digest, options)
+}
+
+// A run that is stopped leaves RBAC disabled and without the mark, whatever it was doing.
+func TestApplyIsStopped(t *testing.T) {
+	t.Parallel()
+	s := start(t, etcdtest.V3_6)
+	plan, err := planOf(t, specOf(t, etcdtest.V3_6), etcdtest.V3_6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := errors.New("stopped")
+	for _, test := range []string{"before RBAC is enabled", "while it is enabled", "while it is verified"} {
+		t.Run(test, func(t *testing.T) {
+			live, clients := s.live(t), s.clients(t, plan)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			end := func() { cancel(stopped) }
+			// The last certificate stops it, where nothing else does before.
+			last := &clients[len(clients)-1]
+			key, ok := last.Certificate.PrivateKey.(crypto.Signer)
+			if !ok {
+				t.Fatal("a key that cannot sign")
+			}
+			last.Certificate.PrivateKey = signal{key, end}
+			switch test {
+			case "before RBAC is enabled":
+				live.Narrate = func(format string, args ...any) {
+					if fmt.Sprintf(format, args...) == enable().Text {
+						end()
+					}
+				}
+			case "while it is enabled":
+				last.Certificate.PrivateKey = signal{key, func() { <-ctx.Done() }}
+				live.Narrate = func(format string, args ...any) {
+					if fmt.Sprintf(format, args...) != enable().Text {
+						return
+					}
+					watch := s.dial(t, "alice")
+					go func() { // until etcd has done it, and perhaps not yet answered
+						defer end()
+						for t.Context().Err() == nil {
+							if a, err := watch.AuthStatus(t.Context()); err == nil && a.Enabled {
+								return
+							}
+						}
+					}()
+				}
+			}
+			state, err := live.State(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o, err := live.Apply(ctx, plan, state, clients); err == nil || !o.Disabled {
+				t.Errorf("disabled again: %t, %v", o.Disabled, err)
+			}
+			after, err := s.live(t).State(t.Context())
+			if err != nil || after.Enabled || after.Unverified {
+				t.Errorf("enabled %t, marked %t, %v", after.Enabled, after.Unverified, err)
+			}
+		})
 	}
 }

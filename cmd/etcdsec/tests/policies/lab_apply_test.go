@@ -219,13 +219,26 @@ func (s *policiesSite) testApply(t *testing.T) {
 		}
 		waitUntil(t, "undone", 2*time.Minute, func() bool { return !cp.hasTable(t) && watchdog(t, state) == 0 })
 	})
-	t.Run("ended", func(t *testing.T) {
+	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} { // internal/stop tries the others
+		t.Run("ended by "+end.String(), func(t *testing.T) {
+			state, args := fresh(t, "5m")
+			r := s.start(t, cp, args...)
+			up(t, r, state)
+			if err := r.cmd.Process.Signal(end); err != nil {
+				t.Fatal(err)
+			}
+			if _, stderr := r.wait(t, 1); cp.hasTable(t) || !strings.Contains(stderr, "this command was stopped") {
+				t.Error(stderr)
+			}
+		})
+	}
+	t.Run("its terminal is gone", func(t *testing.T) {
 		state, args := fresh(t, "5m")
-		r := s.start(t, cp, args...)
+		keyboard, screen := terminal(t)
+		r := s.startAt(t, screen, cp, args...)
 		up(t, r, state)
-		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
+		_ = screen.Close()
+		_ = keyboard.Close()
 		if _, stderr := r.wait(t, 1); cp.hasTable(t) || !strings.Contains(stderr, "this command was stopped") {
 			t.Error(stderr)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -279,4 +280,49 @@ func TestRBACApplyRefuses(t *testing.T) {
 	clitest.WriteFile(t, refused, []byte(strings.Replace(string(spec), "  rbac: {compaction: etcd}\n", "", 1)))
 	c.run(t, 2, "verify", "-f", refused)
 	c.run(t, 0, "disable", "-f", refused)
+}
+
+// A run whose terminal dies while it tries certificates leaves nothing enabled that is not proven.
+func TestRBACApplyHangsUp(t *testing.T) {
+	t.Parallel()
+	c := startRBACCluster(t, 1)
+	args := []string{"rbac", "apply", c.store, "--observe", "0"}
+	backup := filepath.Join(c.store, "clients", "backup")
+	for range 100 { // so that it takes long enough
+		args = append(args, "--present", filepath.Join(backup, "client.crt")+","+filepath.Join(backup, "client.key"))
+	}
+	cmd := clitest.Command(t, args...)
+	// Nobody reads what it says, as after the end of a terminal at which it was given to tee(1).
+	said, says, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = says, says
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	admin := c.administrator(t)
+	for {
+		status, err := admin.AuthStatus(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Enabled {
+			break
+		}
+	}
+	_ = said.Close()
+	_ = says.Close()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the status is looked at
+	if got := cmd.ProcessState.ExitCode(); got != clitest.StatusFailed {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+	status, err := admin.AuthStatus(t.Context())
+	roles, rolesErr := admin.RoleList(t.Context())
+	if err != nil || rolesErr != nil || status.Enabled || strings.Contains(strings.Join(roles.Roles, ","), "unverified") {
+		t.Errorf("RBAC is enabled, or the mark is left: %v %v, %v %v", status, err, roles, rolesErr)
+	}
 }
