@@ -23,6 +23,9 @@ type Drift struct {
 	// are.
 	Backends []cluster.Backend
 	Options  RenderOptions
+	// NotMembers lists the names of rulesets that are no member's. They were compared with the rules
+	// of a node without a member.
+	NotMembers []string
 
 	found []Difference
 	have  kube.Objects

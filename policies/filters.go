@@ -87,8 +87,24 @@ func (objectsForm) read(f *Filters, node, file string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if o.IsEmpty() {
+		return &UnusedFileError{file, o.Skipped}
+	}
 	f.Objects.Add(o)
 	return nil
+}
+
+// UnusedFileError means that a file was given, and nothing in it is about packets.
+type UnusedFileError struct {
+	File    string
+	Objects []kube.Skipped // what it has instead
+}
+
+func (e *UnusedFileError) Error() string {
+	if len(e.Objects) == 0 {
+		return e.File + ": a list of no objects; ask for every namespace, or leave the file out if the cluster really has none"
+	}
+	return fmt.Sprintf("%s: no object in it says who reaches whom; the first is a %s; leave the file out", e.File, e.Objects[0].Kind)
 }
 
 func (objectsForm) compare(d *Drift, _, file string, data []byte) error {

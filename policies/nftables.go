@@ -55,15 +55,48 @@ func nftablesStoreFiles(i *Intent) ([]File, error) {
 // rulesetForm reads the output of "nft -j list ruleset".
 type rulesetForm struct{}
 
-func (rulesetForm) recognizes(_ string, data []byte) bool {
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(data[:min(len(data), 256)]), []byte("{"))
-	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"nftables"`))
+func (rulesetForm) recognizes(_ string, data []byte) bool { return findRuleset(data) >= 0 }
+
+// findRuleset returns where the JSON of nft begins: at the first line, or behind lines that are none
+// of it. It is negative if there is none.
+func findRuleset(data []byte) int {
+	const most = 64 << 10 // of such lines
+	for at := 0; at < min(len(data), most); {
+		rest, ok := bytes.CutPrefix(bytes.TrimSpace(data[at:min(len(data), at+256)]), []byte("{"))
+		if ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"nftables"`)) {
+			return at
+		}
+		next := bytes.IndexByte(data[at:], '\n')
+		if next < 0 {
+			break
+		}
+		at += next + 1
+	}
+	return -1
+}
+
+// parseRuleset reads the JSON of nft. It passes over comments before it, but refuses any other line:
+// that may be the reason why something is missing below.
+func parseRuleset(file string, data []byte) (*nft.Ruleset, error) {
+	at := findRuleset(data)
+	number := 0
+	for line := range bytes.Lines(data[:at]) {
+		number++
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return nil, fmt.Errorf("%s:%d: %.80q is no JSON of nft: save only its standard output, and mend what it warns of", file, number, line)
+		}
+	}
+	rules, err := nft.Parse(data[at:])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return rules, nil
 }
 
 func (rulesetForm) read(f *Filters, node, file string, data []byte) error {
-	rules, err := nft.Parse(data)
+	rules, err := parseRuleset(file, data)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
+		return err
 	}
 	switch {
 	case node != "":
@@ -83,11 +116,15 @@ func (rulesetForm) compare(d *Drift, node, file string, data []byte) error {
 	if node == "" {
 		return &UnnamedNodeError{File: file, Example: d.Intent.Members[0].Name}
 	}
-	live, err := nft.Parse(data)
+	live, err := parseRuleset(file, data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
-	d.found = append(d.found, RulesDrift(file, d.Intent.NodeFilter(node).Rules(d.Intent), live)...)
+	filter := d.Intent.NodeFilter(node)
+	if !filter.Member {
+		d.NotMembers = append(d.NotMembers, node)
+	}
+	d.found = append(d.found, RulesDrift(file, filter.Rules(d.Intent), live)...)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +41,30 @@ func (r *Reader) Open(given string) (NamedFile, error) {
 	return NamedFile{node, path, data}, err
 }
 
-// read reads a file, or standard input for "-".
+// EmptyFileError means that a file, or standard input, is empty: what should have written it failed.
+type EmptyFileError struct{ File string }
+
+func (e *EmptyFileError) Error() string {
+	if e.File == "-" {
+		return "standard input is empty: the command before the pipe wrote nothing"
+	}
+	return e.File + ": the file is empty"
+}
+
+// read reads a file, or standard input for "-", without the mark that some programs write first.
 func (r *Reader) read(path string) ([]byte, error) {
+	data, err := r.readBytes(path)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimPrefix(data, []byte(kube.BOM))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, &EmptyFileError{path}
+	}
+	return data, nil
+}
+
+func (r *Reader) readBytes(path string) ([]byte, error) {
 	if path != "-" {
 		return durable.ReadFile(path, kube.MaxSize)
 	}

@@ -81,6 +81,9 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 	} else {
 		d := policies.Drift{Intent: i, Node: nodeName(f.node), Backends: backends, Options: policies.RenderOptions{CiliumStrict: f.strict}}
 		found, err = d.Compare(a.policyReader(f.spec), files)
+		for _, name := range d.NotMembers {
+			a.narrate("%s is no member of the spec: compared with the rules of a node without a member", name)
+		}
 	}
 	if err != nil {
 		return policiesError(err, "drift -f "+f.spec)

@@ -42,8 +42,11 @@ judges only these files. "-" is standard input. A file can be
   - objects as YAML or JSON, in Lists or several documents: NetworkPolicies, ClusterNetworkPolicies,
     AdminNetworkPolicies, the policies of Calico and Cilium, host endpoints, FelixConfigurations;
   - the output of "nft -j list ruleset", for the node that NODE= names, or for every node;
-  - unit files and drop-ins (*.conf, *.service) with IPAddressAllow= and IPAddressDeny=, for the
-    member that NODE= names, or for all.
+  - unit files and drop-ins of systemd (*.conf, *.service, *.slice), for the member that NODE= names,
+    or for all.
+
+NODE is the name of a node or of the member on it. A file that is empty, or in which nothing is
+about packets, is an error, and so is a NODE that nothing names.
 
 Nodes, namespaces and Pods in the files tell where everything runs; --topology reads only these from
 a file. Without them, one Pod of each kind stands for all.
@@ -113,8 +116,12 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 	if err != nil {
 		return policiesError(err, "")
 	}
+	topology := reach.NewTopology(intent, where)
+	if filters, err = topology.Place(intent, filters); err != nil {
+		return usageError(err, "")
+	}
 	report := lint.Prove(&lint.Subject{
-		Name: intent.Cluster, SpecPath: f.spec, Intent: intent, Topology: reach.NewTopology(intent, where), Filters: filters,
+		Name: intent.Cluster, SpecPath: f.spec, Intent: intent, Topology: topology, Filters: filters,
 	}, checks, judged)
 	if f.format == "json" {
 		err = a.printJSON(report)

@@ -25,14 +25,15 @@ const maxNesting = 4
 // Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
 // read strictly: an object with a field that is unknown, or written twice, is skipped with the
 // reason, because judging the rest of it would be a guess. Of Pods, nodes and namespaces only the
-// fields that matter for packets are read. The error means that the file cannot be read at all. file
-// is only used in messages.
+// fields that matter for packets are read. The error means that the file cannot be read at all, or
+// that it is no answer about a cluster: it has no document, an object without a kind, the Status of a
+// request that failed, or only a part of a list. file is only used in messages.
 func Decode(file string, data []byte) (Objects, error) {
 	if len(data) > MaxSize {
 		return Objects{}, fmt.Errorf("decoding %s: larger than %d MiB", file, MaxSize>>20)
 	}
 	d := decoder{file: file, kinds: kinds()}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.TrimPrefix(data, []byte(BOM))
 	if at := skipSpace(data, 0); at < len(data) && data[at] == '{' {
 		// A mapping of YAML may begin so too.
 		err := d.decodeJSON(data)
@@ -49,6 +50,15 @@ func Decode(file string, data []byte) (Objects, error) {
 	}
 	return d.objects, nil
 }
+
+// BOM is what some programs write before text in UTF-8.
+const BOM = "\xef\xbb\xbf"
+
+var (
+	errEmpty  = errors.New("it has no objects at all")
+	errNoKind = errors.New("an object without a kind, which no API server returns")
+	errPart   = errors.New("a list that continues in another answer; ask for all of it, without a limit")
+)
 
 type decoder struct {
 	file    string
@@ -91,10 +101,14 @@ type inherited struct {
 // header holds the fields that identify an object, and the items of a list.
 type header struct {
 	TypeMeta
-	Metadata ObjectMeta
-	isList   bool // items is an array
-	items    [][]byte
-	noItems  bool // items is null, as in what is left of a List that was cut
+	Metadata struct {
+		ObjectMeta
+		Continue string // of a list of which more is to come
+	}
+	message string // of a Status
+	isList  bool   // items is an array
+	items   [][]byte
+	noItems bool // items is null, as in what is left of a List that was cut
 }
 
 // readHeader reads the header of an object and returns the object's length. It finds the elements of
@@ -142,13 +156,15 @@ func (h *header) readField(name string, value []byte) error {
 		_ = json.Unmarshal(value, &h.APIVersion) // what is no string says nothing
 	case "kind":
 		_ = json.Unmarshal(value, &h.Kind)
+	case "message":
+		_ = json.Unmarshal(value, &h.message)
 	case "items":
 		h.noItems = string(value) == "null"
 	case "metadata":
 		if value[0] != '{' {
 			return nil
 		}
-		pruned, err := prune(nil, value, keep{"name": nil, "namespace": nil})
+		pruned, err := prune(nil, value, keep{"name": nil, "namespace": nil, "continue": nil})
 		if err == nil {
 			_ = json.Unmarshal(pruned, &h.Metadata)
 		}
@@ -175,6 +191,9 @@ func (d *decoder) readObject(h header, data []byte, from inherited, depth int) e
 		h.TypeMeta, data = from.meta, withType(from.meta, data)
 	}
 	if h.isList && strings.HasSuffix(h.Kind, "List") {
+		if h.Metadata.Continue != "" {
+			return errPart
+		}
 		if depth == maxNesting {
 			return fmt.Errorf("lists of lists, %d deep", maxNesting)
 		}
@@ -242,20 +261,21 @@ func (d *decoder) decodeObject(h header, data []byte, from inherited) error {
 	if kind.lenient {
 		return kind.read(d, data)
 	}
-	skip := func(decides bool, why string) {
-		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualifiedKind(h.Kind, group), fullName(h.Metadata), why, decides})
+	skip := func(effect Effect, why string) {
+		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualifiedKind(h.Kind, group), fullName(h.Metadata.ObjectMeta), why, effect})
 	}
 	switch {
 	case h.Kind == "":
-		skip(false, "it says no kind")
+		return errNoKind
+	case meta == TypeMeta{"v1", "Status"}:
+		return fmt.Errorf("the API server did not answer with objects, but with a Status: %.200q", h.message)
 	case !known:
-		decides, why := explainUnread(group, version, h.Kind)
-		skip(decides, why)
+		skip(explainUnread(group, version, h.Kind))
 	case from.fault != "":
-		skip(true, from.fault)
+		skip(MayDecide, from.fault)
 	default:
 		if err := kind.read(d, data); err != nil {
-			skip(true, err.Error())
+			skip(MayDecide, err.Error())
 		}
 	}
 	return nil

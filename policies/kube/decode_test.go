@@ -64,23 +64,23 @@ func TestDecodeSkips(t *testing.T) {
 	const calico = "apiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
 	tests := []struct {
 		name, text, kind, object, why string
-		decides                       bool
+		effect                        kube.Effect
 	}{
-		{"an unknown field", networkPolicy + "extra: 1\n", "NetworkPolicy.networking.k8s.io", "ns/a", `unknown field "extra"`, true},
-		{"a field in other capitals", strings.Replace(networkPolicy, "podSelector", "podselector", 1), "NetworkPolicy.networking.k8s.io", "ns/a", `unknown field "spec.podselector"`, true},
-		{"a field twice in YAML", strings.Replace(networkPolicy, "spec:", "spec:\n  ingress: []", 1), "NetworkPolicy.networking.k8s.io", "ns/a", `key "ingress" already set`, true},
-		{"a field twice in JSON", `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"podSelector":{}}}`, "NetworkPolicy.networking.k8s.io", "a", `duplicate field "spec.podSelector"`, true},
-		{"a wrong type", strings.Replace(networkPolicy, "{port: 2379}", "{port: [1]}", 1), "NetworkPolicy.networking.k8s.io", "ns/a", "neither the number nor the name of a port", true},
-		{"a removed API", strings.Replace(networkPolicy, "networking.k8s.io/v1", "extensions/v1beta1", 1), "NetworkPolicy.extensions", "ns/a", "removed in Kubernetes 1.16", false},
-		{"a version to come", strings.Replace(networkPolicy, "networking.k8s.io/v1", "networking.k8s.io/v2", 1), "NetworkPolicy.networking.k8s.io", "ns/a", "networking.k8s.io/v2 is not known here", true},
-		{"another kind", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: ns}\n", "Deployment.apps", "ns/d", "does not say who reaches whom", false},
-		{"no kind", "a: b\n", "", "", "says no kind", false},
-		{"a tier", calico + "kind: Tier\nspec: {order: 1}\n", "Tier.projectcalico.org", "x", "not known here", true},
-		{"a staged policy", calico + "kind: StagedGlobalNetworkPolicy\n", "StagedGlobalNetworkPolicy.projectcalico.org", "x", "staged", false},
-		{"a rule about HTTP", calico + "kind: GlobalNetworkPolicy\nspec: {ingress: [{action: Allow, http: {methods: [GET]}}]}\n", "GlobalNetworkPolicy.projectcalico.org", "x", `unknown field "spec.ingress[0].http"`, true},
-		{"a rule by name", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: x}\nspec: {egress: [{toFQDNs: [{matchName: a.b}]}]}\n", "CiliumNetworkPolicy.cilium.io", "x", `unknown field "spec.egress[0].toFQDNs"`, true},
-		{"rules before Calico's", calico + "kind: FelixConfiguration\nspec: {chainInsertMode: Append}\n", "FelixConfiguration.projectcalico.org", "x", "chainInsertMode", true},
-		{"ports that say nothing", "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: x}\nspec: {priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{namespaces: {}}], ports: []}]}\n", "AdminNetworkPolicy.policy.networking.k8s.io", "x", "spec.egress[0].ports is empty", true},
+		{"an unknown field", networkPolicy + "extra: 1\n", "NetworkPolicy.networking.k8s.io", "ns/a", `unknown field "extra"`, kube.MayDecide},
+		{"a field in other capitals", strings.Replace(networkPolicy, "podSelector", "podselector", 1), "NetworkPolicy.networking.k8s.io", "ns/a", `unknown field "spec.podselector"`, kube.MayDecide},
+		{"a field twice in YAML", strings.Replace(networkPolicy, "spec:", "spec:\n  ingress: []", 1), "NetworkPolicy.networking.k8s.io", "ns/a", `key "ingress" already set`, kube.MayDecide},
+		{"a field twice in JSON", `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"podSelector":{}}}`, "NetworkPolicy.networking.k8s.io", "a", `duplicate field "spec.podSelector"`, kube.MayDecide},
+		{"a wrong type", strings.Replace(networkPolicy, "{port: 2379}", "{port: [1]}", 1), "NetworkPolicy.networking.k8s.io", "ns/a", "neither the number nor the name of a port", kube.MayDecide},
+		{"a removed API", strings.Replace(networkPolicy, "networking.k8s.io/v1", "extensions/v1beta1", 1), "NetworkPolicy.extensions", "ns/a", "removed in Kubernetes 1.16", kube.NoEffect},
+		{"a version to come", strings.Replace(networkPolicy, "networking.k8s.io/v1", "networking.k8s.io/v2", 1), "NetworkPolicy.networking.k8s.io", "ns/a", "networking.k8s.io/v2 is not known here", kube.MayDecide},
+		{"another kind", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: ns}\n", "Deployment.apps", "ns/d", "does not say who reaches whom", kube.Unrelated},
+		{"a policy of another engine", "apiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: x}\n", "ClusterNetworkPolicy.crd.antrea.io", "x", "not known here", kube.MayDecide},
+		{"a tier", calico + "kind: Tier\nspec: {order: 1}\n", "Tier.projectcalico.org", "x", "not known here", kube.MayDecide},
+		{"a staged policy", calico + "kind: StagedGlobalNetworkPolicy\n", "StagedGlobalNetworkPolicy.projectcalico.org", "x", "staged", kube.NoEffect},
+		{"a rule about HTTP", calico + "kind: GlobalNetworkPolicy\nspec: {ingress: [{action: Allow, http: {methods: [GET]}}]}\n", "GlobalNetworkPolicy.projectcalico.org", "x", `unknown field "spec.ingress[0].http"`, kube.MayDecide},
+		{"a rule by name", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: x}\nspec: {egress: [{toFQDNs: [{matchName: a.b}]}]}\n", "CiliumNetworkPolicy.cilium.io", "x", `unknown field "spec.egress[0].toFQDNs"`, kube.MayDecide},
+		{"rules before Calico's", calico + "kind: FelixConfiguration\nspec: {chainInsertMode: Append}\n", "FelixConfiguration.projectcalico.org", "x", "chainInsertMode", kube.MayDecide},
+		{"ports that say nothing", "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: x}\nspec: {priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{namespaces: {}}], ports: []}]}\n", "AdminNetworkPolicy.policy.networking.k8s.io", "x", "spec.egress[0].ports is empty", kube.MayDecide},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestDecodeSkips(t *testing.T) {
 				t.Errorf("skipped because %q, want %q", s.Why, test.why)
 			}
 			s.Why = ""
-			if want := (kube.Skipped{File: "f.yaml", Kind: test.kind, Name: test.object, Decides: test.decides}); s != want {
+			if want := (kube.Skipped{File: "f.yaml", Kind: test.kind, Name: test.object, Effect: test.effect}); s != want {
 				t.Errorf("got %+v, want %+v", s, want)
 			}
 			got.Skipped = nil
@@ -193,6 +193,12 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	long := "a: &a " + strings.Repeat("x", 1<<20) + "\nb: [" + strings.TrimSuffix(strings.Repeat("*a, ", 5000), ", ") + "]\n"
 	for name, c := range map[string]struct{ text, want string }{
+		"only comments":        {"# comment\n---\n", "no objects at all"},
+		"no kind":              {"a: b\n", "an object without a kind"},
+		"an empty object":      {"{}", "an object without a kind"},
+		"a failed request":     {`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"pods is forbidden","code":403}`, `Status: "pods is forbidden"`},
+		"one in a List":        {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Status, message: gone}\n", `Status: "gone"`},
+		"a part of a list":     {`{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"abc"},"items":[{"metadata":{"name":"a"}}]}`, "continues in another answer"},
 		"not YAML":             {"a: [", "decoding f.yaml: document 1: not YAML: line 1"},
 		"broken at the second": {networkPolicy + "---\na: ]\n", "document 2: not YAML"},
 		"an alias bomb":        {bomb, "aliases make it far longer"},

@@ -1,6 +1,9 @@
 package kube
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // reading tells how the objects of one kind are read.
 type reading struct {
@@ -41,20 +44,28 @@ func kinds() map[TypeMeta]reading {
 	return table
 }
 
-// explainUnread returns why a kind is not read, and whether it might decide about packets.
-func explainUnread(group, version, kind string) (decides bool, why string) {
+// explainUnread returns what a kind that is not read does to packets, and why it is not read.
+func explainUnread(group, version, kind string) (Effect, string) {
 	switch {
 	case group == "extensions" && kind == "NetworkPolicy":
-		return false, "extensions/" + version + " was removed in Kubernetes 1.16, so it does nothing; write networking.k8s.io/v1"
+		return NoEffect, "extensions/" + version + " was removed in Kubernetes 1.16, so it does nothing; write networking.k8s.io/v1"
 	case strings.HasPrefix(kind, "Staged"):
-		return false, "it is staged: Calico shows what it would do, and enforces nothing"
+		return NoEffect, "it is staged: Calico shows what it would do, and enforces nothing"
 	case group == "networking.k8s.io" && kind == "NetworkPolicy", group == "policy.networking.k8s.io":
-		return true, group + "/" + version + " is not known here"
-	case (group == "projectcalico.org" || group == "crd.projectcalico.org") &&
-		(kind == "Tier" || strings.HasSuffix(kind, "NetworkSet") || kind == "Profile" || strings.HasSuffix(kind, "NetworkPolicy")):
-		return true, "what it decides is not known here"
-	case group == "cilium.io" && (strings.HasSuffix(kind, "NetworkPolicy") || kind == "CiliumCIDRGroup"):
-		return true, "what it decides is not known here"
+		return MayDecide, group + "/" + version + " is not known here"
+	case strings.HasSuffix(kind, "NetworkPolicy"), slices.Contains(unreadKinds(), kind+"."+group):
+		return MayDecide, "what it decides is not known here"
 	}
-	return false, "it does not say who reaches whom"
+	return Unrelated, "it does not say who reaches whom"
+}
+
+// unreadKinds lists the kinds beside the NetworkPolicies of every group that may decide about packets.
+func unreadKinds() []string {
+	var kinds []string
+	for _, group := range []string{"projectcalico.org", "crd.projectcalico.org"} {
+		for _, kind := range []string{"Tier", "GlobalNetworkSet", "NetworkSet", "Profile"} {
+			kinds = append(kinds, kind+"."+group)
+		}
+	}
+	return append(kinds, "CiliumCIDRGroup.cilium.io", "Tier.crd.antrea.io", "EgressFirewall.k8s.ovn.org", "AuthorizationPolicy.security.istio.io")
 }

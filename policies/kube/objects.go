@@ -1,6 +1,9 @@
 package kube
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Objects holds the objects of some files, in the files' order.
 type Objects struct {
@@ -19,15 +22,27 @@ type Objects struct {
 	Skipped []Skipped
 }
 
-// Skipped is an object that is not about packets, or that is not understood. If Decides is true it
-// might decide about packets, and the other objects alone give no answer.
+// Skipped is an object that is not judged.
 type Skipped struct {
-	File    string
-	Kind    string // with its group, such as NetworkPolicy.extensions
-	Name    string // with its namespace before a slash, where it has one
-	Why     string
-	Decides bool
+	File   string
+	Kind   string // with its group, such as NetworkPolicy.extensions
+	Name   string // with its namespace before a slash, where it has one
+	Why    string
+	Effect Effect
 }
+
+// Effect tells what an object that is not judged does to packets.
+type Effect int
+
+// The effects.
+const (
+	// Unrelated is an object of a kind that is not about packets.
+	Unrelated Effect = iota
+	// NoEffect is a policy that nothing enforces.
+	NoEffect
+	// MayDecide is an object that might decide about packets. The other objects alone give no answer.
+	MayDecide
+)
 
 // Append adds one object of a type of this package. It panics for any other type.
 func (o *Objects) Append(object any) {
@@ -61,4 +76,12 @@ func (o *Objects) Add(other Objects) {
 	o.Nodes = append(o.Nodes, other.Nodes...)
 	o.Namespaces = append(o.Namespaces, other.Namespaces...)
 	o.Skipped = append(o.Skipped, other.Skipped...)
+}
+
+// IsEmpty reports whether there is nothing that is about packets.
+func (o *Objects) IsEmpty() bool {
+	related := func(s Skipped) bool { return s.Effect != Unrelated }
+	return len(o.NetworkPolicies)+len(o.ClusterNetworkPolicies)+len(o.HostEndpoints)+len(o.CalicoPolicies)+
+		len(o.FelixConfigurations)+len(o.CiliumPolicies)+len(o.Pods)+len(o.Nodes)+len(o.Namespaces) == 0 &&
+		!slices.ContainsFunc(o.Skipped, related)
 }

@@ -31,6 +31,9 @@ func (d *decoder) decodeYAML(data []byte) error {
 			return errTooMany
 		}
 	}
+	if len(documents) == 0 {
+		return errEmpty
+	}
 	number := 0
 	return convert(documents, func(document []byte, c converted) error {
 		number++
@@ -166,6 +169,9 @@ func (d *decoder) decodeItems(header []byte, items [][]byte) (done bool, err err
 	h, isList := listHeader(header)
 	if !isList || len(items) == 0 {
 		return false, nil
+	}
+	if h.Metadata.Continue != "" {
+		return true, errPart
 	}
 	from := inherited{}
 	if h.Kind != "List" {

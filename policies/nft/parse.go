@@ -25,6 +25,9 @@ func Parse(nftJSON []byte) (*Ruleset, error) {
 	if err := decoder.Decode(&dump); err != nil {
 		return nil, fmt.Errorf("parsing a ruleset of nft: %w", err)
 	}
+	if rest := bytes.TrimSpace(nftJSON[decoder.InputOffset():]); len(rest) > 0 {
+		return nil, fmt.Errorf("parsing a ruleset of nft: %.80q follows it; give one ruleset in each file", rest)
+	}
 	if dump.Objects == nil {
 		return nil, errors.New(`parsing a ruleset of nft: has no list "nftables"; want what "nft -j list ruleset" prints`)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 // Prove follows a packet from every source to every port of every member, and compares the result
@@ -21,7 +22,7 @@ func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit
 		p.Unknown = append(p.Unknown, strings.Split(err.Error(), "\n")...)
 	}
 	for _, s := range filters.Objects.Skipped {
-		if s.Decides {
+		if s.Effect == kube.MayDecide {
 			p.Unknown = append(p.Unknown, fmt.Sprintf("%s: %s %s is not judged: %s", s.File, s.Kind, s.Name, s.Why))
 		}
 	}
