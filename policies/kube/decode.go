@@ -51,7 +51,7 @@ func Decode(file string, data []byte) (Objects, error) {
 	return d.objects, nil
 }
 
-// BOM is what some programs write before text in UTF-8.
+// BOM is the byte order mark that some programs write before text in UTF-8.
 const BOM = "\xef\xbb\xbf"
 
 var (

@@ -1,9 +1,6 @@
 package lint
 
-import (
-	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/policies/reach"
-)
+import "github.com/etcdsec/etcdsec/audit"
 
 func ciliumDefaultDeny() Check {
 	return Check{
@@ -12,7 +9,7 @@ func ciliumDefaultDeny() Check {
 		Severity: audit.High,
 		Rationale: "An ingress rule for a node puts the whole node into default deny. Then nobody reaches a port that no rule " +
 			"names, such as the kubelet's.",
-		Method: "Checks whether another member's host still reaches the kubelet, port 10250.",
+		Method: "Checks whether another host still reaches the kubelet, port 10250.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Turn default deny off, and deny only etcd's ports:"),
@@ -25,13 +22,7 @@ func ciliumDefaultDeny() Check {
 			if rules, _ := ciliumRules(s); len(rules) == 0 {
 				return audit.Skipped("no policy of Cilium selects a member's node")
 			}
-			var f findings
-			for _, c := range reach.Cuts(s.Intent, s.Topology, s.Filters) {
-				if !c.Calico {
-					f.add("kubelet", "port 10250 of %s is denied by %s", c.Node, c.DecidedBy)
-				}
-			}
-			return f.outcome("the kubelets of the members' nodes can be reached")
+			return cutOutcome(s, false)
 		},
 	}
 }

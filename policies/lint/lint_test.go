@@ -47,9 +47,11 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := kube.Decode("p.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
+	var o kube.Objects
+	if text != "" {
+		if o, err = kube.Decode("p.yaml", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return &Subject{Name: "test", Intent: i, Topology: reach.NewTopology(i, o), Filters: policies.Filters{Objects: o}}
 }

@@ -27,6 +27,9 @@ const (
 	ByUnclearPods   Kind = "unclear-pods"    // a policy of Cilium that may select the Pod
 	ByUnclearHost   Kind = "unclear-host"    // a host endpoint that may be that of the address
 	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
+
+	ByNoFamily       Kind = "no-family"         // sender and member have no address of one family
+	ByUnknownAddress Kind = "address-not-known" // a node whose address the files do not have
 )
 
 // Decision names the rule that decides about a packet. Which fields are set depends on Kind and Engine.
@@ -85,6 +88,10 @@ func (d Decision) String() string {
 		return "no policy that selects the Pod " + d.Pod + " is about it"
 	case ByUnclear:
 		return d.Policy
+	case ByNoFamily:
+		return "they have no address of one family: " + d.Rule
+	case ByUnknownAddress:
+		return "the files do not have the address of " + d.Node + " that the members see: give its Node object (kubectl get nodes -o json)"
 	default: // the others are of one engine
 		return "nothing filters it"
 	}

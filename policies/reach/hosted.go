@@ -45,6 +45,30 @@ func (e *evaluator) makeTargets() {
 	}
 }
 
+// missingTargets returns what is not known because a dump with Pods has fewer of the members than the
+// spec. The members that are not there reach nobody.
+func (e *evaluator) missingTargets() []string {
+	if e.intent.Runtime != cluster.Hosted || len(e.topology.Pods) == 0 {
+		return nil
+	}
+	found, want := 0, 0
+	for _, p := range e.topology.Pods {
+		if e.isTarget(p) {
+			found++
+		}
+	}
+	for _, m := range e.intent.Members {
+		if !m.Joining {
+			want++
+		}
+	}
+	if found >= want {
+		return nil
+	}
+	of := e.intent.Pods.Etcd
+	return []string{fmt.Sprintf("the dump has %d running Pods of spec.isolation.pods.etcd (%s, %s), and the spec %d members", found, of.Namespace, labelMap(of.Labels), want)}
+}
+
 // hostedAddress returns the nth address after the tenth of a Pod network, or a shared one (RFC 6598)
 // if the spec names no network.
 func (e *evaluator) hostedAddress(otherwise netip.Addr, n int) netip.Addr {

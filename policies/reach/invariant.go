@@ -37,7 +37,7 @@ func (e *evaluator) violations(flows []Flow, place audit.Place) []Violation {
 			continue
 		}
 		own, r := group{invariant: e.violatedInvariant(f), class: f.FromClass}, e.remedyFor(f)
-		if f.Allowed {
+		if f.Allowed || r.kind == shareFamily {
 			own.remedy = r
 		}
 		at, there := index[own]

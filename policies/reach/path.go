@@ -28,17 +28,16 @@ type target struct {
 	addrs []netip.Addr
 }
 
-// visibleAddress returns the source address that a member's host sees, or false if the source has
-// none of the same family.
-func (e *evaluator) visibleAddress(s *source, from netip.Addr, m target) (netip.Addr, bool) {
+// visibleAddress returns the source address that a member's host sees. It is not valid if the files do
+// not tell the address of a masqueraded Pod's node.
+func (e *evaluator) visibleAddress(s *source, from netip.Addr, m target) netip.Addr {
 	if s.pod == nil || m.pod != nil || s.node == m.node || e.intent.PodAddresses == cluster.Routed {
-		return from, true
+		return from
 	}
-	own := sameFamily(s.node.Addrs, from)
-	if len(own) == 0 {
-		return netip.Addr{}, false
+	if own := sameFamily(s.node.Addrs, from); len(own) > 0 {
+		return own[0]
 	}
-	return own[0], true
+	return netip.Addr{}
 }
 
 // follow sends a packet from a source to a member through every filter in its way.
@@ -54,6 +53,10 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		return v
 	}
 	filters := e.filtersOut(make([]verdict, 0, maxFilters), s, own, m)
+	if !seen.IsValid() {
+		by := e.reasonFor(Decision{Kind: ByUnknownAddress, Node: s.node.Name})
+		return combine(append(filters, cannotTell(by, by.words())))
+	}
 	arrives := own
 	if seen != from {
 		arrives.src = end{s.node, nil, seen}

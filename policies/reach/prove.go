@@ -27,6 +27,7 @@ func Prove(i *policies.Intent, t Topology, filters policies.Filters, place audit
 		}
 	}
 	e.makeTargets()
+	p.Unknown = append(p.Unknown, e.missingTargets()...)
 	p.Flows = e.flows()
 	for _, f := range p.Flows {
 		if f.Unknown != "" && !slices.Contains(p.Unknown, f.Unknown) {
@@ -99,24 +100,72 @@ func (e *evaluator) flowsFrom(s *source) []Flow {
 		if s.pod != nil && s.pod == m.pod {
 			continue // a Pod and itself
 		}
+		meet := false
 		for _, to := range m.addrs {
 			for _, from := range sameFamily(s.addrs, to) {
-				seen, ok := e.visibleAddress(s, from, m)
-				if !ok {
-					continue
-				}
+				seen := e.visibleAddress(s, from, m)
+				meet = true
 				for _, port := range ports {
 					flows = append(flows, e.flow(s, from, seen, m, to, port))
 				}
 			}
 		}
+		if !meet {
+			flows = append(flows, e.flowsApart(s, m)...)
+		}
 	}
 	return flows
 }
 
+// flowsApart returns the flows of a source to a member with which it shares no address family. Nothing
+// gets there, whatever the policies are.
+func (e *evaluator) flowsApart(s *source, m target) []Flow {
+	var from, to netip.Addr
+	if len(s.addrs) > 0 {
+		from = s.addrs[0]
+	}
+	if len(m.addrs) > 0 {
+		to = m.addrs[0]
+	}
+	v := deny(e.reasonFor(Decision{Kind: ByNoFamily, Rule: familyOf(from) + " to " + familyOf(to)}))
+	if !from.IsValid() && s.pod == nil || !to.IsValid() {
+		by := e.reasonFor(Decision{Kind: ByUnknownAddress, Node: s.name})
+		if !to.IsValid() {
+			by = e.reasonFor(Decision{Kind: ByUnknownAddress, Node: m.name})
+		}
+		v = cannotTell(by, by.words())
+	}
+	var flows []Flow
+	for _, port := range e.intent.Ports.All() {
+		wanted := e.isWanted(s, from, port) && !e.isStoodInFor(s, m)
+		flows = append(flows, e.flowOf(v, s, from, from, m, to, port, wanted))
+	}
+	return flows
+}
+
+func familyOf(a netip.Addr) string {
+	switch {
+	case !a.IsValid():
+		return "no address"
+	case a.Is4():
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// isStoodInFor reports whether a source is one network of several of its role, and another of these
+// shares an address family with the member. The spec of a dual-stack scraper names both its networks.
+func (e *evaluator) isStoodInFor(s *source, m target) bool {
+	networks := map[Class][]netip.Prefix{ClassScraper: e.intent.Scrapers, ClassBackup: e.intent.Backups}[s.class]
+	return len(s.roles) == 0 && slices.ContainsFunc(networks, func(p netip.Prefix) bool { return len(sameFamily(m.addrs, p.Addr())) > 0 })
+}
+
 func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) Flow {
-	v := e.follow(s, from, seen, m, to, port)
-	wanted := e.isWanted(s, from, port)
+	return e.flowOf(e.follow(s, from, seen, m, to, port), s, from, seen, m, to, port, e.isWanted(s, from, port))
+}
+
+// flowOf returns the flow that has a verdict.
+func (e *evaluator) flowOf(v verdict, s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16, wanted bool) Flow {
 	allowed := v.allowed && v.unknown == ""
 	if v.by == nil {
 		v.by = e.reasonFor(Decision{Kind: ByNothing})

@@ -18,6 +18,7 @@ type remedyKind int
 
 const (
 	letIn remedyKind = iota + 1
+	shareFamily
 	letPodIn
 	narrowFailsafe
 	useStrictCilium
@@ -27,6 +28,8 @@ const (
 // remedyFor chooses how to fix a flow.
 func (e *evaluator) remedyFor(f Flow) remedy {
 	switch {
+	case f.Decision.Kind == ByNoFamily:
+		return remedy{kind: shareFamily}
 	case !f.Allowed && f.SeenAs != f.FromAddr:
 		return remedy{kind: letPodIn}
 	case !f.Allowed:
@@ -59,6 +62,8 @@ func (r remedy) lines(f Flow, backends []cluster.Backend, place audit.Place) aud
 			audit.Say("let %s reach %s on TCP %d in what decides, or render it anew:", f.SeenAs, f.ToAddr, f.Port),
 			audit.Paste("etcdsec policies render -f %s", spec),
 		}
+	case shareFamily:
+		return audit.Remediation{audit.Say("give %s and %s an address of one family, IPv4 or IPv6, and write it into the spec", f.From, f.To)}
 	case letPodIn:
 		return audit.Remediation{audit.Say("%s is a Pod and seen as %s, its node: let it run on the host network of a node that is let in, "+
 			"or say spec.isolation.podAddresses: routed if Pods keep their addresses", f.FromAddr, f.SeenAs)}

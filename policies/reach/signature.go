@@ -193,7 +193,7 @@ func (e *evaluator) dumpSources() []*source {
 	nodes := map[*Node]string{}
 	for _, n := range e.topology.Nodes {
 		nodes[n] = s.node(n)
-		if !n.Kubernetes || len(n.Addrs) == 0 || n.APIServer || e.isMembers(n) && e.intent.Runtime != cluster.Hosted {
+		if !n.Kubernetes || n.APIServer || e.isMembers(n) && e.intent.Runtime != cluster.Hosted {
 			continue // a source already, or nothing that sends
 		}
 		join("node "+nodes[n], func() *source {

@@ -216,7 +216,7 @@ func (e *evaluator) worker() *Node {
 		return e.aWorker
 	}
 	for _, n := range e.topology.Nodes {
-		if n.Kubernetes && !e.isMembers(n) && !n.APIServer && !slices.ContainsFunc(n.Addrs, func(a netip.Addr) bool { return len(e.intent.Roles(a)) > 0 }) {
+		if n.Kubernetes && len(n.Addrs) > 0 && !e.isMembers(n) && !n.APIServer && !slices.ContainsFunc(n.Addrs, func(a netip.Addr) bool { return len(e.intent.Roles(a)) > 0 }) {
 			e.aWorker = n
 			return n
 		}
