@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,7 +16,7 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// InstallConfig tells [PlanInstall] what to install on a node, and where.
+// InstallConfig tells [InstallBundle] what to install on a node, and where.
 type InstallConfig struct {
 	Signed string // the bundle's folder, a copy of that in the operator's store
 	Keys   string // the folder in which the node made its keys; empty if it is Target
@@ -31,10 +30,10 @@ type InstallConfig struct {
 	Owner    *durable.Owner
 }
 
-// Installation holds the files that a node will have. All are checked, and none is written yet.
-type Installation struct {
-	Files  []durable.File
-	Same   bool // Target already has all of them
+// installation holds the files that a node will have. All are checked, and none is written yet.
+type installation struct {
+	files  []durable.File
+	same   bool // the target already has all of them
 	target string
 	owner  *durable.Owner
 }
@@ -49,30 +48,71 @@ type InstallResult struct {
 	newTrust      bool
 }
 
-// InstallBundle installs a signed bundle, or with dryRun only checks that it could. An
+// InstallBundle installs a signed bundle, or with dryRun only checks that it could. It holds the
+// locks of the folders meanwhile; the error is durable.ErrLocked if another process has one. An
 // [UnfinishedError] means that it had written something before it failed.
 func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, error) {
 	result := InstallResult{SchemaVersion: 1, Target: config.Target, DryRun: dryRun, Files: []string{}, newTrust: config.NewTrust}
-	planned, err := PlanInstall(b, config)
+	var locks durable.Locks
+	defer locks.Release()
+	folders := b.foldersBelow(config.Target)
+	if err := locks.TakeExisting(folders); err != nil {
+		return result, err
+	}
+	planned, err := planInstall(b, config)
 	if err != nil {
 		return result, err
 	}
-	result.Changed = !planned.Same
-	for _, f := range planned.Files {
+	if !dryRun && !planned.same {
+		// What is wrong makes no folder, so they are made only now. Another process may have been faster.
+		if err := planned.makeFolders(folders); err != nil {
+			return result, &UnfinishedError{err}
+		}
+		if err := locks.TakeExisting(folders); err != nil {
+			return result, err
+		}
+		if planned, err = planInstall(b, config); err != nil {
+			return result, err
+		}
+	}
+	result.Changed = !planned.same
+	for _, f := range planned.files {
 		result.Files = append(result.Files, f.Name)
 	}
-	if !dryRun && !planned.Same {
-		if err := planned.Install(); err != nil {
+	if !dryRun && !planned.same {
+		if err := planned.install(); err != nil {
 			return result, &UnfinishedError{err}
 		}
 	}
 	return result, nil
 }
 
-// PlanInstall checks a signed bundle against the node's keys, roots and addresses. Its error joins
-// all faults.
-func PlanInstall(b Bundle, config InstallConfig) (*Installation, error) {
-	in := &Installation{Same: true, target: config.Target, owner: config.Owner}
+// foldersBelow returns the folders below dir into which a bundle's files belong, each before those in it.
+func (b Bundle) foldersBelow(dir string) []string {
+	folders := []string{filepath.Clean(dir)}
+	add := func(name string) {
+		if folder := filepath.Join(dir, filepath.FromSlash(path.Dir(name))); !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	for _, t := range b.Trust {
+		add(t.Name)
+	}
+	for _, l := range b.Leaves {
+		add(l.CertFile)
+		add(l.KeyFile)
+	}
+	for _, f := range b.CRLs {
+		add(f.Name)
+	}
+	slices.Sort(folders)
+	return folders
+}
+
+// planInstall checks a signed bundle against the node's keys, roots and addresses. Its error joins
+// all faults. The caller holds the locks of the folders.
+func planInstall(b Bundle, config InstallConfig) (*installation, error) {
+	in := &installation{same: true, target: config.Target, owner: config.Owner}
 	var faults []error
 	for _, t := range b.Trust {
 		faults = append(faults, in.addTrust(t, config))
@@ -97,14 +137,14 @@ func PlanInstall(b Bundle, config InstallConfig) (*Installation, error) {
 	return in, errors.Join(faults...)
 }
 
-func (in *Installation) add(f durable.File) {
+func (in *installation) add(f durable.File) {
 	there, err := durable.ReadFile(filepath.Join(in.target, filepath.FromSlash(f.Name)), maxPEMSize)
-	in.Same = in.Same && err == nil && bytes.Equal(there, f.Data)
-	in.Files = append(in.Files, f)
+	in.same = in.same && err == nil && bytes.Equal(there, f.Data)
+	in.files = append(in.files, f)
 }
 
 // addTrust adds a root's file, if the node has the same root or none.
-func (in *Installation) addTrust(t TrustFile, config InstallConfig) error {
+func (in *installation) addTrust(t TrustFile, config InstallConfig) error {
 	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
 	certs, err := ReadCertificates(from)
 	if err != nil {
@@ -128,7 +168,7 @@ func (in *Installation) addTrust(t TrustFile, config InstallConfig) error {
 	return nil
 }
 
-func (in *Installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
+func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
 	chain, err := ReadCertificates(certPath)
 	if err != nil {
@@ -182,37 +222,37 @@ func checkOwnAddresses(names Names, own, sources []netip.Addr) error {
 	return errors.Join(faults...)
 }
 
-// Install writes the files. All files of a folder change at once.
-func (in *Installation) Install() error {
+// makeFolders makes the folders that do not exist.
+func (in *installation) makeFolders(folders []string) error {
+	for _, dir := range folders {
+		owner := in.owner
+		if owner == nil && dir == filepath.Clean(in.target) {
+			owner = durable.Process()
+		}
+		if err := durable.MakeDirs(dir, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install writes the files. All files of a folder change at once.
+func (in *installation) install() error {
 	var folders []string
-	for _, f := range in.Files {
+	for _, f := range in.files {
 		if dir := path.Dir(f.Name); !slices.Contains(folders, dir) {
 			folders = append(folders, dir)
 		}
 	}
 	for _, folder := range folders {
 		var files []durable.File
-		for _, f := range in.Files {
+		for _, f := range in.files {
 			if path.Dir(f.Name) == folder {
 				f.Name = path.Base(f.Name)
 				files = append(files, f)
 			}
 		}
-		dir := filepath.Join(in.target, filepath.FromSlash(folder))
-		if err := durable.MakeDirs(dir, in.owner); err != nil {
-			return err
-		}
-		owner := in.owner
-		if owner == nil {
-			there, err := durable.OwnerOf(dir)
-			if err != nil {
-				return err
-			}
-			if there.UID != os.Geteuid() || there.GID != os.Getegid() {
-				owner = there
-			}
-		}
-		if err := durable.ProjectFiles(dir, files, owner); err != nil {
+		if err := durable.ProjectFiles(filepath.Join(in.target, filepath.FromSlash(folder)), files, in.owner); err != nil {
 			return err
 		}
 	}

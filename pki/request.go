@@ -28,7 +28,7 @@ type Request struct {
 // requests for them. With dryRun it writes nothing.
 func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) ([]Request, error) {
 	if !dryRun {
-		if err := durable.MakeDirs(dir, nil); err != nil {
+		if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 			return nil, err
 		}
 		release, err := durable.Lock(dir)

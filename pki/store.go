@@ -39,7 +39,7 @@ type Store struct {
 // folder if there is none. It refuses a folder that holds something else, or another cluster's
 // store, with [ErrForeignStore].
 func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
-	if err := durable.MakeDirs(dir, nil); err != nil {
+	if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 		return nil, err
 	}
 	return openStore(dir, c)
@@ -71,6 +71,19 @@ func (s *Store) Close() { s.release() }
 
 // ErrForeignStore means that a folder holds something other than this cluster's store.
 var ErrForeignStore = errors.New("not the store of this cluster")
+
+// ErrSpecChanged means that another run changed the spec of a store after this run had read it.
+var ErrSpecChanged = errors.New("another run changed it meanwhile")
+
+// CheckSpec returns [ErrSpecChanged] if the store's spec is not that of c. A spec that was read from
+// the store, before the store was locked, can be out of date, and a run with it would bring it back.
+func (s *Store) CheckSpec(c *cluster.Cluster) error {
+	_, equal, err := s.FileState(SpecName, c.YAML)
+	if err == nil && !equal {
+		err = fmt.Errorf("%s: %w", filepath.Join(s.Dir, SpecName), ErrSpecChanged)
+	}
+	return err
+}
 
 func (s *Store) checkOwnership(c *cluster.Cluster) error {
 	path := filepath.Join(s.Dir, SpecName)

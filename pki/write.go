@@ -1,10 +1,7 @@
 package pki
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -48,11 +45,7 @@ func (s *Store) write(run *issuance) error {
 		if files == nil {
 			continue
 		}
-		owner, err := s.ownerOf(bundle, run.config.Owner)
-		if err != nil {
-			return err
-		}
-		if err := s.swap(bundle.Path, files, owner); err != nil {
+		if err := s.swap(bundle.Path, files, run.config.Owner); err != nil {
 			return err
 		}
 	}
@@ -68,19 +61,6 @@ func (b *issuance) newLists(signer string) []durable.File {
 		}
 	}
 	return files
-}
-
-// ownerOf returns the owner of a bundle: the given one, or else its present owner. A renewal by root
-// must not take a member's keys away from the user that etcd runs as.
-func (s *Store) ownerOf(bundle Bundle, given *durable.Owner) (*durable.Owner, error) {
-	if given != nil {
-		return given, nil
-	}
-	owner, err := durable.OwnerOf(filepath.Join(s.Dir, filepath.FromSlash(bundle.Path)))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && owner.UID == os.Geteuid() && owner.GID == os.Getegid() {
-		return nil, nil
-	}
-	return owner, err
 }
 
 // caFiles returns an authority's files. It keeps everything in its folder except ca.crt. protect

@@ -112,20 +112,16 @@ func writeFile(path string, renderer Renderer, r audit.Report) error {
 		return err
 	}
 	mode := fs.FileMode(0o600)
-	var owner *durable.Owner
+	var owner *durable.Owner // that of the file which it replaces
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
+		owner = durable.Process() // the folder's owner need not be one who may read it
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file") // to rename over a device would take it away
 	default:
 		mode = info.Mode().Perm()
-		if os.Geteuid() == 0 {
-			if owner, err = durable.OwnerOf(path); err != nil {
-				return err
-			}
-		}
 		// A symlink stays one; what it points at is replaced.
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
@@ -80,6 +81,17 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 		return a.storeError(dir, err)
 	}
 	defer store.Close()
+	if f.spec == "" {
+		if err := store.CheckSpec(c); err != nil {
+			return a.storeError(dir, err)
+		}
+	}
+	// A rotation locks this folder, and not the whole store.
+	var locks durable.Locks
+	defer locks.Release()
+	if err := locks.TakeExisting([]string{filepath.Join(dir, pki.KubernetesDir)}); err != nil {
+		return a.storeError(dir, err)
+	}
 	if rotation.UnderWay(filepath.Join(dir, pki.KubernetesDir)) {
 		return failure(errors.New("a rotation is under way: until it ends, only the rotation may change the file"), "etcdsec encryption rotate "+shellword.Path(dir)+" --kubeconfig admin.conf")
 	}

@@ -32,7 +32,7 @@ type signFlags struct {
 func (f *signFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	outputFlag(cmd, &f.output, "text", "json")
-	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: the owner that they have, or you)")
+	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: the owner that they have, or that of their folder)")
 	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which uses only Go's crypto/x509; FIPS mode always uses std")
 	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done and write nothing")
@@ -47,10 +47,13 @@ type signing struct {
 	render func(*cluster.Cluster) ([]durable.File, error)
 	// next returns what the user must do afterwards; nil is nothing.
 	next func(*cluster.Cluster, pki.Result) []string
+	// ownSpec means that the spec is the store's own.
+	ownSpec bool
 }
 
 // runInStore is run for a store that must exist.
 func (f signFlags) runInStore(ctx context.Context, a *app, dir string, s signing) error {
+	s.ownSpec = f.spec == ""
 	var err error
 	if f.spec, err = storeSpec(f.spec, dir); err != nil {
 		return err
@@ -94,6 +97,11 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return err
 	}
 	defer store.Close()
+	if s.ownSpec {
+		if err := store.CheckSpec(c); err != nil {
+			return a.storeError(dir, err)
+		}
+	}
 	store.Remote, store.RootKeys, store.Keys = s.remote, keep, access
 
 	s.change.DryRun = f.dryRun
@@ -187,6 +195,8 @@ func (a *app) storeError(dir string, err error) error {
 	switch {
 	case errors.Is(err, durable.ErrLocked):
 		return failure(err, "wait for it to end; this run changed nothing")
+	case errors.Is(err, pki.ErrSpecChanged):
+		return failure(err, "run the same command again; this run changed nothing")
 	case errors.Is(err, pki.ErrForeignStore):
 		return failure(err, "give another folder; nothing changed in "+dir)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -28,11 +29,12 @@ These include the addresses from which the node reaches the other members; they 
 address is not in its certificate.
 
 All files of a folder change at once, also for a container that mounts it: they become symlinks
-through "..data" to a versioned folder next to them. The previous version is kept. etcd reads them
+through "..data" to a versioned folder next to them. One previous version is kept, so that you can
+go back to files that worked; each install removes older ones, with their keys. etcd reads the files
 at the next handshake; restart nothing.
 
-Reads FOLDER, the keys and the spec. Writes only TARGET. It asks the kernel for routes and
-sends nothing.`,
+Reads FOLDER, the keys and the spec. Writes only TARGET, and locks it: of two installs at the same
+time, one is refused. It asks the kernel for routes and sends nothing.`,
 		Example: `  etcdsec pki install -f cluster.yaml etcd-0 ./signed /etc/etcd/pki --keys ./new --dry-run
   etcdsec pki install -f cluster.yaml etcd-0 ./signed /etc/etcd/pki --keys ./new
   etcdsec pki install -f cluster.yaml etcd-0 ./signed /etc/etcd/pki   # renewed, same keys`,
@@ -77,6 +79,9 @@ func (f *pkiInstallFlags) run(a *app, name, folder, target string) error {
 	result, err := pki.InstallBundle(bundle, config, f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, resumeHint)
+	}
+	if errors.Is(err, durable.ErrLocked) {
+		return a.storeError(target, err)
 	}
 	if err != nil {
 		return failure(err, "nothing changed in "+target)

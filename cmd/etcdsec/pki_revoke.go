@@ -77,6 +77,11 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 		return a.storeError(dir, err)
 	}
 	defer store.Close()
+	if f.spec == "" {
+		if err := store.CheckSpec(c); err != nil {
+			return a.storeError(dir, err)
+		}
+	}
 	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, "fix the cause, then: etcdsec pki renew "+shellword.Path(dir))

@@ -35,6 +35,10 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 	if err != nil {
 		return err
 	}
+	owner, err = ownerFor(filepath.Join(dir, name), owner)
+	if err != nil {
+		return err
+	}
 	next := versionName(name, current+1)
 	// Only what no symlink points at can be here: a killed run's.
 	if err := RemoveAll(filepath.Join(dir, next)); err != nil {
@@ -109,7 +113,11 @@ func writeVersion(path string, files []File, owner *Owner) error {
 			}
 			folders = append(folders, folder)
 		}
-		if err := create(filepath.Join(path, filepath.FromSlash(f.Name)), f, owner); err != nil {
+		out, err := create(filepath.Join(path, filepath.FromSlash(f.Name)), f, owner)
+		if err != nil {
+			return err
+		}
+		if err := out.Close(); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ package durable
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,26 +12,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"syscall"
 
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
-
-// Owner is a numeric owner. A nil *Owner leaves files to the process's own user.
-type Owner struct{ UID, GID int }
-
-// OwnerOf returns the owner of a file or folder. It follows symlinks.
-func OwnerOf(path string) (*Owner, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil, fmt.Errorf("%s: this system has no numeric owners", path)
-	}
-	return &Owner{UID: int(stat.Uid), GID: int(stat.Gid)}, nil
-}
 
 // File is one file to write.
 type File struct {
@@ -51,6 +35,12 @@ func MakeDir(path string, owner *Owner) error {
 			}
 		}
 		return fmt.Errorf("creating folder: %w", err)
+	}
+	if owner == nil {
+		var err error
+		if owner, err = folderOwner(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("creating folder: %w", err)
+		}
 	}
 	failpoint.Here()
 	if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a folder needs x; umask 0777 would have left 0000
@@ -77,59 +67,77 @@ func MakeDirs(path string, owner *Owner) error {
 	return MakeDir(path, owner)
 }
 
-// create writes and syncs a new file, which must not exist yet. It does not sync the folder.
-func create(path string, f File, owner *Owner) (err error) {
+// create writes and syncs a new file, which must not exist yet. It does not sync the folder. The
+// caller must close the file, which is locked until then.
+func create(path string, f File, owner *Owner) (out *os.File, err error) {
 	// O_EXCL also refuses to follow a symlink that somebody left at this name.
 	failpoint.Here()
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
-		if closeErr := out.Close(); err == nil {
-			err = closeErr
-		}
 		if err != nil {
+			_ = out.Close()
 			_ = os.Remove(path) // best effort: the next run removes it too
 		}
 	}()
+	if err := lockTemporary(out); err != nil {
+		return nil, err
+	}
 	if owner != nil {
 		if err := out.Chown(owner.UID, owner.GID); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	failpoint.Here()
 	if err := out.Chmod(f.Mode.Perm()); err != nil {
-		return err
+		return nil, err
 	}
 	if err := write(out, f.Data); err != nil {
-		return err
+		return nil, err
 	}
 	failpoint.Here()
-	return out.Sync()
+	return out, out.Sync()
 }
 
 // WriteFile replaces dir/f.Name in one step: it writes and syncs a temporary file in dir, renames
-// it, and syncs dir.
+// it, and syncs dir. It needs no lock: of two processes that write one name at the same time, the
+// last one wins, and readers never see a mixture.
 func WriteFile(dir string, f File, owner *Owner) error {
 	path := filepath.Join(dir, f.Name)
-	tmp := filepath.Join(dir, "."+f.Name+tmpSuffix)
-	// Only the holder of the store's lock writes here, so a file of this name is left
-	// from a killed run.
-	if err := removeIfThere(tmp); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := create(tmp, f, owner); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
+	if err := writeFile(dir, path, f, owner); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return SyncDir(dir)
 }
 
-const tmpSuffix = ".tmp"
+func writeFile(dir, path string, f File, owner *Owner) error {
+	if err := removeTemporary(dir, f.Name); err != nil {
+		return err
+	}
+	owner, err := ownerFor(path, owner)
+	if err != nil {
+		return err
+	}
+	var tmp string
+	var out *os.File
+	err = ErrLocked
+	// Another process may take a file that is not locked yet for a killed run's, and remove it.
+	for try := 0; try < 100 && errors.Is(err, ErrLocked); try++ {
+		tmp = filepath.Join(dir, "."+f.Name+"."+rand.Text()[:8]+tmpSuffix)
+		out, err = create(tmp, f, owner)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }() // it is synced; closing it releases its lock
+	if err := rename(tmp, path); err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	return nil
+}
 
 // write writes all of data. The crash tests can kill it half-way too.
 func write(f *os.File, data []byte) error {
@@ -156,8 +164,12 @@ func removeIfThere(path string) error {
 }
 
 // Append adds data to the end of a file of mode 0600 and syncs it. If it cannot write all of
-// the data, it cuts the file back to its former size.
+// the data, it cuts the file back to its former size. A new file gets the owner of its folder.
 func Append(path string, data []byte) (err error) {
+	owner, err := ownerFor(path, nil)
+	if err != nil {
+		return err
+	}
 	failpoint.Here()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -174,6 +186,11 @@ func Append(path string, data []byte) (err error) {
 	}
 	if err := f.Chmod(0o600); err != nil {
 		return err
+	}
+	if owner != nil {
+		if err := f.Chown(owner.UID, owner.GID); err != nil {
+			return err
+		}
 	}
 	err = write(f, data)
 	if err == nil {

@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -14,6 +15,14 @@ var ErrLocked = errors.New("another etcdsec is working on it")
 // not wait: if another process has the lock, the error is ErrLocked. A lock file would also
 // stop two runs, but it survives a crash and then stops every run; flock ends with the process.
 func Lock(dir string) (release func(), err error) {
+	d, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	return func() { unlock(d) }, nil
+}
+
+func lock(dir string) (*os.File, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -25,10 +34,51 @@ func Lock(dir string) (release func(), err error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return func() {
-		// Unlocked, not only closed: a child that was forked just now holds the lock until
-		// it has executed its program.
-		_ = syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
-		_ = d.Close()
-	}, nil
+	return d, nil
+}
+
+func unlock(d *os.File) {
+	// Unlocked, not only closed: a child that was forked just now holds the lock until
+	// it has executed its program.
+	_ = syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
+	_ = d.Close()
+}
+
+// Locks holds the locks of several folders. The zero value holds none.
+type Locks struct{ held []*os.File }
+
+// TakeExisting locks those of the folders that exist, as [Lock] does. A folder that it has locked
+// before stays locked.
+func (l *Locks) TakeExisting(dirs []string) error {
+	for _, dir := range dirs {
+		if err := l.take(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Locks) take(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range l.held {
+		if held, err := d.Stat(); err == nil && os.SameFile(held, info) {
+			return nil
+		}
+	}
+	d, err := lock(dir)
+	if err == nil {
+		l.held = append(l.held, d)
+	}
+	return err
+}
+
+// Release releases all the locks.
+func (l *Locks) Release() {
+	for _, d := range l.held {
+		unlock(d)
+	}
+	l.held = nil
 }

@@ -1,11 +1,91 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
+
+// Owner is a numeric owner. A nil *Owner keeps owners as they are: what is replaced keeps its own,
+// and what is new gets that of its folder. Otherwise one run by root in a folder of another user
+// would leave files there that this user cannot read. Only root can do so; what other users write is
+// theirs.
+type Owner struct{ UID, GID int }
+
+// Process returns the owner of this process. New files get it instead of the owner of their folder
+// if they are not meant for that user.
+func Process() *Owner { return &Owner{UID: os.Geteuid(), GID: os.Getegid()} }
+
+// OwnerOf returns the owner of a file or folder. It follows symlinks.
+func OwnerOf(path string) (*Owner, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return ownerIn(info)
+}
+
+func ownerIn(info fs.FileInfo) (*Owner, error) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, fmt.Errorf("%s: this system has no numeric owners", info.Name())
+	}
+	return &Owner{UID: int(stat.Uid), GID: int(stat.Gid)}, nil
+}
+
+// ownerFor returns the owner that a path gets when it is written: the given one, or else that of what
+// is there, or else that of its folder. It is nil if the process need not or cannot set it.
+func ownerFor(path string, given *Owner) (*Owner, error) {
+	if given != nil {
+		return given, nil
+	}
+	there, err := OwnerOf(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return folderOwner(filepath.Dir(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return there.toSet(), nil
+}
+
+// folderOwner returns the owner that a new file in a folder gets. A folder in which everybody may
+// write, such as /tmp, passes its owner to nobody.
+func folderOwner(dir string) (*Owner, error) {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o002 != 0 {
+		return nil, err
+	}
+	owner, err := ownerIn(info)
+	if err != nil {
+		return nil, err
+	}
+	return owner.toSet(), nil
+}
+
+// toSet returns nil if a new file of this process has the owner anyhow, or if the process may not
+// set it.
+func (o *Owner) toSet() *Owner {
+	me := Process()
+	switch {
+	case *o == *me:
+		return nil
+	case me.UID == 0:
+		return o
+	case o.UID == me.UID:
+		if groups, err := os.Getgroups(); err == nil && slices.Contains(groups, o.GID) {
+			return o
+		}
+	}
+	return nil
+}
 
 // ParseOwner reads "user[:group]". Each is a name on this machine or a number. Without a group, it
 // uses the user's primary group. The empty string means no owner.

@@ -27,6 +27,10 @@ func ProjectFiles(dir string, files []File, owner *Owner) error {
 }
 
 func projectFiles(dir string, files []File, owner *Owner) error {
+	owner, err := ownerFor(dir, owner)
+	if err != nil {
+		return err
+	}
 	current, err := projectedVersion(dir)
 	if err != nil {
 		return err

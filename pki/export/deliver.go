@@ -52,7 +52,7 @@ type Delivery struct {
 // content. A killed run leaves only complete files, and the next run finishes its work.
 func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 	if !how.DryRun {
-		if err := durable.MakeDirs(dir, nil); err != nil {
+		if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 			return nil, err
 		}
 		release, err := durable.Lock(dir)
@@ -81,7 +81,11 @@ func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 		if actions[i] == ActionKeep {
 			continue
 		}
-		if err := durable.WriteFile(dir, durable.File{Name: f.Name, Mode: mode, Data: f.Data}, nil); err != nil {
+		var owner *durable.Owner // that of the file which it replaces
+		if actions[i] == ActionWrite {
+			owner = durable.Process() // the folder's owner need not be one who may have the keys
+		}
+		if err := durable.WriteFile(dir, durable.File{Name: f.Name, Mode: mode, Data: f.Data}, owner); err != nil {
 			return nil, err
 		}
 	}

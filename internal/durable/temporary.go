@@ -1,0 +1,85 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// tmpSuffix is the suffix of the temporary files of WriteFile, which are hidden.
+const tmpSuffix = ".tmp"
+
+// IsTemporary reports whether a file has the name of a temporary file of [WriteFile].
+func IsTemporary(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, tmpSuffix) && len(name) > len(tmpSuffix)+1
+}
+
+// RemoveTemporary removes the temporary files that killed runs left in a folder. It leaves those that
+// a running process is writing, which has them locked.
+func RemoveTemporary(dir string) error {
+	return removeTemporaries(dir, IsTemporary)
+}
+
+// removeTemporary removes what killed runs left of one file.
+func removeTemporary(dir, name string) error {
+	return removeTemporaries(dir, func(entry string) bool {
+		return IsTemporary(entry) && (entry == "."+name+tmpSuffix || isTemporaryOf(entry, name))
+	})
+}
+
+// isTemporaryOf reports whether entry is ".NAME.RANDOM.tmp".
+func isTemporaryOf(entry, name string) bool {
+	random, found := strings.CutPrefix(strings.TrimSuffix(entry, tmpSuffix), "."+name+".")
+	return found && !strings.Contains(random, ".")
+}
+
+func removeTemporaries(dir string, match func(name string) bool) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a folder that we may write and not list, such as a drop box
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !match(e.Name()) {
+			continue
+		}
+		if err := removeUnlocked(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeUnlocked removes a temporary file, unless a process has it locked, or may have it.
+func removeUnlocked(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil //nolint:nilerr // another user's, which only its owner can judge
+	}
+	defer func() { _ = f.Close() }() // after the removal, so that its writer notices it
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil //nolint:nilerr // a running process is writing it
+	}
+	return removeIfThere(path)
+}
+
+// lockTemporary locks a new file until it is closed. The error is [ErrLocked] if another process has
+// taken the file for that of a killed run, and removes it.
+func lockTemporary(f *os.File) error {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 0 {
+		return ErrLocked
+	}
+	return nil
+}
