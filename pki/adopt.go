@@ -37,6 +37,9 @@ func (s *Store) Adopt(plan Plan, spec []byte, adoption Adoption, now time.Time) 
 	if err := s.keepSpec(spec); err != nil {
 		return err
 	}
+	if err := s.sweep(); err != nil {
+		return err
+	}
 	if err := appendLedger(s.Dir, entries); err != nil {
 		return err
 	}
@@ -72,6 +75,9 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 	a := adopting{
 		store: s, plan: plan, now: now, known: map[string]bool{},
 		missing: Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}},
+	}
+	if err := s.checkSymlinks(); err != nil {
+		return nil, a.missing, err
 	}
 	there, err := ReadLedger(s.Dir)
 	if err != nil {

@@ -79,12 +79,28 @@ func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, 
 	for _, f := range planned.files {
 		result.Files = append(result.Files, f.Name)
 	}
-	if !dryRun && !planned.same {
-		if err := planned.install(); err != nil {
-			return result, &UnfinishedError{err}
-		}
+	if dryRun {
+		return result, nil
+	}
+	if planned.same {
+		err = sweepFolders(folders)
+	} else {
+		err = planned.install()
+	}
+	if err != nil {
+		return result, &UnfinishedError{err}
 	}
 	return result, nil
+}
+
+// sweepFolders removes the old keys that killed installs left.
+func sweepFolders(folders []string) error {
+	for _, dir := range folders {
+		if err := durable.SweepProjected(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing what a killed install left in %s: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // foldersBelow returns the folders below dir into which a bundle's files belong, each before those in it.

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -31,13 +32,15 @@ type IssueConfig struct {
 // Issue signs what the survey asks for, and verifies each certificate. It records all of them in the
 // ledger, and only then writes them: first the authorities, then each bundle as a whole. If it fails
 // or is killed, the store holds only whole bundles, and the next [Store.Survey] and Issue finish the
-// work.
+// work. Issue also removes what killed runs left, even if there is nothing to sign.
 func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueConfig) error {
 	if err := s.keepSpec(spec); err != nil {
 		return err
 	}
+	// A run that cannot remove old files does its work all the same.
+	swept := s.sweep()
 	if w.Nothing() {
-		return s.dropFormerKeys(w.plan)
+		return errors.Join(swept, s.dropFormerKeys(w.plan))
 	}
 	run := newIssuance(w, config, s)
 	if err := run.signAuthorities(ctx); err != nil {
@@ -61,7 +64,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	if err := s.write(run); err != nil {
 		return err
 	}
-	return s.dropFormerKeys(w.plan)
+	return errors.Join(swept, s.dropFormerKeys(w.plan))
 }
 
 // keepSpec writes the spec into the store. Issue does this first, so that after a killed run the

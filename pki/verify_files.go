@@ -2,17 +2,20 @@ package pki
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
-// checkFiles checks modes, owners and symlinks, and finds keys that do not belong in the store.
-// Hidden folders are versions of bundles; it reaches the current ones through their symlinks.
+// checkFiles checks modes, owners and symlinks, and finds keys that do not belong in the store, in
+// hidden folders too. It reaches the current versions of bundles through their symlinks.
 func (v *verification) checkFiles() {
 	root, err := filepath.EvalSymlinks(v.store.Dir)
 	if err != nil {
@@ -30,20 +33,77 @@ func (v *verification) walk(root, relative, dir string) {
 		v.findings.add(relative, Fix{say("make it readable")}, "%v", err)
 		return
 	}
+	hidden, err := v.hiddenIn(relative, dir)
+	if err != nil {
+		v.findings.add(relative, Fix{say("make it readable")}, "%v", err)
+		return
+	}
 	for _, e := range entries {
 		name, full := filepath.ToSlash(filepath.Join(relative, e.Name())), filepath.Join(dir, e.Name())
-		switch {
+		switch kind := hidden[e.Name()].Kind; {
+		case kind == durable.Current:
+		case kind == durable.Leftover || kind == durable.Headless:
+			v.reportLeftover(name, full, hidden[e.Name()])
 		case e.Type()&fs.ModeSymlink != 0:
 			v.checkSymlink(root, name, full)
-		case e.IsDir() && !strings.HasPrefix(e.Name(), "."):
+		case e.IsDir():
 			v.checkFolderMode(name, full)
 			v.walk(root, name, full)
 		case e.Type().IsRegular():
 			v.checkFileMode(name, full)
-		case !e.IsDir():
+		default:
 			v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "is neither a file nor a folder")
 		}
 	}
+}
+
+// hiddenIn returns the hidden entries of a folder that belong to bundles, by their names.
+func (v *verification) hiddenIn(relative, dir string) (map[string]durable.Hidden, error) {
+	found, err := durable.ListHidden(dir)
+	if err != nil {
+		return nil, err
+	}
+	folders, err := v.store.bundleFolders()
+	if err != nil {
+		return nil, err
+	}
+	hidden := map[string]durable.Hidden{}
+	for _, h := range found {
+		if slices.Contains(folders, relative) || h.Bundle == "" {
+			hidden[h.Name] = h
+		}
+	}
+	return hidden, nil
+}
+
+// reportLeftover adds the finding about what a killed run left, with the keys in it.
+func (v *verification) reportLeftover(name, full string, h durable.Hidden) {
+	var keys []string
+	err := filepath.WalkDir(full, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			var key bool
+			if key, err = isKeyFile(path); key {
+				keys = append(keys, filepath.Base(path))
+			}
+		}
+		return err
+	})
+	holds := ""
+	switch {
+	case err != nil:
+		holds = fmt.Sprintf("; what it holds cannot be read: %v", trimPath(err))
+	case len(keys) > 0:
+		holds = "; it holds private keys: " + strings.Join(keys, ", ")
+	}
+	if h.Kind == durable.Headless {
+		v.findings.add(name, Fix{
+			say("if a copy of the store lost the symlink, make it again:"),
+			{Text: v.store.symlinkCommand(name), Paste: true},
+			say("if a run was killed, the next run removes it:"), v.renew(),
+		}, "is a version of %s, but no symlink leads to it%s", h.Bundle, holds)
+		return
+	}
+	v.findings.add(name, Fix{say("the next run removes it:"), v.renew()}, "was left by a run that was killed%s", holds)
 }
 
 // checkSymlink follows the symlink of a bundle, and reports any other one.
@@ -79,7 +139,11 @@ func (v *verification) checkFileMode(name, full string) {
 		return
 	}
 	owner, planned := v.keyOwner(name)
-	mode, key := info.Mode().Perm(), isKeyFile(full)
+	mode := info.Mode().Perm()
+	key, err := isKeyFile(full)
+	if err != nil {
+		v.findings.add(name, Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be read, so it may hold a key: %v", trimPath(err))
+	}
 	switch {
 	case (key || planned) && mode&0o077 != 0:
 		fix := Fix{say("if you still trust it:"), paste("chmod 600 %s", v.pathOf(name))}
@@ -99,6 +163,19 @@ func (v *verification) checkFileMode(name, full string) {
 	}
 }
 
+// bundlePath returns the path of a file by the name of its bundle, for a path in a version of the bundle.
+func bundlePath(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts[:len(parts)-1] {
+		if hidden, ok := strings.CutPrefix(part, "."); ok {
+			if _, err := strconv.Atoi(strings.TrimPrefix(path.Ext(hidden), ".")); err == nil {
+				parts[i] = strings.TrimSuffix(hidden, path.Ext(hidden))
+			}
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 // checkOwner checks that a file belongs to the owner of its folder: if root wrote a key into the
 // folder of etcd's user, the member does not start.
 func (v *verification) checkOwner(name, full string) {
@@ -109,15 +186,21 @@ func (v *verification) checkOwner(name, full string) {
 	}
 }
 
-// isKeyFile reports whether a file holds a key. It checks the content: a key can have any name.
-func isKeyFile(full string) bool {
+// isKeyFile reports whether a file holds a key. It checks the content: a key can have any name. A file
+// that is larger than any key is none.
+func isKeyFile(full string) (bool, error) {
+	info, err := os.Stat(full)
+	if err != nil || info.Size() > maxPEMSize {
+		return false, err
+	}
 	data, err := durable.ReadFile(full, maxPEMSize)
-	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----")
+	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----"), err
 }
 
 // certificateOwner returns the name of the leaf whose certificate the plan has at that path, or an
 // empty name.
 func (v *verification) certificateOwner(name string) string {
+	name = bundlePath(name)
 	for _, b := range v.plan.Bundles {
 		for _, l := range b.Leaves {
 			if name == b.Path+"/"+l.CertFile {
@@ -131,6 +214,7 @@ func (v *verification) certificateOwner(name string) string {
 // keyOwner reports whether the plan has a key at that path, and returns the name of its leaf; an
 // authority's key has none. It does not check the content: somebody may have destroyed the key.
 func (v *verification) keyOwner(name string) (leaf string, planned bool) {
+	name = bundlePath(name)
 	for _, a := range v.plan.Authorities {
 		if name == a.Path()+"/"+caKeyName {
 			return "", true

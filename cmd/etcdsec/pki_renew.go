@@ -26,7 +26,8 @@ A leaf is renewed too when it expired, when its names differ from the spec, or w
 replaced. Names come from the spec and never from the old certificate. With NAMEs, such as etcd-0,
 etcd-0/peer or backup, only those leaves are renewed.
 
-A leaf keeps its key unless --new-key is given. The old files stay as the bundle's previous version.
+A leaf keeps its key unless --new-key is given. One previous version of each bundle is
+kept, so that you can go back to files that worked. Each run removes older ones, with their keys.
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 

@@ -19,7 +19,9 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
   chains        that do not verify for each of their uses, or have expired
   certificates  with names, extended key usages or name constraints that differ from the spec, or
                 that outlive their issuer
-  keys          that belong to another certificate, that others can read, or in the wrong place
+  keys          that belong to another certificate, that others can read, or in the wrong place,
+                in hidden folders too
+  leftovers     of runs that were killed, such as old versions with keys; the next run removes them
   symlinks      that lead out of the store
   duplicates    of keys and serial numbers
   the ledger    if it was edited, reordered or cut, or if its certificates differ from those on

@@ -17,8 +17,9 @@ import (
 
 // A bundle is a folder of files that belong together, such as a key and its certificate, and that
 // change at once. Its name is a symlink to a versioned folder next to it (".pki.3"). One rename of
-// that symlink moves readers from the old files to the new ones. The previous version is kept for a
-// rollback.
+// that symlink moves readers from the old files to the new ones. One previous version is kept: it is
+// what worked before, for a program that does not start with the new files. More would only be old
+// keys, so everything older is removed.
 
 // SwapBundle writes files as the next version of the bundle dir/name and makes it the
 // current one. It writes the files in the given order; a name may have one folder in front.
@@ -39,6 +40,11 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 	if err != nil {
 		return err
 	}
+	if current == 0 {
+		if err := checkSymlinkKept(dir, name); err != nil {
+			return err
+		}
+	}
 	next := versionName(name, current+1)
 	// Only what no symlink points at can be here: a killed run's.
 	if err := RemoveAll(filepath.Join(dir, next)); err != nil {
@@ -54,15 +60,15 @@ func swapBundle(dir, name string, files []File, owner *Owner) error {
 	if err := SyncDir(dir); err != nil {
 		return err
 	}
-	if current > 0 {
-		return RemoveAll(filepath.Join(dir, versionName(name, current-1)))
-	}
-	return nil
+	return sweepBundle(dir, name)
 }
+
+// linkSuffix is the suffix of the temporary name of a symlink, which is hidden.
+const linkSuffix = "link"
 
 // pointAt makes dir/name a symlink to a version, in one step.
 func pointAt(dir, name, version string, owner *Owner) error {
-	path, link := filepath.Join(dir, name), filepath.Join(dir, "."+name+".link")
+	path, link := filepath.Join(dir, name), filepath.Join(dir, "."+name+"."+linkSuffix)
 	if err := clearLink(dir, name, link); err != nil {
 		return err
 	}

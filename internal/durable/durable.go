@@ -4,7 +4,6 @@ package durable
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -125,7 +124,7 @@ func writeFile(dir, path string, f File, owner *Owner) error {
 	err = ErrLocked
 	// Another process may take a file that is not locked yet for a killed run's, and remove it.
 	for try := 0; try < 100 && errors.Is(err, ErrLocked); try++ {
-		tmp = filepath.Join(dir, "."+f.Name+"."+rand.Text()[:8]+tmpSuffix)
+		tmp = filepath.Join(dir, temporaryName(f.Name))
 		out, err = create(tmp, f, owner)
 	}
 	if err != nil {

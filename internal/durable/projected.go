@@ -36,6 +36,9 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 		return err
 	}
 	if current == 0 {
+		if err := checkDataKept(dir); err != nil {
+			return err
+		}
 		if current, err = adoptPlainFiles(dir, files, owner); err != nil {
 			return err
 		}
@@ -62,14 +65,13 @@ func projectFiles(dir string, files []File, owner *Owner) error {
 	if err := SyncDir(dir); err != nil {
 		return err
 	}
-	if current > 1 {
-		return RemoveAll(filepath.Join(dir, projectedName(current-1)))
-	}
-	return nil
+	return SweepProjected(dir)
 }
 
 // projectedName returns the name of the folder of a version.
-func projectedName(version int) string { return "..v." + strconv.Itoa(version) }
+func projectedName(version int) string { return projectedPrefix + strconv.Itoa(version) }
+
+const projectedPrefix = "..v."
 
 // projectedVersion returns the number of the current version, 0 if the folder is not projected
 // yet.
@@ -81,12 +83,28 @@ func projectedVersion(dir string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	number, _ := strings.CutPrefix(target, "..v.")
+	number, _ := strings.CutPrefix(target, projectedPrefix)
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 || target != projectedName(version) {
 		return 0, fmt.Errorf("its %s points at %q, which this program did not make; give another folder", dataLink, target)
 	}
 	return version, nil
+}
+
+// checkDataKept refuses a folder that has lost its "..data", as a copy without symlinks has: its keys
+// are in a version that would be removed. A killed run can leave only the first version without it.
+func checkDataKept(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), projectedPrefix)
+		if version, err := strconv.Atoi(number); ok && err == nil && version > 1 && e.Name() == projectedName(version) {
+			return fmt.Errorf("its symlink %s to %s is gone; make it again", dataLink, e.Name())
+		}
+	}
+	return nil
 }
 
 // adoptPlainFiles makes version 1 of the plain files in a folder: each name becomes a symlink
@@ -166,7 +184,7 @@ func linkNames(dir string, files []File, owner *Owner) error {
 
 // replaceLink makes dir/name a symlink to target, and replaces what was there.
 func replaceLink(dir, name, target string, owner *Owner) error {
-	link := filepath.Join(dir, "."+name+".link")
+	link := filepath.Join(dir, "."+name+"."+linkSuffix)
 	if err := removeIfThere(link); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,9 +13,22 @@ import (
 // tmpSuffix is the suffix of the temporary files of WriteFile, which are hidden.
 const tmpSuffix = ".tmp"
 
+// randomLength is the number of random letters in the name of a temporary file.
+const randomLength = 8
+
+// temporaryName returns a new name for a temporary file: ".NAME.RANDOM.tmp".
+func temporaryName(name string) string {
+	return "." + name + "." + rand.Text()[:randomLength] + tmpSuffix
+}
+
 // IsTemporary reports whether a file has the name of a temporary file of [WriteFile].
 func IsTemporary(name string) bool {
-	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, tmpSuffix) && len(name) > len(tmpSuffix)+1
+	at := len(name) - len(tmpSuffix) - randomLength
+	if at < len(".x.") || !strings.HasPrefix(name, ".") || !strings.HasSuffix(name, tmpSuffix) || name[at-1] != '.' {
+		return false
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // of rand.Text
+	return strings.Trim(name[at:at+randomLength], alphabet) == ""
 }
 
 // RemoveTemporary removes the temporary files that killed runs left in a folder. It leaves those that
@@ -23,17 +37,11 @@ func RemoveTemporary(dir string) error {
 	return removeTemporaries(dir, IsTemporary)
 }
 
-// removeTemporary removes what killed runs left of one file.
+// removeTemporary removes what killed runs left of one file. Former releases had no random part.
 func removeTemporary(dir, name string) error {
 	return removeTemporaries(dir, func(entry string) bool {
-		return IsTemporary(entry) && (entry == "."+name+tmpSuffix || isTemporaryOf(entry, name))
+		return entry == "."+name+tmpSuffix || IsTemporary(entry) && len(entry) == len(temporaryName(name)) && strings.HasPrefix(entry, "."+name+".")
 	})
-}
-
-// isTemporaryOf reports whether entry is ".NAME.RANDOM.tmp".
-func isTemporaryOf(entry, name string) bool {
-	random, found := strings.CutPrefix(strings.TrimSuffix(entry, tmpSuffix), "."+name+".")
-	return found && !strings.Contains(random, ".")
 }
 
 func removeTemporaries(dir string, match func(name string) bool) error {

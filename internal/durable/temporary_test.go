@@ -36,7 +36,7 @@ func TestWriteFileAtTheSameTime(t *testing.T) {
 // A temporary file that a running process writes stays, and so does what only looks like one.
 func TestRemoveTemporary(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{".f.tmp", ".f.ABCDEFGH.tmp", ".g.ABCDEFGH.tmp", "f.tmp", ".f", ".tmp"} {
+	for _, name := range []string{".f.tmp", ".f.ABCDEFGH.tmp", ".g.ABCDEFGH.tmp", ".g.tmp", "f.tmp", ".f", ".tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -67,16 +67,16 @@ func TestRemoveTemporary(t *testing.T) {
 	if err := removeTemporary(dir, "f"); err != nil {
 		t.Fatal(err)
 	}
-	check(".f", ".f.IJKLMNOP.tmp", ".g.ABCDEFGH.tmp", ".tmp", "f.tmp")
+	check(".f", ".f.IJKLMNOP.tmp", ".g.ABCDEFGH.tmp", ".g.tmp", ".tmp", "f.tmp")
 	if err := RemoveTemporary(dir); err != nil {
 		t.Fatal(err)
 	}
-	check(".f", ".f.IJKLMNOP.tmp", ".tmp", "f.tmp")
+	check(".f", ".f.IJKLMNOP.tmp", ".g.tmp", ".tmp", "f.tmp")
 	if err := writing.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := RemoveTemporary(dir); err != nil {
 		t.Fatal(err)
 	}
-	check(".f", ".tmp", "f.tmp")
+	check(".f", ".g.tmp", ".tmp", "f.tmp")
 }

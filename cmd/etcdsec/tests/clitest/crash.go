@@ -294,7 +294,14 @@ func (c Crash) checkKeys(t *testing.T, dir string, point int) {
 
 func (c Crash) checkLeftovers(t *testing.T, dir string, point int) {
 	t.Helper()
+	versions := map[string]int{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if bundle, version, ok := cutVersion(path); ok {
+			versions[bundle]++
+			if versions[bundle] > 2 {
+				t.Errorf("point %d: version %s of %s is left beside the current and the previous one", point, version, bundle)
+			}
+		}
 		if c.Hidden && strings.Contains(path, "-root") && strings.HasSuffix(path, ".key") {
 			t.Errorf("point %d: the plain key of a root is left: %s", point, path)
 		}
@@ -306,4 +313,14 @@ func (c Crash) checkLeftovers(t *testing.T, dir string, point int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// cutVersion cuts the path of a hidden folder at the number of its version.
+func cutVersion(path string) (bundle, version string, ok bool) {
+	at := strings.LastIndexByte(path, '.')
+	if at < 0 || !strings.HasPrefix(filepath.Base(path), ".") {
+		return "", "", false
+	}
+	_, err := strconv.Atoi(path[at+1:])
+	return path[:at], path[at+1:], err == nil
 }

@@ -1,0 +1,120 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
+)
+
+// The folders of a store.
+const (
+	authoritiesDir = "authorities"
+	nodesDir       = "nodes"
+	clientsDir     = "clients"
+)
+
+// bundleFolders returns the folders in which bundles are, relative to the store. These include the
+// nodes that are no longer in the spec.
+func (s *Store) bundleFolders() ([]string, error) {
+	folders := []string{authoritiesDir, clientsDir}
+	nodes, err := os.ReadDir(filepath.Join(s.Dir, nodesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range nodes {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			folders = append(folders, path.Join(nodesDir, e.Name()))
+		}
+	}
+	return folders, nil
+}
+
+// listHidden returns the hidden entries of a folder of the store; none if there is no folder.
+func (s *Store) listHidden(folder string) ([]durable.Hidden, error) {
+	found, err := durable.ListHidden(filepath.Join(s.Dir, filepath.FromSlash(folder)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// headless returns the versions of bundles that no symlink leads to, by their paths in the store.
+func (s *Store) headless() (paths []string, lost bool, err error) {
+	folders, err := s.bundleFolders()
+	if err != nil {
+		return nil, false, err
+	}
+	bundles := map[string]bool{}
+	for _, folder := range folders {
+		found, err := s.listHidden(folder)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, h := range found {
+			if h.Kind == durable.Headless {
+				paths = append(paths, path.Join(folder, h.Name))
+				bundles[path.Join(folder, h.Bundle)] = true
+				lost = lost || h.Version > 1
+			}
+		}
+	}
+	return paths, lost || len(bundles) > 1, nil
+}
+
+// checkSymlinks refuses a store that has lost the symlinks of its bundles, as a copy without
+// symlinks has. Its keys are still there, and a run would replace them. A run that was killed is no
+// such case: it leaves at most one bundle, in its first version, without a symlink.
+func (s *Store) checkSymlinks() error {
+	paths, lost, err := s.headless()
+	if err != nil || !lost {
+		return err
+	}
+	return fmt.Errorf("%s: no symlink leads to %s, which hold the files of the store; copy the store again with `cp -a` or `rsync -a`, which keep symlinks, or make them again: %s",
+		s.Dir, strings.Join(paths, ", "), s.symlinkCommand(paths[len(paths)-1]))
+}
+
+// symlinkCommand returns the command that makes the symlink to a version again.
+func (s *Store) symlinkCommand(version string) string {
+	dir, name := path.Split(version)
+	bundle := strings.TrimPrefix(strings.TrimSuffix(name, path.Ext(name)), ".")
+	return fmt.Sprintf("ln -sfn %s %s", shellword.Path(name), shellword.Path(filepath.Join(s.Dir, filepath.FromSlash(dir), bundle)))
+}
+
+// sweep removes what killed runs left in the store: versions of bundles with old keys, and temporary
+// files. It keeps the previous version of each bundle.
+func (s *Store) sweep() error {
+	if err := s.checkSymlinks(); err != nil {
+		return err
+	}
+	paths, _, err := s.headless()
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, version := range paths { // the killed run's; its keys were never released
+		faults = append(faults, durable.RemoveAll(filepath.Join(s.Dir, filepath.FromSlash(version))))
+	}
+	folders, err := s.bundleFolders()
+	faults = append(faults, err)
+	for _, folder := range folders {
+		if err := durable.SweepBundles(filepath.Join(s.Dir, filepath.FromSlash(folder))); !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
+	}
+	for _, folder := range append(folders, ".", KubernetesDir) {
+		if err := durable.RemoveTemporary(filepath.Join(s.Dir, filepath.FromSlash(folder))); !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("removing what a killed run left: %w", err)
+	}
+	return nil
+}
