@@ -2,7 +2,9 @@ package pki
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"time"
@@ -189,11 +191,19 @@ func (p keyPlace) describe(a Authority) string {
 // key will use it; the run that asks the program finds out.
 func placeOfKey(dir string, a Authority) keyPlace {
 	at := filepath.Join(dir, filepath.FromSlash(a.Path()))
-	if a.external != nil || exists(filepath.Join(at, caKeyName)) {
+	if a.external != nil {
+		return keyPlace{}
+	}
+	if there, err := exists(filepath.Join(at, caKeyName)); err != nil {
+		return keyPlace{needsPerson: true, what: fmt.Sprintf("cannot be looked for: %v", err)}
+	} else if there {
 		return keyPlace{}
 	}
 	data, err := durable.ReadFile(filepath.Join(at, encryptedKeyName), agekey.MaxFileSize)
-	if err != nil {
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return keyPlace{needsPerson: true, what: fmt.Sprintf("cannot be read: %v", err)}
+	case err != nil:
 		return keyPlace{needsPerson: true, what: fmt.Sprintf("is not in the store; put %s back for one run", path.Join(a.Path(), caKeyName))}
 	}
 	if byPassphrase, err := agekey.HasPassphrase(data); err == nil && byPassphrase {

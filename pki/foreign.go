@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -37,16 +38,25 @@ type Foreign struct {
 func DetectLayout(dir string) (cluster.Layout, error) {
 	for _, l := range []cluster.Layout{cluster.LayoutKubeadm, cluster.LayoutK3s, cluster.LayoutKOps} {
 		f := cluster.FilesOf(l)
-		if isFile(dir, f.ClientCA) && isFile(dir, f.Server.Cert) && isFile(dir, f.Peer.Cert) {
-			return l, nil
+		if found, err := hasFiles(dir, f.ClientCA, f.Server.Cert, f.Peer.Cert); err != nil || found {
+			return l, err
 		}
 	}
 	return "", fmt.Errorf("%s is not a PKI of kubeadm (etcd/ca.crt, etcd/server.crt, etcd/peer.crt), k3s (server-ca.crt, server-client.crt, peer-server-client.crt) or etcd-manager (clients/ca.crt, clients/server.crt, peers/me.crt); for other file names, give a spec with layout: custom", dir)
 }
 
-func isFile(dir, name string) bool {
-	info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
-	return err == nil && info.Mode().IsRegular()
+// hasFiles reports whether a folder has all the files. It returns an error if it may not look.
+func hasFiles(dir string, names ...string) (bool, error) {
+	for _, name := range names {
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+		if errors.Is(err, fs.ErrPermission) {
+			return false, err
+		}
+		if err != nil || !info.Mode().IsRegular() {
+			return false, nil //nolint:nilerr // it is another tool's folder, or none
+		}
+	}
+	return true, nil
 }
 
 // ReadForeign reads a member's folder by the file names of a layout. It changes nothing there.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"os"
 	"slices"
@@ -222,6 +223,9 @@ func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revoc
 // ReadLeafFile returns the leaf of a PEM file, or nil if there is no such file.
 func ReadLeafFile(path string) (*x509.Certificate, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, nil //nolint:nilerr // a folder named like a client, say; it is no certificate's file
 	}

@@ -229,7 +229,10 @@ func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) 
 // exist there. It also does this for an earlier run that was killed.
 func (s *Store) dropFormerKeys(plan Plan) error {
 	for _, a := range plan.Authorities {
-		at := s.formerKey(a)
+		at, err := s.formerKey(a)
+		if err != nil {
+			return err
+		}
 		if at == "" {
 			continue
 		}
@@ -245,28 +248,40 @@ func (s *Store) dropFormerKeys(plan Plan) error {
 // there; empty if there is none. That is the plain key of a root whose current version has none, and
 // the key of an issuing CA that was replaced. What that CA signed stays in the bundles, but it signs
 // nothing more.
-func (s *Store) formerKey(a Authority) string {
+func (s *Store) formerKey(a Authority) (string, error) {
 	dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(a.Path())))
-	if a.isRoot() && exists(filepath.Join(dir, name, caKeyName)) || !exists(filepath.Join(dir, name, caCertName)) {
-		return ""
+	withKey, keyErr := exists(filepath.Join(dir, name, caKeyName))
+	withCert, certErr := exists(filepath.Join(dir, name, caCertName))
+	if err := errors.Join(keyErr, certErr); err != nil || a.isRoot() && withKey || !withCert {
+		return "", err
 	}
 	version, err := durable.BundleVersion(filepath.Clean(dir), name)
 	if err != nil || version == 0 {
-		return ""
+		return "", nil //nolint:nilerr // what is there instead of the bundle has no versions
 	}
 	former := fmt.Sprintf(".%s.%d", name, version-1)
-	if !exists(filepath.Join(dir, former, caKeyName)) || !a.isRoot() && sameKeyOf(filepath.Join(dir, former, caCertName), filepath.Join(dir, name, caCertName)) {
-		return ""
+	if withKey, err = exists(filepath.Join(dir, former, caKeyName)); err != nil || !withKey {
+		return "", err
 	}
-	return path.Join(path.Dir(a.Path()), former, caKeyName)
+	if !a.isRoot() {
+		same, err := sameKeyOf(filepath.Join(dir, former, caCertName), filepath.Join(dir, name, caCertName))
+		if err != nil || same {
+			return "", err
+		}
+	}
+	return path.Join(path.Dir(a.Path()), former, caKeyName), nil
 }
 
-// sameKeyOf reports whether two certificate files are for one key, or one of them cannot be read.
-func sameKeyOf(one, other string) bool {
+// sameKeyOf reports whether two certificate files are for one key, or one of them holds no
+// certificate. It returns an error if it may not read one.
+func sameKeyOf(one, other string) (bool, error) {
 	a, err := ReadCertificates(one)
-	if err != nil {
-		return true
+	var b []*x509.Certificate
+	if err == nil {
+		b, err = ReadCertificates(other)
 	}
-	b, err := ReadCertificates(other)
-	return err != nil || samePublicKey(a[0].PublicKey, b[0].PublicKey)
+	if errors.Is(err, fs.ErrPermission) {
+		return false, err
+	}
+	return err != nil || samePublicKey(a[0].PublicKey, b[0].PublicKey), nil
 }

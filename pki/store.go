@@ -259,9 +259,13 @@ func (s *Store) filesAt(relative string) ([]durable.File, error) {
 	return files, err
 }
 
-func exists(path string) bool {
+// exists reports whether there is a file. It returns an error if it could not look.
+func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
-	return err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // FileState reports whether a file of the store exists, and whether its content is data.

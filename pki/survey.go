@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,14 +156,17 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 // whose certificates no running member accepts. A run that was killed never leaves such a store,
 // because it writes each authority before everything below it.
 func (s *Store) checkLost(plan Plan) error {
+	var faults []error
 	there := func(relative string) bool {
 		_, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(relative)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
 		return err == nil
 	}
-	var faults []error
 	for _, a := range plan.Authorities {
-		if there(a.Path() + "/ca.crt") {
-			continue
+		if there(a.Path()+"/ca.crt") || len(faults) > 0 {
+			continue // what cannot be looked at is not lost
 		}
 		if below := plan.firstBelow(a.Name, there); below != "" {
 			faults = append(faults, fmt.Errorf("%s/ca.crt is missing, but %s was issued below it; restore it: with a new one, members and clients would refuse each other", filepath.Join(s.Dir, filepath.FromSlash(a.Path())), below))

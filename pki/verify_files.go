@@ -110,6 +110,8 @@ func (v *verification) reportLeftover(name, full string, h durable.Hidden) {
 func (v *verification) checkSymlink(root, name, full string) {
 	target, err := filepath.EvalSymlinks(full)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		v.reportUnreadable(name, err)
 	case err != nil:
 		v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "leads nowhere: %v", err)
 	case target != root && !strings.HasPrefix(target, root+string(filepath.Separator)):
@@ -133,16 +135,22 @@ func (v *verification) checkFolderMode(name, full string) {
 	}
 }
 
+// reportUnreadable adds the finding about a file that could not be looked at.
+func (v *verification) reportUnreadable(name string, err error) {
+	v.findings.add(name, Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be read, so it may hold a key: %v", trimPath(err))
+}
+
 func (v *verification) checkFileMode(name, full string) {
 	info, err := os.Stat(full)
 	if err != nil {
+		v.reportUnreadable(name, err)
 		return
 	}
 	owner, planned := v.keyOwner(name)
 	mode := info.Mode().Perm()
 	key, err := isKeyFile(full)
 	if err != nil {
-		v.findings.add(name, Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be read, so it may hold a key: %v", trimPath(err))
+		v.reportUnreadable(name, err)
 	}
 	switch {
 	case (key || planned) && mode&0o077 != 0:

@@ -172,7 +172,9 @@ func (v *verification) checkAuthorities() {
 
 func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
-	switch former := v.store.formerKey(a); {
+	switch former, err := v.store.formerKey(a); {
+	case err != nil:
+		v.findings.add(a.Path(), Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be searched for former keys: %v", err)
 	case former == "":
 	case a.isRoot():
 		v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text: a run was killed before it removed the key")
@@ -349,7 +351,7 @@ func (v *verification) checkLedger() {
 	if l.torn {
 		v.findings.add(ledgerName, Fix{say("the next run that signs removes it")}, "ends in half a line, because a run was killed")
 	}
-	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); err != nil {
+	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); errors.Is(err, fs.ErrNotExist) {
 		v.findings.add(headName, Fix{say("the next run that signs writes it again")}, "is missing, so nobody would notice if lines were removed from the ledger's end")
 	}
 	last := map[string]Entry{}

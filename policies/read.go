@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -31,7 +32,7 @@ type NamedFile struct {
 // is the file.
 func (r *Reader) Open(given string) (NamedFile, error) {
 	node, path, ok := strings.Cut(given, "=")
-	if _, err := os.Stat(given); err == nil || !ok || strings.Contains(node, "/") {
+	if _, err := os.Stat(given); err == nil || errors.Is(err, fs.ErrPermission) || !ok || strings.Contains(node, "/") {
 		node, path = "", given
 	}
 	data, err := r.read(path)

@@ -193,7 +193,10 @@ func Warnings(c *cluster.Cluster) []string {
 		all = append(all, "warning: phase disabling: new values are stored in plaintext")
 	}
 	if socket := strings.TrimPrefix(c.Encryption.Socket, "unix://"); socket != "" {
-		if _, err := os.Stat(socket); err != nil {
+		switch _, err := os.Stat(socket); {
+		case errors.Is(err, fs.ErrPermission):
+			all = append(all, fmt.Sprintf("warning: the socket %s cannot be looked for: %v", socket, err))
+		case err != nil:
 			all = append(all, fmt.Sprintf("warning: the socket %s is not on this host; on their hosts, API servers need a KMS plugin behind it to read and write what it encrypts", socket))
 		}
 	}

@@ -5,7 +5,9 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -105,6 +107,9 @@ func Read(ctx context.Context, target string, now time.Time) ([]Held, error) {
 	spec := filepath.Join(target, pki.SpecName)
 	var found []pki.Status
 	_, err := os.Stat(spec)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
 	inStore := err == nil
 	if inStore {
 		c, err := cluster.Load(spec)

@@ -104,7 +104,7 @@ func (s *State) free() error {
 // hasOpenChange reports whether there is a change without an outcome.
 func hasOpenChange(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, changeDir, previousFile))
-	return err == nil && word(dir, outcomeLink) == ""
+	return !errors.Is(err, fs.ErrNotExist) && word(dir, outcomeLink) == ""
 }
 
 // Close releases the folder's lock.

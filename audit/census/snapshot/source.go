@@ -102,7 +102,14 @@ func files(dir string) ([]string, error) {
 	var paths []string
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was removed just now, or points nowhere
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, cause(err))
+		}
+		if info.Mode().IsRegular() {
 			paths = append(paths, path)
 		}
 	}
