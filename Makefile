@@ -29,7 +29,7 @@ MAKEFLAGS += --silent
 # Every step keeps all cores busy by itself. Under -j two steps would only mix their output.
 .NOTPARALLEL:
 
-.PHONY: help build demo test check lint bench bench-once lab fuzz test-e2e clean
+.PHONY: help build demo test check lint bench bench-once lab clock fuzz test-e2e clean
 .PHONY: gofmt vet staticcheck c-compiler etcd-servers run-benchmarks
 
 help: ## List the targets
@@ -121,6 +121,11 @@ run-benchmarks: etcd-servers
 lab: etcd-servers ## Audit hundreds of configurations of real etcd five times, and print precision and recall
 	echo 'the laboratory (a few minutes)' >&2
 	cd audit/collect && $(GO) test -count=1 -run '^TestLaboratory$$' -timeout 30m -args -lab.whole -lab.repeats=5
+
+# What make test and make test-e2e look at on the days on which something can change.
+clock: ## Renew every kind of store on each day of three years, and look at each run
+	echo 'three years of daily renewals (some fifteen minutes)' >&2
+	cd pki && $(GO) test -count=1 -tags e2e -run '^TestThreeYearsOfEveryStore$$' -timeout 60m -args -clock.every-run
 
 # go can fuzz one target at a time, so the targets are asked for first.
 fuzz: ## Run every fuzz target for FUZZTIME (20s) each

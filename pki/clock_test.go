@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,6 +30,10 @@ import (
 )
 
 const day = 24 * time.Hour
+
+// everyRun looks at each daily run in full. Without it, runs are left out on which nothing can
+// change: no certificate comes within its margin, and nothing happens.
+var everyRun = flag.Bool("clock.every-run", false, "look at each of the daily runs, also where nothing can change")
 
 // begin is the first day of every simulation.
 var begin = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -64,9 +69,6 @@ type simulation struct {
 
 	revoked []pki.Revoked
 	wide    bool // a member left, and issuing CAs may still sign its names
-	// everyRun looks at each run in full. Without it, runs are left out on which nothing can
-	// change: no certificate comes within its margin, and nothing happens.
-	everyRun bool
 }
 
 func newSimulation(t testing.TB, spec string, keys rootKeys) *simulation {
@@ -546,7 +548,7 @@ func (s *simulation) through(days int, every time.Duration, events map[int]func(
 		if event != nil && now.Sub(begin)%day == 0 {
 			event(now)
 		}
-		if !s.everyRun && event == nil && now.Before(next) && (s.asked.IsZero() || now.Sub(s.asked) < patience || s.keys == gone) {
+		if !*everyRun && event == nil && now.Before(next) && (s.asked.IsZero() || now.Sub(s.asked) < patience || s.keys == gone) {
 			continue
 		}
 		s.run(now)
@@ -606,7 +608,7 @@ type clockCase struct {
 	days   int           // 1095 if 0
 	every  time.Duration // a day if 0
 	issued map[string]int
-	long   bool // only where each run is looked at
+	long   bool // only with the build tag e2e
 }
 
 // An issuing CA of a year is due on day 244 (two thirds), and a leaf of 90 days on its day 60. So
@@ -619,7 +621,7 @@ func clockCases() map[string]clockCase {
 		"roots encrypted, a person comes":   {keys: encrypted, spec: "  pki: {crl: true}\n", issued: map[string]int{"issuing": 12, "leaf": 100}},
 		"roots elsewhere, a person comes":   {keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100}},
 		"roots destroyed":                   {keys: gone, days: 365, issued: map[string]int{"leaf": 25}}, // on day 300 for the last time, until the CA ends
-		"kubeadm":                           {spec: "  pki: {layout: kubeadm}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}},
+		"kubeadm":                           {spec: "  pki: {layout: kubeadm}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
 		"k3s":                               {spec: "  pki: {layout: k3s}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
 		"kops":                              {spec: "  pki: {layout: kops}\n", keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100}},
 		"kubeadm, no issuing CA":            {spec: "  pki: {layout: kubeadm, hierarchy: single}\n", keys: onLine, issued: map[string]int{"leaf": 90}, long: true},
@@ -627,13 +629,13 @@ func clockCases() map[string]clockCase {
 		"one root for all":                  {spec: "  pki: {layout: kops, hierarchy: shared}\n", keys: onLine, issued: map[string]int{"leaf": 90}, long: true},
 		"roots sign leaves, a person comes": {spec: "  pki: {layout: k3s, hierarchy: single}\n", keys: encrypted, issued: map[string]int{"leaf": 65}, long: true},
 		"ten years":                         {spec: "  pki: {issuingLifetime: 87600h, leafLifetime: 87600h}\n", keys: onLine, issued: map[string]int{}, long: true},
-		"leaves as long as their issuer":    {spec: "  pki: {leafLifetime: 8760h}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 20}},
+		"leaves as long as their issuer":    {spec: "  pki: {leafLifetime: 8760h}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 20}, long: true},
 		"leaves of ten months":              {spec: "  pki: {leafLifetime: 7200h}\n", keys: encrypted, issued: map[string]int{"issuing": 12, "leaf": 40}, long: true},
 		"roots of three years":              {spec: "  pki: {rootLifetime: 26280h}\n", keys: onLine, issued: map[string]int{"issuing": 15, "leaf": 110, "root": 2}},
 		"roots of three years, elsewhere":   {spec: "  pki: {rootLifetime: 26280h}\n", keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100, "root": 2}},
-		"roots of two years sign leaves":    {spec: "  pki: {layout: kubeadm, hierarchy: single, rootLifetime: 17520h}\n", keys: onLine, issued: map[string]int{"leaf": 95, "root": 4}},
+		"roots of two years sign leaves":    {spec: "  pki: {layout: kubeadm, hierarchy: single, rootLifetime: 17520h}\n", keys: onLine, issued: map[string]int{"leaf": 95, "root": 4}, long: true},
 		"a week and a day":                  {spec: "  pki: {issuingLifetime: 168h, leafLifetime: 24h}\n", keys: onLine, days: 60, every: 6 * time.Hour, issued: map[string]int{"issuing": 36, "leaf": 435}, long: true},
-		"a week and a week":                 {spec: "  pki: {issuingLifetime: 168h, leafLifetime: 168h}\n", keys: given, days: 60, issued: map[string]int{"issuing": 33, "leaf": 55}},
+		"a week and a week":                 {spec: "  pki: {issuingLifetime: 168h, leafLifetime: 168h}\n", keys: given, days: 60, issued: map[string]int{"issuing": 33, "leaf": 55}, long: true},
 	}
 }
 
@@ -644,16 +646,15 @@ func TestThreeYears(t *testing.T) {
 	testThreeYears(t, false)
 }
 
-func testThreeYears(t *testing.T, everyRun bool) {
+func testThreeYears(t *testing.T, all bool) {
 	t.Helper()
 	for name, tc := range clockCases() {
-		if tc.long && !everyRun {
+		if tc.long && !all {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSimulation(t, simulatedSpec+tc.spec, tc.keys)
-			s.everyRun = everyRun
 			s.apply(begin, pki.Renewal{}, false, nil)
 			s.protect(begin)
 			s.through(cmp.Or(tc.days, 1095), cmp.Or(tc.every, day), nil, nil)
@@ -678,16 +679,15 @@ func TestThreeYearsOfChanges(t *testing.T) {
 	testThreeYearsOfChanges(t, false)
 }
 
-func testThreeYearsOfChanges(t *testing.T, everyRun bool) {
+func testThreeYearsOfChanges(t *testing.T, all bool) {
 	t.Helper()
 	for keys, issued := range map[rootKeys]map[string]int{onLine: {"issuing": 12, "leaf": 171}, offLine: {"issuing": 10, "leaf": 159}} {
-		if keys == offLine && !everyRun {
+		if keys == offLine && !all {
 			continue
 		}
 		t.Run(string(keys), func(t *testing.T) {
 			t.Parallel()
 			s := newSimulation(t, simulatedSpec+"      - {name: etcd-1, addresses: [10.0.0.12]}\n  pki: {crl: true}\n", keys)
-			s.everyRun = everyRun
 			s.apply(begin, pki.Renewal{}, false, nil)
 			s.protect(begin)
 			// change edits the spec and renews by it, with the roots' keys: constraints of issuing CAs have the names.
@@ -786,23 +786,23 @@ func TestThreeYearsOfAnImport(t *testing.T) {
 	testThreeYearsOfAnImport(t, false)
 }
 
-func testThreeYearsOfAnImport(t *testing.T, everyRun bool) {
+func testThreeYearsOfAnImport(t *testing.T, all bool) {
 	t.Helper()
 	cases := map[string]struct {
 		made   string // spec.pki of what was there
 		longer bool   // its server leaf outlives its CA
 		issued map[string]int
-		long   bool // only where each run is looked at
+		long   bool // only with the build tag e2e
 	}{
 		// Leaves on day 244, when a third of their year is left; then each 60 days.
 		"kubeadm":                     {made: "{layout: kubeadm, hierarchy: shared, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 78}},
 		"k3s":                         {made: "{layout: k3s, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81}, long: true},
 		"kops":                        {made: "{layout: kops, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 84}, long: true},
-		"a CA of fifteen months":      {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81, "root": 2}},
+		"a CA of fifteen months":      {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81, "root": 2}, long: true},
 		"a leaf that outlives its CA": {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", longer: true, issued: map[string]int{"leaf": 84, "root": 2}},
 	}
 	for name, tc := range cases {
-		if tc.long && !everyRun {
+		if tc.long && !all {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -827,7 +827,6 @@ func testThreeYearsOfAnImport(t *testing.T, everyRun bool) {
 				t.Fatal(err)
 			}
 			s := newSimulation(t, string(found.Cluster.YAML), onLine)
-			s.everyRun = everyRun
 			if _, err := found.AdoptInto(s.dir, begin, false); err != nil {
 				t.Fatal(err)
 			}
