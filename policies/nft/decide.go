@@ -12,13 +12,16 @@ import (
 type Hook int
 
 // The hooks that filter. Prerouting comes before the destination is translated, and the others
-// see the translated one; no hook sees a source address that is translated on the way out.
+// see the translated one; no hook sees a source address that is translated on the way out. Ingress
+// and Egress are those of a device.
 const (
 	Input Hook = iota
 	Forward
 	Output
 	Prerouting
 	Postrouting
+	Ingress
+	Egress
 )
 
 // String returns the name of the hook, as a base chain writes it.
@@ -34,17 +37,51 @@ func (h Hook) String() string {
 		return "prerouting"
 	case Postrouting:
 		return "postrouting"
+	case Ingress:
+		return "ingress"
+	case Egress:
+		return "egress"
 	}
 	return "none"
 }
 
-// Packet is the first packet of a TCP connection to Port. Its addresses are of one family.
+// Packet is the first packet of a TCP connection to Port, or a later one. Its addresses are of one
+// family.
 type Packet struct {
 	Hook       Hook
 	Src, Dst   netip.Addr
-	Port       uint16
-	InLoopback bool // it came in at the interface lo
+	Port       uint16 // where the server listens
+	InLoopback bool   // it stays on its host, and comes in at the interface lo
+	Stage      Stage
+
+	layer        layer
+	translated   bool  // the connection has got another destination
+	untracked    bool  // perhaps nothing keeps the state of the connection
+	fromHost     truth // its source is an address of this host; no, if it is not said
+	toHost       truth // its destination is
+	knowsAddress bool  // fromHost and toHost are known
+	anySource    bool  // Src tells the family alone
 }
+
+// Stage is how far a connection is.
+type Stage int
+
+// The stages.
+const (
+	Opens   Stage = iota // the packet is the first one
+	Answers              // it goes from the server to the client
+	Goes                 // it goes from the client to the server, after an answer
+)
+
+// layer is what the kernel hands to a chain.
+type layer int
+
+const (
+	packets layer = iota // of IP
+	device               // what a device receives or sends
+	frames               // what a bridge forwards
+	arp
+)
 
 // Decision tells what happens to a packet.
 type Decision struct {
@@ -61,38 +98,76 @@ var ErrUndecided = errors.New("unknown")
 // Rule returns the text of the rule or policy that decides.
 func (d Decision) Rule() string { return d.By.String() }
 
-// Decide returns what the ruleset does to a packet. Every base chain of the hook has to accept it:
-// what one drops, none brings back. Chains of type nat filter nothing.
+// Decide returns what the filters of one hook do to a packet. Every base chain of the hook has to
+// accept it: what one drops, none brings back. [Tracer.Follow] follows it through all hooks, and what
+// they translate.
 func (r *Ruleset) Decide(p Packet) Decision {
 	if !p.Src.IsValid() || !p.Dst.IsValid() || p.Src.Unmap().BitLen() != p.Dst.Unmap().BitLen() {
 		return Decision{Err: fmt.Errorf("%w: the addresses of the packet, %s and %s, are of two families", ErrUndecided, p.Src, p.Dst)}
 	}
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
+	d, _ := p.decide(r.bases()[p.at()], func(*Chain) bool { return true })
+	return d
+}
+
+// decide returns what those of some base chains that filter a packet do to it, and whether one may take
+// its state away.
+func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, untracks bool) {
 	accepted := Decision{Accept: true, By: Source{unfiltered: true, hook: p.Hook}}
 	var undecided Decision
 	specific := false
-	for _, b := range r.bases(p) {
-		e := evaluation{table: b.table, packet: p}
+	for _, b := range bases {
+		if b.chain.Type == "nat" || !p.meets(b) || !will(b.chain) {
+			continue
+		}
+		e := evaluation{table: b.table, packet: *p}
 		o := e.evalChain(b.chain, 0)
 		if o.can&falls != 0 {
 			o.fallThrough(b)
 		}
+		untracks = untracks || e.untracks
+		if o.can&drops != 0 {
+			if what := p.doubtOf(b.chain); what != "" {
+				o.can |= accepts
+				e.doubt = doubt{o.placeOf(drops), what}
+			}
+		}
 		switch {
 		case o.can == drops:
-			return Decision{By: o.placeOf(drops).source()}
+			return Decision{By: o.placeOf(drops).source()}, untracks
 		case o.can == accepts:
 			if rule := o.placeOf(accepts); !specific {
 				specific = rule.statement != nil || rule.rule != nil
 				accepted.By = rule.source()
 			}
 		case undecided.Err == nil:
-			undecided = Decision{By: Source{doubt: e.doubt}, Err: &undecidedError{e.doubt}}
+			undecided = undecidedBy(e.doubt)
 		}
 	}
 	if undecided.Err != nil {
-		return undecided
+		return undecided, untracks
 	}
-	return accepted
+	return accepted, untracks
+}
+
+func undecidedBy(d doubt) Decision {
+	return Decision{By: Source{doubt: d}, Err: &undecidedError{d}}
+}
+
+// doubtOf tells why a packet may not pass a chain of its hook; it is empty if it does.
+func (p *Packet) doubtOf(c *Chain) string {
+	switch p.layer {
+	case device:
+		if !p.InLoopback || !slices.Contains(c.Devices, "lo") {
+			return "whether it passes the device"
+		}
+	case frames:
+		return "whether it passes a bridge"
+	case arp:
+		return "whether the address is asked for"
+	case packets:
+	}
+	return ""
 }
 
 type base struct {
@@ -100,26 +175,71 @@ type base struct {
 	chain *Chain
 }
 
-// bases returns the base chains that a packet passes, in their order.
-func (r *Ruleset) bases(p Packet) []base {
-	family := "ip6"
-	if p.Src.Is4() {
-		family = "ip"
-	}
-	var found []base
+// layeredHook is a hook, as the packets of one layer pass it.
+type layeredHook struct {
+	hook  Hook
+	layer layer
+}
+
+func (p *Packet) at() layeredHook { return layeredHook{p.Hook, p.layer} }
+
+// bases returns the base chains of each hook, in their order. Chains of type nat translate a packet;
+// the others filter it.
+func (r *Ruleset) bases() map[layeredHook][]base {
+	found := map[layeredHook][]base{}
 	for i := range r.Tables {
 		t := &r.Tables[i]
-		if t.Dormant || t.Family != "inet" && t.Family != family {
+		if t.Dormant {
 			continue
 		}
 		for j := range t.Chains {
-			if c := &t.Chains[j]; c.Hook == p.Hook.String() && c.Type != "nat" {
-				found = append(found, base{t, c})
+			c := &t.Chains[j]
+			for h := Input; h <= Egress; h++ {
+				if c.Hook == h.String() {
+					at := layeredHook{h, layerOf(t.Family, h)}
+					found[at] = append(found[at], base{t, c})
+				}
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b base) int { return cmp.Compare(a.chain.Priority, b.chain.Priority) })
+	for _, all := range found {
+		slices.SortStableFunc(all, func(a, b base) int { return cmp.Compare(a.chain.Priority, b.chain.Priority) })
+	}
 	return found
+}
+
+func layerOf(family string, h Hook) layer {
+	switch {
+	case family == "netdev", h == Ingress, h == Egress:
+		return device
+	case family == "bridge":
+		return frames
+	case family == "arp":
+		return arp
+	}
+	return packets
+}
+
+// meets reports whether a packet meets a base chain of its hook and layer.
+func (p *Packet) meets(b base) bool {
+	switch b.table.Family {
+	case "ip", "arp":
+		return p.Src.Is4()
+	case "ip6":
+		return !p.Src.Is4()
+	}
+	return p.passes(b.chain)
+}
+
+// passes reports whether the packet may pass the devices of a chain.
+func (p *Packet) passes(c *Chain) bool {
+	if p.layer != device || len(c.Devices) == 0 {
+		return true
+	}
+	if p.InLoopback {
+		return slices.Contains(c.Devices, "lo")
+	}
+	return slices.ContainsFunc(c.Devices, func(name string) bool { return name != "lo" })
 }
 
 // outcomes is a set of things that may happen, one per bit.
@@ -133,8 +253,15 @@ const (
 
 // outcome holds all that may happen to the packet, and for each the first place that does it.
 type outcome struct {
-	can   outcomes
-	where [2]place // of accepts and drops
+	can        outcomes
+	where      [2]place // of accepts and drops
+	translates []translation
+}
+
+// translation is a NAT that may happen, and its rule.
+type translation struct {
+	nat *NAT
+	at  place
 }
 
 func (o *outcome) add(can outcomes, at place) {
@@ -152,6 +279,16 @@ func (o *outcome) join(other outcome) {
 			o.add(can, other.placeOf(can))
 		}
 	}
+	for _, t := range other.translates {
+		o.addTranslation(t)
+	}
+}
+
+// addTranslation keeps the first rule of each NAT.
+func (o *outcome) addTranslation(t translation) {
+	if !slices.ContainsFunc(o.translates, func(u translation) bool { return *u.nat == *t.nat }) {
+		o.translates = append(o.translates, t)
+	}
 }
 
 func (o *outcome) fallThrough(b base) {
@@ -167,11 +304,13 @@ func (o *outcome) fallThrough(b base) {
 // wherever it is entered, because nothing here depends on what a rule changes. So each chain is
 // judged once, and the work is linear in the rules.
 type evaluation struct {
-	table  *Table
-	packet Packet
-	judged map[*Chain]outcome
-	doubt  doubt // the first thing that is not known
-	key    []Value
+	table    *Table
+	packet   Packet
+	nat      bool // the chains are of type nat
+	judged   map[*Chain]outcome
+	doubt    doubt // the first thing that is not known
+	untracks bool  // a rule that may match takes the state of the connection away
+	key      []Value
 }
 
 // maxDepth limits nested jumps. The kernel's own limit is 16.
@@ -253,10 +392,32 @@ func (e *evaluation) evalRule(c *Chain, i, depth int) step {
 		case statement.Map != nil:
 			e.evalMap(statement.Map, at, depth, &s)
 			return s
+		case statement.NAT != nil:
+			if e.evalNAT(statement.NAT, at, &s) {
+				return s
+			}
+		case untracks(statement.Neutral):
+			e.untracks = true
 		}
 	}
 	s.goesOn = true
 	return s
+}
+
+// evalNAT adds to s what a NAT does, and reports whether that ends the chain.
+func (e *evaluation) evalNAT(n *NAT, at place, s *step) (ends bool) {
+	switch {
+	case n.Addr.IsValid() && n.Addr.Is4() != e.packet.Src.Is4():
+		return false // of the other family
+	case e.nat && n.Kind != Tproxy:
+		s.addTranslation(translation{n, at})
+		return true
+	}
+	// Whether a socket takes it is not known, and elsewhere the kernel loads no NAT.
+	e.addDoubt(at, "")
+	s.add(accepts, at)
+	s.add(drops, at)
+	return false
 }
 
 // evalVerdict adds to s what a verdict does.

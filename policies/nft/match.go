@@ -2,6 +2,7 @@ package nft
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -36,28 +37,72 @@ func (e *evaluation) keyOf(fields []Field) ([]Value, truth) {
 func (e *evaluation) valueOf(f Field) (Value, truth) {
 	p := &e.packet
 	protocol, field, _ := strings.Cut(string(f), " ")
+	if p.layer == arp {
+		return p.arpValue(f)
+	}
+	src, dst := p.Src, p.Dst
 	switch protocol {
 	case "ip", "ip6":
-		if p.Src.Is4() != (protocol == "ip") {
+		if src.Is4() != (protocol == "ip") {
 			return Value{}, no
 		}
 		switch field {
 		case "saddr":
-			return Value{Addr: p.Src}, yes
+			if p.anySource {
+				return Value{}, perhaps
+			}
+			return Value{Addr: src}, yes
 		case "daddr":
-			return Value{Addr: p.Dst}, yes
-		case "protocol":
+			return Value{Addr: dst}, yes
+		case "protocol", "nexthdr":
 			return Value{Text: "tcp"}, yes
 		}
 	case "tcp", "th":
-		if field == "dport" {
+		server := "dport"
+		if p.Stage == Answers {
+			server = "sport"
+		}
+		switch {
+		case field == server:
 			return Value{Number: uint64(p.Port)}, yes
+		case protocol == "tcp" && strings.HasPrefix(field, "flags & (") && p.Stage == Opens:
+			return synFlags(field)
 		}
 	case "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "arp", "comp":
 		return Value{}, no
 	}
 	return e.contextOf(f)
 }
+
+// synFlags returns the flags of the first packet of a connection under a mask, such as
+// "flags & (fin|syn|rst|ack)". The flags of ECN may be there or not.
+func synFlags(field string) (Value, truth) {
+	mask := strings.Split(strings.TrimSuffix(strings.TrimPrefix(field, "flags & ("), ")"), "|")
+	switch {
+	case slices.Contains(mask, "ecn"), slices.Contains(mask, "ece"), slices.Contains(mask, "cwr"), !slices.Contains(mask, "syn"):
+		return Value{}, perhaps
+	}
+	return Value{Text: "syn"}, yes
+}
+
+// arpValue returns a value of the request for an address, or of its answer.
+func (p *Packet) arpValue(f Field) (Value, truth) {
+	protocol, _, _ := strings.Cut(string(f), " ")
+	switch {
+	case f == "arp saddr ip":
+		return Value{Addr: p.Src}, yes
+	case f == "arp daddr ip":
+		return Value{Addr: p.Dst}, yes
+	case f == "meta protocol":
+		return Value{Text: "arp"}, yes
+	case protocol == "arp" || protocol == "meta" || protocol == "ether" || !slices.Contains(protocols, protocol):
+		return Value{}, perhaps
+	}
+	return Value{}, no
+}
+
+// protocols are those that no request for an address has.
+var protocols = []string{"ip", "ip6", "tcp", "th", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "ct"}
 
 // contextOf returns the value of a field that is not in the packet's headers, such as its interface.
 func (e *evaluation) contextOf(f Field) (Value, truth) {
@@ -74,37 +119,119 @@ func (e *evaluation) contextOf(f Field) (Value, truth) {
 	case "meta l4proto":
 		return Value{Text: "tcp"}, yes
 	case "meta iif", "meta iifname":
-		if p.Hook == Output || p.Hook == Postrouting && p.InLoopback {
-			return Value{}, no
+		if p.Hook == Output || p.Hook == Postrouting && (p.InLoopback || p.fromHost == yes) {
+			return Value{Text: noInterface}, yes
 		}
-		if p.InLoopback {
-			return Value{Text: "lo"}, yes
+		if p.Hook != Postrouting || p.knowsAddress {
+			return p.interfaceOf(), yes
 		}
-		return Value{Text: elsewhere}, yes
 	case "meta oif", "meta oifname":
-		if p.Hook == Input || p.Hook == Prerouting {
-			return Value{}, no
+		if p.Hook == Input || p.Hook == Prerouting || p.Hook == Ingress {
+			return Value{Text: noInterface}, yes
 		}
-		if p.Hook == Forward {
-			return Value{Text: elsewhere}, yes
+		if p.Hook == Forward || p.knowsAddress {
+			return p.interfaceOf(), yes
 		}
 	case "ct state":
-		return Value{Text: "new"}, yes // the first packet of a connection
+		return p.state()
+	case "ct direction":
+		if p.Stage == Answers {
+			return Value{Text: "reply"}, yes
+		}
+		return Value{Text: "original"}, yes
 	case "fib daddr type":
-		if p.Hook == Input {
-			return Value{Text: "local"}, yes
-		}
-		if p.Hook == Forward {
-			return Value{Text: "unicast"}, yes
-		}
+		return p.addressType(p.toHost, p.Hook == Input, p.Hook == Forward)
+	case "fib saddr type":
+		return p.addressType(p.fromHost, false, p.Hook == Forward)
+	}
+	if isReversePath(f) {
+		return Value{Text: pathExists}, yes
 	}
 	return Value{}, perhaps
 }
 
-// elsewhere stands for any interface but lo. No real interface has a name of this length.
-const elsewhere = "an interface which is not lo"
+// interfaceOf returns the interface at which a packet comes in or goes out. On a bridge it is the port.
+func (p *Packet) interfaceOf() Value {
+	if p.InLoopback {
+		return Value{Text: "lo"}
+	}
+	return Value{Text: elsewhere}
+}
+
+// state returns what connection tracking knows of the packet.
+func (p *Packet) state() (Value, truth) {
+	switch {
+	case p.untracked, p.layer == device, p.layer == frames:
+		return Value{}, perhaps
+	case p.Stage != Opens:
+		return Value{Text: "established"}, yes
+	}
+	return Value{Text: "new"}, yes
+}
+
+// addressType returns the type of an address of the packet: that of this host or of another. The hook
+// may tell, if the packet does not.
+func (p *Packet) addressType(host truth, isLocal, isUnicast bool) (Value, truth) {
+	switch {
+	case isLocal, p.knowsAddress && host == yes:
+		return Value{Text: "local"}, yes
+	case isUnicast, p.knowsAddress && host == no:
+		return Value{Text: "unicast"}, yes
+	}
+	return Value{}, perhaps
+}
+
+// hasStatus reports whether the connection of a packet has one of some bits of status.
+func (e *evaluation) hasStatus(m *Match) truth {
+	p := &e.packet
+	if p.untracked || m.Op != "in" && m.Op != "==" && m.Op != "!=" || m.Operand.Set != "" || m.Op != "in" && len(m.Operand.Elements) != 1 {
+		return perhaps
+	}
+	found := no
+	for _, element := range m.Operand.Elements {
+		if len(element.Key) != 1 {
+			return perhaps
+		}
+		switch bit := element.Key[0].From.Text; {
+		case bit == "dnat" && p.translated, bit == "seen-reply" && p.Stage != Opens:
+			found = yes
+		case bit == "dnat", bit == "seen-reply", bit == "expected", bit == "dying":
+		default:
+			found = max(found, perhaps)
+		}
+	}
+	switch {
+	case m.Op == "in":
+		return found
+	case m.Op == "==" && found == no:
+		return no
+	}
+	return perhaps // equal to all bits together
+}
+
+const (
+	// elsewhere stands for any interface but lo. No real interface has a name of this length.
+	elsewhere = "an interface which is not lo"
+	// noInterface stands for the empty name that the kernel compares where a packet has no interface
+	// (Linux, net/netfilter/nft_meta.c, nft_meta_store_ifname).
+	noInterface = "no interface at all"
+	// pathExists and pathMissing are the two outcomes of a check of the reverse path.
+	pathExists  = "exists"
+	pathMissing = "missing"
+)
+
+// isReversePath reports whether a field is the check that a route leads back to the sender.
+func isReversePath(f Field) bool {
+	return strings.HasPrefix(string(f), "fib saddr") && strings.HasSuffix(string(f), " oif")
+}
 
 func (e *evaluation) match(m *Match) truth {
+	if len(m.Fields) == 1 && m.Fields[0] == "ct status" {
+		return e.hasStatus(m)
+	}
+	if e.isClientPort(m.Fields) {
+		return e.matchClientPort(m)
+	}
 	key, known := e.keyOf(m.Fields)
 	if known == no {
 		return no
@@ -120,6 +247,56 @@ func (e *evaluation) match(m *Match) truth {
 		return yes - e.contains(elements, key)
 	}
 	return compareOrder(m.Op, key, elements)
+}
+
+// The ports from which clients connect: Linux's default (Documentation/networking/ip-sysctl.rst,
+// ip_local_port_range).
+const firstClientPort, lastClientPort = 32768, 60999
+
+// isClientPort reports whether the only field is the port of the client.
+func (e *evaluation) isClientPort(fields []Field) bool {
+	if len(fields) != 1 || e.packet.layer == arp {
+		return false
+	}
+	protocol, field, _ := strings.Cut(string(fields[0]), " ")
+	if protocol != "tcp" && protocol != "th" {
+		return false
+	}
+	return field == "sport" && e.packet.Stage != Answers || field == "dport" && e.packet.Stage == Answers
+}
+
+// matchClientPort matches a port of which only the range is known.
+func (e *evaluation) matchClientPort(m *Match) truth {
+	elements, open, ok := e.resolveOperand(&m.Operand)
+	if !ok || open {
+		return perhaps
+	}
+	first, last := Value{Number: firstClientPort}, Value{Number: lastClientPort}
+	switch m.Op {
+	case "==", "in", "!=":
+	default:
+		low, high := compareOrder(m.Op, []Value{first}, elements), compareOrder(m.Op, []Value{last}, elements)
+		if low == high {
+			return low
+		}
+		return perhaps
+	}
+	found := no
+	for _, element := range elements.Elements {
+		if len(element.Key) != 1 || !element.Key[0].From.sameKind(first) {
+			return perhaps
+		}
+		switch r := element.Key[0]; {
+		case r.holds(first) && r.holds(last):
+			found = yes
+		case r.From.Number <= lastClientPort && r.To.Number >= firstClientPort:
+			found = max(found, perhaps)
+		}
+	}
+	if m.Op == "!=" {
+		return yes - found
+	}
+	return found
 }
 
 // compareOrder compares by < > <= or >=, for which nft allows one value only.
@@ -187,6 +364,8 @@ func mayHold(r Range, v Value) bool {
 		return true
 	case v.Text == elsewhere:
 		return r.From.Text != "lo"
+	case v.Text == noInterface:
+		return r.From.Text == "*"
 	case strings.HasSuffix(r.From.Text, "*"):
 		return strings.HasPrefix(v.Text, strings.TrimSuffix(r.From.Text, "*"))
 	case r.From.sameKind(v):

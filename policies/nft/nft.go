@@ -71,8 +71,9 @@ func (v Value) sameKind(w Value) bool {
 // Chain is one chain. With a hook it is a base chain, which packets enter by themselves.
 type Chain struct {
 	Name     string
-	Type     string // filter, nat or route, of a base chain
-	Hook     string // empty where others have to jump to it
+	Type     string   // filter, nat or route, of a base chain
+	Hook     string   // empty where others have to jump to it
+	Devices  []string // of the hooks ingress and egress
 	Priority int
 	Policy   string // accept or drop
 	Rules    []Rule
@@ -90,6 +91,7 @@ type Statement struct {
 	Match   *Match
 	Verdict *Verdict
 	Map     *MapStatement
+	NAT     *NAT
 	// Neutral decides nothing about the packet: a counter, a log, setting a mark.
 	Neutral string
 	// Perhaps goes on or not, by something that is not known here: a limit, a quota.

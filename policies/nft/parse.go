@@ -59,6 +59,7 @@ type object struct {
 	Flags   json.RawMessage
 	Type    json.RawMessage
 	Hook    string
+	Dev     json.RawMessage
 	Prio    int
 	Policy  string
 	Map     json.RawMessage
@@ -105,7 +106,7 @@ func (p *parser) addTable(o object) {
 func (p *parser) addToTable(kind string, o object, t *Table) error {
 	switch kind {
 	case "chain":
-		c := Chain{Name: o.Name, Hook: o.Hook, Priority: o.Prio, Policy: o.Policy}
+		c := Chain{Name: o.Name, Hook: o.Hook, Devices: words(o.Dev), Priority: o.Prio, Policy: o.Policy}
 		if len(o.Type) > 0 {
 			if err := json.Unmarshal(o.Type, &c.Type); err != nil {
 				return fmt.Errorf("chain %q: type: %w", o.Name, err)
@@ -133,15 +134,20 @@ func (p *parser) addToTable(kind string, o object, t *Table) error {
 
 // hasWord reports whether some JSON is a word, or a list that has the word.
 func hasWord(data json.RawMessage, word string) bool {
+	return slices.Contains(words(data), word)
+}
+
+// words returns the words of some JSON, which is one word or a list of them.
+func words(data json.RawMessage) []string {
 	var one string
-	if json.Unmarshal(data, &one) == nil {
-		return one == word
+	if json.Unmarshal(data, &one) == nil && one != "" {
+		return []string{one}
 	}
 	var several []string
 	if json.Unmarshal(data, &several) != nil {
-		return false
+		return nil
 	}
-	return slices.Contains(several, word)
+	return several
 }
 
 func parseSet(o object, isMap bool) Set {

@@ -63,7 +63,12 @@ func parseStatement(raw json.RawMessage) Statement {
 	if v, ok := parseVerdict(raw); ok {
 		return Statement{Verdict: &v}
 	}
+	if n, ok := parseNAT(kind, value); ok {
+		return Statement{NAT: &n}
+	}
 	switch kind {
+	case "xt":
+		return parseExtension(raw, value)
 	case "match":
 		if m, ok := parseMatch(value); ok {
 			return Statement{Match: &m}
@@ -79,7 +84,8 @@ func parseStatement(raw json.RawMessage) Statement {
 		}
 	case "counter", "log":
 		return Statement{Neutral: kind} // what it counted and how it logs is no difference
-	case "mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "dup":
+	// What is copied, goes to a faster path afterwards, or loses a TCP option goes on.
+	case "mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "dup", "flow", "secmark", "reset":
 		return Statement{Neutral: compactJSON(raw)}
 	case "limit", "quota", "ct count", "connlimit", "last":
 		return Statement{Perhaps: compactJSON(raw)}
@@ -125,7 +131,15 @@ func parseMatch(raw json.RawMessage) (Match, bool) {
 		return Match{}, false
 	}
 	operand, ok := parseOperand(written.Right, false)
-	return Match{Fields: parseFields(written.Left), Op: written.Op, Operand: operand}, ok
+	fields := parseFields(written.Left)
+	if b, err := strconv.ParseBool(string(written.Right)); err == nil && len(fields) == 1 && isReversePath(fields[0]) {
+		text := pathMissing
+		if b {
+			text = pathExists
+		}
+		operand = Text(text)
+	}
+	return Match{Fields: fields, Op: written.Op, Operand: operand}, ok
 }
 
 // parseFields reads the left side of a match. A field that it does not know is kept as written;
@@ -153,6 +167,9 @@ func parseField(raw json.RawMessage) Field {
 	if !ok {
 		return Field(compactJSON(raw))
 	}
+	if kind == "&" {
+		return parseMasked(value, Field(compactJSON(raw)))
+	}
 	// Of a field with more to it, such as the direction of ct, only the whole says which it is.
 	var members map[string]json.RawMessage
 	if json.Unmarshal(value, &members) != nil {
@@ -170,6 +187,8 @@ func parseField(raw json.RawMessage) Field {
 		return Field(f.Protocol + " " + f.Field)
 	case (kind == "meta" || kind == "ct") && len(members) == 1 && f.Key != "":
 		return Field(kind + " " + f.Key)
+	case kind == "fib" && (f.Result == "oif" || f.Result == "oifname") && hasWord(f.Flags, "saddr"):
+		return Field("fib " + strings.Join(words(f.Flags), " . ") + " oif")
 	case kind == "fib" && f.Result == "type" && !bytes.ContainsAny(f.Flags, ","):
 		for _, of := range []string{"daddr", "saddr"} {
 			if hasWord(f.Flags, of) {
@@ -178,6 +197,18 @@ func parseField(raw json.RawMessage) Field {
 		}
 	}
 	return Field(compactJSON(raw))
+}
+
+// parseMasked reads the flags of TCP under a mask. Everything else under a mask is kept as written.
+func parseMasked(value json.RawMessage, written Field) Field {
+	var sides []json.RawMessage
+	if json.Unmarshal(value, &sides) != nil || len(sides) != 2 {
+		return written
+	}
+	if mask := words(sides[1]); len(mask) > 0 && parseField(sides[0]) == "tcp flags" {
+		return Field("tcp flags & (" + strings.Join(mask, "|") + ")")
+	}
+	return written
 }
 
 // parseOperand is a name with "@", a set, a list of flags, or one value.

@@ -1,6 +1,9 @@
 package nft
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Source names the rule or the policy of a chain that decides about a packet, or the doubt. Equal
 // sources of one ruleset have equal texts.
@@ -68,6 +71,9 @@ func (d doubt) String() string {
 	what := d.what
 	if what == "" && d.at.statement != nil {
 		what = d.at.statement.String()
+		if strings.HasPrefix(what, "xt ") {
+			what += ", of which nft lists no parameters"
+		}
 	}
 	return d.at.String() + " (" + what + ")"
 }

@@ -70,7 +70,11 @@ func writeComment(b *bytes.Buffer, indent string, lines []string) {
 
 // hookText returns the line that makes a chain a base chain.
 func (c *Chain) hookText() string {
-	return fmt.Sprintf("type %s hook %s priority %d; policy %s;", c.Type, c.Hook, c.Priority, c.Policy)
+	devices := ""
+	if len(c.Devices) > 0 {
+		devices = fmt.Sprintf(" devices = { %s }", strings.Join(c.Devices, ", "))
+	}
+	return fmt.Sprintf("type %s hook %s%s priority %d; policy %s;", c.Type, c.Hook, devices, c.Priority, c.Policy)
 }
 
 // String returns the rule as nft writes it, or nearly so if it is not understood.
@@ -98,6 +102,8 @@ func (s Statement) String() string {
 		return join(s.Map.Fields) + " vmap " + s.Map.Operand.String()
 	case s.Verdict != nil:
 		return s.Verdict.String()
+	case s.NAT != nil:
+		return s.NAT.String()
 	}
 	return s.Neutral + s.Perhaps + s.Unknown
 }

@@ -27,6 +27,7 @@ const (
 	ByUnclearPods   Kind = "unclear-pods"    // a policy of Cilium that may select the Pod
 	ByUnclearHost   Kind = "unclear-host"    // a host endpoint that may be that of the address
 	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
+	ByTranslation   Kind = "translation"     // a rule that gives it another destination (NAT)
 
 	ByNoFamily       Kind = "no-family"         // sender and member have no address of one family
 	ByUnknownAddress Kind = "address-not-known" // a node whose address the files do not have
@@ -46,7 +47,8 @@ type Decision struct {
 	Action string `json:"action,omitempty"` // Allow, Deny or Accept; empty where rules have none
 	Egress bool   `json:"egress,omitempty"` // it is about what is sent, not received
 	Tier   string `json:"tier,omitempty"`   // of Calico
-	Hook   string `json:"hook,omitempty"`   // of nftables: input or forward
+	Hook   string `json:"hook,omitempty"`   // of nftables: input, forward, prerouting and so on
+	To     string `json:"to,omitempty"`     // the other destination, of a translation
 	// Port and Network are those of a failsafe port; without a network it is open to everybody.
 	Port    uint16 `json:"port,omitempty"`
 	Network string `json:"network,omitempty"`

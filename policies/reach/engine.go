@@ -35,13 +35,14 @@ func engines() []engine {
 type passage int
 
 const (
-	fromPod     passage = iota + 1 // takes it from the Pod that sends it
-	forwardsOut                    // forwards it from a Pod of its own to another host
-	forwardsIn                     // forwards it from another host to a Pod of its own
-	sends                          // sends it itself
-	receives                       // receives it from another host
-	receivesPod                    // receives it from a Pod of its own
-	loops                          // sends it to itself
+	fromPod         passage = iota + 1 // takes it from the Pod that sends it
+	forwardsOut                        // forwards it from a Pod of its own to another host
+	forwardsIn                         // forwards it from another host to a Pod of its own
+	forwardsBetween                    // perhaps forwards it between two Pods of its own
+	sends                              // sends it itself
+	receives                           // receives it from another host
+	receivesPod                        // receives it from a Pod of its own
+	loops                              // sends it to itself
 )
 
 // place is a host that a packet passes, and the packet as it looks there.

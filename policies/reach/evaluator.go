@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // evaluator holds the policies in compiled form. It is not safe for concurrent use.
@@ -22,7 +23,10 @@ type evaluator struct {
 	calicoSets bool
 
 	targets []target
-	aWorker *Node
+	tracers map[*nft.Ruleset]*nft.Tracer
+	// sendsUnseen names the nodes that send and whose ruleset was not given.
+	sendsUnseen []string
+	aWorker     *Node
 
 	reasons     map[Decision]*reason
 	nftReasons  map[nftReasonKey]*reason
@@ -37,7 +41,7 @@ type evaluator struct {
 func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluator, error) {
 	e := &evaluator{
 		intent: i, topology: t, filters: f, engines: engines(),
-		network: map[string][]*networkPolicy{}, reasons: map[Decision]*reason{}, nftReasons: map[nftReasonKey]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
+		network: map[string][]*networkPolicy{}, tracers: map[*nft.Ruleset]*nft.Tracer{}, reasons: map[Decision]*reason{}, nftReasons: map[nftReasonKey]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
 		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
 	}
 	if t.known == nil {

@@ -2,6 +2,7 @@ package reach
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/etcdsec/etcdsec/cluster"
 )
@@ -40,7 +41,8 @@ func (e *evaluator) visibleAddress(s *source, from netip.Addr, m target) netip.A
 	return netip.Addr{}
 }
 
-// follow sends a packet from a source to a member through every filter in its way.
+// follow sends a packet from a source to a member through every filter in its way. The verdict has the
+// source address that the member's host sees, if it is not the one that the spec lets expect.
 func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) verdict {
 	own := conn{src: end{s.node, s.pod, from}, dst: end{m.node, m.pod, to}, port: port}
 	if m.pod != nil {
@@ -53,6 +55,10 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 		return v
 	}
 	filters := e.filtersOut(make([]verdict, 0, maxFilters), s, own, m)
+	changed := sourceAfter(filters)
+	if changed.IsValid() {
+		seen = changed
+	}
 	if !seen.IsValid() {
 		by := e.reasonFor(Decision{Kind: ByUnknownAddress, Node: s.node.Name})
 		return combine(append(filters, cannotTell(by, by.words())))
@@ -65,7 +71,19 @@ func (e *evaluator) follow(s *source, from, seen netip.Addr, m target, to netip.
 	if s.pod != nil && s.node == m.node {
 		at.passage = receivesPod
 	}
-	return combine(e.filtersAt(filters, at))
+	v := combine(e.filtersAt(filters, at))
+	v.seen = changed
+	return v
+}
+
+// sourceAfter returns the source address after some filters, or no address if none changes it.
+func sourceAfter(filters []verdict) netip.Addr {
+	for _, v := range slices.Backward(filters) {
+		if v.seen.IsValid() {
+			return v.seen
+		}
+	}
+	return netip.Addr{}
 }
 
 // followToPod sends a packet to a member on the Pod network, which Pods reach with their own
@@ -77,8 +95,11 @@ func (e *evaluator) followToPod(s *source, c conn, m target) verdict {
 		return v
 	}
 	filters := e.filtersOut(make([]verdict, 0, maxFilters), s, c, m)
-	if s.node == nil || s.node != m.node {
+	switch {
+	case s.node == nil || s.node != m.node:
 		filters = e.filtersAt(filters, place{forwardsIn, m.node, "", c})
+	case s.pod != nil:
+		filters = e.filtersAt(filters, place{forwardsBetween, m.node, "", c})
 	}
 	return combine(append(filters, e.podVerdict(m.pod, c, false)))
 }
@@ -107,7 +128,7 @@ func (e *evaluator) filtersAt(filters []verdict, at place) []verdict {
 		if e.engines[n].judge == nil {
 			continue
 		}
-		if v := e.engines[n].judge(e, at); v.by != nil || !v.allowed {
+		if v := e.engines[n].judge(e, at); v.by != nil || !v.allowed || v.seen.IsValid() {
 			filters = append(filters, v)
 		}
 	}

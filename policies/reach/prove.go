@@ -170,6 +170,12 @@ func (e *evaluator) flowOf(v verdict, s *source, from, seen netip.Addr, m target
 	if v.by == nil {
 		v.by = e.reasonFor(Decision{Kind: ByNothing})
 	}
+	if v.elsewhere != "" && wanted && allowed {
+		v.unknown, allowed = v.elsewhere+", and nothing tells whether a member listens there", false
+	}
+	if v.seen.IsValid() {
+		seen = v.seen
+	}
 	return Flow{
 		From: s.name, FromClass: s.class, FromCount: s.count, FromAddr: from, SeenAs: seen,
 		To: m.name, ToAddr: to, Port: port,

@@ -23,6 +23,7 @@ const (
 	narrowFailsafe
 	useStrictCilium
 	addBackend
+	endTranslation
 )
 
 // remedyFor chooses how to fix a flow.
@@ -34,6 +35,8 @@ func (e *evaluator) remedyFor(f Flow) remedy {
 		return remedy{kind: letPodIn}
 	case !f.Allowed:
 		return remedy{kind: letIn}
+	case f.Decision.Kind == ByTranslation:
+		return remedy{kind: endTranslation}
 	case f.Decision.Kind == ByFailsafe:
 		return remedy{kind: narrowFailsafe}
 	case f.FromClass == ClassNode && f.Decision.Kind == ByNoDeny && f.Decision.Engine == cluster.BackendCilium:
@@ -77,6 +80,9 @@ func (r remedy) lines(f Flow, backends []cluster.Backend, place audit.Place) aud
 			audit.Say("shut out the hosts of other nodes, by labels that Cilium has to be told to know:"),
 			audit.Paste("etcdsec policies render --backend cilium --strict -f %s", spec),
 		}
+	case endTranslation:
+		return audit.Remediation{audit.Say("remove the rule that gives TCP %d of %s another destination, such as a published port of a container, "+
+			"or drop the packets before it, in a chain of hook prerouting and priority raw: the input hook does not see them", f.Port, f.ToAddr)}
 	case addBackend:
 	}
 	if slices.Contains(backends, r.backend) {

@@ -1,5 +1,7 @@
 package reach
 
+import "net/netip"
+
 // truth tells whether a condition holds. It is maybe if the files do not tell.
 type truth int8
 
@@ -29,6 +31,10 @@ type verdict struct {
 	ruled   bool    // a rule let it pass, and not the lack of any
 	// unavoidable is set if no policy could have stopped it.
 	unavoidable bool
+	// elsewhere tells how a host sends it on to another address or port, if it does.
+	elsewhere string
+	// seen is the source address that the next host sees, if the filter changes it.
+	seen netip.Addr
 }
 
 // allow, deny and pass return the verdict of a rule that lets a packet through, of a rule that stops
@@ -42,9 +48,9 @@ func cannotTell(by *reason, why string) verdict { return verdict{by: by, unknown
 
 // combine returns the verdict of several filters, in the order in which a packet meets them. A
 // filter that surely denies decides, even if others are unknown. If all let the packet pass, the
-// last one that has a rule for it decides.
+// last one that has a rule for it decides, or the one that sends it elsewhere.
 func combine(filters []verdict) verdict {
-	var unknown *verdict
+	var unknown, elsewhere *verdict
 	decided := verdict{allowed: true}
 	for i, v := range filters {
 		switch {
@@ -54,12 +60,17 @@ func combine(filters []verdict) verdict {
 			}
 		case !v.allowed:
 			return v
+		case v.elsewhere != "":
+			elsewhere = &filters[i]
 		case v.ruled || !decided.ruled && v.by != nil:
 			decided = v
 		}
 	}
-	if unknown != nil {
+	switch {
+	case unknown != nil:
 		return *unknown
+	case elsewhere != nil:
+		return *elsewhere
 	}
 	return decided
 }
