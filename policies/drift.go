@@ -142,6 +142,28 @@ func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
 	return found
 }
 
+// TranslationDrift returns the rules of any table by which the host of a member sends connections to
+// its ports elsewhere. The rules of the spec, which filter at the hook input, do not see these.
+func TranslationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) []Difference {
+	at := slices.IndexFunc(i.Members, func(m Host) bool { return f.Member && m.Name == f.Name })
+	if at < 0 {
+		return nil
+	}
+	var found []Difference
+	tracer := live.Tracer()
+	for _, a := range i.Members[at].Addrs {
+		for _, port := range i.Ports.All() {
+			for _, t := range tracer.Translations(a, port) {
+				d := Difference{Where: where, What: fmt.Sprintf("%s, rule %d", t.Chain, t.Number), Kind: Extra, Live: t.Rule}
+				if !slices.Contains(found, d) {
+					found = append(found, d)
+				}
+			}
+		}
+	}
+	return found
+}
+
 // ObjectDrift compares the objects that [Render] returns with those of a cluster. It fills in the
 // API server's defaults first, and ignores the order where it has no meaning. It ignores foreign
 // objects; an unwanted object with etcdsec's label is extra. An object that was skipped during

@@ -125,6 +125,7 @@ func (rulesetForm) compare(d *Drift, node, file string, data []byte) error {
 		d.NotMembers = append(d.NotMembers, node)
 	}
 	d.found = append(d.found, RulesDrift(file, filter.Rules(d.Intent), live)...)
+	d.found = append(d.found, TranslationDrift(file, d.Intent, filter, live)...)
 	return nil
 }
 

@@ -52,7 +52,8 @@ func Find(i *policies.Intent, name string) (Host, Nft, error) {
 	return h, n, err
 }
 
-// Drift compares the rules that this host has loaded with those of the intent.
+// Drift compares the rules that this host has loaded with those of the intent. It also returns the
+// rules by which other software sends connections to a member's ports elsewhere.
 func Drift(ctx context.Context, i *policies.Intent, name string) ([]policies.Difference, error) {
 	h, n, err := Find(i, name)
 	if err != nil {
@@ -62,7 +63,7 @@ func Drift(ctx context.Context, i *policies.Intent, name string) ([]policies.Dif
 	if err != nil {
 		return nil, err
 	}
-	return policies.RulesDrift(h.Name, h.Rules(i), live), nil
+	return append(policies.RulesDrift(h.Name, h.Rules(i), live), policies.TranslationDrift(h.Name, i, h.NodeFilter, live)...), nil
 }
 
 func findHost(i *policies.Intent, addrs []netip.Addr, name string) (Host, error) {
