@@ -39,8 +39,6 @@ type Fate struct {
 	Masqueraded bool
 	// Translated is the rule that gave it another destination; it is zero if none did.
 	Translated Source
-	// Early is set if it was dropped before a rule could give it another destination.
-	Early bool
 	// Unsure is what it depends on whether this is what becomes of the connection. It is zero if
 	// nothing else may become of it.
 	Unsure Source
@@ -114,7 +112,6 @@ func (w *walk) end(t traveller) { w.fates = append(w.fates, t.fate) }
 func (w *walk) arrive(t traveller) {
 	if !w.filter(&t, Ingress, device) || !w.filter(&t, Input, arp) || !w.filter(&t, Output, arp) ||
 		!w.filter(&t, Prerouting, frames) || !w.filterBefore(&t, Prerouting, dstnat) {
-		t.fate.Early = true
 		w.end(t)
 		return
 	}
@@ -316,6 +313,9 @@ func (w *walk) filterFrom(t *traveller, h Hook, priority int) bool {
 // go on. The rule that lets it in or on is that of the hook input or forward, or else of output.
 func (w *walk) pass(t *traveller, h Hook, l layer, will func(c *Chain) bool) bool {
 	t.packet.Hook, t.packet.layer = h, l
+	if l != packets && len(w.bases[t.packet.at()]) == 0 {
+		return true
+	}
 	d, untracks := t.packet.decide(w.bases[t.packet.at()], will)
 	t.packet.untracked = t.packet.untracked || untracks
 	switch {
@@ -398,6 +398,67 @@ func (w *walk) branch(t traveller, h Hook, take func(t *traveller, a alternative
 		}
 	}
 	return several
+}
+
+// FollowTranslated follows a connection that a rule of the hook prerouting has just given the destination
+// c.Dst and c.Port, whatever its first one was.
+func (r *Tracer) FollowTranslated(c Connection) []Fate {
+	src, dst := c.Src.Unmap(), c.Dst.Unmap()
+	w := walk{bases: r.bases, isLocal: c.IsLocal}
+	t := traveller{
+		fate:   Fate{Way: c.Way, Src: src, Dst: dst, Port: c.Port},
+		packet: Packet{Src: src, Dst: dst, Port: c.Port, knowsAddress: true, fromHost: no, toHost: no, translated: true},
+	}
+	if c.Way == Receives {
+		t.packet.toHost = yes
+	}
+	t.sent = t.packet
+	t.sent.Port = 0 // any other
+	switch {
+	case !w.filterFrom(&t, Prerouting, dstnat):
+		w.end(t)
+	case c.Way == Receives:
+		w.deliver(t)
+	default:
+		w.forward(t)
+	}
+	return w.fates
+}
+
+// LeadsTo returns the first rule at the hook prerouting that may give connections a destination, such as a
+// port of a node. Those that nft does not list in full are left out if their host only sends on.
+func (r *Tracer) LeadsTo(c Connection) (Source, bool) {
+	for _, b := range r.bases[layeredHook{Prerouting, packets}] {
+		if b.chain.Type != "nat" {
+			continue
+		}
+		for i := range b.table.Chains {
+			chain := &b.table.Chains[i]
+			for j := range chain.Rules {
+				for _, s := range chain.Rules[j].Statements {
+					if s.NAT != nil && s.NAT.leadsTo(c) {
+						return place{table: b.table, chain: chain, rule: &chain.Rules[j], number: j + 1}.source(), true
+					}
+				}
+			}
+		}
+	}
+	return Source{}, false
+}
+
+// leadsTo reports whether a NAT may give a connection the destination of c, and not its first one.
+func (n *NAT) leadsTo(c Connection) bool {
+	switch {
+	case !n.Destination():
+		return false
+	case n.Open:
+		return c.Way == Receives
+	case n.Port != 0 && n.Port != c.Port:
+		return false
+	case n.Addr.IsValid():
+		return n.Addr == c.Dst.Unmap() || c.Way == Receives && n.Addr.IsLoopback()
+	}
+	return c.Way == Receives && n.Port != 0 // redirect
 }
 
 // Translation is a rule that may give a connection another destination.

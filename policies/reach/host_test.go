@@ -192,6 +192,43 @@ func TestTranslation(t *testing.T) {
 	}
 }
 
+// What another port or another node leads to a member is not reached by a list that looks at the member's
+// own port before it is translated, or at the address of that node.
+func TestDetour(t *testing.T) {
+	t.Parallel()
+	i := intent(t, "static-pod", masquerade)
+	own := policies.Nftables(i)
+	const port = `{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 32379}},`
+	const stranger = `{"match": {"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "10.0.0.0", "len": 24}}}},`
+	const ports = `{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"range": [2379, 2381]}}},`
+	list := baseChain("ip filter prerouting -300 accept", ports+stranger+`{"drop": null}`)
+	toMember := baseChain("ip nat prerouting -100 accept", port+`{"dnat": {"addr": "10.0.0.11", "port": 2379}}`)
+	masqueraded := baseChain("ip nat postrouting 100 accept", `{"masquerade": null}`)
+	for _, test := range []struct {
+		name          string
+		member, other *nft.Ruleset
+		want          string // of somebody outside, to etcd-0
+	}{
+		{"a list before the translation", ruleset(t, list), own, "---"},
+		{"another port of the host", ruleset(t, list, baseChain("ip nat prerouting -100 accept", port+`{"redirect": {"port": 2379}}`)), own, "?--"},
+		{"another port of the host, and a list after it", &nft.Ruleset{Tables: slices.Concat(own.Tables, ruleset(t, list, toMember).Tables)}, own, "---"},
+		{"a port of another member's host", own, ruleset(t, toMember, masqueraded), "?--"},
+		{"a port of another member's host, not masqueraded", own, ruleset(t, toMember), "---"},
+		{"a port of another member's host, which drops it", own, &nft.Ruleset{Tables: slices.Concat(own.Tables, ruleset(t, toMember, masqueraded).Tables)}, "---"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := Prove(i, NewTopology(i, objects(t)), policies.Filters{NodeRules: []policies.NodeRules{
+				{Node: "cp-0", Rules: test.member}, {Node: "cp-1", Rules: test.other}, {Node: "cp-2", Rules: own},
+			}}, audit.Place{})
+			if got := outcomes(p, "outside (IPv4)", "etcd-0"); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			dumpOnFailure(t, p)
+		})
+	}
+}
+
 // The address from which others see a packet is that of the rules, where these are sure.
 func TestSourceTranslation(t *testing.T) {
 	t.Parallel()

@@ -54,6 +54,46 @@ func judgeByRuleset(e *evaluator, at place) verdict {
 	return v
 }
 
+// detour returns an undecided verdict if a source that cannot reach a port of a member may reach it by
+// another address or port, which a host of the members or another node translates.
+func (e *evaluator) detour(s *source, from netip.Addr, m target, to netip.Addr, port uint16) (verdict, bool) {
+	for _, n := range e.topology.Nodes {
+		rules, _ := e.rulesOf(n.Name)
+		if rules == nil || n == s.node {
+			continue
+		}
+		c := nft.Connection{Way: nft.Forwards, Src: from, Dst: to, Port: port}
+		if n == m.node {
+			c.Way = nft.Receives
+		}
+		tracer := e.tracerOf(rules)
+		by, ok := tracer.LeadsTo(c)
+		if !ok {
+			continue
+		}
+		for _, f := range tracer.FollowTranslated(c) {
+			if !f.Accept && f.Err == nil {
+				continue // it is dropped afterwards
+			}
+			if n != m.node {
+				src := f.Src
+				if f.Masqueraded {
+					if own := sameFamily(n.Addrs, from); len(own) > 0 {
+						src = own[0]
+					}
+				}
+				arrives := conn{end{n, nil, src}, end{m.node, nil, to}, port}
+				if v := combine(e.filtersAt(nil, place{receives, m.node, m.name, arrives})); !v.allowed && v.unknown == "" {
+					continue
+				}
+			}
+			r := e.reasonFor(Decision{Kind: ByRule, Engine: cluster.BackendNftables, Hook: nft.Prerouting.String(), Node: n.Name, Rule: by.String()})
+			return cannotTell(r, r.words()+fmt.Sprintf(": unknown: it may lead to port %d of %s from another address or port", port, m.name)), true
+		}
+	}
+	return verdict{}, false
+}
+
 func wayOf(p passage) nft.Way {
 	switch p {
 	case receives, receivesPod:

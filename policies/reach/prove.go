@@ -161,7 +161,14 @@ func (e *evaluator) isStoodInFor(s *source, m target) bool {
 }
 
 func (e *evaluator) flow(s *source, from, seen netip.Addr, m target, to netip.Addr, port uint16) Flow {
-	return e.flowOf(e.follow(s, from, seen, m, to, port), s, from, seen, m, to, port, e.isWanted(s, from, port))
+	v := e.follow(s, from, seen, m, to, port)
+	wanted := e.isWanted(s, from, port)
+	if !wanted && !v.allowed && v.unknown == "" && m.pod == nil {
+		if by, ok := e.detour(s, from, m, to, port); ok {
+			v = by
+		}
+	}
+	return e.flowOf(v, s, from, seen, m, to, port, wanted)
 }
 
 // flowOf returns the flow that has a verdict.
