@@ -73,7 +73,7 @@ const (
 	Goes                 // it goes from the client to the server, after an answer
 )
 
-// layer is what the kernel hands to a chain.
+// layer is the kind of data that a chain sees.
 type layer int
 
 const (

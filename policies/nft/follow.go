@@ -27,7 +27,7 @@ type Connection struct {
 	IsLocal func(netip.Addr) bool
 }
 
-// Fate is what becomes of a connection on a host.
+// Fate tells how a connection ends on a host: it is dropped, delivered or sent on.
 type Fate struct {
 	Decision
 	Hook Hook // of the decision
@@ -60,7 +60,7 @@ type Tracer struct{ bases map[layeredHook][]base }
 // Tracer returns a tracer for the ruleset.
 func (r *Ruleset) Tracer() *Tracer { return &Tracer{r.bases()} }
 
-// Follow returns what may become of a connection: of its first packet, of the answers and of what
+// Follow returns how a connection may end on a host: its first packet, the answers and what
 // follows, at each hook, in each family of tables that sees them. There is more than one fate if it is
 // not known which rule translates an address.
 func (r *Tracer) Follow(c Connection) []Fate {
