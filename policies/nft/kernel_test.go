@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +88,55 @@ func TestParseOfThisMachine(t *testing.T) {
 		}
 		if d := Diff(r, again); len(d) > 0 {
 			t.Errorf("%s: %v", file, d)
+		}
+	}
+}
+
+// The rules of hosts with iptables are ones that iptables takes, and what nft then lists is read.
+func TestRulesOfIptables(t *testing.T) {
+	restore, err := netns.Tool("iptables-nft-restore")
+	if err != nil {
+		t.Skipf("iptables-nft is not installed: %v", err)
+	}
+	needNFT(t)
+	if !netns.Inside(t) {
+		return
+	}
+	netns.NeedNft(t)
+	files, err := filepath.Glob("testdata/*.rules")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte("--match-set")) {
+			continue // its sets are those of ipset(8)
+		}
+		nft(t, "flush ruleset\n", "-f", "-")
+		cmd := exec.CommandContext(t.Context(), restore)
+		cmd.Stdin = bytes.NewReader(data)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", file, err, out)
+			continue
+		}
+		live, err := Parse(nft(t, "", "-j", "list", "ruleset"))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, table := range dump(t, strings.TrimSuffix(filepath.Base(file), ".rules")).Tables {
+			at := slices.IndexFunc(live.Tables, func(l Table) bool { return l.Family == table.Family && l.Name == table.Name })
+			if at < 0 {
+				t.Errorf("%s: no table %s", file, table.Name)
+				continue
+			}
+			for _, c := range table.Chains {
+				if l := live.Tables[at].chain(c.Name); l == nil || len(l.Rules) != len(c.Rules) {
+					t.Errorf("%s: table %s: chain %s is not as it was listed", file, table.Name, c.Name)
+				}
+			}
 		}
 	}
 }
