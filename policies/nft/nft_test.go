@@ -336,6 +336,18 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("got %+v", d)
 			}
 		}
+		tracer := r.Tracer()
+		for _, way := range []Way{Receives, Forwards, Sends, Loops} {
+			fates := tracer.Follow(Connection{Way: way, Src: packets[0].Src, Dst: packets[0].Dst, Port: 2379})
+			for _, f := range fates {
+				if f.Err != nil && f.Accept || f.Rule() == "" {
+					t.Errorf("got %+v", f)
+				}
+			}
+			if len(fates) == 0 {
+				t.Error("a connection has no fate")
+			}
+		}
 		if d := Diff(r, r); len(d) > 0 && !twice(r) {
 			t.Errorf("differs from itself: %v", d)
 		}
