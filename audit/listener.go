@@ -49,6 +49,8 @@ type Listener struct {
 
 	// Settings are those of the etcd that has this listener; nil if none were found.
 	Settings *Settings
+	// Earlier lists the listeners with the same settings that come before this one in the audit.
+	Earlier []*Listener
 
 	verification *verification // of Verify
 }

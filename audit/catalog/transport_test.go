@@ -56,6 +56,11 @@ func transportFixtures(t *testing.T) []fixture {
 			target.Hellos[at].Attempt, target.Hellos[at].Chosen = attempt, choices
 		})
 	}
+	// behind puts a port after another one of the same etcd.
+	behind := func(target, earlier *audit.Listener) *audit.Listener {
+		target.Earlier = []*audit.Listener{earlier}
+		return target
+	}
 	suite := func(id uint16) audit.Choice { return audit.Choice{Suite: id} }
 	group := func(id uint16) audit.Choice {
 		return audit.Choice{Suite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, Group: id}
@@ -91,6 +96,10 @@ func transportFixtures(t *testing.T) []fixture {
 			target: hello(tls.VersionTLS12, audit.WeakSuites, silent, suite(tls.TLS_RSA_WITH_RC4_128_SHA))},
 		{check: "tls-weak-cipher", name: "1.3 without encryption", verdict: audit.Fail, codes: []string{"TLS_SHA256_SHA256"},
 			target: hello(tls.VersionTLS13, audit.WeakSuites, answered, suite(0xC0B4))},
+		{check: "tls-weak-cipher", name: "another port of the etcd has it", verdict: audit.Skip, evidence: "192.0.2.1:2379 has the finding",
+			target: behind(hello(tls.VersionTLS12, audit.WeakSuites, noSuch, suite(tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA)), hello(tls.VersionTLS12, audit.WeakSuites, noSuch, suite(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA)))},
+		{check: "tls-weak-cipher", name: "another port of the etcd does not have it", verdict: audit.Fail, codes: []string{"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"},
+			target: behind(hello(tls.VersionTLS12, audit.WeakSuites, noSuch, suite(tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA)), hello(tls.VersionTLS12, audit.WeakSuites, silent))},
 		{check: "tls-weak-cipher", name: "no answer", target: hello(tls.VersionTLS12, audit.WeakSuites, silent), verdict: audit.Unknown, evidence: "TLS 1.2 with weak suites only: no answer within 3s"},
 		{check: "tls-weak-cipher", name: "closed", target: hello(tls.VersionTLS13, audit.WeakSuites, ended), verdict: audit.Unknown, evidence: "TLS 1.3 with weak suites only: the connection was closed"},
 		{check: "tls-weak-cipher", name: "silent to TLS 1.2", target: silentOld, verdict: audit.Unknown, evidence: "TLS 1.2 with strong suites: no answer"},

@@ -105,7 +105,19 @@ func Collect(ctx context.Context, endpoints []Endpoint, config Config) ([]*audit
 	}
 	wg.Wait()
 	shareMetrics(targets)
+	noteEarlier(targets)
 	return targets, nil
+}
+
+// noteEarlier tells each listener which ones before it are of the same etcd, by its settings.
+func noteEarlier(listeners []*audit.Listener) {
+	for i, l := range listeners {
+		for _, other := range listeners[:i] {
+			if l.Settings != nil && other.Settings == l.Settings {
+				l.Earlier = append(l.Earlier, other)
+			}
+		}
+	}
 }
 
 // observe collects the observations of one target. If the audit is interrupted first, it returns

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -16,7 +17,8 @@ func TLSWeakCipher() audit.Check {
 			"blocks reveal plaintext; CBC does so if the server's time depends on the padding (Lucky Thirteen). Go still " +
 			"offers CBC in TLS 1.2 unless etcd gets a list of suites.",
 		Method: "Sends TLS 1.2 and TLS 1.3 ClientHellos that offer only weak suites, and repeats each without the suite that " +
-			"the server chose, until it chooses none. Stops at the server's answer, so it needs no client certificate.",
+			"the server chose, until it chooses none. Stops at the server's answer, so it needs no client certificate. If the " +
+			"settings of a host show that several ports are one etcd's, the first of them has the finding.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Disable TLS 1.2 (etcd 3.4.25, 3.5.8 and later), or name its suites, but not both: etcd refuses both. " +
@@ -38,6 +40,24 @@ func TLSWeakCipher() audit.Check {
 }
 
 func judgeWeakCipher(t *audit.Listener) audit.Outcome {
+	if findings := weakCiphers(t); len(findings) > 0 {
+		// One setting makes one finding, however many ports it is for.
+		for _, other := range t.Earlier {
+			if len(weakCiphers(other)) > 0 {
+				return audit.Skipped(fmt.Sprintf("%s has the finding for all ports of this etcd, whose --cipher-suites are one setting; this port accepts %s",
+					other.Address, joinCodes(findings)))
+			}
+		}
+		return audit.Failed(findings...)
+	}
+	if doubt := t.Unsettled(audit.WeakSuites); doubt != "" {
+		return audit.CouldNotTell(doubt)
+	}
+	return audit.Passed("the server refuses every weak suite; " + describeChoices(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
+}
+
+// weakCiphers returns a finding for each weak suite that the server chose.
+func weakCiphers(t *audit.Listener) []audit.Finding {
 	var findings []audit.Finding
 	for _, h := range t.Hellos {
 		for _, choice := range h.Chosen {
@@ -47,11 +67,13 @@ func judgeWeakCipher(t *audit.Listener) audit.Outcome {
 			}
 		}
 	}
-	if len(findings) > 0 {
-		return audit.Failed(findings...)
+	return findings
+}
+
+func joinCodes(findings []audit.Finding) string {
+	codes := make([]string, len(findings))
+	for i, f := range findings {
+		codes[i] = f.Code
 	}
-	if doubt := t.Unsettled(audit.WeakSuites); doubt != "" {
-		return audit.CouldNotTell(doubt)
-	}
-	return audit.Passed("the server refuses every weak suite; " + describeChoices(t, func(c audit.Choice) string { return audit.SuiteOf(c.Suite).Name }))
+	return strings.Join(codes, ", ")
 }

@@ -134,7 +134,6 @@ func TestKubeadmFindings(t *testing.T) {
 		"config fail config-tls low default-suites",
 		"config fail file-owner low cis-data-dir,stig-data-dir",
 		"peer fail peer-accepts-client-cert high accepted",
-		"peer fail tls-weak-cipher medium TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

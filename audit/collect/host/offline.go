@@ -16,8 +16,9 @@ import (
 )
 
 // ReadFile works out the settings of one file alone: the manifest of a Pod, a systemd service,
-// etcd's configuration file or an environment file. It reads no other file, because the paths
-// in it belong to another machine.
+// etcd's configuration file or an environment file. Of the files that it names, ReadFile reads only the
+// environment files of a unit: below the root of the host where the unit is in one of systemd's folders,
+// otherwise on this machine.
 func ReadFile(name string) ([]*audit.Settings, error) {
 	target, err := filepath.EvalSymlinks(name) // what the operator names may be anywhere
 	if err != nil {
@@ -79,10 +80,14 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 		if inv == nil {
 			return nil, errors.New("a systemd service of another program than etcd")
 		}
-		inv.view = offline()
-		for _, missing := range u.environmentFiles {
-			inv.faults = append(inv.faults, audit.Fault{Reason: "the unit reads " + makePrintable(missing) + ", which was not given"})
+		unread, err := readEnvironment(u, name)
+		if err != nil {
+			return nil, err
 		}
+		if inv = u.invocation(nil); inv == nil { // with what those files put into the command line
+			return nil, errors.New("a systemd service of another program than etcd")
+		}
+		inv.view, inv.faults = offline(), append(inv.faults, unread...)
 		return []*invocation{inv}, nil
 	case isMapping && json.Unmarshal(asJSON, &object) == nil && object.Kind != "":
 		invs, err := parsePod(data, nil)
@@ -102,6 +107,40 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 	default:
 		return nil, nil
 	}
+}
+
+// readEnvironment reads the environment files of a unit that lies at a path. One that may be missing
+// and is missing is no fault.
+func readEnvironment(u *unit, at string) ([]audit.Fault, error) {
+	if len(u.environmentFiles) == 0 {
+		return nil, nil
+	}
+	root, err := rootOfUnit(at)
+	if err != nil {
+		return nil, err
+	}
+	t, err := openTree(root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	_, faults := (&collector{host: t}).environmentFiles(u)
+	return faults, nil
+}
+
+// rootOfUnit returns the root of the host whose folder of units has the file: the root of this machine
+// where the file is in none.
+func rootOfUnit(at string) (string, error) {
+	absolute, err := filepath.Abs(at)
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range unitDirs() {
+		if root, found := strings.CutSuffix(filepath.Dir(absolute), dir); found {
+			return filepath.Join("/", root), nil
+		}
+	}
+	return "/", nil
 }
 
 func hasLine(text string, is func(line string) bool) bool {
