@@ -60,7 +60,8 @@ type Result struct {
 	Remediation     Remediation `json:"remediation_lines"`
 	References      []string    `json:"references"`
 	Codes           []string    `json:"codes"` // of the findings, sorted
-	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
+	// Fingerprint is equal in two reports when the same check finds the same things on the same target
+	// of the same host.
 	Fingerprint string `json:"fingerprint"`
 	// Waiver is set on a failed result that somebody accepts; the verdict does not change.
 	Waiver *Waiver `json:"waiver"`
@@ -172,6 +173,9 @@ func resultOf(c About, subject Subject, o Outcome) Result {
 // counts, and the verdict: a result without codes has no finding.
 func fingerprint(r Result) string {
 	parts := append([]string{r.CheckID, r.Target}, r.Codes...)
+	if r.Host != "" {
+		parts = append(parts, "on "+r.Host)
+	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

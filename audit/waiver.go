@@ -19,6 +19,7 @@ type WaiverRule struct {
 	Waiver
 	CheckID     string
 	Target      string // a pattern for [MatchGlob]
+	Host        string // likewise, of the host of a target that every host has for itself; empty if none was named
 	Fingerprint string // of the one finding that it covers; empty for every finding of the check
 	Origin      string // where the rule was written, such as waivers.yaml:7
 }
@@ -30,7 +31,24 @@ type UnusedWaiver struct {
 }
 
 func (w WaiverRule) covers(r Result) bool {
+	return w.coversTarget(r) && w.coversHost(r.Host)
+}
+
+func (w WaiverRule) coversTarget(r Result) bool {
 	return w.CheckID == r.CheckID && MatchGlob(w.Target, r.Target)
+}
+
+// anything is the pattern that every text matches.
+const anything = "*"
+
+// coversHost reports whether a rule is for the target of a host. Such a target, like 127.0.0.1:2379, is
+// another one on every host, so that its name alone covers none of them. A fingerprint names the host too.
+// Other targets have no host.
+func (w WaiverRule) coversHost(host string) bool {
+	if w.Host == "" {
+		return host == "" || w.Target == anything || w.Fingerprint != ""
+	}
+	return MatchGlob(w.Host, host)
 }
 
 // Waive marks the failed results that a rule covers, and updates the summary. It runs after the checks, so
@@ -99,8 +117,12 @@ func withNote(evidence, note string) string {
 // unused returns why a rule waives none of the results; it is empty if this is unknown.
 func (w WaiverRule) unused(results []Result, now time.Time) string {
 	asked, covered := false, false
+	var hosts []string // of the targets that match, but on a host for which the rule is not
 	for _, r := range results {
 		asked = asked || r.CheckID == w.CheckID
+		if w.coversTarget(r) && !w.coversHost(r.Host) {
+			hosts = append(hosts, r.Host)
+		}
 		if !w.covers(r) {
 			continue
 		}
@@ -116,6 +138,12 @@ func (w WaiverRule) unused(results []Result, now time.Time) string {
 	switch {
 	case !asked:
 		return ""
+	case !covered && len(hosts) > 0 && w.Host == "":
+		return fmt.Sprintf("every host has a target of this name: name the host, as in host: %s, or host: \"*\" for all", hosts[0])
+	case !covered && len(hosts) > 0 && hosts[0] == "":
+		return "its target is the same one for every host: leave out host: " + w.Host
+	case !covered && len(hosts) > 0:
+		return "the target that matches it is on another host, " + hosts[0]
 	case !covered:
 		return "no audited target matches it"
 	case now.After(w.Expires):

@@ -26,8 +26,9 @@ func makeLegible(r audit.Report) audit.Report {
 	for i := range r.Results {
 		result := &r.Results[i]
 		result.CheckID, result.Target, result.Title = line(result.CheckID), line(result.Target), line(result.Title)
+		result.Host = line(result.Host)
 		if several {
-			result.Target = onHost(result.Target, line(result.Host))
+			result.Target = onHost(result.Target, result.Host)
 		}
 		result.Evidence, result.Rationale = line(result.Evidence), line(result.Rationale)
 		result.Verdict, result.Severity = audit.Verdict(line(string(result.Verdict))), audit.Severity(line(string(result.Severity)))

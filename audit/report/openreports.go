@@ -113,6 +113,9 @@ func policyResultOf(r audit.Report, result audit.Result) policyResult {
 	if result.Kind != "" {
 		entry.Properties["kind"] = string(result.Kind)
 	}
+	if result.Host != "" {
+		entry.Properties["host"] = result.Host
+	}
 	switch verdictOf(result) {
 	case audit.Pass:
 		entry.Result = "pass"

@@ -88,7 +88,12 @@ func runID(r audit.Report) string {
 
 func toolUUID(r audit.Report) string { return uuidOf("tool", r.Tool.Name, r.Tool.Version) }
 
-func targetUUID(result audit.Result) string { return uuidOf("target", result.Target) }
+func targetUUID(result audit.Result) string {
+	if result.Host != "" {
+		return uuidOf("target", result.Target, result.Host)
+	}
+	return uuidOf("target", result.Target)
+}
 
 func observationUUID(result audit.Result) string {
 	return uuidOf("observation", result.CheckID, result.Target, result.Fingerprint)
@@ -112,6 +117,9 @@ func oscalInventory(r audit.Report) []oscalInventoryItem {
 		}
 		if result.Kind != "" {
 			item.Props = append(item.Props, property("kind", string(result.Kind)))
+		}
+		if result.Host != "" {
+			item.Props = append(item.Props, property("host", result.Host))
 		}
 		items = append(items, item)
 	}

@@ -96,13 +96,17 @@ func describeResult(entry *sarif.Result, result audit.Result) {
 	} else if len(result.Remediation) > 0 {
 		message += "\n\n" + result.Remediation.String()
 	}
+	properties := sarif.NewPropertyBag().
+		Add("target", result.Target).
+		Add("verdict", string(result.Verdict)).
+		Add("severity", string(result.Severity))
+	if result.Host != "" {
+		properties.Add("host", result.Host)
+	}
 	entry.WithMessage(sarif.NewTextMessage(result.Target + ": " + message)).
 		WithPartialFingerprints(map[string]string{fingerprintName: result.Fingerprint}).
 		WithLocations([]*sarif.Location{locationOf(result)}).
-		WithProperties(sarif.NewPropertyBag().
-			Add("target", result.Target).
-			Add("verdict", string(result.Verdict)).
-			Add("severity", string(result.Severity)))
+		WithProperties(properties)
 	if result.Waiver != nil {
 		entry.AddSuppression(sarif.NewSuppression().
 			WithKind("external").

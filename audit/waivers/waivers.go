@@ -41,6 +41,7 @@ type Config struct {
 type Entry struct {
 	Check       string `yaml:"check"`       // the ID of a check
 	Target      string `yaml:"target"`      // as audit.MatchGlob takes it
+	Host        string `yaml:"host"`        // optional; as audit.MatchGlob takes it
 	Fingerprint string `yaml:"fingerprint"` // optional
 	Owner       string `yaml:"owner"`
 	Reason      string `yaml:"reason"`
@@ -113,7 +114,10 @@ func (v *validator) rules(name string, config Config) []audit.WaiverRule {
 		if e.Ticket != "" {
 			rules[i].Ticket = v.text(field+".ticket", e.Ticket)
 		}
-		what := Entry{Check: e.Check, Target: e.Target, Fingerprint: e.Fingerprint}
+		if e.Host != "" {
+			rules[i].Host = v.text(field+".host", e.Host)
+		}
+		what := Entry{Check: e.Check, Target: e.Target, Host: e.Host, Fingerprint: e.Fingerprint}
 		if other, twice := first[what]; twice {
 			v.fault(field, "waives the same as %s on line %d", other, v.source.Line(other))
 		} else {

@@ -90,7 +90,7 @@ func TestReadRefuses(t *testing.T) {
 		"no version":     {strings.Replace(good, "apiVersion", "apiversion", 1), []string{"waivers.yaml:1: apiversion: unknown key"}},
 		"no waivers":     {head, []string{"waivers: is missing; a file without any says waivers: []"}},
 		"all at once": {entry("check: cert-expyr, expires: 31.3.2027, fingerprint: xyz, until: 1"), []string{
-			"waivers.yaml:4: waivers[0].until: unknown key; known here: check, target, fingerprint, owner, reason, ticket, expires",
+			"waivers.yaml:4: waivers[0].until: unknown key; known here: check, target, host, fingerprint, owner, reason, ticket, expires",
 		}},
 		"all values at once": {entry("check: cert-expyr, expires: 31.3.2027, fingerprint: xyz"), []string{
 			`waivers.yaml:4: waivers[0].check: no check has the ID "cert-expyr"; the nearest are cert-expiry`,
