@@ -13,6 +13,7 @@ type HostSettings struct {
 	MinTLSVersion uint16    // the lowest version they may allow; 0 means TLS 1.2
 	Settings      *Settings // nil if they were not read
 	Unread        string    // why they were not read, where Settings is nil
+	Elsewhere     []Fault   // the listeners that only the processes of their host reach, and that were not audited
 }
 
 // Identity implements Subject.

@@ -100,6 +100,7 @@ func With(advisories members.Advisories) []audit.Check {
 		config.Quota(),
 		config.Sandbox(),
 		config.IntentVsReality(),
+		config.ListenerUnseen(),
 		files.FileMode(),
 		files.FileOwner(),
 		files.CAKeyOnNode(),

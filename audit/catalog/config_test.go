@@ -187,6 +187,8 @@ func configFixtures(t *testing.T) []fixture {
 		{check: "config-peer-auto-tls", name: "not read", target: unsure("peer-auto-tls"), verdict: audit.Unknown},
 
 		{check: "config-tls", name: "TLS 1.3", target: order, verdict: audit.Pass, evidence: "TLS 1.3"},
+		{check: "listener-unseen", name: "on the loopback address of a node", verdict: audit.Unknown, evidence: "127.0.0.1:2381: it is on the loopback address of cp-0",
+			target: &audit.HostSettings{Address: "cp-0:Pod etcd", Settings: &audit.Settings{}, Elsewhere: []audit.Fault{{Subject: "127.0.0.1:2381", Reason: "it is on the loopback address of cp-0: run etcdsec audit run there"}}}},
 		{check: "config-tls", name: "TLS 1.2 with strong suites", target: with("tls-min-version", "TLS1.2", "cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"), verdict: audit.Pass},
 		{check: "config-tls", name: "TLS 1.2 with the default suites", target: with("tls-min-version", ""), verdict: audit.Fail, codes: []string{"default-suites"}},
 		{check: "config-tls", name: "TLS 1.2 with CBC", target: with("tls-min-version", "", "cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"), verdict: audit.Fail, codes: []string{"weak-suites"}},

@@ -59,7 +59,13 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	}
 	configs := found.Unread
 	for _, s := range found.Settings {
-		configs = append(configs, collect.SettingsTarget(s, minTLS, now))
+		target := collect.SettingsTarget(s, minTLS, now)
+		for _, e := range found.Elsewhere {
+			if e.Of == s {
+				target.Elsewhere = append(target.Elsewhere, e.Fault)
+			}
+		}
+		configs = append(configs, target)
 	}
 	return collect.HostAudit{Endpoints: given, Settings: configs, Unseen: found.Unseen}, nil
 }

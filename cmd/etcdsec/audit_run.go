@@ -69,8 +69,9 @@ A shell script that starts etcd is read, and never run: its literals and the var
 given count, and what it computes is unknown.
 
 With --kubeconfig, the cluster's API server is asked for the Pods that run etcd and for the
-control-plane nodes; the user must be allowed to list both. Ports that listen only on a node's
-loopback address must be audited on that node.
+control-plane nodes; the user must be allowed to list both. What listens only on a node's loopback
+address or on a socket must be audited on that node: here it is one unknown result of each etcd,
+listener-unseen. Where the nodes are audited by themselves, --skip listener-unseen leaves it out.
 
 --shard audits one part of the endpoints. The endpoints of a host are always in one part, and so
 are those of a named cluster. "etcdsec audit merge" joins the reports.
@@ -83,6 +84,7 @@ as failures with a waiver, and do not make status 3:
   waivers:
     - check: metrics-exposed
       target: "10.0.0.1?:2379"      # * is any text, ? one character
+      host: cp-0                    # of a target that every host has, such as 127.0.0.1:2381; * and ? as above
       fingerprint: 0f6d...          # optional: only these findings; the JSON report has it
       owner: platform@example.com
       reason: the old Prometheus scrapes the client port

@@ -30,8 +30,14 @@ type Found struct {
 	Unread []*audit.HostSettings
 	// Unseen holds the ports that exist but cannot be dialled.
 	Unseen []*audit.Listener
-	// Elsewhere names the listeners that only the processes of a node reach, with the reason.
-	Elsewhere []audit.Fault
+	// Elsewhere names the listeners that only the processes of a node reach.
+	Elsewhere []Elsewhere
+}
+
+// Elsewhere is a listener that only the processes of a node reach, with the reason.
+type Elsewhere struct {
+	audit.Fault
+	Of *audit.Settings // of who listens
 }
 
 // ErrNoEtcd means that the cluster shows no etcd, for example because the control plane is
@@ -120,7 +126,7 @@ func (f *Found) addPod(cluster string, p corev1.Pod) {
 	f.Settings = append(f.Settings, found.Settings...)
 	for _, u := range found.Unreached {
 		if u.Elsewhere {
-			f.Elsewhere = append(f.Elsewhere, audit.Fault{Subject: u.URL, Reason: u.Reason})
+			f.Elsewhere = append(f.Elsewhere, Elsewhere{audit.Fault{Subject: u.URL, Reason: u.Reason}, u.Of})
 			continue
 		}
 		if port := defaultPort(u); port != 0 && address != "" {
