@@ -144,7 +144,7 @@ func clusterName(t *Listener) string {
 // Host returns the host of the address, without the port.
 func (l *Listener) Host() string {
 	host, _, err := net.SplitHostPort(l.Address)
-	if err != nil {
+	if err != nil || l.Socket != "" {
 		return l.Address
 	}
 	return host

@@ -11,7 +11,8 @@ import (
 // server or a kubelet, for which the audit tries only the handshake without a certificate. A zero
 // [Attempt] was not made.
 type Listener struct {
-	Address string    // "host:port", as requested
+	Address string    // "host:port", as requested, or the URL of a Unix socket
+	Socket  string    // the file of a Unix socket, as etcd's URL has it; empty for a port
 	Kind    Kind      // one of Listeners, APIServer or Kubelet
 	Now     time.Time // when it was collected
 	Paths
@@ -67,7 +68,7 @@ func (l *Listener) Identity() (address string, kind Kind) { return l.Address, l.
 // Place implements Subject.
 func (l *Listener) Place() Place {
 	p := l.place()
-	p.OnHost = l.hostOf(isLocalAddress(l.Address) || isLocalIP(l.RemoteIP))
+	p.OnHost = l.hostOf(l.Socket != "" || isLocalAddress(l.Address) || isLocalIP(l.RemoteIP))
 	if slices.Contains(Listeners(), l.Kind) {
 		p.takeListener(l.Kind, l.Address)
 	}
@@ -80,6 +81,9 @@ func (l *Listener) Place() Place {
 
 // clientURL returns the URL at which a client reaches the listener.
 func (l *Listener) clientURL() string {
+	if l.Socket != "" {
+		return l.Address
+	}
 	if l.HasNoTLS() {
 		return "http://" + l.Address
 	}
@@ -184,7 +188,11 @@ func (l *Listener) Unreached() string {
 		return Interrupted
 	}
 	if l.Reach.State == Refused || l.Reach.State == Unclear || l.Reach.State == Closed {
-		return "the port was not reached: " + l.Reach.Reason
+		what := "port"
+		if l.Socket != "" {
+			what = "socket"
+		}
+		return "the " + what + " was not reached: " + l.Reach.Reason
 	}
 	return ""
 }

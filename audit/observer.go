@@ -26,9 +26,12 @@ func (o Observer) hostOf(local bool) string {
 
 // isLocalAddress reports whether a "host:port" means a different port on every host.
 func isLocalAddress(address string) bool {
+	if strings.HasPrefix(address, "/") || strings.HasPrefix(address, "unix:") || strings.HasPrefix(address, "unixs:") {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return strings.HasPrefix(address, "/") || strings.HasPrefix(address, "unix")
+		return false
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return isLocalIP(ip)

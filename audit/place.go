@@ -156,7 +156,7 @@ func (p *Paths) place() Place { return Place{SpecPath: p.SpecPath, StoreDir: p.S
 // takeListener sets the addresses of a member from one of its ports.
 func (p *Place) takeListener(kind Kind, address string) {
 	at := strings.LastIndexByte(address, ':')
-	if at < 0 || strings.ContainsAny(address, "/ ") { // a socket, or a URL that cannot be dialled
+	if at < 0 || strings.ContainsAny(address, "/ ") { // a socket, or a URL that was not dialled
 		return
 	}
 	p.AskedAddr, p.HostAddr = address, address[:at]

@@ -136,7 +136,7 @@ func memberOf(cluster *audit.EtcdCluster, port *audit.Listener) string {
 	if port.MemberID != 0 {
 		return fmt.Sprintf("%x", port.MemberID)
 	}
-	host := hostOf(port.Address)
+	host := port.Host()
 	var onHost []uint64
 	for _, other := range cluster.Listeners {
 		for _, m := range other.Members {
@@ -144,7 +144,7 @@ func memberOf(cluster *audit.EtcdCluster, port *audit.Listener) string {
 				return fmt.Sprintf("%x", m.ID)
 			}
 		}
-		if other.MemberID != 0 && hostOf(other.Address) == host {
+		if other.MemberID != 0 && other.Host() == host {
 			onHost = append(onHost, other.MemberID)
 		}
 	}

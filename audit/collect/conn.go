@@ -110,8 +110,7 @@ func (p *prober) dial(ctx context.Context) (*conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	began := p.clock()
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", p.endpoint.Address)
+	raw, err := p.endpoint.dial(ctx)
 	p.noteAttempt(raw, err, p.clock().Sub(began))
 	if err != nil {
 		cancel()
@@ -144,7 +143,7 @@ func (p *prober) clock() time.Time {
 	return p.config.Now()
 }
 
-// noteAttempt notes whether the TCP connection was made. One success counts more than any
+// noteAttempt notes whether the connection was made. One success counts more than any
 // failure.
 func (p *prober) noteAttempt(c net.Conn, err error, took time.Duration) {
 	p.mu.Lock()

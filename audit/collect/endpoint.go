@@ -13,7 +13,9 @@ import (
 
 // Endpoint is one listener to observe.
 type Endpoint struct {
-	Address       string // "host:port", as ParseAddress gives it
+	Address       string // "host:port", as ParseAddress gives it, or the URL of a socket
+	Socket        string // the file of a Unix socket, as etcd's URL has it; empty for a port
+	SocketPath    string // where that file is on this machine
 	Kind          audit.Kind
 	ExpectedNames []string // that its certificate must cover, beyond the host of Address
 	MinTLSVersion uint16   // the lowest it may agree to; 0 is TLS 1.2

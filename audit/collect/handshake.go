@@ -227,8 +227,12 @@ func allCipherSuites() []uint16 {
 	return ids
 }
 
-// host returns the address without the port, and without a zone, which only this host knows.
+// host returns the address without the port, and without a zone, which only this host knows. A socket
+// has the name that clients of etcd use.
 func (p *prober) host() string {
+	if p.endpoint.Socket != "" {
+		return "localhost"
+	}
 	host, _, err := net.SplitHostPort(p.endpoint.Address)
 	if err != nil {
 		return p.endpoint.Address
@@ -239,6 +243,9 @@ func (p *prober) host() string {
 
 // authority returns the address as a server is asked for it: without a zone.
 func (p *prober) authority() string {
+	if p.endpoint.Socket != "" {
+		return p.host()
+	}
 	_, port, err := net.SplitHostPort(p.endpoint.Address)
 	if err != nil {
 		return p.endpoint.Address

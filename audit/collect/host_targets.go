@@ -78,6 +78,10 @@ func unseen(unreached []host.Unreached) []*audit.Listener {
 func (c HostConfig) add(endpoints []Endpoint, l host.Listener) []Endpoint {
 	at := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Address == l.Address })
 	switch {
+	case l.Socket != "":
+		return append(endpoints, Endpoint{
+			Address: l.Address, Socket: l.Socket, SocketPath: l.SocketPath, Kind: l.Kind, MinTLSVersion: c.MinTLSVersion, Settings: l.Of,
+		})
 	case at >= 0 && l.Kind != audit.APIServer:
 		endpoints[at].Settings = l.Of
 	case at >= 0 || c.Mounted && (l.Of == nil || !l.Of.Running):

@@ -38,6 +38,7 @@ type prober struct {
 func (p *prober) target() *audit.Listener {
 	return &audit.Listener{
 		Address:       p.endpoint.Address,
+		Socket:        p.endpoint.Socket,
 		Kind:          p.endpoint.Kind,
 		Now:           p.now,
 		ExpectedNames: p.endpoint.ExpectedNames,

@@ -8,9 +8,12 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// listenersAt returns the listeners of the settings that have the target's port and host. If none has
-// the host, it returns all that have the port.
+// listenersAt returns the listeners of the settings that have the target's port and host, or its socket.
+// If none has the host, it returns all that have the port.
 func listenersAt(t *audit.Listener, listeners []listener) []listener {
+	if t.Socket != "" {
+		return slices.DeleteFunc(listeners, func(l listener) bool { return l.socket != t.Socket })
+	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil

@@ -284,7 +284,7 @@ func (p *port) metricsSeen() sight {
 			continue
 		}
 		text := fmt.Sprintf("GET %s %s got HTTP status 200", path, access)
-		if p.loopbackOnly() && p.target.RemoteIP.IsLoopback() {
+		if p.target.Socket != "" || p.loopbackOnly() && p.target.RemoteIP.IsLoopback() {
 			return closedSight("loopback only: " + text)
 		}
 		return openSight(text)

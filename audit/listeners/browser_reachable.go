@@ -32,6 +32,9 @@ func BrowserReachable() audit.Check {
 }
 
 func runBrowserReachable(t *audit.Listener) audit.Outcome {
+	if t.Socket != "" {
+		return audit.Skipped("no browser connects to a Unix socket")
+	}
 	if !t.AnswersPlaintext() {
 		return t.OverTLS(func(audit.Handshake) audit.Outcome {
 			if t.Plaintext.State == audit.Unclear {

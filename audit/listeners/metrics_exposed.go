@@ -56,6 +56,9 @@ func runMetricsExposed(t *audit.Listener) audit.Outcome {
 }
 
 func isOnLoopback(t *audit.Listener) bool {
+	if t.Socket != "" {
+		return true // only processes of the host reach it
+	}
 	if t.RemoteIP.IsValid() {
 		return t.RemoteIP.IsLoopback()
 	}

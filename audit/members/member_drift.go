@@ -87,6 +87,7 @@ func groupListeners(cluster *audit.EtcdCluster) (groups [][]*audit.Listener, uns
 		var calls, pages []*audit.Listener
 		for _, t := range cluster.Of(kind) {
 			switch {
+			case t.Socket != "": // a second way to a member, which may have TLS or not
 			case kind == audit.Client && servesPagesOnly(t):
 				pages = append(pages, t)
 			case kind == audit.Client && len(cluster.Of(kind)) > 1 && mayServePagesOnly(t):

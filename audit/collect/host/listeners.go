@@ -1,7 +1,10 @@
 package host
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"slices"
@@ -12,10 +15,13 @@ import (
 
 // Listener is a listener of an etcd of the host, or of an etcd that its API server uses.
 type Listener struct {
-	Address string // host:port to dial
-	Kind    audit.Kind
-	Names   []string        // of the URLs that etcd advertises for it, which its certificate must cover
-	Of      *audit.Settings // of who listens; nil for an etcd of another host
+	Address string // host:port to dial, or the URL of a socket
+	// Socket is the file of a Unix socket as the URL has it, and SocketPath where that file is on this
+	// machine; both are empty for a port.
+	Socket, SocketPath string
+	Kind               audit.Kind
+	Names              []string        // of the URLs that etcd advertises for it, which its certificate must cover
+	Of                 *audit.Settings // of who listens; nil for an etcd of another host
 }
 
 // Unreached is a listener of an etcd that cannot be dialled from here.
@@ -67,6 +73,17 @@ func (h *Host) addListeners(o *instance) {
 				unreached(written, "where it listens is not known: "+fault)
 				continue
 			}
+			if l, err := o.socket(written); err != nil {
+				h.Unreached = append(h.Unreached, Unreached{URL: makePrintable(written), Kind: list.kind, Reason: err.Error(), Of: s, Elsewhere: s.Remote})
+				continue
+			} else if l.Socket != "" {
+				if slices.ContainsFunc(h.Listeners, func(known Listener) bool { return known.Address == l.Address }) {
+					l.Address += " of " + s.Origin // each container has paths of its own
+				}
+				l.Kind, l.Of = list.kind, s
+				h.Listeners = append(h.Listeners, l)
+				continue
+			}
 			address, err := dialAddress(written, list.advertised, o.process != nil && o.process.apart)
 			if err != nil {
 				unreached(written, err.Error())
@@ -78,6 +95,42 @@ func (h *Host) addListeners(o *instance) {
 			h.Listeners = append(h.Listeners, Listener{Address: address, Kind: list.kind, Names: list.names, Of: s})
 		}
 	}
+}
+
+// socket returns the listener of a URL of a Unix socket, whose file etcd makes of host and path
+// (resolveURL, server/embed/etcd.go). Of another URL it returns one without a socket. Only while the
+// etcd runs there is something to dial.
+func (o *instance) socket(written string) (Listener, error) {
+	u, err := url.Parse(written)
+	if err != nil || u.Scheme != "unix" && u.Scheme != "unixs" {
+		return Listener{}, nil
+	}
+	l := Listener{Socket: u.Host + u.Path}
+	switch {
+	case l.Socket == "":
+		return Listener{}, errors.New("it has no path")
+	case o.settings.Remote:
+		return Listener{}, fmt.Errorf("it is a socket of %s: run etcdsec audit run there", cmp.Or(o.settings.Host, "its host"))
+	case o.process == nil:
+		return Listener{}, errors.New("a socket is audited only while its etcd runs")
+	}
+	l.Address = makePrintable(u.Scheme + "://" + o.view.absolute(l.Socket))
+	at, err := o.view.find(l.Socket)
+	if err != nil {
+		return Listener{}, fmt.Errorf("its socket cannot be looked at: %s", explainError(err))
+	}
+	info, err := at.tree.stat(at.path)
+	if err == nil && info.Mode().Type() != fs.ModeSocket {
+		err = errors.New("it is no socket")
+	}
+	if err == nil {
+		l.SocketPath, err = at.tree.resolve(at.path)
+	}
+	if err != nil {
+		return Listener{}, fmt.Errorf("its socket cannot be looked at: %s", explainError(err))
+	}
+	l.SocketPath = at.tree.diskPath(l.SocketPath)
+	return l, nil
 }
 
 // dialAddress returns where a listen URL is reached. 0.0.0.0 and :: are reached at an

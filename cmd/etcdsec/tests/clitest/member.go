@@ -19,7 +19,8 @@ type HostMember struct {
 	Client, Peer, Metrics string // host:port
 }
 
-// StartHostMember starts a HostMember with more flags. HTTP in a flag means another free address.
+// StartHostMember starts a HostMember with more flags. In a flag, CLIENT means the address of its client
+// port, HTTP another free address, and DIR the folder of its files.
 func StartHostMember(t *testing.T, more ...string) HostMember {
 	t.Helper()
 	ports := etcdtest.FreePorts(t, 4)
@@ -39,7 +40,7 @@ func StartHostMember(t *testing.T, more ...string) HostMember {
 	}
 	path := func(name string) string { return filepath.Join(m.Dir, name) }
 	for i, arg := range more {
-		more[i] = strings.ReplaceAll(arg, "HTTP", at(3))
+		more[i] = strings.NewReplacer("HTTP", at(3), "CLIENT", at(0), "DIR", m.Dir).Replace(arg)
 	}
 	member := etcdtest.Run(t, etcdtest.Config{
 		Name: "m0", Path: path("etcd"), HealthURL: "http://" + m.Metrics + "/health", LogPath: path("log"),
