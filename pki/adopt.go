@@ -73,7 +73,7 @@ func (s *Store) CheckAdoption(plan Plan, adoption Adoption, now time.Time) error
 // planAdoption checks everything, and returns the entries and files that the store lacks.
 func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Entry, Adoption, error) {
 	a := adopting{
-		store: s, plan: plan, now: now, known: map[string]bool{},
+		store: s, plan: plan, now: now, known: map[adoptedCertificate]bool{},
 		missing: Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}},
 	}
 	if err := s.checkSymlinks(); err != nil {
@@ -84,8 +84,9 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 		return nil, a.missing, err
 	}
 	for _, e := range there {
-		a.known[e.Name+" "+e.CertHash] = true
+		a.known[adoptedCertificate{e.Name, e.CertHash}] = true
 	}
+	a.record = recordOf(there)
 	var faults []error
 	for _, authority := range plan.Authorities {
 		if adopted, ok := adoption.Authorities[authority.Name]; ok {
@@ -105,18 +106,28 @@ type adopting struct {
 	store   *Store
 	plan    Plan
 	now     time.Time
-	known   map[string]bool // names and hashes that the ledger has
+	known   map[adoptedCertificate]bool // those that the ledger has
+	record  revocationRecord
 	entries []Entry
 	missing Adoption
 }
 
-func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bool) {
-	if a.known[name+" "+certHash(cert)] {
-		return
+// adoptedCertificate is the name of a certificate in the plan and its hash.
+type adoptedCertificate struct{ name, hash string }
+
+// enter adds a certificate to the ledger. It refuses one that this store revoked, or whose key it
+// revoked as compromised.
+func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bool) error {
+	if b := a.record.banOf(cert); b.banned() {
+		return fmt.Errorf("adopting %s: its certificate with serial number %s %s", name, SerialString(cert.SerialNumber), b.cause)
+	}
+	if a.known[adoptedCertificate{name, certHash(cert)}] {
+		return nil
 	}
 	e := newEntry(name, role, reasonImport, a.plan.SpecHash, cert, a.now)
 	e.Event, e.KeyOnNode = EventImport, keyOnNode
 	a.entries = append(a.entries, e)
+	return nil
 }
 
 func (a *adopting) addAuthority(want Authority, adopted AdoptedCA, issuer *x509.Certificate) error {
@@ -130,8 +141,7 @@ func (a *adopting) addAuthority(want Authority, adopted AdoptedCA, issuer *x509.
 	case !there[0].Equal(adopted.Certificate):
 		return fmt.Errorf("%s holds another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
 	}
-	a.enter(want.Name, RoleCA, adopted.Certificate, false)
-	return adopted.check(want, issuer)
+	return errors.Join(a.enter(want.Name, RoleCA, adopted.Certificate, false), adopted.check(want, issuer))
 }
 
 func (a *adopting) addBundle(b Bundle, files []durable.File) error {
@@ -139,8 +149,12 @@ func (a *adopting) addBundle(b Bundle, files []durable.File) error {
 	if err != nil {
 		return err
 	}
+	var faults []error
 	for _, l := range leaves {
-		a.enter(l.Name, l.Role, l.cert, l.keyOnNode)
+		faults = append(faults, a.enter(l.Name, l.Role, l.cert, l.keyOnNode))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
 	}
 	there, err := a.store.filesAt(b.Path)
 	switch {

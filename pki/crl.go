@@ -74,14 +74,29 @@ func (r revocationSurvey) listsOnDisk() crls {
 	return lists
 }
 
-// revocations returns the ledger's revocations of the named certificates that have not expired. It
-// does not matter which authority signed them: etcd compares only serial numbers.
+// revocations returns the ledger's revocations of the named certificates that have not expired, each
+// certificate once, with the last reason that was given.
+//
+// It does not matter which authority signed them. A member reads one list for each root, compares
+// nothing but serial numbers with it, and does so for every certificate of the chain that it is shown
+// (checkCRL in etcd's client/pkg/transport/listener_tls.go). A revoked certificate of an issuing CA
+// that was replaced verifies below the root until it ends. So the list of the new issuing CA must have
+// it until then: no other list that a member reads could. RFC 5280 would want it in a list of the
+// former CA, whose key is gone. Serial numbers are random, so no certificate of the new CA has one of
+// the former CA. For programs that do compare issuers, the entry has no meaning and does no harm.
 func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry {
 	var revoked []Entry
+	places := map[string]int{}
 	for _, e := range entries {
-		if e.Event == EventRevoke && names[e.Name] && now.Before(e.NotAfter) {
-			revoked = append(revoked, e)
+		if e.Event != EventRevoke || !names[e.Name] || !now.Before(e.NotAfter) {
+			continue
 		}
+		if at, before := places[e.CertHash]; before {
+			revoked[at] = e
+			continue
+		}
+		places[e.CertHash] = len(revoked)
+		revoked = append(revoked, e)
 	}
 	return revoked
 }
@@ -106,15 +121,12 @@ func (p Plan) namesBelow(root string) map[string]bool {
 
 // surveyLists finds the lists that must be signed, because they lack a revocation, do not exist, or
 // their NextUpdate is near. etcd does not check that date, but other programs do.
-func (s *Store) surveyLists(o outlook) (revocationSurvey, error) {
+func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error) {
 	plan, now := o.plan, o.now
 	var found revocationSurvey
-	entries, err := ReadLedger(s.Dir)
-	if err != nil {
-		return found, err
-	}
 	var faults []error
 	for _, list := range plan.Lists {
+		var err error
 		work := crlWork{RevocationList: list, entries: revocations(entries, namesEverBelow(entries, plan, list.Root), now)}
 		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
@@ -184,13 +196,17 @@ func (c crlWork) staleReason(o outlook) (reason string, stale bool) {
 	if signer == nil || o.replaced[c.Signer] || list.CheckSignatureFrom(signer.cert) != nil {
 		return "its signer was replaced", true
 	}
-	listed := map[string]bool{}
+	listed := map[string]int{} // reason codes
 	for _, e := range list.RevokedCertificateEntries {
-		listed[SerialString(e.SerialNumber)] = true
+		listed[SerialString(e.SerialNumber)] = e.ReasonCode
 	}
 	for _, e := range c.entries {
-		if !listed[e.Serial] {
+		code, there := listed[e.Serial]
+		if !there {
 			return "it lacks " + e.Serial, true
+		}
+		if code != reasonCode(e.Reason) {
+			return "it has another reason for " + e.Serial, true
 		}
 	}
 	// A list that ends with its signer gets no later end by being signed again.

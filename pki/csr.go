@@ -6,11 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -124,15 +122,13 @@ func checkStrength(pub crypto.PublicKey) error {
 }
 
 // checkReuse refuses a key that belongs or belonged to another certificate, or that was stolen.
-func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry) error {
-	sum := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
-	hash := hex.EncodeToString(sum[:])
+func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry, record revocationRecord) error {
+	if err := record.checkKey(csr.PublicKey); err != nil {
+		return err
+	}
+	hash := publicKeyHash(csr.PublicKey, csr.RawSubjectPublicKeyInfo)
 	for _, e := range entries {
-		switch {
-		case e.KeyHash != hash:
-		case e.Event == EventRevoke && e.Reason == ReasonKeyCompromise:
-			return fmt.Errorf("it has the key of %s, serial number %s, which was revoked because the key was stolen; make a new key", e.Name, e.Serial)
-		case e.Name != l.Name:
+		if e.KeyHash == hash && e.Name != l.Name {
 			return fmt.Errorf("%s already has its key; each certificate needs its own key", e.Name)
 		}
 	}

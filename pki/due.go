@@ -161,6 +161,36 @@ func (o outlook) remedyFor(dir string, a Authority) Remedy {
 	return r
 }
 
+// deviationRemedy returns how to make an authority as the plan wants it.
+func (o outlook) deviationRemedy(dir string, a Authority) Remedy {
+	if a.isRoot() {
+		return newStoreRemedy("a root cannot be changed", dir)
+	}
+	r := keyRemedy(dir, "recover", o.plan.authority(a.Issuer))
+	r.Person = true
+	r.Why = joinDetails("a new certificate for its key", r.Why)
+	return r
+}
+
+// bannedAuthorityRemedy returns how to replace an authority that must not stay in use.
+func (o outlook) bannedAuthorityRemedy(dir string, a Authority) Remedy {
+	if a.isRoot() {
+		return newStoreRemedy("only another root can take its place", dir)
+	}
+	return keyRemedy(dir, "renew", o.plan.authority(a.Issuer))
+}
+
+// newStoreRemedy returns how to replace a root: by the root of a new store.
+func newStoreRemedy(why, dir string) Remedy {
+	spec := shellword.Path(filepath.Join(dir, SpecName))
+	return Remedy{
+		Person:     true,
+		Why:        why + ": make a new store, and bring its bundles to all members and clients at once",
+		Command:    "etcdsec bootstrap -f " + spec + " NEW-STORE",
+		incomplete: true,
+	}
+}
+
 // keyRemedy returns the command to run, which needs an authority's key.
 func keyRemedy(dir, verb string, signer Authority) Remedy {
 	place := placeOfKey(dir, signer)

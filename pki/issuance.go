@@ -67,6 +67,9 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 			}
 			self = &ca{Authority: a, key: key}
 		}
+		if err := b.survey.record.checkKey(self.publicKey()); err != nil {
+			return fmt.Errorf("certifying %s: %w", a.Name, err)
+		}
 		signer := self
 		if a.Issuer != "" {
 			signer = b.signed[a.Issuer]
@@ -165,6 +168,9 @@ func (b *issuance) signLeaf(ctx context.Context, l Leaf, work leafWork, signer *
 	case subject.key == nil:
 		// Its key is on its node, and proved itself when the certificate was first signed.
 		subject.pub, issued.keyOnNode = work.state.chain[0].PublicKey, true
+	}
+	if err := b.survey.record.checkKey(subject.publicKey()); err != nil {
+		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)
 	}
 	if issued.cert, err = signer.sign(ctx, l, subject, notBefore, notAfter); err != nil {
 		return issuedLeaf{}, fmt.Errorf("issuing %s: %w", l.Name, err)

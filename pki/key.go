@@ -177,8 +177,19 @@ func certHash(cert *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keyHash identifies a key: the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal.
+// keyHash identifies the key of a certificate.
 func keyHash(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return publicKeyHash(cert.PublicKey, cert.RawSubjectPublicKeyInfo)
+}
+
+// publicKeyHash identifies a key: the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal. It encodes
+// the key anew, because parsers accept some keys in several encodings, such as an RSA key with more
+// bytes behind it. Only a key of an unknown kind is identified by the encoding that was read.
+func publicKeyHash(pub crypto.PublicKey, read []byte) string {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		der = read
+	}
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }

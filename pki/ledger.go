@@ -53,6 +53,9 @@ type Entry struct {
 	Prev      string    `json:"prev"`                  // SHA-256 of the line before, without its line feed; empty in the first
 }
 
+// isCertificate reports whether the line records a new certificate.
+func (e Entry) isCertificate() bool { return e.Event == EventIssue || e.Event == EventImport }
+
 // newEntry returns the ledger's line for a new certificate.
 func newEntry(name, role string, reason signReason, specHash string, cert *x509.Certificate, now time.Time) Entry {
 	names, _ := namesOf(cert)

@@ -110,6 +110,19 @@ func AfterRecovery(c *cluster.Cluster, r Result) []string {
 	return append(next, remediesOf(r)...)
 }
 
+// replaceBanned tells how to replace what may not stay in use after a revocation.
+func replaceBanned(dir string, banned []string) []string {
+	const most = 10
+	if len(banned) == 0 {
+		return nil
+	}
+	names := strings.Join(banned[:min(len(banned), most)], ", ")
+	if more := len(banned) - most; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return []string{fmt.Sprintf("%s: still in use, and refused as soon as members have the new lists; make new ones first, with new keys: etcdsec pki renew %s", names, shellword.Path(dir))}
+}
+
 // afterRevocation tells how to put a revocation into force.
 func afterRevocation(c *cluster.Cluster, dir string) []string {
 	var next []string

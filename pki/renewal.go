@@ -48,27 +48,21 @@ func (r Renewal) newReason() signReason {
 	return reasonNew
 }
 
-// checkRenewal refuses names that the plan does not have, and CSRs that do not match it.
-func (s *Store) checkRenewal(r Renewal, plan Plan) error {
+// check refuses names that the plan does not have, and CSRs that do not match it.
+func (r Renewal) check(plan Plan, entries []Entry, record revocationRecord) error {
 	faults := r.unknownNames(plan)
-	if r.Requests == nil {
-		return errors.Join(faults...)
-	}
-	entries, err := ReadLedger(s.Dir)
-	if err != nil {
-		return err
-	}
 	seen := map[string]string{}
 	for l := range plan.leaves() {
 		csr := r.Requests[l.Name]
 		if csr == nil {
 			continue
 		}
-		err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries))
-		if first, twice := seen[string(csr.RawSubjectPublicKeyInfo)]; twice {
+		err := errors.Join(CheckRequest(l, csr), checkReuse(l, csr, entries, record))
+		key := publicKeyHash(csr.PublicKey, csr.RawSubjectPublicKeyInfo)
+		if first, twice := seen[key]; twice {
 			err = errors.Join(err, fmt.Errorf("the request for %s has the same key", first))
 		}
-		seen[string(csr.RawSubjectPublicKeyInfo)] = l.Name
+		seen[key] = l.Name
 		if err != nil {
 			faults = append(faults, fmt.Errorf("the request for %s: %w", l.Name, err))
 		}
@@ -106,11 +100,15 @@ type leafNeed struct {
 	waits bool   // it is due, but ends with its issuer, so a new one would end no later
 }
 
-// findNeed tells whether a leaf must be renewed, and why.
-func (r Renewal) findNeed(l Leaf, chain []*x509.Certificate, problems []string, o outlook) leafNeed {
+// findNeed tells whether a leaf must be renewed, and why. A banned one must, whatever the run is for.
+func (r Renewal) findNeed(l Leaf, chain []*x509.Certificate, problems []string, b ban, o outlook) leafNeed {
 	end := earliestEnd(chain)
 	switch {
-	case !r.selects(l) || r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
+	case !r.selects(l):
+		return leafNeed{}
+	case b.banned():
+		return leafNeed{cause: strings.Join(append([]string{b.cause}, problems...), "; ")}
+	case r.Requests == nil && !r.Due && !r.All && len(r.Names) == 0:
 		return leafNeed{}
 	case len(problems) > 0:
 		return leafNeed{cause: strings.Join(problems, "; ")}
@@ -131,10 +129,12 @@ func (r Renewal) findNeed(l Leaf, chain []*x509.Certificate, problems []string, 
 }
 
 // reason returns the ledger's reason for a renewal.
-func (r Renewal) reason(l Leaf, problems []string, o outlook) signReason {
+func (r Renewal) reason(l Leaf, problems []string, b ban, o outlook) signReason {
 	switch {
 	case r.Requests != nil:
 		return reasonCSR
+	case b.banned():
+		return reasonRevoked
 	case len(problems) > 0:
 		return reasonDeviates
 	case o.replacedAbove(l) != "":

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +16,13 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// ReasonKeyCompromise is the reason for a stolen key. Such a key is never certified again.
-const ReasonKeyCompromise = "keyCompromise"
+// The reasons for a stolen key: that of a leaf, of a CA, or of an attribute authority. Such a key is
+// never certified again.
+const (
+	ReasonKeyCompromise = "keyCompromise"
+	ReasonCACompromise  = "cACompromise"
+	ReasonAACompromise  = "aACompromise"
+)
 
 // reasons lists the reasons of RFC 5280, 5.3.1, with their codes. It lacks certificateHold and
 // removeFromCRL, because etcd knows only revoked and not revoked.
@@ -24,8 +30,8 @@ var reasons = []struct {
 	name string
 	code int
 }{
-	{"unspecified", 0}, {ReasonKeyCompromise, 1}, {"cACompromise", 2}, {"affiliationChanged", 3},
-	{"superseded", 4}, {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9},
+	{"unspecified", 0}, {ReasonKeyCompromise, 1}, {ReasonCACompromise, 2}, {"affiliationChanged", 3},
+	{"superseded", 4}, {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9}, {ReasonAACompromise, 10},
 }
 
 // Reasons returns the reasons for a revocation, in the spelling of RFC 5280.
@@ -53,7 +59,8 @@ type Revocation struct {
 	// Certificate, if not nil, is the certificate to revoke. Which is then only for messages.
 	Certificate *x509.Certificate
 	Reason      string // one of Reasons
-	// Current also revokes the certificate that is in use. Otherwise a name means all except that.
+	// Current also revokes the certificate that is in use, of a leaf or an issuing CA. Otherwise a name
+	// means all except that.
 	Current bool
 }
 
@@ -61,9 +68,10 @@ type Revocation struct {
 var ErrCurrent = errors.New("it is in use")
 
 // PlanRevocation returns the ledger's entries for a revocation, for [Store.Revoke]. It changes
-// nothing. It refuses to shut out the holder of a certificate in use, unless Current is set. It
-// returns no entries if all the certificates are already revoked: a run that died may have left the
-// lists unsigned.
+// nothing. It refuses to shut out the holder of a certificate in use, unless Current is set. If a key
+// was stolen, it also revokes every other certificate of that key that is not in use, whatever its
+// name is. It returns no entries if all the certificates are already revoked: a run that died may have
+// left the lists unsigned.
 func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry, error) {
 	if !slices.Contains(Reasons(), r.Reason) {
 		return nil, fmt.Errorf("no reason %q; RFC 5280 has %s", r.Reason, strings.Join(Reasons(), ", "))
@@ -72,7 +80,7 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 	if err != nil {
 		return nil, err
 	}
-	current, err := s.serialsInUse(plan)
+	inUse, err := s.certificatesInUse(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -81,22 +89,47 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 		return nil, err
 	}
 	var found []Entry
-	inUse := ""
+	holder := ""
 	for _, e := range candidates {
-		holder, used := current[e.Serial]
+		by, used := inUse[e.CertHash]
 		switch {
-		case !used || r.Current && e.Role != "ca":
+		case used && r.Current && e.Role == RoleCA && plan.authority(e.Name).isRoot():
+			// A verifier never looks for a root in a list.
+			return nil, fmt.Errorf("revoking %s: no list can revoke a root, which everything below it trusts; make a new store instead", e.Name)
+		case !used || r.Current:
 			found = append(found, r.entry(e, plan.SpecHash, now))
-		case e.Role == RoleCA:
-			return nil, fmt.Errorf("revoking %s: %w by %s and everything else below it; rotate it first", e.Name, ErrCurrent, holder)
 		default:
-			inUse = holder
+			holder = by
 		}
 	}
 	if len(found) == 0 && !before {
-		return nil, fmt.Errorf("revoking %s: %w by %s, and no older certificate is still valid", r.Which, ErrCurrent, inUse)
+		return nil, fmt.Errorf("revoking %s: %w by %s, and no older certificate is still valid", r.Which, ErrCurrent, holder)
+	}
+	if !isCompromise(r.Reason) {
+		return found, nil
+	}
+	for _, e := range certificatesWithKeyOf(entries, found, now) {
+		if _, used := inUse[e.CertHash]; !used {
+			found = append(found, r.entry(e, plan.SpecHash, now))
+		}
 	}
 	return found, nil
+}
+
+// certificatesWithKeyOf returns the certificates that have not expired, are not revoked yet, and have
+// the key of one that is revoked now.
+func certificatesWithKeyOf(entries, revokedNow []Entry, now time.Time) []Entry {
+	keys, revoked := map[string]bool{}, recordOf(slices.Concat(entries, revokedNow)).certificates
+	for _, e := range revokedNow {
+		keys[e.KeyHash] = true
+	}
+	var found []Entry
+	for _, e := range entries {
+		if _, done := revoked[e.CertHash]; keys[e.KeyHash] && !done && e.isCertificate() && now.Before(e.NotAfter) {
+			found = append(found, e)
+		}
+	}
+	return found
 }
 
 // entry returns the ledger's line for a revocation.
@@ -106,37 +139,70 @@ func (r Revocation) entry(e Entry, specHash string, now time.Time) Entry {
 }
 
 // findCandidates returns the certificates to revoke: those that have not expired and are not revoked
-// yet. before reports whether others are already revoked.
+// yet. If the key was stolen, it also returns those that are revoked for another reason, so that the
+// ledger says it, and an expired one that was given by itself: a later one may have the same key.
+// before reports whether others are already revoked.
 func (r Revocation) findCandidates(entries []Entry, now time.Time) (found []Entry, before bool, err error) {
-	serial := normalSerial(r.Which)
-	if r.Certificate != nil {
-		serial = SerialString(r.Certificate.SerialNumber)
+	matches, err := r.match(entries)
+	if err != nil {
+		return nil, false, err
 	}
-	byName := func(e Entry) bool { return r.Certificate == nil && hasName(Leaf{Name: e.Name}, r.Which) }
-	revoked := map[string]bool{}
-	for _, e := range entries {
-		revoked[e.Serial] = revoked[e.Serial] || e.Event == EventRevoke
-	}
-	known := false
-	for _, e := range entries {
-		if e.Event != EventIssue && e.Event != EventImport || e.Serial != serial && !byName(e) {
-			continue
+	record, stolen := recordOf(entries), isCompromise(r.Reason)
+	for _, e := range matches {
+		_, done := record.certificates[e.CertHash]
+		if _, compromised := record.keys[e.KeyHash]; done && stolen && !compromised {
+			done = false
 		}
-		known = true
-		before = before || revoked[e.Serial]
-		if !revoked[e.Serial] && now.Before(e.NotAfter) {
+		before = before || done
+		if !done && (now.Before(e.NotAfter) || stolen && len(matches) == 1) {
 			found = append(found, e)
 		}
 	}
-	switch {
-	case !known && r.Certificate != nil:
-		return nil, false, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, serial)
-	case !known:
-		return nil, false, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
-	case len(found) == 0 && !before:
+	if len(found) == 0 && !before {
 		return nil, false, fmt.Errorf("revoking %s: it has already expired", r.Which)
 	}
 	return found, before, nil
+}
+
+// match returns the certificates of the ledger that the revocation means.
+func (r Revocation) match(entries []Entry) ([]Entry, error) {
+	var byHash, bySerial, byName []Entry
+	serial, issuers := normalSerial(r.Which), map[string]bool{}
+	for _, e := range entries {
+		switch {
+		case !e.isCertificate():
+		case r.Certificate != nil:
+			if e.CertHash == certHash(r.Certificate) {
+				byHash = append(byHash, e)
+			}
+		case e.Serial == serial:
+			bySerial = append(bySerial, e)
+			issuers[e.IssuerKID] = true
+		case hasName(Leaf{Name: e.Name}, r.Which):
+			byName = append(byName, e)
+		}
+	}
+	found := slices.Concat(byHash, bySerial, byName)
+	switch {
+	case len(bySerial) > 0 && len(byName) > 0 || len(issuers) > 1:
+		return nil, fmt.Errorf("revoking %s: it means several certificates, %s; give the PEM file of the right one", r.Which, describeEntries(found))
+	case len(found) == 0 && r.Certificate != nil:
+		return nil, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, SerialString(r.Certificate.SerialNumber))
+	case len(found) == 0:
+		return nil, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
+	}
+	return found, nil
+}
+
+// describeEntries lists certificates for an error.
+func describeEntries(entries []Entry) string {
+	var texts []string
+	for _, e := range entries {
+		if text := fmt.Sprintf("serial number %s of %s", e.Serial, e.Name); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 // normalSerial returns a serial number in the form of [SerialString], from the forms that openssl,
@@ -150,10 +216,20 @@ func normalSerial(s string) string {
 	return SerialString(n)
 }
 
-// serialsInUse maps the serial numbers of the certificates in the store's bundles to the names of
-// their leaves.
-func (s *Store) serialsInUse(plan Plan) (map[string]string, error) {
+// certificatesInUse maps the hashes of the store's certificates that are in use to the names of the
+// authorities or leaves that use them.
+func (s *Store) certificatesInUse(plan Plan) (map[string]string, error) {
 	holders := map[string]string{}
+	for _, a := range plan.Authorities {
+		certs, err := ReadCertificates(filepath.Join(s.Dir, filepath.FromSlash(a.Path()), caCertName))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			holders[certHash(certs[0])] = a.Name
+		}
+	}
 	for _, b := range plan.Bundles {
 		for _, l := range b.Leaves {
 			state, err := s.loadLeaf(b, l)
@@ -161,11 +237,44 @@ func (s *Store) serialsInUse(plan Plan) (map[string]string, error) {
 				return nil, err
 			}
 			for _, cert := range state.chain {
-				holders[SerialString(cert.SerialNumber)] = l.Name
+				if _, known := holders[certHash(cert)]; !known {
+					holders[certHash(cert)] = l.Name
+				}
 			}
 		}
 	}
 	return holders, nil
+}
+
+// bannedInUse returns the names of the authorities and leaves that may not stay in use after a
+// revocation.
+func (s *Store) bannedInUse(plan Plan, revokedNow []Entry) ([]string, error) {
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	record := recordOf(slices.Concat(entries, revokedNow))
+	var names []string
+	add := func(name, path string) error {
+		certs, err := ReadCertificates(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && record.banOf(certs[0]).banned() {
+			names = append(names, name)
+		}
+		return err
+	}
+	var faults []error
+	for _, a := range plan.Authorities {
+		faults = append(faults, add(a.Name, filepath.Join(s.Dir, filepath.FromSlash(a.Path()), caCertName)))
+	}
+	for _, b := range plan.Bundles {
+		for _, l := range b.Leaves {
+			faults = append(faults, add(l.Name, filepath.Join(s.Dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile))))
+		}
+	}
+	return names, errors.Join(faults...)
 }
 
 // Revoke records revocations in the ledger. The next [Store.Survey] and [Store.Issue] sign the
@@ -204,6 +313,11 @@ func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revoc
 	for _, e := range entries {
 		result.Revoked = append(result.Revoked, Revoked{e.Name, e.Serial, e.NotAfter, e.Reason})
 	}
+	banned, err := s.bannedInUse(plan, entries)
+	if err != nil {
+		return result, err
+	}
+	result.Next = slices.Concat(replaceBanned(s.Dir, banned), result.Next)
 	if dryRun {
 		return result, nil
 	}

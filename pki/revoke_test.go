@@ -106,7 +106,8 @@ func TestRevoke(t *testing.T) {
 	}{
 		{"unknown name", Revocation{Which: "etcd-7", Reason: "unspecified"}, 0, "no such name or serial number"},
 		{"unknown reason", Revocation{Which: serial, Reason: "boredom"}, 0, `no reason "boredom"`},
-		{"an authority in use", Revocation{Which: SerialString(issuing.SerialNumber), Reason: "cACompromise", Current: true}, 0, "rotate it first"},
+		{"an authority in use", Revocation{Which: SerialString(issuing.SerialNumber), Reason: "cACompromise"}, 0, "in use by peer-issuing"},
+		{"a root in use", Revocation{Which: PeerRoot, Reason: "cACompromise", Current: true}, 0, "no list can revoke a root"},
 		{"not of this store", Revocation{Which: "x.crt", Certificate: foreign.Certificate(), Reason: "unspecified"}, 0, "not in the ledger"},
 		{"in use", Revocation{Which: serial, Reason: "unspecified"}, 0, "in use by etcd-1/peer"},
 		{"expired", Revocation{Which: serial, Reason: "unspecified", Current: true}, 100 * day, "already expired"},
@@ -128,7 +129,7 @@ func TestRevoke(t *testing.T) {
 	for _, f := range verify(t, dir, c, testNow()) {
 		problems = append(problems, f.Path+": "+f.Problem)
 	}
-	if text := strings.Join(problems, "\n"); !strings.Contains(text, "nodes/etcd-1/pki/peer.crt: was revoked") || !strings.Contains(text, "clients/auditor/client.crt: was revoked") {
+	if text := strings.Join(problems, "\n"); !strings.Contains(text, "nodes/etcd-1/pki/peer.crt: was revoked: superseded") || !strings.Contains(text, "clients/auditor/client.crt: was revoked: unspecified") {
 		t.Errorf("verify says:\n%s", text)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // State is the verdict on a certificate at one time.
@@ -24,12 +25,15 @@ const (
 	StateWrongIssuer State = "wrong-issuer"
 	StateNotYetValid State = "not-yet-valid"
 	StateExpired     State = "expired"
-	StateUnreadable  State = "unreadable"
+	// StateRevoked means that the certificate was revoked, or another one with the same key because
+	// the key was stolen.
+	StateRevoked    State = "revoked"
+	StateUnreadable State = "unreadable"
 )
 
 // States returns every [State], the best first.
 func States() []State {
-	return []State{StateOK, StateDue, StateWrongNames, StateWrongIssuer, StateNotYetValid, StateExpired, StateUnreadable}
+	return []State{StateOK, StateDue, StateWrongNames, StateWrongIssuer, StateNotYetValid, StateExpired, StateRevoked, StateUnreadable}
 }
 
 // Status is one certificate and its [State]. The CAs that follow a leaf in its file belong to it: it
@@ -102,6 +106,12 @@ func SANs(cert *x509.Certificate) []string {
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	o := outlook{plan: NewPlan(c), cas: authorities{}, now: now}
 	var rows []Status
+	entries, err := ReadLedger(dir)
+	if err != nil {
+		// Nothing else tells which of the certificates are revoked.
+		rows = append(rows, Status{Source: filepath.Join(dir, ledgerName), Name: ledgerName}.withError(err))
+	}
+	record := recordOf(entries)
 	for _, a := range o.plan.Authorities {
 		path := filepath.Join(dir, filepath.FromSlash(a.Path()), caCertName)
 		row := Status{Source: path, Name: a.Name, Role: RoleCA}
@@ -114,19 +124,23 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 				issuer = by.cert
 			}
 			o.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
-			if faults := caFaults(certs[0], issuer, nil); len(faults) > 0 {
-				row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
-			} else if row.State == StateDue {
-				row = row.withRemedy(o.remedyFor(dir, a))
-			}
+			row = row.judgeAuthority(dir, o, a, issuer, record.banOf(certs[0]))
 		}
 		rows = append(rows, row.withError(err))
 	}
 	for _, b := range o.plan.Bundles {
 		drifted, err := (&Store{Dir: dir}).trustDrift(b, o.cas)
 		for _, l := range b.Leaves {
-			row := leafStatus(o, filepath.Join(dir, filepath.FromSlash(b.Path), filepath.FromSlash(l.CertFile)), l)
+			at := filepath.Join(dir, filepath.FromSlash(b.Path))
+			row := leafStatus(o, filepath.Join(at, filepath.FromSlash(l.CertFile)), l)
+			var banned ban
+			if len(row.Chain) > 0 {
+				banned = record.banOf(row.Chain[0])
+			}
 			switch {
+			case banned.banned():
+				row.State, row.Detail = StateRevoked, joinDetails(banned.cause, row.Detail)
+				row = row.withRemedy(o.banRemedy(dir, l, banned, exists(filepath.Join(at, filepath.FromSlash(l.KeyFile)))))
 			case row.State == StateDue:
 				row = row.withRemedy(o.leafRemedy(dir, l, row.Ends()))
 			case row.State == StateOK && err != nil:
@@ -140,10 +154,53 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	return rows
 }
 
+// judgeAuthority returns the row of an authority with the state that its plan, its issuer and the
+// ledger give it.
+func (s Status) judgeAuthority(dir string, o outlook, a Authority, issuer *x509.Certificate, b ban) Status {
+	cert := s.Chain[0]
+	faults, deviations := caFaults(cert, issuer, nil), caDeviations(a, cert)
+	switch {
+	case b.banned():
+		s.State, s.Detail = StateRevoked, joinDetails(b.cause, s.Detail)
+		return s.withRemedy(o.bannedAuthorityRemedy(dir, a))
+	case len(faults) > 0:
+		s.State, s.Detail = StateWrongIssuer, joinFaults(faults)
+	case s.State == StateExpired || s.State == StateNotYetValid:
+	case len(deviations) > 0:
+		s.State, s.Detail = StateWrongNames, joinFaults(deviations)
+		return s.withRemedy(o.deviationRemedy(dir, a))
+	case s.State == StateDue:
+		return s.withRemedy(o.remedyFor(dir, a))
+	}
+	return s
+}
+
 // withRemedy returns the row with what to do about it.
 func (s Status) withRemedy(r Remedy) Status {
 	s.Remedy, s.Detail = &r, joinDetails(s.Detail, r.String())
 	return s
+}
+
+// stateRemedy returns how to renew a leaf that is due or banned.
+func (o outlook) stateRemedy(dir string, l Leaf, state leafState) Remedy {
+	if state.ban.banned() {
+		return o.banRemedy(dir, l, state.ban, state.key != nil)
+	}
+	return o.leafRemedy(dir, l, earliestEnd(state.chain))
+}
+
+// banRemedy returns how to replace a leaf that must not stay in use. keyHere means that its key is in
+// the store.
+func (o outlook) banRemedy(dir string, l Leaf, b ban, keyHere bool) Remedy {
+	if b.compromised && !keyHere {
+		return Remedy{
+			Person:     true,
+			Why:        "its key is only on its node; make a new one there, and bring its request to etcdsec pki sign",
+			Command:    "etcdsec pki csr -f cluster.yaml " + shellword.Path(l.Name) + " ./new",
+			incomplete: true,
+		}
+	}
+	return keyRemedy(dir, "renew", o.plan.authority(l.Issuer))
 }
 
 // leafRemedy returns how to renew a leaf that is due and ends at the given time.

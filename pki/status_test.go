@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
 // Whatever lies in a folder: each file is a row of its own, and none keeps the others from
@@ -92,5 +95,82 @@ func TestStatusOfAnything(t *testing.T) {
 		if !strings.HasPrefix(got[name], state) {
 			t.Errorf("%s: got %q, want %q", name, got[name], state)
 		}
+	}
+}
+
+// An issuing CA that differs from the plan is what status, verify and a renewal all name, with the
+// one command that mends it.
+func TestDeviatingIssuingCA(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		change  func(*Authority)
+		problem string
+	}{
+		"more uses":    {func(a *Authority) { a.EKUs = bothAuth }, `has the extended key usages ["serverAuth" "clientAuth"], want ["serverAuth"]`},
+		"no limits":    {func(a *Authority) { a.EKUs = nil }, `has the extended key usages [], want ["serverAuth"]`},
+		"a path below": {func(a *Authority) { a.pathLen = 1 }, "has path length 1, want 0"},
+	}
+	original, c := filepath.Join(t.TempDir(), "store"), specOf(t, 1, "")
+	issue(t, original, c, testNow())
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "store")
+			if err := os.CopyFS(dir, os.DirFS(original)); err != nil {
+				t.Fatal(err)
+			}
+			restoreModes(t, original, dir)
+			replaceWith(t, dir, c, ServerIssuing, tc.change)
+			got := statesOf(t, dir, c, testNow())
+			if want := "wrong-names: " + tc.problem; len(got) != 1 || !strings.HasPrefix(got[ServerIssuing], want) || !strings.HasSuffix(got[ServerIssuing], "etcdsec pki recover "+dir) {
+				t.Errorf("status: %q, want %q", got, want)
+			}
+			found := false
+			for _, f := range verify(t, dir, c, testNow()) {
+				found = found || f.Path == "authorities/server-issuing/ca.crt" && strings.HasPrefix(tc.problem, f.Problem) && strings.Contains(f.Fix.String(), "etcdsec pki recover")
+			}
+			if !found {
+				t.Error("verify does not say so")
+			}
+			for verb, renewal := range map[string]Renewal{"renew": {Due: true}, "bootstrap": {}} {
+				work := renew(t, dir, c, testNow(), renewal)
+				at := slices.IndexFunc(work.Steps, func(s Step) bool { return s.Name == ServerIssuing })
+				if s := work.Steps[at]; s.Action != ActionDue || !strings.HasPrefix(s.Detail, tc.problem) || s.Remedy == nil || s.Remedy.Command != "etcdsec pki recover "+dir {
+					t.Errorf("%s: %+v", verb, s)
+				}
+			}
+			renew(t, dir, c, testNow(), Renewal{All: true, Authorities: true})
+			if left := statesOf(t, dir, c, testNow()); len(left) > 0 {
+				t.Errorf("after recover: %q", left)
+			}
+			checkSound(t, dir, c, testNow())
+		})
+	}
+}
+
+// replaceWith certifies an authority anew for the key that it has, as a changed plan would have it.
+func replaceWith(t *testing.T, dir string, c *cluster.Cluster, name string, change func(*Authority)) {
+	t.Helper()
+	store, plan := &Store{Dir: dir}, NewPlan(c)
+	cas, err := store.loadAuthorities(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := *cas[name]
+	change(&self.Authority)
+	signer := *cas[self.Issuer]
+	cert, err := certifyCA(c.Name, &self, &signer, testNow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := store.filesAt(self.Path())
+	if err == nil {
+		err = appendLedger(dir, []Entry{newEntry(name, RoleCA, reasonNew, plan.SpecHash, cert, testNow())})
+	}
+	if err == nil {
+		err = store.swap(self.Path(), replaceFiles(files, durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(cert)}), nil)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -191,6 +192,15 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 type leafState struct {
 	chain []*x509.Certificate // nil if it was not issued yet
 	key   crypto.Signer       // nil if the key is only on its node
+	ban   ban                 // why it must not stay in use, if it must not
+}
+
+// describeDue tells, in words, why a leaf is due: it is banned, or ends soon.
+func (s leafState) describeDue(now time.Time) string {
+	if s.ban.banned() {
+		return s.ban.cause
+	}
+	return describeEnd(earliestEnd(s.chain), now)
 }
 
 func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {

@@ -61,6 +61,7 @@ const (
 	reasonRenewed  signReason = "renewed"
 	reasonIssuer   signReason = "issuer replaced"
 	reasonImport   signReason = "import"
+	reasonRevoked  signReason = "revoked"
 )
 
 // Survey tells what must be signed so that a store matches its [Plan]. It is derived from the store
@@ -74,6 +75,7 @@ type Survey struct {
 
 	plan     Plan
 	now      time.Time
+	record   revocationRecord         // what the ledger says about revocations
 	cas      authorities              // those in the store
 	certify  map[string]signReason    // the authorities that get a certificate
 	replaced map[string]bool          // those of them that get a new key
@@ -123,15 +125,19 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	if err := s.checkLost(plan); err != nil {
 		return nil, err
 	}
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return nil, err
+	}
 	cas, err := s.loadAuthorities(plan)
 	w := &Survey{
-		plan: plan, now: now, cas: cas,
+		plan: plan, now: now, cas: cas, record: recordOf(entries),
 		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, closed: map[string]error{}, told: map[string]bool{}, protect: map[string]bool{},
 	}
 	if err := errors.Join(err, s.surveyAuthorities(ctx, w, renewal)); err != nil {
 		return nil, err
 	}
-	if err := s.checkRenewal(renewal, plan); err != nil {
+	if err := renewal.check(plan, entries, w.record); err != nil {
 		return nil, err
 	}
 	found, err := s.surveyLeaves(ctx, w, renewal)
@@ -139,10 +145,14 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 		return nil, err
 	}
 	w.leaves = found.work
+	var faults []error
 	for i := range w.Steps {
-		w.extend(&w.Steps[i])
+		faults = append(faults, w.extend(&w.Steps[i]))
 	}
-	if w.lists, err = s.surveyLists(w.outlook()); err != nil {
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	if w.lists, err = s.surveyLists(w.outlook(), entries); err != nil {
 		return nil, err
 	}
 	w.Steps = slices.Concat(w.Steps, found.steps, w.lists.steps)

@@ -56,10 +56,13 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 	_, issuerCertified := w.certify[a.Issuer]
 	deviations := issuingDeviations(a, loaded.cert)
 	step.expired = expired
+	if b := w.record.banOf(loaded.cert); b.banned() {
+		return s.decideBanned(ctx, w, a, loaded, b, renewal, step)
+	}
 	switch {
 	case renewal.Authorities && (expired || due || issuerCertified):
 		if err := s.openKey(ctx, w, w.plan.signerOf(a)); err != nil && !expired && !issuerCertified {
-			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), end, w.now)}, nil // it is still valid, so its missing key stops nothing else
+			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), describeEnd(end, w.now))}, nil // it is still valid, so its missing key stops nothing else
 		}
 		step.Action = ActionRenew
 		step.Detail = fmt.Sprintf("%s; same key, until %s", describeEnd(end, w.now), o.newCAEnd(a).UTC().Format(time.DateOnly))
@@ -68,18 +71,31 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 		step.Action, step.Detail = ActionRenew, joinFaults(deviations)+"; same key"
 		return authorityDecision{step: step, reason: reasonDeviates}, nil
 	case renewal.replacesIssuing() && !a.isRoot() && due && !o.caIsCut(a):
-		return s.replaceIssuing(ctx, w, a, loaded, step)
+		return s.replaceIssuing(ctx, w, a, loaded, reasonDue, describeEnd(end, w.now), step)
 	case expired:
 		return authorityDecision{}, expiredError(a, loaded.cert, w.now)
 	case due && renewal.replacesIssuing():
-		return authorityDecision{step: step.waitFor(o.remedyFor(s.Dir, a), end, w.now)}, nil
+		return authorityDecision{step: step.waitFor(o.remedyFor(s.Dir, a), describeEnd(end, w.now))}, nil
 	case due:
 		step.Detail = fmt.Sprintf("%s: %s", describeEnd(end, w.now), o.remedyFor(s.Dir, a))
 	}
 	if deviations := caDeviations(a, loaded.cert); len(deviations) > 0 {
-		step.Action, step.Detail = ActionDue, joinFaults(deviations)
+		step = step.waitFor(o.deviationRemedy(s.Dir, a), joinFaults(deviations))
 	}
 	return authorityDecision{step: step}, nil
+}
+
+// decideBanned returns the step for an authority that must not stay in use. An issuing CA is replaced
+// if the run does such things. A root needs a person.
+func (s *Store) decideBanned(ctx context.Context, w *Survey, a Authority, loaded *ca, b ban, renewal Renewal, step Step) (authorityDecision, error) {
+	o := w.outlook()
+	switch {
+	case renewal.replacesIssuing() && !a.isRoot():
+		return s.replaceIssuing(ctx, w, a, loaded, reasonRevoked, b.cause, step)
+	case w.now.After(loaded.cert.NotAfter):
+		return authorityDecision{}, fmt.Errorf("%s/%s: it %s, and has expired; %s", a.Path(), caCertName, b.cause, o.bannedAuthorityRemedy(s.Dir, a))
+	}
+	return authorityDecision{step: step.waitFor(o.bannedAuthorityRemedy(s.Dir, a), b.cause)}, nil
 }
 
 // expiredError returns the error for an authority that has expired.
@@ -87,11 +103,11 @@ func expiredError(a Authority, cert *x509.Certificate, now time.Time) error {
 	return fmt.Errorf("%s/%s: %w; `etcdsec pki recover` issues it and everything below it anew", a.Path(), caCertName, errors.Join(caDates(cert, now)...))
 }
 
-// replaceIssuing replaces an issuing CA that is due, if the key that signs it is available. The new
+// replaceIssuing replaces an issuing CA that is due or banned, if the key that signs it is available. The new
 // CA has a new key, and so a new name and key ID: a verifier that has both CAs finds the right one,
 // and a key that leaked is useless as soon as the former CA ends. If a program holds the key, only
 // the program can change it.
-func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, loaded *ca, step Step) (authorityDecision, error) {
+func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, loaded *ca, reason signReason, cause string, step Step) (authorityDecision, error) {
 	o, end := w.outlook(), loaded.cert.NotAfter
 	signer := w.plan.signerOf(a)
 	err := s.openKey(ctx, w, signer)
@@ -99,18 +115,26 @@ func (s *Store) replaceIssuing(ctx context.Context, w *Survey, a Authority, load
 	if err == nil && a.external != nil {
 		signer = a
 		if err = s.askProgram(ctx, w, a); err == nil {
-			newKey, keyOf = !samePublicKey(w.opened[a.Name].Public(), loaded.cert.PublicKey), "the key that its program holds"
+			held := w.opened[a.Name].Public()
+			newKey, keyOf = !samePublicKey(held, loaded.cert.PublicKey), "the key that its program holds"
+			if err = w.record.checkKey(held); err != nil {
+				err = fmt.Errorf("the program that holds the key of %s: %w there", a.Name, err)
+			}
 		}
+	}
+	remedy := o.remedyFor(s.Dir, a)
+	if reason == reasonRevoked {
+		remedy = o.bannedAuthorityRemedy(s.Dir, a)
 	}
 	switch {
 	case err == nil:
 		step.Action = ActionRenew
-		step.Detail = fmt.Sprintf("%s; %s, until %s", describeEnd(end, w.now), keyOf, o.newCAEnd(a).UTC().Format(time.DateOnly))
-		return authorityDecision{step: step, reason: reasonDue, newKey: newKey}, nil
+		step.Detail = fmt.Sprintf("%s; %s, until %s", cause, keyOf, o.newCAEnd(a).UTC().Format(time.DateOnly))
+		return authorityDecision{step: step, reason: reason, newKey: newKey}, nil
 	case w.now.After(end):
 		return authorityDecision{}, errors.Join(expiredError(a, loaded.cert, w.now), err)
 	}
-	return authorityDecision{step: step.waitFor(s.waitForKey(w, signer, o.remedyFor(s.Dir, a), err), end, w.now)}, nil
+	return authorityDecision{step: step.waitFor(s.waitForKey(w, signer, remedy, err), cause)}, nil
 }
 
 // waitForKey returns the remedy for a certificate that is due if its signer's key could not be opened.
@@ -128,9 +152,9 @@ func (s *Store) waitForKey(w *Survey, signer Authority, r Remedy, err error) Rem
 }
 
 // waitFor returns the step for a certificate that is due but that this run does not change.
-func (s Step) waitFor(r Remedy, end, now time.Time) Step {
+func (s Step) waitFor(r Remedy, why string) Step {
 	s.Action, s.Remedy = ActionDue, &r
-	s.Detail = fmt.Sprintf("%s; %s", describeEnd(end, now), r)
+	s.Detail = fmt.Sprintf("%s; %s", why, r)
 	return s
 }
 
@@ -176,20 +200,25 @@ func issuingDeviations(a Authority, cert *x509.Certificate) []error {
 	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
 }
 
-// extend gives an issuing CA wider constraints if it must sign names that they do not cover.
-func (w *Survey) extend(step *Step) {
+// extend gives an issuing CA wider constraints if it must sign names that they do not cover. It
+// returns an error for a CA whose key must not be certified again.
+func (w *Survey) extend(step *Step) error {
 	loaded := w.cas[step.Name]
 	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
-		return
+		return nil
 	}
 	for l := range w.plan.leaves() {
 		if _, signed := w.leaves[l.Name]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
+			if b := w.record.banOf(loaded.cert); b.compromised {
+				return fmt.Errorf("extending the name constraints of %s to cover %s: it %s; replace it first: etcdsec pki renew", step.Name, l.Name, b.cause)
+			}
 			w.certify[step.Name] = reasonNames
 			step.Action = ActionExtend
 			step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // fetchKeys returns the authorities with all keys that this run needs, including those that are not

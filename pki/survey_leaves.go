@@ -37,19 +37,23 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 			var problems []string
 			if state.chain != nil {
 				problems = leafProblems(plan, cas, l, state, o.now)
+				state.ban = w.record.banOf(state.chain[0])
 			}
 			step, work, err := renewal.decide(s.Dir, l, b, state, problems, o)
 			faults = append(faults, err)
-			if work != nil && work.reason == reasonDue && !w.replaced[l.Issuer] {
-				// It is valid still, so a key that only a person can bring keeps nothing else from being done.
+			if work != nil && (work.reason == reasonDue || work.reason == reasonRevoked) && !w.replaced[l.Issuer] {
+				// A key that only a person can bring keeps nothing else from being done.
 				if err := s.openKey(ctx, w, plan.authority(l.Issuer)); err != nil {
-					step = step.waitFor(s.waitForKey(w, plan.authority(l.Issuer), o.leafRemedy(s.Dir, l, earliestEnd(state.chain)), err), earliestEnd(state.chain), o.now)
-					work = nil
+					remedy := s.waitForKey(w, plan.authority(l.Issuer), o.stateRemedy(s.Dir, l, state), err)
+					step, work = step.waitFor(remedy, state.describeDue(o.now)), nil
 				}
 			}
 			if work != nil {
 				found.work[l.Name] = *work
 				problems = nil // the new certificate mends them
+			}
+			if work == nil && state.ban.banned() && step.Remedy == nil {
+				step = step.waitFor(o.stateRemedy(s.Dir, l, state), state.ban.cause)
 			}
 			if state.chain != nil {
 				step.note(problems, drifted, state)
@@ -71,30 +75,38 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 		step.Action, step.Detail = ActionIssue, joinDetails(describeLeaf(l), o.describeCut(l))
 		return step, r.newLeafWork(l, r.newReason(), state), nil
 	}
-	need := r.findNeed(l, state.chain, problems, o)
+	need := r.findNeed(l, state.chain, problems, state.ban, o)
 	if need.waits {
-		step = step.waitFor(o.leafRemedy(dir, l, earliestEnd(state.chain)), earliestEnd(state.chain), o.now)
+		step = step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now))
 	}
 	if need.cause == "" {
 		return step, nil, nil
 	}
-	if state.key != nil && !samePublicKey(state.key.Public(), state.chain[0].PublicKey) && !r.NewKey && r.Requests == nil {
+	work := r.newLeafWork(l, r.reason(l, problems, state.ban, o), state)
+	if state.key != nil && !samePublicKey(state.key.Public(), state.chain[0].PublicKey) && !work.newKey && r.Requests == nil {
 		// It may be another's: to certify it would give two holders one key.
 		return step, nil, fmt.Errorf("renewing %s: %s/%s is not the key of its certificate; bring the right one back, or give --new-key", l.Name, b.Path, l.KeyFile)
 	}
 	if r.NewKey && state.key == nil {
 		return step, nil, fmt.Errorf("renewing %s: its key is only on its node; make the new one there: etcdsec pki csr", l.Name)
 	}
+	if state.ban.compromised && state.key == nil && r.Requests == nil {
+		return step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now)), nil, nil
+	}
 	step.Action, step.Detail = ActionRenew, joinDetails(need.cause, o.describeCut(l))
-	return step, r.newLeafWork(l, r.reason(l, problems, o), state), nil
+	if work.newKey && !r.NewKey {
+		step.Detail += "; new key"
+	}
+	return step, work, nil
 }
 
-// newLeafWork returns how to sign a leaf.
+// newLeafWork returns how to sign a leaf. In place of a revoked certificate, it gets a new key if the
+// store has its key: members already refuse the old one, so nothing is lost by it.
 func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWork {
 	csr := r.Requests[l.Name]
 	return &leafWork{
 		reason: reason, state: state, csr: csr,
-		newKey: csr == nil && (r.NewKey || state.chain == nil),
+		newKey: csr == nil && (r.NewKey || state.chain == nil || state.ban.banned() && state.key != nil),
 	}
 }
 

@@ -29,8 +29,11 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	v.checkFiles()
 	v.checkAuthorities()
 	v.checkLeaves()
-	v.checkLedger()
-	v.checkLists()
+	if entries, ok := v.checkLedgerFile(); ok {
+		v.checkLedger(entries)
+		v.checkBans(entries)
+		v.checkLists(entries)
+	}
 	v.checkDuplicates()
 	return v.findings.sortByPath(), nil
 }
@@ -51,7 +54,8 @@ type verification struct {
 type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
-	lost       Fix // for a leaf whose key is missing; nil if the key is in the store
+	lost       Fix   // for a leaf whose key is missing; nil if the key is in the store
+	leaf       *Leaf // nil for an authority
 }
 
 // importedBy returns the names of the leaves that a store adopted, and the hashes of their certificates
@@ -163,7 +167,7 @@ func (v *verification) checkAuthorities() {
 		if a.isRoot() {
 			fix = Fix{say("a root cannot be changed: replace it by the root of a new store")}
 		}
-		for _, deviation := range append(caDeviations(a, cert), constraintDeviations(a, cert)...) {
+		for _, deviation := range issuingDeviations(a, cert) {
 			v.findings.add(at, fix, "%v", deviation)
 		}
 		v.checkAuthorityKey(a, cert)
@@ -273,7 +277,7 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	case !errors.Is(err, fs.ErrNotExist):
 		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
 	}
-	seen := onDisk{name: l.Name, path: at, cert: chain[0]}
+	seen := onDisk{name: l.Name, path: at, cert: chain[0], leaf: &l}
 	if errors.Is(err, fs.ErrNotExist) {
 		seen.lost = v.replacePair(b, l)
 	}
@@ -338,15 +342,15 @@ func (v *verification) checkDuplicates() {
 	}
 }
 
-// checkLedger compares the ledger with the certificates on disk.
-func (v *verification) checkLedger() {
+// checkLedgerFile checks the ledger's own files, and returns its entries if they can be read.
+func (v *verification) checkLedgerFile() (entries []Entry, ok bool) {
 	l, err := readLedger(v.store.Dir)
 	if err == nil {
 		err = l.checkHead(v.store.Dir)
 	}
 	if err != nil {
 		v.findings.add(ledgerName, Fix{say("restore it from a backup of the store")}, "%v", trimPath(err))
-		return
+		return nil, false
 	}
 	if l.torn {
 		v.findings.add(ledgerName, Fix{say("the next run that signs removes it")}, "ends in half a line, because a run was killed")
@@ -354,19 +358,19 @@ func (v *verification) checkLedger() {
 	if _, err := os.Lstat(filepath.Join(v.store.Dir, headName)); errors.Is(err, fs.ErrNotExist) {
 		v.findings.add(headName, Fix{say("the next run that signs writes it again")}, "is missing, so nobody would notice if lines were removed from the ledger's end")
 	}
+	return l.entries, true
+}
+
+// checkLedger compares the ledger with the certificates on disk.
+func (v *verification) checkLedger(entries []Entry) {
 	last := map[string]Entry{}
 	byHash := map[string]bool{}
-	revoked := map[string]bool{}
-	for _, e := range l.entries {
-		switch e.Event {
-		case EventRevoke:
-			revoked[e.Serial] = true
-			continue
-		case EventCRL:
-			continue
+	revoked := recordOf(entries).certificates
+	for _, e := range entries {
+		if e.isCertificate() {
+			last[e.Name] = e
+			byHash[e.CertHash] = true
 		}
-		last[e.Name] = e
-		byHash[e.CertHash] = true
 	}
 	for _, c := range v.seen {
 		hash := certHash(c.cert)
@@ -377,15 +381,15 @@ func (v *verification) checkLedger() {
 			v.findings.add(c.path, Fix{say("a run was killed before it wrote the certificate; the next run makes another:"), v.renew()}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
 		case last[c.name].CertHash != hash:
 			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
-		case revoked[last[c.name].Serial]:
-			v.findings.add(c.path, Fix{v.renewKey(c.name)}, "was revoked")
 		case c.lost != nil && !last[c.name].KeyOnNode:
 			v.findings.add(c.path, c.lost, "its key was made in this store and is missing")
 		}
 		delete(last, c.name)
 	}
-	for _, e := range l.entries {
-		if _, lost := last[e.Name]; lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked[e.Serial] {
+	for _, e := range entries {
+		_, lost := last[e.Name]
+		_, revoked := revoked[e.CertHash]
+		if lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked {
 			v.findings.add(ledgerName, Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)},
 				"%s with serial number %s is valid until %s, but is not on disk", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.Name)
@@ -393,11 +397,36 @@ func (v *verification) checkLedger() {
 	}
 }
 
+// checkBans finds every place in which a revoked certificate or a compromised key is still in use, and
+// the certificates of a compromised key that are not revoked themselves: no list has them.
+func (v *verification) checkBans(entries []Entry) {
+	record, o := recordOf(entries), v.outlook()
+	for _, c := range v.seen {
+		b := record.banOf(c.cert)
+		switch {
+		case !b.banned():
+		case c.leaf == nil:
+			v.findings.add(c.path, o.bannedAuthorityRemedy(v.store.Dir, v.plan.authority(c.name)).fix(), "%s", b.cause)
+		default:
+			v.findings.add(c.path, o.banRemedy(v.store.Dir, *c.leaf, b, c.lost == nil).fix(), "%s", b.cause)
+		}
+	}
+	for _, e := range entries {
+		stolen, compromised := record.keys[e.KeyHash]
+		_, revoked := record.certificates[e.CertHash]
+		if e.isCertificate() && compromised && !revoked && v.now.Before(e.NotAfter) &&
+			!slices.ContainsFunc(v.seen, func(c onDisk) bool { return certHash(c.cert) == e.CertHash }) {
+			v.findings.add(ledgerName, Fix{paste("etcdsec pki revoke %s %s --reason %s", v.store.Dir, e.Serial, stolen.Reason)},
+				"%s with serial number %s is valid until %s and not revoked, but has the key of serial number %s, which was revoked: %s", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly), stolen.Serial, stolen.Reason)
+		}
+	}
+}
+
 // checkLists compares the revocation lists with the ledger, and the bundles with the lists.
-func (v *verification) checkLists() {
-	lists, err := v.store.surveyLists(v.outlook())
+func (v *verification) checkLists(entries []Entry) {
+	lists, err := v.store.surveyLists(v.outlook(), entries)
 	if err != nil {
-		return // the ledger is a finding already
+		return // a file that cannot be read is a finding already
 	}
 	for _, step := range lists.steps {
 		v.findings.add(path.Join(step.Path, step.File), Fix{v.renew()}, "is not the revocation list that the ledger requires: %s", step.Detail)

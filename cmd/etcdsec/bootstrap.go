@@ -21,8 +21,8 @@ It also writes the network policies for each backend of spec.isolation: objects 
 to kubernetes/, rules for a node to nodes/MEMBER/. It does not apply them; see
 "etcdsec policies --help".
 
-Existing keys and certificates are verified and never replaced. Existing configurations are changed
-to match the spec. Reads the spec and DIR, writes only DIR, uses no network.`,
+Existing keys and certificates are verified and never replaced, except revoked ones. Existing
+configurations are changed to match the spec. Reads the spec and DIR, writes only DIR, uses no network.`,
 		Example: `  etcdsec init > cluster.yaml                  # then edit it
   etcdsec bootstrap -f cluster.yaml ./store --dry-run
   etcdsec bootstrap -f cluster.yaml ./store`,

@@ -11,7 +11,7 @@ func newPKIIssueCommand(a *app) *cobra.Command {
 		Short: "Issue every certificate of the spec that is missing",
 		Long: `Issue every certificate of the spec that DIR does not hold yet: roots, issuing CAs,
 a server and a peer leaf for each member, a leaf for each client. Existing
-certificates are verified and never replaced. A second run changes nothing. If a run was
+certificates are verified and never replaced, except revoked ones. A second run changes nothing. If a run was
 killed, the next one finishes its work.
 
 Reads the spec and DIR. Writes only DIR, keys with mode 0600. Uses no network.`,

@@ -12,7 +12,7 @@ func newPKIRecoverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover DIR",
 		Short: "Issue every certificate anew after all have expired",
-		Long: `Issue every leaf of the store in DIR anew, with its existing key. Before that, issue each CA that
+		Long: `Issue every leaf of the store in DIR anew, with its existing key unless that was revoked. Before that, issue each CA that
 expired or is due, and each issuing CA that differs from the spec. It needs the keys, but no running
 etcd, no API server and no valid certificate. To issue an issuing CA it needs the key of its root.
 

@@ -25,8 +25,13 @@ func newPKIRevokeCommand(a *app) *cobra.Command {
 		Short: "Revoke certificates and sign the revocation lists",
 		Long: `Revoke a certificate by its serial number, by the name of a leaf, member or client, or by its PEM
 file. A name stands for every valid certificate of that name except the one in use. --current
-includes that one, which shuts its holder out. So: renew with --new-key, bring the new files to
-their node, then revoke the name.
+includes that one, which shuts its holder out, and with an issuing CA everything below it. So: renew
+with --new-key, bring the new files to their node, then revoke the name.
+
+With the reasons keyCompromise, cACompromise and aACompromise, the key counts as stolen, and no verb
+certifies it again, under any name. Other certificates of that key are revoked too, except those in
+use. "pki status" and "pki verify" name each place that still uses the key, and the next
+"pki renew" makes new keys for them.
 
 The ledger records the revocation, and the revocation lists are signed anew: as DER in client.crl
 and peer.crl of every member's bundle, as DER and PEM in authorities/. (With PEM, etcd 3.6 and later

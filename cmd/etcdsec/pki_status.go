@@ -29,7 +29,8 @@ func newPKIStatusCommand(a *app) *cobra.Command {
 		Short: "Show when each certificate ends and what is wrong with it",
 		Long: `List every certificate of a store, of any folder such as /etc/kubernetes/pki, of PEM files,
 and of live servers, with its state: ok, due (a third of its lifetime is left), expired,
-not-yet-valid, wrong-names (not those of the spec), wrong-issuer, unreadable. The CAs
+not-yet-valid, wrong-names (not those of the spec), wrong-issuer, unreadable, and in a store
+revoked (the certificate, or another one of the same key if the key was stolen). The CAs
 behind a leaf in its file count: it ends when the first of them does. For what is due in a
 store, DETAIL has the command that renews it, and says what a person has to bring for it;
 in JSON that is remedy, in metrics etcdsec_certificate_needs_person.

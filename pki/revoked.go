@@ -1,0 +1,69 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/x509"
+	"fmt"
+)
+
+// isCompromise reports whether a revocation's reason says that somebody else may have the private
+// key. Such a key is never certified again.
+func isCompromise(reason string) bool {
+	switch reason {
+	case ReasonKeyCompromise, ReasonCACompromise, ReasonAACompromise:
+		return true
+	}
+	return false
+}
+
+// revocationRecord holds what the ledger says about revocations. The zero value has none.
+type revocationRecord struct {
+	certificates map[string]Entry // by the hash of the certificate: two CAs may use one serial number
+	keys         map[string]Entry // of compromised keys, by the hash of the key, whatever the name was
+}
+
+// recordOf returns the revocations of a ledger.
+func recordOf(entries []Entry) revocationRecord {
+	r := revocationRecord{certificates: map[string]Entry{}, keys: map[string]Entry{}}
+	for _, e := range entries {
+		if e.Event != EventRevoke {
+			continue
+		}
+		r.certificates[e.CertHash] = e // the last reason counts
+		if _, before := r.keys[e.KeyHash]; !before && isCompromise(e.Reason) {
+			r.keys[e.KeyHash] = e
+		}
+	}
+	return r
+}
+
+// ban tells why a certificate must not stay in use. The zero value means that it may.
+type ban struct {
+	cause string // in words; empty if it may stay in use
+	// compromised means that its key must not be certified again, under any name.
+	compromised bool
+}
+
+func (b ban) banned() bool { return b.cause != "" }
+
+// banOf returns why a certificate must not stay in use.
+func (r revocationRecord) banOf(cert *x509.Certificate) ban {
+	own, revoked := r.certificates[certHash(cert)]
+	key, compromised := r.keys[keyHash(cert)]
+	switch {
+	case compromised && (!revoked || key.CertHash != own.CertHash):
+		return ban{fmt.Sprintf("has the key of %s, serial number %s, which was revoked: %s", key.Name, key.Serial, key.Reason), true}
+	case revoked:
+		return ban{fmt.Sprintf("was revoked: %s", own.Reason), compromised}
+	}
+	return ban{}
+}
+
+// checkKey refuses a key that was revoked as compromised.
+func (r revocationRecord) checkKey(pub crypto.PublicKey) error {
+	e, compromised := r.keys[publicKeyHash(pub, nil)]
+	if !compromised {
+		return nil
+	}
+	return fmt.Errorf("it has the key of %s, serial number %s, which was revoked: %s; such a key is never certified again, so make a new one", e.Name, e.Serial, e.Reason)
+}
