@@ -84,7 +84,7 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 		return nil, a.missing, err
 	}
 	for _, e := range there {
-		a.known[adoptedCertificate{e.Name, e.CertHash}] = true
+		a.known[adoptedCertificate{e.holder(), e.CertHash}] = true
 	}
 	a.record = recordOf(there)
 	var faults []error
@@ -112,8 +112,11 @@ type adopting struct {
 	missing Adoption
 }
 
-// adoptedCertificate is the name of a certificate in the plan and its hash.
-type adoptedCertificate struct{ name, hash string }
+// adoptedCertificate is a certificate by its hash, and whose it is in the plan.
+type adoptedCertificate struct {
+	holder certificateHolder
+	hash   string
+}
 
 // enter adds a certificate to the ledger. It refuses one that this store revoked, or whose key it
 // revoked as compromised.
@@ -121,10 +124,10 @@ func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bo
 	if b := a.record.banOf(cert); b.banned() {
 		return fmt.Errorf("adopting %s: its certificate with serial number %s %s", name, SerialString(cert.SerialNumber), b.cause)
 	}
-	if a.known[adoptedCertificate{name, certHash(cert)}] {
+	e := newEntry(name, role, reasonImport, a.plan.SpecHash, cert, a.now)
+	if a.known[adoptedCertificate{e.holder(), e.CertHash}] {
 		return nil
 	}
-	e := newEntry(name, role, reasonImport, a.plan.SpecHash, cert, a.now)
 	e.Event, e.KeyOnNode = EventImport, keyOnNode
 	a.entries = append(a.entries, e)
 	return nil

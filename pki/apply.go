@@ -99,11 +99,11 @@ func (s *Store) AddedMembers(c *cluster.Cluster) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]bool{}
+	known := map[LeafID]bool{}
 	for _, e := range entries {
-		known[e.Name] = true
+		known[e.holder().leaf] = true
 	}
-	isKnown := func(m cluster.Member) bool { return known[m.Name+"/server"] }
+	isKnown := func(m cluster.Member) bool { return known[LeafID{Member: m.Name, Role: RoleServer}] }
 	if !slices.ContainsFunc(c.Etcd.Members, isKnown) {
 		return nil, nil
 	}

@@ -74,7 +74,7 @@ func (r revocationSurvey) listsOnDisk() crls {
 	return lists
 }
 
-// revocations returns the ledger's revocations of the named certificates that have not expired, each
+// revocations returns the ledger's revocations of certificates of some holders that have not expired, each
 // certificate once, with the last reason that was given.
 //
 // It does not matter which authority signed them. A member reads one list for each root, compares
@@ -84,11 +84,11 @@ func (r revocationSurvey) listsOnDisk() crls {
 // it until then: no other list that a member reads could. RFC 5280 would want it in a list of the
 // former CA, whose key is gone. Serial numbers are random, so no certificate of the new CA has one of
 // the former CA. For programs that do compare issuers, the entry has no meaning and does no harm.
-func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry {
+func revocations(entries []Entry, below map[certificateHolder]bool, now time.Time) []Entry {
 	var revoked []Entry
 	places := map[string]int{}
 	for _, e := range entries {
-		if e.Event != EventRevoke || !names[e.Name] || !now.Before(e.NotAfter) {
+		if e.Event != EventRevoke || !below[e.holder()] || !now.Before(e.NotAfter) {
 			continue
 		}
 		if at, before := places[e.CertHash]; before {
@@ -101,22 +101,20 @@ func revocations(entries []Entry, names map[string]bool, now time.Time) []Entry 
 	return revoked
 }
 
-// namesBelow returns the names of the authorities and leaves whose certificates verify below a root.
-func (p Plan) namesBelow(root string) map[string]bool {
-	names := map[string]bool{}
+// below returns the authorities and leaves whose certificates verify below a root.
+func (p Plan) below(root string) map[certificateHolder]bool {
+	below := map[certificateHolder]bool{}
 	for _, a := range p.Authorities {
-		if a.Issuer == root || names[a.Issuer] {
-			names[a.Name] = true
+		if a.Issuer == root || below[certificateHolder{authority: a.Issuer}] {
+			below[certificateHolder{authority: a.Name}] = true
 		}
 	}
-	for _, b := range p.Bundles {
-		for _, l := range b.Leaves {
-			if l.Root == root {
-				names[l.Name] = true
-			}
+	for l := range p.leaves() {
+		if l.Root == root {
+			below[holderOf(l)] = true
 		}
 	}
-	return names
+	return below
 }
 
 // surveyLists finds the lists that must be signed, because they lack a revocation, do not exist, or
@@ -127,7 +125,7 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 	var faults []error
 	for _, list := range plan.Lists {
 		var err error
-		work := crlWork{RevocationList: list, entries: revocations(entries, namesEverBelow(entries, plan, list.Root), now)}
+		work := crlWork{RevocationList: list, entries: revocations(entries, everBelow(entries, plan, list.Root), now)}
 		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
 		work.der, err = durable.ReadFile(at, maxPEMSize)
@@ -165,25 +163,25 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 	return found, errors.Join(faults...)
 }
 
-// namesEverBelow returns all names below a root, including those that the spec no longer has.
-func namesEverBelow(entries []Entry, plan Plan, root string) map[string]bool {
-	names := plan.namesBelow(root)
-	var roots []string
+// everBelow returns all holders of certificates below a root, including those that the spec no longer
+// has.
+func everBelow(entries []Entry, plan Plan, root string) map[certificateHolder]bool {
+	below := plan.below(root)
+	issuers := map[string]bool{} // by their subject key IDs; another tool's CA may have none
 	for _, e := range entries {
 		if e.Name == root && e.Role == RoleCA {
-			roots = append(roots, e.SKID)
+			issuers[e.SKID] = true
 		}
 	}
-	issuers := roots
 	for _, e := range entries {
-		if slices.Contains(issuers, e.IssuerKID) {
-			names[e.Name] = true
+		if e.isCertificate() && issuers[e.IssuerKID] {
+			below[e.holder()] = true
 			if e.Role == RoleCA {
-				issuers = append(issuers, e.SKID)
+				issuers[e.SKID] = true
 			}
 		}
 	}
-	return names
+	return below
 }
 
 // staleReason reports whether the list on disk must be signed anew, and why.

@@ -128,7 +128,7 @@ func checkReuse(l Leaf, csr *x509.CertificateRequest, entries []Entry, record re
 	}
 	hash := publicKeyHash(csr.PublicKey, csr.RawSubjectPublicKeyInfo)
 	for _, e := range entries {
-		if e.KeyHash == hash && e.Name != l.Name {
+		if e.KeyHash == hash && e.holder() != holderOf(l) {
 			return fmt.Errorf("%s already has its key; each certificate needs its own key", e.Name)
 		}
 	}

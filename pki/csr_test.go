@@ -90,7 +90,7 @@ func TestHostileRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			csr, err := ParseRequest(tc.request)
 			if err == nil {
-				_, err = renewErr(t, dir, c, testNow(), Renewal{Requests: map[string]*x509.CertificateRequest{"etcd-0/peer": csr}})
+				_, err = renewErr(t, dir, c, testNow(), Renewal{Requests: map[LeafID]*x509.CertificateRequest{{Member: "etcd-0", Role: RolePeer}: csr}})
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)
@@ -126,7 +126,7 @@ func TestSignRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer store.Close()
-		work, err := store.Survey(t.Context(), NewPlan(c), testNow(), Renewal{Requests: map[string]*x509.CertificateRequest{leaf.Name: csr}})
+		work, err := store.Survey(t.Context(), NewPlan(c), testNow(), Renewal{Requests: map[LeafID]*x509.CertificateRequest{leaf.ID: csr}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,9 +21,9 @@ type issuance struct {
 	supervisor []string // of the programs that hold keys
 	remote     *Remote  // signs the leaves instead of the store's keys; nil if the keys sign
 
-	signed authorities           // those of the store, and those that this run certified
-	issued map[string]issuedLeaf // by the leaf's name
-	crls   crls                  // those of the store, and those that this run signed
+	signed authorities // those of the store, and those that this run certified
+	issued map[LeafID]issuedLeaf
+	crls   crls // those of the store, and those that this run signed
 
 	mu   sync.Mutex
 	done int
@@ -39,7 +39,7 @@ type issuedLeaf struct {
 }
 
 func newIssuance(w *Survey, config IssueConfig, s *Store) *issuance {
-	return &issuance{survey: w, config: config, remote: s.Remote, supervisor: s.Keys.Supervisor, signed: maps.Clone(w.cas), issued: map[string]issuedLeaf{}, crls: w.lists.listsOnDisk()}
+	return &issuance{survey: w, config: config, remote: s.Remote, supervisor: s.Keys.Supervisor, signed: maps.Clone(w.cas), issued: map[LeafID]issuedLeaf{}, crls: w.lists.listsOnDisk()}
 }
 
 // advance reports one more signature to the progress function.
@@ -97,7 +97,7 @@ func (b *issuance) signLeaves(ctx context.Context) error {
 	signers := map[string]*leafSigner{}
 	var todo []Leaf
 	for l := range b.survey.plan.leaves() {
-		if _, signed := b.survey.leaves[l.Name]; !signed {
+		if _, signed := b.survey.leaves[l.ID]; !signed {
 			continue
 		}
 		todo = append(todo, l)
@@ -112,12 +112,12 @@ func (b *issuance) signLeaves(ctx context.Context) error {
 	issued := make([]issuedLeaf, len(todo))
 	err := parallel(ctx, len(todo), func(i int) error {
 		var err error
-		issued[i], err = b.signLeaf(ctx, todo[i], b.survey.leaves[todo[i].Name], signers[todo[i].Issuer])
+		issued[i], err = b.signLeaf(ctx, todo[i], b.survey.leaves[todo[i].ID], signers[todo[i].Issuer])
 		b.advance()
 		return err
 	})
 	for i, l := range todo {
-		b.issued[l.Name] = issued[i]
+		b.issued[l.ID] = issued[i]
 	}
 	return err
 }
@@ -220,8 +220,8 @@ func (b *issuance) entries() []Entry {
 		}
 	}
 	for l := range b.survey.plan.leaves() {
-		if issued, ok := b.issued[l.Name]; ok {
-			e := newEntry(l.Name, l.Role, b.survey.leaves[l.Name].reason, b.survey.plan.SpecHash, issued.cert, b.config.Now)
+		if issued, ok := b.issued[l.ID]; ok {
+			e := newEntry(l.Name, l.Role, b.survey.leaves[l.ID].reason, b.survey.plan.SpecHash, issued.cert, b.config.Now)
 			e.KeyOnNode = issued.keyOnNode
 			entries = append(entries, e)
 		}

@@ -89,7 +89,7 @@ func newOurs(b *testing.B, backend Backend) (*ourPath, error) {
 func (p *ourPath) leaf() error {
 	l := p.leaves[p.next%len(p.leaves)]
 	p.next++
-	issued, err := p.run.signLeaf(context.Background(), l, p.run.survey.leaves[l.Name], p.signers[l.Issuer])
+	issued, err := p.run.signLeaf(context.Background(), l, p.run.survey.leaves[l.ID], p.signers[l.Issuer])
 	if err != nil {
 		return err
 	}

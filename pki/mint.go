@@ -37,11 +37,11 @@ func Mint(dir string, now time.Time) (Minted, error) {
 		return Minted{}, err
 	}
 	plan := NewPlan(c)
-	clients, err := borrowAuthority(dir, plan, "clients/"+string(cluster.RoleAuditor))
+	clients, err := borrowAuthority(dir, plan, LeafID{Client: string(cluster.RoleAuditor)})
 	if err != nil {
 		return Minted{}, err
 	}
-	peers, err := borrowAuthority(dir, plan, c.Etcd.Members[0].Name+"/peer")
+	peers, err := borrowAuthority(dir, plan, LeafID{Member: c.Etcd.Members[0].Name, Role: RolePeer})
 	if err != nil {
 		return Minted{}, err
 	}
@@ -72,8 +72,8 @@ func Mint(dir string, now time.Time) (Minted, error) {
 const auditName = "etcdsec-audit"
 
 // borrowAuthority returns the authority that signs a leaf of the plan, with its key.
-func borrowAuthority(dir string, plan Plan, leaf string) (*throwaway.CA, error) {
-	_, leaves, found := plan.Find(leaf)
+func borrowAuthority(dir string, plan Plan, leaf LeafID) (*throwaway.CA, error) {
+	_, leaves, found := plan.Find(leaf.String())
 	if !found {
 		return nil, fmt.Errorf("minting a certificate to present: the spec of the store has no %s", leaf)
 	}

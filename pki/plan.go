@@ -49,11 +49,12 @@ type Authority struct {
 }
 
 // Path returns the path of the authority's bundle in the store.
-func (a Authority) Path() string { return path.Join("authorities", a.Name) }
+func (a Authority) Path() string { return path.Join(authoritiesFolder, a.Name) }
 
 // Leaf is one end-entity certificate of the [Plan].
 type Leaf struct {
-	Name       string // unique in the plan, such as etcd-0/server or clients/backup
+	ID         LeafID
+	Name       string // of the ID, such as etcd-0/server or clients/backup
 	Role       string // server, peer, gateway-client, or the role of a client in the spec
 	CertFile   string // in the bundle: the leaf, then the CAs above it without the self-signed root
 	KeyFile    string
@@ -189,36 +190,37 @@ func memberNames(c *cluster.Cluster, m cluster.Member) Names {
 func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	names, files := memberNames(c, m), c.Files(m)
 	b := Bundle{
-		Path:  path.Join("nodes", m.Name, "pki"),
+		Path:  path.Join(nodesFolder, m.Name, "pki"),
 		Trust: []TrustFile{{files.ClientCA, ClientRoot}},
 	}
 	if files.PeerCA != files.ClientCA {
 		b.Trust = append(b.Trust, TrustFile{files.PeerCA, by.peerRoot})
 	}
 	b.CRLs = []RevocationFile{{files.ClientCRL, ClientRoot}, {files.PeerCRL, by.peerRoot}}
-	add := func(role string, at cluster.KeyPair, l Leaf) {
+	add := func(role string, at cluster.KeyPair, id LeafID, l Leaf) {
+		l.ID, l.Name = id, id.String()
 		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
 		b.Leaves = append(b.Leaves, l)
 	}
-	add(RoleServer, files.Server, Leaf{
-		Name: m.Name + "/server", Issuer: by.server, Root: ClientRoot,
+	add(RoleServer, files.Server, LeafID{Member: m.Name, Role: RoleServer}, Leaf{
+		Issuer: by.server, Root: ClientRoot,
 		CommonName: m.Name, Names: names, EKUs: serverEKUs(c),
 	})
-	add(RolePeer, files.Peer, Leaf{
-		Name: m.Name + "/peer", Issuer: by.peer, Root: by.peerRoot,
+	add(RolePeer, files.Peer, LeafID{Member: m.Name, Role: RolePeer}, Leaf{
+		Issuer: by.peer, Root: by.peerRoot,
 		CommonName: m.Name, Names: names, EKUs: bothAuth,
 	})
 	if c.Etcd.EnableGRPCGateway && c.OwnFlags() {
-		add(RoleGatewayClient, files.GatewayClient, Leaf{
-			Name: m.Name + "/gateway-client", Issuer: by.client, Root: ClientRoot,
+		add(RoleGatewayClient, files.GatewayClient, LeafID{Member: m.Name, Role: RoleGatewayClient}, Leaf{
+			Issuer: by.client, Root: ClientRoot,
 			CommonName: m.Name, EKUs: clientAuth,
 		})
 	}
 	for _, held := range files.Clients {
 		for _, client := range c.Clients {
 			if client.Name == held.Client {
-				add(string(client.Role), held.KeyPair, Leaf{
-					Name: m.Name + "/" + client.Name, Issuer: by.client, Root: ClientRoot,
+				add(string(client.Role), held.KeyPair, LeafID{Member: m.Name, Client: client.Name}, Leaf{
+					Issuer: by.client, Root: ClientRoot,
 					CommonName: client.Name, EKUs: clientAuth,
 				})
 			}
@@ -235,23 +237,34 @@ func isHeldByMembers(c *cluster.Cluster, client cluster.Client) bool {
 }
 
 func clientBundle(c cluster.Client, by issuers) Bundle {
+	id := LeafID{Client: c.Name}
 	return Bundle{
-		Path:  path.Join("clients", c.Name),
+		Path:  path.Join(clientsFolder, c.Name),
 		Trust: []TrustFile{{"ca.crt", ClientRoot}},
 		Leaves: []Leaf{{
-			Name: "clients/" + c.Name, Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key",
+			ID: id, Name: id.String(), Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key",
 			Issuer: by.client, Root: ClientRoot, CommonName: c.Name, EKUs: clientAuth,
 		}},
 	}
 }
 
 // Find returns the leaves with a name, and their bundle. The name is that of a leaf
-// ("etcd-0/server"), a member ("etcd-0") or a client ("clients/backup", "backup").
+// ("etcd-0/server"), a member ("etcd-0", "nodes/etcd-0") or a client ("clients/backup", "backup").
 func (p Plan) Find(name string) (Bundle, []Leaf, bool) {
+	meant, err := chooseMeaning(name, func(yield func(certificateHolder) bool) {
+		for l := range p.leaves() {
+			if !yield(holderOf(l)) {
+				return
+			}
+		}
+	})
+	if err != nil || meant == meansOther {
+		return Bundle{}, nil, false // the spec gives no two holders one name
+	}
 	for _, b := range p.Bundles {
 		var leaves []Leaf
 		for _, l := range b.Leaves {
-			if hasName(l, name) {
+			if holderOf(l).meaningOf(name) == meant {
 				leaves = append(leaves, l)
 			}
 		}

@@ -21,9 +21,9 @@ type Renewal struct {
 	// NewKey makes a new key for each leaf. Otherwise a leaf keeps its key, so that a server can
 	// read the old certificate or the new one at any time.
 	NewKey bool
-	// Requests are CSRs by the names of leaves. If it is not nil, only these leaves are signed, for
+	// Requests are CSRs by their leaves. If it is not nil, only these leaves are signed, for
 	// the keys of the CSRs.
-	Requests map[string]*x509.CertificateRequest
+	Requests map[LeafID]*x509.CertificateRequest
 	// Jitter makes each leaf due earlier, by a part of it that depends on the serial number, so that
 	// leaves of the same day do not all change on one day again.
 	Jitter time.Duration
@@ -53,7 +53,7 @@ func (r Renewal) check(plan Plan, entries []Entry, record revocationRecord) erro
 	faults := r.unknownNames(plan)
 	seen := map[string]string{}
 	for l := range plan.leaves() {
-		csr := r.Requests[l.Name]
+		csr := r.Requests[l.ID]
 		if csr == nil {
 			continue
 		}
@@ -81,17 +81,26 @@ func (r Renewal) unknownNames(plan Plan) []error {
 	return faults
 }
 
-// hasName reports whether a name is that of a leaf, of its member or of its client.
-func hasName(l Leaf, name string) bool {
-	return l.Name == name || l.Name == "clients/"+name || strings.HasPrefix(l.Name, name+"/") && name != "clients"
+// resolved returns the renewal with the names of leaves in place of the names that a person gave. The
+// plan must have all of them.
+func (r Renewal) resolved(plan Plan) Renewal {
+	var names []string
+	for _, name := range r.Names {
+		_, leaves, _ := plan.Find(name)
+		for _, l := range leaves {
+			names = append(names, l.Name)
+		}
+	}
+	r.Names = names
+	return r
 }
 
 // selects reports whether this run concerns a leaf.
 func (r Renewal) selects(l Leaf) bool {
 	if r.Requests != nil {
-		return r.Requests[l.Name] != nil
+		return r.Requests[l.ID] != nil
 	}
-	return !r.ListsOnly && len(r.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return hasName(l, name) })
+	return !r.ListsOnly && len(r.Names) == 0 || slices.Contains(r.Names, l.Name)
 }
 
 // leafNeed tells what a run does with a leaf that exists.

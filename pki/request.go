@@ -84,21 +84,21 @@ func RequestFile(l Leaf) string {
 
 // ReadRequests reads and checks the CSRs for some leaves, from a folder or one file. The result
 // lacks the leaves that have no request in the folder.
-func ReadRequests(from string, leaves []Leaf) (map[string]*x509.CertificateRequest, error) {
+func ReadRequests(from string, leaves []Leaf) (map[LeafID]*x509.CertificateRequest, error) {
 	files, err := requestFiles(from, leaves)
 	if err != nil {
 		return nil, err
 	}
-	requests := map[string]*x509.CertificateRequest{}
+	requests := map[LeafID]*x509.CertificateRequest{}
 	var faults []error
 	for _, l := range leaves {
-		file := files[l.Name]
+		file := files[l.ID]
 		if file == "" {
 			continue
 		}
 		data, err := durable.ReadFile(file, maxRequestSize)
 		if err == nil {
-			requests[l.Name], err = ParseRequest(data)
+			requests[l.ID], err = ParseRequest(data)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("reading the request %s: %w", file, err))
@@ -109,17 +109,17 @@ func ReadRequests(from string, leaves []Leaf) (map[string]*x509.CertificateReque
 
 // requestFiles returns the path of each leaf's request. In a folder, a request has the name of the
 // certificate's file, with the suffix .csr.
-func requestFiles(from string, leaves []Leaf) (map[string]string, error) {
+func requestFiles(from string, leaves []Leaf) (map[LeafID]string, error) {
 	info, err := os.Stat(from)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{}
+	files := map[LeafID]string{}
 	if !info.IsDir() {
 		if len(leaves) > 1 {
 			return nil, fmt.Errorf("%s is one file, but there are %d certificates: name one of them, such as %s, or give a folder", from, len(leaves), leaves[0].Name)
 		}
-		files[leaves[0].Name] = from
+		files[leaves[0].ID] = from
 		return files, nil
 	}
 	for _, l := range leaves {
@@ -129,7 +129,7 @@ func requestFiles(from string, leaves []Leaf) (map[string]string, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		files[l.Name] = at
+		files[l.ID] = at
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%s has no request: want %s", from, RequestFile(leaves[0]))

@@ -166,32 +166,44 @@ func (r Revocation) findCandidates(entries []Entry, now time.Time) (found []Entr
 
 // match returns the certificates of the ledger that the revocation means.
 func (r Revocation) match(entries []Entry) ([]Entry, error) {
-	var byHash, bySerial, byName []Entry
+	if r.Certificate != nil {
+		found := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return !e.isCertificate() || e.CertHash != certHash(r.Certificate) })
+		if len(found) == 0 {
+			return nil, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, SerialString(r.Certificate.SerialNumber))
+		}
+		return found, nil
+	}
+	meant, err := chooseMeaning(r.Which, func(yield func(certificateHolder) bool) {
+		for _, e := range entries {
+			if e.isCertificate() && !yield(e.holder()) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revoking %s: %w", r.Which, err)
+	}
+	var bySerial, byName []Entry
 	serial, issuers := normalSerial(r.Which), map[string]bool{}
 	for _, e := range entries {
-		switch {
-		case !e.isCertificate():
-		case r.Certificate != nil:
-			if e.CertHash == certHash(r.Certificate) {
-				byHash = append(byHash, e)
-			}
-		case e.Serial == serial:
+		if !e.isCertificate() {
+			continue
+		}
+		if e.Serial == serial {
 			bySerial = append(bySerial, e)
 			issuers[e.IssuerKID] = true
-		case hasName(Leaf{Name: e.Name}, r.Which):
+		}
+		if meant != meansOther && e.holder().meaningOf(r.Which) == meant {
 			byName = append(byName, e)
 		}
 	}
-	found := slices.Concat(byHash, bySerial, byName)
 	switch {
 	case len(bySerial) > 0 && len(byName) > 0 || len(issuers) > 1:
-		return nil, fmt.Errorf("revoking %s: it means several certificates, %s; give the PEM file of the right one", r.Which, describeEntries(found))
-	case len(found) == 0 && r.Certificate != nil:
-		return nil, fmt.Errorf("revoking %s: serial number %s is not in the ledger, so this store did not issue it; if an authority's key signed it elsewhere, that key is stolen: rotate the authority", r.Which, SerialString(r.Certificate.SerialNumber))
-	case len(found) == 0:
+		return nil, fmt.Errorf("revoking %s: it means several certificates, %s; give the PEM file of the right one", r.Which, describeEntries(slices.Concat(bySerial, byName)))
+	case len(bySerial)+len(byName) == 0:
 		return nil, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
 	}
-	return found, nil
+	return slices.Concat(bySerial, byName), nil
 }
 
 // describeEntries lists certificates for an error.

@@ -266,12 +266,13 @@ func TestCompromisedKeyOnANode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sign := func(name string, csr *x509.CertificateRequest) error {
-		_, err := renewErr(t, dir, c, testNow(), Renewal{Requests: map[string]*x509.CertificateRequest{name: csr}})
+	auditor, peer := LeafID{Client: "auditor"}, LeafID{Member: "etcd-0", Role: RolePeer}
+	sign := func(id LeafID, csr *x509.CertificateRequest) error {
+		_, err := renewErr(t, dir, c, testNow(), Renewal{Requests: map[LeafID]*x509.CertificateRequest{id: csr}})
 		return err
 	}
 	first := parseRequest(t, requestPEM(t, x509.CertificateRequest{}, stolen))
-	if err := sign("clients/auditor", first); err != nil {
+	if err := sign(auditor, first); err != nil {
 		t.Fatal(err)
 	}
 	before := leavesOf(t, dir, c)
@@ -290,9 +291,9 @@ func TestCompromisedKeyOnANode(t *testing.T) {
 	}
 	again := reencoded(t, first, stolen)
 	for _, csr := range []*x509.CertificateRequest{first, again} {
-		for _, name := range []string{"clients/auditor", "etcd-0/peer"} {
-			if err := sign(name, csr); err == nil || !strings.Contains(err.Error(), "which was revoked: aACompromise; such a key is never certified again") {
-				t.Errorf("%s: %v", name, err)
+		for _, id := range []LeafID{auditor, peer} {
+			if err := sign(id, csr); err == nil || !strings.Contains(err.Error(), "which was revoked: aACompromise; such a key is never certified again") {
+				t.Errorf("%s: %v", id, err)
 			}
 		}
 	}
@@ -300,7 +301,7 @@ func TestCompromisedKeyOnANode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sign("clients/auditor", parseRequest(t, requestPEM(t, x509.CertificateRequest{}, fresh))); err != nil {
+	if err := sign(auditor, parseRequest(t, requestPEM(t, x509.CertificateRequest{}, fresh))); err != nil {
 		t.Fatal(err)
 	}
 	checkNeverAgain(t, dir)

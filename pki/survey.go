@@ -83,7 +83,7 @@ type Survey struct {
 	closed   map[string]error         // why the other keys could not be opened
 	told     map[string]bool          // the authorities of closed that Faults has
 	protect  map[string]bool          // the roots whose plain key must be removed
-	leaves   map[string]leafWork      // the leaves that get a certificate
+	leaves   map[LeafID]leafWork      // the leaves that get a certificate
 	lists    revocationSurvey
 }
 
@@ -140,7 +140,7 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	if err := renewal.check(plan, entries, w.record); err != nil {
 		return nil, err
 	}
-	found, err := s.surveyLeaves(ctx, w, renewal)
+	found, err := s.surveyLeaves(ctx, w, renewal.resolved(plan))
 	if err != nil {
 		return nil, err
 	}

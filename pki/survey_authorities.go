@@ -208,7 +208,7 @@ func (w *Survey) extend(step *Step) error {
 		return nil
 	}
 	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
+		if _, signed := w.leaves[l.ID]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
 			if b := w.record.banOf(loaded.cert); b.compromised {
 				return fmt.Errorf("extending the name constraints of %s to cover %s: it %s; replace it first: etcdsec pki renew", step.Name, l.Name, b.cause)
 			}
@@ -248,7 +248,7 @@ func (w *Survey) firstToSign(by Authority, remote bool) string {
 		}
 	}
 	for l := range w.plan.leaves() {
-		if _, signed := w.leaves[l.Name]; signed && l.Issuer == by.Name && !remote {
+		if _, signed := w.leaves[l.ID]; signed && l.Issuer == by.Name && !remote {
 			return l.Name
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // leafSurvey tells which leaves to sign, and holds the step of each leaf that the run concerns.
 type leafSurvey struct {
-	work  map[string]leafWork
+	work  map[LeafID]leafWork
 	steps []Step
 }
 
@@ -20,7 +20,7 @@ type leafSurvey struct {
 func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (leafSurvey, error) {
 	o := w.outlook()
 	plan, cas := o.plan, o.cas
-	found := leafSurvey{work: map[string]leafWork{}}
+	found := leafSurvey{work: map[LeafID]leafWork{}}
 	var faults []error
 	for _, b := range plan.Bundles {
 		drifted, err := s.trustDrift(b, cas)
@@ -49,7 +49,7 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 				}
 			}
 			if work != nil {
-				found.work[l.Name] = *work
+				found.work[l.ID] = *work
 				problems = nil // the new certificate mends them
 			}
 			if work == nil && state.ban.banned() && step.Remedy == nil {
@@ -103,7 +103,7 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 // newLeafWork returns how to sign a leaf. In place of a revoked certificate, it gets a new key if the
 // store has its key: members already refuse the old one, so nothing is lost by it.
 func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWork {
-	csr := r.Requests[l.Name]
+	csr := r.Requests[l.ID]
 	return &leafWork{
 		reason: reason, state: state, csr: csr,
 		newKey: csr == nil && (r.NewKey || state.chain == nil || state.ban.banned() && state.key != nil),

@@ -58,6 +58,14 @@ type onDisk struct {
 	leaf       *Leaf // nil for an authority
 }
 
+// holder returns whose certificate it is.
+func (c onDisk) holder() certificateHolder {
+	if c.leaf != nil {
+		return holderOf(*c.leaf)
+	}
+	return certificateHolder{authority: c.name}
+}
+
 // importedBy returns the names of the leaves that a store adopted, and the hashes of their certificates
 // and keys. There are none if the ledger cannot be read, which is a finding of its own.
 func importedBy(dir string) map[string]bool {
@@ -363,12 +371,12 @@ func (v *verification) checkLedgerFile() (entries []Entry, ok bool) {
 
 // checkLedger compares the ledger with the certificates on disk.
 func (v *verification) checkLedger(entries []Entry) {
-	last := map[string]Entry{}
+	last := map[certificateHolder]Entry{}
 	byHash := map[string]bool{}
 	revoked := recordOf(entries).certificates
 	for _, e := range entries {
 		if e.isCertificate() {
-			last[e.Name] = e
+			last[e.holder()] = e
 			byHash[e.CertHash] = true
 		}
 	}
@@ -377,22 +385,22 @@ func (v *verification) checkLedger(entries []Entry) {
 		switch {
 		case !byHash[hash]:
 			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
-		case last[c.name].CertHash != hash && last[c.name].Role == RoleCA:
-			v.findings.add(c.path, Fix{say("a run was killed before it wrote the certificate; the next run makes another:"), v.renew()}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
-		case last[c.name].CertHash != hash:
-			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.name].Serial)
-		case c.lost != nil && !last[c.name].KeyOnNode:
+		case last[c.holder()].CertHash != hash && last[c.holder()].Role == RoleCA:
+			v.findings.add(c.path, Fix{say("a run was killed before it wrote the certificate; the next run makes another:"), v.renew()}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.holder()].Serial)
+		case last[c.holder()].CertHash != hash:
+			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "is not the last one issued for %s, which has serial number %s", c.name, last[c.holder()].Serial)
+		case c.lost != nil && !last[c.holder()].KeyOnNode:
 			v.findings.add(c.path, c.lost, "its key was made in this store and is missing")
 		}
-		delete(last, c.name)
+		delete(last, c.holder())
 	}
 	for _, e := range entries {
-		_, lost := last[e.Name]
+		_, lost := last[e.holder()]
 		_, revoked := revoked[e.CertHash]
-		if lost && last[e.Name].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked {
+		if lost && last[e.holder()].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked {
 			v.findings.add(ledgerName, Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)},
 				"%s with serial number %s is valid until %s, but is not on disk", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
-			delete(last, e.Name)
+			delete(last, e.holder())
 		}
 	}
 }

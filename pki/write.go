@@ -117,7 +117,7 @@ func replaceFiles(files []durable.File, with ...durable.File) []durable.File {
 func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) {
 	var changed []durable.File
 	for _, l := range bundle.Leaves {
-		issued, ok := run.issued[l.Name]
+		issued, ok := run.issued[l.ID]
 		if !ok {
 			continue
 		}
@@ -131,7 +131,7 @@ func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) 
 		return nil, err
 	}
 	for _, l := range bundle.Leaves {
-		if run.issued[l.Name].keyOnNode {
+		if run.issued[l.ID].keyOnNode {
 			// A key that is here belongs to the certificate before; it stays in that version.
 			files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == l.KeyFile })
 		}

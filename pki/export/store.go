@@ -4,6 +4,7 @@
 package export
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,10 +60,9 @@ type Ref struct {
 }
 
 // Member reports whether a member holds the leaf, and not a client.
-func (r Ref) Member() bool { return strings.HasPrefix(r.bundle.Path, "nodes/") }
+func (r Ref) Member() bool { return r.leaf.ID.Member != "" }
 
-// Path returns the path of the leaf's files in the store, without their suffix. It is unique;
-// a name such as clients/server can mean two leaves.
+// Path returns the path of the leaf's files in the store, without their suffix.
 func (r Ref) Path() string {
 	return path.Join(r.bundle.Path, strings.TrimSuffix(r.leaf.CertFile, path.Ext(r.leaf.CertFile)))
 }
@@ -71,10 +71,8 @@ func (r Ref) Path() string {
 func (s *Store) Leaves() []Ref {
 	var refs []Ref
 	for _, b := range s.plan.Bundles {
-		_, below, _ := strings.Cut(b.Path, "/") // nodes/MEMBER/… or clients/CLIENT
-		holder, _, _ := strings.Cut(below, "/")
 		for _, l := range b.Leaves {
-			refs = append(refs, Ref{Name: l.Name, Holder: holder, Role: l.Role, bundle: b, leaf: l})
+			refs = append(refs, Ref{Name: l.Name, Holder: cmp.Or(l.ID.Member, l.ID.Client), Role: l.Role, bundle: b, leaf: l})
 		}
 	}
 	return refs
@@ -82,28 +80,21 @@ func (s *Store) Leaves() []Ref {
 
 // Find returns the leaf with a name, or all leaves of the member or client with that name.
 func (s *Store) Find(name string) ([]Ref, error) {
-	var named, held []Ref
+	_, leaves, _ := s.plan.Find(name)
+	var found []Ref
 	var holders []string
 	for _, r := range s.Leaves() {
-		if r.Name == name {
-			named = append(named, r)
-		}
-		if r.Holder == name {
-			held = append(held, r)
+		if slices.ContainsFunc(leaves, func(l pki.Leaf) bool { return l.ID == r.leaf.ID }) {
+			found = append(found, r)
 		}
 		if !slices.Contains(holders, r.Holder) {
 			holders = append(holders, r.Holder)
 		}
 	}
-	switch {
-	case len(named) == 1:
-		return named, nil
-	case len(named) == 0 && len(held) > 0:
-		return held, nil
-	case len(named) > 1:
-		return nil, fmt.Errorf("%q is the name of two leaves, %s and %s", name, named[0].Path(), named[1].Path())
+	if len(found) == 0 {
+		return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, summarize(holders))
 	}
-	return nil, fmt.Errorf("there is no leaf, member or client %q in cluster %s; members and clients are %s", name, s.Cluster.Name, summarize(holders))
+	return found, nil
 }
 
 // summarize lists names for an error, and only the first of many.
