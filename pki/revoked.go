@@ -51,10 +51,10 @@ func (r revocationRecord) banOf(cert *x509.Certificate) ban {
 	own, revoked := r.certificates[certHash(cert)]
 	key, compromised := r.keys[keyHash(cert)]
 	switch {
-	case compromised && (!revoked || key.CertHash != own.CertHash):
-		return ban{fmt.Sprintf("has the key of %s, serial number %s, which was revoked: %s", key.Name, key.Serial, key.Reason), true}
-	case revoked:
+	case revoked && (isCompromise(own.Reason) || !compromised):
 		return ban{fmt.Sprintf("was revoked: %s", own.Reason), compromised}
+	case compromised:
+		return ban{fmt.Sprintf("has the key of %s, serial number %s, which was revoked: %s", key.Name, key.Serial, key.Reason), true}
 	}
 	return ban{}
 }
