@@ -163,18 +163,18 @@ func (in *installation) add(f durable.File) {
 
 // checkRevoked refuses the leaves of a bundle that its own revocation list has: members would refuse
 // them.
-func (in *Installation) checkRevoked(f RevocationFile, der []byte, b Bundle) error {
+func (in *installation) checkRevoked(f RevocationFile, der []byte, b Bundle) error {
 	list, err := x509.ParseRevocationList(der)
 	if err != nil {
 		return fmt.Errorf("%s is not a revocation list in DER, and etcd would refuse every client with it: %w", f.Name, err)
 	}
 	var faults []error
 	for _, l := range b.Leaves {
-		at := slices.IndexFunc(in.Files, func(file durable.File) bool { return file.Name == l.CertFile })
+		at := slices.IndexFunc(in.files, func(file durable.File) bool { return file.Name == l.CertFile })
 		if l.Root != f.Root || at < 0 {
 			continue
 		}
-		chain, err := ParseCertificates(in.Files[at].Data)
+		chain, err := ParseCertificates(in.files[at].Data)
 		if err != nil {
 			return err
 		}

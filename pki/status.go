@@ -140,7 +140,8 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			switch {
 			case banned.banned():
 				row.State, row.Detail = StateRevoked, joinDetails(banned.cause, row.Detail)
-				row = row.withRemedy(o.banRemedy(dir, l, banned, exists(filepath.Join(at, filepath.FromSlash(l.KeyFile)))))
+				keyHere, err := exists(filepath.Join(at, filepath.FromSlash(l.KeyFile)))
+				row = row.withRemedy(o.banRemedy(dir, l, banned, keyHere)).withError(err)
 			case row.State == StateDue:
 				row = row.withRemedy(o.leafRemedy(dir, l, row.Ends()))
 			case row.State == StateOK && err != nil:

@@ -23,17 +23,17 @@ func newPKIRenewCommand(a *app) *cobra.Command {
 		Short: "Renew the certificates that are due",
 		Long: `Renew the certificates of the store in DIR that are due: when a third of their lifetime is left.
 A leaf is renewed too when it expired, was revoked, when its names differ from the spec, or when its
-issuer was replaced. Names come from the spec and never from the old certificate. With NAMEs, such as etcd-0,
-etcd-0/peer or backup, only those leaves are renewed.
+issuer was replaced. Names come from the spec and never from the old certificate. With NAMEs, such as
+etcd-0, etcd-0/peer or backup, only those leaves are renewed.
 
-A leaf keeps its key unless --new-key is given or its certificate was revoked. No verb certifies a key
-again that was revoked as compromised, under any name. One previous version of each bundle is
+A leaf keeps its key unless --new-key is given or its certificate was revoked. No verb certifies a
+key again that was revoked as compromised, under any name. One previous version of each bundle is
 kept, so that you can go back to files that worked. Each run removes older ones, with their keys.
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 
-If an issuing CA is due or was revoked, and the key of its root is available, the CA gets a new key and certificate,
-and all leaves below it are renewed. The key of the root is available if it is in DIR, if
+If an issuing CA is due or was revoked, and the key of its root is available, the CA gets a new key
+and certificate, and all leaves below it are renewed. The key of the root is available if it is in DIR, if
 --root-key-identity or --root-key-passphrase-file opens it, or if the spec names a program that has
 it. Members and clients trust the roots, so this needs no restart either. If the key is not
 available, leaves are renewed as long as they end before their issuer, and from then on this verb,
