@@ -124,12 +124,16 @@ func TestFaults(t *testing.T) {
 		"bad address": {member(`["10.0.0.256", " a", "bad_host*name", Etcd.example, "0.0.0.0", "224.0.0.1", "fe80::1%eth0", ""]`), []string{
 			"its last part is a number", "white space", "neither an IP address nor a DNS name", "has capitals", "not an address that others can reach", "multicast", "has a zone", "an address is empty",
 		}},
-		"lifetimes":         {minimal + "  pki: {rootLifetime: 24h, issuingLifetime: 48h, leafLifetime: 72h}\n", []string{"48h0m0s is longer than the root's", "72h0m0s is longer than its issuer's"}},
-		"bad lifetimes":     {minimal + "  pki: {rootLifetime: 90d, issuingLifetime: 1s, leafLifetime: -2h}\n", []string{`"90d" is not a duration`, "1s is shorter", "-2h0m0s is shorter"}},
-		"huge lifetime":     {minimal + "  pki: {rootLifetime: 2000000h}\n", []string{"longer than 100 years"}},
-		"kubeadm's keys":    {minimal + "  pki: {keyAlgorithm: ed25519, layout: kubeadm}\n", []string{"kubeadm loads only RSA and ECDSA keys"}},
-		"other file names":  {minimal + "  pki: {files: {clientCA: x.pem}}\n", []string{"only layout custom can have these file names"}},
-		"custom names":      {minimal + "  pki: {layout: custom, files: {clientCA: ../x.pem, peerCA: .hidden, server: {cert: a.pem, key: a.pem}}}\n", []string{"\"../x.pem\" is not a file name", "\".hidden\" is not a file name", "spec.pki.files.server.cert has the same name, \"a.pem\"", "spec.pki.files.peer.cert: is missing"}},
+		"lifetimes":           {minimal + "  pki: {rootLifetime: 24h, issuingLifetime: 48h, leafLifetime: 72h}\n", []string{"48h0m0s is longer than the root's", "72h0m0s is longer than its issuer's"}},
+		"bad lifetimes":       {minimal + "  pki: {rootLifetime: 90d, issuingLifetime: 1s, leafLifetime: -2h}\n", []string{`"90d" is not a duration`, "1s is shorter", "-2h0m0s is shorter"}},
+		"huge lifetime":       {minimal + "  pki: {rootLifetime: 2000000h}\n", []string{"longer than 100 years"}},
+		"kubeadm's keys":      {minimal + "  pki: {keyAlgorithm: ed25519, layout: kubeadm}\n", []string{"kubeadm loads only RSA and ECDSA keys"}},
+		"other file names":    {minimal + "  pki: {files: {clientCA: x.pem}}\n", []string{"only layout custom can have these file names"}},
+		"custom names":        {minimal + "  pki: {layout: custom, files: {clientCA: ../x.pem, peerCA: .hidden, server: {cert: a.pem, key: b.pem}, peer: {key: a.pem}}}\n", []string{"\"../x.pem\" is not a file name", "\".hidden\" is not a file name", "spec.pki.files.server.cert has the same name, \"a.pem\"", "spec.pki.files.peer.cert: is missing"}},
+		"one pair of two CAs": {minimal + "  pki: {layout: custom, hierarchy: single, files: {clientCA: x.pem, peerCA: y.pem, server: {cert: a.pem, key: b.pem}, peer: {cert: a.pem, key: b.pem}}}\n", []string{"spec.pki.files.peer: server and peer can have one certificate only with hierarchy shared"}},
+		"domain names": {strings.NewReplacer("name: etcd-0", "name: Etcd-0.example.com", "name: etcd-1", "name: 10.0.0.12", "name: etcd-2", "name: "+strings.Repeat("a.", 32)+"com").Replace(minimal), []string{
+			`members[0].name: "Etcd-0.example.com" is not a name`, `members[1].name: "10.0.0.12" is not a name`, "longer than the CN of a certificate may be (64)",
+		}},
 		"external keys":     {minimal + "  pki: {externalKeys: [{authority: root, exec: [], key: x}, {authority: client-root, exec: [/p]}, {authority: client-root, exec: [/p], key: y}]}\n", []string{"want one of client-root", "exec: is empty", "externalKeys[1].key: is missing", "is given twice"}},
 		"pki values":        {minimal + "  pki: {keyAlgorithm: dsa, hierarchy: flat, layout: flat}\n", []string{"want one of ecdsa-p256", "want one of issuing, single", "want one of etcdsec, kubeadm"}},
 		"clients":           {minimal + "  clients: [{name: a, role: admin}, {name: b, role: backup}, {name: b, role: backup}, {name: etcd-0, role: backup}, {name: root, role: backup}, {name: auditor, role: root}]\n", []string{`want one of kubernetes, healthcheck, monitoring, auditor, backup, root, got "admin"`, `"b" is used twice`, "is also the name of a member", "superuser", "is a default client with role auditor"}},
@@ -171,6 +175,35 @@ func TestFaults(t *testing.T) {
 }
 
 // A member is named after the node it shares with an API server, as kubeadm does it.
+// What kubespray and hand-made clusters have: one certificate for server and peer, a file that holds
+// both certificate and key, and hosts with domain names.
+func TestFilesAndNamesOfOthers(t *testing.T) {
+	t.Parallel()
+	spec := strings.Replace(minimal, "name: etcd-0", "name: etcd-0.example.com", 1) + `  apiServers: [{name: cp-0.example.com, addresses: [10.0.0.21]}]
+  pki:
+    layout: custom
+    hierarchy: shared
+    files:
+      clientCA: ca.pem
+      server: {cert: "member-{{.Name}}.pem", key: "member-{{.Name}}-key.pem"}
+      peer: {cert: "member-{{.Name}}.pem", key: "member-{{.Name}}-key.pem"}
+      gatewayClient: {cert: gateway.pem, key: gateway.pem}
+`
+	c, err := read(t, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := c.Member("etcd-0.example.com")
+	if !ok {
+		t.Fatal("no such member")
+	}
+	f := c.Files(m)
+	pair := KeyPair{"member-etcd-0.example.com.pem", "member-etcd-0.example.com-key.pem"}
+	if f.Server != pair || f.Peer != pair || f.GatewayClient != (KeyPair{"gateway.pem", "gateway.pem"}) {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestNodes(t *testing.T) {
 	c, err := read(t, strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: worker.example.internal,", 1)+"  apiServers: [{name: cp-0, addresses: [10.0.0.11]}, {name: cp-1, addresses: [\"fd00::12\"]}]\n")
 	if err != nil {

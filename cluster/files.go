@@ -51,7 +51,7 @@ type Files struct {
 	Clients []ClientFiles
 }
 
-// KeyPair holds the names of the files of a certificate and its key.
+// KeyPair holds the names of the files of a certificate and its key, which can be one file.
 type KeyPair struct{ Cert, Key string }
 
 // ClientFiles holds the names of the files of one client of the spec.
@@ -205,12 +205,24 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 	if hierarchy != Shared {
 		take("peerCA", &f.PeerCA, config.PeerCA, true)
 	}
-	take("server.cert", &f.Server.Cert, config.Server.Cert, true)
-	take("server.key", &f.Server.Key, config.Server.Key, true)
-	take("peer.cert", &f.Peer.Cert, config.Peer.Cert, true)
-	take("peer.key", &f.Peer.Key, config.Peer.Key, true)
-	take("gatewayClient.cert", &f.GatewayClient.Cert, config.Gateway.Cert, false)
-	take("gatewayClient.key", &f.GatewayClient.Key, config.Gateway.Key, false)
+	takePair := func(field string, into *KeyPair, given KeyPairConfig, required bool) {
+		take(field+".cert", &into.Cert, given.Cert, required)
+		if given.Key != "" && given.Key == given.Cert {
+			into.Key = given.Key // one file holds both
+			return
+		}
+		take(field+".key", &into.Key, given.Key, required)
+	}
+	takePair("server", &f.Server, config.Server, true)
+	switch {
+	case config.Peer != config.Server || config.Peer.Cert == "" || config.Peer.Key == "":
+		takePair("peer", &f.Peer, config.Peer, true)
+	case hierarchy != Shared:
+		v.fault("spec.pki.files.peer", "server and peer can have one certificate only with hierarchy %s, where one CA signs both", Shared)
+	default:
+		f.Peer = f.Server
+	}
+	takePair("gatewayClient", &f.GatewayClient, config.Gateway, false)
 	take("clientCRL", &f.ClientCRL, config.ClientCRL, false)
 	take("peerCRL", &f.PeerCRL, config.PeerCRL, false)
 	for i, given := range config.Clients {
@@ -219,8 +231,7 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 		if !slices.ContainsFunc(clients, func(c Client) bool { return c.Name == given.Name }) {
 			v.fault("spec.pki.files."+at+".name", "%q is not a client of the spec", given.Name)
 		}
-		take(at+".cert", &files.Cert, given.Cert, true)
-		take(at+".key", &files.Key, given.Key, true)
+		takePair(at, &files.KeyPair, KeyPairConfig{given.Cert, given.Key}, true)
 		f.Clients = append(f.Clients, files)
 	}
 	return f

@@ -76,6 +76,24 @@ func (v *validator) name(field, name string) {
 	}
 }
 
+// maxHostName is the length of a CN (RFC 5280, ub-common-name), which a host's name becomes.
+const maxHostName = 64
+
+// hostName checks the name of a host, which may also be a domain name: kubeadm gives members the names
+// of their nodes.
+func (v *validator) hostName(field, name string) {
+	if !strings.Contains(name, ".") {
+		v.name(field, name)
+		return
+	}
+	switch {
+	case checkDNSName(name) != nil:
+		v.fault(field, "%q is not a name: want lower-case letters, digits and inner dashes, or a domain name of them", name)
+	case len(name) > maxHostName:
+		v.fault(field, "%q is longer than the CN of a certificate may be (%d)", name, maxHostName)
+	}
+}
+
 func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 	e := Etcd{
 		Version:           v.version(config.Version),
@@ -185,7 +203,7 @@ func (v *validator) hosts(field string, config []HostConfig) []Host {
 	names, owners := map[string]bool{}, map[Address]string{}
 	for i, h := range config {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		v.name(at+".name", h.Name)
+		v.hostName(at+".name", h.Name)
 		if h.Name != "" && names[h.Name] {
 			v.fault(at+".name", "%q is used twice", h.Name)
 		}

@@ -24,6 +24,8 @@ type Adoption struct {
 type AdoptedCA struct {
 	Certificate *x509.Certificate
 	KeyPEM      []byte
+	// Also are other CAs that those who trust this one trust too.
+	Also []*x509.Certificate
 }
 
 // Adopt records the adopted certificates in the ledger and writes the files. It keeps what the
@@ -45,9 +47,16 @@ func (s *Store) Adopt(plan Plan, spec []byte, adoption Adoption, now time.Time) 
 	}
 	for _, a := range plan.Authorities {
 		if adopted, ok := missing.Authorities[a.Name]; ok {
-			files := []durable.File{{Name: caCertName, Mode: 0o644, Data: encodeCertificates(adopted.Certificate)}}
+			files, err := s.filesAt(a.Path())
+			if err != nil {
+				return err
+			}
+			files = replaceFiles(files, durable.File{Name: caCertName, Mode: 0o644, Data: encodeCertificates(adopted.Certificate)})
 			if adopted.KeyPEM != nil {
-				files = append(files, durable.File{Name: caKeyName, Mode: 0o600, Data: adopted.KeyPEM})
+				files = replaceFiles(files, durable.File{Name: caKeyName, Mode: 0o600, Data: adopted.KeyPEM})
+			}
+			if adopted.Also != nil {
+				files = replaceFiles(files, durable.File{Name: alsoTrustedName, Mode: 0o644, Data: encodeCertificates(adopted.Also...)})
 			}
 			if err := s.swap(a.Path(), files, nil); err != nil {
 				return err
@@ -141,10 +150,24 @@ func (a *adopting) addAuthority(want Authority, adopted AdoptedCA, issuer *x509.
 		a.missing.Authorities[want.Name] = adopted
 	case err != nil:
 		return err
+	case !there[0].Equal(adopted.Certificate) && !isSelfSigned(there[0]) && bytes.Equal(there[0].RawSubject, adopted.Certificate.RawSubject) && samePublicKey(there[0].PublicKey, adopted.Certificate.PublicKey):
+		// The CA above it has renewed it. Its key and the CAs that are trusted beside it stay.
+		a.missing.Authorities[want.Name] = adopted
 	case !there[0].Equal(adopted.Certificate):
 		return fmt.Errorf("%s holds another certificate, %q; adopt into a new folder", path, there[0].Subject.CommonName)
 	}
-	return errors.Join(a.enter(want.Name, RoleCA, adopted.Certificate, false), adopted.check(want, issuer))
+	also, err := readAlsoTrusted(a.store.Dir, want)
+	switch {
+	case err != nil:
+		return err
+	case there != nil && adopted.Also != nil && !sameCertificates(also, adopted.Also):
+		return fmt.Errorf("%s is trusted beside other CAs than in the folders; adopt into a new folder", path)
+	}
+	faults := []error{a.enter(want.Name, RoleCA, adopted.Certificate, false)}
+	for i, cert := range adopted.Also {
+		faults = append(faults, a.enter(alsoTrustedEntry(want, i), RoleCA, cert, false))
+	}
+	return errors.Join(append(faults, adopted.check(want, issuer))...)
 }
 
 func (a *adopting) addBundle(b Bundle, files []durable.File) error {
@@ -214,8 +237,11 @@ func adoptedLeaves(b Bundle, files []durable.File) ([]adoptedLeaf, error) {
 			continue
 		}
 		keyPEM, withKey := data[l.KeyFile]
+		key, err := ParseKey(keyPEM)
+		if l.CertFile == l.KeyFile && errors.Is(err, errNoKey) {
+			withKey = false
+		}
 		if withKey {
-			key, err := ParseKey(keyPEM)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", l.KeyFile, err))
 				continue

@@ -20,9 +20,14 @@ type ca struct {
 	Authority
 	cert *x509.Certificate
 	key  crypto.Signer // nil when the key is kept elsewhere
+	// also are other CAs that those who trust this one trust too.
+	also []*x509.Certificate
 	// keyKept means that the key existed before this run, in any form.
 	keyKept bool
 }
+
+// trust returns the CAs of a trusted CA file.
+func (c *ca) trust() []*x509.Certificate { return append([]*x509.Certificate{c.cert}, c.also...) }
 
 func (c *ca) publicKey() crypto.PublicKey {
 	if c.key != nil {

@@ -81,6 +81,14 @@ func (e *noCertificateError) Error() string {
 	return fmt.Sprintf("no certificate in it, only a PEM block of type %q", e.blockType)
 }
 
+// nameOf returns the CN of a certificate's subject, or the whole subject if it has none.
+func nameOf(cert *x509.Certificate) string {
+	if cert.Subject.CommonName != "" {
+		return cert.Subject.CommonName
+	}
+	return cert.Subject.String()
+}
+
 // serialBits leaves the top bit of 20 octets clear, so that the number is positive (RFC 5280, 4.1.2.2).
 const serialBits = 159
 

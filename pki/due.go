@@ -155,6 +155,15 @@ func (o outlook) remedyFor(dir string, a Authority) Remedy {
 	if !a.isRoot() {
 		return keyRemedy(dir, "renew", o.plan.authority(a.Issuer))
 	}
+	if root := o.cas[a.Name]; root != nil && a.Issuer == "" && !isSelfSigned(root.cert) {
+		return Remedy{
+			Person:  true,
+			Why:     fmt.Sprintf("another CA, %q, signed it: ask that CA for a new certificate of the same key, import it, then bring it to all members and clients and restart them one by one", root.cert.Issuer.String()),
+			Command: fmt.Sprintf("etcdsec pki import authority -f %s %s %s=FILE", shellword.Path(filepath.Join(dir, SpecName)), shellword.Path(dir), a.Name),
+
+			incomplete: true,
+		}
+	}
 	r := keyRemedy(dir, "recover", o.plan.signerOf(a))
 	r.Person = true
 	r.Why = joinDetails("members and clients read it at their start, so bring the new files to all of them and restart them one by one before it ends", r.Why)

@@ -2,6 +2,8 @@ package pki
 
 import (
 	"bytes"
+	"cmp"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -10,11 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -26,12 +27,15 @@ type Foreign struct {
 	Dir    string
 
 	Server, Peer     []*x509.Certificate // leaf first
-	ClientCA, PeerCA *x509.Certificate
-	Clients          map[string]*x509.Certificate // by the base of their file in the layout
-	Modes            map[string]os.FileMode       // of keys, by file
-	withKey          []string                     // the certificate files that hold a key too
-	files            []durable.File
-	caKeys           map[string][]byte // PEM, by the authority's certificate file
+	ClientCA, PeerCA *x509.Certificate   // of those that each port trusts, the one to sign with
+	// ClientTrust and PeerTrust are all the CAs that each port trusts.
+	ClientTrust, PeerTrust []*x509.Certificate
+	Clients                map[string]*x509.Certificate // by the base of their file in the layout
+	Modes                  map[string]os.FileMode       // of keys, by file
+	withKey                []string                     // the certificate files that hold a key too
+	files                  []durable.File
+	caKeys                 map[string][]byte // PEM, by the authority's certificate file
+	clientCAKey, peerCAKey []byte            // of caKeys
 }
 
 // DetectLayout finds out which tool made a folder.
@@ -63,24 +67,24 @@ func hasFiles(dir string, names ...string) (bool, error) {
 func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
 	p := &Foreign{Member: member, Dir: dir, Clients: map[string]*x509.Certificate{}, Modes: map[string]os.FileMode{}, caKeys: map[string][]byte{}}
 	var faults []error
-	one := func(name string, required bool) []*x509.Certificate {
-		certs, err := p.addCertificates(name, required)
+	one := func(name string, required bool, parse func([]byte) ([]*x509.Certificate, error)) []*x509.Certificate {
+		certs, err := p.addCertificates(name, required, parse)
 		faults = append(faults, err)
 		return certs
 	}
-	p.ClientCA = firstCertificate(one(f.ClientCA, true))
-	p.Server = one(f.Server.Cert, true)
+	p.ClientTrust = one(f.ClientCA, true, ParseTrust)
+	p.Server = one(f.Server.Cert, true, ParseCertificates)
 	faults = append(faults, p.addKey(f.Server.Key), p.addKey(f.Peer.Key), p.addCAKey(f.ClientCA))
-	p.Peer = one(f.Peer.Cert, true)
-	p.PeerCA = p.ClientCA
+	p.Peer = one(f.Peer.Cert, true, ParseCertificates)
+	p.PeerTrust = p.ClientTrust
 	if f.PeerCA != f.ClientCA {
-		if ca := firstCertificate(one(f.PeerCA, false)); ca != nil {
-			p.PeerCA = ca
+		if trust := one(f.PeerCA, false, ParseTrust); trust != nil {
+			p.PeerTrust = trust
 			faults = append(faults, p.addCAKey(f.PeerCA))
 		}
 	}
 	for _, c := range f.Clients {
-		if leaf := firstCertificate(one(c.Cert, false)); leaf != nil {
+		if leaf := firstCertificate(one(c.Cert, false, ParseCertificates)); leaf != nil {
 			p.Clients[c.Client] = leaf
 			faults = append(faults, p.addKey(c.Key))
 		}
@@ -88,7 +92,69 @@ func ReadForeign(member, dir string, f cluster.Files) (*Foreign, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("reading %s's PKI: %w", member, err)
 	}
+	p.clientCAKey, p.peerCAKey = p.caKeys[f.ClientCA], p.caKeys[f.PeerCA]
+	p.ClientCA = chooseCA(p.ClientTrust, p.clientCAKey, p.Server)
+	p.PeerCA = p.ClientCA
+	if f.PeerCA != f.ClientCA && !sameCertificates(p.PeerTrust, p.ClientTrust) {
+		p.PeerCA = chooseCA(p.PeerTrust, p.peerCAKey, p.Peer)
+	}
 	return p, nil
+}
+
+// chooseCA returns the one of the trusted CAs that is to sign: the newest of those whose key is known,
+// otherwise of those that signed the leaf, otherwise the first. keyPEM may be nil.
+func chooseCA(trust []*x509.Certificate, keyPEM []byte, leaf []*x509.Certificate) *x509.Certificate {
+	var public crypto.PublicKey
+	if key, err := ParseKey(keyPEM); err == nil {
+		public = key.Public()
+	}
+	for _, fits := range []func(*x509.Certificate) bool{
+		func(c *x509.Certificate) bool { return samePublicKey(c.PublicKey, public) && mayCertify(c) },
+		func(c *x509.Certificate) bool { return leaf[0].CheckSignatureFrom(c) == nil },
+		func(c *x509.Certificate) bool {
+			return verifyChain(leaf, c, x509.ExtKeyUsageAny, leaf[0].NotBefore) == nil
+		},
+	} {
+		var chosen *x509.Certificate
+		for _, c := range trust {
+			if fits(c) && (chosen == nil || c.NotBefore.After(chosen.NotBefore)) {
+				chosen = c
+			}
+		}
+		if chosen != nil {
+			return chosen
+		}
+	}
+	return trust[0]
+}
+
+// agreeOnCAs gives all members the same CA to sign with, if the trusted CA files of all have it: first
+// one whose key a member has.
+func agreeOnCAs(members []*Foreign) {
+	agree := func(of func(*Foreign) (**x509.Certificate, []*x509.Certificate), keyOf func(*Foreign) []byte) {
+		candidates := slices.Clone(members)
+		slices.SortStableFunc(candidates, func(a, b *Foreign) int { return cmp.Compare(min(len(keyOf(b)), 1), min(len(keyOf(a)), 1)) })
+		for _, candidate := range candidates {
+			chosen, _ := of(candidate)
+			ca := *chosen
+			if slices.ContainsFunc(members, func(p *Foreign) bool { _, trust := of(p); return !slices.ContainsFunc(trust, ca.Equal) }) {
+				continue
+			}
+			for _, p := range members {
+				mine, _ := of(p)
+				*mine = ca
+			}
+			return
+		}
+	}
+	agree(func(p *Foreign) (**x509.Certificate, []*x509.Certificate) { return &p.ClientCA, p.ClientTrust }, func(p *Foreign) []byte { return p.clientCAKey })
+	if !slices.ContainsFunc(members, func(p *Foreign) bool { return !sameCertificates(p.PeerTrust, p.ClientTrust) }) {
+		for _, p := range members {
+			p.PeerCA = p.ClientCA
+		}
+		return
+	}
+	agree(func(p *Foreign) (**x509.Certificate, []*x509.Certificate) { return &p.PeerCA, p.PeerTrust }, func(p *Foreign) []byte { return p.peerCAKey })
 }
 
 func firstCertificate(certs []*x509.Certificate) *x509.Certificate {
@@ -98,7 +164,7 @@ func firstCertificate(certs []*x509.Certificate) *x509.Certificate {
 	return certs[0]
 }
 
-func (p *Foreign) addCertificates(name string, required bool) ([]*x509.Certificate, error) {
+func (p *Foreign) addCertificates(name string, required bool, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
 	data, err := readForeign(p.Dir, name)
 	if err != nil {
 		return nil, err
@@ -109,16 +175,18 @@ func (p *Foreign) addCertificates(name string, required bool) ([]*x509.Certifica
 		}
 		return nil, nil
 	}
-	certs, err := ParseCertificates(data)
+	certs, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
 	}
 	file := durable.File{Name: name, Mode: 0o644, Data: data}
 	if bytes.Contains(data, []byte(pemKeySuffix+"-----")) {
 		file.Mode = 0o600
-		p.withKey = append(p.withKey, name)
+		if !slices.Contains(p.withKey, name) {
+			p.withKey = append(p.withKey, name)
+		}
 	}
-	p.files = append(p.files, file)
+	p.files = replaceFiles(p.files, file)
 	return certs, nil
 }
 
@@ -128,17 +196,24 @@ func (p *Foreign) addKey(name string) error {
 	if err != nil || data == nil {
 		return err
 	}
-	p.files = append(p.files, durable.File{Name: name, Mode: 0o600, Data: data})
+	p.files = replaceFiles(p.files, durable.File{Name: name, Mode: 0o600, Data: data})
 	return nil
 }
 
 func (p *Foreign) addCAKey(certName string) error {
-	name := certName[:len(certName)-len(filepath.Ext(certName))] + ".key"
-	data, err := p.readKey(name)
-	if data != nil {
-		p.caKeys[certName] = data
+	extension := filepath.Ext(certName)
+	base := strings.TrimSuffix(certName, extension)
+	for _, name := range []string{base + ".key", base + "-key" + extension} { // the latter is cfssl's
+		data, err := p.readKey(name)
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			p.caKeys[certName] = data
+			return nil
+		}
 	}
-	return err
+	return nil
 }
 
 func (p *Foreign) readKey(name string) ([]byte, error) {
@@ -146,7 +221,11 @@ func (p *Foreign) readKey(name string) ([]byte, error) {
 	if err != nil || data == nil {
 		return nil, err
 	}
-	if _, err := ParseKey(data); err != nil {
+	_, err = ParseKey(data)
+	if errors.Is(err, errNoKey) && slices.ContainsFunc(p.files, func(f durable.File) bool { return f.Name == name }) {
+		return nil, nil // the file of a certificate and its key has only the certificate
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
 	}
 	info, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(name)))
@@ -161,15 +240,23 @@ func (p *Foreign) readKey(name string) ([]byte, error) {
 func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, error) {
 	adoption := Adoption{Authorities: map[string]AdoptedCA{}, Bundles: map[string][]durable.File{}}
 	var faults []error
-	take := func(name string, cert *x509.Certificate, keyPEM []byte, from string) {
+	take := func(name string, cert *x509.Certificate, trust []*x509.Certificate, keyPEM []byte, from string) {
 		adopted, ok := adoption.Authorities[name]
+		if pub, err := ParseKey(keyPEM); err == nil && !samePublicKey(pub.Public(), cert.PublicKey) && slices.ContainsFunc(trust, func(c *x509.Certificate) bool { return samePublicKey(pub.Public(), c.PublicKey) }) {
+			keyPEM = nil // it is the key of another CA that is trusted here
+		}
 		switch {
 		case !ok:
 			adopted = AdoptedCA{Certificate: cert, KeyPEM: keyPEM}
 		case !adopted.Certificate.Equal(cert):
-			faults = append(faults, fmt.Errorf("the members trust different roots: %s has %q, another has %q; give all members the same root first", from, cert.Subject, adopted.Certificate.Subject))
+			faults = append(faults, fmt.Errorf("the members trust different roots: %s has %q, another has %q; give all members a common root first", from, cert.Subject, adopted.Certificate.Subject))
 		case adopted.KeyPEM == nil:
 			adopted.KeyPEM = keyPEM
+		}
+		for _, c := range trust {
+			if !c.Equal(adopted.Certificate) && !slices.ContainsFunc(adopted.Also, c.Equal) {
+				adopted.Also = append(adopted.Also, c)
+			}
 		}
 		adoption.Authorities[name] = adopted
 	}
@@ -180,13 +267,19 @@ func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, 
 			continue
 		}
 		files := c.Files(m)
-		take(ClientRoot, p.ClientCA, p.caKeys[files.ClientCA], p.Member)
+		take(ClientRoot, p.ClientCA, p.ClientTrust, p.caKeys[files.ClientCA], p.Member)
 		if plan.authority(PeerRoot).Name != "" {
-			take(PeerRoot, p.PeerCA, p.caKeys[files.PeerCA], p.Member)
+			take(PeerRoot, p.PeerCA, p.PeerTrust, p.caKeys[files.PeerCA], p.Member)
 		}
 		adoption.Bundles["nodes/"+p.Member+"/pki"] = p.files
 	}
 	return adoption, errors.Join(faults...)
+}
+
+// hasWeakKey reports whether a certificate's key is weaker than any that a spec can have.
+func hasWeakKey(cert *x509.Certificate) bool {
+	algorithm, known := keyAlgorithmOf(cert)
+	return !known && algorithm == cluster.ECDSAP256
 }
 
 // keyAlgorithmOf returns the algorithm of a key, as the spec names it. For a key that no spec can
@@ -199,6 +292,8 @@ func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 			return cluster.ECDSAP256, true
 		case elliptic.P384():
 			return cluster.ECDSAP384, true
+		case elliptic.P521():
+			return cluster.ECDSAP384, false
 		}
 	case *rsa.PublicKey:
 		switch bits := key.N.BitLen(); {
@@ -213,25 +308,32 @@ func keyAlgorithmOf(cert *x509.Certificate) (cluster.KeyAlgorithm, bool) {
 	return cluster.ECDSAP256, false
 }
 
-// Trust tells which CA one port of the members trusts, and which certificates that CA lets in.
+// Trust tells which CAs one port of the members trusts, and which certificates they let in.
 type Trust struct {
-	Port   string   `json:"port"`    // client or peer
-	CA     string   `json:"ca"`      // its CN
-	LetsIn []string `json:"lets_in"` // certificates that the port accepts from a caller
+	Port   string   `json:"port"`           // client or peer
+	CA     string   `json:"ca"`             // the CN of the CA that signs
+	Also   []string `json:"also,omitempty"` // the CNs of the other CAs that the port trusts
+	LetsIn []string `json:"lets_in"`        // certificates that the port accepts from a caller
 }
 
 // TrustGraph verifies every certificate of the members as that of a caller on both ports, as etcd
-// does: by the CA that the port trusts, for client authentication.
+// does: by the CAs that the port trusts, for client authentication.
 func TrustGraph(members []*Foreign) []Trust {
 	if len(members) == 0 {
 		return nil
 	}
-	ports := []Trust{{Port: "client", CA: members[0].ClientCA.Subject.CommonName}, {Port: "peer", CA: members[0].PeerCA.Subject.CommonName}}
-	for i, ca := range []*x509.Certificate{members[0].ClientCA, members[0].PeerCA} {
+	first := members[0]
+	ports := []Trust{{Port: "client", CA: nameOf(first.ClientCA)}, {Port: "peer", CA: nameOf(first.PeerCA)}}
+	for i, trust := range [][]*x509.Certificate{first.ClientTrust, first.PeerTrust} {
+		for _, ca := range trust {
+			if !ca.Equal([]*x509.Certificate{first.ClientCA, first.PeerCA}[i]) {
+				ports[i].Also = append(ports[i].Also, nameOf(ca))
+			}
+		}
 		for _, p := range members {
 			for _, name := range sortedNames(p.leaves()) {
 				leaf := p.leaves()[name]
-				if verifyChain(leaf, ca, x509.ExtKeyUsageClientAuth, leaf[0].NotBefore) == nil {
+				if verifyChainTo(leaf, trust, x509.ExtKeyUsageClientAuth, leaf[0].NotBefore) == nil {
 					ports[i].LetsIn = append(ports[i].LetsIn, p.Member+"/"+name)
 				}
 			}
@@ -247,106 +349,4 @@ func (p *Foreign) leaves() map[string][]*x509.Certificate {
 		leaves[name] = []*x509.Certificate{leaf}
 	}
 	return leaves
-}
-
-// Weaknesses returns the weak spots of a foreign PKI that works. dir is the store that takes it over.
-func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
-	f := weaknesses{dir: dir, now: now}
-	if len(members) == 0 {
-		return f.sortByPath()
-	}
-	p := members[0]
-	if p.ClientCA.Equal(p.PeerCA) {
-		f.add("ca", Fix{say("replace it by two roots, or set etcd's --peer-cert-allowed-hostname")}, "one CA for clients and peers: the peer port, which has no RBAC, accepts every client's certificate")
-	}
-	f.checkCA("client CA", p.ClientCA)
-	if !p.ClientCA.Equal(p.PeerCA) {
-		f.checkCA("peer CA", p.PeerCA)
-	}
-	keys := map[string]string{}
-	for _, p := range members {
-		for _, name := range sortedNames(p.caKeys) {
-			f.add(p.Member+"/"+name, Fix{say("remove the key from the node: the store has it now")}, "the CA's key is on the node: whoever controls the node can make any certificate")
-		}
-		for _, name := range sortedNames(p.Modes) {
-			if p.Modes[name]&0o077 != 0 {
-				f.add(p.Member+"/"+name, Fix{paste("chmod 600 %s", filepath.Join(p.Dir, filepath.FromSlash(name))), f.renewKeys(p)}, "has mode %04o, so others may have read the key", p.Modes[name])
-			}
-		}
-		for _, name := range p.withKey {
-			f.add(p.Member+"/"+name, Fix{say("the next renewal writes the certificate alone:"), f.renewKeys(p)}, "has a private key in the certificate's file: every program that reads the one has the other")
-		}
-		leaves := map[string]*x509.Certificate{"server": p.Server[0], "peer": p.Peer[0]}
-		maps.Copy(leaves, p.Clients)
-		for _, name := range sortedNames(leaves) {
-			f.checkLeaf(p, name, leaves[name])
-			if other, twice := keys[keyHash(leaves[name])]; twice {
-				f.add(p.Member+"/"+name, Fix{f.renewKeys(p)}, "has the same key as %s", other)
-			}
-			keys[keyHash(leaves[name])] = p.Member + "/" + name
-		}
-	}
-	return f.sortByPath()
-}
-
-// weaknesses collects the weak spots of a foreign PKI.
-type weaknesses struct {
-	findings
-	dir string // of the store that takes it over
-	now time.Time
-}
-
-func (f *weaknesses) renew(p *Foreign) Line {
-	return paste("etcdsec pki renew %s %s", f.dir, p.Member)
-}
-
-func (f *weaknesses) renewKeys(p *Foreign) Line {
-	return paste("etcdsec pki renew %s %s --new-key", f.dir, p.Member)
-}
-
-func (f *weaknesses) checkCA(name string, ca *x509.Certificate) {
-	replace := Fix{say("replace the CA; until then it works as before")}
-	if ca.MaxPathLen < 0 {
-		f.add(name, replace, "%q has no path length: it can sign other CAs", ca.Subject.CommonName)
-	}
-	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		f.add(name, replace, "%q cannot sign revocation lists", ca.Subject.CommonName)
-	}
-	if Due([]*x509.Certificate{ca}, f.now) {
-		f.add(name, replace, "%q: %s", ca.Subject.CommonName, describeEnd(ca.NotAfter, f.now))
-	}
-	if _, strong := keyAlgorithmOf(ca); !strong {
-		f.add(name, replace, "%q has a weak key, %s", ca.Subject.CommonName, DescribeKey(ca))
-	}
-}
-
-// maxLeafLifetime is the lifetime that the CA/Browser Forum once allowed. A leaf that a timer renews
-// needs far less.
-const maxLeafLifetime = 398 * 24 * time.Hour
-
-func (f *weaknesses) checkLeaf(p *Foreign, name string, leaf *x509.Certificate) {
-	at := p.Member + "/" + name
-	renew := Fix{f.renew(p)}
-	if len(leaf.Subject.Organization) > 0 {
-		f.add(at, renew, "has the organization %q: etcd ignores it, and kube-apiserver treats it as a group", leaf.Subject.Organization)
-	}
-	if leaf.NotAfter.Sub(leaf.NotBefore) > maxLeafLifetime {
-		f.add(at, renew, "is valid for %d days", int(leaf.NotAfter.Sub(leaf.NotBefore).Hours()/24))
-	}
-	ca := p.ClientCA
-	if name == "peer" {
-		ca = p.PeerCA
-	}
-	if leaf.NotAfter.After(ca.NotAfter) {
-		f.add(at, renew, "outlives its CA, which ends on %s", ca.NotAfter.Format(time.DateOnly))
-	}
-	if Due([]*x509.Certificate{leaf}, f.now) {
-		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, f.now))
-	}
-	if _, strong := keyAlgorithmOf(leaf); !strong {
-		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", DescribeKey(leaf))
-	}
-	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
-		f.add(at, Fix{say("turn the gRPC gateway off in the spec, then:"), f.renew(p)}, "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)
-	}
 }

@@ -22,9 +22,12 @@ type SpecConfig struct {
 func ForeignSpec(config SpecConfig, members []*Foreign) (yaml []byte, notes []string) {
 	var b strings.Builder
 	p := members[0]
-	algorithm, strong := keyAlgorithmOf(p.Server[0])
-	if !strong {
-		notes = append(notes, fmt.Sprintf("the keys are weak, or no spec can have their algorithm; new keys will be %s", algorithm))
+	algorithm, known := keyAlgorithmOf(p.Server[0])
+	switch {
+	case hasWeakKey(p.Server[0]):
+		notes = append(notes, fmt.Sprintf("the keys are weak, %s; new keys will be %s", DescribeKey(p.Server[0]), algorithm))
+	case !known:
+		notes = append(notes, fmt.Sprintf("the keys are %s, which no spec can have; new keys will be %s", DescribeKey(p.Server[0]), algorithm))
 	}
 	hierarchy := cluster.Single
 	if p.ClientCA.Equal(p.PeerCA) {

@@ -48,6 +48,7 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 		}
 		found.Members = append(found.Members, member)
 	}
+	agreeOnCAs(found.Members)
 	if c != nil {
 		return found, nil
 	}

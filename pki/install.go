@@ -190,23 +190,21 @@ func (in *installation) checkRevoked(f RevocationFile, der []byte, b Bundle) err
 // addTrust adds a root's file, if the node has the same root or none.
 func (in *installation) addTrust(t TrustFile, config InstallConfig) error {
 	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
-	certs, err := ReadCertificates(from)
+	certs, err := ReadTrust(from)
 	if err != nil {
 		return err
 	}
-	if len(certs) != 1 {
-		return fmt.Errorf("%s: holds %d certificates, want one root", from, len(certs))
-	}
 	at := filepath.Join(config.Target, filepath.FromSlash(t.Name))
-	there, err := ReadCertificates(at)
+	there, err := ReadTrust(at)
+	missing := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return !slices.ContainsFunc(there, c.Equal) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
-	case !slices.ContainsFunc(there, certs[0].Equal) && !config.NewTrust:
-		return fmt.Errorf("%s has another root, %q; if it changes, the node must be restarted, and its peers must trust the new root", at, there[0].Subject.CommonName)
+	case missing >= 0 && !config.NewTrust:
+		return fmt.Errorf("%s has another root, %q, and lacks %q; if it changes, the node must be restarted, and its peers must trust the new root", at, nameOf(there[0]), nameOf(certs[missing]))
 	case !config.NewTrust:
-		return nil // what is there has this root, and perhaps a second one of a rotation
+		return nil // what is there has these roots, and perhaps one more of a rotation
 	}
 	in.add(durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(certs...)})
 	return nil
@@ -228,16 +226,20 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 		return err
 	}
 	trust := slices.IndexFunc(b.Trust, func(t TrustFile) bool { return t.Root == l.Root })
-	roots, err := ReadCertificates(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
+	roots, err := ReadTrust(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(verifyLeaf(l, chain, roots[0], key.Public(), config.Now)...); err != nil {
+	if err := errors.Join(verifyLeaf(l, chain, roots, key.Public(), config.Now)...); err != nil {
 		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)
 	}
 	keyPEM, err := durable.ReadFile(keyPath, maxPEMSize)
 	if err != nil {
 		return err
+	}
+	if l.CertFile == l.KeyFile {
+		in.add(durable.File{Name: l.CertFile, Mode: 0o600, Data: l.joinFiles(encodeCertificates(chain...), key)})
+		return nil
 	}
 	in.add(durable.File{Name: l.CertFile, Mode: 0o644, Data: encodeCertificates(chain...)})
 	in.add(durable.File{Name: l.KeyFile, Mode: 0o600, Data: keyPEM})

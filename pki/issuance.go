@@ -78,7 +78,7 @@ func (b *issuance) signAuthorities(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.signed[a.Name] = &ca{Authority: a, cert: cert, key: self.key, keyKept: self.cert != nil}
+		b.signed[a.Name] = &ca{Authority: a, cert: cert, key: self.key, also: self.also, keyKept: self.cert != nil}
 		b.advance()
 	}
 	return nil
@@ -196,6 +196,9 @@ func (b *issuance) newSigner(l Leaf) (*leafSigner, error) {
 	signer, err := newLeafSigner(b.signed[l.Issuer], b.config.Backend, b.remote)
 	if err != nil {
 		return nil, err
+	}
+	if root := b.signed[l.Root]; root.Issuer == "" && !isSelfSigned(root.cert) {
+		chain = append(chain, root.cert) // who trusts only the CA above it needs it
 	}
 	signer.chainPEM = encodeCertificates(chain...)
 	return signer, nil

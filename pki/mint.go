@@ -41,7 +41,11 @@ func Mint(dir string, now time.Time) (Minted, error) {
 	if err != nil {
 		return Minted{}, err
 	}
-	peers, err := borrowAuthority(dir, plan, LeafID{Member: c.Etcd.Members[0].Name, Role: RolePeer})
+	role := RolePeer
+	if files := c.Files(c.Etcd.Members[0]); files.Peer == files.Server {
+		role = RoleServer
+	}
+	peers, err := borrowAuthority(dir, plan, LeafID{Member: c.Etcd.Members[0].Name, Role: role})
 	if err != nil {
 		return Minted{}, err
 	}

@@ -57,7 +57,7 @@ type Leaf struct {
 	Name       string // of the ID, such as etcd-0/server or clients/backup
 	Role       string // server, peer, gateway-client, or the role of a client in the spec
 	CertFile   string // in the bundle: the leaf, then the CAs above it without the self-signed root
-	KeyFile    string
+	KeyFile    string // may be CertFile, which then holds both
 	Issuer     string // the authority that signs it
 	Root       string // the authority that those who verify the leaf trust
 	CommonName string
@@ -202,14 +202,21 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
 		b.Leaves = append(b.Leaves, l)
 	}
-	add(RoleServer, files.Server, LeafID{Member: m.Name, Role: RoleServer}, Leaf{
+	server := Leaf{
 		Issuer: by.server, Root: ClientRoot,
 		CommonName: m.Name, Names: names, EKUs: serverEKUs(c),
-	})
-	add(RolePeer, files.Peer, LeafID{Member: m.Name, Role: RolePeer}, Leaf{
-		Issuer: by.peer, Root: by.peerRoot,
-		CommonName: m.Name, Names: names, EKUs: bothAuth,
-	})
+	}
+	onePair := files.Server == files.Peer // as with kubespray
+	if onePair {
+		server.EKUs = bothAuth
+	}
+	add(RoleServer, files.Server, LeafID{Member: m.Name, Role: RoleServer}, server)
+	if !onePair {
+		add(RolePeer, files.Peer, LeafID{Member: m.Name, Role: RolePeer}, Leaf{
+			Issuer: by.peer, Root: by.peerRoot,
+			CommonName: m.Name, Names: names, EKUs: bothAuth,
+		})
+	}
 	if c.Etcd.EnableGRPCGateway && c.OwnFlags() {
 		add(RoleGatewayClient, files.GatewayClient, LeafID{Member: m.Name, Role: RoleGatewayClient}, Leaf{
 			Issuer: by.client, Root: ClientRoot,

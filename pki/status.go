@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -123,10 +122,13 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			if by := o.cas[a.Issuer]; by != nil {
 				issuer = by.cert
 			}
-			o.cas[a.Name] = &ca{Authority: a, cert: certs[0]}
+			loaded := &ca{Authority: a, cert: certs[0]}
+			loaded.also, err = readAlsoTrusted(dir, a)
+			o.cas[a.Name] = loaded
 			row = row.judgeAuthority(dir, o, a, issuer, record.banOf(certs[0]))
 		}
 		rows = append(rows, row.withError(err))
+		rows = append(rows, alsoTrustedStatus(dir, o.cas[a.Name], now)...)
 	}
 	for _, b := range o.plan.Bundles {
 		drifted, err := (&Store{Dir: dir}).trustDrift(b, o.cas)
@@ -175,6 +177,27 @@ func (s Status) judgeAuthority(dir string, o outlook, a Authority, issuer *x509.
 	}
 	return s
 }
+
+// alsoTrustedStatus returns the rows of the CAs that are trusted beside an authority. They are never
+// due: nothing here renews them.
+func alsoTrustedStatus(dir string, of *ca, now time.Time) []Status {
+	if of == nil {
+		return nil
+	}
+	var rows []Status
+	for i, cert := range of.also {
+		row := Status{Source: filepath.Join(dir, filepath.FromSlash(of.Path()), alsoTrustedName), Name: alsoTrustedEntry(of.Authority, i), Role: RoleCA, Chain: []*x509.Certificate{cert}}
+		if row.State, _ = Judge(row.Chain, now); row.State == StateDue {
+			row.State = StateOK
+		}
+		row.Detail = "trusted beside " + of.Name + "; its key is not in this store"
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// alsoTrustedEntry returns the name of a CA that is trusted beside an authority, for the ledger.
+func alsoTrustedEntry(a Authority, i int) string { return fmt.Sprintf("trusted/%s-%d", a.Name, i+1) }
 
 // withRemedy returns the row with what to do about it.
 func (s Status) withRemedy(r Remedy) Status {
@@ -242,7 +265,7 @@ func leafStatus(o outlook, path string, l Leaf) Status {
 	}
 	if root := cas[l.Root]; root != nil {
 		for _, eku := range l.EKUs {
-			if err := verifyChain(chain, root.cert, eku, now); err != nil {
+			if err := verifyChainTo(chain, root.trust(), eku, now); err != nil {
 				row.State, row.Detail = StateWrongIssuer, err.Error()
 				return row
 			}
@@ -253,7 +276,7 @@ func leafStatus(o outlook, path string, l Leaf) Status {
 		return row
 	}
 	if root := cas[l.Root]; root != nil {
-		if faults := verifyNesting(append(slices.Clone(chain), root.cert)); len(faults) > 0 {
+		if faults := verifyNestingBelow(chain, root.trust()); len(faults) > 0 {
 			row.State, row.Detail = StateWrongIssuer, joinFaults(faults)
 		}
 	}

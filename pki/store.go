@@ -126,7 +126,18 @@ func (s *Store) checkEmpty() error {
 const (
 	caCertName = "ca.crt"
 	caKeyName  = "ca.key"
+	// alsoTrustedName holds the other CAs that the trusted CA files of an imported PKI have.
+	alsoTrustedName = "also-trusted.crt"
 )
+
+// readAlsoTrusted returns the CAs that are trusted beside an authority of the store in dir.
+func readAlsoTrusted(dir string, a Authority) ([]*x509.Certificate, error) {
+	certs, err := ReadTrust(filepath.Join(dir, filepath.FromSlash(a.Path()), alsoTrustedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return certs, err
+}
 
 // loadAuthorities reads the authorities that were issued. If one cannot be loaded, it leaves out
 // everything below it.
@@ -171,6 +182,9 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 		return nil, fmt.Errorf("%s: holds %d certificates, want only the authority's own", certPath, len(certs))
 	}
 	loaded := &ca{Authority: a, cert: certs[0]}
+	if loaded.also, err = readAlsoTrusted(s.Dir, a); err != nil {
+		return nil, err
+	}
 	if loaded.key, err = ReadKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -203,6 +217,12 @@ func (s leafState) describeDue(now time.Time) string {
 	return describeEnd(earliestEnd(s.chain), now)
 }
 
+// LacksKey reports whether the error of reading a leaf's key means that the key is not there: there is
+// no such file, or the file of both has only the certificate.
+func (l Leaf) LacksKey(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || l.CertFile == l.KeyFile && errors.Is(err, errNoKey)
+}
+
 func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 	dir := filepath.Join(s.Dir, filepath.FromSlash(b.Path))
 	keyPath := filepath.Join(dir, filepath.FromSlash(l.KeyFile))
@@ -217,13 +237,13 @@ func (s *Store) loadLeaf(b Bundle, l Leaf) (leafState, error) {
 		return leafState{}, err
 	}
 	key, err := ReadKey(keyPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !l.LacksKey(err) {
 		return leafState{}, err
 	}
 	return leafState{chain: chain, key: key}, nil
 }
 
-// trustDrift returns the names of a bundle's trust files that differ from the plan's roots.
+// trustDrift returns the names of a bundle's trust files that have other CAs than the plan's roots.
 func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	var drifted []string
 	for _, t := range b.Trust {
@@ -232,7 +252,10 @@ func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 			return nil, err
 		}
 		root := roots[t.Root]
-		if root != nil && !bytes.Equal(data, encodeCertificates(root.cert)) {
+		if root == nil {
+			continue
+		}
+		if certs, err := ParseTrust(data); err != nil || !sameCertificates(certs, root.trust()) {
 			drifted = append(drifted, t.Name)
 		}
 	}
@@ -299,13 +322,28 @@ func (s *Store) WriteFile(relative string, f durable.File, owner *durable.Owner)
 	return durable.WriteFile(dir, f, owner)
 }
 
-// ReadCertificates reads a PEM file of one or more certificates.
+// sameCertificates reports whether two lists have the same certificates, in any order.
+func sameCertificates(a, b []*x509.Certificate) bool {
+	within := func(a, b []*x509.Certificate) bool {
+		return !slices.ContainsFunc(a, func(c *x509.Certificate) bool { return !slices.ContainsFunc(b, c.Equal) })
+	}
+	return within(a, b) && within(b, a)
+}
+
+// ReadCertificates reads the certificates of a PEM file, as [ParseCertificates] does.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
+	return readPEM(path, ParseCertificates)
+}
+
+// ReadTrust reads a trusted CA file, as [ParseTrust] does.
+func ReadTrust(path string) ([]*x509.Certificate, error) { return readPEM(path, ParseTrust) }
+
+func readPEM(path string, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
 	data, err := durable.ReadFile(path, maxPEMSize)
 	if err != nil {
 		return nil, err
 	}
-	certs, err := ParseCertificates(data)
+	certs, err := parse(data)
 	if err != nil {
 		return nil, &FileError{Path: path, Err: err}
 	}

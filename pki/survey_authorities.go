@@ -59,7 +59,12 @@ func (s *Store) decideAuthority(ctx context.Context, w *Survey, a Authority, loa
 	if b := w.record.banOf(loaded.cert); b.banned() {
 		return s.decideBanned(ctx, w, a, loaded, b, renewal, step)
 	}
+	foreign := a.Issuer == "" && !isSelfSigned(loaded.cert)
 	switch {
+	case foreign && expired:
+		return authorityDecision{}, fmt.Errorf("%s/%s: %w; %s", a.Path(), caCertName, errors.Join(caDates(loaded.cert, w.now)...), o.remedyFor(s.Dir, a))
+	case foreign && due && renewal.Authorities:
+		return authorityDecision{step: step.waitFor(o.remedyFor(s.Dir, a), describeEnd(end, w.now))}, nil
 	case renewal.Authorities && (expired || due || issuerCertified):
 		if err := s.openKey(ctx, w, w.plan.signerOf(a)); err != nil && !expired && !issuerCertified {
 			return authorityDecision{step: step.waitFor(s.waitForKey(w, w.plan.signerOf(a), o.remedyFor(s.Dir, a), err), describeEnd(end, w.now))}, nil // it is still valid, so its missing key stops nothing else

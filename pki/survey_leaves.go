@@ -142,7 +142,7 @@ func leafProblems(plan Plan, cas authorities, l Leaf, state leafState, now time.
 		problems = append(problems, describeEnd(end, now))
 		at = end // so that whatever else is wrong with it is found too
 	}
-	for _, fault := range verifyLeaf(l, state.chain, cas[l.Root].cert, pub, at) {
+	for _, fault := range verifyLeaf(l, state.chain, cas[l.Root].trust(), pub, at) {
 		problems = append(problems, fault.Error())
 	}
 	for _, name := range plan.replacedIssuers(l, state.chain, cas) {

@@ -120,7 +120,11 @@ type ImportResult struct {
 // WriteText writes which certificates each port lets in, the spec of a dry run, and the weak spots.
 func (r ImportResult) WriteText(out io.Writer) error {
 	for _, t := range r.Trust {
-		if _, err := fmt.Fprintf(out, "%s port  trusts %q, which lets in %s\n", t.Port, t.CA, strings.Join(t.LetsIn, ", ")); err != nil {
+		trusts, let := fmt.Sprintf("%q", t.CA), "lets"
+		for _, ca := range t.Also {
+			trusts, let = trusts+fmt.Sprintf(" and %q", ca), "let"
+		}
+		if _, err := fmt.Fprintf(out, "%s port  trusts %s, which %s in %s\n", t.Port, trusts, let, strings.Join(t.LetsIn, ", ")); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -10,19 +11,19 @@ import (
 )
 
 // verifyLeaf returns every difference of a leaf and its chain from the plan. With crypto/x509 only, it
-// checks the chain to the root for each EKU, exactly the planned SANs, EKUs and subject, the lifetime
-// within the issuer's, and the key.
-func verifyLeaf(want Leaf, chain []*x509.Certificate, root *x509.Certificate, pub crypto.PublicKey, now time.Time) []error {
+// checks the chain to a trusted CA for each EKU, exactly the planned SANs, EKUs and subject, the
+// lifetime within the issuer's, and the key.
+func verifyLeaf(want Leaf, chain, trust []*x509.Certificate, pub crypto.PublicKey, now time.Time) []error {
 	faults := verifyContent(want, chain[0], pub)
-	faults = append(faults, verifyNesting(append(slices.Clone(chain), root))...)
+	faults = append(faults, verifyNestingBelow(chain, trust)...)
 	for i, eku := range want.EKUs {
-		path, anchor := chain, root
-		if i > 0 && len(chain) == 2 {
+		path, anchors := chain, trust
+		if i > 0 && len(chain) == 2 && len(trust) == 1 {
 			// The issuing CA has been checked against the root, which limits no EKU; what is
 			// left to ask for another EKU ends at the issuing CA.
-			path, anchor = chain[:1], chain[1]
+			path, anchors = chain[:1], chain[1:]
 		}
-		if err := verifyChain(path, anchor, eku, now); err != nil {
+		if err := verifyChainTo(path, anchors, eku, now); err != nil {
 			return append(faults, err)
 		}
 	}
@@ -51,9 +52,13 @@ func verifyIssuer(chain []*x509.Certificate, root *x509.Certificate, eku x509.Ex
 // verifyContent compares the content of a leaf and its key with the plan.
 func verifyContent(want Leaf, leaf *x509.Certificate, pub crypto.PublicKey) []error {
 	faults := verifyNames(want, leaf)
-	// kubeadm and k3s set keyEncipherment too, which TLS 1.3 has no use for and no harm from.
-	if leaf.IsCA || leaf.KeyUsage&^x509.KeyUsageKeyEncipherment != x509.KeyUsageDigitalSignature {
+	// A leaf may have any other key usage, or none (RFC 5280, 4.2.1.3), but TLS 1.3 signs with its key
+	// (RFC 8446, 4.4.2.2).
+	switch usage := leaf.KeyUsage; {
+	case leaf.IsCA || usage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0:
 		faults = append(faults, errors.New("has the key usage of a CA, not of a leaf"))
+	case usage != 0 && usage&x509.KeyUsageDigitalSignature == 0:
+		faults = append(faults, errors.New("has a key usage without digitalSignature, which TLS 1.3 requires"))
 	}
 	if !samePublicKey(leaf.PublicKey, pub) {
 		faults = append(faults, errors.New("does not belong to its key"))
@@ -81,16 +86,38 @@ func verifyNesting(chain []*x509.Certificate) []error {
 	var faults []error
 	for i, cert := range chain[:len(chain)-1] {
 		issuer := chain[i+1]
-		if cert.NotAfter.After(issuer.NotAfter) || cert.NotBefore.Before(issuer.NotBefore) {
+		switch {
+		case cert.NotBefore.Before(issuer.NotBefore):
+			faults = append(faults, fmt.Errorf("%q is valid from %s, before its issuer is, from %s", cert.Subject.CommonName, cert.NotBefore.Format(time.RFC3339), issuer.NotBefore.Format(time.RFC3339)))
+		case cert.NotAfter.After(issuer.NotAfter):
 			faults = append(faults, fmt.Errorf("%q is valid until %s, beyond its issuer's lifetime, which ends %s", cert.Subject.CommonName, cert.NotAfter.Format(time.RFC3339), issuer.NotAfter.Format(time.RFC3339)))
 		}
 	}
 	return faults
 }
 
+// verifyNestingBelow is verifyNesting for a chain and the one of the trusted CAs that signed its end.
+func verifyNestingBelow(chain, trust []*x509.Certificate) []error {
+	top := chain[len(chain)-1]
+	issuer := slices.IndexFunc(trust, func(c *x509.Certificate) bool {
+		return len(trust) == 1 || c.Equal(top) || top.CheckSignatureFrom(c) == nil
+	})
+	if issuer < 0 {
+		return verifyNesting(chain)
+	}
+	return verifyNesting(append(slices.Clone(chain), trust[issuer]))
+}
+
 func verifyChain(chain []*x509.Certificate, root *x509.Certificate, eku x509.ExtKeyUsage, now time.Time) error {
+	return verifyChainTo(chain, []*x509.Certificate{root}, eku, now)
+}
+
+// verifyChainTo verifies a chain as etcd does, which trusts several CAs.
+func verifyChainTo(chain, trust []*x509.Certificate, eku x509.ExtKeyUsage, now time.Time) error {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(root)
+	for _, root := range trust {
+		roots.AddCert(root)
+	}
 	for _, c := range chain[1:] {
 		intermediates.AddCert(c)
 	}
@@ -108,22 +135,54 @@ func verifyCA(want Authority, cert, issuer *x509.Certificate, pub crypto.PublicK
 	return errors.Join(append(append(caFaults(cert, issuer, pub), caDates(cert, now)...), caDeviations(want, cert)...)...)
 }
 
-// caFaults returns the faults that make a certificate useless for an authority of any plan.
+// caFaults returns the faults that make a certificate useless for an authority of any plan. Without an
+// issuer it is a root, which etcd trusts as it is, or its issuer could not be read.
 func caFaults(cert, issuer *x509.Certificate, pub crypto.PublicKey) []error {
 	var faults []error
-	if !cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
+	if !mayCertify(cert) {
 		faults = append(faults, errors.New("is not the certificate of a CA"))
 	}
 	if pub != nil && !samePublicKey(cert.PublicKey, pub) {
 		faults = append(faults, errors.New("does not belong to its key"))
 	}
-	if issuer == nil {
-		issuer = cert
+	switch {
+	case issuer == nil && isSelfSigned(cert):
+		if err := checkOwnSignature(cert); err != nil {
+			faults = append(faults, fmt.Errorf("names itself as its issuer, but its own key did not sign it: %w", err))
+		}
+	case issuer == nil: // another CA signed it; etcd trusts it all the same
+	default:
+		if err := cert.CheckSignatureFrom(issuer); err != nil {
+			faults = append(faults, fmt.Errorf("is not signed by %q: %w", issuer.Subject.CommonName, err))
+		}
+		faults = append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
 	}
-	if err := cert.CheckSignatureFrom(issuer); err != nil {
-		faults = append(faults, fmt.Errorf("is not signed by %q: %w", issuer.Subject.CommonName, err))
+	return faults
+}
+
+// mayCertify reports whether crypto/x509, and so etcd, lets a certificate be the trusted CA of others:
+// one without key usages may do everything (RFC 5280, 4.2.1.3), and one of X.509 v1 has no basic
+// constraints.
+func mayCertify(cert *x509.Certificate) bool {
+	isCA := cert.BasicConstraintsValid && cert.IsCA || cert.Version < 3 && isSelfSigned(cert)
+	return isCA && (cert.KeyUsage == 0 || cert.KeyUsage&x509.KeyUsageCertSign != 0)
+}
+
+// isSelfSigned reports whether a certificate says that its own key signed it. A CA that another one
+// certified under the same name has the key ID of the other as that of its issuer.
+func isSelfSigned(cert *x509.Certificate) bool {
+	known := len(cert.AuthorityKeyId) > 0 && len(cert.SubjectKeyId) > 0
+	return bytes.Equal(cert.RawSubject, cert.RawIssuer) && (!known || bytes.Equal(cert.AuthorityKeyId, cert.SubjectKeyId))
+}
+
+// checkOwnSignature checks a root's signature of itself. One with SHA-1 cannot be checked, and need not
+// be: nobody who trusts the root looks at it.
+func checkOwnSignature(cert *x509.Certificate) error {
+	err := cert.CheckSignatureFrom(cert)
+	if _, weak := errors.AsType[x509.InsecureAlgorithmError](err); weak {
+		return nil
 	}
-	return append(faults, verifyNesting([]*x509.Certificate{cert, issuer})...)
+	return err
 }
 
 // caDates returns the faults of an authority's lifetime at the given time.

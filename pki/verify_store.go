@@ -25,7 +25,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if _, err := os.ReadDir(s.Dir); err != nil {
 		return nil, err
 	}
-	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*x509.Certificate{}, imported: importedBy(s.Dir)}
+	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*ca{}, imported: importedBy(s.Dir)}
 	v.checkFiles()
 	v.checkAuthorities()
 	v.checkLeaves()
@@ -45,8 +45,8 @@ type verification struct {
 	now      time.Time
 	findings findings
 
-	cas      map[string]*x509.Certificate // those that could be read
-	imported map[string]bool              // what another tool made, by name and by the hashes of certificate and key
+	cas      map[string]*ca  // those that could be read
+	imported map[string]bool // what another tool made, by name and by the hashes of certificate and key
 	seen     []onDisk
 }
 
@@ -54,6 +54,7 @@ type verification struct {
 type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
+	also       bool  // a CA that is trusted beside an authority
 	lost       Fix   // for a leaf whose key is missing; nil if the key is in the store
 	leaf       *Leaf // nil for an authority
 }
@@ -92,8 +93,8 @@ func (v *verification) checkText(relative string, want []byte, imported bool, fi
 func (v *verification) outlook() outlook {
 	cas := authorities{}
 	for _, a := range v.plan.Authorities {
-		if cert := v.cas[a.Name]; cert != nil {
-			cas[a.Name] = &ca{Authority: a, cert: cert}
+		if loaded := v.cas[a.Name]; loaded != nil {
+			cas[a.Name] = loaded
 		}
 	}
 	return outlook{plan: v.plan, cas: cas, now: v.now}
@@ -106,7 +107,11 @@ func (v *verification) pathOf(relative string) string {
 
 // read returns the certificates of a file. A file that cannot be read is a finding.
 func (v *verification) read(relative string, fix Fix) []*x509.Certificate {
-	certs, err := ReadCertificates(v.pathOf(relative))
+	return v.readWith(ReadCertificates, relative, fix)
+}
+
+func (v *verification) readWith(read func(path string) ([]*x509.Certificate, error), relative string, fix Fix) []*x509.Certificate {
+	certs, err := read(v.pathOf(relative))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		v.findings.add(relative, fix, "is missing")
@@ -156,12 +161,18 @@ func (v *verification) checkAuthorities() {
 		}
 		cert := certs[0]
 		v.checkText(at, encodeCertificates(certs...), false, v.restore())
-		v.cas[a.Name] = cert
+		loaded := &ca{Authority: a, cert: cert}
+		v.cas[a.Name] = loaded
 		v.seen = append(v.seen, onDisk{name: a.Name, path: at, cert: cert})
+		v.checkAlsoTrusted(loaded)
 		if len(certs) > 1 {
 			v.findings.add(at, v.restore(), "holds %d certificates, want only the authority's own", len(certs))
 		}
-		for _, fault := range caFaults(cert, v.cas[a.Issuer], nil) {
+		var issuer *x509.Certificate
+		if by := v.cas[a.Issuer]; by != nil {
+			issuer = by.cert
+		}
+		for _, fault := range caFaults(cert, issuer, nil) {
 			v.findings.add(at, v.restore(), "%v", fault)
 		}
 		for _, fault := range caDates(cert, v.now) {
@@ -179,6 +190,23 @@ func (v *verification) checkAuthorities() {
 			v.findings.add(at, fix, "%v", deviation)
 		}
 		v.checkAuthorityKey(a, cert)
+	}
+}
+
+// checkAlsoTrusted reads the CAs that are trusted beside an authority.
+func (v *verification) checkAlsoTrusted(of *ca) {
+	at := path.Join(of.Path(), alsoTrustedName)
+	var err error
+	if of.also, err = readAlsoTrusted(v.store.Dir, of.Authority); err != nil {
+		v.findings.add(at, v.restore(), "cannot be read: %v", trimPath(err))
+		return
+	}
+	if of.also == nil {
+		return
+	}
+	v.checkText(at, encodeCertificates(of.also...), false, v.restore())
+	for i, cert := range of.also {
+		v.seen = append(v.seen, onDisk{name: alsoTrustedEntry(of.Authority, i), path: at, cert: cert, also: true})
 	}
 }
 
@@ -232,6 +260,7 @@ func constraintDeviations(want Authority, cert *x509.Certificate) []error {
 	return faults
 }
 
+// constraintNames writes the name constraints of a CA. Their order has no meaning.
 func constraintNames(cert *x509.Certificate) string {
 	var names []string
 	for _, n := range cert.PermittedIPRanges {
@@ -244,7 +273,8 @@ func constraintNames(cert *x509.Certificate) string {
 	for _, n := range cert.ExcludedDNSDomains {
 		names = append(names, fmt.Sprintf("not %q", n))
 	}
-	return "[" + strings.Join(names, " ") + "]"
+	slices.Sort(names)
+	return "[" + strings.Join(slices.Compact(names), " ") + "]"
 }
 
 // checkKeyText is checkText for the file of a key.
@@ -274,19 +304,26 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 		return false
 	}
 	imported := v.imported[certHash(chain[0])]
-	v.checkText(at, encodeCertificates(chain...), imported, Fix{v.renewLeaf(l.Name)})
+	one := l.CertFile == l.KeyFile
+	if !one {
+		v.checkText(at, encodeCertificates(chain...), imported, Fix{v.renewLeaf(l.Name)})
+	}
 	pub := chain[0].PublicKey
 	keyAt := path.Join(b.Path, l.KeyFile)
 	key, _, err := readKey(v.pathOf(keyAt)) // its mode is for files to judge
 	switch {
 	case err == nil:
 		pub = key.Public()
+		if one {
+			v.checkText(at, l.joinFiles(encodeCertificates(chain...), key), imported, Fix{v.renewLeaf(l.Name)})
+			break
+		}
 		v.checkKeyText(keyAt, key, chain[0], Fix{v.renewKey(l.Name)})
-	case !errors.Is(err, fs.ErrNotExist):
+	case !l.LacksKey(err):
 		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
 	}
 	seen := onDisk{name: l.Name, path: at, cert: chain[0], leaf: &l}
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil && l.LacksKey(err) {
 		seen.lost = v.replacePair(b, l)
 	}
 	v.seen = append(v.seen, seen)
@@ -301,12 +338,12 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	} else if Due(chain, v.now) {
 		v.findings.add(at, v.outlook().leafRemedy(v.store.Dir, l, end).fix(), "is due: %s", describeEnd(end, v.now))
 	}
-	for _, fault := range verifyLeaf(l, chain, root, pub, when) {
+	for _, fault := range verifyLeaf(l, chain, root.trust(), pub, when) {
 		v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "%v", fault)
 	}
 	for i, name := range v.plan.issuersAbove(l) {
 		issuer := v.cas[name]
-		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.PublicKey)) {
+		if issuer != nil && (i+1 >= len(chain) || !samePublicKey(chain[i+1].PublicKey, issuer.cert.PublicKey)) {
 			v.findings.add(at, Fix{v.renewLeaf(l.Name)}, "its issuer %s was replaced", name)
 		}
 	}
@@ -317,16 +354,38 @@ func (v *verification) checkTrust(b Bundle) {
 	for _, t := range b.Trust {
 		at := path.Join(b.Path, t.Name)
 		root := v.cas[t.Root]
-		fix := Fix{
-			paste("cp %s %s", v.pathOf(path.Join(v.plan.authority(t.Root).Path(), caCertName)), v.pathOf(at)),
-			say("then restart the programs that read it"),
+		from := v.pathOf(v.plan.authority(t.Root).Path())
+		write := paste("cp %s %s", filepath.Join(from, caCertName), v.pathOf(at))
+		if root != nil && root.also != nil {
+			write = paste("cat %s %s > %s", filepath.Join(from, caCertName), filepath.Join(from, alsoTrustedName), v.pathOf(at))
 		}
-		certs := v.read(at, fix)
+		fix := Fix{write, say("then restart the programs that read it")}
+		certs := v.readWith(ReadTrust, at, fix)
 		if len(certs) > 0 {
 			v.checkText(at, encodeCertificates(certs...), slices.ContainsFunc(b.Leaves, func(l Leaf) bool { return v.imported[l.Name] }), fix)
 		}
-		if root != nil && len(certs) > 0 && (len(certs) != 1 || !certs[0].Equal(root)) {
+		if root != nil && len(certs) > 0 {
+			v.checkTrusted(at, t, certs, fix)
+		}
+	}
+}
+
+// checkTrusted compares the CAs of a trust file with those that its holder must trust.
+func (v *verification) checkTrusted(at string, t TrustFile, certs []*x509.Certificate, fix Fix) {
+	root := v.cas[t.Root]
+	for _, want := range root.trust() {
+		switch {
+		case slices.ContainsFunc(certs, want.Equal):
+		case want.Equal(root.cert):
 			v.findings.add(at, fix, "is not the certificate of %s, which its holder must trust", t.Root)
+			return
+		default:
+			v.findings.add(at, fix, "lacks the CA %q, which the others trust beside %s", nameOf(want), t.Root)
+		}
+	}
+	for _, cert := range certs {
+		if !slices.ContainsFunc(root.trust(), cert.Equal) {
+			v.findings.add(at, fix, "trusts the CA %q too, which this store does not know", nameOf(cert))
 		}
 	}
 }
@@ -336,18 +395,40 @@ func (v *verification) checkTrust(b Bundle) {
 func (v *verification) checkDuplicates() {
 	keys, serials := map[string]onDisk{}, map[string]onDisk{}
 	for _, c := range v.seen {
+		if c.also {
+			continue
+		}
 		if first, twice := keys[keyHash(c.cert)]; twice {
-			v.findings.add(c.path, Fix{v.renewKey(c.name)}, "has the same key as %s", first.path)
+			v.findings.add(c.path, v.replaceKey(c), "has the same key as %s", first.path)
 		} else {
 			keys[keyHash(c.cert)] = c
 		}
+		if c.leaf == nil && isSelfSigned(c.cert) {
+			continue // nobody presents a root, so no list is searched for it
+		}
 		serial := SerialString(c.cert.SerialNumber)
 		if first, twice := serials[serial]; twice {
-			v.findings.add(c.path, Fix{v.renewLeaf(c.name)}, "has the same serial number as %s", first.path)
+			v.findings.add(c.path, v.replaceCertificate(c), "has the same serial number as %s", first.path)
 		} else {
 			serials[serial] = c
 		}
 	}
+}
+
+// replaceCertificate returns the fix for a certificate that another one must replace.
+func (v *verification) replaceCertificate(c onDisk) Fix {
+	if c.leaf == nil {
+		return Fix{say("replace the CA by one of a new store; a certificate of a CA cannot be changed")}
+	}
+	return Fix{v.renewLeaf(c.name)}
+}
+
+// replaceKey returns the fix for a certificate that needs another key.
+func (v *verification) replaceKey(c onDisk) Fix {
+	if c.leaf == nil {
+		return v.replaceCertificate(c)
+	}
+	return Fix{v.renewKey(c.name)}
 }
 
 // checkLedgerFile checks the ledger's own files, and returns its entries if they can be read.
@@ -383,6 +464,8 @@ func (v *verification) checkLedger(entries []Entry) {
 	for _, c := range v.seen {
 		hash := certHash(c.cert)
 		switch {
+		case !byHash[hash] && c.leaf == nil:
+			v.findings.add(c.path, Fix{say("find out where it comes from; if nobody put it there on purpose:"), v.restore()[0]}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
 		case !byHash[hash]:
 			v.findings.add(c.path, Fix{say("find out where it comes from, and renew it:"), v.renewLeaf(c.name)}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
 		case last[c.holder()].CertHash != hash && last[c.holder()].Role == RoleCA:
@@ -398,7 +481,13 @@ func (v *verification) checkLedger(entries []Entry) {
 		_, lost := last[e.holder()]
 		_, revoked := revoked[e.CertHash]
 		if lost && last[e.holder()].CertHash == e.CertHash && v.now.Before(e.NotAfter) && !revoked {
-			v.findings.add(ledgerName, Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)},
+			revoke := Fix{say("if nobody holds it any more:"), paste("etcdsec pki revoke %s %s", v.store.Dir, e.Serial)}
+			if former := v.formerBundle(e.holder().leaf); former != "" {
+				v.findings.add(former, append(revoke, paste("rm -r %s", v.pathOf(former))), "is not in the spec any more, but holds %s with serial number %s, which is valid until %s", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
+				delete(last, e.holder())
+				continue
+			}
+			v.findings.add(ledgerName, revoke,
 				"%s with serial number %s is valid until %s, but is not on disk", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.holder())
 		}
@@ -413,6 +502,8 @@ func (v *verification) checkBans(entries []Entry) {
 		b := record.banOf(c.cert)
 		switch {
 		case !b.banned():
+		case c.also:
+			v.findings.add(c.path, Fix{say("remove it from all trusted CA files and from %s, and restart whoever trusts it", alsoTrustedName)}, "%s", b.cause)
 		case c.leaf == nil:
 			v.findings.add(c.path, o.bannedAuthorityRemedy(v.store.Dir, v.plan.authority(c.name)).fix(), "%s", b.cause)
 		default:
@@ -428,6 +519,22 @@ func (v *verification) checkBans(entries []Entry) {
 				"%s with serial number %s is valid until %s and not revoked, but has the key of serial number %s, which was revoked: %s", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly), stolen.Serial, stolen.Reason)
 		}
 	}
+}
+
+// formerBundle returns the path of the bundle of a member or client that the spec does not have any
+// more; empty if the plan has the bundle, or the bundle is gone.
+func (v *verification) formerBundle(id LeafID) string {
+	bundle := path.Join(nodesFolder, id.Member, "pki")
+	if id.Member == "" {
+		bundle = path.Join(clientsFolder, id.Client)
+	}
+	if id == (LeafID{}) || slices.ContainsFunc(v.plan.Bundles, func(b Bundle) bool { return b.Path == bundle }) {
+		return ""
+	}
+	if there, err := exists(v.pathOf(bundle)); err == nil && !there {
+		return ""
+	}
+	return bundle
 }
 
 // checkLists compares the revocation lists with the ledger, and the bundles with the lists.

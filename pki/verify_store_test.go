@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // offline takes the roots' keys off a store, as verify wants it.
@@ -42,7 +43,23 @@ func verify(t testing.TB, dir string, c *cluster.Cluster, now time.Time) []Findi
 	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
 		t.Errorf("verify changed:\n%s", diff)
 	}
+	for _, f := range found {
+		checkFix(t, dir, NewPlan(c), f)
+	}
 	return found
+}
+
+// checkFix wants each command of a fix to renew only what exists.
+func checkFix(t testing.TB, dir string, plan Plan, f Finding) {
+	t.Helper()
+	for _, line := range f.Fix {
+		rest, renews := strings.CutPrefix(line.Text, "etcdsec pki renew "+shellword.Path(dir)+" ")
+		if name, _, _ := strings.Cut(rest, " "); renews && !strings.HasPrefix(rest, "-") {
+			if _, _, known := plan.Find(name); !known {
+				t.Errorf("%s: %s: the plan has no leaf of this fix: %s", f.Path, f.Problem, line.Text)
+			}
+		}
+	}
 }
 
 // The finding of a root's plain key says what needs the key, which the hierarchy decides.

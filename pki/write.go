@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,16 @@ func (s *Store) write(run *issuance) error {
 		}
 	}
 	return nil
+}
+
+// joinFiles returns the content of a file that holds a leaf's certificate and its key. A key that was
+// parsed has such a form, so an error cannot happen; without its key, the file would be no pair.
+func (l Leaf) joinFiles(certPEM []byte, key crypto.Signer) []byte {
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return certPEM
+	}
+	return slices.Concat(certPEM, keyPEM)
 }
 
 // newLists returns the files of the revocation lists that an authority signed in this run.
@@ -121,8 +132,16 @@ func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) 
 		if !ok {
 			continue
 		}
-		changed = append(changed, durable.File{Name: l.CertFile, Mode: 0o644, Data: issued.certPEM})
-		if issued.keyPEM != nil {
+		key := run.survey.leaves[l.ID].state.key
+		switch {
+		case l.CertFile == l.KeyFile && issued.keyPEM != nil:
+			changed = append(changed, durable.File{Name: l.CertFile, Mode: 0o600, Data: slices.Concat(issued.certPEM, issued.keyPEM)})
+		case l.CertFile == l.KeyFile && !issued.keyOnNode:
+			changed = append(changed, durable.File{Name: l.CertFile, Mode: 0o600, Data: l.joinFiles(issued.certPEM, key)})
+		default:
+			changed = append(changed, durable.File{Name: l.CertFile, Mode: 0o644, Data: issued.certPEM})
+		}
+		if l.CertFile != l.KeyFile && issued.keyPEM != nil {
 			changed = append(changed, durable.File{Name: l.KeyFile, Mode: 0o600, Data: issued.keyPEM})
 		}
 	}
@@ -143,7 +162,7 @@ func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) 
 		if there && !renewed || !there && changed == nil {
 			continue
 		}
-		changed = append(changed, durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(run.signed[t.Root].cert)})
+		changed = append(changed, durable.File{Name: t.Name, Mode: 0o644, Data: encodeCertificates(run.signed[t.Root].trust()...)})
 	}
 	if changed == nil {
 		return nil, nil

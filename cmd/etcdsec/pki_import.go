@@ -30,7 +30,8 @@ files. From then on renew, revoke and verify work on it. Weak spots of the PKI a
 file names, give a spec with layout: custom and -f.
 
 If a FOLDER has the key of the CA, the key is copied into the store. Without that key, everything
-works except signing.
+works except signing. If a trusted CA file has several CAs, the one whose key is there signs, or else
+the one that signed the server's certificate; the others stay trusted.
 
 Reads the folders and changes nothing in them. Writes only DIR. Uses no network.`,
 		Example: `  etcdsec pki import ./store cp-0=./cp-0/pki cp-1=./cp-1/pki cp-2=./cp-2/pki \

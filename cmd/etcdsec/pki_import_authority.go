@@ -38,8 +38,9 @@ func newPKIImportAuthorityCommand(a *app) *cobra.Command {
 issuing CAs of a "cfssl serve". Only certificates are copied. The keys stay where they are, and
 "etcdsec pki sign --remote" asks the server that has them.
 
-Give a root before the CAs that it issued. The names are client-root, peer-root and, in hierarchy
-issuing, server-issuing, client-issuing and peer-issuing.
+Give a root before the CAs that it issued. If another CA signed a root of the store, its new
+certificate for the same key replaces the one in the store. The names are client-root, peer-root
+and, in hierarchy issuing, server-issuing, client-issuing and peer-issuing.
 
 Reads the spec and the files. Writes only DIR. Uses no network.`,
 		Example: `  etcdsec pki import authority -f cluster.yaml ./store \

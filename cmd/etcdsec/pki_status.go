@@ -31,9 +31,10 @@ func newPKIStatusCommand(a *app) *cobra.Command {
 and of live servers, with its state: ok, due (a third of its lifetime is left), expired,
 not-yet-valid, wrong-names (not those of the spec), wrong-issuer, unreadable, and in a store
 revoked (the certificate, or another one of the same key if the key was stolen). The CAs
-behind a leaf in its file count: it ends when the first of them does. For what is due in a
-store, DETAIL has the command that renews it, and says what a person has to bring for it;
-in JSON that is remedy, in metrics etcdsec_certificate_needs_person.
+behind a leaf in its file count: it ends when the first of them does. Of a folder,
+every file is listed that has a certificate in PEM or the name of one. For what is due in
+a store, DETAIL has the command that renews it, and says what a person has to bring for
+it; in JSON that is remedy, in metrics etcdsec_certificate_needs_person.
 
 An endpoint is https://host:port or host:port. The certificate that it serves is compared
 with the one on disk, if another argument has it. In a store, "not yet picked up"

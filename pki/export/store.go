@@ -121,7 +121,7 @@ func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	if err != nil {
 		return Leaf{}, err
 	}
-	if l.Key, err = pki.ReadKey(s.pathOf(r.bundle.Path, r.leaf.KeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if l.Key, err = pki.ReadKey(s.pathOf(r.bundle.Path, r.leaf.KeyFile)); err != nil && !r.leaf.LacksKey(err) {
 		return Leaf{}, err
 	}
 	for _, t := range r.bundle.Trust {

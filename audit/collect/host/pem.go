@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -36,11 +37,11 @@ func (c *collector) readPEMs(o *instance) {
 			if f.Unread == "" { // else a check would take a part of the keys for all
 				f.PublicKeys = append(f.PublicKeys, keyHash(cert))
 			}
-			if cert.IsCA {
+			if isAuthority(cert) {
 				authorities = append(authorities, cert.PublicKey)
 			}
 		}
-		f.IsCA = !f.PrivateKey && f.Certificate && content.certs[0].IsCA
+		f.IsCA = !f.PrivateKey && f.Certificate && isAuthority(content.certs[0])
 		keys[i] = content.public
 	}
 	for i, publics := range keys {
@@ -50,6 +51,12 @@ func (c *collector) readPEMs(o *instance) {
 			}
 		}
 	}
+}
+
+// isAuthority reports whether a certificate is that of a CA. One of X.509 v1 cannot say so, but
+// crypto/x509, and so etcd, lets it sign as a trusted CA.
+func isAuthority(cert *x509.Certificate) bool {
+	return cert.IsCA || cert.Version < 3 && bytes.Equal(cert.RawSubject, cert.RawIssuer)
 }
 
 func sameKey(a, b crypto.PublicKey) bool {
@@ -85,9 +92,13 @@ type pemContent struct {
 // behind it.
 func parsePEM(data []byte) pemContent {
 	var content pemContent
-	for rest := data; ; {
+	blocks := 0
+	for rest := data; ; blocks++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
+			if content.fault == "" && countBeginnings(data) != blocks {
+				content.fault = "a PEM block in it is cut short or damaged"
+			}
 			return content
 		}
 		switch {
@@ -108,6 +119,18 @@ func parsePEM(data []byte) pemContent {
 			clear(block.Bytes)
 		}
 	}
+}
+
+// countBeginnings counts the lines that begin a PEM block. A block that cannot be decoded is passed over
+// as if it were text.
+func countBeginnings(data []byte) int {
+	n := 0
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(bytes.TrimSpace(line), []byte("-----BEGIN ")) {
+			n++
+		}
+	}
+	return n
 }
 
 // publicKeyOf returns the public half of a private key; nil if the key is encrypted or of
