@@ -173,19 +173,18 @@ func ObjectDrift(want, have kube.Objects) []Difference {
 	var found []Difference
 	for _, w := range wanted {
 		at := slices.IndexFunc(there, func(h normalObject) bool { return h.name == w.name })
-		if at >= 0 {
-			found = append(found, w.differences(there[at])...)
-			continue
-		}
 		skipped := slices.IndexFunc(have.Skipped, func(s kube.Skipped) bool {
 			kind, _, _ := strings.Cut(s.Kind, ".")
 			return kind+" "+s.Name == w.name
 		})
-		if skipped >= 0 {
+		switch {
+		case skipped >= 0:
 			found = append(found, Difference{What: w.name, Kind: Unknown, Live: have.Skipped[skipped].Why})
-			continue
+		case at >= 0:
+			found = append(found, w.differences(there[at])...)
+		default:
+			found = append(found, Difference{What: w.name, Kind: Missing})
 		}
-		found = append(found, Difference{What: w.name, Kind: Missing})
 	}
 	for _, h := range there {
 		if h.ours && !slices.ContainsFunc(wanted, func(w normalObject) bool { return w.name == h.name }) {

@@ -45,10 +45,11 @@ type adminPort struct {
 // name.
 func decodeAdmin(data []byte) (ClusterNetworkPolicy, error) {
 	var p adminPolicy
-	if err := decodeStrict(data, &p); err != nil {
+	unread, err := decodeStrict(data, &p)
+	if err != nil {
 		return ClusterNetworkPolicy{}, err
 	}
-	c := ClusterNetworkPolicy{TypeMeta: p.TypeMeta, Metadata: p.Metadata}
+	c := ClusterNetworkPolicy{TypeMeta: p.TypeMeta, Metadata: p.Metadata, Partial: Partial{unread}}
 	c.Spec.Tier, c.Spec.Priority, c.Spec.Subject = "Admin", p.Spec.Priority, p.Spec.Subject
 	if p.Kind == "BaselineAdminNetworkPolicy" {
 		c.Spec.Tier = "Baseline"

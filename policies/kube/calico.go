@@ -10,6 +10,7 @@ type HostEndpoint struct {
 	TypeMeta
 	Metadata ObjectMeta       `json:"metadata"`
 	Spec     HostEndpointSpec `json:"spec"`
+	Partial
 }
 
 // HostEndpointSpec names the node and the interface: "*" is all of them.
@@ -18,6 +19,15 @@ type HostEndpointSpec struct {
 	InterfaceName string   `json:"interfaceName,omitempty"`
 	ExpectedIPs   []string `json:"expectedIPs,omitempty"`
 	Profiles      []string `json:"profiles,omitempty"`
+	// Ports have names. They open and close nothing.
+	Ports []CalicoEndpointPort `json:"ports,omitempty"`
+}
+
+// CalicoEndpointPort gives a port of a host a name.
+type CalicoEndpointPort struct {
+	Name     string      `json:"name"`
+	Protocol IntOrString `json:"protocol"`
+	Port     uint16      `json:"port"`
 }
 
 // CalicoPolicy is a GlobalNetworkPolicy, or a NetworkPolicy of Calico's own, which selects only Pods
@@ -26,6 +36,7 @@ type CalicoPolicy struct {
 	TypeMeta
 	Metadata ObjectMeta       `json:"metadata"`
 	Spec     CalicoPolicySpec `json:"spec"`
+	Partial
 }
 
 // CalicoPolicySpec applies to the host endpoints and Pods that the selectors select. Policies are
@@ -43,6 +54,8 @@ type CalicoPolicySpec struct {
 	ApplyOnForward         bool         `json:"applyOnForward,omitempty"`
 	PreDNAT                bool         `json:"preDNAT,omitempty"`
 	DoNotTrack             bool         `json:"doNotTrack,omitempty"`
+	// PerformanceHints tell Felix when to prepare a policy. They decide nothing.
+	PerformanceHints []string `json:"performanceHints,omitempty"`
 }
 
 // CalicoRule allows, denies, logs or passes on to the next tier.
@@ -53,6 +66,21 @@ type CalicoRule struct {
 	NotProtocol *IntOrString  `json:"notProtocol,omitempty"`
 	Source      *CalicoEntity `json:"source,omitempty"`
 	Destination *CalicoEntity `json:"destination,omitempty"`
+	ICMP        *CalicoICMP   `json:"icmp,omitempty"` // of a rule whose protocol is ICMP or ICMPv6
+	NotICMP     *CalicoICMP   `json:"notICMP,omitempty"`
+	// Metadata describes the rule for people.
+	Metadata *CalicoRuleMetadata `json:"metadata,omitempty"`
+}
+
+// CalicoICMP selects messages of ICMP.
+type CalicoICMP struct {
+	Type *int `json:"type,omitempty"`
+	Code *int `json:"code,omitempty"`
+}
+
+// CalicoRuleMetadata has annotations.
+type CalicoRuleMetadata struct {
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // CalicoEntity is one end of a packet; every condition that is given must hold.

@@ -1,5 +1,7 @@
 package kube
 
+import "encoding/json"
+
 // CiliumPolicy is a CiliumClusterwideNetworkPolicy, or a CiliumNetworkPolicy, which has a
 // namespace (cilium.io/v2; github.com/cilium/cilium pkg/policy/api v1.20).
 type CiliumPolicy struct {
@@ -7,6 +9,7 @@ type CiliumPolicy struct {
 	Metadata ObjectMeta   `json:"metadata"`
 	Spec     *CiliumRule  `json:"spec,omitempty"`
 	Specs    []CiliumRule `json:"specs,omitempty"`
+	Partial
 }
 
 // CiliumRule applies to Pods or, with NodeSelector, to nodes. If it has rules for a direction, it
@@ -21,6 +24,9 @@ type CiliumRule struct {
 	EgressDeny        []CiliumEgress     `json:"egressDeny,omitempty"`
 	EnableDefaultDeny *CiliumDefaultDeny `json:"enableDefaultDeny,omitempty"`
 	Description       string             `json:"description,omitempty"`
+	// Labels and Log describe the rule to people and in logs.
+	Labels []json.RawMessage          `json:"labels,omitempty"`
+	Log    map[string]json.RawMessage `json:"log,omitempty"`
 }
 
 // CiliumDefaultDeny turns default deny on or off. A direction that is not set is on if it has rules.
@@ -37,6 +43,7 @@ type CiliumIngress struct {
 	FromCIDR      []string         `json:"fromCIDR,omitempty"`
 	FromCIDRSet   []CiliumCIDR     `json:"fromCIDRSet,omitempty"`
 	ToPorts       []CiliumPortRule `json:"toPorts,omitempty"`
+	ICMPs         []CiliumICMP     `json:"icmps,omitempty"`
 }
 
 // CiliumEgress is CiliumIngress for the other direction.
@@ -47,6 +54,7 @@ type CiliumEgress struct {
 	ToCIDR      []string         `json:"toCIDR,omitempty"`
 	ToCIDRSet   []CiliumCIDR     `json:"toCIDRSet,omitempty"`
 	ToPorts     []CiliumPortRule `json:"toPorts,omitempty"`
+	ICMPs       []CiliumICMP     `json:"icmps,omitempty"`
 }
 
 // CiliumCIDR is a network except some networks in it.
@@ -55,9 +63,16 @@ type CiliumCIDR struct {
 	Except []string `json:"except,omitempty"`
 }
 
-// CiliumPortRule has ports.
+// CiliumPortRule has ports. With Rules, a proxy also judges what is said over the connection, such as
+// a question to DNS.
 type CiliumPortRule struct {
-	Ports []CiliumPort `json:"ports,omitempty"`
+	Ports []CiliumPort               `json:"ports,omitempty"`
+	Rules map[string]json.RawMessage `json:"rules,omitempty"`
+}
+
+// CiliumICMP selects messages of ICMP. An entry that has some is about no other protocol.
+type CiliumICMP struct {
+	Fields []json.RawMessage `json:"fields,omitempty"`
 }
 
 // CiliumPort is a port, by number or name, or a range of them up to EndPort.

@@ -7,6 +7,7 @@ type ClusterNetworkPolicy struct {
 	TypeMeta
 	Metadata ObjectMeta               `json:"metadata"`
 	Spec     ClusterNetworkPolicySpec `json:"spec"`
+	Partial
 }
 
 // ClusterNetworkPolicySpec is judged before NetworkPolicies in tier Admin and after them in

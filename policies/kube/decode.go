@@ -23,8 +23,8 @@ var errTooMany = fmt.Errorf("more than %d objects", maxObjects)
 const maxNesting = 4
 
 // Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
-// read strictly: an object with a field that is unknown, or written twice, is skipped with the
-// reason, because judging the rest of it would be a guess. Of Pods, nodes and namespaces only the
+// read strictly: the fields that are unknown are listed in the object and under Skipped, and an object
+// with a field of another type, or one that is written twice, is skipped with the reason. Of Pods, nodes and namespaces only the
 // fields that matter for packets are read. The error means that the file cannot be read at all, or
 // that it is no answer about a cluster: it has no document, an object without a kind, the Status of a
 // request that failed, or only a part of a list. file is only used in messages.
@@ -259,7 +259,8 @@ func (d *decoder) decodeObject(h header, data []byte, from inherited) error {
 	}
 	kind, known := d.kinds[meta]
 	if kind.lenient {
-		return kind.read(d, data)
+		_, err := kind.read(d, data)
+		return err
 	}
 	skip := func(effect Effect, why string) {
 		d.objects.Skipped = append(d.objects.Skipped, Skipped{d.file, qualifiedKind(h.Kind, group), fullName(h.Metadata.ObjectMeta), why, effect})
@@ -274,8 +275,12 @@ func (d *decoder) decodeObject(h header, data []byte, from inherited) error {
 	case from.fault != "":
 		skip(MayDecide, from.fault)
 	default:
-		if err := kind.read(d, data); err != nil {
+		unread, err := kind.read(d, data)
+		switch {
+		case err != nil:
 			skip(MayDecide, err.Error())
+		case len(unread) > 0:
+			skip(ReadInPart, unread.String())
 		}
 	}
 	return nil

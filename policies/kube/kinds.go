@@ -7,7 +7,8 @@ import (
 
 // reading tells how the objects of one kind are read.
 type reading struct {
-	read func(d *decoder, data []byte) error
+	// read adds an object, and returns which of its fields are not known.
+	read func(d *decoder, data []byte) (Unread, error)
 	// lenient ignores the fields that do not matter for packets. An object that cannot be read so is
 	// an error of the file; one that cannot be read strictly is skipped.
 	lenient bool

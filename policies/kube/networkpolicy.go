@@ -6,6 +6,7 @@ type NetworkPolicy struct {
 	TypeMeta
 	Metadata ObjectMeta        `json:"metadata"`
 	Spec     NetworkPolicySpec `json:"spec"`
+	Partial
 }
 
 // NetworkPolicySpec allows only what it lists, in the directions of PolicyTypes. If there are none,

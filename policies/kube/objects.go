@@ -22,7 +22,7 @@ type Objects struct {
 	Skipped []Skipped
 }
 
-// Skipped is an object that is not judged.
+// Skipped is an object that is not judged, or not all of it.
 type Skipped struct {
 	File   string
 	Kind   string // with its group, such as NetworkPolicy.extensions
@@ -40,6 +40,8 @@ const (
 	Unrelated Effect = iota
 	// NoEffect is a policy that nothing enforces.
 	NoEffect
+	// ReadInPart is an object that has fields which are not known. It is judged with that doubt.
+	ReadInPart
 	// MayDecide is an object that might decide about packets. The other objects alone give no answer.
 	MayDecide
 )

@@ -1,9 +1,11 @@
 package lint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 func noPeerPort() Check {
@@ -32,6 +34,9 @@ func noPeerPort() Check {
 				for _, r := range p.rules {
 					client, peer = client || r.covers(s.Intent.Ports.Client), peer || r.covers(s.Intent.Ports.Peer)
 				}
+			}
+			if client && !peer && slices.ContainsFunc(s.Filters.Objects.Skipped, func(o kube.Skipped) bool { return o.Effect == kube.MayDecide }) {
+				return audit.CouldNotTell("no rule opens the peer port, but not every policy is judged")
 			}
 			var f findings
 			if client && !peer {

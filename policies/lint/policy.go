@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/kube"
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
@@ -26,6 +27,16 @@ type rule struct {
 	anyone    bool
 	everyPort bool
 	covers    func(port uint16) bool // false if an earlier rule denies the port to everybody
+}
+
+// doubtful returns a rule that has fields which are not read. It may open any port, to whom is not known.
+func doubtful(at string) rule {
+	return rule{at: at, covers: func(uint16) bool { return true }}
+}
+
+// isDoubtful reports whether a policy has unread fields that concern a rule.
+func isDoubtful(unread kube.Unread, at string) bool {
+	return unread.Below("spec."+at) != "" || unread.Beside("spec.ingress", "spec.egress") != ""
 }
 
 func isHosted(s *Subject) bool { return s.Intent.Runtime == cluster.Hosted }
@@ -85,8 +96,13 @@ func ingressPolicies(s *Subject) []policy {
 	for _, p := range memberPolicies(s, "Ingress") {
 		q := policy{name: nameOf(p)}
 		for n, r := range p.Spec.Ingress {
+			at := fmt.Sprintf("ingress[%d]", n)
+			if isDoubtful(p.Unread, at) {
+				q.rules = append(q.rules, doubtful(at))
+				continue
+			}
 			q.rules = append(q.rules, rule{
-				at: fmt.Sprintf("ingress[%d]", n), anyone: allowsAnyone(r.From), everyPort: len(r.Ports) == 0,
+				at: at, anyone: allowsAnyone(r.From), everyPort: len(r.Ports) == 0,
 				covers: func(port uint16) bool { return coversPort(r.Ports, port) },
 			})
 		}
@@ -157,7 +173,7 @@ func memberNodes(s *Subject) []*reach.Node {
 func calicoIngress(s *Subject) []policy {
 	var list []policy
 	hosts := calicoHosts(s)
-	policies := slices.Clone(s.Filters.Objects.CalicoPolicies)
+	ordered := slices.Clone(s.Filters.Objects.CalicoPolicies)
 	// What has no order comes last.
 	order := func(p kube.CalicoPolicy) float64 {
 		if p.Spec.Order == nil {
@@ -165,9 +181,9 @@ func calicoIngress(s *Subject) []policy {
 		}
 		return *p.Spec.Order
 	}
-	slices.SortStableFunc(policies, func(a, b kube.CalicoPolicy) int { return cmp.Compare(order(a), order(b)) })
+	slices.SortStableFunc(ordered, func(a, b kube.CalicoPolicy) int { return cmp.Compare(order(a), order(b)) })
 	var before []kube.CalicoRule
-	for _, p := range policies {
+	for _, p := range ordered {
 		selected := p.Kind == "GlobalNetworkPolicy" && slices.ContainsFunc(hosts, func(h kube.HostEndpoint) bool {
 			return reach.SelectsCalico(p.Spec.Selector, h.Metadata.Labels)
 		})
@@ -176,16 +192,21 @@ func calicoIngress(s *Subject) []policy {
 		}
 		q := policy{name: "GlobalNetworkPolicy " + p.Metadata.Name}
 		for n, r := range p.Spec.Ingress {
+			at := fmt.Sprintf("ingress[%d]", n)
 			earlier := before
+			if isDoubtful(p.Unread, at) {
+				q.rules = append(q.rules, doubtful(at))
+				continue
+			}
 			before = append(before, r)
-			if r.Action != "Allow" || !calicoIsTCP(r) {
+			if r.Action != "Allow" || !calicoIsTCP(r) || !calicoMeans(s, r.Destination, false) {
 				continue
 			}
 			q.rules = append(q.rules, rule{
-				at: fmt.Sprintf("ingress[%d]", n), anyone: calicoAllowsAnyone(r.Source), everyPort: calicoHasEveryPort(r),
+				at: at, anyone: calicoAllowsAnyone(r.Source), everyPort: calicoHasEveryPort(r),
 				covers: func(port uint16) bool {
 					return calicoCoversPort(r, port) && !slices.ContainsFunc(earlier, func(e kube.CalicoRule) bool {
-						return e.Action == "Deny" && calicoIsTCP(e) && calicoAllowsAnyone(e.Source) && calicoCoversPort(e, port)
+						return e.Action == "Deny" && calicoIsTCP(e) && calicoMeans(s, e.Destination, true) && calicoAllowsAnyone(e.Source) && calicoCoversPort(e, port)
 					})
 				},
 			})
@@ -195,7 +216,46 @@ func calicoIngress(s *Subject) []policy {
 	return list
 }
 
+// calicoMeans reports whether the destination of a rule is a member or, with all, every member. Without
+// nets and selectors it is everything that the policy selects.
+func calicoMeans(s *Subject, e *kube.CalicoEntity, all bool) bool {
+	if e == nil {
+		return true
+	}
+	nets, err := policies.ParseNetworks(e.Nets)
+	notNets, err2 := policies.ParseNetworks(e.NotNets)
+	if err != nil || err2 != nil {
+		return false // Prove says so
+	}
+	within := func(list []netip.Prefix, a netip.Addr) bool {
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	selected := func(a netip.Addr) bool {
+		if e.Selector == "" && e.NotSelector == "" && e.NamespaceSelector == "" {
+			return true
+		}
+		return slices.ContainsFunc(calicoHosts(s), func(h kube.HostEndpoint) bool {
+			return slices.Contains(h.Spec.ExpectedIPs, a.String()) &&
+				(e.NamespaceSelector == "" || e.NamespaceSelector == "global()") &&
+				(e.Selector == "" || reach.SelectsCalico(e.Selector, h.Metadata.Labels)) &&
+				(e.NotSelector == "" || !reach.SelectsCalico(e.NotSelector, h.Metadata.Labels))
+		})
+	}
+	found := false
+	for _, a := range s.Intent.MemberAddrs() {
+		is := (len(nets) == 0 || within(nets, a)) && !within(notNets, a) && selected(a)
+		if all && !is {
+			return false
+		}
+		found = found || is
+	}
+	return found
+}
+
 func calicoIsTCP(r kube.CalicoRule) bool {
+	if r.NotProtocol != nil && (strings.EqualFold(r.NotProtocol.String, "TCP") || r.NotProtocol.Int == 6) {
+		return false
+	}
 	return r.Protocol == nil || strings.EqualFold(r.Protocol.String, "TCP") || r.Protocol.Int == 6
 }
 
@@ -257,12 +317,25 @@ func ciliumIngress(s *Subject) []policy {
 	rules, names := ciliumRules(s)
 	denied := func(port uint16) bool {
 		return slices.ContainsFunc(rules, func(r kube.CiliumRule) bool {
-			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool { return ciliumAllowsAnyone(i) && ciliumCoversPort(i, port) })
+			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool { return len(i.ICMPs) == 0 && ciliumAllowsAnyone(i) && ciliumCoversPort(i, port) })
 		})
+	}
+	partly := map[string]bool{}
+	for _, p := range s.Filters.Objects.CiliumPolicies {
+		if len(p.Unread) > 0 {
+			partly[p.Kind+" "+p.Metadata.Name] = true
+		}
 	}
 	for n, r := range rules {
 		q := policy{name: names[n]}
 		for k, i := range r.Ingress {
+			switch {
+			case partly[names[n]]:
+				q.rules = append(q.rules, doubtful(fmt.Sprintf("ingress[%d]", k)))
+				continue
+			case len(i.ICMPs) > 0:
+				continue // it is about no other protocol
+			}
 			q.rules = append(q.rules, rule{
 				at: fmt.Sprintf("ingress[%d]", k), anyone: ciliumAllowsAnyone(i), everyPort: len(i.ToPorts) == 0,
 				covers: func(port uint16) bool { return ciliumCoversPort(i, port) && !denied(port) },
@@ -283,7 +356,8 @@ func ciliumCoversPort(i kube.CiliumIngress, port uint16) bool {
 	return len(i.ToPorts) == 0 || slices.ContainsFunc(i.ToPorts, func(r kube.CiliumPortRule) bool {
 		return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(p kube.CiliumPort) bool {
 			n, err := strconv.Atoi(p.Port)
-			return err == nil && (n == 0 || n == int(port) || n < int(port) && int(port) <= int(p.EndPort))
+			tcp := p.Protocol == "" || strings.EqualFold(p.Protocol, "TCP") || strings.EqualFold(p.Protocol, "ANY")
+			return tcp && err == nil && (n == 0 || n == int(port) || n < int(port) && int(port) <= int(p.EndPort))
 		})
 	})
 }

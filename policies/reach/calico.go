@@ -38,6 +38,8 @@ type calicoPolicy struct {
 	forward               bool // applies to what a host forwards as well
 	early                 int  // 0, or preDNAT, or doNotTrack: judged before all others, with no default deny
 	in, out               []calicoRule
+	unread                *reason // of one that is not read as a whole
+	unordered             bool    // nothing of it is known, not even its tier and order
 }
 
 const (
@@ -51,6 +53,7 @@ type calicoRule struct {
 	tcp          bool
 	family       int // 4, 6 or 0 for both
 	source, dest calicoEntity
+	unread       string // why it may match less than it seems to
 }
 
 type calicoEntity struct {
@@ -68,10 +71,9 @@ type calicoPort struct {
 func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
 	s := p.Spec
 	c := &calicoPolicy{tier: s.Tier, order: math.Inf(1), accounts: s.ServiceAccountSelector != "", forward: s.ApplyOnForward}
-	c.name = p.Kind + " " + p.Metadata.Name
-	if p.Kind == "NetworkPolicy" {
-		c.namespace = orDefault(p.Metadata.Namespace)
-		c.name = "Calico NetworkPolicy " + c.namespace + "/" + p.Metadata.Name
+	c.name, c.namespace = calicoPolicyName(p.Kind, p.Metadata.Namespace, p.Metadata.Name)
+	if field := p.Unread.Beside("spec.ingress", "spec.egress"); field != "" {
+		c.unread = unreadReason(cluster.BackendCalico, c.name, notRead(field))
 	}
 	if c.tier == "" {
 		c.tier = defaultTier
@@ -96,8 +98,8 @@ func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
 	// (docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy).
 	c.ingress = slices.Contains(s.Types, "Ingress") || len(s.Types) == 0 && (len(s.Ingress) > 0 || len(s.Egress) == 0)
 	c.egress = slices.Contains(s.Types, "Egress") || len(s.Types) == 0 && len(s.Egress) > 0
-	if c.in, err = newCalicoRules(c.name, false, s.Ingress); err == nil {
-		c.out, err = newCalicoRules(c.name, true, s.Egress)
+	if c.in, err = newCalicoRules(c.name, false, s.Ingress, p.Unread); err == nil {
+		c.out, err = newCalicoRules(c.name, true, s.Egress, p.Unread)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: spec.%w", c.name, err)
@@ -105,7 +107,26 @@ func newCalicoPolicy(p kube.CalicoPolicy) (*calicoPolicy, error) {
 	return c, nil
 }
 
-func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]calicoRule, error) {
+// calicoPolicyName returns the name that tells a policy of Calico from one of Kubernetes, and its
+// namespace.
+func calicoPolicyName(kind, namespace, name string) (full, in string) {
+	if kind != "NetworkPolicy" {
+		return kind + " " + name, ""
+	}
+	namespace = orDefault(namespace)
+	return "Calico NetworkPolicy " + namespace + "/" + name, namespace
+}
+
+// unreadCalicoPolicy returns a policy of which nothing is known. It may apply to anything in its
+// namespace or, without one, anywhere.
+func unreadCalicoPolicy(name, namespace, why string) *calicoPolicy {
+	return &calicoPolicy{
+		name: name, namespace: namespace, tier: defaultTier, order: math.Inf(-1), ingress: true, egress: true, forward: true,
+		unread: unreadReason(cluster.BackendCalico, name, why), unordered: true,
+	}
+}
+
+func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule, unread kube.Unread) ([]calicoRule, error) {
 	var list []calicoRule
 	for i, r := range rules {
 		at := fmt.Sprintf("%s[%d]", direction(egress), i)
@@ -119,6 +140,11 @@ func newCalicoRules(policy string, egress bool, rules []kube.CalicoRule) ([]cali
 		}
 		if r.NotProtocol != nil && isTCP(*r.NotProtocol) {
 			rule.tcp = false
+		}
+		rule.unread = notRead(unread.Below("spec." + at))
+		// The API server takes them only with the protocol ICMP or ICMPv6.
+		if (r.ICMP != nil || r.NotICMP != nil) && rule.tcp {
+			return nil, fmt.Errorf("%s: icmp of a rule that is not for the protocol ICMP alone, which the API server refuses", at)
 		}
 		if r.IPVersion != nil {
 			rule.family = *r.IPVersion
@@ -256,6 +282,9 @@ func (r calicoRule) matches(e *evaluator, policy *calicoPolicy, c conn) truth {
 	}
 	if len(r.dest.notPorts) > 0 {
 		match = and(match, containsPort(r.dest.notPorts, c).not())
+	}
+	if r.unread != "" {
+		match = and(match, maybe) // every condition of a rule must hold
 	}
 	return match
 }

@@ -28,15 +28,59 @@ func compileCalico(e *evaluator, o *kube.Objects, note func(error) bool) {
 	for _, p := range o.CalicoPolicies {
 		if c, err := newCalicoPolicy(p); note(err) {
 			e.calico = append(e.calico, c)
+		} else {
+			name, namespace := calicoPolicyName(p.Kind, p.Metadata.Namespace, p.Metadata.Name)
+			e.calico = append(e.calico, unreadCalicoPolicy(name, namespace, "is not judged: "+err.Error()))
 		}
 	}
 	for _, h := range o.HostEndpoints {
-		if c, err := newCalicoHost(h); note(err) {
-			e.hosts = append(e.hosts, c)
+		c, err := newCalicoHost(h)
+		if !note(err) {
+			c = unreadCalicoHost("HostEndpoint "+h.Metadata.Name, "is not judged: "+err.Error())
+			c.node = h.Spec.Node
 		}
+		e.hosts = append(e.hosts, c)
 	}
+	e.addUnreadCalico(o)
 	sortCalico(e.calico)
 	e.calicoSets = slices.ContainsFunc(o.Skipped, func(s kube.Skipped) bool { return strings.Contains(s.Kind, "NetworkSet") })
+}
+
+// addUnreadCalico adds those objects of Calico that are not read and may decide. The tiers, profiles and
+// sets of networks are not among them: what means them knows that it does not know them.
+func (e *evaluator) addUnreadCalico(o *kube.Objects) {
+	for _, s := range skippedOf(o, "projectcalico.org", "crd.projectcalico.org") {
+		switch {
+		case s.kind == "HostEndpoint":
+			e.hosts = append(e.hosts, unreadCalicoHost(s.title(), s.why))
+		case s.kind == "FelixConfiguration":
+			e.felixUnread = append(e.felixUnread, felixUnread{s.name, unreadReason(cluster.BackendCalico, s.title(), s.why)})
+		case strings.HasSuffix(s.kind, "NetworkPolicy"):
+			_, name, ok := strings.Cut(s.name, "/")
+			if !ok {
+				name = s.name
+			}
+			full, namespace := calicoPolicyName(s.kind, s.namespace, name)
+			e.calico = append(e.calico, unreadCalicoPolicy(full, namespace, s.why))
+		}
+	}
+}
+
+// felixUnread is a FelixConfiguration that is not read.
+type felixUnread struct {
+	name   string
+	reason *reason
+}
+
+// felixDoubt returns the reason of a FelixConfiguration of a node, or of all nodes, that is not read;
+// nil if there is none.
+func (e *evaluator) felixDoubt(node string) *reason {
+	for _, f := range e.felixUnread {
+		if f.name == "default" || f.name == "node."+node {
+			return f.reason
+		}
+	}
+	return nil
 }
 
 func selectCalico(e *evaluator, p *Pod, to *podPolicies) {

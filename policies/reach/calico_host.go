@@ -18,12 +18,21 @@ type calicoHost struct {
 	addrs      []netip.Addr
 	labelled   map[string]string
 	profiles   []string
+	unread     *reason // of one that is not read as a whole
+}
+
+// unreadCalicoHost returns a host endpoint of which nothing is known. It may be that of any node.
+func unreadCalicoHost(name, why string) *calicoHost {
+	return &calicoHost{name: name, unread: unreadReason(cluster.BackendCalico, name, why)}
 }
 
 func newCalicoHost(h kube.HostEndpoint) (*calicoHost, error) {
 	c := &calicoHost{
 		name: "HostEndpoint " + h.Metadata.Name, node: h.Spec.Node, wildcard: h.Spec.InterfaceName == "*",
 		named: h.Spec.InterfaceName != "", labelled: h.Metadata.Labels, profiles: h.Spec.Profiles,
+	}
+	if len(h.Unread) > 0 {
+		c.unread = unreadReason(cluster.BackendCalico, c.name, notRead(h.Unread[0]))
 	}
 	for i, s := range h.Spec.ExpectedIPs {
 		a, err := netip.ParseAddr(s)
@@ -114,6 +123,11 @@ func configuredFailsafes(name string, ports []kube.FailsafePort) ([]failsafe, er
 func (e *evaluator) findCalicoHost(n *Node, a netip.Addr) (h *calicoHost, unsure *reason) {
 	var wildcard *calicoHost
 	for _, h := range e.hosts {
+		if h.unread != nil && (h.node == "" || h.node == n.Name) {
+			return nil, h.unread
+		}
+	}
+	for _, h := range e.hosts {
 		switch {
 		case h.node != n.Name:
 		case slices.Contains(h.addrs, a) && !h.wildcard:
@@ -140,6 +154,9 @@ func (e *evaluator) calicoHostVerdict(n *Node, c conn, egress, forwarded bool) v
 	}
 	if h == nil {
 		return verdict{allowed: true}
+	}
+	if doubt := e.felixDoubt(n.Name); doubt != nil {
+		return cannotTell(doubt, doubt.words())
 	}
 	applied := e.calicoHostPolicies(h, egress, forwarded)
 	// These stand before every policy, but not for what is forwarded and has passed what comes

@@ -11,6 +11,11 @@ import (
 // judges by Kubernetes' NetworkPolicies, which have a place in that order. The result is false if
 // every tier passes the packet on, or no tier has a policy for it.
 func (e *evaluator) calicoTiers(applied []*calicoPolicy, c conn, egress bool, step func() verdict) (verdict, bool) {
+	for _, p := range applied {
+		if p.unordered {
+			return cannotTell(p.unread, p.unread.words()), true
+		}
+	}
 	tiers := tiersOf(applied)
 	if others := slices.DeleteFunc(slices.Clone(tiers), func(t string) bool { return t == defaultTier }); len(others) > 1 {
 		return cannotTell(e.reasonFor(Decision{Kind: ByUnclear, Engine: cluster.BackendCalico, Policy: applied[0].name}), "tiers "+strings.Join(tiers, " and ")+" apply, and their order is not known"), true
@@ -83,6 +88,9 @@ func (e *evaluator) calicoTier(tier string, applied []*calicoPolicy, c conn, egr
 
 // calicoPolicy judges by the rules of one policy; the action is empty if none matches.
 func (e *evaluator) calicoPolicy(p *calicoPolicy, c conn, egress bool) (verdict, string) {
+	if p.unread != nil {
+		return cannotTell(p.unread, p.unread.words()), "unknown"
+	}
 	rules := p.in
 	if egress {
 		rules = p.out
@@ -94,6 +102,8 @@ func (e *evaluator) calicoPolicy(p *calicoPolicy, c conn, egress bool) (verdict,
 		match := r.matches(e, p, c)
 		switch {
 		case match == no:
+		case r.unread != "":
+			return unreadRule(r.reason, r.unread), "unknown"
 		case match == maybe:
 			return cannotTell(r.reason, r.reason.words()+" has a condition that the files do not answer"), "unknown"
 		case p.accounts:

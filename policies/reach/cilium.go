@@ -1,7 +1,9 @@
 package reach
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ type ciliumRule struct {
 	pods, nodes                *ciliumSelector
 	denyIn, denyOut            bool // puts what it selects into default deny
 	in, out, neverIn, neverOut []ciliumPeers
+	unread                     *reason // of one that is not read as a whole
 }
 
 // ciliumPeers is one entry of ingress, egress or of their denies.
@@ -31,11 +34,14 @@ type ciliumPeers struct {
 	blocks    []block
 	ports     []ciliumPort // none is any
 	tcp       bool
+	unread    string // why it may mean anybody, or any port
+	someCIDR  bool   // a network is meant that the files do not have
 }
 
 type ciliumPort struct {
 	name        string
 	first, last uint16
+	proxied     bool // a proxy also judges what is said over the connection
 }
 
 // ciliumSelector is a label selector. Labels may carry the source that they come from.
@@ -71,12 +77,16 @@ func (s ciliumSelector) namesNamespace() bool {
 	})
 }
 
-func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
-	name, namespace := p.Kind+" "+p.Metadata.Name, ""
-	if p.Kind == "CiliumNetworkPolicy" {
-		namespace = orDefault(p.Metadata.Namespace)
-		name = p.Kind + " " + namespace + "/" + p.Metadata.Name
+func ciliumName(p kube.CiliumPolicy) (name, namespace string) {
+	if p.Kind != "CiliumNetworkPolicy" {
+		return p.Kind + " " + p.Metadata.Name, ""
 	}
+	namespace = orDefault(p.Metadata.Namespace)
+	return p.Kind + " " + namespace + "/" + p.Metadata.Name, namespace
+}
+
+func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
+	name, namespace := ciliumName(p)
 	specs := slices.Clone(p.Specs)
 	if p.Spec != nil {
 		specs = append([]kube.CiliumRule{*p.Spec}, specs...)
@@ -86,7 +96,11 @@ func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
 	}
 	var rules []*ciliumRule
 	for i, s := range specs {
-		r, err := newCiliumRule(s)
+		at := "spec"
+		if n := i - (len(specs) - len(p.Specs)); n >= 0 {
+			at = fmt.Sprintf("specs[%d]", n)
+		}
+		r, err := newCiliumRule(s, at, p.Unread)
 		if err != nil {
 			return nil, fmt.Errorf("%s: rule %d: %w", name, i, err)
 		}
@@ -97,12 +111,30 @@ func newCiliumPolicy(p kube.CiliumPolicy) ([]*ciliumRule, error) {
 		for _, p := range slices.Concat(r.in, r.out, r.neverIn, r.neverOut) {
 			p.reason.Policy = r.name
 		}
+		if field := ciliumUnread(p.Unread, at); field != "" {
+			r.unread = unreadReason(cluster.BackendCilium, r.name, notRead(field))
+		}
 		rules = append(rules, r)
 	}
 	return rules, nil
 }
 
-func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
+// ciliumUnread returns the first unread field of the rule at a path that is in none of its entries.
+func ciliumUnread(unread kube.Unread, at string) string {
+	for _, field := range unread {
+		one := kube.Unread{field}
+		if one.Beside("spec", "specs") != "" {
+			return field
+		}
+		if one.Below(at) != "" && one.Beside(at+".ingress", at+".ingressDeny", at+".egress", at+".egressDeny") != "" {
+			return field
+		}
+	}
+	return ""
+}
+
+// newCiliumRule compiles the rule at a path of a policy, some of whose fields are unread.
+func newCiliumRule(s kube.CiliumRule, at string, unread kube.Unread) (*ciliumRule, error) {
 	r := &ciliumRule{}
 	if (s.EndpointSelector == nil) == (s.NodeSelector == nil) {
 		return nil, fmt.Errorf("want either endpointSelector or nodeSelector")
@@ -114,6 +146,10 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 		if of.given == nil {
 			continue
 		}
+		if unread.Below(at+".endpointSelector") != "" || unread.Below(at+".nodeSelector") != "" {
+			*of.into = &ciliumSelector{} // it may select anything
+			continue
+		}
 		c, err := newCiliumSelector(*of.given)
 		if err != nil {
 			return nil, err
@@ -123,7 +159,7 @@ func newCiliumRule(s kube.CiliumRule) (*ciliumRule, error) {
 	var err error
 	add := func(direction string, egress bool, list []kube.CiliumIngress) (peers []ciliumPeers) {
 		for i, g := range list {
-			p, e := newCiliumPeers(g)
+			p, e := newCiliumPeers(g, fmt.Sprintf("%s.%s[%d]", at, direction, i), unread)
 			if e != nil && err == nil {
 				err = fmt.Errorf("%s[%d]: %w", direction, i, e)
 			}
@@ -153,14 +189,14 @@ func asIngress(list []kube.CiliumEgress) []kube.CiliumIngress {
 	for _, e := range list {
 		out = append(out, kube.CiliumIngress{
 			FromEndpoints: e.ToEndpoints, FromEntities: e.ToEntities, FromNodes: e.ToNodes,
-			FromCIDR: e.ToCIDR, FromCIDRSet: e.ToCIDRSet, ToPorts: e.ToPorts,
+			FromCIDR: e.ToCIDR, FromCIDRSet: e.ToCIDRSet, ToPorts: e.ToPorts, ICMPs: e.ICMPs,
 		})
 	}
 	return out
 }
 
-func newCiliumPeers(g kube.CiliumIngress) (ciliumPeers, error) {
-	p := ciliumPeers{entities: g.FromEntities}
+func newCiliumPeers(g kube.CiliumIngress, at string, unread kube.Unread) (ciliumPeers, error) {
+	p := ciliumPeers{entities: g.FromEntities, unread: notRead(unread.Below(at))}
 	lists := len(g.FromEndpoints) + len(g.FromEntities) + len(g.FromNodes) + len(g.FromCIDR) + len(g.FromCIDRSet)
 	given := g.FromEndpoints != nil || g.FromEntities != nil || g.FromNodes != nil || g.FromCIDR != nil || g.FromCIDRSet != nil
 	p.anybody, p.undecided = lists == 0 && !given, lists == 0 && given
@@ -184,6 +220,10 @@ func newCiliumPeers(g kube.CiliumIngress) (ciliumPeers, error) {
 		p.blocks = append(p.blocks, block{in: in})
 	}
 	for _, s := range g.FromCIDRSet {
+		if s.CIDR == "" && p.unread != "" {
+			p.someCIDR = true // a group of networks
+			continue
+		}
 		in, err := policies.ParseNetwork(s.CIDR)
 		if err != nil {
 			return p, err
@@ -194,15 +234,33 @@ func newCiliumPeers(g kube.CiliumIngress) (ciliumPeers, error) {
 		}
 		p.blocks = append(p.blocks, block{in, except})
 	}
-	return p, p.takePorts(g.ToPorts)
+	if len(g.ICMPs) > 0 && len(g.ToPorts) > 0 {
+		return p, errors.New("toPorts and icmps together, which Cilium refuses")
+	}
+	if err := p.takePorts(g.ToPorts); err != nil {
+		return p, err
+	}
+	p.tcp = p.tcp && len(g.ICMPs) == 0
+	if unread.Below(at+".toPorts") != "" {
+		p.ports, p.tcp = []ciliumPort{{last: math.MaxUint16, proxied: true}}, true
+	}
+	return p, nil
 }
 
 func (p *ciliumPeers) takePorts(rules []kube.CiliumPortRule) error {
 	p.tcp = len(rules) == 0
 	everyPort := len(rules) == 0
 	for _, r := range rules {
+		proxied := len(r.Rules) > 0
+		every := func() {
+			if p.tcp = true; proxied {
+				p.ports = append(p.ports, ciliumPort{last: math.MaxUint16, proxied: true})
+			} else {
+				everyPort = true
+			}
+		}
 		if len(r.Ports) == 0 {
-			p.tcp, everyPort = true, true
+			every()
 		}
 		for _, port := range r.Ports {
 			if port.Protocol != "" && !strings.EqualFold(port.Protocol, "TCP") && !strings.EqualFold(port.Protocol, "ANY") {
@@ -212,15 +270,15 @@ func (p *ciliumPeers) takePorts(rules []kube.CiliumPortRule) error {
 			n, err := strconv.ParseUint(port.Port, 10, 16)
 			switch {
 			case err != nil:
-				p.ports = append(p.ports, ciliumPort{name: port.Port})
+				p.ports = append(p.ports, ciliumPort{name: port.Port, proxied: proxied})
 			case n == 0:
-				everyPort = true
+				every()
 			case port.EndPort > 65535 || port.EndPort > 0 && int(port.EndPort) < int(n):
 				return fmt.Errorf("toPorts: %d to %d is not a range of ports", n, port.EndPort)
 			case port.EndPort > 0:
-				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(port.EndPort)})
+				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(port.EndPort), proxied: proxied})
 			default:
-				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(n)})
+				p.ports = append(p.ports, ciliumPort{first: uint16(n), last: uint16(n), proxied: proxied})
 			}
 		}
 	}

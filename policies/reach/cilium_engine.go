@@ -18,8 +18,31 @@ func compileCilium(e *evaluator, o *kube.Objects, note func(error) bool) {
 	for _, p := range o.CiliumPolicies {
 		if rules, err := newCiliumPolicy(p); note(err) {
 			e.cilium = append(e.cilium, rules...)
+		} else {
+			name, namespace := ciliumName(p)
+			e.cilium = append(e.cilium, unreadCiliumRule(name, namespace, "is not judged: "+err.Error()))
 		}
 	}
+	for _, s := range skippedOf(o, "cilium.io") {
+		if s.kind == "CiliumCIDRGroup" {
+			continue // the rules that mean it know that they do not know it
+		}
+		namespace := s.namespace
+		if s.kind == "CiliumNetworkPolicy" {
+			namespace = orDefault(namespace)
+		}
+		e.cilium = append(e.cilium, unreadCiliumRule(s.title(), namespace, s.why))
+	}
+}
+
+// unreadCiliumRule returns a rule of which nothing is known. It may select any Pod of its namespace or,
+// without one, any Pod and node.
+func unreadCiliumRule(name, namespace, why string) *ciliumRule {
+	r := &ciliumRule{name: name, namespace: namespace, pods: &ciliumSelector{}, unread: unreadReason(cluster.BackendCilium, name, why)}
+	if namespace == "" {
+		r.nodes = &ciliumSelector{}
+	}
+	return r
 }
 
 func selectCilium(e *evaluator, p *Pod, to *podPolicies) {
@@ -29,7 +52,10 @@ func selectCilium(e *evaluator, p *Pod, to *podPolicies) {
 		case yes:
 			in.cilium, out.cilium = append(in.cilium, r), append(out.cilium, r)
 		case maybe:
-			in.unsure = e.reasonFor(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
+			in.unsure = r.unread
+			if in.unsure == nil {
+				in.unsure = e.reasonFor(Decision{Kind: ByUnclearPods, Engine: cluster.BackendCilium, Policy: r.name})
+			}
 			out.unsure = in.unsure
 		case no:
 		}

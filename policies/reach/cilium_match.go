@@ -12,7 +12,11 @@ func (r *ciliumRule) selects(e *evaluator, p *Pod) truth {
 	if r.pods == nil || p.HostNetwork || r.namespace != "" && r.namespace != p.Namespace {
 		return no
 	}
-	return e.ciliumMatches(*r.pods, p)
+	match := e.ciliumMatches(*r.pods, p)
+	if r.unread != nil && match == yes {
+		return maybe
+	}
+	return match
 }
 
 func (e *evaluator) ciliumMatches(s ciliumSelector, p *Pod) truth {
@@ -66,11 +70,17 @@ func (p ciliumPeers) matches(e *evaluator, r *ciliumRule, c conn, other end, loc
 	}
 	port := truthOf(len(p.ports) == 0)
 	for _, q := range p.ports {
+		in := truthOf(q.first <= c.port && c.port <= q.last)
 		if q.name != "" {
-			port = or(port, c.dst.pod.hasPort(q.name, c.port))
-		} else {
-			port = or(port, truthOf(q.first <= c.port && c.port <= q.last))
+			in = c.dst.pod.hasPort(q.name, c.port)
 		}
+		if q.proxied {
+			in = and(in, maybe) // what the proxy makes of the connection is not known
+		}
+		port = or(port, in)
+	}
+	if p.unread != "" {
+		return and(port, maybe) // its peers may be anybody
 	}
 	if port == no || p.anybody {
 		return port
@@ -159,7 +169,11 @@ func (e *evaluator) ciliumMatch(selected []*ciliumRule, c conn, egress, denies b
 			case yes:
 				return verdict{allowed: !denies, by: p.reason, ruled: true}, yes
 			case maybe:
-				v, match = cannotTell(p.reason, p.reason.words()+" has a name that the files do not answer"), maybe
+				why := p.unread
+				if why == "" {
+					why = "has a name or a proxy that the files do not answer"
+				}
+				v, match = unreadRule(p.reason, why), maybe
 			case no:
 			}
 		}
@@ -184,6 +198,11 @@ func (e *evaluator) ciliumHost(n *Node, c conn, egress bool) verdict {
 	}
 	if len(selected) == 0 {
 		return verdict{allowed: true}
+	}
+	for _, r := range selected {
+		if r.unread != nil {
+			return cannotTell(r.unread, r.unread.words())
+		}
 	}
 	v, decided := e.ciliumVerdict(selected, c, egress, n, nil)
 	if !decided {

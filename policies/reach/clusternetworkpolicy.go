@@ -3,6 +3,7 @@ package reach
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -28,9 +29,20 @@ func compileClusterPolicies(e *evaluator, o *kube.Objects, note func(error) bool
 	for _, p := range o.ClusterNetworkPolicies {
 		if c, err := newClusterPolicy(p); note(err) {
 			e.cluster = append(e.cluster, c)
+		} else {
+			e.cluster = append(e.cluster, unreadClusterPolicy(cmp.Or(p.Kind, "ClusterNetworkPolicy")+" "+p.Metadata.Name, "is not judged: "+err.Error()))
 		}
 	}
+	for _, s := range skippedOf(o, "policy.networking.k8s.io") {
+		e.cluster = append(e.cluster, unreadClusterPolicy(s.title(), s.why))
+	}
 	slices.SortStableFunc(e.cluster, func(a, b *clusterPolicy) int { return cmp.Compare(a.priority, b.priority) })
+}
+
+// unreadClusterPolicy returns a policy of which nothing is known. It may decide about any Pod before all
+// others.
+func unreadClusterPolicy(name, why string) *clusterPolicy {
+	return &clusterPolicy{name: name, admin: true, priority: math.MinInt32, unread: unreadReason(cluster.BackendClusterNetworkPolicy, name, why)}
 }
 
 func selectClusterPolicies(e *evaluator, p *Pod, to *podPolicies) {
@@ -38,10 +50,10 @@ func selectClusterPolicies(e *evaluator, p *Pod, to *podPolicies) {
 		if !c.subject.matches(e, p) {
 			continue
 		}
-		if len(c.in) > 0 {
+		if len(c.in) > 0 || c.unread != nil {
 			to.directions[0].addCluster(c)
 		}
-		if len(c.out) > 0 {
+		if len(c.out) > 0 || c.unread != nil {
 			to.directions[1].addCluster(c)
 		}
 	}
@@ -85,6 +97,7 @@ type clusterPolicy struct {
 	priority int32
 	subject  podSelector
 	in, out  []clusterRule
+	unread   *reason // of one that is not read as a whole
 }
 
 // podSelector selects Pods of the Pod network.
@@ -96,6 +109,7 @@ type clusterRule struct {
 	peers  []clusterPeer
 	ports  []clusterPort // none is any
 	tcp    bool          // whether any protocol of the rule is TCP, or there are none
+	unread string        // why it may match anything
 }
 
 type clusterPeer struct {
@@ -128,6 +142,12 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 		return nil, fmt.Errorf("%s: spec.subject has neither namespaces nor pods", c.name)
 	}
 	c.subject = *subject
+	if field := p.Unread.Beside("spec.ingress", "spec.egress"); field != "" {
+		c.unread = unreadReason(cluster.BackendClusterNetworkPolicy, c.name, notRead(field))
+	}
+	if p.Unread.Below("spec.subject") != "" {
+		c.subject = podSelector{} // it may select any Pod
+	}
 	for i, r := range p.Spec.Ingress {
 		rule, err := newClusterRule(r.Action, r.Protocols)
 		for _, peer := range r.From {
@@ -141,6 +161,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", c.name, i, err)
 		}
 		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("ingress[%d]", i), Action: r.Action}}
+		rule.unread = notRead(p.Unread.Below(fmt.Sprintf("spec.ingress[%d]", i)))
 		c.in = append(c.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -156,6 +177,7 @@ func newClusterPolicy(p kube.ClusterNetworkPolicy) (*clusterPolicy, error) {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", c.name, i, err)
 		}
 		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendClusterNetworkPolicy, Policy: c.name, Rule: fmt.Sprintf("egress[%d]", i), Action: r.Action, Egress: true}}
+		rule.unread = notRead(p.Unread.Below(fmt.Sprintf("spec.egress[%d]", i)))
 		c.out = append(c.out, rule)
 	}
 	return c, nil
@@ -238,6 +260,9 @@ func (p podSelector) matches(e *evaluator, pod *Pod) bool {
 }
 
 func (r clusterRule) matches(e *evaluator, c conn, other end) truth {
+	if r.unread != "" {
+		return maybe
+	}
 	if !r.tcp {
 		return no
 	}
@@ -295,6 +320,9 @@ func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bo
 	var v verdict
 	action := ""
 	for _, p := range selected {
+		if p.unread != nil {
+			return cannotTell(p.unread, p.unread.words()), "unknown"
+		}
 		rules, other := p.in, c.src
 		if egress {
 			rules, other = p.out, c.dst
@@ -305,6 +333,8 @@ func (e *evaluator) clusterPriority(selected []*clusterPolicy, c conn, egress bo
 				continue
 			}
 			switch {
+			case r.unread != "":
+				return unreadRule(r.reason, r.unread), "unknown"
 			case match == maybe:
 				return cannotTell(r.reason, r.reason.words()+" has a name in it that may stand for this connection"), "unknown"
 			case action == "":

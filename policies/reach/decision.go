@@ -29,6 +29,8 @@ const (
 	ByUnknownRules  Kind = "rules-not-given" // a node whose ruleset nobody gave
 	ByTranslation   Kind = "translation"     // a rule that gives it another destination (NAT)
 
+	ByUnread Kind = "unread" // a policy that has a field, or is of a kind, that is not read
+
 	ByNoFamily       Kind = "no-family"         // sender and member have no address of one family
 	ByUnknownAddress Kind = "address-not-known" // a node whose address the files do not have
 )
@@ -90,6 +92,8 @@ func (d Decision) String() string {
 		return "no policy that selects the Pod " + d.Pod + " is about it"
 	case ByUnclear:
 		return d.Policy
+	case ByUnread:
+		return d.Policy + " " + d.Rule
 	case ByNoFamily:
 		return "they have no address of one family: " + d.Rule
 	case ByUnknownAddress:

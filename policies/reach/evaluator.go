@@ -20,7 +20,8 @@ type evaluator struct {
 	hosts   []*calicoHost
 	cilium  []*ciliumRule
 	// calicoSets is set where a dump has sets of networks that selectors may mean, and we have not read.
-	calicoSets bool
+	calicoSets  bool
+	felixUnread []felixUnread
 
 	targets []target
 	tracers map[*nft.Ruleset]*nft.Tracer
@@ -88,6 +89,9 @@ func (e *evaluator) policiesFor(p *Pod) *podPolicies {
 			engine.selects(e, p, s)
 		}
 	}
+	for _, unread := range e.foreignPolicies() {
+		s.directions[0].unsure, s.directions[1].unsure = unread, unread
+	}
 	return s
 }
 
@@ -122,6 +126,11 @@ func (e *evaluator) podVerdict(p *Pod, c conn, egress bool) verdict {
 func (e *evaluator) podMiddle(p *Pod, d *podDirection, c conn, egress bool) (verdict, bool) {
 	if d.unsure != nil {
 		return cannotTell(d.unsure, d.unsure.words()), true
+	}
+	if p.Node != nil && len(d.calico) > 0 {
+		if doubt := e.felixDoubt(p.Node.Name); doubt != nil {
+			return cannotTell(doubt, doubt.words()), true
+		}
 	}
 	var network func() verdict
 	if len(d.network) > 0 {

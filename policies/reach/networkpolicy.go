@@ -27,8 +27,22 @@ func compileNetworkPolicies(e *evaluator, o *kube.Objects, note func(error) bool
 	for _, p := range o.NetworkPolicies {
 		if n, err := newNetworkPolicy(p); note(err) {
 			e.network[n.namespace] = append(e.network[n.namespace], n)
+		} else {
+			namespace := orDefault(p.Metadata.Namespace)
+			e.addUnread(namespace, "NetworkPolicy "+namespace+"/"+p.Metadata.Name, "is not judged: "+err.Error())
 		}
 	}
+	for _, s := range skippedOf(o, "networking.k8s.io") {
+		e.addUnread(orDefault(s.namespace), s.title(), s.why)
+	}
+}
+
+// addUnread adds a NetworkPolicy of which nothing is known. It may select any Pod of its namespace.
+func (e *evaluator) addUnread(namespace, name, why string) {
+	e.network[namespace] = append(e.network[namespace], &networkPolicy{
+		name: name, namespace: namespace, ingress: true, egress: true,
+		unread: unreadReason(cluster.BackendNetworkPolicy, name, why),
+	})
 }
 
 func selectNetworkPolicies(e *evaluator, p *Pod, to *podPolicies) {
@@ -77,12 +91,14 @@ type networkPolicy struct {
 	pods            selector
 	ingress, egress bool // the directions of policyTypes
 	in, out         []networkRule
+	unread          *reason // of one that is not read as a whole
 }
 
 type networkRule struct {
 	reason *reason
 	peers  []networkPeer // none is anybody
 	ports  []networkPort // none is any port
+	unread string        // why it may match anything
 }
 
 type networkPeer struct {
@@ -109,9 +125,15 @@ type networkPort struct {
 func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 	n := &networkPolicy{namespace: orDefault(p.Metadata.Namespace)}
 	n.name = "NetworkPolicy " + n.namespace + "/" + p.Metadata.Name
+	if field := p.Unread.Beside("spec.ingress", "spec.egress"); field != "" {
+		n.unread = unreadReason(cluster.BackendNetworkPolicy, n.name, notRead(field))
+	}
 	var err error
 	if n.pods, err = newSelector(p.Spec.PodSelector); err != nil {
 		return nil, fmt.Errorf("%s: spec.podSelector: %w", n.name, err)
+	}
+	if p.Unread.Below("spec.podSelector") != "" {
+		n.pods = nil // it may select any Pod
 	}
 	// Without policyTypes they are Ingress, and Egress if there is a rule for it.
 	n.ingress = len(p.Spec.PolicyTypes) == 0 || slices.Contains(p.Spec.PolicyTypes, "Ingress")
@@ -127,6 +149,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 			return nil, fmt.Errorf("%s: spec.ingress[%d]: %w", n.name, i, err)
 		}
 		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("ingress[%d]", i)}}
+		rule.unread = notRead(p.Unread.Below(fmt.Sprintf("spec.ingress[%d]", i)))
 		n.in = append(n.in, rule)
 	}
 	for i, r := range p.Spec.Egress {
@@ -135,6 +158,7 @@ func newNetworkPolicy(p kube.NetworkPolicy) (*networkPolicy, error) {
 			return nil, fmt.Errorf("%s: spec.egress[%d]: %w", n.name, i, err)
 		}
 		rule.reason = &reason{Decision: Decision{Kind: ByRule, Engine: cluster.BackendNetworkPolicy, Policy: n.name, Rule: fmt.Sprintf("egress[%d]", i), Egress: true}}
+		rule.unread = notRead(p.Unread.Below(fmt.Sprintf("spec.egress[%d]", i)))
 		n.out = append(n.out, rule)
 	}
 	return n, nil
@@ -269,6 +293,9 @@ func (p networkPeer) matches(e *evaluator, policy *networkPolicy, other end) boo
 }
 
 func (r networkRule) matches(e *evaluator, policy *networkPolicy, c conn, other end) truth {
+	if r.unread != "" {
+		return maybe
+	}
 	port := truthOf(len(r.ports) == 0)
 	for _, p := range r.ports {
 		port = or(port, p.matches(c))
@@ -298,9 +325,16 @@ func (e *evaluator) networkPolicies(selected []*networkPolicy, c conn, egress bo
 			case yes:
 				return allow(r.reason)
 			case maybe:
-				unsure = cannotTell(r.reason, r.reason.words()+" names a port, and the Pod's containers are not known")
+				why := r.unread
+				if why == "" {
+					why = "names a port, and the Pod's containers are not known"
+				}
+				unsure = unreadRule(r.reason, why)
 			case no:
 			}
+		}
+		if p.unread != nil {
+			unsure = cannotTell(p.unread, p.unread.words())
 		}
 	}
 	if unsure.unknown != "" {

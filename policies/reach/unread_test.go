@@ -1,0 +1,92 @@
+package reach
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What a policy says and is not read makes its flows unknown, and leaves the others alone. What does
+// not change TCP connections changes no flow.
+func TestUnreadFields(t *testing.T) {
+	t.Parallel()
+	const peers = "- {action: Allow, protocol: TCP, source: {selector: \"etcd-member == 'true'\"}, destination: {ports: [2379, 2380]}}"
+	// guard is calicoGuard with a first rule.
+	guard := func(rule string) string {
+		return strings.Replace(calicoGuard, "  "+peers, "  "+rule+"\n  "+peers, 1) + calicoFailsafe
+	}
+	// strict is ciliumStrict with another entry.
+	strict := func(entry string) string { return strings.TrimRight(ciliumStrict, "\n") + "\n  " + entry + "\n" }
+	// hosted is the members' policy, with something more in its spec or in a rule.
+	hosted := func(spec, rule string) string {
+		return strings.Replace(seed, "  ingress:\n", spec+"  ingress:\n"+rule, 1)
+	}
+	member, api := "etcd-1", "the Pods kube-system/component=kube-apiserver"
+	tests := []struct {
+		name, text string
+		from, want string // outcomes from the sender to etcd-0
+		says       string // among what is unknown
+	}{
+		{"calico: icmp", guard("- {action: Allow, protocol: ICMP, icmp: {type: 8, code: 0}}"), member, "++-", ""},
+		{"calico: notICMP", guard("- {action: Deny, protocol: ICMP, notICMP: {type: 8}}"), member, "++-", ""},
+		{"calico: icmp of every protocol", guard("- {action: Allow, icmp: {type: 8}}"), member, "???", "GlobalNetworkPolicy etcd-guard is not judged"},
+		{"calico: annotations and hints", strings.Replace(guard("- {action: Log, metadata: {annotations: {why: log}}}"), "  order: 10", "  performanceHints: [AssumeNeededOnEveryNode]\n  order: 10", 1), member, "++-", ""},
+		{"calico: named ports of a host", strings.Replace(guard("- {action: Log}"), "interfaceName:", "ports: [{name: etcd, protocol: TCP, port: 2379}], interfaceName:", 1), member, "++-", ""},
+		{"calico: http", guard("- {action: Deny, http: {methods: [GET]}}"), member, "???", "has the field spec.ingress[0].http, which is not read here"},
+		{"calico: http of other ports", guard("- {action: Deny, protocol: TCP, http: {methods: [GET]}, destination: {ports: [80]}}"), member, "++-", ""},
+		{"calico: service accounts", guard("- {action: Deny, source: {serviceAccounts: {names: [x]}, nets: [10.0.0.12/32]}}"), member, "???", "spec.ingress[0].source.serviceAccounts"},
+		{"calico: of another sender", guard("- {action: Deny, source: {serviceAccounts: {names: [x]}, nets: [10.0.0.13/32]}}"), member, "++-", ""},
+		{"calico: a field of the policy", strings.Replace(guard("- {action: Log}"), "  order: 10", "  newField: 1\n  order: 10", 1), member, "???", "GlobalNetworkPolicy etcd-guard has the field spec.newField"},
+		{"calico: a field of a host endpoint", strings.ReplaceAll(guard("- {action: Log}"), "interfaceName:", "newField: 1, interfaceName:"), member, "???", "HostEndpoint cp-0 has the field spec.newField"},
+		{"calico: a field twice", strings.Replace(guard("- {action: Log}"), "  order: 10", "  order: 10\n  order: 11", 1), member, "???", "GlobalNetworkPolicy etcd-guard is not judged"},
+		{"calico: rules of others first", guard("- {action: Log}") + "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: node.cp-0}\nspec: {chainInsertMode: Append}\n", member, "???", "FelixConfiguration node.cp-0 is not judged"},
+
+		{"cilium: icmps", strict("- {fromEntities: [all], icmps: [{fields: [{type: 8, family: IPv4}]}]}"), "another node", "---", ""},
+		{"cilium: icmps, denied", strict("egress: [{toEntities: [all]}]\n  egressDeny: [{toEntities: [all], icmps: [{fields: [{type: 8}]}]}]"), member, "++-", ""},
+		{"cilium: dns", strict("egress: [{toEntities: [all], toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchPattern: \"*\"}]}}]}, {toEntities: [all]}]"), member, "++-", ""},
+		{"cilium: http", strings.Replace(ciliumStrict, "endPort: 2380}]}", "endPort: 2380}], rules: {http: [{method: GET}]}}", 1), member, "??-", "a proxy that the files do not answer"},
+		{"cilium: labels and log", strict("labels: [{key: a, value: b}]\n  log: {value: x}"), member, "++-", ""},
+		{"cilium: groups of a cloud", strict("- {fromGroups: [{aws: {region: x}}], toPorts: [{ports: [{port: \"2381\"}]}]}"), "another node", "--?", "spec.ingress[1].fromGroups"},
+		{"cilium: a group of networks", strict("- {fromCIDRSet: [{cidrGroupRef: ours}]}"), "another node", "???", "spec.ingress[1].fromCIDRSet[0].cidrGroupRef"},
+		{"cilium: authentication", strings.Replace(ciliumStrict, "- fromNodes", "- authentication: {mode: required}\n    fromNodes", 1), member, "??-", "spec.ingress[0].authentication"},
+		{"cilium: a field of the rule", strict("newField: 1"), member, "???", "has the field spec.newField"},
+		{"cilium: a field twice", strict("ingress: []"), member, "???", "CiliumClusterwideNetworkPolicy etcd-strict is not judged"},
+
+		{"networkpolicy: a field of a rule", hosted("", "  - {from: [{podSelector: {}}], newField: 1}\n"), "etcd-1", "???", "NetworkPolicy kube-system/etcd ingress[0] has the field spec.ingress[0].newField"},
+		{"networkpolicy: allowed by another rule", hosted("", "  - {from: [{podSelector: {}}], newField: 1}\n"), api, "+??", ""},
+		{"networkpolicy: a field of a peer", hosted("", "  - {from: [{podSelector: {}, newField: 1}], ports: [{port: 2380}]}\n"), "etcd-1", "???", "spec.ingress[0].from[0].newField"},
+		{"networkpolicy: a field of the policy", hosted("  newField: 1\n", ""), "etcd-1", "???", "NetworkPolicy kube-system/etcd has the field spec.newField"},
+		{"networkpolicy: a field twice", hosted("  policyTypes: []\n", ""), "etcd-1", "???", "NetworkPolicy kube-system/etcd is not judged"},
+		{"networkpolicy: of another namespace", hosted("", "") + "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x, namespace: shop}\nspec: {podSelector: {}, newField: 1}\n", api, "+--", ""},
+		{"another engine", hosted("", "") + "---\napiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: x}\n", api, "???", "ClusterNetworkPolicy.crd.antrea.io x is not judged"},
+
+		{"tier Admin: a field of a rule", seed + cnp("Admin", "1", "ingress: [{action: Accept, from: [{namespaces: {}}], newField: 1}]"), api, "???", "ClusterNetworkPolicy admin1 ingress[0] Accept has the field spec.ingress[0].newField"},
+		{"tier Admin: a field of the policy", seed + cnp("Admin", "1", "newField: 1"), api, "???", "ClusterNetworkPolicy admin1 has the field spec.newField"},
+		{"tier Admin: decided before it", seed + cnp("Admin", "1", "ingress: [{action: Accept, from: [{namespaces: {}}]}]\n  egress: [{action: Accept, to: [{namespaces: {}}]}]") + cnp("Admin", "2", "newField: 1"), api, "+++", ""},
+		// Nothing before it is about what the senders send.
+		{"tier Baseline: ingress is decided before it", seed + cnp("Baseline", "1", "newField: 1"), api, "?--", ""},
+		{"tier Admin: an older kind", seed + "---\napiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: x}\nspec: {priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {sameLabels: [a]}}]}]}\n", api, "???", "AdminNetworkPolicy x ingress[0] Deny has the field spec.ingress[0].from[0].namespaces.sameLabels"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			i := intent(t, "static-pod", masquerade)
+			if !strings.Contains(test.text, "etcd-guard") && !strings.Contains(test.text, "etcd-strict") {
+				i = intent(t, "hosted", hostedPods)
+			}
+			p := prove(t, i, objects(t, test.text))
+			if got := outcomes(p, test.from, "etcd-0"); got != test.want {
+				t.Errorf("%s: %q, want %q", test.from, got, test.want)
+			}
+			if !slices.ContainsFunc(p.Unknown, func(s string) bool { return strings.Contains(s, test.says) }) && test.says != "" {
+				t.Errorf("unknown %q, want %q", p.Unknown, test.says)
+			}
+			for _, f := range p.Flows {
+				if f.Unknown != "" && f.Allowed {
+					t.Errorf("allowed and unknown: %+v", f)
+				}
+			}
+			dumpOnFailure(t, p)
+		})
+	}
+}
