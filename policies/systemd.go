@@ -19,6 +19,12 @@ type SystemdDropIn struct {
 	Unit        string
 	Deny, Allow []netip.Prefix // what both have is allowed
 	Text        []byte
+
+	Slice bool // the file is of a slice that the unit is in
+	// EmptiesDeny and EmptiesAllow are set if the file also empties what earlier files have.
+	EmptiesDeny, EmptiesAllow bool
+	// Settings lists what else of the file decides about packets.
+	Settings []UnitSetting
 }
 
 func systemdBackend() Backend {
@@ -54,10 +60,15 @@ type unitForm struct{}
 
 func (unitForm) recognizes(file string, data []byte) bool {
 	switch filepath.Ext(file) {
-	case ".conf", ".service":
+	case ".conf", ".service", ".slice", ".scope":
 		return true
 	}
-	return bytes.HasPrefix(data, []byte("[Service]")) || bytes.Contains(data, []byte("\n[Service]"))
+	for _, section := range []string{"[Service]", "[Slice]", "[Scope]"} {
+		if bytes.HasPrefix(data, []byte(section)) || bytes.Contains(data, []byte("\n"+section)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (unitForm) read(f *Filters, node, file string, data []byte) error {
@@ -102,14 +113,19 @@ func (unitForm) compare(d *Drift, _, file string, data []byte) error {
 			}
 		}
 	}
+	for _, s := range live.Settings {
+		d.found = append(d.found, Difference{Where: file, What: s.Key, Kind: nft.Extra, Live: s.Value})
+	}
 	return nil
 }
 
-// ParseDropIn reads the address lists of a unit file or a drop-in: IPAddressAllow and
-// IPAddressDeny of [Service] (systemd.resource-control(5)). An empty value empties the list.
+// ParseDropIn reads what decides about packets in a unit file, a slice or a drop-in of them:
+// IPAddressAllow and IPAddressDeny (systemd.resource-control(5)), and other settings. An empty value
+// empties the list.
 func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 	d := SystemdDropIn{Text: data}
 	section, pending := "", ""
+	var sections []string
 	for n, line := range bytes.Split(data, []byte("\n")) {
 		text := strings.TrimSpace(string(line))
 		if text == "" || text[0] == '#' || text[0] == ';' {
@@ -122,31 +138,43 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 		pending = ""
 		if text[0] == '[' {
 			section = text
+			sections = append(sections, section)
 			continue
 		}
 		key, value, ok := strings.Cut(text, "=")
 		if !ok {
 			return d, fmt.Errorf("%s:%d: %q is neither a section nor KEY=VALUE", file, n+1, text)
 		}
-		if section != "[Service]" {
+		if !slices.Contains([]string{"[Service]", "[Slice]", "[Scope]", "[Unit]"}, section) {
 			continue
 		}
-		list := &d.Deny
-		switch strings.TrimSpace(key) {
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		if isUnitSetting(section, key) {
+			if key == unitPrivateNetwork && !isYes(value) && !isNo(value) {
+				return d, fmt.Errorf("%s:%d: %s: %q is neither yes nor no", file, n+1, key, value)
+			}
+			d.Settings = append(d.Settings, UnitSetting{key, value})
+			continue
+		}
+		if section == "[Unit]" {
+			continue
+		}
+		list, empties := &d.Deny, &d.EmptiesDeny
+		switch key {
 		case "IPAddressDeny":
 		case "IPAddressAllow":
-			list = &d.Allow
+			list, empties = &d.Allow, &d.EmptiesAllow
 		default:
 			continue
 		}
-		if strings.TrimSpace(value) == "" {
-			*list = nil
+		if value == "" {
+			*list, *empties = nil, true
 			continue
 		}
 		for word := range strings.FieldsSeq(value) {
 			prefixes, err := unitNetworks(word)
 			if err != nil {
-				return d, fmt.Errorf("%s:%d: %s: %w", file, n+1, strings.TrimSpace(key), err)
+				return d, fmt.Errorf("%s:%d: %s: %w", file, n+1, key, err)
 			}
 			*list = append(*list, prefixes...)
 		}
@@ -154,7 +182,9 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 	if pending != "" {
 		return d, fmt.Errorf("%s: the last line continues, but nothing follows", file)
 	}
-	return d, nil
+	var err error
+	d.Slice, err = unitKind(file, sections)
+	return d, err
 }
 
 // unitNetworks returns the networks that one word of a list means.
@@ -222,7 +252,7 @@ IPAddressAllow=localhost
 	}
 	units := make([]SystemdDropIn, 0, len(i.Members))
 	for _, m := range i.Members {
-		units = append(units, SystemdDropIn{m.Name, "etcd.service", anybody, merge(allow), []byte(b.String())})
+		units = append(units, SystemdDropIn{Member: m.Name, Unit: "etcd.service", Deny: anybody, Allow: merge(allow), Text: []byte(b.String())})
 	}
 	return units, nil
 }

@@ -317,7 +317,9 @@ func ciliumIngress(s *Subject) []policy {
 	rules, names := ciliumRules(s)
 	denied := func(port uint16) bool {
 		return slices.ContainsFunc(rules, func(r kube.CiliumRule) bool {
-			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool { return len(i.ICMPs) == 0 && ciliumAllowsAnyone(i) && ciliumCoversPort(i, port) })
+			return slices.ContainsFunc(r.IngressDeny, func(i kube.CiliumIngress) bool {
+				return len(i.ICMPs) == 0 && ciliumAllowsAnyone(i) && ciliumCoversPort(i, port)
+			})
 		})
 	}
 	partly := map[string]bool{}

@@ -33,6 +33,7 @@ type evaluator struct {
 	nftReasons  map[nftReasonKey]*reason
 	pods        map[*Pod]*podPolicies
 	hostApplied map[calicoHostKey]calicoApplied
+	units       map[string]*policies.UnitFilter // by member
 	ciliumPods  map[*Pod]map[string]string
 	ciliumNodes map[*Node][]*ciliumRule
 }
@@ -43,6 +44,7 @@ func newEvaluator(i *policies.Intent, t Topology, f policies.Filters) (*evaluato
 	e := &evaluator{
 		intent: i, topology: t, filters: f, engines: engines(),
 		network: map[string][]*networkPolicy{}, tracers: map[*nft.Ruleset]*nft.Tracer{}, reasons: map[Decision]*reason{}, nftReasons: map[nftReasonKey]*reason{}, pods: map[*Pod]*podPolicies{}, hostApplied: map[calicoHostKey]calicoApplied{},
+		units:      map[string]*policies.UnitFilter{},
 		ciliumPods: map[*Pod]map[string]string{}, ciliumNodes: map[*Node][]*ciliumRule{},
 	}
 	if t.known == nil {

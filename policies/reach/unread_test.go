@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/policies"
 )
 
 // What a policy says and is not read makes its flows unknown, and leaves the others alone. What does
@@ -85,6 +88,43 @@ func TestUnreadFields(t *testing.T) {
 				if f.Unknown != "" && f.Allowed {
 					t.Errorf("allowed and unknown: %+v", f)
 				}
+			}
+			dumpOnFailure(t, p)
+		})
+	}
+}
+
+// The settings of a unit beside its lists of addresses decide too, or are unknown.
+func TestUnitSettings(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text, remote, own string }{
+		{"none", "[Service]\nRestart=always\n", "+++", "+++"},
+		{"a slice", "[Slice]\nIPAddressDeny=any\n", "---", "---"},
+		{"a network of its own", "[Service]\nPrivateNetwork=yes\n", "---", "---"},
+		{"that of another unit", "[Unit]\nJoinsNamespaceOf=x.service\n[Service]\nPrivateNetwork=yes\n", "???", "???"},
+		{"lo alone", "[Service]\nRestrictNetworkInterfaces=lo\n", "---", "+++"},
+		{"not lo", "[Service]\nRestrictNetworkInterfaces=~lo\n", "???", "---"},
+		{"some interface", "[Service]\nRestrictNetworkInterfaces=lo eth0\n", "???", "+++"},
+		{"some interface, and denied", "[Service]\nRestrictNetworkInterfaces=lo eth0\nIPAddressDeny=any\n", "---", "---"},
+		{"no IPv4", "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET6\n", "---", "---"},
+		{"the usual hardening", "[Service]\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n", "+++", "+++"},
+		{"a program", "[Service]\nIPIngressFilterPath=/sys/fs/bpf/x\n", "???", "???"},
+		{"a network namespace", "[Service]\nNetworkNamespacePath=/run/netns/x\n", "???", "???"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			u, err := policies.ParseDropIn("10.conf", []byte(test.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := intent(t, "systemd", masquerade)
+			p := Prove(i, NewTopology(i, objects(t)), policies.Filters{Units: []policies.SystemdDropIn{u}}, audit.Place{})
+			if got := outcomes(p, "etcd-1", "etcd-0"); got != test.remote {
+				t.Errorf("another member: %q, want %q", got, test.remote)
+			}
+			if got := outcomes(p, "etcd-0", "etcd-0"); got != test.own {
+				t.Errorf("its own host: %q, want %q", got, test.own)
 			}
 			dumpOnFailure(t, p)
 		})
