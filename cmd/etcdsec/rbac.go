@@ -161,8 +161,11 @@ func (f *rbacFlags) loadPresented(a *app) ([]rbac.Client, error) {
 
 // planRBAC makes the plan for a spec. If the plan is refused, the spec is bad, which is status 2.
 func planRBAC(c *cluster.Cluster, prefix string) (rbac.Plan, error) {
-	if !strings.HasPrefix(prefix, "/") || strings.Trim(prefix, "/") == "" {
-		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
+	switch bare := strings.Trim(prefix, "/"); {
+	case bare == "":
+		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys, not that of every key", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
+	case !strings.HasPrefix(prefix, "/"):
+		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys, each of which begins with a slash", prefix), "--etcd-prefix "+shellword.Path("/"+bare))
 	}
 	plan, err := rbac.NewPlan(c, c.Etcd.Version, prefix)
 	if err != nil {

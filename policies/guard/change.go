@@ -65,7 +65,7 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 	err = n.Load(ctx, p.Rules.Text())
 	if err == nil {
 		var live *nft.Ruleset
-		if live, err = n.Ruleset(ctx); err == nil && len(nft.Diff(p.Rules, live)) > 0 {
+		if live, err = n.Tables(ctx, p.Rules); err == nil && len(nft.Diff(p.Rules, live)) > 0 {
 			err = errors.New("the kernel lists other rules than were loaded")
 		}
 	}

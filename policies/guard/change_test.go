@@ -17,6 +17,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 const spec = `apiVersion: etcdsec.dev/v1alpha1
@@ -121,13 +122,43 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// Only the tables that matter are listed, and one that is not there is no error.
+func TestListsTheTableAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log, program := filepath.Join(dir, "log"), filepath.Join(dir, "nft")
+	script := `#!/bin/sh
+echo "$@" >>` + log + `
+case "$*" in
+"-j list tables") echo '{"nftables": [{"table": {"family": "ip", "name": "kube-proxy"}}, {"table": {"family": "inet", "name": "one"}}]}' ;;
+"-j list table inet one") echo '{"nftables": [{"table": {"family": "inet", "name": "one"}}, {"chain": {"family": "inet", "table": "one", "name": "input"}}]}' ;;
+*) exit 1 ;;
+esac
+`
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	want := &nft.Ruleset{Tables: []nft.Table{{Family: "inet", Name: "one"}, {Family: "inet", Name: "two"}}}
+	live, err := Nft(program).Tables(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(live.Tables) != 1 || live.Tables[0].Name != "one" || len(live.Tables[0].Chains) != 1 {
+		t.Errorf("%+v", live.Tables)
+	}
+	asked, err := os.ReadFile(log)
+	if err != nil || string(asked) != "-j list tables\n-j list table inet one\n" {
+		t.Errorf("%q, %v", asked, err)
+	}
+}
+
 // That nft may not is told by what this process may, and not by what a program says.
 func TestNotPermittedByCapability(t *testing.T) {
 	t.Parallel()
 	if !mayAdministerNetwork() {
 		t.Skip("this process has no CAP_NET_ADMIN to drop")
 	}
-	_, err := Nft("/bin/false").Ruleset(t.Context())
+	_, err := Nft("/bin/false").Tables(t.Context(), &nft.Ruleset{})
 	if err == nil || errors.Is(err, ErrNotPermitted) {
 		t.Errorf("with the capability: %v", err)
 	}
@@ -145,7 +176,7 @@ func TestNotPermittedByCapability(t *testing.T) {
 			dropped <- err
 			return
 		}
-		_, err := Nft("/bin/false").Ruleset(context.Background())
+		_, err := Nft("/bin/false").Tables(context.Background(), &nft.Ruleset{})
 		dropped <- err
 	}()
 	if err := <-dropped; !errors.Is(err, ErrNotPermitted) {

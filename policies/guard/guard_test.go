@@ -13,6 +13,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/netns"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 const ours = "table inet etcdsec {\n\tchain x {\n\t}\n}\n"
@@ -52,7 +53,7 @@ func TestRestore(t *testing.T) {
 		return
 	}
 	restore := func() []byte {
-		live, err := n.Ruleset(t.Context())
+		live, err := n.Tables(t.Context(), &nft.Ruleset{Tables: []nft.Table{{Family: "inet", Name: "etcdsec"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ func TestNotPermitted(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root is permitted; the command's tests ask as another user")
 	}
-	if _, err := n.Ruleset(t.Context()); !errors.Is(err, ErrNotPermitted) {
+	if _, err := n.Tables(t.Context(), &nft.Ruleset{}); !errors.Is(err, ErrNotPermitted) {
 		t.Errorf("got %v", err)
 	}
 }

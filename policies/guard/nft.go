@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +43,31 @@ func FindNft() (Nft, error) {
 const patience = 30 * time.Second
 
 // Ruleset returns everything that is loaded in this network namespace.
-func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) {
-	out, err := n.run(ctx, nil, "-j", "list", "ruleset")
+func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) { return n.list(ctx, "ruleset") }
+
+// Tables returns those tables of a ruleset that are loaded in this network namespace. It does not list
+// the others: the rules of ten thousand Services take seconds.
+func (n Nft) Tables(ctx context.Context, wanted *nft.Ruleset) (*nft.Ruleset, error) {
+	names, err := n.list(ctx, "tables")
+	if err != nil {
+		return nil, err
+	}
+	live := &nft.Ruleset{}
+	for _, w := range wanted.Tables {
+		if !slices.ContainsFunc(names.Tables, func(t nft.Table) bool { return t.Family == w.Family && t.Name == w.Name }) {
+			continue
+		}
+		table, err := n.list(ctx, "table", w.Family, w.Name)
+		if err != nil {
+			return nil, err
+		}
+		live.Tables = append(live.Tables, table.Tables...)
+	}
+	return live, nil
+}
+
+func (n Nft) list(ctx context.Context, what ...string) (*nft.Ruleset, error) {
+	out, err := n.run(ctx, nil, append([]string{"-j", "list"}, what...)...)
 	if err != nil {
 		return nil, err
 	}

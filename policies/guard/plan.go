@@ -21,8 +21,8 @@ type Plan struct {
 	Host  Host         `json:"-"`
 	Rules *nft.Ruleset `json:"-"` // the rules to load
 
-	live   *nft.Ruleset
-	probes []Probe // those that answered
+	live   *nft.Ruleset // the tables of Rules, as they are loaded
+	probes []Probe      // those that answered
 }
 
 // Outcome is the result of a plan.
@@ -59,7 +59,7 @@ func NewPlan(ctx context.Context, i *policies.Intent, host Host, probes []Probe,
 		Changes: []policies.Difference{}, Cut: []Cut{}, Checks: []Check{},
 	}
 	var err error
-	if p.live, err = n.Ruleset(ctx); err != nil {
+	if p.live, err = n.Tables(ctx, p.Rules); err != nil {
 		return nil, err
 	}
 	if err := n.Check(ctx, p.Rules.Text()); err != nil {
