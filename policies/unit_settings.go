@@ -36,7 +36,7 @@ func isUnitSetting(section, key string) bool {
 	return slices.Contains(unreadUnitSettings(), key) || slices.Contains([]string{unitPrivateNetwork, unitInterfaces, unitFamilies}, key)
 }
 
-// UnitFilter is what all files of a member's unit, and of the slices that it is in, say together.
+// UnitFilter combines all files of a member's unit and of the slices that it is in.
 type UnitFilter struct {
 	Unit        string
 	Allow, Deny []netip.Prefix
@@ -48,7 +48,7 @@ type UnitFilter struct {
 	Unread []string
 }
 
-// UnitList is what a setting allows or, with Except, what it denies.
+// UnitList holds the names that a setting allows or, with Except, denies.
 type UnitList struct {
 	Setting string // as it is written
 	Names   []string
