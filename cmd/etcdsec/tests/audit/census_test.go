@@ -157,7 +157,7 @@ func TestAuditCensus(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &document); err != nil {
 		t.Fatalf("%v\n%s%s", err, stdout, stderr)
 	}
-	if status != clitest.StatusFindings || document.SchemaVersion != 1 || document.Revision != 6 || !document.Complete || len(document.Resources) != 2 || len(document.Results) != 8 {
+	if status != clitest.StatusFindings || document.SchemaVersion != 1 || document.Revision != 6 || !document.Complete || len(document.Resources) != 2 || len(document.Results) != 9 {
 		t.Errorf("%d %+v", status, document)
 	}
 	if r := document.Resources[1]; r.Resource != "secrets" || r.Objects != 2 || r.Plaintext != 0 || len(r.Writers) != 1 || r.Writers[0].Key != "k-2" || r.Writers[0].Objects != 2 {
