@@ -123,8 +123,8 @@ var dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]
 func TestSecretNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("m", 63)
-	store := open(t, bootstrap(t, twoMembers+"      - {name: clients, addresses: [10.0.0.13]}\n      - {name: "+long+", addresses: [10.0.0.14]}\n",
-		"  clients: [{name: peer, role: backup}, {name: clients-peer, role: backup}]\n", testNow()))
+	store := open(t, bootstrap(t, twoMembers+"      - {name: clients, addresses: [10.0.0.13]}\n      - {name: "+long+", addresses: [10.0.0.14]}\n      - {name: clients-backup, addresses: [10.0.0.15]}\n",
+		"  clients: [{name: peer, role: backup}, {name: clients-peer, role: backup}, {name: backup-peer, role: backup}]\n", testNow()))
 	names := store.SecretNames()
 	seen := map[string]string{}
 	for _, r := range store.Leaves() {
@@ -137,21 +137,23 @@ func TestSecretNames(t *testing.T) {
 		}
 		seen[name] = r.Path()
 	}
-	if len(seen) != 4*2+5 {
+	if len(seen) != 5*2+6 {
 		t.Errorf("%d names", len(seen))
 	}
 	for path, want := range map[string]string{
 		"nodes/etcd-0/pki/server":     "test-etcd-0-server",
 		"clients/auditor/client":      "test-clients-auditor",
+		"nodes/clients/pki/peer":      "test-nodes-clients-peer",
+		"clients/peer/client":         "test-clients-peer",
 		"nodes/" + long + "/pki/peer": "test-" + long + "-peer",
 	} {
 		if names[path] != want {
 			t.Errorf("%s is %s, want %s", path, names[path], want)
 		}
 	}
-	// A member "clients" has the same leaf name as a client "peer".
-	for _, path := range []string{"nodes/clients/pki/peer", "clients/peer/client"} {
-		if !regexp.MustCompile(`^test-clients-peer-[0-9a-f]{8}$`).MatchString(names[path]) {
+	// With dashes, a leaf of the member "clients-backup" is called as the client "backup-peer".
+	for _, path := range []string{"nodes/clients-backup/pki/peer", "clients/backup-peer/client"} {
+		if !regexp.MustCompile(`^test-clients-backup-peer-[0-9a-f]{8}$`).MatchString(names[path]) {
 			t.Errorf("%s is %s, want a hash in it", path, names[path])
 		}
 	}
