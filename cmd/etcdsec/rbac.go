@@ -184,6 +184,9 @@ func (t rbacTarget) survey(ctx context.Context) (rbac.State, error) {
 	if _, other := errors.AsType[*rbac.VersionError](err); other {
 		hint = "set spec.etcd.version to the release that all members run, or finish the upgrade first"
 	}
+	if e, learner := errors.AsType[*rbac.LearnerError](err); learner {
+		hint = fmt.Sprintf("etcdctl member promote %x   # or etcdctl member remove %[1]x", e.ID)
+	}
 	return state, failure(err, hint)
 }
 

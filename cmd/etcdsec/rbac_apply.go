@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,14 +32,19 @@ every member. What the plan allows must be possible, and everything else must be
 RBAC is disabled again.
 
 Before anything is changed
-- every member must run a release that follows the rules that the plan was made for;
+- every member must run a release that follows the rules that the plan was made for, have a leader, and
+  be no learner; etcd must have no alarm;
+- every member must accept every certificate, and no client without one;
 - the CN of every client's certificate in DIR, and of those of --present and --also, must be a user;
 - with spec.rbac.compaction: etcd, the compactions of etcd are observed for the time of --observe:
   etcd must compact, and no API server may. An API server with a longer interval is not noticed.
   --observe 0 skips this.
 
 Users and roles that the plan does not name stay, and are listed. Users and roles of the plan lose
-permissions that the plan does not give. Another run changes what differs and tries the certificates
+permissions that the plan does not give. A user of the plan with a password is deleted and added again
+without one, and its tokens end. While RBAC is disabled, etcd does not tell who has a password, so this
+happens to every user that exists. While it is enabled, a password of root or of this run's own user
+cannot be removed, and nothing is changed. Another run changes what differs and tries the certificates
 again. If a run is stopped by a signal, or if its terminal goes away, it disables RBAC again at once,
 unless RBAC was enabled before. If a run is killed at any moment, the next one finishes its work. The
 requests that try a certificate change nothing in the store.
@@ -89,7 +95,17 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return err
 	}
 	if f.dryRun {
-		return a.printRBAC(f.output, t.plan.Report(state))
+		if err := a.printRBAC(f.output, t.plan.Report(state)); err != nil {
+			return err
+		}
+	}
+	// Before the observation, which takes minutes. What a killed run left enabled has to be disabled.
+	err = t.live.CheckReady(ctx, t.plan, state, t.clients)
+	if err != nil && (f.dryRun || !state.Enabled || !state.Unverified) {
+		return t.applyError(fmt.Errorf("%w\nnothing was changed", err))
+	}
+	if f.dryRun {
+		return nil
 	}
 	if f.observe > 0 && t.plan.TakesCompaction(state) {
 		a.narrate("observing for %s who compacts, before anything changes; --observe 0 skips this", f.observe)
@@ -115,8 +131,20 @@ func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error 
 	report := t.plan.Report(state)
 	outcome, err := t.live.Apply(ctx, t.plan, state, t.clients)
 	if err != nil {
-		return failure(err, "etcdsec rbac apply "+shellword.Path(t.dir)+" --dry-run   # shows what is still to do")
+		return t.applyError(err)
 	}
 	report.Checks, report.Enabled = append(report.Checks, outcome.Checks...), true
 	return a.printRBAC(f.output, report)
+}
+
+// applyError adds a hint to an error of apply.
+func (t rbacTarget) applyError(err error) error {
+	hint := "etcdsec rbac apply " + shellword.Path(t.dir) + " --dry-run   # shows what is still to do"
+	if _, open := errors.AsType[*rbac.OpenMemberError](err); open {
+		hint = "start the member with --client-cert-auth"
+	}
+	if _, set := errors.AsType[*rbac.PasswordError](err); set {
+		hint = "etcdsec rbac disable " + shellword.Path(t.dir) + "   # then apply again, at once: nobody is refused in between"
+	}
+	return failure(err, hint)
 }

@@ -26,14 +26,26 @@ func (l *Live) Apply(ctx context.Context, p Plan, s State, clients []Client) (Ou
 		return Outcome{}, err
 	}
 	defer admin.close()
+	interrupted := s.Enabled && s.Unverified
+	err = l.CheckReady(ctx, p, s, clients)
+	if err != nil && !interrupted {
+		return Outcome{}, fmt.Errorf("%w\nnothing was changed", err)
+	}
 	for _, c := range p.Changes(s) {
-		l.narrate("%s", c.Text)
-		if err := admin.write(ctx, c); err != nil {
-			return Outcome{}, err
+		if err != nil {
+			break
 		}
+		l.narrate("%s", c.Text)
+		err = admin.write(ctx, c)
+	}
+	if err != nil && !interrupted {
+		return Outcome{}, err
 	}
 	var o Outcome
-	if err = l.enable(ctx, admin, s); err == nil {
+	if err == nil {
+		err = l.enable(ctx, admin, s)
+	}
+	if err == nil {
 		if o.Checks, err = l.Verify(ctx, p, s.Members, clients); err == nil {
 			err = checkFailures(o.Checks)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/etcdsec/etcdsec/internal/etcdtest"
@@ -37,7 +38,7 @@ func TestApply(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want := len(clients) * len(probes(plan.Prefix)); len(o.Checks) != want || o.Disabled {
+				if want := len(clients)*len(probes(plan.Prefix)) + len(plan.Users); len(o.Checks) != want || o.Disabled {
 					t.Errorf("run %d: %d checks, want %d", run, len(o.Checks), want)
 				}
 				denied := slices.ContainsFunc(o.Checks, func(c Check) bool { return c.Measured == Denied })
@@ -119,7 +120,7 @@ func TestMixedReleases(t *testing.T) {
 	}
 }
 
-// signal is a key whose first use, in the handshake of a check, ends a context.
+// signal is a key that calls a function when it is used, in a handshake.
 type signal struct {
 	crypto.Signer
 
@@ -145,26 +146,19 @@ func TestApplyIsStopped(t *testing.T) {
 			live, clients := s.live(t), s.clients(t, plan)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			end := func() { cancel(stopped) }
-			// The last certificate stops it, where nothing else does before.
+			// The last certificate stops it, where nothing else does before. It is presented before
+			// the first change as well.
 			last := &clients[len(clients)-1]
 			key, ok := last.Certificate.PrivateKey.(crypto.Signer)
 			if !ok {
 				t.Fatal("a key that cannot sign")
 			}
-			last.Certificate.PrivateKey = signal{key, end}
+			var enabling atomic.Bool
+			atEnable := end
+			atCheck := end
 			switch test {
-			case "before RBAC is enabled":
-				live.Narrate = func(format string, args ...any) {
-					if fmt.Sprintf(format, args...) == enable().Text {
-						end()
-					}
-				}
 			case "while it is enabled":
-				last.Certificate.PrivateKey = signal{key, func() { <-ctx.Done() }}
-				live.Narrate = func(format string, args ...any) {
-					if fmt.Sprintf(format, args...) != enable().Text {
-						return
-					}
+				atEnable = func() {
 					watch := s.dial(t, "alice")
 					go func() { // until etcd has done it, and perhaps not yet answered
 						defer end()
@@ -175,7 +169,21 @@ func TestApplyIsStopped(t *testing.T) {
 						}
 					}()
 				}
+				atCheck = func() { <-ctx.Done() }
+			case "while it is verified":
+				atEnable = func() {}
 			}
+			live.Narrate = func(format string, args ...any) {
+				if fmt.Sprintf(format, args...) == enable().Text {
+					enabling.Store(true)
+					atEnable()
+				}
+			}
+			last.Certificate.PrivateKey = signal{key, func() {
+				if enabling.Load() {
+					atCheck()
+				}
+			}}
 			state, err := live.State(t.Context())
 			if err != nil {
 				t.Fatal(err)

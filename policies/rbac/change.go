@@ -105,8 +105,9 @@ func unmark() Change {
 }
 
 // Changes returns the calls that bring a cluster to the plan. They grant first and revoke last, so
-// that nobody loses in between what the plan grants. They keep the users and roles that the plan does
-// not name; Extra lists them.
+// that nobody loses in between what the plan grants, but for a user that has a password, or may have
+// one: it is deleted and added again. They keep the users and roles that the plan does not name; Extra
+// lists them.
 func (p Plan) Changes(s State) []Change {
 	var all, last []Change
 	for _, role := range p.Roles {
@@ -121,6 +122,10 @@ func (p Plan) Changes(s State) []Change {
 		var have User
 		if at := slices.IndexFunc(s.Users, func(u User) bool { return u.Name == user.Name }); at >= 0 {
 			have = s.Users[at]
+			if have.Password != PasswordNone {
+				all = append(all, replaceUser(have, user.Roles))
+				continue
+			}
 		} else {
 			all = append(all, addUser(user.Name))
 		}
@@ -169,7 +174,11 @@ func (p Plan) Extra(s State) []string {
 	var all []string
 	for _, user := range s.Users {
 		if _, ok := p.User(user.Name); !ok {
-			all = append(all, fmt.Sprintf("user %s (roles: %s)", quote(user.Name), quote(strings.Join(user.Roles, ", "))))
+			text := fmt.Sprintf("user %s (roles: %s", quote(user.Name), quote(strings.Join(user.Roles, ", ")))
+			if user.Password == PasswordSet {
+				text += "; it has a password"
+			}
+			all = append(all, text+")")
 		}
 	}
 	for _, role := range s.Roles {

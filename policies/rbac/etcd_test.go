@@ -52,12 +52,25 @@ func parse(t testing.TB, spec string) *cluster.Cluster {
 type servers struct {
 	endpoints []string
 	members   []*etcdtest.Member
+	initial   []string // as of --initial-cluster
+	tls       []string // the flags of the client port
 	ca        *throwaway.CA
 	roots     *x509.CertPool
 }
 
 // start starts members of a release each.
 func start(t testing.TB, versions ...string) *servers {
+	t.Helper()
+	return startWith(t, true, versions...)
+}
+
+// startOpen starts members that ask for no certificate.
+func startOpen(t testing.TB, versions ...string) *servers {
+	t.Helper()
+	return startWith(t, false, versions...)
+}
+
+func startWith(t testing.TB, mutual bool, versions ...string) *servers {
 	t.Helper()
 	now := time.Now()
 	ca, err := throwaway.New(throwaway.Config{CommonName: "etcd", NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
@@ -74,28 +87,53 @@ func start(t testing.TB, versions ...string) *servers {
 			t.Fatal(err)
 		}
 	}
-	ports := etcdtest.FreePorts(t, 3*len(versions))
-	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	var initial []string
-	for i := range versions {
-		initial = append(initial, fmt.Sprintf("m%d=http://%s", i, at(3*i+1)))
+	s.tls = []string{"--cert-file=" + certPath, "--key-file=" + keyPath}
+	if mutual {
+		s.tls = append(s.tls, "--trusted-ca-file="+caPath, "--client-cert-auth")
 	}
+	ports := etcdtest.FreePorts(t, 3*len(versions))
 	var configs []etcdtest.Config
 	for i, version := range versions {
-		client, peer, metrics := at(3*i), at(3*i+1), at(3*i+2)
-		s.endpoints = append(s.endpoints, client)
-		configs = append(configs, etcdtest.Config{
-			Name: fmt.Sprintf("m%d", i), Version: version, HealthURL: "http://" + metrics + "/health",
-			Args: []string{
-				fmt.Sprintf("--name=m%d", i), "--data-dir=" + t.TempDir(), "--initial-cluster=" + strings.Join(initial, ","),
-				"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
-				"--cert-file=" + certPath, "--key-file=" + keyPath, "--trusted-ca-file=" + caPath, "--client-cert-auth",
-				"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer, "--listen-metrics-urls=http://" + metrics,
-			},
-		})
+		configs = append(configs, s.plan(t, fmt.Sprintf("m%d", i), version, ports[3*i:]))
+	}
+	for i := range configs {
+		configs[i].Args = append(configs[i].Args, "--initial-cluster="+strings.Join(s.initial, ","))
 	}
 	s.members = etcdtest.Run(t, configs...)
 	return s
+}
+
+// plan adds a member to the cluster, and returns how to start it.
+func (s *servers) plan(t testing.TB, name, version string, ports []int) etcdtest.Config {
+	t.Helper()
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	client, peer, metrics := at(0), at(1), at(2)
+	s.endpoints = append(s.endpoints, client)
+	s.initial = append(s.initial, name+"=http://"+peer)
+	return etcdtest.Config{
+		Name: name, Version: version, HealthURL: "http://" + metrics + "/health",
+		Args: append([]string{
+			"--name=" + name, "--data-dir=" + t.TempDir(),
+			"--listen-client-urls=https://" + client, "--advertise-client-urls=https://" + client,
+			"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer, "--listen-metrics-urls=http://" + metrics,
+		}, s.tls...),
+	}
+}
+
+// addLearner adds a learner that is not among the endpoints of s, and starts it.
+func (s *servers) addLearner(t *testing.T, version string) (endpoint string, id uint64) {
+	t.Helper()
+	grown := *s
+	config := grown.plan(t, "learner", version, etcdtest.FreePorts(t, 3))
+	_, peer, _ := strings.Cut(grown.initial[len(grown.initial)-1], "=")
+	added, err := s.dial(t, "alice").MemberAddAsLearner(t.Context(), []string{peer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Args = append(config.Args, "--initial-cluster="+strings.Join(grown.initial, ","), "--initial-cluster-state=existing")
+	config.HealthURL += "?serializable=true" // a learner answers no other read
+	etcdtest.Run(t, config)
+	return grown.endpoints[len(grown.endpoints)-1], added.Member.ID
 }
 
 func (s *servers) leaf(t testing.TB, name string) tls.Certificate {

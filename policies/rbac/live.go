@@ -63,7 +63,7 @@ func (l *Live) narrate(format string, args ...any) {
 }
 
 // State asks every member for its version, and the first one for the users and roles. A member that
-// does not answer is an error, because nobody knows which rules it has.
+// does not answer is an error, because nobody knows which rules it has. A learner is a *LearnerError.
 func (l *Live) State(ctx context.Context) (State, error) {
 	var s State
 	if len(l.Endpoints) == 0 {
@@ -83,6 +83,9 @@ func (l *Live) State(ctx context.Context) (State, error) {
 		}
 		clusterID = at.cluster
 		asked[at.member] = true
+		if at.learner {
+			faults = append(faults, &LearnerError{Endpoint: endpoint, ID: at.member})
+		}
 		s.Members = append(s.Members, found)
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -96,7 +99,10 @@ func (l *Live) State(ctx context.Context) (State, error) {
 	if err := checkEveryMember(ctx, admin, asked); err != nil {
 		return s, err
 	}
-	return s, s.read(ctx, admin)
+	if err := s.read(ctx, admin); err != nil {
+		return s, err
+	}
+	return s, s.readPasswords(ctx, admin)
 }
 
 // Users reads the users and roles from the first member that answers. Disabling RBAC needs no more,
@@ -124,7 +130,10 @@ func (l *Live) readUsersFrom(ctx context.Context, endpoint string) (State, error
 }
 
 // identity holds the IDs of the cluster and of the member that answered.
-type identity struct{ cluster, member uint64 }
+type identity struct {
+	cluster, member uint64
+	learner         bool
+}
 
 func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, error) {
 	m, err := l.connect(l.Admin, endpoint)
@@ -141,7 +150,7 @@ func (l *Live) status(ctx context.Context, endpoint string) (Member, identity, e
 		return Member{}, identity{}, err
 	}
 	found := Member{Endpoint: endpoint, Release: makeLegible(answer.GetVersion())}
-	at := identity{answer.GetHeader().GetClusterId(), answer.GetHeader().GetMemberId()}
+	at := identity{answer.GetHeader().GetClusterId(), answer.GetHeader().GetMemberId(), answer.GetIsLearner()}
 	found.Version, err = cluster.ParseVersion(found.Release)
 	return found, at, err
 }
@@ -158,6 +167,9 @@ func checkEveryMember(ctx context.Context, admin *member, asked map[uint64]bool)
 		return fmt.Errorf("asking %s for the members: %w", admin.address, err)
 	}
 	for _, m := range list.Members {
+		if m.GetIsLearner() {
+			return fmt.Errorf("asking %s for the members: %w", admin.address, &LearnerError{Name: m.GetName(), ID: m.GetID()})
+		}
 		if !asked[m.GetID()] {
 			return fmt.Errorf("asking %s for the members: member %q (%x) is not among the endpoints; name every member", admin.address, makeLegible(m.GetName()), m.GetID())
 		}

@@ -35,6 +35,8 @@ type User struct {
 	// Client is the role that the spec gives the client. It is empty for etcd's own user root, if no
 	// client has that name.
 	Client cluster.Role `json:"client_role,omitempty"`
+	// Password is known only of a user of etcd; it is empty in a plan.
+	Password Password `json:"password,omitempty"`
 }
 
 // Plan lists the users and roles that a cluster needs. Its JSON fields are only ever added to.

@@ -17,13 +17,13 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	users := []User{
-		{"kube-apiserver", []string{"kubernetes"}, cluster.RoleKubernetes},
-		{"healthcheck", []string{"healthcheck"}, cluster.RoleHealthcheck},
-		{"auditor", []string{"auditor"}, cluster.RoleAuditor},
-		{"backup", []string{"root"}, cluster.RoleBackup},
-		{"prometheus", []string{}, cluster.RoleMonitoring},
-		{"alice", []string{"root"}, cluster.RoleRoot},
-		{"root", []string{"root"}, ""},
+		{"kube-apiserver", []string{"kubernetes"}, cluster.RoleKubernetes, ""},
+		{"healthcheck", []string{"healthcheck"}, cluster.RoleHealthcheck, ""},
+		{"auditor", []string{"auditor"}, cluster.RoleAuditor, ""},
+		{"backup", []string{"root"}, cluster.RoleBackup, ""},
+		{"prometheus", []string{}, cluster.RoleMonitoring, ""},
+		{"alice", []string{"root"}, cluster.RoleRoot, ""},
+		{"root", []string{"root"}, "", ""},
 	}
 	if diff := cmp.Diff(users, p.Users); diff != "" {
 		t.Errorf("users (-want +got):\n%s", diff)

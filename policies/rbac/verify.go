@@ -70,7 +70,8 @@ func probes(prefix string) []Request {
 }
 
 // Verify presents every client's certificate to every member, and compares the verdict of each probe
-// with the plan and the rules of the member's release. RBAC must be enabled. The error means that a
+// with the plan and the rules of the member's release. It also tries to log in as every user of the
+// plan, none of which has a password. RBAC must be enabled. The error means that a
 // member could not be asked; what was allowed or denied is in the checks.
 func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []Client) ([]Check, error) {
 	var checks []Check
@@ -78,6 +79,11 @@ func (l *Live) Verify(ctx context.Context, p Plan, members []Member, clients []C
 		rules := RulesFor(m.Version)
 		if err := l.catchUp(ctx, m.Endpoint); err != nil {
 			return checks, fmt.Errorf("verifying %s as %s: %w", m.Endpoint, quote(l.Admin.CommonName()), err)
+		}
+		tried, err := l.tryPasswords(ctx, p, m.Endpoint)
+		checks = append(checks, tried...)
+		if err != nil {
+			return checks, fmt.Errorf("verifying %s: %w", m.Endpoint, err)
 		}
 		for _, c := range clients {
 			tried, err := l.try(ctx, p, rules, m.Endpoint, c)

@@ -158,7 +158,7 @@ func TestRBACOnRealMembers(t *testing.T) {
 	release()
 
 	applied, _ := c.run(t, 0, "apply", "--observe", "0")
-	const clients, probes = 6, 16
+	const clients, probes = 6, 16 + 1 // one tries a password
 	if !applied.Enabled || len(applied.Checks) != 3*clients*probes {
 		t.Errorf("apply: enabled %t, %d checks, want %d", applied.Enabled, len(applied.Checks), 3*clients*probes)
 	}
@@ -239,7 +239,7 @@ func TestRBACApplyRefuses(t *testing.T) {
 		want string
 	}{
 		"a certificate in use has no user":      {[]string{"--observe", "0", "--also", stranger}, `the plan has no user for its CN "stranger"`},
-		"one of ours that is refused":           {[]string{"--observe", "0", "--present", foreign.Cert + "," + foreign.Key}, "RBAC was disabled again"},
+		"one of ours that is refused":           {[]string{"--observe", "0", "--present", foreign.Cert + "," + foreign.Key}, "nothing was changed"},
 		"etcd does not compact":                 {[]string{"--observe", "300ms"}, "etcd did not compact itself within 300ms"},
 		"a member that is none of the cluster":  {[]string{"--observe", "0", "--endpoints", "127.0.0.1:1"}, "asking 127.0.0.1:1"},
 		"a member that nobody names":            {[]string{"--observe", "0", "--also", filepath.Join(c.store, "cluster.yaml")}, "no PEM certificate in it"},
@@ -263,7 +263,7 @@ func TestRBACApplyRefuses(t *testing.T) {
 	// What is not as it has to be once RBAC is in use is no reason to open everything.
 	c.run(t, 0, "apply", "--observe", "0")
 	_, stderr := c.run(t, 1, "apply", "--present", foreign.Cert+","+foreign.Key)
-	if !strings.Contains(stderr, "RBAC was enabled before this run and stays enabled") {
+	if !strings.Contains(stderr, "nothing was changed") {
 		t.Errorf("stderr:\n%s", stderr)
 	}
 	if status, err := c.administrator(t).AuthStatus(t.Context()); err != nil || !status.Enabled {
