@@ -49,7 +49,8 @@ reaches etcd's ports. On every node, they stop Pods from reaching the members wi
 their node. Run it on each node, as root.
 
 The change is undone after --guard, unless you confirm it: type yes, or run "policies confirm" from
-another session. With --confirm checks, it is kept if all checks pass until the end of that time. It
+another session. With --confirm checks, it is kept if all checks pass until the end of that time; if no
+other host answers a check before, nothing is loaded. It
 is undone at once when a member or an API server stops answering, when etcd on this host is no
 longer healthy, or when this command ends: by a signal, or because its terminal is gone. Under nohup it
 outlives its terminal.
@@ -175,9 +176,11 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	if p.Outcome == guard.PlanUnchanged {
 		a.narrate("nothing to do: the rules are in force")
 		if f.save != "" {
-			if err := a.saveRules(f.save, p); err != nil {
-				return err
+			file := durable.File{Name: filepath.Base(f.save), Mode: 0o600, Data: p.Rules.Text()}
+			if err := durable.WriteFile(filepath.Dir(f.save), file, nil); err != nil {
+				return failure(err, "")
 			}
+			a.narrateSaved(f.save)
 		}
 		return a.printPlanOutcome(f.output, p)
 	}
@@ -189,14 +192,21 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		return failure(fmt.Errorf("nothing was loaded, because hosts are connected that the spec does not let in:\n%s", strings.Join(who, "\n")),
 			"add them to the spec, or cut them off with --cut")
 	}
+	savePath, err := f.savePath()
+	if err != nil {
+		return err
+	}
 	change, err := p.Load(ctx, n, guard.Options{
-		State: state, Within: f.guard, ByChecks: f.confirm == confirmChecks, Now: a.now,
+		State: state, Within: f.guard, ByChecks: f.confirm == confirmChecks, SavePath: savePath, Now: a.now,
 		Watch: func(within time.Duration) error {
 			return guard.Spawn(f.stateDir, []string{
 				"policies", "watch", "--state-dir", f.stateDir, "--nft", string(n), "--within", within.String(),
 			}, a.now().Add(10*time.Second))
 		},
 	})
+	if _, none := errors.AsType[*guard.NoChecksError](err); none {
+		return failure(err, "--confirm ask")
+	}
 	if err != nil {
 		return policiesError(err, "apply -f "+shellword.Path(f.spec))
 	}
@@ -211,15 +221,16 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		a.narrate("%s from another session: etcdsec policies confirm%s", how, stateDirHint(f.stateDir))
 	}
 	reason, err := change.Wait(ctx, answers)
-	if err != nil {
-		return failure(err, "etcdsec policies rollback"+stateDirHint(f.stateDir))
-	}
 	if p.Outcome == guard.PlanKept {
 		a.narrate("kept")
-		if err := a.saveRules(f.save, p); err != nil {
-			return err
+		if err != nil {
+			return saveError(err, f.stateDir)
 		}
+		a.narrateSaved(savePath)
 		return a.printPlanOutcome(f.output, p)
+	}
+	if err != nil {
+		return failure(err, "etcdsec policies rollback"+stateDirHint(f.stateDir))
 	}
 	if err := a.printPlanOutcome(f.output, p); err != nil {
 		return err
@@ -227,20 +238,32 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	return failure(fmt.Errorf("the change was undone: %w", reason), "")
 }
 
-// saveRules writes the rules to a file, and prints how nftables.service loads it.
-func (a *app) saveRules(path string, p *guard.Plan) error {
+// savePath returns the absolute path of --save, or "".
+func (f *policiesApplyFlags) savePath() (string, error) {
+	if f.save == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(f.save)
+	if err != nil {
+		return "", failure(err, "")
+	}
+	return path, nil
+}
+
+// narrateSaved says whether a reboot removes the rules.
+func (a *app) narrateSaved(path string) {
 	if path == "" {
 		a.narrate("a reboot removes the rules")
 		a.narrate("hint: run this again with --save /etc/nftables.d/etcdsec.nft")
-		return nil
-	}
-	file := durable.File{Name: filepath.Base(path), Mode: 0o600, Data: p.Rules.Text()}
-	if err := durable.WriteFile(filepath.Dir(path), file, nil); err != nil {
-		return failure(err, "")
+		return
 	}
 	a.narrate(`wrote %s; /etc/nftables.conf loads it at boot with the line: include "%[1]s"`, path)
 	a.narrate("hint: systemctl enable nftables")
-	return nil
+}
+
+// saveError is the error of rules that are kept and were not saved.
+func saveError(err error, stateDir string) error {
+	return failure(err, "etcdsec policies confirm"+stateDirHint(stateDir)+"   # saves them, when that can be done")
 }
 
 func stateDirHint(dir string) string {

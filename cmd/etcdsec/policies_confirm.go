@@ -23,7 +23,8 @@ func newPoliciesConfirmCommand(a *app) *cobra.Command {
 		Short: "Keep the rules that were applied under guard",
 		Long: `Keep the rules that "policies apply" has loaded, before its guard undoes them. Run it from a new
 session: if you can log in, the rules do not lock you out. If the change is being undone already,
-this command says that it is too late. Reads and writes --state-dir only.
+this command says that it is too late. It also writes the file of --save, even if "policies apply" was
+killed. Reads and writes --state-dir, and that file.
 
 Exit status: 0 kept, 1 undone, or nothing to confirm, 2 bad command line.`,
 		Example: `  etcdsec policies confirm`,
@@ -63,7 +64,10 @@ func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) er
 		verb = "rollback"
 	}
 	outcome, err := guard.Settle(ctx, f.stateDir, w)
+	_, unsaved := errors.AsType[*guard.SaveError](err)
 	switch {
+	case unsaved:
+		return saveError(err, f.stateDir)
 	case errors.Is(err, guard.ErrNone):
 		return failure(err, "etcdsec policies apply -f cluster.yaml")
 	case errors.Is(err, fs.ErrPermission):
@@ -73,6 +77,9 @@ func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) er
 	}
 	if err := a.printOutcome(f.output, outcome); err != nil {
 		return err
+	}
+	if path := guard.SavePath(f.stateDir); path != "" && outcome == guard.Kept {
+		a.narrateSaved(path)
 	}
 	switch {
 	case w == guard.Keep && outcome != guard.Kept:

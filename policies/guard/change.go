@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,9 @@ type Options struct {
 	// If ByChecks is set, the change is kept at the end of that time if everything still answers,
 	// instead of being undone.
 	ByChecks bool
+	// SavePath is the absolute path of the file that the rules are saved to once they are kept. If it
+	// is empty, they are not saved.
+	SavePath string
 	// Watch starts the watchdog, a process that outlives this one, and returns once it is up. Its
 	// argument is the time after which the watchdog undoes the change by itself.
 	Watch func(within time.Duration) error
@@ -37,11 +42,49 @@ type Change struct {
 // error says otherwise.
 var ErrNotLoaded = errors.New("the rules were not loaded")
 
+// A NoChecksError means that no check could show whether the rules cut off somebody, so checks cannot
+// keep them. Those on this host itself pass under any rules.
+type NoChecksError struct{ Elsewhere bool } // something answers on this host
+
+func (e *NoChecksError) Error() string {
+	if e.Elsewhere {
+		return "nothing was loaded: no member or API server on another host answers, so the checks cannot tell whether the rules cut off somebody"
+	}
+	return "nothing was loaded: nothing answers, so the checks cannot tell whether the rules cut off somebody"
+}
+
+// checkChecks returns a *NoChecksError if the checks could not tell anything.
+func (p *Plan) checkChecks() error {
+	asked, answered := 0, 0
+	for _, c := range p.Checks {
+		a, err := netip.ParseAddrPort(c.Address)
+		if err != nil || a.Addr().IsLoopback() || slices.Contains(p.Host.Addrs, a.Addr()) {
+			continue
+		}
+		asked++
+		if c.Answers {
+			answered++
+		}
+	}
+	switch {
+	case len(p.probes) == 0:
+		return &NoChecksError{}
+	case asked > 0 && answered == 0:
+		return &NoChecksError{Elsewhere: true}
+	}
+	return nil
+}
+
 // checksMargin is the time for the last checks before the watchdog undoes the change.
 const checksMargin = 15 * time.Second
 
 // Load starts the watchdog and then loads the rules of a plan.
 func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
+	if o.ByChecks {
+		if err := p.checkChecks(); err != nil {
+			return nil, err
+		}
+	}
 	c := &Change{plan: p, options: o, nft: n, began: o.Now()}
 	previous, err := n.Restore(ctx, p.live, "inet", policies.NftablesTable)
 	if err == nil {
@@ -50,7 +93,7 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.State.Prepare(previous); err != nil {
+	if err := o.State.Prepare(previous, Saving{Path: o.SavePath, Rules: p.Rules.Text()}); err != nil {
 		return nil, err
 	}
 	within := o.Within
@@ -81,15 +124,16 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 // Wait waits until the change is kept or undone, notes the outcome in the plan, and returns why
 // it was undone. The answer yes, another session or, with ByChecks, successful checks keep the
 // change. Any other answer, a failed probe, the end of ctx or the end of the time undo it.
-// answers may be nil. The error means that the outcome is not known.
+// answers may be nil. The error means that the outcome is not known, or that the change was kept and
+// could not be saved: then it is a *SaveError.
 func (c *Change) Wait(ctx context.Context, answers <-chan string) (reason, err error) {
 	outcome, reason, err := c.wait(ctx, answers)
 	switch {
-	case err != nil:
-		return nil, err
 	case outcome == Kept:
 		c.plan.Outcome = PlanKept
-		return nil, nil
+		return nil, err
+	case err != nil:
+		return nil, err
 	}
 	c.plan.Outcome = PlanUndone
 	return reason, nil
@@ -166,6 +210,9 @@ func (c *Change) settle(ctx context.Context, w Word) (Word, error) {
 		return "", err
 	}
 	outcome, err := Await(ctx, dir, c.nft)
+	if _, unsaved := errors.AsType[*SaveError](err); unsaved {
+		return outcome, err
+	}
 	if err != nil {
 		if said := Messages(dir); said != "" {
 			err = fmt.Errorf("%w; the guard said: %s", err, said)

@@ -113,7 +113,7 @@ func watched(ctx context.Context, t *testing.T, n Nft, dir string, within time.D
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Prepare([]byte("table inet etcdsec\ndelete table inet etcdsec\n")); err != nil {
+	if err := s.Prepare([]byte("table inet etcdsec\ndelete table inet etcdsec\n"), Saving{}); err != nil {
 		t.Fatal(err)
 	}
 	up, ended := make(chan struct{}), make(chan Word, 1)
@@ -183,7 +183,7 @@ func TestOrphan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Prepare([]byte("table inet etcdsec\ndelete table inet etcdsec\n")); err != nil {
+	if err := s.Prepare([]byte("table inet etcdsec\ndelete table inet etcdsec\n"), Saving{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); !errors.Is(err, durable.ErrLocked) {
@@ -209,7 +209,7 @@ func TestOrphan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Prepare(nil); err != nil {
+	if err := s.Prepare(nil, Saving{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Abandon(); err != nil {

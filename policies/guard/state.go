@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // DefaultDir is the default folder for the state of a guard. The packet filter does not outlive a
@@ -22,6 +23,8 @@ const (
 	changeDir    = "change"
 	previousFile = "previous.nft" // what brings back what was there before
 	logFile      = "log"          // what the watchdog says
+	saveLink     = "save"         // the path of the file that the rules are saved to, if they are kept
+	unsavedFile  = "unsaved.nft"  // those rules, until they are saved
 	decisionLink = "decision"     // keep or undo: whoever says it first
 	outcomeLink  = "outcome"      // kept or undone
 )
@@ -110,16 +113,71 @@ func hasOpenChange(dir string) bool {
 // Close releases the folder's lock.
 func (s *State) Close() { s.release() }
 
-// Prepare records how to undo a change before it is made.
-func (s *State) Prepare(previous []byte) error {
+// Saving says where rules are saved once they are kept. Without a path they are not saved.
+type Saving struct {
+	Path  string // absolute
+	Rules []byte
+}
+
+// A SaveError means that a change was kept, but its rules could not be saved.
+type SaveError struct {
+	Path string
+	Err  error
+}
+
+func (e *SaveError) Error() string {
+	return fmt.Sprintf("the rules are kept, but not saved to %s: %v", e.Path, e.Err)
+}
+
+func (e *SaveError) Unwrap() error { return e.Err }
+
+// Prepare records, before a change is made, how to undo it and where to save it. So the rules are
+// saved by whoever keeps them, even if the command that made the change was killed.
+func (s *State) Prepare(previous []byte, saving Saving) error {
 	change := filepath.Join(s.dir, changeDir)
-	// The outcome goes last: without the file above it, the rest says nothing.
-	for _, name := range []string{previousFile, logFile, decisionLink, outcomeLink} {
+	// The outcome goes last: without the files above it, the rest says nothing.
+	for _, name := range []string{previousFile, unsavedFile, saveLink, logFile, decisionLink, outcomeLink} {
 		if err := os.Remove(filepath.Join(change, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("preparing a change: %w", err)
 		}
 	}
+	if saving.Path != "" {
+		if err := os.Symlink(saving.Path, filepath.Join(change, saveLink)); err != nil {
+			return fmt.Errorf("preparing a change: %w", err)
+		}
+		if err := durable.WriteFile(change, durable.File{Name: unsavedFile, Mode: 0o600, Data: saving.Rules}, nil); err != nil {
+			return err
+		}
+	}
 	return durable.WriteFile(change, durable.File{Name: previousFile, Mode: 0o600, Data: previous}, nil)
+}
+
+// SavePath returns the path that the rules of the last change are saved to, or "".
+func SavePath(dir string) string { return string(word(dir, saveLink)) }
+
+// isUnsaved reports whether a change was kept whose rules are still to be saved.
+func isUnsaved(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, changeDir, unsavedFile))
+	return err == nil && word(dir, outcomeLink) == Kept
+}
+
+// save saves the rules of a change that was kept. The caller holds the lock of the change.
+func save(dir string) error {
+	if !isUnsaved(dir) {
+		return nil
+	}
+	path, unsaved := SavePath(dir), filepath.Join(dir, changeDir, unsavedFile)
+	rules, err := durable.ReadFile(unsaved, nft.MaxDump)
+	if err == nil {
+		err = durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: 0o600, Data: rules}, nil)
+	}
+	if err == nil {
+		err = os.Remove(unsaved)
+	}
+	if err != nil {
+		return &SaveError{path, err}
+	}
+	return nil
 }
 
 // Abandon removes the record of a change that was not made.

@@ -48,9 +48,11 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 }
 
 // Settle decides about the change in a folder, waits, and returns the outcome. The first decision
-// counts. Without a change the error is [ErrNone].
+// counts. To keep a change that was kept saves its rules, if that is still to be done. Without a
+// change the error is [ErrNone].
 func Settle(ctx context.Context, dir string, w Word) (Word, error) {
-	if _, err := Decide(dir, w); err != nil {
+	_, err := Decide(dir, w)
+	if err != nil && (!errors.Is(err, ErrNone) || w != Keep || !isUnsaved(dir)) {
 		return "", err
 	}
 	n, err := FindNft()
@@ -84,7 +86,8 @@ func settle(ctx context.Context, dir string, n Nft, decision Word) (Word, error)
 }
 
 // Await waits until the watchdog of a change has ended, and returns the outcome. If there is none
-// because the watchdog was killed, Await carries out the decision.
+// because the watchdog was killed, Await carries out the decision. If the change was kept, Await saves
+// its rules; if that fails, the error is a *SaveError.
 func Await(ctx context.Context, dir string, n Nft) (Word, error) {
 	for {
 		release, err := durable.Lock(filepath.Join(dir, changeDir))
@@ -101,12 +104,16 @@ func Await(ctx context.Context, dir string, n Nft) (Word, error) {
 		case <-time.After(look):
 		}
 	}
-	if outcome := word(dir, outcomeLink); outcome != "" {
-		return outcome, nil
+	outcome := word(dir, outcomeLink)
+	if outcome == "" {
+		decision := word(dir, decisionLink)
+		if decision == "" {
+			return "", ErrOpen
+		}
+		var err error
+		if outcome, err = settle(ctx, dir, n, decision); err != nil {
+			return "", err
+		}
 	}
-	decision := word(dir, decisionLink)
-	if decision == "" {
-		return "", ErrOpen
-	}
-	return settle(ctx, dir, n, decision)
+	return outcome, save(dir)
 }

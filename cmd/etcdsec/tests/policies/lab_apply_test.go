@@ -219,6 +219,21 @@ func (s *policiesSite) testApply(t *testing.T) {
 		}
 		waitUntil(t, "undone", 2*time.Minute, func() bool { return !cp.hasTable(t) && watchdog(t, state) == 0 })
 	})
+	t.Run("killed, and confirmed", func(t *testing.T) {
+		save := filepath.Join(s.dir, "killed.nft")
+		state, args := fresh(t, "5m", "--save", save)
+		r := s.start(t, cp, args...)
+		up(t, r, state)
+		if err := r.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-r.ended
+		_, stderr := s.etcdsec(t, cp, 0, "policies", "confirm", "--state-dir", state)
+		saved, err := os.ReadFile(save)
+		if err != nil || !bytes.Equal(saved, s.rulesOf(cp).Text()) || !cp.hasTable(t) || !strings.Contains(stderr, "wrote "+save) {
+			t.Errorf("%v: %s", err, stderr)
+		}
+	})
 	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} { // internal/stop tries the others
 		t.Run("ended by "+end.String(), func(t *testing.T) {
 			state, args := fresh(t, "5m")
