@@ -133,11 +133,15 @@ func (d *Drift) Compare(r *Reader, given []string) ([]Difference, error) {
 	return append(d.found, ObjectDrift(want, d.have)...), nil
 }
 
-// RulesDrift returns how live rules differ from the wanted ones.
+// RulesDrift returns how live rules differ from the wanted ones. The table that the cluster had before
+// its name was part of the table's is extra.
 func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
 	var found []Difference
 	for _, d := range nft.Diff(want, live) {
 		found = append(found, Difference{Where: where, What: d.What, Kind: d.Kind, Want: d.Want, Live: d.Live})
+	}
+	if _, former := FormerTable(want, live); former {
+		found = append(found, Difference{Where: where, What: "table inet " + FormerNftablesTable, Kind: Extra, Live: "the table of this cluster under its former name"})
 	}
 	return found
 }

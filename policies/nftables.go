@@ -11,8 +11,52 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// NftablesTable is the name of the only table that etcdsec writes, of family inet.
-const NftablesTable = "etcdsec"
+// NftablesTable returns the name of the only table that etcdsec writes for a cluster, of family inet. A
+// host may have members of several clusters.
+func NftablesTable(cluster string) string { return FormerNftablesTable + "-" + cluster }
+
+// FormerNftablesTable is the name that the table had for every cluster. A host of one that was loaded
+// then still has it.
+const FormerNftablesTable = "etcdsec"
+
+// FormerTable finds in a live ruleset the former table of the cluster of the wanted rules. Clusters on
+// one host have different ports, by which their tables are told apart.
+func FormerTable(want, live *nft.Ruleset) (nft.Table, bool) {
+	var ports []nft.Range
+	for _, t := range want.Tables {
+		ports = append(ports, portsOf(t)...)
+	}
+	for _, t := range live.Tables {
+		ours := slices.ContainsFunc(portsOf(t), func(r nft.Range) bool {
+			return slices.ContainsFunc(ports, func(p nft.Range) bool {
+				return r.From.Number <= p.To.Number && p.From.Number <= r.To.Number
+			})
+		})
+		if t.Family == "inet" && t.Name == FormerNftablesTable && ours {
+			return t, true
+		}
+	}
+	return nft.Table{}, false
+}
+
+// portsOf returns the ports that the rules of a table look at.
+func portsOf(t nft.Table) []nft.Range {
+	var ports []nft.Range
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			for _, s := range r.Statements {
+				if s.Match != nil && slices.Equal(s.Match.Fields, []nft.Field{portField}) {
+					for _, e := range s.Match.Operand.Elements {
+						ports = append(ports, e.Key...)
+					}
+				}
+			}
+		}
+	}
+	return ports
+}
+
+const portField nft.Field = "tcp dport"
 
 // The table comes before what others filter at priority 0. Order decides nothing, since what
 // one table drops no other brings back; it only spares them the packets.
@@ -191,7 +235,7 @@ func (i *Intent) nftablesTitle(of string) []string {
 }
 
 func nftables(i *Intent) *nft.Ruleset {
-	t := nft.Table{Family: "inet", Name: NftablesTable, Why: []string{
+	t := nft.Table{Family: "inet", Name: NftablesTable(i.Cluster), Why: []string{
 		"No rule looks at connections, only at who sends to which port: a connection of somebody",
 		"who may no longer reach etcd stops with the next packet, and those of others go on.",
 		"What is let through here other tables may still drop.",
@@ -261,7 +305,7 @@ func (f nftablesFamily) matchSet(t *nft.Table, field, set string) (nft.Statement
 }
 
 func matchPorts(ports ...uint16) nft.Statement {
-	return nft.Statement{Match: &nft.Match{Fields: []nft.Field{"tcp dport"}, Op: "==", Operand: nft.Ports(ports...)}}
+	return nft.Statement{Match: &nft.Match{Fields: []nft.Field{portField}, Op: "==", Operand: nft.Ports(ports...)}}
 }
 
 func verdict(kind, chain string) nft.Statement {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
@@ -64,8 +66,9 @@ Hosts that are connected to etcd now and would be cut off are listed, and nothin
 you give --cut. No rule names port 22 or the API server's port.
 
 Reads the spec, the packet filter and the connections of this host. Makes a TLS handshake with the
-members and API servers, without a certificate. Writes table inet etcdsec in one transaction, the
-state of the guard in --state-dir, and the file of --save. Never touches another table. A reboot
+members and API servers, without a certificate. Writes table inet etcdsec-CLUSTER in one transaction, the
+state of the guard in --state-dir, and the file of --save. In the same step it removes table inet
+etcdsec, if a former version of etcdsec loaded it for this cluster. Never touches another table. A reboot
 removes the rules; nftables.service can load them again from the file of --save.
 
 Exit status: 0 kept, or nothing to do, 1 undone, or the rules could not be loaded, 2 bad command
@@ -73,7 +76,7 @@ line or spec.`,
 		Example: `  etcdsec policies apply -f cluster.yaml --dry-run
   etcdsec policies apply -f cluster.yaml --guard 60s
   etcdsec policies apply -f cluster.yaml --guard 60s --confirm checks \
-    --save /etc/nftables.d/etcdsec.nft
+    --save /etc/nftables.d/etcdsec-prod.nft
   etcdsec policies confirm
   etcdsec policies rollback`,
 		Args: args(cobra.NoArgs),
@@ -97,7 +100,7 @@ func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
 }
 
 func stateDirFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "state-dir", guard.DefaultDir, "`folder` for the state of the guard, only for root")
+	cmd.Flags().StringVar(dir, "state-dir", "", "`folder` for the state of the guard, only for root (default "+guard.DirFor("CLUSTER")+")")
 	_ = cmd.MarkFlagDirname("state-dir") // only completion; fails for unknown flags
 }
 
@@ -127,6 +130,9 @@ func (f *policiesApplyFlags) run(ctx context.Context, a *app) error {
 	i, err := a.loadIntent(f.spec)
 	if err != nil {
 		return err
+	}
+	if f.stateDir == "" {
+		f.stateDir = guard.DirFor(i.Cluster)
 	}
 	again := "apply -f " + f.spec
 	host, n, err := guard.Find(i, nodeName(f.node))
@@ -226,7 +232,7 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		if err != nil {
 			return saveError(err, f.stateDir)
 		}
-		a.narrateSaved(savePath)
+		a.narrateKept(savePath, p)
 		return a.printPlanOutcome(f.output, p)
 	}
 	if err != nil {
@@ -250,13 +256,22 @@ func (f *policiesApplyFlags) savePath() (string, error) {
 	return path, nil
 }
 
-// narrateSaved says whether a reboot removes the rules.
-func (a *app) narrateSaved(path string) {
-	if path == "" {
+// narrateKept says that the rules are kept, and what a reboot does.
+func (a *app) narrateKept(savePath string, p *guard.Plan) {
+	former := "table inet " + policies.FormerNftablesTable
+	if slices.ContainsFunc(p.Changes, func(d policies.Difference) bool { return d.What == former }) {
+		a.narrate("warning: %s is gone, but a file that loads it at boot, such as /etc/nftables.d/etcdsec.nft, brings it back: remove that file", former)
+	}
+	if savePath == "" {
 		a.narrate("a reboot removes the rules")
-		a.narrate("hint: run this again with --save /etc/nftables.d/etcdsec.nft")
+		a.narrate("hint: run this again with --save /etc/nftables.d/%s.nft", p.Rules.Tables[0].Name)
 		return
 	}
+	a.narrateSaved(savePath)
+}
+
+// narrateSaved says how the saved rules are loaded after a reboot.
+func (a *app) narrateSaved(path string) {
 	a.narrate(`wrote %s; /etc/nftables.conf loads it at boot with the line: include "%[1]s"`, path)
 	a.narrate("hint: systemctl enable nftables")
 }
@@ -267,8 +282,8 @@ func saveError(err error, stateDir string) error {
 }
 
 func stateDirHint(dir string) string {
-	if dir == guard.DefaultDir {
-		return ""
+	if filepath.Dir(dir) == guard.DefaultDir {
+		return "" // where confirm and rollback look
 	}
 	return " --state-dir " + shellword.Path(dir)
 }

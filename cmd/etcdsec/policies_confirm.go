@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
@@ -24,7 +25,8 @@ func newPoliciesConfirmCommand(a *app) *cobra.Command {
 		Long: `Keep the rules that "policies apply" has loaded, before its guard undoes them. Run it from a new
 session: if you can log in, the rules do not lock you out. If the change is being undone already,
 this command says that it is too late. It also writes the file of --save, even if "policies apply" was
-killed. Reads and writes --state-dir, and that file.
+killed. Reads and writes --state-dir, and that file. Without --state-dir, it finds the one change on this
+host that waits.
 
 Exit status: 0 kept, 1 undone, or nothing to confirm, 2 bad command line.`,
 		Example: `  etcdsec policies confirm`,
@@ -41,7 +43,7 @@ func newPoliciesRollbackCommand(a *app) *cobra.Command {
 		Use:   "rollback",
 		Short: "Undo the rules that were applied under guard",
 		Long: `Undo at once the rules that "policies apply" has loaded and nobody has confirmed, even if its guard
-was killed. Restores table inet etcdsec and touches no other table. Reads and writes --state-dir.
+was killed. Restores the table of the cluster and touches no other table. Reads and writes --state-dir.
 
 Exit status: 0 undone, 1 kept before, or not possible, or nothing to undo, 2 bad command line.`,
 		Example: `  etcdsec policies rollback`,
@@ -63,7 +65,17 @@ func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) er
 	if w == guard.Undo {
 		verb = "rollback"
 	}
-	outcome, err := guard.Settle(ctx, f.stateDir, w)
+	var err error
+	if f.stateDir == "" {
+		f.stateDir, err = guard.FindDir(guard.DefaultDir)
+	}
+	if e, several := errors.AsType[*guard.SeveralError](err); several {
+		return failure(err, "--state-dir "+shellword.Path(e.Dirs[0]))
+	}
+	var outcome guard.Word
+	if err == nil {
+		outcome, err = guard.Settle(ctx, f.stateDir, w)
+	}
 	_, unsaved := errors.AsType[*guard.SaveError](err)
 	switch {
 	case unsaved:

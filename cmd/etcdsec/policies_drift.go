@@ -35,10 +35,11 @@ FILE it reads the nftables of this host, which needs root. A FILE is one of thes
     render" for the backends of the spec, or for --backend, with the defaults of an API server.
 "-" is standard input.
 
-Other tables cannot accept a packet that table inet etcdsec drops, so they are not compared. But on
-the host of a member, a rule that sends connections to etcd's ports elsewhere (NAT) is listed as
-extra: table inet etcdsec does not see these. Other objects are not compared either, though they can
-let in more senders: "policies prove" judges all objects together.
+Other tables cannot accept a packet that table inet etcdsec-CLUSTER drops, so they are not compared. But
+on the host of a member, a rule that sends connections to etcd's ports elsewhere (NAT) is listed as
+extra: the table does not see these. So is table inet etcdsec, which a former version of etcdsec loaded
+for this cluster. Other objects are not compared either, though they can let in more senders:
+"policies prove" judges all objects together.
 
 Reads the spec, the files or the packet filter; writes nothing and uses no network.
 

@@ -86,7 +86,7 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 		}
 	}
 	c := &Change{plan: p, options: o, nft: n, began: o.Now()}
-	previous, err := n.Restore(ctx, p.live, "inet", policies.NftablesTable)
+	text, previous, err := p.texts(ctx, n)
 	if err == nil {
 		err = n.Check(ctx, previous) // or there would be no way back
 	}
@@ -105,10 +105,10 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 	}
 	// From here on the end of this command means to undo the change, and not to stop half-way.
 	ctx = context.WithoutCancel(ctx)
-	err = n.Load(ctx, p.Rules.Text())
+	err = n.Load(ctx, text)
 	if err == nil {
 		var live *nft.Ruleset
-		if live, err = n.Tables(ctx, p.Rules); err == nil && len(nft.Diff(p.Rules, live)) > 0 {
+		if live, err = n.Tables(ctx, p.Rules); err == nil && len(policies.RulesDrift("", p.Rules, live)) > 0 {
 			err = errors.New("the kernel lists other rules than were loaded")
 		}
 	}
@@ -119,6 +119,28 @@ func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
 	// not loaded yet. The table is then brought back again.
 	_, undoErr := c.settle(ctx, Undo)
 	return nil, errors.Join(ErrNotLoaded, err, undoErr, n.Load(ctx, previous))
+}
+
+// texts returns what to load and what undoes it, each as one transaction for nft. If the cluster's
+// table still has its former name, it is replaced by the new one in the same step.
+func (p *Plan) texts(ctx context.Context, n Nft) (next, previous []byte, err error) {
+	next = p.Rules.Text()
+	for _, t := range p.Rules.Tables {
+		restore, err := n.Restore(ctx, p.live, t.Family, t.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		previous = append(previous, restore...)
+	}
+	if t, former := policies.FormerTable(p.Rules, p.live); former {
+		restore, err := n.Restore(ctx, p.live, t.Family, t.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		previous = append(previous, restore...)
+		next = fmt.Appendf(next, "table %s %s\ndelete table %[1]s %[2]s\n", t.Family, t.Name)
+	}
+	return next, previous, nil
 }
 
 // Wait waits until the change is kept or undone, notes the outcome in the plan, and returns why

@@ -318,11 +318,11 @@ func TestChange(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_ = n.Load(t.Context(), []byte("table inet etcdsec\ndelete table inet etcdsec\n"))
+			_ = n.Load(t.Context(), []byte("table inet etcdsec-prod\ndelete table inet etcdsec-prod\n"))
 			l := listener(t)
 			c := load(t, n, []Probe{{"something", l.Addr().String(), AnswersTLS}}, test.options)
 			// Where the time is short, it may be over by now.
-			if within := c.options.Within; !strings.Contains(tables(t, n), "table inet etcdsec") && (within >= time.Minute || time.Since(c.began) < within) {
+			if within := c.options.Within; !strings.Contains(tables(t, n), "table inet etcdsec-prod") && (within >= time.Minute || time.Since(c.began) < within) {
 				t.Fatal("not loaded")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -337,7 +337,7 @@ func TestChange(t *testing.T) {
 			if c.plan.Outcome != test.want || (reason == nil) != (test.want == PlanKept) || reason != nil && !strings.Contains(reason.Error(), test.reason) {
 				t.Errorf("%s because %v, want %s because %q", c.plan.Outcome, reason, test.want, test.reason)
 			}
-			if there := strings.Contains(tables(t, n), "table inet etcdsec"); there != (test.want == PlanKept) {
+			if there := strings.Contains(tables(t, n), "table inet etcdsec-prod"); there != (test.want == PlanKept) {
 				t.Errorf("%s, and loaded is %t", c.plan.Outcome, there)
 			}
 		})

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
@@ -45,15 +46,19 @@ const patience = 30 * time.Second
 // Ruleset returns everything that is loaded in this network namespace.
 func (n Nft) Ruleset(ctx context.Context) (*nft.Ruleset, error) { return n.list(ctx, "ruleset") }
 
-// Tables returns those tables of a ruleset that are loaded in this network namespace. It does not list
-// the others: the rules of ten thousand Services take seconds.
+// Tables returns those tables of a ruleset that are loaded in this network namespace, and the table
+// under the former name. It does not list the others: the rules of ten thousand Services take seconds.
 func (n Nft) Tables(ctx context.Context, wanted *nft.Ruleset) (*nft.Ruleset, error) {
 	names, err := n.list(ctx, "tables")
 	if err != nil {
 		return nil, err
 	}
+	former := nft.Table{Family: "inet", Name: policies.FormerNftablesTable}
+	all := slices.DeleteFunc(slices.Clone(wanted.Tables), func(t nft.Table) bool {
+		return t.Family == former.Family && t.Name == former.Name
+	})
 	live := &nft.Ruleset{}
-	for _, w := range wanted.Tables {
+	for _, w := range append(all, former) {
 		if !slices.ContainsFunc(names.Tables, func(t nft.Table) bool { return t.Family == w.Family && t.Name == w.Name }) {
 			continue
 		}

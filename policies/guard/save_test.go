@@ -119,3 +119,56 @@ func TestNoChecks(t *testing.T) {
 		})
 	}
 }
+
+// The one change that waits is found, whichever cluster it is of, also where a former version put it.
+func TestFindDir(t *testing.T) {
+	t.Parallel()
+	all := filepath.Join(t.TempDir(), "run")
+	if _, err := FindDir(all); !errors.Is(err, ErrNone) {
+		t.Errorf("no folder: %v", err)
+	}
+	change := func(dir string) {
+		t.Helper()
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Prepare([]byte("before"), Saving{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	undo := func(dir string) {
+		t.Helper()
+		if _, err := Decide(dir, Undo); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Await(t.Context(), dir, "/bin/true"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(all)
+	if dir, err := FindDir(all); dir != all || err != nil {
+		t.Errorf("where a former version put it: %s, %v", dir, err)
+	}
+	undo(all)
+	one, change1 := filepath.Join(all, "one"), filepath.Join(all, "change") // a cluster may be named so
+	for _, dir := range []string{one, change1} {
+		change(dir)
+		if found, err := FindDir(all); found != dir || err != nil {
+			t.Errorf("%s: %s, %v", dir, found, err)
+		}
+		undo(dir)
+	}
+	if _, err := FindDir(all); !errors.Is(err, ErrNone) {
+		t.Errorf("none waits: %v", err)
+	}
+	change(one)
+	change(change1)
+	if _, err := FindDir(all); err == nil || errors.Is(err, ErrNone) {
+		t.Errorf("two wait: %v", err)
+	}
+	if e, ok := errors.AsType[*SeveralError](func() error { _, err := FindDir(all); return err }()); !ok || len(e.Dirs) != 2 {
+		t.Errorf("got %v", e)
+	}
+}

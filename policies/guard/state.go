@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -13,9 +14,45 @@ import (
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
-// DefaultDir is the default folder for the state of a guard. The packet filter does not outlive a
-// boot, and neither does /run.
+// DefaultDir is the folder with the default folders for the state of guards. The packet filter does not
+// outlive a boot, and neither does /run. A former version had the state of its one guard in it.
 const DefaultDir = "/run/etcdsec"
+
+// DirFor returns the default folder for the state of the guard of a cluster. A host may have members of
+// several clusters.
+func DirFor(cluster string) string { return filepath.Join(DefaultDir, cluster) }
+
+// A SeveralError means that changes of several clusters wait for a decision.
+type SeveralError struct{ Dirs []string }
+
+func (e *SeveralError) Error() string {
+	return "changes of several clusters wait to be kept or undone: " + strings.Join(e.Dirs, ", ")
+}
+
+// FindDir finds the folder below all, or all itself, with the one change that waits for a decision, or
+// that was kept and is not saved yet. If there are several, the error is a *SeveralError, and
+// [ErrNone] if there is none.
+func FindDir(all string) (string, error) {
+	below, err := os.ReadDir(all)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNone
+	}
+	if err != nil {
+		return "", err
+	}
+	dirs := []string{all}
+	for _, d := range below {
+		dirs = append(dirs, filepath.Join(all, d.Name()))
+	}
+	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return !hasOpenChange(dir) && !isUnsaved(dir) })
+	switch len(dirs) {
+	case 0:
+		return "", ErrNone
+	case 1:
+		return dirs[0], nil
+	}
+	return "", &SeveralError{dirs}
+}
 
 // The state of a change is a folder with these in it. The two words are targets of symlinks,
 // because only of a symlink are the name and what it says made in one step, and by one only.
@@ -98,7 +135,8 @@ func (s *State) free() error {
 		return err
 	}
 	release()
-	if hasOpenChange(s.dir) {
+	// A former version may have left its own for the same cluster.
+	if hasOpenChange(s.dir) || filepath.Dir(s.dir) == DefaultDir && hasOpenChange(DefaultDir) {
 		return ErrOpen
 	}
 	return nil

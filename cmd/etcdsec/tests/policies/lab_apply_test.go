@@ -17,6 +17,9 @@ import (
 	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
 )
 
+// labTable is the name of the table of the laboratory's cluster.
+const labTable = "etcdsec-lab"
+
 // labRun is a running etcdsec on a host of the laboratory.
 type labRun struct {
 	cmd            *exec.Cmd
@@ -78,7 +81,7 @@ func waitUntil(t *testing.T, what string, patience time.Duration, holds func() b
 // hasTable reports whether the host has the table of etcdsec.
 func (h *labHost) hasTable(t *testing.T) bool {
 	t.Helper()
-	return strings.Contains(h.run(t, "", "nft", "list", "tables"), "inet etcdsec")
+	return strings.Contains(h.run(t, "", "nft", "list", "tables"), "inet etcdsec-lab")
 }
 
 // watchdog returns the ID of the process that guards a change, or 0.
@@ -109,7 +112,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	fresh := func(t *testing.T, guard string, more ...string) (state string, args []string) {
 		t.Helper()
 		if cp.hasTable(t) {
-			cp.run(t, "", "nft", "delete", "table", "inet", "etcdsec")
+			cp.run(t, "", "nft", "delete", "table", "inet", labTable)
 		}
 		runs++
 		state = filepath.Join(s.dir, "state"+strconv.Itoa(runs))
@@ -271,7 +274,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	})
 	t.Run("both killed", func(t *testing.T) {
 		state, args := fresh(t, "5m")
-		cp.run(t, "table inet etcdsec {\n chain mine {\n }\n}\n", "nft", "-f", "-") // what has to come back
+		cp.run(t, "table inet etcdsec-lab {\n chain mine {\n }\n}\n", "nft", "-f", "-") // what has to come back
 		r := s.start(t, cp, args...)
 		up(t, r, state)
 		pid := watchdog(t, state)
@@ -287,10 +290,37 @@ func (s *policiesSite) testApply(t *testing.T) {
 			t.Error(stderr)
 		}
 		stdout, _ := s.etcdsec(t, cp, 0, "policies", "rollback", "--state-dir", state)
-		rules := cp.run(t, "", "nft", "list", "table", "inet", "etcdsec")
+		rules := cp.run(t, "", "nft", "list", "table", "inet", labTable)
 		if stdout != "undone\n" || !strings.Contains(rules, "chain mine") || strings.Contains(rules, "chain input") {
 			t.Errorf("%s%s", stdout, rules)
 		}
+	})
+	t.Run("the table has its former name", func(t *testing.T) {
+		former := func() bool { return strings.Contains(cp.run(t, "", "nft", "list", "tables"), "inet etcdsec\n") }
+		state, args := fresh(t, "5m")
+		cp.run(t, strings.ReplaceAll(string(s.rulesOf(cp).Text()), labTable, "etcdsec"), "nft", "-f", "-")
+		// One of another cluster, which has other ports.
+		cp.run(t, "table inet etcdsec-other {\n chain input {\n tcp dport 12379 drop\n }\n}\n", "nft", "-f", "-")
+		stdout, _ := s.etcdsec(t, cp, 3, "policies", "drift", "-f", s.spec)
+		if !strings.Contains(stdout, "former name") {
+			t.Errorf("drift: %s", stdout)
+		}
+		r := s.start(t, cp, args...)
+		waitUntil(t, "loaded", 2*time.Minute, func() bool { return cp.hasTable(t) && watchdog(t, state) != 0 })
+		if former() {
+			t.Error("the former table is still there")
+		}
+		s.etcdsec(t, cp, 0, "policies", "rollback", "--state-dir", state)
+		r.wait(t, 1)
+		if !former() || cp.hasTable(t) {
+			t.Error("the former table did not come back")
+		}
+		_, args = fresh(t, "2s", "--confirm", "checks")
+		s.etcdsec(t, cp, 0, args...)
+		if former() || !cp.hasTable(t) || !strings.Contains(cp.run(t, "", "nft", "list", "tables"), "etcdsec-other") {
+			t.Error("the former table is left, or that of another cluster is gone")
+		}
+		cp.run(t, "", "nft", "delete", "table", "inet", "etcdsec-other")
 	})
 	t.Run("typed", func(t *testing.T) { s.testTyped(t, fresh) })
 	t.Run("a member that is not in the spec", func(t *testing.T) {
@@ -346,7 +376,7 @@ func (s *policiesSite) testDrift(t *testing.T) {
 	if stdout, _ := s.etcdsec(t, cp, 0, drift...); stdout != "" {
 		t.Errorf("got %s", stdout)
 	}
-	cp.run(t, "add element inet etcdsec members4 { 10.0.0.66 }\ninsert rule inet etcdsec input accept\n", "nft", "-f", "-")
+	cp.run(t, "add element inet etcdsec-lab members4 { 10.0.0.66 }\ninsert rule inet etcdsec-lab input accept\n", "nft", "-f", "-")
 	stdout, _ := s.etcdsec(t, cp, 3, append(drift, "-o", "json")...)
 	var result struct {
 		Matches     bool

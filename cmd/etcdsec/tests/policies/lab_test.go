@@ -185,7 +185,7 @@ func (s *policiesSite) testService(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	cp.run(t, "", "nft", "delete", "table", "inet", "etcdsec")
+	cp.run(t, "", "nft", "delete", "table", "inet", labTable)
 	for _, w := range ways {
 		if r, err := w.from.reaches(t.Context(), w.address, time.Minute); r != reached {
 			t.Errorf("without rules, %s: %s %v; the laboratory does not see the way", w.name, r, err)
@@ -206,7 +206,7 @@ func (s *policiesSite) testSentOn(t *testing.T) {
 			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1) }) // fails with the bind
 		},
 	}
-	stopped := func() string { return cp.run(t, "", "nft", "list", "chain", "inet", "etcdsec", "output") }
+	stopped := func() string { return cp.run(t, "", "nft", "list", "chain", "inet", labTable, "output") }
 	if before := stopped(); strings.Contains(before, "packets 1") || !strings.Contains(before, "packets 0") {
 		t.Errorf("the host's own packets were stopped: %s", before)
 	}
@@ -237,7 +237,7 @@ func (s *policiesSite) testNoForward(t *testing.T) {
 			t.Errorf("%s: %s", flows[n], r)
 		}
 	}
-	cp.run(t, "", "nft", "flush", "chain", "inet", "etcdsec", "forward")
+	cp.run(t, "", "nft", "flush", "chain", "inet", labTable, "forward")
 	cp.rules = cp.ruleset(t)
 	m := s.matrix()
 	for n, r := range measure(t, flows, func(labFlow) bool { return true }) {
@@ -251,7 +251,7 @@ func (s *policiesSite) testNoForward(t *testing.T) {
 // What the obvious policy forgets: without the members themselves there is no quorum.
 func (s *policiesSite) testNoMembers(t *testing.T) {
 	for _, h := range s.hosts[:3] {
-		h.run(t, "flush set inet etcdsec members4\nflush set inet etcdsec members6\n", "nft", "-f", "-")
+		h.run(t, "flush set inet etcdsec-lab members4\nflush set inet etcdsec-lab members6\n", "nft", "-f", "-")
 	}
 	deadline := time.Now().Add(2 * time.Minute)
 	for s.write(t, 0, 3*time.Second) == nil {
