@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -170,5 +171,32 @@ func TestFindDir(t *testing.T) {
 	}
 	if e, ok := errors.AsType[*SeveralError](func() error { _, err := FindDir(all); return err }()); !ok || len(e.Dirs) != 2 {
 		t.Errorf("got %v", e)
+	}
+}
+
+// The table under its former name is replaced in the transaction that loads the new one, and comes back
+// in the one that undoes it.
+func TestFormerTable(t *testing.T) {
+	t.Parallel()
+	i := newIntent(t)
+	former := *policies.Nftables(i)
+	former.Tables = slices.Clone(former.Tables)
+	former.Tables[0].Name = policies.FormerNftablesTable
+	p := Plan{Rules: policies.Nftables(i), live: &former}
+	const asIfNft Nft = "/bin/echo" // lists the table by the words of the request
+	next, previous, err := p.texts(t.Context(), asIfNft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const remove = "table inet etcdsec\ndelete table inet etcdsec\n"
+	if want := string(p.Rules.Text()) + remove; string(next) != want {
+		t.Errorf("loaded: %s, want %s", next, want)
+	}
+	if want := "table inet etcdsec-prod\ndelete table inet etcdsec-prod\n" + remove + "list table inet etcdsec\n"; string(previous) != want {
+		t.Errorf("to undo it: %s, want %s", previous, want)
+	}
+	p.live = p.Rules
+	if next, _, err := p.texts(t.Context(), asIfNft); err != nil || string(next) != string(p.Rules.Text()) {
+		t.Errorf("without a former table: %s, %v", next, err)
 	}
 }
