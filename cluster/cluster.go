@@ -105,6 +105,8 @@ type Cluster struct {
 	Rotation   RotationConfig
 	RBAC       RBAC
 
+	commonNames map[string]string // of the clients for which the spec has one, by their names
+
 	// Warnings are about settings that are allowed but unwise.
 	Warnings []string
 	// YAML is the unchanged document.
@@ -127,6 +129,7 @@ type Etcd struct {
 	pkiDir, dataDir   string
 	TLSMinVersion     uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	EnableGRPCGateway bool
+	ExtraNames        []Name // in the certificates of every member
 	Members           []Member
 }
 
@@ -171,8 +174,9 @@ func (h Host) DNSNames() []string {
 // Member is one etcd member.
 type Member struct {
 	Host
-	Joining bool
-	Node    string // Kubernetes node; default: the API server with the same address, or the member's name
+	ExtraNames []Name // in the member's certificates, in addition to its addresses
+	Joining    bool
+	Node       string // Kubernetes node; default: the API server with the same address, or the member's name
 }
 
 // Advertised returns the address that peers and clients use.
@@ -185,7 +189,7 @@ func (e Etcd) PKIDir(m Member) string { return expandName(e.pkiDir, m.Name) }
 func (e Etcd) DataDir(m Member) string { return expandName(e.dataDir, m.Name) }
 
 // Client is one holder of a client certificate. Its name is the certificate's CN and, with RBAC, the
-// etcd user.
+// etcd user, unless the spec gives a CN; see [Cluster.CommonName].
 type Client struct {
 	Name string
 	Role Role
@@ -212,6 +216,14 @@ type ExternalKey struct {
 	Exec      []string
 	Key       string // the program's name for the key
 	Env       []string
+}
+
+// CommonName returns the CN of a client's certificate, which is its etcd user.
+func (c *Cluster) CommonName(client Client) string {
+	if cn, ok := c.commonNames[client.Name]; ok {
+		return cn
+	}
+	return client.Name
 }
 
 // Member returns the member with a name.

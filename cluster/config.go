@@ -41,22 +41,27 @@ type Spec struct {
 
 // EtcdConfig describes the etcd members and their common settings.
 type EtcdConfig struct {
-	Version           string         `yaml:"version"`
-	Runtime           string         `yaml:"runtime"`
-	ClientPort        int            `yaml:"clientPort"`
-	PeerPort          int            `yaml:"peerPort"`
-	MetricsPort       int            `yaml:"metricsPort"`
-	PKIDir            string         `yaml:"pkiDir"`
-	DataDir           string         `yaml:"dataDir"`
-	TLSMinVersion     string         `yaml:"tlsMinVersion"`
-	EnableGRPCGateway bool           `yaml:"enableGRPCGateway"`
-	Members           []MemberConfig `yaml:"members"`
+	Version           string `yaml:"version"`
+	Runtime           string `yaml:"runtime"`
+	ClientPort        int    `yaml:"clientPort"`
+	PeerPort          int    `yaml:"peerPort"`
+	MetricsPort       int    `yaml:"metricsPort"`
+	PKIDir            string `yaml:"pkiDir"`
+	DataDir           string `yaml:"dataDir"`
+	TLSMinVersion     string `yaml:"tlsMinVersion"`
+	EnableGRPCGateway bool   `yaml:"enableGRPCGateway"`
+	// ExtraNames are names that the server and peer certificates of every member have in addition to
+	// the member's addresses: those of a load balancer or a Service, wildcards, URIs.
+	ExtraNames []string       `yaml:"extraNames"`
+	Members    []MemberConfig `yaml:"members"`
 }
 
 // MemberConfig is one etcd member. The first address is the advertised one.
 type MemberConfig struct {
 	Name      string   `yaml:"name"`
 	Addresses []string `yaml:"addresses"`
+	// ExtraNames are more names for the member's certificates. Nothing listens on them.
+	ExtraNames []string `yaml:"extraNames"`
 	// Joining marks a member that joins a running cluster: etcd must be told not to bootstrap a
 	// new one.
 	Joining bool `yaml:"joining"`
@@ -74,6 +79,8 @@ type HostConfig struct {
 type ClientConfig struct {
 	Name string `yaml:"name"`
 	Role string `yaml:"role"`
+	// CommonName is the CN of its certificate, and the etcd user, if it is not the name.
+	CommonName string `yaml:"commonName"`
 }
 
 // PKIConfig describes how to make keys and certificates. Lifetimes are Go durations in hours, such

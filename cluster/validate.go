@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
@@ -28,7 +30,7 @@ func New(config Config) (*Cluster, error) {
 	v.name("metadata.name", config.Metadata.Name)
 	c := &Cluster{
 		Name:       config.Metadata.Name,
-		Etcd:       v.etcd(spec.Etcd, Layout(spec.PKI.Layout)),
+		Etcd:       v.etcd(spec.Etcd, spec.PKI),
 		APIServers: v.apiServers(spec.APIServers),
 		PKI:        v.pki(spec.PKI),
 		Encryption: v.encryption(spec.Encryption),
@@ -38,6 +40,7 @@ func New(config Config) (*Cluster, error) {
 		c.RBAC.Compaction = oneOf(&v, "spec.rbac.compaction", spec.RBAC.Compaction, "", []Compaction{CompactionByEtcd, CompactionByAPIServer})
 	}
 	c.Clients = v.clients(spec.Clients, c.Etcd.Members, c.PKI.Layout)
+	c.commonNames = v.commonNames(spec.Clients, c.Clients, c.Etcd.Members)
 	if c.PKI.CRL && c.Etcd.Runtime == Hosted {
 		// Hosted members get a configuration file, and its format has no key for a CRL
 		// (etcd-io/etcd server/embed/config.go, securityConfig).
@@ -71,7 +74,7 @@ func (v *validator) name(field, name string) {
 	switch {
 	case name == "":
 		v.fault(field, "is missing")
-	case !dnsLabel.MatchString(name):
+	case !IsName(name):
 		v.fault(field, "%q is not a name: want up to 63 lower-case letters, digits and inner dashes", name)
 	}
 }
@@ -94,16 +97,20 @@ func (v *validator) hostName(field, name string) {
 	}
 }
 
-func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
+// IsName reports whether a member, API server or client can have this name.
+func IsName(s string) bool { return dnsLabel.MatchString(s) }
+
+func (v *validator) etcd(config EtcdConfig, pki PKIConfig) Etcd {
 	e := Etcd{
 		Version:           v.version(config.Version),
 		Runtime:           oneOf(v, "spec.etcd.runtime", config.Runtime, StaticPod, Runtimes()),
 		ClientPort:        v.port("spec.etcd.clientPort", config.ClientPort, 2379),
 		PeerPort:          v.port("spec.etcd.peerPort", config.PeerPort, 2380),
 		MetricsPort:       v.port("spec.etcd.metricsPort", config.MetricsPort, 2381),
-		pkiDir:            v.dir("spec.etcd.pkiDir", config.PKIDir, defaultPKIDir(layout)),
+		pkiDir:            v.dir("spec.etcd.pkiDir", config.PKIDir, defaultPKIDir(Layout(pki.Layout))),
 		dataDir:           v.dir("spec.etcd.dataDir", config.DataDir, "/var/lib/etcd"),
 		EnableGRPCGateway: config.EnableGRPCGateway,
+		ExtraNames:        v.extraNames("spec.etcd.extraNames", config.ExtraNames, Hierarchy(pki.Hierarchy)),
 	}
 	switch config.TLSMinVersion {
 	case "", "TLS1.3":
@@ -124,7 +131,11 @@ func (v *validator) etcd(config EtcdConfig, layout Layout) Etcd {
 		hosts = append(hosts, HostConfig{Name: m.Name, Addresses: m.Addresses})
 	}
 	for i, h := range v.hosts("spec.etcd.members", hosts) {
-		e.Members = append(e.Members, Member{Host: h, Joining: config.Members[i].Joining, Node: v.node(fmt.Sprintf("spec.etcd.members[%d].node", i), config.Members[i].Node)})
+		at, given := fmt.Sprintf("spec.etcd.members[%d]", i), config.Members[i]
+		e.Members = append(e.Members, Member{
+			Host: h, Joining: given.Joining, Node: v.node(at+".node", given.Node),
+			ExtraNames: v.extraNames(at+".extraNames", given.ExtraNames, Hierarchy(pki.Hierarchy)),
+		})
 	}
 	return e
 }
@@ -239,6 +250,17 @@ func defaultClients() []Client {
 	}
 }
 
+// DefaultClientName returns the name of the client that every cluster has for a role, or that of the
+// role.
+func DefaultClientName(role Role) string {
+	for _, c := range defaultClients() {
+		if c.Role == role {
+			return c.Name
+		}
+	}
+	return string(role)
+}
+
 func (v *validator) clients(config []ClientConfig, members []Member, layout Layout) []Client {
 	clients := defaultClients()
 	if layout != LayoutEtcdsec {
@@ -278,6 +300,44 @@ func (v *validator) clients(config []ClientConfig, members []Member, layout Layo
 	}
 	return clients
 }
+
+// commonNames checks the CNs of the spec's clients. A CN is an etcd user, so each has one holder.
+func (v *validator) commonNames(config []ClientConfig, clients []Client, members []Member) map[string]string {
+	given := map[string]string{}
+	for i, client := range config {
+		cn, at := client.CommonName, fmt.Sprintf("spec.clients[%d].commonName", i)
+		switch {
+		case cn == "" || cn == client.Name:
+			continue
+		case strings.TrimSpace(cn) != cn || strings.ContainsFunc(cn, func(r rune) bool { return !unicode.IsPrint(r) }):
+			v.fault(at, "%q has white space around it or characters that cannot be printed", cn)
+		case utf8.RuneCountInString(cn) > maxCommonName:
+			v.fault(at, "%q is longer than a common name may be (%d)", cn, maxCommonName)
+		case cn == string(RoleRoot) && Role(client.Role) != RoleRoot:
+			v.fault(at, `"root" is etcd's superuser; only a client with role root may have that CN`)
+		case slices.ContainsFunc(members, func(m Member) bool { return m.Name == cn }):
+			// A member's certificate would then log in as this client's etcd user.
+			v.fault(at, "%q is also the name of a member; the CN of a certificate is its etcd user", cn)
+		}
+		given[client.Name] = cn
+	}
+	holders := map[string]string{}
+	for _, client := range clients {
+		cn, own := given[client.Name]
+		if !own {
+			cn = client.Name
+		}
+		if holder, taken := holders[cn]; taken && holder != client.Name {
+			at := slices.IndexFunc(config, func(c ClientConfig) bool { return c.CommonName == cn })
+			v.fault(fmt.Sprintf("spec.clients[%d].commonName", max(at, 0)), "%q is also the CN of %q; each client needs an etcd user of its own", cn, holder)
+		}
+		holders[cn] = client.Name
+	}
+	return given
+}
+
+// maxCommonName is the longest CN that X.509 allows (RFC 5280, appendix A.1, ub-common-name).
+const maxCommonName = 64
 
 // rotation checks the argument vectors of a rotation, so that a misspelt placeholder is found here
 // and not half-way through.
@@ -336,5 +396,5 @@ func warnings(c *Cluster) []string {
 	if c.Etcd.TLSMinVersion == tls.VersionTLS12 {
 		w = append(w, "spec.etcd.tlsMinVersion: TLS1.2: every etcd client since 3.4 supports TLS 1.3")
 	}
-	return w
+	return append(w, warnExtraNames(c.Etcd)...)
 }

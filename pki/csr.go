@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/etcdsec/etcdsec/cluster"
 )
@@ -68,19 +67,21 @@ func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
 	var faults []error
 	for _, attribute := range csr.Subject.Names {
-		if !attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) || attribute.Value != l.CommonName {
+		if !attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) || attribute.Value != l.CommonName && (l.plannedCN == "" || attribute.Value != l.plannedCN) {
 			faults = append(faults, fmt.Errorf("it asks for the subject %q, but %s has CN=%s", csr.Subject, l.Name, l.CommonName))
 			break
 		}
 	}
-	asked, other := namesOf(&x509.Certificate{IPAddresses: csr.IPAddresses, DNSNames: csr.DNSNames, EmailAddresses: csr.EmailAddresses, URIs: csr.URIs})
-	for _, name := range asked.Strings() {
-		if !slices.Contains(l.Names.Strings(), name) {
-			faults = append(faults, fmt.Errorf("it asks for the name %s, which is not one of %s: %q", name, l.Name, l.Names.Strings()))
-		}
+	asked, other := namesOf(&x509.Certificate{IPAddresses: csr.IPAddresses, DNSNames: csr.DNSNames, EmailAddresses: csr.EmailAddresses, URIs: csr.URIs, Extensions: csr.Extensions})
+	more := asked.without(l.Names)
+	for _, name := range (Names{IPs: more.IPs, DNS: more.DNS}).Strings() {
+		faults = append(faults, fmt.Errorf("it asks for the name %s, which is not one of %s: %q", name, l.Name, l.Names.Strings()))
 	}
-	if other > 0 {
-		faults = append(faults, errors.New("it asks for a URI or a mail address, which no leaf of etcd has"))
+	if len(more.URIs)+len(more.Emails) > 0 {
+		faults = append(faults, fmt.Errorf("it asks for a URI or a mail address, %q, that is not one of %s: %q", append(more.URIs, more.Emails...), l.Name, l.Names.Strings()))
+	}
+	for _, kind := range other {
+		faults = append(faults, fmt.Errorf("it asks for a name of kind %s, which no leaf of etcd has", kind))
 	}
 	for _, extension := range csr.Extensions {
 		switch extension.Id.String() {

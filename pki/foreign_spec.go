@@ -3,7 +3,6 @@ package pki
 import (
 	"crypto/x509"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -47,17 +46,24 @@ spec:
     version: %q
     runtime: %s
 `, cluster.APIVersion, cluster.Kind, config.Name, config.Version, runtime)
-	if slices.Contains(p.Server[0].ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+	if slices.ContainsFunc(members, func(p *Foreign) bool { return allows(p.Server[0], x509.ExtKeyUsageClientAuth) }) {
 		b.WriteString("    enableGRPCGateway: true          # the server certificates are client certificates too\n")
 	}
+	names := newForeignNames(members)
+	if len(names.all) > 0 {
+		fmt.Fprintf(&b, "    extraNames: [%s]   # in the certificates of every member\n", strings.Join(yamlWords(names.all), ", "))
+	}
 	b.WriteString("    members:\n")
-	shared := sharedNames(members)
 	for _, p := range members {
-		addresses, dropped := addressesOf(p, shared)
-		if len(dropped) > 0 {
-			notes = append(notes, fmt.Sprintf("%s: left out %s: other members' certificates have these names too, or they are not addresses", p.Member, strings.Join(dropped, " ")))
+		own := names.of(p)
+		for _, left := range own.left {
+			notes = append(notes, fmt.Sprintf("%s: left out %s: %s", p.Member, left.name, left.why))
 		}
-		fmt.Fprintf(&b, "      - {name: %s, addresses: [%s]}\n", p.Member, strings.Join(addresses, ", "))
+		extra := ""
+		if len(own.extra) > 0 {
+			extra = ", extraNames: [" + strings.Join(yamlWords(own.extra), ", ") + "]"
+		}
+		fmt.Fprintf(&b, "      - {name: %s, addresses: [%s]%s}\n", p.Member, strings.Join(yamlWords(own.addresses), ", "), extra)
 	}
 	b.WriteString(clientsOf(p))
 	fmt.Fprintf(&b, "  pki: {layout: %s, hierarchy: %s, keyAlgorithm: %s}\n", config.Layout, hierarchy, algorithm)
@@ -65,69 +71,21 @@ spec:
 }
 
 // clientsOf returns the spec's clients whose certificates are in the members' folders, with the CNs
-// by which etcd knows them. A client whose CN no spec allows keeps the default name.
+// by which etcd knows them.
 func clientsOf(p *Foreign) string {
 	var lines []string
 	for _, role := range sortedNames(p.Clients) {
 		cn := p.Clients[role].Subject.CommonName
-		if a, err := cluster.ParseAddress(cn); err == nil && a.DNS == cn && !strings.Contains(cn, ".") && len(cn) < 64 {
-			lines = append(lines, fmt.Sprintf("    - {name: %s, role: %s}\n", cn, role))
+		switch {
+		case cn == "": // etcd knows no user by it, and the client gets its default name
+		case cluster.IsName(cn):
+			lines = append(lines, fmt.Sprintf("    - {name: %s, role: %s}\n", yamlWords([]string{cn})[0], role))
+		default:
+			lines = append(lines, fmt.Sprintf("    - {name: %s, role: %s, commonName: %q}\n", cluster.DefaultClientName(cluster.Role(role)), role, cn))
 		}
 	}
 	if lines == nil {
 		return ""
 	}
 	return "  clients:\n" + strings.Join(lines, "")
-}
-
-// sharedNames returns the names that several members have, such as the name of a service.
-func sharedNames(members []*Foreign) []string {
-	count := map[string]int{}
-	for _, p := range members {
-		for _, name := range allNames(p).Strings() {
-			count[name]++
-		}
-	}
-	var shared []string
-	for _, name := range sortedNames(count) {
-		if count[name] > 1 {
-			shared = append(shared, name)
-		}
-	}
-	return shared
-}
-
-func allNames(p *Foreign) Names {
-	peer, _ := namesOf(p.Peer[0])
-	server, _ := namesOf(p.Server[0])
-	return peer.union(server)
-}
-
-// addressesOf returns a member's own addresses. IP addresses come first, because a member
-// advertises the first address.
-func addressesOf(p *Foreign, shared []string) (addresses, dropped []string) {
-	everywhere := loopback().Strings()
-	for _, name := range allNames(p).Strings() {
-		if slices.Contains(everywhere, name) {
-			continue
-		}
-		a, err := cluster.ParseAddress(name)
-		switch {
-		case err != nil || slices.Contains(shared, name):
-			dropped = append(dropped, name)
-		case a.IP.Is6():
-			addresses = append(addresses, fmt.Sprintf("%q", name))
-		default:
-			addresses = append(addresses, name)
-		}
-	}
-	if len(addresses) == 0 {
-		// Members that live on loopback: a cluster on one machine.
-		for _, ip := range allNames(p).IPs {
-			if ip != netip.IPv6Loopback() {
-				return []string{ip.String()}, dropped
-			}
-		}
-	}
-	return addresses, dropped
 }

@@ -3,6 +3,8 @@ package pki
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -49,16 +51,58 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 		found.Members = append(found.Members, member)
 	}
 	agreeOnCAs(found.Members)
-	if c != nil {
-		return found, nil
+	if c == nil {
+		var yaml []byte
+		yaml, found.Notes = ForeignSpec(config, found.Members)
+		var err error
+		if found.Cluster, err = cluster.Read("the spec made from the certificates", bytes.NewReader(yaml)); err != nil {
+			return nil, fmt.Errorf("%w%s\nwrite a spec by hand, and give it with -f", err, sharedAddresses(found.Members))
+		}
 	}
-	var yaml []byte
-	yaml, found.Notes = ForeignSpec(config, found.Members)
-	var err error
-	if found.Cluster, err = cluster.Read("the spec made from the certificates", bytes.NewReader(yaml)); err != nil {
-		return nil, fmt.Errorf("%w\nwrite a spec by hand, and give it with -f", err)
-	}
+	found.Notes = append(found.Notes, found.noteIdentities()...)
 	return found, nil
+}
+
+// sharedAddresses tells, in words, which members have no name of their own; empty if all have one.
+func sharedAddresses(members []*Foreign) string {
+	names := newForeignNames(members)
+	var text string
+	for _, p := range members {
+		if len(names.of(p).addresses) == 0 {
+			text += fmt.Sprintf("\nother members' certificates have all names of %s too, so the certificates do not tell its address", p.Member)
+		}
+	}
+	return text
+}
+
+// noteIdentities notes what the certificates have and the spec does not: what renewals keep, and what
+// they cannot keep.
+func (f *ForeignCluster) noteIdentities() []string {
+	var notes []string
+	for _, b := range NewPlan(f.Cluster).Bundles {
+		at := slices.IndexFunc(f.Members, func(p *Foreign) bool { return b.Path == "nodes/"+p.Member+"/pki" })
+		if at < 0 {
+			continue
+		}
+		leaves, err := adoptedLeaves(b, f.Members[at].files)
+		if err != nil {
+			continue // AdoptInto refuses it
+		}
+		for _, l := range leaves {
+			kept := l.keep(l.cert, identityOf(l.cert))
+			if len(kept.kept) > 0 {
+				notes = append(notes, fmt.Sprintf("%s has %s, which the spec does not have; renewals keep it until one with --forget-import", l.Name, strings.Join(kept.kept, " ")))
+			}
+			got, other := namesOf(l.cert)
+			if lost := append(got.without(kept.Names).typed(), other...); len(lost) > 0 {
+				notes = append(notes, fmt.Sprintf("%s has %s, which the next renewal drops: no spec can have it", l.Name, strings.Join(lost, " ")))
+			}
+			if l.cert.Subject.CommonName == "" {
+				notes = append(notes, fmt.Sprintf("%s has no CN; the next renewal gives it CN=%s", l.Name, l.CommonName))
+			}
+		}
+	}
+	return notes
 }
 
 // AdoptInto copies the cluster's PKI into the store in dir; with dryRun it only checks that it

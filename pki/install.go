@@ -140,7 +140,8 @@ func planInstall(b Bundle, config InstallConfig) (*installation, error) {
 		}
 	}
 	if at := slices.IndexFunc(b.Leaves, func(l Leaf) bool { return !l.Names.isEmpty() }); at >= 0 && config.Own != nil {
-		faults = append(faults, checkOwnAddresses(b.Leaves[at].Names, config.Own, config.Sources))
+		names := b.Leaves[at].Names.filter(func(_, name string) bool { return !slices.Contains(b.shared, name) })
+		faults = append(faults, checkOwnAddresses(names, config.Own, config.Sources))
 	}
 	for _, f := range b.CRLs {
 		data, err := durable.ReadFile(filepath.Join(config.Signed, filepath.FromSlash(f.Name)), maxPEMSize)
@@ -229,6 +230,10 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	roots, err := ReadTrust(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
 	if err != nil {
 		return err
+	}
+	if there, err := ReadCertificates(filepath.Join(config.Target, filepath.FromSlash(l.CertFile))); err == nil {
+		// An imported certificate has names that the spec, and so this node, does not know.
+		l = l.keep(chain[0], identityOf(there[0]))
 	}
 	if err := errors.Join(verifyLeaf(l, chain, roots, key.Public(), config.Now)...); err != nil {
 		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)

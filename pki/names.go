@@ -2,17 +2,22 @@ package pki
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
 // Names are the subject alternative names (SANs) of a certificate. Their order has no meaning.
 type Names struct {
-	IPs []netip.Addr
-	DNS []string
+	IPs    []netip.Addr
+	DNS    []string
+	URIs   []string
+	Emails []string
 }
 
 // loopback returns the names that every member's certificates have, as with kubeadm: etcdctl on the
@@ -30,49 +35,181 @@ func hostNames(h cluster.Host) Names {
 	return n.union(loopback())
 }
 
-func (n Names) union(m Names) Names {
-	u := Names{IPs: slices.Clone(n.IPs), DNS: slices.Clone(n.DNS)}
-	for _, ip := range m.IPs {
-		if !slices.Contains(u.IPs, ip) {
-			u.IPs = append(u.IPs, ip)
+// extraNames returns names of the spec that are not addresses of a member.
+func extraNames(extra []cluster.Name) Names {
+	var n Names
+	for _, name := range extra {
+		switch {
+		case name.IP.IsValid():
+			n.IPs = append(n.IPs, name.IP)
+		case name.DNS != "":
+			n.DNS = append(n.DNS, name.DNS)
+		case name.URI != "":
+			n.URIs = append(n.URIs, name.URI)
+		default:
+			n.Emails = append(n.Emails, name.Email)
 		}
 	}
-	for _, dns := range m.DNS {
-		if !slices.Contains(u.DNS, dns) {
-			u.DNS = append(u.DNS, dns)
-		}
-	}
-	return u
+	return n
 }
 
-// Strings returns the names as text, IP addresses first.
+// union returns the names of both, without duplicates. It keeps DNS names that differ only in their
+// case: programs that compare the bytes need both.
+func (n Names) union(m Names) Names {
+	return Names{
+		IPs: appendNew(n.IPs, m.IPs), DNS: appendNew(n.DNS, m.DNS),
+		URIs: appendNew(n.URIs, m.URIs), Emails: appendNew(n.Emails, m.Emails),
+	}
+}
+
+// appendNew returns a copy of list with the elements of more that it does not have.
+func appendNew[T comparable](list, more []T) []T {
+	list = slices.Clone(list)
+	for _, e := range more {
+		if !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Strings returns the names as text, IP addresses first. A DNS name that looks like an IP address has
+// its kind in front of it, and so have mail addresses.
 func (n Names) Strings() []string {
 	s := make([]string, 0, len(n.IPs)+len(n.DNS))
 	for _, ip := range n.IPs {
 		s = append(s, ip.String())
 	}
-	return append(s, n.DNS...)
+	for _, dns := range n.DNS {
+		if _, err := netip.ParseAddr(dns); err == nil {
+			dns = "DNS:" + dns
+		}
+		s = append(s, dns)
+	}
+	s = append(s, n.URIs...)
+	for _, email := range n.Emails {
+		s = append(s, "email:"+email)
+	}
+	return s
 }
 
-func (n Names) isEmpty() bool { return len(n.IPs)+len(n.DNS) == 0 }
-
-// sameSet reports whether n and m have the same names, in any order.
-func (n Names) sameSet(m Names) bool {
-	a, b := n.Strings(), m.Strings()
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
+// typed returns the names with their kinds, as openssl writes them in its configuration. IP addresses
+// are first, and there are no duplicates.
+func (n Names) typed() []string {
+	var s []string
+	for _, ip := range n.IPs {
+		s = append(s, "IP:"+ip.String())
+	}
+	for _, dns := range n.DNS {
+		s = append(s, "DNS:"+dns)
+	}
+	for _, uri := range n.URIs {
+		s = append(s, "URI:"+uri)
+	}
+	for _, email := range n.Emails {
+		s = append(s, "email:"+email)
+	}
+	var unique []string
+	for _, name := range s {
+		if !slices.Contains(unique, name) {
+			unique = append(unique, name)
+		}
+	}
+	return unique
 }
 
-// namesOf returns the SANs of a certificate. other counts the SANs of kinds that no plan has.
-func namesOf(cert *x509.Certificate) (n Names, other int) {
+func (n Names) isEmpty() bool { return len(n.typed()) == 0 }
+
+// filter returns the names for which keep returns true. It calls keep with the kind of each name, as in
+// typed, and the name.
+func (n Names) filter(keep func(kind, name string) bool) Names {
+	return Names{
+		IPs:    slices.DeleteFunc(slices.Clone(n.IPs), func(ip netip.Addr) bool { return !keep("IP", ip.String()) }),
+		DNS:    slices.DeleteFunc(slices.Clone(n.DNS), func(dns string) bool { return !keep("DNS", dns) }),
+		URIs:   slices.DeleteFunc(slices.Clone(n.URIs), func(uri string) bool { return !keep("URI", uri) }),
+		Emails: slices.DeleteFunc(slices.Clone(n.Emails), func(email string) bool { return !keep("email", email) }),
+	}
+}
+
+// without returns the names that m does not have. The case of a DNS name has no meaning (RFC 4343).
+func (n Names) without(m Names) Names {
+	return n.filter(func(kind, name string) bool {
+		return !slices.ContainsFunc(m.typed(), func(there string) bool {
+			return there == kind+":"+name || kind == "DNS" && strings.EqualFold(there, "DNS:"+name)
+		})
+	})
+}
+
+// NamesError tells how the names of a certificate differ from those that it should have. Each name has
+// its kind, such as IP:10.0.0.11.
+type NamesError struct{ Missing, Additional []string }
+
+func (e *NamesError) Error() string {
+	var parts []string
+	if len(e.Missing) > 0 {
+		parts = append(parts, "missing "+strings.Join(e.Missing, " "))
+	}
+	if len(e.Additional) > 0 {
+		parts = append(parts, "additional "+strings.Join(e.Additional, " "))
+	}
+	text := "has the names wrong: " + strings.Join(parts, "; ")
+	for _, name := range e.Additional {
+		if dns, is := strings.CutPrefix(name, "DNS:"); is && slices.Contains(e.Missing, "IP:"+dns) {
+			return text + " (no client accepts a DNS name for an IP address)"
+		}
+	}
+	return text
+}
+
+// compareNames returns how the names of a certificate differ from the wanted ones, or nil.
+func compareNames(cert *x509.Certificate, want Names) error {
+	got, other := namesOf(cert)
+	e := &NamesError{Missing: want.without(got).typed(), Additional: append(got.without(want).typed(), other...)}
+	if len(e.Missing)+len(e.Additional) == 0 {
+		return nil
+	}
+	return e
+}
+
+// namesOf returns the SANs of a certificate. other lists the kinds of the SANs that no plan has, such
+// as otherName.
+func namesOf(cert *x509.Certificate) (n Names, other []string) {
 	for _, ip := range cert.IPAddresses {
 		if a, ok := netip.AddrFromSlice(ip); ok {
 			n.IPs = append(n.IPs, a.Unmap())
 		}
 	}
 	n.DNS = slices.Clone(cert.DNSNames)
-	return n, len(cert.EmailAddresses) + len(cert.URIs)
+	for _, uri := range cert.URIs {
+		n.URIs = append(n.URIs, uri.String())
+	}
+	n.Emails = slices.Clone(cert.EmailAddresses)
+	return n, otherKinds(cert.Extensions)
+}
+
+// generalNameKinds are the kinds of SANs that crypto/x509 does not read, by their tags (RFC 5280, 4.2.1.6).
+func generalNameKinds() map[int]string {
+	return map[int]string{0: "otherName", 3: "x400Address", 4: "directoryName", 5: "ediPartyName", 8: "registeredID"}
+}
+
+// otherKinds returns the kinds of the SANs that crypto/x509 does not read.
+func otherKinds(extensions []pkix.Extension) []string {
+	var kinds []string
+	for _, e := range extensions {
+		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
+			continue
+		}
+		var names []asn1.RawValue
+		if _, err := asn1.Unmarshal(e.Value, &names); err != nil {
+			continue // crypto/x509 has refused it
+		}
+		for _, name := range names {
+			if kind, other := generalNameKinds()[name.Tag]; other && !slices.Contains(kinds, kind) {
+				kinds = append(kinds, kind)
+			}
+		}
+	}
+	return kinds
 }
 
 // constraints are the name constraints of an issuing CA (RFC 5280, 4.2.1.10).
@@ -94,10 +231,12 @@ func permit(n Names, more []cluster.Range) constraints {
 		c.permitted = append(c.permitted, cluster.Range{Prefix: netip.PrefixFrom(ip, ip.BitLen())})
 	}
 	for _, dns := range n.DNS {
-		if slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Domain != "" && isWithin(dns, r.Domain) }) {
+		// A constraint has no wildcard: a domain covers everything below it (RFC 5280, 4.2.1.10).
+		domain := cluster.Range{Domain: strings.ToLower(strings.TrimPrefix(dns, "*."))}
+		if slices.Contains(c.permitted, domain) || slices.ContainsFunc(more, func(r cluster.Range) bool { return r.Domain != "" && isWithin(dns, r.Domain) }) {
 			continue
 		}
-		c.permitted = append(c.permitted, cluster.Range{Domain: dns})
+		c.permitted = append(c.permitted, domain)
 	}
 	c.permitted = append(c.permitted, more...)
 	return c
@@ -139,6 +278,7 @@ func constraintsCover(ca *x509.Certificate, n Names) bool {
 }
 
 func isWithin(name, domain string) bool {
+	name, domain = strings.ToLower(name), strings.ToLower(domain)
 	return name == domain || len(name) > len(domain) && name[len(name)-len(domain)-1:] == "."+domain
 }
 

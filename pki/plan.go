@@ -63,6 +63,9 @@ type Leaf struct {
 	CommonName string
 	Names      Names
 	EKUs       []x509.ExtKeyUsage
+
+	plannedCN string   // the spec's CN, if an imported leaf keeps another one
+	kept      []string // what an imported leaf has beyond the spec
 }
 
 // Bundle is a folder with leaves and the roots that their holder trusts. It changes as a whole.
@@ -71,6 +74,8 @@ type Bundle struct {
 	Trust  []TrustFile
 	Leaves []Leaf
 	CRLs   []RevocationFile
+
+	shared []string // IP addresses in its names that belong to no member alone
 }
 
 // TrustFile is a root and the name of the file from which etcd or a client loads it.
@@ -116,7 +121,7 @@ func NewPlan(c *cluster.Cluster) Plan {
 	}
 	for _, client := range c.Clients {
 		if !isHeldByMembers(c, client) {
-			p.Bundles = append(p.Bundles, clientBundle(client, issuers))
+			p.Bundles = append(p.Bundles, clientBundle(client, c.CommonName(client), issuers))
 		}
 	}
 	return p
@@ -180,7 +185,7 @@ func allMemberNames(c *cluster.Cluster) Names {
 // memberNames returns the names of a member's server and peer certificates. kubeadm requires the
 // node's name among them, which is the member's (cmd/kubeadm/app/util/pkiutil, GetEtcdAltNames).
 func memberNames(c *cluster.Cluster, m cluster.Member) Names {
-	names := hostNames(m.Host)
+	names := hostNames(m.Host).union(extraNames(m.ExtraNames)).union(extraNames(c.Etcd.ExtraNames))
 	if c.PKI.Layout == cluster.LayoutKubeadm {
 		names = names.union(Names{DNS: []string{m.Name}})
 	}
@@ -195,6 +200,11 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	}
 	if files.PeerCA != files.ClientCA {
 		b.Trust = append(b.Trust, TrustFile{files.PeerCA, by.peerRoot})
+	}
+	for _, name := range c.Etcd.ExtraNames {
+		if name.IP.IsValid() && !slices.Contains(m.IPs(), name.IP) {
+			b.shared = append(b.shared, name.IP.String())
+		}
 	}
 	b.CRLs = []RevocationFile{{files.ClientCRL, ClientRoot}, {files.PeerCRL, by.peerRoot}}
 	add := func(role string, at cluster.KeyPair, id LeafID, l Leaf) {
@@ -228,7 +238,7 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 			if client.Name == held.Client {
 				add(string(client.Role), held.KeyPair, LeafID{Member: m.Name, Client: client.Name}, Leaf{
 					Issuer: by.client, Root: ClientRoot,
-					CommonName: client.Name, EKUs: clientAuth,
+					CommonName: c.CommonName(client), EKUs: clientAuth,
 				})
 			}
 		}
@@ -243,14 +253,14 @@ func isHeldByMembers(c *cluster.Cluster, client cluster.Client) bool {
 	})
 }
 
-func clientBundle(c cluster.Client, by issuers) Bundle {
+func clientBundle(c cluster.Client, commonName string, by issuers) Bundle {
 	id := LeafID{Client: c.Name}
 	return Bundle{
 		Path:  path.Join(clientsFolder, c.Name),
 		Trust: []TrustFile{{"ca.crt", ClientRoot}},
 		Leaves: []Leaf{{
 			ID: id, Name: id.String(), Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key",
-			Issuer: by.client, Root: ClientRoot, CommonName: c.Name, EKUs: clientAuth,
+			Issuer: by.client, Root: ClientRoot, CommonName: commonName, EKUs: clientAuth,
 		}},
 	}
 }

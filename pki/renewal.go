@@ -29,6 +29,8 @@ type Renewal struct {
 	Jitter time.Duration
 	// ListsOnly signs revocation lists and nothing else.
 	ListsOnly bool
+	// ForgetImport drops what imported leaves have beyond the spec: their CNs, names and uses.
+	ForgetImport bool
 	// Authorities also certifies CAs anew that expired or are due, and issuing CAs that differ from
 	// the plan, with their existing keys.
 	Authorities bool

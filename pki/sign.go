@@ -113,7 +113,7 @@ func (s *leafSigner) sign(ctx context.Context, l Leaf, holder subject, notBefore
 	}
 	r := leafcert.Request{
 		Serial: serial, CommonName: l.CommonName,
-		IPs: l.Names.IPs, DNS: l.Names.DNS, EKUs: l.EKUs,
+		IPs: l.Names.IPs, DNS: l.Names.DNS, URIs: l.Names.URIs, Emails: l.Names.Emails, EKUs: l.EKUs,
 		NotBefore: notBefore, NotAfter: notAfter,
 	}
 	csr := holder.csr

@@ -104,6 +104,9 @@ func SANs(cert *x509.Certificate) []string {
 // without the store's lock, because bundles change as a whole.
 func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 	o := outlook{plan: NewPlan(c), cas: authorities{}, now: now}
+	if plan, err := o.plan.keepImported(dir); err == nil { // a damaged ledger is for verify to report
+		o.plan = plan
+	}
 	var rows []Status
 	entries, err := ReadLedger(dir)
 	if err != nil {
@@ -150,6 +153,8 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 				row = row.withError(err)
 			case row.State == StateOK && len(drifted) > 0:
 				row.State, row.Detail = StateWrongIssuer, describeDrift(drifted[0])
+			case row.State == StateOK:
+				row.Detail = joinDetails(row.Detail, describeKept(l))
 			}
 			rows = append(rows, row)
 		}

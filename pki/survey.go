@@ -129,6 +129,11 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	if err != nil {
 		return nil, err
 	}
+	if !renewal.ForgetImport {
+		if plan, err = plan.keepImported(s.Dir); err != nil {
+			return nil, err
+		}
+	}
 	cas, err := s.loadAuthorities(plan)
 	w := &Survey{
 		plan: plan, now: now, cas: cas, record: recordOf(entries),

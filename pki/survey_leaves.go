@@ -80,6 +80,9 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 		step = step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now))
 	}
 	if need.cause == "" {
+		if step.Action == ActionKeep {
+			step.Detail = describeKept(l)
+		}
 		return step, nil, nil
 	}
 	work := r.newLeafWork(l, r.reason(l, problems, state.ban, o), state)
@@ -93,7 +96,7 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 	if state.ban.compromised && state.key == nil && r.Requests == nil {
 		return step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now)), nil, nil
 	}
-	step.Action, step.Detail = ActionRenew, joinDetails(need.cause, o.describeCut(l))
+	step.Action, step.Detail = ActionRenew, joinDetails(need.cause, describeKept(l), o.describeCut(l))
 	if work.newKey && !r.NewKey {
 		step.Detail += "; new key"
 	}
@@ -121,7 +124,7 @@ func (s *Step) note(problems, drifted []string, state leafState) {
 	case len(problems) > 0:
 		s.Detail += "; but " + strings.Join(problems, "; ")
 	case state.key == nil && s.Action == ActionKeep:
-		s.Detail = "its key is not in this store"
+		s.Detail = joinDetails(s.Detail, "its key is not in this store")
 	}
 }
 

@@ -72,8 +72,8 @@ func verifyNames(want Leaf, leaf *x509.Certificate) []error {
 	if leaf.Subject.CommonName != want.CommonName || len(leaf.Subject.Names) != 1 {
 		faults = append(faults, fmt.Errorf("has subject %q, want CN=%s", leaf.Subject, want.CommonName))
 	}
-	if got, other := namesOf(leaf); !got.sameSet(want.Names) || other > 0 {
-		faults = append(faults, fmt.Errorf("has the names %q, want %q", got.Strings(), want.Names.Strings()))
+	if err := compareNames(leaf, want.Names); err != nil {
+		faults = append(faults, err)
 	}
 	if !sameEKUs(leaf.ExtKeyUsage, want.EKUs) || len(leaf.UnknownExtKeyUsage) > 0 {
 		faults = append(faults, fmt.Errorf("has the extended key usages %q, want %q", EKUNames(leaf.ExtKeyUsage), EKUNames(want.EKUs)))

@@ -26,6 +26,9 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 		return nil, err
 	}
 	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*ca{}, imported: importedBy(s.Dir)}
+	if plan, err := v.plan.keepImported(s.Dir); err == nil { // otherwise checkLedger says why
+		v.plan = plan
+	}
 	v.checkFiles()
 	v.checkAuthorities()
 	v.checkLeaves()

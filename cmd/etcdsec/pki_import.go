@@ -29,6 +29,9 @@ clients/ and peers/. The certificates give a spec, and a store in DIR that keeps
 files. From then on renew, revoke and verify work on it. Weak spots of the PKI are listed. For other
 file names, give a spec with layout: custom and -f.
 
+The spec has every name of the certificates and the CN of each client. What it does not have is noted,
+and renewals keep it, until one with --forget-import.
+
 If a FOLDER has the key of the CA, the key is copied into the store. Without that key, everything
 works except signing. If a trusted CA file has several CAs, the one whose key is there signs, or else
 the one that signed the server's certificate; the others stay trusted.

@@ -23,8 +23,9 @@ func newPKIRenewCommand(a *app) *cobra.Command {
 		Short: "Renew the certificates that are due",
 		Long: `Renew the certificates of the store in DIR that are due: when a third of their lifetime is left.
 A leaf is renewed too when it expired, was revoked, when its names differ from the spec, or when its
-issuer was replaced. Names come from the spec and never from the old certificate. With NAMEs, such as
-etcd-0, etcd-0/peer or backup, only those leaves are renewed.
+issuer was replaced. Names come from the spec. An imported leaf also keeps the CN, the names and the
+uses that it was imported with, because somebody may rely on them; --forget-import drops what the spec
+does not have. With NAMEs, such as etcd-0, etcd-0/peer or backup, only those leaves are renewed.
 
 A leaf keeps its key unless --new-key is given or its certificate was revoked. No verb certifies a
 key again that was revoked as compromised, under any name. One previous version of each bundle is
@@ -65,6 +66,7 @@ func (f *pkiRenewFlags) addFlags(cmd *cobra.Command) {
 	f.signFlags.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.renewal.All, "all", false, "renew every leaf, due or not")
 	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each renewed leaf")
+	cmd.Flags().BoolVar(&f.renewal.ForgetImport, "forget-import", false, "drop the CNs, names and uses that imported leaves have and the spec does not")
 	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "`duration` by which a leaf may be due earlier, so that they do not all change on one day")
 }
 

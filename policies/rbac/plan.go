@@ -73,7 +73,7 @@ func NewPlan(c *cluster.Cluster, version cluster.Version, prefix string) (Plan, 
 	}
 	p.Roles = leastRoles(p.Prefix)
 	for _, client := range c.Clients {
-		p.Users = append(p.Users, User{Name: client.Name, Roles: rolesFor(client.Role, p.Compaction), Client: client.Role})
+		p.Users = append(p.Users, User{Name: c.CommonName(client), Roles: rolesFor(client.Role, p.Compaction), Client: client.Role})
 	}
 	if !slices.ContainsFunc(p.Users, func(u User) bool { return u.Name == RootUser }) {
 		p.Users = append(p.Users, User{Name: RootUser, Roles: []string{RootRole}})
@@ -161,10 +161,10 @@ func (p Plan) check(c *cluster.Cluster, version cluster.Version) error {
 			continue
 		}
 		for _, request := range apiServerRequests(p.Prefix, p.Compaction == cluster.CompactionByAPIServer) {
-			if p.Rules.Allows(p.Caller(client.Name), request) {
+			if p.Rules.Allows(p.Caller(c.CommonName(client)), request) {
 				continue
 			}
-			refuse(fmt.Sprintf("user %s: etcd %s allows %s only for role root, and kube-apiserver needs it", client.Name, version, request),
+			refuse(fmt.Sprintf("user %s: etcd %s allows %s only for role root, and kube-apiserver needs it", c.CommonName(client), version, request),
 				"upgrade etcd to 3.5.32, 3.6.12 or newer, or set spec.rbac.compaction: apiserver, which gives kube-apiserver role root")
 		}
 	}
@@ -216,12 +216,12 @@ func (r Rules) listOpen() string {
 	return strings.Join(methods, ", ")
 }
 
-// clientNames lists the clients of a role.
+// clientNames lists the users of the clients with a role.
 func clientNames(c *cluster.Cluster, role cluster.Role) string {
 	var names []string
 	for _, client := range c.Clients {
 		if client.Role == role {
-			names = append(names, client.Name)
+			names = append(names, c.CommonName(client))
 		}
 	}
 	return strings.Join(names, ", ")

@@ -105,15 +105,10 @@ func (s *Signer) Sign(r leafcert.Request, csrDER []byte) (*x509.Certificate, err
 	if err := r.Check(s.ca); err != nil {
 		return nil, err
 	}
-	hosts := make([]string, 0, len(r.IPs)+len(r.DNS)) // not nil: nil would keep the CSR's
-	for _, ip := range r.IPs {
-		hosts = append(hosts, ip.String())
-	}
-	hosts = append(hosts, r.DNS...)
 	certPEM, err := s.local.Sign(signer.SignRequest{
 		Request:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csrDER})),
 		Profile:   profile,
-		Hosts:     hosts,
+		Hosts:     r.Hosts(),
 		Subject:   &signer.Subject{CN: r.CommonName},
 		Serial:    r.Serial,
 		NotBefore: r.NotBefore,

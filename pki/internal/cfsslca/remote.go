@@ -68,10 +68,6 @@ func (r *Remote) Sign(ctx context.Context, leaf leafcert.Request, csrDER []byte)
 	if err != nil {
 		return nil, err
 	}
-	hosts := []string{}
-	for _, ip := range leaf.IPs {
-		hosts = append(hosts, ip.String())
-	}
 	// The names of the server's interface, which has no fields for a lifetime
 	// (cfssl api/signhandler/signhandler.go, jsonSignRequest).
 	request, err := json.Marshal(struct {
@@ -80,7 +76,7 @@ func (r *Remote) Sign(ctx context.Context, leaf leafcert.Request, csrDER []byte)
 		Subject *signer.Subject `json:"subject"`
 		Profile string          `json:"profile"`
 	}{
-		append(hosts, leaf.DNS...),
+		leaf.Hosts(),
 		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csrDER})),
 		&signer.Subject{CN: leaf.CommonName},
 		profile,

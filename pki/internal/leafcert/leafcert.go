@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -27,9 +28,21 @@ type Request struct {
 	CommonName string
 	IPs        []netip.Addr
 	DNS        []string
+	URIs       []string
+	Emails     []string
 	EKUs       []x509.ExtKeyUsage
 	NotBefore  time.Time
 	NotAfter   time.Time
+}
+
+// Hosts returns all names as the one list that cfssl takes, and never nil: cfssl then takes those of
+// the CSR.
+func (r Request) Hosts() []string {
+	hosts := make([]string, 0, len(r.IPs)+len(r.DNS))
+	for _, ip := range r.IPs {
+		hosts = append(hosts, ip.String())
+	}
+	return slices.Concat(hosts, r.DNS, r.URIs, r.Emails)
 }
 
 // Check refuses the request for a certificate that no etcd cluster needs, before a signer changes
@@ -48,7 +61,7 @@ func (r Request) Check(ca *x509.Certificate) error {
 		return errors.New("a leaf without a common name")
 	case r.Serial == nil || r.Serial.Sign() <= 0:
 		return errors.New("a leaf without a serial number")
-	case server && len(r.IPs)+len(r.DNS) == 0:
+	case server && len(r.IPs)+len(r.DNS) == 0: // a client compares no other kind
 		return errors.New("a server or peer leaf without a subject alternative name")
 	case r.NotBefore.IsZero() || !r.NotBefore.Before(r.NotAfter):
 		return fmt.Errorf("not a lifetime: from %s to %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
@@ -61,10 +74,20 @@ func (r Request) Check(ca *x509.Certificate) error {
 			return fmt.Errorf("%q is not an address for a certificate", ip)
 		}
 	}
+	// cfssl guesses what a name is; "10.0.0.1:2379" would become a DNS name.
 	for _, dns := range r.DNS {
-		// cfssl guesses what a host string is; "10.0.0.1:2379" would become a DNS name.
-		if a, err := cluster.ParseAddress(dns); err != nil || a.DNS != dns {
+		if n, err := cluster.ParseName(dns); err != nil || n.DNS != dns {
 			return fmt.Errorf("%q is not a DNS name", dns)
+		}
+	}
+	for _, uri := range r.URIs {
+		if n, err := cluster.ParseName(uri); err != nil || n.URI != uri {
+			return fmt.Errorf("%q is not a URI for a certificate", uri)
+		}
+	}
+	for _, email := range r.Emails {
+		if n, err := cluster.ParseName(email); err != nil || n.Email != email {
+			return fmt.Errorf("%q is not a mail address", email)
 		}
 	}
 	return nil
@@ -96,9 +119,17 @@ func (s Signer) Sign(r Request, pub crypto.PublicKey) (*x509.Certificate, error)
 		ExtKeyUsage:           r.EKUs,
 		BasicConstraintsValid: true,
 		DNSNames:              r.DNS,
+		EmailAddresses:        r.Emails,
 	}
 	for _, ip := range r.IPs {
 		template.IPAddresses = append(template.IPAddresses, net.IP(ip.AsSlice()))
+	}
+	for _, uri := range r.URIs {
+		parsed, err := url.Parse(uri)
+		if err != nil {
+			return nil, fmt.Errorf("signing: %w", err)
+		}
+		template.URIs = append(template.URIs, parsed)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, s.CA, pub, s.Key)
 	if err != nil {
