@@ -27,6 +27,8 @@ type Result struct {
 	Next []string `json:"next,omitempty"`
 	// Faults say what was due and could not be done, though the rest was.
 	Faults []string `json:"faults,omitempty"`
+
+	moves []move
 }
 
 // Count returns the number of steps with one of the actions.
@@ -56,6 +58,7 @@ func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, co
 		return result, err
 	}
 	result.Steps = append(result.Steps, survey.Steps...)
+	result.moves = survey.findMoves(c)
 	for _, fault := range survey.Faults {
 		result.Faults = append(result.Faults, fault.Error())
 	}

@@ -34,7 +34,9 @@ func InstallTarget(c *cluster.Cluster, b Bundle) string {
 	return ""
 }
 
-// AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them.
+// AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them. For a member
+// whose address changed, it tells in which order the certificates, the configuration and the cluster
+// learn it.
 func AfterRenewal(c *cluster.Cluster, r Result) []string {
 	const most = 10
 	var changed, next []string
@@ -44,6 +46,11 @@ func AfterRenewal(c *cluster.Cluster, r Result) []string {
 			changed = append(changed, s.Path)
 		}
 	}
+	for _, v := range r.moves {
+		if warning := v.warn(r.Dir); warning != "" {
+			next = append(next, warning)
+		}
+	}
 	for i, path := range changed {
 		if i == most {
 			next = append(next, fmt.Sprintf("copy %d more bundles in the same way", len(changed)-most))
@@ -51,7 +58,17 @@ func AfterRenewal(c *cluster.Cluster, r Result) []string {
 		}
 		next = append(next, "copy "+filepath.Join(r.Dir, path)+" to "+destination(c, path))
 	}
-	if len(changed) > 0 {
+	moved := slices.DeleteFunc(slices.Clone(r.moves), func(v move) bool { return !v.moved })
+	switch {
+	case len(moved) > 0:
+		next = append(next, "restart nothing for the certificates: etcd and kube-apiserver read leaves anew at every handshake")
+		if len(moved) > 1 {
+			next = append(next, "move one member at a time, and wait until it is healthy")
+		}
+		for _, v := range moved {
+			next = append(next, v.steps(c, r.Dir)...)
+		}
+	case len(changed) > 0:
 		next = append(next, "restart nothing: etcd and kube-apiserver read leaves anew at every handshake")
 	}
 	return append(next, remediesOf(r)...)

@@ -33,6 +33,10 @@ kept, so that you can go back to files that worked. Each run removes older ones,
 etcd and kube-apiserver read leaves at every handshake: copy the files to their nodes, and restart
 nothing.
 
+If the address of a member changed in the spec, this verb tells in which order the certificates, the
+configuration and the cluster must learn it ("etcdctl member update"), and how to make certificates that
+are valid for both addresses until the member has moved.
+
 If an issuing CA is due or was revoked, and the key of its root is available, the CA gets a new key
 and certificate, and all leaves below it are renewed. The key of the root is available if it is in DIR, if
 --root-key-identity or --root-key-passphrase-file opens it, or if the spec names a program that has

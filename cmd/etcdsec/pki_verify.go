@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/etcdsec/etcdsec/manifests"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -24,6 +25,8 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
   leftovers     of runs that were killed, such as old versions with keys; the next run removes them
   symlinks      that lead out of the store
   duplicates    of keys and serial numbers
+  addresses     that a member's configuration gives to others, and that differ from the spec, or for
+                which the member's certificate is not valid
   the ledger    if it was edited, reordered or cut, or if its certificates differ from those on
                 disk
 
@@ -67,6 +70,15 @@ func (f *pkiVerifyFlags) run(a *app, dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
+	hosts, err := manifests.ReadConfigured(c, store.ReadConfiguration)
+	if err != nil {
+		return failure(err, "")
+	}
+	configured := make([]pki.ConfiguredHost, 0, len(hosts))
+	for _, h := range hosts {
+		configured = append(configured, pki.ConfiguredHost(h))
+	}
+	found = append(found, store.VerifyConfigurations(c, configured)...)
 	result := pki.VerifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
 	if err := a.printResult(f.output, result); err != nil || len(found) == 0 {
 		return err
