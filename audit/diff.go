@@ -182,12 +182,6 @@ func without(codes, others []string) []string {
 	return left
 }
 
-// sameFindings reports whether two results of one question have the same findings. The first reports had no
-// codes, and fingerprints without a host.
-func sameFindings(a, b Result) bool {
-	return a.Fingerprint == b.Fingerprint || len(a.Codes) > 0 && slices.Equal(a.Codes, b.Codes)
-}
-
 // changeOf returns the change and its counter; the counter is nil if there is no change to report.
 func (d *Diff) changeOf(was, is *Result) (Change, *int) {
 	then, now := answerOf(was), answerOf(is)
@@ -196,7 +190,7 @@ func (d *Diff) changeOf(was, is *Result) (Change, *int) {
 	switch {
 	case fails && (!failed || then == waived && now != waived):
 		return Appeared, &d.Summary.New
-	case fails && !sameFindings(*was, *is):
+	case fails && was.Fingerprint != is.Fingerprint:
 		return Shifted, &d.Summary.Changed
 	case fails:
 		return Unchanged, &d.Summary.Unchanged

@@ -60,8 +60,8 @@ type Result struct {
 	Remediation     Remediation `json:"remediation_lines"`
 	References      []string    `json:"references"`
 	Codes           []string    `json:"codes"` // of the findings, sorted
-	// Fingerprint is equal in two reports when the same check finds the same things on the same target
-	// of the same host.
+	// Fingerprint is equal in two reports when the same check finds the same things on the same target.
+	// It does not tell hosts apart: the name of a host may be that of a Pod, another one each time.
 	Fingerprint string `json:"fingerprint"`
 	// Waiver is set on a failed result that somebody accepts; the verdict does not change.
 	Waiver *Waiver `json:"waiver"`
@@ -173,9 +173,6 @@ func resultOf(c About, subject Subject, o Outcome) Result {
 // counts, and the verdict: a result without codes has no finding.
 func fingerprint(r Result) string {
 	parts := append([]string{r.CheckID, r.Target}, r.Codes...)
-	if r.Host != "" {
-		parts = append(parts, "on "+r.Host)
-	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

@@ -30,8 +30,9 @@ type UnusedWaiver struct {
 	Why string
 }
 
-func (w WaiverRule) covers(r Result) bool {
-	return w.coversTarget(r) && w.coversHost(r.Host)
+// covers reports whether a rule is for a result of a report of one host, or of several.
+func (w WaiverRule) covers(r Result, several bool) bool {
+	return w.coversTarget(r) && w.coversHost(r.Host, several)
 }
 
 func (w WaiverRule) coversTarget(r Result) bool {
@@ -42,13 +43,28 @@ func (w WaiverRule) coversTarget(r Result) bool {
 const anything = "*"
 
 // coversHost reports whether a rule is for the target of a host. Such a target, like 127.0.0.1:2379, is
-// another one on every host, so that its name alone covers none of them. A fingerprint names the host too.
-// Other targets have no host.
-func (w WaiverRule) coversHost(host string) bool {
+// another one on every host, so that in a report of several its name alone covers none of them. Other
+// targets have no host.
+func (w WaiverRule) coversHost(host string, several bool) bool {
 	if w.Host == "" {
-		return host == "" || w.Target == anything || w.Fingerprint != ""
+		return host == "" || !several || w.Target == anything
 	}
 	return MatchGlob(w.Host, host)
+}
+
+// hasSeveralHosts reports whether results are of targets that more than one host has for itself.
+func hasSeveralHosts(results []Result) bool {
+	first := ""
+	for _, r := range results {
+		switch {
+		case r.Host == "" || r.Host == first:
+		case first != "":
+			return true
+		default:
+			first = r.Host
+		}
+	}
+	return false
 }
 
 // Waive marks the failed results that a rule covers, and updates the summary. It runs after the checks, so
@@ -59,7 +75,7 @@ func (w WaiverRule) coversHost(host string) bool {
 // It returns the rules that should be removed or corrected. It leaves out a rule whose results are
 // unknown, or whose check did not run: nobody knows whether it is needed.
 func (r *Report) Waive(rules []WaiverRule, now time.Time) []UnusedWaiver {
-	used := make([]bool, len(rules))
+	used, several := make([]bool, len(rules)), hasSeveralHosts(r.Results)
 	for i := range r.Results {
 		result := &r.Results[i]
 		if result.Verdict != Fail {
@@ -69,7 +85,7 @@ func (r *Report) Waive(rules []WaiverRule, now time.Time) []UnusedWaiver {
 		var expired *WaiverRule
 		for j := range rules {
 			w := &rules[j]
-			if !w.covers(*result) || (w.Fingerprint != "" && w.Fingerprint != result.Fingerprint) {
+			if !w.covers(*result, several) || (w.Fingerprint != "" && w.Fingerprint != result.Fingerprint) {
 				continue
 			}
 			used[j] = true
@@ -116,14 +132,14 @@ func withNote(evidence, note string) string {
 
 // unused returns why a rule waives none of the results; it is empty if this is unknown.
 func (w WaiverRule) unused(results []Result, now time.Time) string {
-	asked, covered := false, false
+	asked, covered, several := false, false, hasSeveralHosts(results)
 	var hosts []string // of the targets that match, but on a host for which the rule is not
 	for _, r := range results {
 		asked = asked || r.CheckID == w.CheckID
-		if w.coversTarget(r) && !w.coversHost(r.Host) {
+		if w.coversTarget(r) && !w.coversHost(r.Host, several) {
 			hosts = append(hosts, r.Host)
 		}
-		if !w.covers(r) {
+		if !w.covers(r, several) {
 			continue
 		}
 		covered = true

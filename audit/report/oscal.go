@@ -96,11 +96,11 @@ func targetUUID(result audit.Result) string {
 }
 
 func observationUUID(result audit.Result) string {
-	return uuidOf("observation", result.CheckID, result.Target, result.Fingerprint)
+	return uuidOf("observation", result.CheckID, targetUUID(result), result.Fingerprint)
 }
 
 func riskUUID(result audit.Result) string {
-	return uuidOf("risk", result.CheckID, result.Target, result.Fingerprint)
+	return uuidOf("risk", result.CheckID, targetUUID(result), result.Fingerprint)
 }
 
 func oscalInventory(r audit.Report) []oscalInventoryItem {

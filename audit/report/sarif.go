@@ -26,6 +26,8 @@ const (
 	// fingerprintName has a version, as the specification requires (SARIF 2.1.0 3.27.17): the
 	// parts of a fingerprint may change some day.
 	fingerprintName = "etcdsecFinding/v1"
+	// hostName names the host of a target that every host has for itself, such as 127.0.0.1:2379.
+	hostName = "etcdsecHost/v1"
 )
 
 // Render implements Renderer.
@@ -100,11 +102,13 @@ func describeResult(entry *sarif.Result, result audit.Result) {
 		Add("target", result.Target).
 		Add("verdict", string(result.Verdict)).
 		Add("severity", string(result.Severity))
+	fingerprints := map[string]string{fingerprintName: result.Fingerprint}
 	if result.Host != "" {
 		properties.Add("host", result.Host)
+		fingerprints[hostName] = result.Host
 	}
 	entry.WithMessage(sarif.NewTextMessage(result.Target + ": " + message)).
-		WithPartialFingerprints(map[string]string{fingerprintName: result.Fingerprint}).
+		WithPartialFingerprints(fingerprints).
 		WithLocations([]*sarif.Location{locationOf(result)}).
 		WithProperties(properties)
 	if result.Waiver != nil {
