@@ -46,6 +46,7 @@ func TestFollow(t *testing.T) {
 	field := func(protocol, name string) string {
 		return `{"payload": {"protocol": "` + protocol + `", "field": "` + name + `"}}`
 	}
+	flags := func(mask string) string { return `{"&": [` + field("tcp", "flags") + `, [` + mask + `]]}` }
 	const drop, accept = `{"drop": null}`, `{"accept": null}`
 	ct := func(key string) string { return `{"ct": {"key": "` + key + `"}}` }
 	dport, sport := match("==", field("tcp", "dport"), "2379"), match("==", field("tcp", "sport"), "2379")
@@ -85,6 +86,20 @@ func TestFollow(t *testing.T) {
 		{"a bridge, sure of another port", Receives, []string{"bridge filter input 0 " + match("==", field("tcp", "dport"), "22") + drop}, "accept"},
 		{"ARP", Receives, []string{"arp filter input 0 " + match("==", field("arp", "saddr ip"), `"10.0.0.12"`) + drop}, "unknown"},
 		{"ARP of another", Receives, []string{"arp filter input 0 " + match("==", field("arp", "saddr ip"), `"10.0.0.77"`) + drop}, "accept"},
+
+		{"flags that stand together nowhere", Receives, []string{"inet filter prerouting -300 " + match("==", flags(`"fin", "syn"`), `["fin", "syn"]`) + drop}, "accept"},
+		{"the same, as newer releases of nft write it", Receives, []string{"inet filter prerouting -300 " + match("==", `{"&": [`+field("tcp", "flags")+`, {"|": [{"|": ["syn", "rst"]}, "fin"]}]}`, `{"|": ["syn", "rst"]}`) + drop}, "accept"},
+		{"some flags under more", Receives, []string{"inet filter prerouting -300 " + match("==", flags(`"fin", "syn", "rst", "psh", "ack", "urg"`), `["fin", "psh", "urg"]`) + drop}, "accept"},
+		{"no flags", Receives, []string{"inet filter prerouting -300 " + match("!", field("tcp", "flags"), `["fin", "syn", "rst", "psh", "ack", "urg"]`) + drop}, "accept"},
+		{"no flags under a mask", Receives, []string{"inet filter prerouting -300 " + match("==", flags(`"fin", "syn", "ack"`), `0`) + drop}, "accept"},
+		{"the flags of the first packet", Receives, []string{"inet filter prerouting -300 " + match("==", flags(`"fin", "syn", "rst", "ack"`), `"syn"`) + drop}, "drop"},
+		{"every flag but its own", Receives, []string{"inet filter input 0 " + match("!=", flags(`"fin", "syn", "rst", "ack"`), `"syn"`) + match("in", ct("state"), `"new"`) + drop}, "accept"},
+		{"the flags of the first answer", Receives, []string{"inet filter output 0 " + match("==", flags(`"syn", "ack"`), `["syn", "ack"]`) + sport + drop}, "unknown"},
+		{"a flag of every answer", Receives, []string{"inet filter output 0 " + match("in", field("tcp", "flags"), `"ack"`) + sport + drop}, "drop"},
+		{"flags of ECN", Receives, []string{"inet filter input 0 " + match("in", field("tcp", "flags"), `["ecn", "cwr"]`) + drop}, "unknown"},
+		{"a set of flags", Receives, []string{"inet filter input 0 " + match("==", field("tcp", "flags"), `{"set": ["syn", ["syn", "ack"]]}`) + drop}, "unknown"},
+		{"a route back by an interface", Receives, []string{"inet filter prerouting -300 " + match("!=", `{"fib": {"result": "oifname", "flags": ["saddr", "iif"]}}`, `"eth0"`) + drop}, "unknown"},
+		{"no route back", Receives, []string{"inet filter prerouting -300 " + match("==", `{"fib": {"result": "oif", "flags": ["saddr", "iif"]}}`, `false`) + drop}, "accept"},
 
 		{"output", Sends, []string{"inet filter output 0 " + dport + drop}, "drop"},
 		{"output of type route", Sends, []string{"ip route output -150 " + dport + drop}, "drop"},

@@ -167,7 +167,7 @@ func (g generator) port() string { return fmt.Sprint(2379 + g.IntN(4)) }
 
 func (g generator) match(family string) string {
 	not := g.pick("", "", "!= ")
-	switch g.IntN(10) {
+	switch g.IntN(11) {
 	case 0, 1, 2:
 		return family + " " + g.pick("saddr ", "daddr ") + not + g.addrs(family)
 	case 3, 4:
@@ -180,6 +180,8 @@ func (g generator) match(family string) string {
 		return g.pick("meta nfproto ipv4", "meta nfproto ipv6", "meta l4proto { tcp, udp }", "meta l4proto udp", "meta protocol ip", "udp dport 2379")
 	case 8:
 		return "fib daddr type " + not + "local"
+	case 9:
+		return "tcp flags " + g.pick("& (fin|syn) == fin|syn", "& (syn|rst) != syn|rst", "& (fin|syn|ack) == syn", "& (fin|syn|rst|psh|ack|urg) == 0x0", "syn", "fin,ack")
 	}
 	return family + " saddr . tcp dport " + not + "@pairs" + family
 }

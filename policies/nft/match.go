@@ -62,27 +62,13 @@ func (e *evaluation) valueOf(f Field) (Value, truth) {
 		if p.Stage == Answers {
 			server = "sport"
 		}
-		switch {
-		case field == server:
+		if field == server {
 			return Value{Number: uint64(p.Port)}, yes
-		case protocol == "tcp" && strings.HasPrefix(field, "flags & (") && p.Stage == Opens:
-			return synFlags(field)
 		}
 	case "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "arp", "comp":
 		return Value{}, no
 	}
 	return e.contextOf(f)
-}
-
-// synFlags returns the flags of the first packet of a connection under a mask, such as
-// "flags & (fin|syn|rst|ack)". The flags of ECN may be there or not.
-func synFlags(field string) (Value, truth) {
-	mask := strings.Split(strings.TrimSuffix(strings.TrimPrefix(field, "flags & ("), ")"), "|")
-	switch {
-	case slices.Contains(mask, "ecn"), slices.Contains(mask, "ece"), slices.Contains(mask, "cwr"), !slices.Contains(mask, "syn"):
-		return Value{}, perhaps
-	}
-	return Value{Text: "syn"}, yes
 }
 
 // arpValue returns a value of the request for an address, or of its answer.
@@ -229,6 +215,9 @@ func (e *evaluation) match(m *Match) truth {
 	if len(m.Fields) == 1 && m.Fields[0] == "ct status" {
 		return e.hasStatus(m)
 	}
+	if len(m.Fields) == 1 && isFlags(m.Fields[0]) && e.packet.layer != arp {
+		return e.matchFlags(m)
+	}
 	if e.isClientPort(m.Fields) {
 		return e.matchClientPort(m)
 	}
@@ -364,6 +353,8 @@ func mayHold(r Range, v Value) bool {
 		return true
 	case v.Text == elsewhere:
 		return r.From.Text != "lo"
+	case v.Text == pathExists:
+		return r.From.Text != pathMissing // the name of the interface of the route is not known
 	case v.Text == noInterface:
 		return r.From.Text == "*"
 	case strings.HasSuffix(r.From.Text, "*"):

@@ -125,13 +125,19 @@ func parseMatch(raw json.RawMessage) (Match, bool) {
 	if json.Unmarshal(raw, &written) != nil {
 		return Match{}, false
 	}
+	fields := parseFields(written.Left)
+	if len(fields) == 1 && isFlags(fields[0]) {
+		if m, ok := parseFlagsMatch(fields[0], written.Op, written.Right); ok {
+			return m, true
+		}
+		fields[0] = Field(compactJSON(written.Left))
+	}
 	switch written.Op {
 	case "==", "!=", "<", ">", "<=", ">=", "in":
 	default:
 		return Match{}, false
 	}
 	operand, ok := parseOperand(written.Right, false)
-	fields := parseFields(written.Left)
 	if b, err := strconv.ParseBool(string(written.Right)); err == nil && len(fields) == 1 && isReversePath(fields[0]) {
 		text := pathMissing
 		if b {
@@ -205,8 +211,8 @@ func parseMasked(value json.RawMessage, written Field) Field {
 	if json.Unmarshal(value, &sides) != nil || len(sides) != 2 {
 		return written
 	}
-	if mask := words(sides[1]); len(mask) > 0 && parseField(sides[0]) == "tcp flags" {
-		return Field("tcp flags & (" + strings.Join(mask, "|") + ")")
+	if mask, ok := parseFlags(sides[1]); ok && len(mask) > 0 && parseField(sides[0]) == flagsField {
+		return Field(maskedFlags + strings.Join(mask, "|") + ")")
 	}
 	return written
 }
