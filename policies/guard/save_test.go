@@ -149,6 +149,9 @@ func TestFindDir(t *testing.T) {
 		}
 	}
 	change(all)
+	if err := os.WriteFile(filepath.Join(all, "notes"), nil, 0o600); err != nil { // a file is no change
+		t.Fatal(err)
+	}
 	if dir, err := FindDir(all); dir != all || err != nil {
 		t.Errorf("where a former version put it: %s, %v", dir, err)
 	}

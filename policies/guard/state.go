@@ -42,7 +42,9 @@ func FindDir(all string) (string, error) {
 	}
 	dirs := []string{all}
 	for _, d := range below {
-		dirs = append(dirs, filepath.Join(all, d.Name()))
+		if d.IsDir() {
+			dirs = append(dirs, filepath.Join(all, d.Name()))
+		}
 	}
 	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return !hasOpenChange(dir) && !isUnsaved(dir) })
 	switch len(dirs) {
