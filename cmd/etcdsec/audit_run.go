@@ -84,18 +84,19 @@ as failures with a waiver, and do not make status 3:
   waivers:
     - check: metrics-exposed
       target: "10.0.0.1?:2379"      # * is any text, ? one character
-      host: cp-0                    # of a target that every host has, such as 127.0.0.1:2381; * and ? as above
       fingerprint: 0f6d...          # optional: only these findings; the JSON report has it
       owner: platform@example.com
       reason: the old Prometheus scrapes the client port
       ticket: SEC-1234              # optional
       expires: 2027-03-31           # the last day, UTC; 400 days ahead at most
 
-An expired waiver has no effect, and the finding names it. An unused waiver gives a warning.
+An expired waiver has no effect, and the finding names it. An unused waiver gives a warning. In the
+merged report of several hosts, "host: cp-0" says whose 127.0.0.1:2381 a waiver is for.
 
 Reads the spec, the lists, the certificate files, the network, the first bytes of the files in
---snapshot-dir, and the list of members in the newest of them. On a host it reads /proc, the folders of static Pods and units, and the files that
-those name. It recognises private keys, and reads nothing from them.
+--snapshot-dir, and the list of members in the newest of them. On a host it reads /proc, the folders
+of static Pods and units, and the files that those name. It recognises private keys, and reads
+nothing from them.
 Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode 0600,
 because a report names weak spots. An existing file is replaced as a whole and keeps its mode, so
 that a collector can still read it. The audit never writes to etcd, adds no raft entry, and posts
