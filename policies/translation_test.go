@@ -35,6 +35,17 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
+	rewriting, err := nft.Parse([]byte(`{"nftables": [{"table": {"family": "ip", "name": "x"}},
+		{"chain": {"family": "ip", "table": "x", "name": "p", "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
+		{"rule": {"family": "ip", "table": "x", "chain": "p", "expr": [
+			{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 2379}},
+			{"mangle": {"key": {"payload": {"protocol": "ip", "field": "daddr"}}, "value": "172.17.0.2"}}, {"notrack": null}]}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := policies.TranslationDrift("", i, i.NodeFilter("etcd-0"), rewriting); len(got) != 1 || got[0].What != "table ip x, chain p, rule 1" {
+		t.Errorf("without state: %v", got)
+	}
 	for file, want := range map[string][]policies.Difference{
 		"docker": nil, "firewalld": nil, "kube-proxy": nil, "kube-proxy-iptables": nil, "kube-proxy-ipvs": nil, "ufw": nil,
 		"docker-bridges": {{

@@ -110,9 +110,15 @@ func (r *Ruleset) Decide(p Packet) Decision {
 	return d
 }
 
-// decide returns what those of some base chains that filter a packet do to it, and whether one may take
-// its state away.
-func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, untracks bool) {
+// changes is what filters may do to a packet besides to decide about it.
+type changes struct {
+	untracks bool  // take the state of its connection away
+	rewrites place // give it another address or port, by this rule
+}
+
+// decide returns what those of some base chains that filter a packet do to it. What comes after a
+// rewrite is not known, because the packet is another one.
+func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, found changes) {
 	accepted := Decision{Accept: true, By: Source{unfiltered: true, hook: p.Hook}}
 	var undecided Decision
 	specific := false
@@ -125,7 +131,10 @@ func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, untra
 		if o.can&falls != 0 {
 			o.fallThrough(b)
 		}
-		untracks = untracks || e.untracks
+		found.untracks = found.untracks || e.untracks
+		if found.rewrites = e.rewrites; found.rewrites != (place{}) {
+			return undecidedBy(doubt{at: found.rewrites}), found
+		}
 		if o.can&drops != 0 {
 			if what := p.doubtOf(b.chain); what != "" {
 				o.can |= accepts
@@ -134,7 +143,7 @@ func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, untra
 		}
 		switch {
 		case o.can == drops:
-			return Decision{By: o.placeOf(drops).source()}, untracks
+			return Decision{By: o.placeOf(drops).source()}, found
 		case o.can == accepts:
 			if rule := o.placeOf(accepts); !specific {
 				specific = rule.statement != nil || rule.rule != nil
@@ -145,9 +154,9 @@ func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, untra
 		}
 	}
 	if undecided.Err != nil {
-		return undecided, untracks
+		return undecided, found
 	}
-	return accepted, untracks
+	return accepted, found
 }
 
 func undecidedBy(d doubt) Decision {
@@ -304,13 +313,13 @@ func (o *outcome) fallThrough(b base) {
 // wherever it is entered, because nothing here depends on what a rule changes. So each chain is
 // judged once, and the work is linear in the rules.
 type evaluation struct {
-	table    *Table
-	packet   Packet
-	nat      bool // the chains are of type nat
-	judged   map[*Chain]outcome
-	doubt    doubt // the first thing that is not known
-	untracks bool  // a rule that may match takes the state of the connection away
-	key      []Value
+	table  *Table
+	packet Packet
+	nat    bool // the chains are of type nat
+	judged map[*Chain]outcome
+	doubt  doubt // the first thing that is not known
+	changes
+	key []Value
 }
 
 // maxDepth limits nested jumps. The kernel's own limit is 16.
@@ -395,6 +404,10 @@ func (e *evaluation) evalRule(c *Chain, i, depth int) step {
 		case statement.NAT != nil:
 			if e.evalNAT(statement.NAT, at, &s) {
 				return s
+			}
+		case statement.Rewrite != nil:
+			if e.rewrites == (place{}) && statement.Rewrite.meets(&e.packet) {
+				e.rewrites = at
 			}
 		case untracks(statement.Neutral):
 			e.untracks = true

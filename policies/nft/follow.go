@@ -117,7 +117,7 @@ func (w *walk) arrive(t traveller) {
 	}
 	for _, t := range w.translateDestination(t, Prerouting) {
 		switch {
-		case t.fate.Err != nil || t.dropped() || !w.filterFrom(&t, Prerouting, dstnat):
+		case t.ended() || !w.filterFrom(&t, Prerouting, dstnat):
 			w.end(t)
 		case t.packet.toHost == yes:
 			w.deliver(t)
@@ -167,7 +167,7 @@ func (w *walk) leave(t traveller) {
 		return
 	}
 	for _, t := range w.translateDestination(t, Output) {
-		if t.fate.Err != nil || t.dropped() || !w.filterFrom(&t, Output, dstnat) {
+		if t.ended() || !w.filterFrom(&t, Output, dstnat) {
 			w.end(t)
 			continue
 		}
@@ -179,7 +179,7 @@ func (w *walk) leave(t traveller) {
 		t.fate.Way, t.packet.InLoopback = Loops, true
 		for _, t := range w.sourceTranslated(t) {
 			// Its destination is not translated a second time.
-			if t.dropped() || !w.filter(&t, Ingress, device) || !w.filter(&t, Prerouting, packets) {
+			if t.ended() || !w.filter(&t, Ingress, device) || !w.filter(&t, Prerouting, packets) {
 				w.end(t)
 				continue
 			}
@@ -191,7 +191,7 @@ func (w *walk) leave(t traveller) {
 // goOut takes a packet out of a device.
 func (w *walk) goOut(t traveller) {
 	for _, t := range w.sourceTranslated(t) {
-		if t.dropped() || !w.filter(&t, Output, frames) || !w.filter(&t, Postrouting, frames) ||
+		if t.ended() || !w.filter(&t, Output, frames) || !w.filter(&t, Postrouting, frames) ||
 			!w.filter(&t, Input, arp) || !w.filter(&t, Output, arp) || !w.filter(&t, Egress, device) {
 			w.end(t)
 			continue
@@ -207,7 +207,7 @@ func (w *walk) sourceTranslated(t traveller) []traveller {
 	}
 	all := w.translateSource(t, Postrouting)
 	for n := range all {
-		if !all[n].dropped() {
+		if !all[n].ended() {
 			w.filterFrom(&all[n], Postrouting, srcnat)
 		}
 	}
@@ -216,7 +216,7 @@ func (w *walk) sourceTranslated(t traveller) []traveller {
 
 // finish looks at the packets after the first one, whose filters may be others, and ends the walk.
 func (w *walk) finish(t traveller) {
-	if t.dropped() {
+	if t.ended() {
 		w.end(t)
 		return
 	}
@@ -293,9 +293,8 @@ func (way Way) hooks(stage Stage) []layeredHook {
 	return receive
 }
 
-func (t *traveller) dropped() bool {
-	return !t.fate.Accept && t.fate.By != (Source{}) && t.fate.Err == nil
-}
+// ended reports whether a packet goes no further: it was dropped, or is not known any more.
+func (t *traveller) ended() bool { return !t.fate.Accept && t.fate.By != (Source{}) }
 
 func (w *walk) filter(t *traveller, h Hook, l layer) bool {
 	return w.pass(t, h, l, func(*Chain) bool { return true })
@@ -316,9 +315,12 @@ func (w *walk) pass(t *traveller, h Hook, l layer, will func(c *Chain) bool) boo
 	if l != packets && len(w.bases[t.packet.at()]) == 0 {
 		return true
 	}
-	d, untracks := t.packet.decide(w.bases[t.packet.at()], will)
-	t.packet.untracked = t.packet.untracked || untracks
+	d, found := t.packet.decide(w.bases[t.packet.at()], will)
+	t.packet.untracked = t.packet.untracked || found.untracks
 	switch {
+	case found.rewrites != (place{}):
+		t.fate.Decision, t.fate.Hook = d, h
+		return false
 	case d.Err != nil:
 		if t.doubted.Err == nil {
 			t.doubted, t.hook = d, h
@@ -426,17 +428,16 @@ func (r *Tracer) FollowTranslated(c Connection) []Fate {
 }
 
 // LeadsTo returns the first rule at the hook prerouting that may give connections a destination, such as a
-// port of a node. Those that nft does not list in full are left out if their host only sends on.
+// port of a node. Those that nft does not list in full, and those that rewrite packets, are left out if
+// their host only sends on.
 func (r *Tracer) LeadsTo(c Connection) (Source, bool) {
 	for _, b := range r.bases[layeredHook{Prerouting, packets}] {
-		if b.chain.Type != "nat" {
-			continue
-		}
 		for i := range b.table.Chains {
 			chain := &b.table.Chains[i]
 			for j := range chain.Rules {
 				for _, s := range chain.Rules[j].Statements {
-					if s.NAT != nil && s.NAT.leadsTo(c) {
+					translates := b.chain.Type == "nat" && s.NAT != nil && s.NAT.leadsTo(c)
+					if translates || s.Rewrite != nil && c.Way == Receives {
 						return place{table: b.table, chain: chain, rule: &chain.Rules[j], number: j + 1}.source(), true
 					}
 				}
@@ -472,19 +473,24 @@ type Translation struct {
 // wherever they come from.
 func (r *Tracer) Translations(dst netip.Addr, port uint16) []Translation {
 	var found []Translation
+	add := func(at place) {
+		t := Translation{fmt.Sprintf("table %s %s, chain %s", at.table.Family, at.table.Name, at.chain.Name), at.number, at.rule.String()}
+		if !slices.Contains(found, t) {
+			found = append(found, t)
+		}
+	}
 	for _, h := range []Hook{Prerouting, Output} {
 		p := Packet{Hook: h, Src: dst.Unmap(), Dst: dst.Unmap(), Port: port, knowsAddress: true, toHost: yes, anySource: true, InLoopback: h == Output}
 		if h == Output {
 			p.fromHost = yes
 		}
+		if _, filtered := p.decide(r.bases[p.at()], func(*Chain) bool { return true }); filtered.rewrites != (place{}) {
+			add(filtered.rewrites)
+		}
 		all, _ := (&walk{bases: r.bases}).translators(&p)
 		for _, a := range all {
-			if a.nat == nil || !a.nat.Destination() {
-				continue
-			}
-			t := Translation{fmt.Sprintf("table %s %s, chain %s", a.at.table.Family, a.at.table.Name, a.at.chain.Name), a.at.number, a.at.rule.String()}
-			if !slices.Contains(found, t) {
-				found = append(found, t)
+			if a.nat != nil && a.nat.Destination() {
+				add(a.at)
 			}
 		}
 	}

@@ -46,6 +46,10 @@ func TestFollow(t *testing.T) {
 	field := func(protocol, name string) string {
 		return `{"payload": {"protocol": "` + protocol + `", "field": "` + name + `"}}`
 	}
+	const notrack = `{"notrack": null}`
+	mangle := func(protocol, name, to string) string {
+		return `{"mangle": {"key": ` + field(protocol, name) + `, "value": ` + to + `}},`
+	}
 	flags := func(mask string) string { return `{"&": [` + field("tcp", "flags") + `, [` + mask + `]]}` }
 	const drop, accept = `{"drop": null}`, `{"accept": null}`
 	ct := func(key string) string { return `{"ct": {"key": "` + key + `"}}` }
@@ -100,6 +104,15 @@ func TestFollow(t *testing.T) {
 		{"a set of flags", Receives, []string{"inet filter input 0 " + match("==", field("tcp", "flags"), `{"set": ["syn", ["syn", "ack"]]}`) + drop}, "unknown"},
 		{"a route back by an interface", Receives, []string{"inet filter prerouting -300 " + match("!=", `{"fib": {"result": "oifname", "flags": ["saddr", "iif"]}}`, `"eth0"`) + drop}, "unknown"},
 		{"no route back", Receives, []string{"inet filter prerouting -300 " + match("==", `{"fib": {"result": "oif", "flags": ["saddr", "iif"]}}`, `false`) + drop}, "accept"},
+
+		{"to a container, without state", Receives, []string{"ip filter prerouting -300 " + dport + mangle("ip", "daddr", `"172.17.0.2"`) + notrack, "inet filter input 0 " + dport + drop}, "unknown"},
+		{"from another port, without state", Receives, []string{"ip filter prerouting -300 " + match("==", field("tcp", "dport"), "9") + mangle("tcp", "dport", "2379") + notrack}, "accept"},
+		{"of the other family, without state", Receives, []string{"inet filter prerouting -300 " + mangle("ip6", "daddr", `"fd00::1"`) + notrack}, "accept"},
+		{"dropped before it is rewritten", Receives, []string{"ip filter prerouting -310 " + dport + drop, "ip filter prerouting -300 " + mangle("ip", "daddr", `"172.17.0.2"`) + notrack}, "drop"},
+		{"some bytes of it", Receives, []string{"ip filter prerouting -300 " + `{"mangle": {"key": {"payload": {"base": "nh", "offset": 128, "len": 32}}, "value": 1}}`, "inet filter input 0 " + dport + drop}, "unknown"},
+		{"another class", Receives, []string{"ip filter prerouting -300 " + mangle("ip", "dscp", `"cs1"`) + drop}, "drop"},
+		{"its answers, without state", Receives, []string{"ip filter postrouting -300 " + sport + mangle("ip", "saddr", `"10.0.0.9"`) + notrack}, "unknown"},
+		{"it goes out, without state", Sends, []string{"ip filter postrouting -300 " + dport + mangle("ip", "daddr", `"10.0.0.9"`) + notrack, "inet filter postrouting 200 " + dport + drop}, "unknown"},
 
 		{"output", Sends, []string{"inet filter output 0 " + dport + drop}, "drop"},
 		{"output of type route", Sends, []string{"ip route output -150 " + dport + drop}, "drop"},

@@ -92,6 +92,7 @@ type Statement struct {
 	Verdict *Verdict
 	Map     *MapStatement
 	NAT     *NAT
+	Rewrite *Rewrite
 	// Neutral decides nothing about the packet: a counter, a log, setting a mark.
 	Neutral string
 	// Perhaps goes on or not, by something that is not known here: a limit, a quota.

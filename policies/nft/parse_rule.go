@@ -84,8 +84,10 @@ func parseStatement(raw json.RawMessage) Statement {
 		}
 	case "counter", "log":
 		return Statement{Neutral: kind} // what it counted and how it logs is no difference
+	case "mangle":
+		return parseMangle(raw, value)
 	// What is copied, goes to a faster path afterwards, or loses a TCP option goes on.
-	case "mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "dup", "flow", "secmark", "reset":
+	case "notrack", "ct helper", "ct timeout", "ct expectation", "dup", "flow", "secmark", "reset":
 		return Statement{Neutral: compactJSON(raw)}
 	case "limit", "quota", "ct count", "connlimit", "last":
 		return Statement{Perhaps: compactJSON(raw)}

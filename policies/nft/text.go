@@ -104,6 +104,8 @@ func (s Statement) String() string {
 		return s.Verdict.String()
 	case s.NAT != nil:
 		return s.NAT.String()
+	case s.Rewrite != nil:
+		return s.Rewrite.Text
 	}
 	return s.Neutral + s.Perhaps + s.Unknown
 }

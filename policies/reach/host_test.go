@@ -169,6 +169,7 @@ func TestTranslation(t *testing.T) {
 		{"to another port of the host", "ip nat prerouting -100 accept", client + `{"redirect": {"port": 12379}}`, "+--", "?+-", "redirect to :12379"},
 		{"to the same port of the host", "ip nat prerouting -100 accept", client + `{"redirect": {"port": 2379}}`, "---", "?+-", ""},
 		{"to where nft does not say", "ip nat prerouting -100 accept", client + `{"xt": {"type": "target", "name": "DNAT"}}`, "?--", "?+-", "DNAT"},
+		{"without state", "ip filter prerouting -300 accept", client + `{"mangle": {"key": {"payload": {"protocol": "ip", "field": "daddr"}}, "value": "172.17.0.2"}}, {"notrack": null}`, "?--", "?+-", "daddr"},
 		{"of what members send", "ip nat output -100 accept", client + `{"dnat": {"addr": "10.0.0.99"}}`, "---", "?+-", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -211,6 +212,7 @@ func TestDetour(t *testing.T) {
 	}{
 		{"a list before the translation", ruleset(t, list), own, "---"},
 		{"another port of the host", ruleset(t, list, baseChain("ip nat prerouting -100 accept", port+`{"redirect": {"port": 2379}}`)), own, "?--"},
+		{"another port of the host, without state", ruleset(t, list, baseChain("ip filter prerouting -290 accept", port+`{"mangle": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "value": 2379}}, {"notrack": null}`)), own, "???"},
 		{"another port of the host, and a list after it", &nft.Ruleset{Tables: slices.Concat(own.Tables, ruleset(t, list, toMember).Tables)}, own, "---"},
 		{"a port of another member's host", own, ruleset(t, toMember, masqueraded), "?--"},
 		{"a port of another member's host, not masqueraded", own, ruleset(t, toMember), "---"},
