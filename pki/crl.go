@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -38,8 +39,10 @@ type crlWork struct {
 	RevocationList
 	entries []Entry // its revocations
 	der     []byte  // the list on disk; nil if there is none
-	stale   bool    // whether it must be signed
-	reason  string  // why, for the ledger
+	// obstacle tells, in words, why the signer cannot sign the list; empty if it can.
+	obstacle string
+	stale    bool   // whether it must be signed
+	reason   string // why, for the ledger
 }
 
 // revocationSurvey tells which lists to sign, and whether a bundle lacks a list.
@@ -129,7 +132,11 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 		signer := plan.authority(list.Signer)
 		at := filepath.Join(s.Dir, filepath.FromSlash(signer.Path()), crlName)
 		work.der, err = durable.ReadFile(at, maxPEMSize)
+		if _, certified := o.certify[list.Signer]; !certified && o.cas[list.Signer] != nil {
+			work.obstacle = listObstacle(o.cas[list.Signer].cert)
+		}
 		switch {
+		case work.obstacle != "" && !plan.CRL: // no member reads the list, so it must stop nothing else
 		case errors.Is(err, fs.ErrNotExist):
 			work.stale, work.reason = plan.CRL || len(work.entries) > 0, "new"
 		case err != nil:
@@ -224,8 +231,8 @@ func nextUpdate(signerEnd time.Time, lifetime time.Duration, now time.Time) time
 // sign makes the list in DER. Its number is that of its line in the ledger, so it grows and is never
 // used twice.
 func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) ([]byte, error) {
-	if signer.cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return nil, fmt.Errorf("signing the revocation list of %s: the key usage of %q lacks cRLSign, as in every CA that kubeadm makes; replace the CA", c.Root, signer.cert.Subject.CommonName)
+	if obstacle := listObstacle(signer.cert); obstacle != "" {
+		return nil, fmt.Errorf("signing the revocation list of %s: %s", c.Root, obstacle)
 	}
 	template := &x509.RevocationList{
 		Number:     big.NewInt(number),
@@ -241,7 +248,7 @@ func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time
 			SerialNumber: serial, RevocationTime: e.Time, ReasonCode: reasonCode(e.Reason),
 		})
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, template, signer.cert, signer.key)
+	der, err := x509.CreateRevocationList(rand.Reader, template, asListSigner(signer.cert), signer.key)
 	if err != nil {
 		return nil, fmt.Errorf("signing the revocation list of %s: %w", c.Root, err)
 	}
@@ -253,6 +260,27 @@ func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time
 		return nil, fmt.Errorf("verifying the revocation list of %s before its release: %w", c.Root, err)
 	}
 	return der, nil
+}
+
+// listObstacle tells, in words, why a CA can sign no revocation list; empty if it can. One without key
+// usages may do everything (RFC 5280, 4.2.1.3).
+func listObstacle(ca *x509.Certificate) string {
+	if ca.KeyUsage == 0 || ca.KeyUsage&x509.KeyUsageCRLSign != 0 {
+		return ""
+	}
+	return fmt.Sprintf("the key usage of %q lacks cRLSign, as in every CA that kubeadm makes, so it can sign no list; replace the CA", nameOf(ca))
+}
+
+// asListSigner returns the certificate of a CA as [x509.CreateRevocationList] wants it: with a key usage
+// and a key ID, which a CA of another tool may lack (RFC 7093, 2, method 1).
+func asListSigner(cert *x509.Certificate) *x509.Certificate {
+	signer := *cert
+	signer.KeyUsage |= x509.KeyUsageCRLSign
+	if len(signer.SubjectKeyId) == 0 {
+		sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+		signer.SubjectKeyId = sum[:20]
+	}
+	return &signer
 }
 
 // entry returns the ledger's line about the list.

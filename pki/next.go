@@ -140,14 +140,18 @@ func replaceBanned(dir string, banned []string) []string {
 	return []string{fmt.Sprintf("%s: still in use, and refused as soon as members have the new lists; make new ones first, with new keys: etcdsec pki renew %s", names, shellword.Path(dir))}
 }
 
-// afterRevocation tells how to put a revocation into force.
-func afterRevocation(c *cluster.Cluster, dir string) []string {
+// afterRevocation tells how to put a revocation into force. obstacle tells why no list can be signed; it is
+// empty if that is possible.
+func afterRevocation(c *cluster.Cluster, dir, obstacle string) []string {
 	var next []string
-	if c.PKI.CRL {
+	switch {
+	case c.PKI.CRL:
 		for _, m := range c.Etcd.Members {
 			next = append(next, fmt.Sprintf("copy %s to %s: it has the new lists, which etcd reads at the next handshake", filepath.Join(dir, memberPath(m)), destination(c, memberPath(m))))
 		}
-	} else {
+	case obstacle != "":
+		next = append(next, "nobody is shut out: "+obstacle)
+	default:
 		next = append(next, "nobody is shut out yet: members read a revocation list only with spec.pki.crl: true, etcdsec bootstrap, and a restart with the new configuration")
 	}
 	return append(next,

@@ -289,6 +289,28 @@ func (s *Store) bannedInUse(plan Plan, revokedNow []Entry) ([]string, error) {
 	return names, errors.Join(faults...)
 }
 
+// findListObstacle tells, in words, why no list can have one of the revoked certificates; empty if all lists can.
+func (s *Store) findListObstacle(plan Plan, revoked []Entry) (string, error) {
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return "", err
+	}
+	for _, list := range plan.Lists {
+		below := everBelow(entries, plan, list.Root)
+		if len(revoked) > 0 && !slices.ContainsFunc(revoked, func(e Entry) bool { return below[e.holder()] }) {
+			continue
+		}
+		certs, err := ReadCertificates(filepath.Join(s.Dir, filepath.FromSlash(plan.authority(list.Signer).Path()), caCertName))
+		if err != nil {
+			return "", err
+		}
+		if obstacle := listObstacle(certs[0]); obstacle != "" {
+			return obstacle, nil
+		}
+	}
+	return "", nil
+}
+
 // Revoke records revocations in the ledger. The next [Store.Survey] and [Store.Issue] sign the
 // lists, even if this process dies before.
 func (s *Store) Revoke(entries []Entry) error { return appendLedger(s.Dir, entries) }
@@ -316,7 +338,7 @@ type RevocationResult struct {
 // certificates are revoked, and the next run signs the lists. An [UnfinishedError] means that it
 // failed after it had changed the ledger.
 func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revocation, now time.Time, dryRun bool) (RevocationResult, error) {
-	result := RevocationResult{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: dryRun, Revoked: []Revoked{}, Next: afterRevocation(c, s.Dir)}
+	result := RevocationResult{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: dryRun, Revoked: []Revoked{}}
 	plan := NewPlan(c)
 	entries, err := s.PlanRevocation(plan, r, now)
 	if err != nil {
@@ -329,7 +351,11 @@ func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revoc
 	if err != nil {
 		return result, err
 	}
-	result.Next = slices.Concat(replaceBanned(s.Dir, banned), result.Next)
+	obstacle, err := s.findListObstacle(plan, entries)
+	if err != nil {
+		return result, err
+	}
+	result.Next = slices.Concat(replaceBanned(s.Dir, banned), afterRevocation(c, s.Dir, obstacle))
 	if dryRun {
 		return result, nil
 	}

@@ -640,3 +640,61 @@ func TestRevokedBelowAFormerIssuingCA(t *testing.T) {
 		t.Errorf("the list still has %+v", left)
 	}
 }
+
+// Below a CA of another tool that can sign no list, a revocation is recorded, and later runs go on: no
+// member reads a list there. A CA without key usages can sign lists.
+func TestRevokeBelowTheCAOfAnotherTool(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		usage x509.KeyUsage
+		lists bool
+	}{
+		"kubeadm": {x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign, false},
+		"openssl": {0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Now()
+			signer := newHandMade(t, nil, nil, func(c *x509.Certificate) { c.KeyUsage = test.usage })
+			folder := kubeadmFolder(t, encodeCertificates(signer.cert), signer, nil)
+			found, err := ReadForeignCluster(nil, SpecConfig{Name: "found", Version: "3.6.16"}, []MemberFolder{{Member: "m0", Dir: folder}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, c := filepath.Join(t.TempDir(), "store"), found.Cluster
+			if _, err := found.AdoptInto(dir, now, false); err != nil {
+				t.Fatal(err)
+			}
+			issue(t, dir, c, now)
+			s, err := OpenStore(dir, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := s.ApplyRevocation(context.Background(), c, Revocation{Which: "m0/server", Reason: ReasonKeyCompromise, Current: true}, now, false)
+			s.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(strings.Join(result.Next, "\n"), "lacks cRLSign"); got == test.lists {
+				t.Errorf("next: %q", result.Next)
+			}
+			renew(t, dir, c, now, Renewal{Due: true})
+			if got := statesOf(t, dir, c, now); len(got) > 0 {
+				t.Errorf("status: %q", got)
+			}
+			checkNeverAgain(t, dir)
+			for _, f := range verify(t, dir, c, now) {
+				if strings.Contains(f.Problem, "is not the revocation list") {
+					t.Errorf("verify: %+v", f)
+				}
+			}
+			list := filepath.Join(dir, "authorities", ClientRoot, crlName)
+			if there, err := exists(list); err != nil || there != test.lists {
+				t.Errorf("%s: %t, %v", list, there, err)
+			}
+			if test.lists && len(readCRL(t, list).RevokedCertificateEntries) != 1 {
+				t.Error("the list lacks the certificate")
+			}
+		})
+	}
+}

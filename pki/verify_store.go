@@ -551,7 +551,11 @@ func (v *verification) checkLists(entries []Entry) {
 	}
 	for _, list := range lists.all {
 		if !v.plan.CRL && len(list.entries) > 0 {
-			v.findings.add(ledgerName, Fix{say("set spec.pki.crl: true in the spec, run etcdsec bootstrap, and restart the members with the new configuration")},
+			fix := Fix{say("set spec.pki.crl: true in the spec, run etcdsec bootstrap, and restart the members with the new configuration")}
+			if list.obstacle != "" {
+				fix = Fix{say("%s", list.obstacle)}
+			}
+			v.findings.add(ledgerName, fix,
 				"%d certificates below %s are revoked and have not expired, but no member reads the list", len(list.entries), list.Root)
 		}
 	}
