@@ -59,6 +59,17 @@ func (r revocationRecord) banOf(cert *x509.Certificate) ban {
 	return ban{}
 }
 
+// banAbove returns why a leaf must not stay in use although nothing is wrong with itself: a CA above it
+// was revoked. Members look for every certificate of a chain in their lists.
+func (r revocationRecord) banAbove(chain []*x509.Certificate) ban {
+	for _, cert := range chain[1:] {
+		if b := r.banOf(cert); b.banned() {
+			return ban{cause: fmt.Sprintf("its issuer %q %s", nameOf(cert), b.cause)}
+		}
+	}
+	return ban{}
+}
+
 // checkKey refuses a key that was revoked as compromised.
 func (r revocationRecord) checkKey(pub crypto.PublicKey) error {
 	e, compromised := r.keys[publicKeyHash(pub, nil)]

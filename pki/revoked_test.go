@@ -380,9 +380,25 @@ func TestCompromisedIssuingCA(t *testing.T) {
 			if got := bansFound(t, dir, c, testNow())["authorities/peer-issuing/ca.crt"]; got != "was revoked: cACompromise" {
 				t.Errorf("verify: %q", got)
 			}
-			// A member that its constraints do not cover.
-			if _, err := issueErr(t, dir, specOf(t, 2, withCRL), testNow()); err == nil || !strings.Contains(err.Error(), "extending the name constraints of peer-issuing") {
-				t.Errorf("extended: %v", err)
+			above := "its issuer \"" + nameOf(stolen) + "\" was revoked: cACompromise"
+			if got := statesOf(t, dir, c, testNow())["etcd-0/peer"]; got != "revoked: "+above+"; etcdsec pki renew "+dir {
+				t.Errorf("status of the leaf below it: %q", got)
+			}
+			if got := bansFound(t, dir, c, testNow())["nodes/etcd-0/pki/peer.crt"]; got != above {
+				t.Errorf("verify, of the leaf below it: %q", got)
+			}
+			// Members would refuse what it signs: a named leaf, and that of a member that its constraints do
+			// not cover.
+			for change, work := range map[string]*Survey{
+				"renew etcd-0/peer": renew(t, dir, c, testNow(), Renewal{Names: []string{"etcd-0/peer"}}),
+				"add a member":      issue(t, dir, specOf(t, 2, withCRL), testNow()),
+			} {
+				if !work.Due() || !readChain(t, path)[0].Equal(stolen) || !leavesOf(t, dir, c)["etcd-0/peer"].Equal(former["etcd-0/peer"]) {
+					t.Errorf("%s: %+v", change, work.Steps)
+				}
+			}
+			if there, err := exists(filepath.Join(dir, "nodes/etcd-1/pki/peer.crt")); err != nil || there {
+				t.Errorf("a leaf of the new member is signed: %t, %v", there, err)
 			}
 			if work := issue(t, dir, c, testNow()); !work.Due() {
 				t.Errorf("bootstrap says that all is well: %+v", work.Steps)

@@ -140,7 +140,9 @@ func StoreStatus(dir string, c *cluster.Cluster, now time.Time) []Status {
 			row := leafStatus(o, filepath.Join(at, filepath.FromSlash(l.CertFile)), l)
 			var banned ban
 			if len(row.Chain) > 0 {
-				banned = record.banOf(row.Chain[0])
+				if banned = record.banOf(row.Chain[0]); !banned.banned() {
+					banned = record.banAbove(row.Chain)
+				}
 			}
 			switch {
 			case banned.banned():

@@ -150,12 +150,8 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 		return nil, err
 	}
 	w.leaves = found.work
-	var faults []error
 	for i := range w.Steps {
-		faults = append(faults, w.extend(&w.Steps[i]))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		w.extend(&w.Steps[i])
 	}
 	if w.lists, err = s.surveyLists(w.outlook(), entries); err != nil {
 		return nil, err

@@ -205,25 +205,21 @@ func issuingDeviations(a Authority, cert *x509.Certificate) []error {
 	return append(caDeviations(a, cert), constraintDeviations(a, cert)...)
 }
 
-// extend gives an issuing CA wider constraints if it must sign names that they do not cover. It
-// returns an error for a CA whose key must not be certified again.
-func (w *Survey) extend(step *Step) error {
+// extend gives an issuing CA wider constraints if it must sign names that they do not cover. No
+// leaf is signed by one that was revoked.
+func (w *Survey) extend(step *Step) {
 	loaded := w.cas[step.Name]
 	if _, certified := w.certify[step.Name]; certified || step.Role != RoleCA || loaded == nil {
-		return nil
+		return
 	}
 	for l := range w.plan.leaves() {
 		if _, signed := w.leaves[l.ID]; signed && l.Issuer == step.Name && !constraintsCover(loaded.cert, l.Names) {
-			if b := w.record.banOf(loaded.cert); b.compromised {
-				return fmt.Errorf("extending the name constraints of %s to cover %s: it %s; replace it first: etcdsec pki renew", step.Name, l.Name, b.cause)
-			}
 			w.certify[step.Name] = reasonNames
 			step.Action = ActionExtend
 			step.Detail = fmt.Sprintf("name constraints to cover %s; same key", l.Name)
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // fetchKeys returns the authorities with all keys that this run needs, including those that are not

@@ -41,6 +41,12 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 			}
 			step, work, err := renewal.decide(s.Dir, l, b, state, problems, o)
 			faults = append(faults, err)
+			if issuer := plan.authority(l.Issuer); work != nil && !issuer.isRoot() && cas[l.Issuer] != nil {
+				// What it signs now, members refuse.
+				if b := w.record.banOf(cas[l.Issuer].cert); b.banned() && w.certify[l.Issuer] == "" {
+					step, work = step.waitFor(o.bannedAuthorityRemedy(s.Dir, issuer), fmt.Sprintf("its issuer %s %s", issuer.Name, b.cause)), nil
+				}
+			}
 			if work != nil && (work.reason == reasonDue || work.reason == reasonRevoked) && !w.replaced[l.Issuer] {
 				// A key that only a person can bring keeps nothing else from being done.
 				if err := s.openKey(ctx, w, plan.authority(l.Issuer)); err != nil {

@@ -57,9 +57,10 @@ type verification struct {
 type onDisk struct {
 	name, path string
 	cert       *x509.Certificate
-	also       bool  // a CA that is trusted beside an authority
-	lost       Fix   // for a leaf whose key is missing; nil if the key is in the store
-	leaf       *Leaf // nil for an authority
+	also       bool                // a CA that is trusted beside an authority
+	lost       Fix                 // for a leaf whose key is missing; nil if the key is in the store
+	leaf       *Leaf               // nil for an authority
+	chain      []*x509.Certificate // of a leaf
 }
 
 // holder returns whose certificate it is.
@@ -325,7 +326,7 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 	case !l.LacksKey(err):
 		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
 	}
-	seen := onDisk{name: l.Name, path: at, cert: chain[0], leaf: &l}
+	seen := onDisk{name: l.Name, path: at, cert: chain[0], leaf: &l, chain: chain}
 	if err != nil && l.LacksKey(err) {
 		seen.lost = v.replacePair(b, l)
 	}
@@ -503,6 +504,9 @@ func (v *verification) checkBans(entries []Entry) {
 	record, o := recordOf(entries), v.outlook()
 	for _, c := range v.seen {
 		b := record.banOf(c.cert)
+		if c.leaf != nil && !b.banned() {
+			b = record.banAbove(c.chain)
+		}
 		switch {
 		case !b.banned():
 		case c.also:
