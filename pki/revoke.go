@@ -67,6 +67,9 @@ type Revocation struct {
 // ErrCurrent means that a revocation would shut out the holder of a certificate in use.
 var ErrCurrent = errors.New("it is in use")
 
+// ErrCurrentCA is [ErrCurrent] for an issuing CA: a revocation would shut out everything below it.
+var ErrCurrentCA = fmt.Errorf("%w, and so is what it issued", ErrCurrent)
+
 // PlanRevocation returns the ledger's entries for a revocation, for [Store.Revoke]. It changes
 // nothing. It refuses to shut out the holder of a certificate in use, unless Current is set. If a key
 // was stolen, it also revokes every other certificate of that key that is not in use, whatever its
@@ -88,22 +91,23 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 	if err != nil {
 		return nil, err
 	}
-	var found []Entry
-	holder := ""
+	var found, current []Entry
 	for _, e := range candidates {
-		by, used := inUse[e.CertHash]
-		switch {
-		case used && r.Current && e.Role == RoleCA && plan.authority(e.Name).isRoot():
-			// A verifier never looks for a root in a list.
-			return nil, fmt.Errorf("revoking %s: no list can revoke a root, which everything below it trusts; make a new store instead", e.Name)
-		case !used || r.Current:
-			found = append(found, r.entry(e, plan.SpecHash, now))
-		default:
-			holder = by
+		_, used := inUse[e.CertHash]
+		if used && (!r.Current || plan.isRoot(e)) {
+			current = append(current, e)
+			continue
 		}
+		found = append(found, r.entry(e, plan.SpecHash, now))
 	}
-	if len(found) == 0 && !before {
-		return nil, fmt.Errorf("revoking %s: %w by %s, and no older certificate is still valid", r.Which, ErrCurrent, holder)
+	switch only := len(found) == 0 && !before; {
+	case (only || r.Current) && slices.ContainsFunc(current, plan.isRoot):
+		// A verifier never looks for a root in a list.
+		return nil, fmt.Errorf("revoking %s: no list can revoke a root, which everything below it trusts; make a new store instead", r.Which)
+	case only && current[0].Role == RoleCA:
+		return nil, fmt.Errorf("revoking %s: %w, and no older certificate is still valid", r.Which, ErrCurrentCA)
+	case only:
+		return nil, fmt.Errorf("revoking %s: %w by %s, and no older certificate is still valid", r.Which, ErrCurrent, inUse[current[0].CertHash])
 	}
 	if !isCompromise(r.Reason) {
 		return found, nil
@@ -114,6 +118,12 @@ func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry,
 		}
 	}
 	return found, nil
+}
+
+// isRoot reports whether the ledger's line is about a root of the plan.
+func (p Plan) isRoot(e Entry) bool {
+	a := p.authority(e.Name)
+	return e.Role == RoleCA && a.Name != "" && a.isRoot()
 }
 
 // certificatesWithKeyOf returns the certificates that have not expired, are not revoked yet, and have

@@ -106,7 +106,7 @@ func TestRevoke(t *testing.T) {
 	}{
 		{"unknown name", Revocation{Which: "etcd-7", Reason: "unspecified"}, 0, "no such name or serial number"},
 		{"unknown reason", Revocation{Which: serial, Reason: "boredom"}, 0, `no reason "boredom"`},
-		{"an authority in use", Revocation{Which: SerialString(issuing.SerialNumber), Reason: "cACompromise"}, 0, "in use by peer-issuing"},
+		{"an authority in use", Revocation{Which: SerialString(issuing.SerialNumber), Reason: "cACompromise"}, 0, "in use, and so is what it issued"},
 		{"a root in use", Revocation{Which: PeerRoot, Reason: "cACompromise", Current: true}, 0, "no list can revoke a root"},
 		{"not of this store", Revocation{Which: "x.crt", Certificate: foreign.Certificate(), Reason: "unspecified"}, 0, "not in the ledger"},
 		{"in use", Revocation{Which: serial, Reason: "unspecified"}, 0, "in use by etcd-1/peer"},

@@ -91,10 +91,12 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, "fix the cause, then: etcdsec pki renew "+shellword.Path(dir))
 	}
-	if errors.Is(err, pki.ErrCurrent) {
+	switch {
+	case errors.Is(err, pki.ErrCurrentCA):
+		return failure(err, fmt.Sprintf("give --current, which shuts out everything below it; then: etcdsec pki renew %s   # replaces it and everything below it", shellword.Path(dir)))
+	case errors.Is(err, pki.ErrCurrent):
 		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key   # then revoke; or give --current, which shuts its holder out", shellword.Path(dir)))
-	}
-	if err != nil {
+	case err != nil:
 		return failure(err, "")
 	}
 	return a.printResult(f.output, result)

@@ -84,7 +84,10 @@ func (f *pkiSignFlags) run(ctx context.Context, a *app, dir, name, from string) 
 	if err != nil {
 		return usageError(err, "")
 	}
-	next := func(c *cluster.Cluster, _ pki.Result) []string {
+	next := func(c *cluster.Cluster, r pki.Result) []string {
+		if r.Count(pki.ActionIssue, pki.ActionRenew) == 0 {
+			return nil // it waits for something else, which is the hint
+		}
 		return []string{
 			fmt.Sprintf("copy %s to the node of %s", filepath.Join(dir, filepath.FromSlash(bundle.Path)), name),
 			fmt.Sprintf("there: etcdsec pki install -f cluster.yaml %s FOLDER %s --keys KEYS", name, cmp.Or(pki.InstallTarget(c, bundle), "TARGET")),
