@@ -35,7 +35,7 @@ func ParseName(s string) (Name, error) {
 		return Name{}, errors.New("a name is empty")
 	case strings.TrimSpace(s) != s:
 		return Name{}, fmt.Errorf("%q has white space around it", s)
-	case strings.Contains(s, "://"):
+	case strings.Contains(s, "://"), strings.HasPrefix(s, "urn:"):
 		return parseURIName(s)
 	}
 	if ip, err := netip.ParseAddr(s); err == nil {
@@ -65,7 +65,7 @@ func ParseName(s string) (Name, error) {
 func parseURIName(s string) (Name, error) {
 	u, err := url.ParseRequestURI(s)
 	switch {
-	case err != nil || u.Host == "" || !isASCII(s) || u.String() != s:
+	case err != nil || u.Host+u.Opaque == "" || !isASCII(s) || u.String() != s:
 		return Name{}, fmt.Errorf("%q is not a URI that a certificate can hold, such as spiffe://cluster.local/etcd", s)
 	case u.Scheme == "http" || u.Scheme == "https":
 		return Name{}, fmt.Errorf("%q is a URL; clients compare only its host, %q", s, u.Hostname())

@@ -18,6 +18,7 @@ func TestParseName(t *testing.T) {
 		"*.etcd-headless.ns.svc":         {DNS: "*.etcd-headless.ns.svc"},
 		"etcd-0.example.com.":            {DNS: "etcd-0.example.com."},
 		"spiffe://cluster.local/ns/etcd": {URI: "spiffe://cluster.local/ns/etcd"},
+		"urn:example:etcd:0":             {URI: "urn:example:etcd:0"},
 		"ops@example.com":                {Email: "ops@example.com"},
 	} {
 		if got, err := ParseName(s); err != nil || got != want {
@@ -34,6 +35,7 @@ func TestParseName(t *testing.T) {
 		"10.0.0.256":                 "its last part is a number",
 		"https://etcd-0.example.com": `clients compare only its host, "etcd-0.example.com"`,
 		"spiffe://":                  "is not a URI",
+		"urn:":                       "is not a URI",
 		"a@b@c":                      "is not a mail address",
 		"*":                          "covers every host of the search domain",
 		"etcd-*.example.com":         "a wildcard must be the whole first part",

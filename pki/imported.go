@@ -62,7 +62,7 @@ func (l Leaf) keep(cert *x509.Certificate, imported Entry) Leaf {
 		}
 		return leftOut(kind, name) == "" && slices.Contains(imported.SANs, text)
 	})
-	l.Names = l.Names.union(names)
+	l.Names, l.keptNames = l.Names.union(names), names
 	l.kept = append(l.kept, names.typed()...)
 	for i, eku := range bothAuth {
 		had := len(imported.EKUs) == 0 || slices.ContainsFunc(imported.EKUs, func(name string) bool {

@@ -166,7 +166,7 @@ func lostNames(before, after map[string]*x509.Certificate) []string {
 // odd are names that no member has as an address.
 func odd() []string {
 	return []string{
-		"DNS:Etcd.Example.COM", "DNS:etcd_0", "DNS:*.etcd-headless.ns.svc", "DNS:etcd.example.com.", "URI:spiffe://cluster.local/etcd",
+		"DNS:Etcd.Example.COM", "DNS:etcd_0", "DNS:*.etcd-headless.ns.svc", "DNS:etcd.example.com.", "URI:spiffe://cluster.local/etcd", "URI:urn:example:etcd",
 		"DNS:etcd.lb.example", "IP:10.0.0.100", "IP:127.0.0.1", "DNS:localhost", "DNS:localhost",
 	}
 }

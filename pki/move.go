@@ -17,6 +17,7 @@ type move struct {
 	member cluster.Member
 	moved  bool  // whether the advertised address is new
 	gone   Names // for which the new certificates are not valid any more
+	kept   Names // that they keep from an import, and not from the spec
 }
 
 // findMoves returns the members that get a new advertised address, or lose names.
@@ -34,6 +35,7 @@ func (w *Survey) findMoves(c *cluster.Cluster) []move {
 			a := m.Advertised()
 			found.moved = found.moved || a.IP.IsValid() && slices.Contains(gained.IPs, a.IP) || a.DNS != "" && slices.Contains(gained.DNS, a.DNS)
 			found.gone = found.gone.union(got.without(l.Names))
+			found.kept = found.kept.union(l.keptNames)
 		}
 		if found.moved || !found.gone.isEmpty() {
 			moves = append(moves, found)
@@ -51,9 +53,19 @@ func (v move) warn(dir string) string {
 	case !v.moved:
 		return fmt.Sprintf("before you copy: the new certificates of %s are not valid for %s any more; make sure that nobody uses it", v.member.Name, gone)
 	}
-	return fmt.Sprintf("before you copy: %s moves to %s, and its new certificates are not valid for %s any more, so copy them with the move and not before it. "+
-		"For certificates that are valid for both, add to %s in the spec: extraNames: [%s], and run again: etcdsec pki renew -f SPEC %s",
-		v.member.Name, v.member.Advertised(), gone, v.member.Name, strings.Join(yamlWords(v.gone.Strings()), ", "), shellword.Path(dir))
+	warning := fmt.Sprintf("before you copy: %s moves to %s, and its new certificates are not valid for %s any more, so copy them with the move and not before it.",
+		v.member.Name, v.member.Advertised(), gone)
+	var extra []string
+	for _, typed := range v.gone.typed() {
+		if kind, name, _ := strings.Cut(typed, ":"); leftOut(kind, name) == "" {
+			extra = append(extra, name)
+		}
+	}
+	if extra == nil {
+		return warning
+	}
+	return warning + fmt.Sprintf(" For certificates that are valid for both, add to %s in the spec: extraNames: [%s], and run again: etcdsec pki renew -f SPEC %s",
+		v.member.Name, strings.Join(yamlWords(extra), ", "), shellword.Path(dir))
 }
 
 // steps tells in which order a member gets its new address.
@@ -74,7 +86,11 @@ func (v move) steps(c *cluster.Cluster, dir string) []string {
 		restart,
 		fmt.Sprintf("give kube-apiserver and the other clients the endpoint %s, and check: etcdsec pki verify %s", at(c.Etcd.ClientPort), shellword.Path(dir)),
 	}
-	if v.gone.isEmpty() {
+	switch {
+	case !v.kept.isEmpty():
+		steps = append(steps, fmt.Sprintf("when %s has moved, drop what its certificates keep from their import, %s, if nobody needs it: etcdsec pki renew -f SPEC %s %s --forget-import",
+			m.Name, strings.Join(v.kept.typed(), " "), shellword.Path(dir), shellword.Path(m.Name)))
+	case v.gone.isEmpty():
 		steps = append(steps, fmt.Sprintf("when %s has moved, remove its old address from the spec, and run: etcdsec pki renew -f SPEC %s", m.Name, shellword.Path(dir)))
 	}
 	return steps

@@ -84,6 +84,40 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// The certificates of an imported member keep its old address, which the spec does not have: it goes with
+// the import, after the move.
+func TestMoveOfAnImportedMember(t *testing.T) {
+	t.Parallel()
+	o := newOtherTool(t)
+	names := []string{"IP:10.0.0.10", "DNS:etcd-0"}
+	folder := o.member(otherLeaf{cn: "etcd-0", names: names, ekus: bothAuth}, otherLeaf{cn: "etcd-0", names: names, ekus: bothAuth}, otherLeaf{cn: "kube-apiserver", ekus: clientAuth})
+	found, store := adopt(t, nil, folder)
+	moved := reload(t, strings.Replace(string(found.Cluster.YAML), "10.0.0.10", "10.0.0.99", 1))
+	next := applied(t, store, moved)
+	if !inOrder(next, "etcdctl member update ID --peer-urls=https://10.0.0.99:2380", "when etcd-0 has moved, drop what its certificates keep from their import, IP:10.0.0.10, if nobody needs it: etcdsec pki renew -f SPEC "+store+" etcd-0 --forget-import") ||
+		strings.Contains(next, "remove its old address from the spec") || strings.Contains(next, "before you copy") {
+		t.Errorf("next:\n%s", next)
+	}
+	renew(t, store, moved, testNow(), Renewal{Names: []string{"etcd-0"}, ForgetImport: true})
+	if leavesOf(t, store, moved)["etcd-0/peer"].VerifyHostname("10.0.0.10") == nil {
+		t.Error("the old address is still there")
+	}
+}
+
+// The names to add to a spec are written as a spec has them, and only those that it can have.
+func TestMoveNamesToAdd(t *testing.T) {
+	t.Parallel()
+	m := specOf(t, 1, "").Etcd.Members[0]
+	v := move{member: m, moved: true, gone: Names{DNS: []string{"10.0.0.7", "Old.example"}, Emails: []string{"ops@example.com"}}}
+	if got, want := v.warn("store"), `in the spec: extraNames: ["Old.example", "ops@example.com"], and`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	v.gone = Names{DNS: []string{"10.0.0.7"}}
+	if got := v.warn("store"); strings.Contains(got, "extraNames") || !strings.Contains(got, "not valid for DNS:10.0.0.7 any more") {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A configuration that gives others an address that is not the spec's, or for which the certificate is
 // not valid, is found.
 func TestVerifyConfigurations(t *testing.T) {

@@ -65,7 +65,8 @@ type Leaf struct {
 	EKUs       []x509.ExtKeyUsage
 
 	plannedCN string   // the spec's CN, if an imported leaf keeps another one
-	kept      []string // what an imported leaf has beyond the spec
+	kept      []string // what an imported leaf has beyond the spec, in words
+	keptNames Names    // the names of it
 }
 
 // Bundle is a folder with leaves and the roots that their holder trusts. It changes as a whole.
