@@ -11,7 +11,7 @@ import (
 )
 
 // memberPath returns the path of a member's bundle in the store.
-func memberPath(m cluster.Member) string { return "nodes/" + m.Name + "/pki" }
+func memberPath(m cluster.Member) string { return nodesFolder + "/" + m.Name + "/pki" }
 
 // destination returns the place to which a bundle of the store must be copied.
 func destination(c *cluster.Cluster, bundle string) string {
@@ -128,7 +128,7 @@ func AfterRecovery(c *cluster.Cluster, r Result) []string {
 }
 
 // replaceBanned tells how to replace what may not stay in use after a revocation.
-func replaceBanned(dir string, banned []string) []string {
+func replaceBanned(c *cluster.Cluster, dir string, banned []string) []string {
 	const most = 10
 	if len(banned) == 0 {
 		return nil
@@ -137,7 +137,11 @@ func replaceBanned(dir string, banned []string) []string {
 	if more := len(banned) - most; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	return []string{fmt.Sprintf("%s: still in use, and refused as soon as members have the new lists; make new ones first, with new keys: etcdsec pki renew %s", names, shellword.Path(dir))}
+	use := "still in use"
+	if c.PKI.CRL {
+		use += ", and refused as soon as members have the new lists"
+	}
+	return []string{fmt.Sprintf("%s: %s; make new ones first, with new keys: etcdsec pki renew %s", names, use, shellword.Path(dir))}
 }
 
 // afterRevocation tells how to put a revocation into force. obstacle tells why no list can be signed; it is

@@ -365,7 +365,7 @@ func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revoc
 	if err != nil {
 		return result, err
 	}
-	result.Next = slices.Concat(replaceBanned(s.Dir, banned), afterRevocation(c, s.Dir, obstacle))
+	result.Next = slices.Concat(replaceBanned(c, s.Dir, banned), afterRevocation(c, s.Dir, obstacle))
 	if dryRun {
 		return result, nil
 	}

@@ -708,6 +708,15 @@ func TestRevokeBelowTheCAOfAnotherTool(t *testing.T) {
 			if there, err := exists(list); err != nil || there != test.lists {
 				t.Errorf("%s: %t, %v", list, there, err)
 			}
+			// Members that want lists cannot have them: the spec that asks for them is refused, not kept.
+			asking := reload(t, strings.Replace(string(c.YAML), "keyAlgorithm:", "crl: true, keyAlgorithm:", 1))
+			_, err = renewErr(t, dir, asking, now, Renewal{Due: true})
+			if refused := err != nil && strings.Contains(err.Error(), "spec.pki.crl is true, but the key usage of"); refused == test.lists {
+				t.Errorf("a spec with crl: true: %v", err)
+			}
+			if kept, err := os.ReadFile(filepath.Join(dir, SpecName)); err != nil || strings.Contains(string(kept), "crl: true") != test.lists {
+				t.Errorf("the store's spec: %v\n%s", err, kept)
+			}
 			if test.lists && len(readCRL(t, list).RevokedCertificateEntries) != 1 {
 				t.Error("the list lacks the certificate")
 			}

@@ -156,6 +156,12 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	if w.lists, err = s.surveyLists(w.outlook(), entries); err != nil {
 		return nil, err
 	}
+	for _, list := range w.lists.all {
+		if list.stale && list.obstacle != "" {
+			// Before anything is written: the store would keep a spec that no run can fulfil.
+			return nil, fmt.Errorf("spec.pki.crl is true, but %s, or set spec.pki.crl: false", list.obstacle)
+		}
+	}
 	w.Steps = slices.Concat(w.Steps, found.steps, w.lists.steps)
 	if w.cas, err = s.fetchKeys(ctx, w); err != nil {
 		return nil, err
