@@ -13,24 +13,17 @@ import (
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
-// The folders of a store.
-const (
-	authoritiesDir = "authorities"
-	nodesDir       = "nodes"
-	clientsDir     = "clients"
-)
-
 // bundleFolders returns the folders in which bundles are, relative to the store. These include the
 // nodes that are no longer in the spec.
 func (s *Store) bundleFolders() ([]string, error) {
-	folders := []string{authoritiesDir, clientsDir}
-	nodes, err := os.ReadDir(filepath.Join(s.Dir, nodesDir))
+	folders := []string{authoritiesFolder, clientsFolder}
+	nodes, err := os.ReadDir(filepath.Join(s.Dir, nodesFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for _, e := range nodes {
 		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			folders = append(folders, path.Join(nodesDir, e.Name()))
+			folders = append(folders, path.Join(nodesFolder, e.Name()))
 		}
 	}
 	return folders, nil
