@@ -51,11 +51,10 @@ reaches etcd's ports. On every node, they stop Pods from reaching the members wi
 their node. Run it on each node, as root.
 
 The change is undone after --guard, unless you confirm it: type yes, or run "policies confirm" from
-another session. With --confirm checks, it is kept if all checks pass until the end of that time; if no
-other host answers a check before, nothing is loaded. It
-is undone at once when a member or an API server stops answering, when etcd on this host is no
-longer healthy, or when this command ends: by a signal, or because its terminal is gone. Under nohup it
-outlives its terminal.
+another session. With --confirm checks, it is kept if all checks pass until the end of that time; if
+no other host answers a check before, nothing is loaded. It is undone at once when a member or an API
+server stops answering, when etcd on this host is no longer healthy, or when this command ends: by a
+signal, or because its terminal is gone. Under nohup it outlives its terminal.
 
 The guard is a process of its own, started before the rules are loaded. It survives this command,
 its terminal, the SSH connection and kill -9. If the guard itself is killed with -9, the rules stay:

@@ -20,7 +20,8 @@ func newRBACVerifyCommand(a *app) *cobra.Command {
 		Long: `Compare the users and roles of etcd with the plan, and present the certificate of every client
 in DIR to every member: reads, writes and watches inside and outside of its keys, compaction,
 leases, status, members, alarms, a snapshot's first bytes, and the administration of users. Try to log
-in as every user of the plan: none has a password. None of these requests changes the store: the write depends on a condition that is never true.
+in with a password as every user of the plan, none of which has one. None of these requests changes
+the store: the write depends on a condition that is never true.
 
 Reads the spec (DIR/cluster.yaml, or the one given with -f) and the certificates and keys of the
 clients in DIR. Asks etcd with the certificate of the first client of role root. Writes only the

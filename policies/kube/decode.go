@@ -24,10 +24,11 @@ const maxNesting = 4
 
 // Decode reads a file of YAML or JSON, with several documents and Lists of any kind. Policies are
 // read strictly: the fields that are unknown are listed in the object and under Skipped, and an object
-// with a field of another type, or one that is written twice, is skipped with the reason. Of Pods, nodes and namespaces only the
-// fields that matter for packets are read. The error means that the file cannot be read at all, or
-// that it is no answer about a cluster: it has no document, an object without a kind, the Status of a
-// request that failed, or only a part of a list. file is only used in messages.
+// with a field of another type, or one that is written twice, is skipped with the reason. Of Pods,
+// nodes and namespaces only the fields that matter for packets are read. The error means that the
+// file cannot be read at all, or that it is no answer about a cluster: it has no document, an
+// object without a kind, the Status of a request that failed, or only a part of a list. file is
+// only used in messages.
 func Decode(file string, data []byte) (Objects, error) {
 	if len(data) > MaxSize {
 		return Objects{}, fmt.Errorf("decoding %s: larger than %d MiB", file, MaxSize>>20)
