@@ -78,5 +78,61 @@ func TestPermissionIsNotAbsence(t *testing.T) {
 	})
 }
 
+// Nobody is told to renew, replace or revoke what is there and only closed to this user.
+func TestVerifyAsAStranger(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	c := specOf(t, 1, "")
+	issue(t, dir, c, testNow())
+	err := filepath.WalkDir(filepath.Dir(filepath.Dir(dir)), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{ledgerName, headName} { // the stranger reads them, as their owner would
+		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []string{"authorities/peer-issuing", "clients/auditor", "nodes/etcd-0/pki/server.key", "ledger.jsonl"} {
+		closed := filepath.Join(dir, at)
+		info, err := os.Stat(closed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(closed, 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Chmod(closed, info.Mode().Perm()) })
+		var found []Finding
+		asStranger(t, func() {
+			if found, err = (&Store{Dir: dir}).Verify(c, testNow()); err != nil {
+				t.Fatal(err)
+			}
+		})
+		told := false
+		for _, f := range found {
+			if !strings.HasPrefix(f.Path, at) && f.Path != ledgerName {
+				continue
+			}
+			for _, line := range f.Fix {
+				told = told || strings.HasPrefix(line.Text, "run this as a user who can read it")
+				if line.Paste && !strings.HasPrefix(line.Text, "chmod") || strings.Contains(line.Text, "restore") {
+					t.Errorf("%s: %s: %s; fix: %s", at, f.Path, f.Problem, line.Text)
+				}
+			}
+		}
+		if !told {
+			t.Errorf("%s: no finding", at)
+		}
+		if err := os.Chmod(closed, info.Mode().Perm()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // errorOf returns the error of a call.
 func errorOf[V any](_ V, err error) error { return err }

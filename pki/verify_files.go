@@ -30,12 +30,12 @@ func (v *verification) checkFiles() {
 func (v *verification) walk(root, relative, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		v.findings.add(relative, Fix{say("make it readable")}, "%v", err)
+		v.findings.add(relative, makeReadable(), "%v", err)
 		return
 	}
 	hidden, err := v.hiddenIn(relative, dir)
 	if err != nil {
-		v.findings.add(relative, Fix{say("make it readable")}, "%v", err)
+		v.findings.add(relative, makeReadable(), "%v", err)
 		return
 	}
 	for _, e := range entries {
@@ -137,7 +137,7 @@ func (v *verification) checkFolderMode(name, full string) {
 
 // reportUnreadable adds the finding about a file that could not be looked at.
 func (v *verification) reportUnreadable(name string, err error) {
-	v.findings.add(name, Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be read, so it may hold a key: %v", trimPath(err))
+	v.findings.add(name, makeReadable(), "cannot be read, so it may hold a key: %v", trimPath(err))
 }
 
 func (v *verification) checkFileMode(name, full string) {

@@ -25,7 +25,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if _, err := os.ReadDir(s.Dir); err != nil {
 		return nil, err
 	}
-	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*ca{}, imported: importedBy(s.Dir)}
+	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*ca{}, closed: map[string]bool{}, imported: importedBy(s.Dir)}
 	if plan, err := v.plan.keepImported(s.Dir); err == nil { // otherwise checkLedger says why
 		v.plan = plan
 	}
@@ -51,6 +51,7 @@ type verification struct {
 	cas      map[string]*ca  // those that could be read
 	imported map[string]bool // what another tool made, by name and by the hashes of certificate and key
 	seen     []onDisk
+	closed   map[string]bool // the files that nobody may read here, by their path in the store
 }
 
 // onDisk is a certificate of the plan that is on disk.
@@ -120,9 +121,24 @@ func (v *verification) readWith(read func(path string) ([]*x509.Certificate, err
 	case errors.Is(err, fs.ErrNotExist):
 		v.findings.add(relative, fix, "is missing")
 	case err != nil:
-		v.findings.add(relative, fix, "cannot be read: %v", trimPath(err))
+		v.addUnreadable(relative, err, fix)
 	}
 	return certs
+}
+
+// addUnreadable adds the finding about a file of the plan that cannot be read. fix is for one that is
+// damaged: what this user may not read is no worse for it.
+func (v *verification) addUnreadable(relative string, err error, fix Fix) {
+	if errors.Is(err, fs.ErrPermission) {
+		v.closed[relative] = true
+		fix = makeReadable()
+	}
+	v.findings.add(relative, fix, "cannot be read: %v", trimPath(err))
+}
+
+// makeReadable returns the fix for a file that this user may not read.
+func makeReadable() Fix {
+	return Fix{say("run this as a user who can read it, or make it readable to you")}
 }
 
 // restore returns the fix for a file that cannot be made again.
@@ -202,7 +218,7 @@ func (v *verification) checkAlsoTrusted(of *ca) {
 	at := path.Join(of.Path(), alsoTrustedName)
 	var err error
 	if of.also, err = readAlsoTrusted(v.store.Dir, of.Authority); err != nil {
-		v.findings.add(at, v.restore(), "cannot be read: %v", trimPath(err))
+		v.addUnreadable(at, err, v.restore())
 		return
 	}
 	if of.also == nil {
@@ -218,7 +234,7 @@ func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 	at := path.Join(a.Path(), caKeyName)
 	switch former, err := v.store.formerKey(a); {
 	case err != nil:
-		v.findings.add(a.Path(), Fix{say("run this as a user who can read it, or make it readable to you")}, "cannot be searched for former keys: %v", err)
+		v.findings.add(a.Path(), makeReadable(), "cannot be searched for former keys: %v", err)
 	case former == "":
 	case a.isRoot():
 		v.findings.add(former, Fix{say("the next run that signs removes it:"), v.renew()}, "is a root's key in plain text: a run was killed before it removed the key")
@@ -233,7 +249,7 @@ func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 		}
 		return // a root's is better kept elsewhere
 	case err != nil:
-		v.findings.add(at, v.restore(), "cannot be read: %v", trimPath(err))
+		v.addUnreadable(at, err, v.restore())
 		return
 	case !samePublicKey(key.Public(), cert.PublicKey):
 		v.findings.add(at, v.restore(), "is not the key of %s next to it", caCertName)
@@ -324,7 +340,7 @@ func (v *verification) checkLeaf(b Bundle, l Leaf) bool {
 		}
 		v.checkKeyText(keyAt, key, chain[0], Fix{v.renewKey(l.Name)})
 	case !l.LacksKey(err):
-		v.findings.add(keyAt, v.replacePair(b, l), "cannot be read: %v", trimPath(err))
+		v.addUnreadable(keyAt, err, v.replacePair(b, l))
 	}
 	seen := onDisk{name: l.Name, path: at, cert: chain[0], leaf: &l, chain: chain}
 	if err != nil && l.LacksKey(err) {
@@ -442,7 +458,11 @@ func (v *verification) checkLedgerFile() (entries []Entry, ok bool) {
 		err = l.checkHead(v.store.Dir)
 	}
 	if err != nil {
-		v.findings.add(ledgerName, Fix{say("restore it from a backup of the store")}, "%v", trimPath(err))
+		fix := Fix{say("restore it from a backup of the store")}
+		if errors.Is(err, fs.ErrPermission) {
+			fix = makeReadable()
+		}
+		v.findings.add(ledgerName, fix, "%v", trimPath(err))
 		return nil, false
 	}
 	if l.torn {
@@ -480,6 +500,18 @@ func (v *verification) checkLedger(entries []Entry) {
 			v.findings.add(c.path, c.lost, "its key was made in this store and is missing")
 		}
 		delete(last, c.holder())
+	}
+	for _, a := range v.plan.Authorities {
+		if v.closed[path.Join(a.Path(), caCertName)] {
+			delete(last, certificateHolder{authority: a.Name})
+		}
+	}
+	for _, b := range v.plan.Bundles {
+		for _, l := range b.Leaves {
+			if v.closed[path.Join(b.Path, l.CertFile)] {
+				delete(last, holderOf(l)) // it may be there
+			}
+		}
 	}
 	for _, e := range entries {
 		_, lost := last[e.holder()]
