@@ -41,11 +41,8 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 			}
 			step, work, err := renewal.decide(s.Dir, l, b, state, problems, o)
 			faults = append(faults, err)
-			if issuer := plan.authority(l.Issuer); work != nil && !issuer.isRoot() && cas[l.Issuer] != nil {
-				// What it signs now, members refuse.
-				if b := w.record.banOf(cas[l.Issuer].cert); b.banned() && w.certify[l.Issuer] == "" {
-					step, work = step.waitFor(o.bannedAuthorityRemedy(s.Dir, issuer), fmt.Sprintf("its issuer %s %s", issuer.Name, b.cause)), nil
-				}
+			if b := w.banOfIssuer(l); work != nil && b.banned() {
+				step, work = step.waitFor(o.bannedAuthorityRemedy(s.Dir, plan.authority(l.Issuer)), b.cause), nil
 			}
 			if work != nil && (work.reason == reasonDue || work.reason == reasonRevoked) && !w.replaced[l.Issuer] {
 				// A key that only a person can bring keeps nothing else from being done.
@@ -68,6 +65,21 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 		}
 	}
 	return found, errors.Join(faults...)
+}
+
+// banOfIssuer returns why the issuing CA of a leaf must sign nothing: members refuse what it signs. The
+// zero value means that it may, as if it gets a new certificate in this run. A root may go on, because
+// no list can revoke it.
+func (w *Survey) banOfIssuer(l Leaf) ban {
+	issuer, certified := w.cas[l.Issuer], w.certify[l.Issuer] != ""
+	if issuer == nil || certified || issuer.isRoot() {
+		return ban{}
+	}
+	b := w.record.banOf(issuer.cert)
+	if b.banned() {
+		b.cause = fmt.Sprintf("its issuer %s %s", l.Issuer, b.cause)
+	}
+	return b
 }
 
 // decide returns the step for a leaf, and how to sign it, or nil if it is not signed.

@@ -31,7 +31,8 @@ with --new-key, bring the new files to their node, then revoke the name.
 With the reasons keyCompromise, cACompromise and aACompromise, the key counts as stolen, and no verb
 certifies it again, under any name. Other certificates of that key are revoked too, except those in
 use. "pki status" and "pki verify" name each place that still uses the key, and the next
-"pki renew" makes new keys for them.
+"pki renew" makes new keys for them. Nothing is signed by an issuing CA that was revoked, until
+"pki renew" replaces it.
 
 The ledger records the revocation, and the revocation lists are signed anew: as DER in client.crl
 and peer.crl of every member's bundle, as DER and PEM in authorities/. (With PEM, etcd 3.6 and later
