@@ -110,7 +110,7 @@ func (r *Ruleset) Decide(p Packet) Decision {
 	return d
 }
 
-// changes is what filters may do to a packet besides to decide about it.
+// changes tells what filters may do to a packet, besides a verdict on it.
 type changes struct {
 	untracks bool  // take the state of its connection away
 	rewrites place // give it another address or port, by this rule
