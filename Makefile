@@ -52,10 +52,11 @@ demo: build ## Bootstrap three real etcd members, audit them, and audit a weak o
 # ---- Checking -----------------------------------------------------------------------
 
 # The etcd servers are built beforehand, so that the time this takes is seen and does not
-# count against the deadline of a test.
+# count against the deadline of a test. Many tests wait for a member or a deadline most of their
+# time, so more packages are tested at once than there are cores.
 test: c-compiler etcd-servers ## Run all tests with the race detector, in random order
 	echo 'go test -race -shuffle=on' >&2
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p $$(($$(nproc) + 2)) -timeout 30m $(PACKAGES)
 
 # The tests come last, so `make check test` runs them once and ends with their summary.
 check: gofmt vet staticcheck test ## Run gofmt, go vet, staticcheck and the tests: what CI runs

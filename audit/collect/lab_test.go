@@ -24,7 +24,7 @@ var (
 )
 
 // labWorkers is how many members run at once.
-const labWorkers = 4
+const labWorkers = 6
 
 // score counts, for one check, what was expected and what was said.
 type score struct{ truePositive, falsePositive, falseNegative, agreed, total int }

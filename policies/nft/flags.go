@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-const (
-	flagsField  Field = "tcp flags"
-	maskedFlags       = "tcp flags & ("
-)
+const flagsField Field = "tcp flags"
+
+// maskedFlags begins a field that is the flags under a mask.
+const maskedFlags = "tcp flags & ("
 
 // isFlags reports whether a field is the flags of TCP, all or under a mask.
 func isFlags(f Field) bool { return f == flagsField || strings.HasPrefix(string(f), maskedFlags) }
