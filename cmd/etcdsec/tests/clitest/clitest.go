@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ func Binary(t testing.TB) string {
 // build builds the binary in the user's cache folder. The Go tool does not touch an up-to-date binary
 // there, so the packages of one `go test ./...` link it once.
 func build() (string, error) {
+	heedSignals()
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("finding the module's folder: %w", err)
@@ -89,6 +91,16 @@ func build() (string, error) {
 		return "", fmt.Errorf("building etcdsec: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// heedSignals makes what this process starts end with SIGHUP and SIGINT, also where somebody started the
+// tests with nohup or in the background of a script, and so with these ignored.
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // a program that is started does not inherit this
+		}
+	}
 }
 
 // Command returns a command line of etcdsec, not yet started. It ends with the test.
