@@ -39,7 +39,7 @@ func (w WaiverRule) coversTarget(r Result) bool {
 	return w.CheckID == r.CheckID && MatchGlob(w.Target, r.Target)
 }
 
-// anything is the pattern that every text matches.
+// anything matches every text.
 const anything = "*"
 
 // coversHost reports whether a rule is for the target of a host. Such a target, like 127.0.0.1:2379, is

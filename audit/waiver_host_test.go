@@ -7,7 +7,8 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// ofHost is a report of one host, whose loopback port and whose port for others have a finding.
+// ofHost returns the report of one host, with a finding on its loopback port, one on a port for others and
+// one on a socket.
 func ofHost(name string) audit.Report {
 	check := audit.AsCheck(audit.ListenerCheck{
 		ID: "one", Severity: audit.High, Applies: audit.On(audit.Client),

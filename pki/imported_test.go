@@ -280,7 +280,7 @@ func TestImportNotesWhatIsLost(t *testing.T) {
 	for _, f := range verify(t, store, found.Cluster, testNow()) {
 		problems = append(problems, f.Path+" "+f.Problem)
 	}
-	want := "nodes/etcd-0/pki/server-client.crt has the names wrong: missing IP:10.0.0.10 IP:127.0.0.1 IP:::1 DNS:localhost; additional DNS:10.0.0.10 DNS:* registeredID (no client accepts a DNS name for an IP address)"
+	want := "nodes/etcd-0/pki/server-client.crt has the wrong names: missing IP:10.0.0.10 IP:127.0.0.1 IP:::1 DNS:localhost; additional DNS:10.0.0.10 DNS:* registeredID (no client accepts a DNS name for an IP address)"
 	if !slices.Contains(problems, want) {
 		t.Errorf("no %q in:\n%s", want, strings.Join(problems, "\n"))
 	}
@@ -322,9 +322,9 @@ func TestCompareNames(t *testing.T) {
 		"another order":       {san([]string{"::1", "127.0.0.1", "10.0.0.11"}, "Etcd-0.example", "localhost"), ""},
 		"twice":               {san(append([]string{"10.0.0.11"}, all...), "localhost", "localhost", "Etcd-0.example", "etcd-0.EXAMPLE"), ""},
 		"another case":        {san(all, "localhost", "etcd-0.example"), ""},
-		"an address as a DNS": {san([]string{"127.0.0.1", "::1"}, "localhost", "Etcd-0.example", "10.0.0.11"), "has the names wrong: missing IP:10.0.0.11; additional DNS:10.0.0.11 (no client accepts a DNS name for an IP address)"},
-		"one less":            {san(all, "Etcd-0.example"), "has the names wrong: missing DNS:localhost"},
-		"one more":            {san(append([]string{"10.0.0.12"}, all...), "localhost", "Etcd-0.example", "localhost."), "has the names wrong: additional IP:10.0.0.12 DNS:localhost."},
+		"an address as a DNS": {san([]string{"127.0.0.1", "::1"}, "localhost", "Etcd-0.example", "10.0.0.11"), "has the wrong names: missing IP:10.0.0.11; additional DNS:10.0.0.11 (no client accepts a DNS name for an IP address)"},
+		"one less":            {san(all, "Etcd-0.example"), "has the wrong names: missing DNS:localhost"},
+		"one more":            {san(append([]string{"10.0.0.12"}, all...), "localhost", "Etcd-0.example", "localhost."), "has the wrong names: additional IP:10.0.0.12 DNS:localhost."},
 	} {
 		err := compareNames(tc.cert, want)
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || err.Error() != tc.want) {

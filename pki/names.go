@@ -152,7 +152,7 @@ func (e *NamesError) Error() string {
 	if len(e.Additional) > 0 {
 		parts = append(parts, "additional "+strings.Join(e.Additional, " "))
 	}
-	text := "has the names wrong: " + strings.Join(parts, "; ")
+	text := "has the wrong names: " + strings.Join(parts, "; ")
 	for _, name := range e.Additional {
 		if dns, is := strings.CutPrefix(name, "DNS:"); is && slices.Contains(e.Missing, "IP:"+dns) {
 			return text + " (no client accepts a DNS name for an IP address)"

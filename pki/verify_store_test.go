@@ -146,7 +146,7 @@ func TestVerifyFindings(t *testing.T) {
 			}, day,
 			[]string{
 				`nodes/etcd-0/pki/peer.crt: has subject "CN=etcd-1", want CN=etcd-0`,
-				"nodes/etcd-0/pki/peer.crt: has the names",
+				"nodes/etcd-0/pki/peer.crt: has the wrong names",
 				"nodes/etcd-0/pki/peer.crt: is not the last one issued for etcd-0/peer",
 				"nodes/etcd-1/pki/peer.crt: has the same key as nodes/etcd-0/pki/peer.crt",
 				"nodes/etcd-1/pki/peer.crt: has the same serial number as nodes/etcd-0/pki/peer.crt",
@@ -165,7 +165,7 @@ func TestVerifyFindings(t *testing.T) {
 				"clients/auditor/client.crt: has the same key as nodes/etcd-0/pki/peer.crt",
 				"clients/auditor/client.crt: has the same serial number as nodes/etcd-0/pki/peer.crt",
 				"nodes/etcd-0/pki/peer.crt: has subject",
-				"nodes/etcd-0/pki/peer.crt: has the names",
+				"nodes/etcd-0/pki/peer.crt: has the wrong names",
 				"nodes/etcd-0/pki/peer.crt: has the extended key usages",
 				"nodes/etcd-0/pki/peer.crt: x509: certificate signed by unknown authority",
 				"nodes/etcd-0/pki/peer.crt: its issuer peer-issuing was replaced",

@@ -6,7 +6,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 )
 
-// zombieFixtures are databases, with and without the running cluster that they belong to.
+// zombieFixtures returns fixtures of databases, with and without the running cluster that each belongs to.
 func zombieFixtures(t *testing.T) []fixture {
 	t.Helper()
 	const one, two = 0x8e9e05c52164694d, 0x77edd50ec79a221a

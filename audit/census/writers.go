@@ -209,8 +209,9 @@ func (r *resource) addWriters(counts []int64) {
 	}
 }
 
-// unlikely is the logarithm of how seldom chance puts something in doubt. An audit that runs each
-// day, on many clusters, must not find doubt in a healthy one.
+// unlikely is the natural logarithm of a probability. Chance explains what is likelier; what is less
+// likely puts the writer of a value in doubt. It is so low because an audit runs each day, on many
+// clusters, and must not doubt a healthy one.
 const unlikely = -11.5 // one in a hundred thousand
 
 // resolve goes from the longest name to shorter ones until one is certain, or known. A name is

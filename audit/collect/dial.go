@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSocketPath is the longest path that the address of a Unix socket has room for (unix(7)).
+// maxSocketPath limits the path in the address of a Unix socket, in bytes (unix(7)).
 const maxSocketPath = 107
 
 // dial opens a connection to the endpoint.

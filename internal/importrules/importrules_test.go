@@ -36,7 +36,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/pastetest", "internal/shellword", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/oracle", "internal/etcddb", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/pastetest", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint"}},
 	{[]string{"internal/input"}, []string{"internal/durable"}},

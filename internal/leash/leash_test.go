@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etcdsec/etcdsec/internal/leash"
+	"github.com/etcdsec/etcdsec/internal/ptytest"
 )
 
 // TestMain makes this binary the supervisor, and with another argument a process that waits
@@ -421,23 +422,7 @@ func TestTerminal(t *testing.T) {
 // atTerminal starts a process that waits for a script at a terminal of its own.
 func atTerminal(t *testing.T, script string, args ...string) (*os.File, *exec.Cmd) {
 	t.Helper()
-	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = keyboard.Close() })
-	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = screen.Close() })
+	keyboard, screen := ptytest.Open(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

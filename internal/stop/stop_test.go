@@ -9,13 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/etcdsec/etcdsec/internal/ptytest"
 )
 
 // asCommand makes the test's binary a command that waits for its end.
@@ -94,29 +93,6 @@ func (c command) wants(t *testing.T, want string) {
 	}
 }
 
-// terminal returns a pseudo-terminal. It is gone when keyboard is closed.
-func terminal(t *testing.T) (keyboard, screen *os.File) {
-	t.Helper()
-	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no terminal can be made here: %v", err)
-	}
-	t.Cleanup(func() { _ = keyboard.Close() })
-	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no terminal can be made here: %v", err)
-	}
-	t.Cleanup(func() { _ = screen.Close() })
-	return keyboard, screen
-}
-
 // closedPipe returns the end of a pipe whose other end is closed.
 func closedPipe(t *testing.T) *os.File {
 	t.Helper()
@@ -149,7 +125,7 @@ func TestSignals(t *testing.T) {
 func TestTerminalGone(t *testing.T) {
 	t.Parallel()
 	for _, stdin := range []bool{true, false} {
-		keyboard, screen := terminal(t)
+		keyboard, screen := ptytest.Open(t)
 		in, out := screen, closedPipe(t)
 		if !stdin {
 			in, out = nil, screen
@@ -164,7 +140,7 @@ func TestTerminalGone(t *testing.T) {
 // Who starts a command with nohup wants it to go on.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
-	keyboard, screen := terminal(t)
+	keyboard, screen := ptytest.Open(t)
 	c := start(t, "trap '' HUP INT; ", "wait", screen, closedPipe(t))
 	_ = screen.Close()
 	_ = keyboard.Close()
@@ -179,7 +155,7 @@ func TestIgnored(t *testing.T) {
 // A command that reads a terminal where nobody types ends all the same.
 func TestInput(t *testing.T) {
 	t.Parallel()
-	_, screen := terminal(t)
+	_, screen := ptytest.Open(t)
 	c := start(t, "", "read", screen, nil)
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -109,8 +109,8 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 	}
 }
 
-// readEnvironment reads the environment files of a unit that lies at a path. One that may be missing
-// and is missing is no fault.
+// readEnvironment reads the environment files of a unit that lies at a path. It returns a fault for each
+// that is missing, unless the unit allows that with a dash.
 func readEnvironment(u *unit, at string) ([]audit.Fault, error) {
 	if len(u.environmentFiles) == 0 {
 		return nil, nil

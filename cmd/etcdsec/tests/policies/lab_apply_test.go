@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/etcdsec/etcdsec/cmd/etcdsec/tests/clitest"
+	"github.com/etcdsec/etcdsec/internal/ptytest"
 )
 
 // labTable is the name of the table of the laboratory's cluster.
@@ -252,7 +251,7 @@ func (s *policiesSite) testApply(t *testing.T) {
 	}
 	t.Run("its terminal is gone", func(t *testing.T) {
 		state, args := fresh(t, "5m")
-		keyboard, screen := terminal(t)
+		keyboard, screen := ptytest.Open(t)
 		r := s.startAt(t, screen, cp, args...)
 		up(t, r, state)
 		_ = screen.Close()
@@ -397,36 +396,13 @@ func (s *policiesSite) testDrift(t *testing.T) {
 	s.etcdsec(t, s.host("outsider"), 3, drift...)
 }
 
-// terminal returns a pseudo-terminal: text that is written to keyboard is typed at screen.
-func terminal(t *testing.T) (keyboard, screen *os.File) {
-	t.Helper()
-	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no terminal can be made here: %v", err)
-	}
-	t.Cleanup(func() { _ = keyboard.Close() })
-	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	screen, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no terminal can be made here: %v", err)
-	}
-	t.Cleanup(func() { _ = screen.Close() })
-	return keyboard, screen
-}
-
 // Typing yes keeps the rules, and typing anything else undoes them at once.
 func (s *policiesSite) testTyped(t *testing.T, fresh func(*testing.T, string, ...string) (string, []string)) {
 	t.Helper()
 	cp := s.host("cp-0")
 	for typed, status := range map[string]int{"yes\n": 0, "what?\n": 1} {
 		_, args := fresh(t, "5m")
-		keyboard, screen := terminal(t)
+		keyboard, screen := ptytest.Open(t)
 		if _, err := keyboard.WriteString(typed); err != nil {
 			t.Fatal(err)
 		}
