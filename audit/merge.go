@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Conflict names a check that two reports answer differently for one target. The merged report has both
@@ -107,6 +109,22 @@ func withoutHosts(results []Result) []Result {
 
 func sameAnswer(a, b Result) bool {
 	return a.Verdict == b.Verdict && a.Fingerprint == b.Fingerprint && (a.Waiver == nil) == (b.Waiver == nil)
+}
+
+// String returns the shard as --shard takes it.
+func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
+
+// NameShards names the first shards of a list, and counts the others.
+func NameShards(shards []Shard) string {
+	const most = 20
+	var names []string
+	for _, s := range shards[:min(len(shards), most)] {
+		names = append(names, s.String())
+	}
+	if len(shards) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(shards)-most))
+	}
+	return strings.Join(names, ", ")
 }
 
 // MissingShards returns, in order, the shards that have no report although another report is a shard of

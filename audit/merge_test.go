@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +76,19 @@ func TestMissingShards(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A list of shards names the first ones as --shard takes them, and counts the others.
+func TestNameShards(t *testing.T) {
+	var shards []audit.Shard
+	for i := range 22 {
+		shards = append(shards, audit.Shard{Index: i, Count: 30})
+	}
+	if got := audit.NameShards(shards[:2]); got != "0/30, 1/30" {
+		t.Errorf("got %s", got)
+	}
+	if got := audit.NameShards(shards); !strings.HasPrefix(got, "0/30, 1/30, ") || !strings.HasSuffix(got, ", 19/30, and 2 more") {
+		t.Errorf("got %s", got)
 	}
 }

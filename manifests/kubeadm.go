@@ -78,6 +78,23 @@ func kubeadmFile(c *cluster.Cluster) (File, error) {
 	return File{"kubernetes/kubeadm-config.yaml", append([]byte(header), body...)}, nil
 }
 
+// All renders every file of a store besides certificates: those of [Cluster], and those of each
+// [Member].
+func All(c *cluster.Cluster) ([]File, error) {
+	all, err := Cluster(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range c.Etcd.Members {
+		files, err := Member(c, m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, files...)
+	}
+	return all, nil
+}
+
 // Cluster renders the files that the whole cluster needs once.
 func Cluster(c *cluster.Cluster) ([]File, error) {
 	if c.PKI.Layout != cluster.LayoutKubeadm || !c.OwnFlags() {

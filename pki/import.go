@@ -13,6 +13,25 @@ import (
 // MemberFolder is a member and a copy of its folder.
 type MemberFolder struct{ Member, Dir string }
 
+// ParseMemberFolders reads folders that are written as MEMBER=FOLDER. If c is not nil, it must have each
+// member.
+func ParseMemberFolders(written []string, c *cluster.Cluster) ([]MemberFolder, error) {
+	var folders []MemberFolder
+	for _, w := range written {
+		name, folder, ok := strings.Cut(w, "=")
+		if !ok || name == "" || folder == "" {
+			return nil, fmt.Errorf("%q: want MEMBER=FOLDER", w)
+		}
+		if c != nil {
+			if _, known := c.Member(name); !known {
+				return nil, fmt.Errorf("the spec has no member %q", name)
+			}
+		}
+		folders = append(folders, MemberFolder{Member: name, Dir: folder})
+	}
+	return folders, nil
+}
+
 // ForeignCluster is a cluster whose PKI was read from the folders of its members.
 type ForeignCluster struct {
 	Cluster *cluster.Cluster
@@ -117,25 +136,6 @@ func (f *ForeignCluster) AdoptInto(dir string, now time.Time, dryRun bool) (Impo
 		SchemaVersion: 1, Dir: dir, Cluster: c.Name, Layout: string(c.PKI.Layout), DryRun: dryRun, Spec: string(c.YAML),
 		Trust: TrustGraph(f.Members), Weak: Weaknesses(dir, f.Members, now), members: len(f.Members),
 	}, err
-}
-
-// AuthorityFile is the name of an authority of the [Plan], and the path of its certificate.
-type AuthorityFile struct{ Name, Path string }
-
-// ReadAuthorities reads a site's own CAs. Their keys stay where they are.
-func ReadAuthorities(files []AuthorityFile) (Adoption, error) {
-	adoption := Adoption{Authorities: map[string]AdoptedCA{}}
-	for _, f := range files {
-		certs, err := ReadCertificates(f.Path)
-		if err != nil {
-			return adoption, err
-		}
-		if len(certs) != 1 {
-			return adoption, fmt.Errorf("%s holds %d certificates, want only the CA's own", f.Path, len(certs))
-		}
-		adoption.Authorities[f.Name] = AdoptedCA{Certificate: certs[0]}
-	}
-	return adoption, nil
 }
 
 // AdoptInto copies an adoption into the store in dir. It checks everything before it makes a folder,

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -22,6 +23,33 @@ type Request struct {
 	Key  string `json:"key"`      // in the node's folder
 	CSR  string `json:"csr"`      // likewise
 	Kept bool   `json:"key_kept"` // whether the key existed before
+}
+
+// RequestResult lists the requests that were made in a folder. It is its own JSON.
+type RequestResult struct {
+	SchemaVersion int       `json:"schema_version"`
+	Dir           string    `json:"dir"`
+	DryRun        bool      `json:"dry_run"`
+	Requests      []Request `json:"requests"`
+	Holder        string    `json:"-"` // the member, client or leaf that they are for
+}
+
+// WriteText writes the path of each request.
+func (r RequestResult) WriteText(out io.Writer) error {
+	for _, made := range r.Requests {
+		if _, err := fmt.Fprintln(out, filepath.Join(r.Dir, made.CSR)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary returns one line that says what to do with the requests.
+func (r RequestResult) Summary() string {
+	if r.DryRun {
+		return "dry run: nothing was written in " + r.Dir
+	}
+	return "requests for " + r.Holder + ": give these files to the operator, and keep the keys on this node"
 }
 
 // MakeRequests makes a key and a request in dir for each leaf. It keeps existing keys, and makes

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies/kube"
@@ -78,6 +80,15 @@ func NewDriftResult(found []Difference) DriftResult {
 // Undecided reports whether something could not be compared.
 func (r DriftResult) Undecided() bool {
 	return slices.ContainsFunc(r.Differences, func(d Difference) bool { return d.Kind == Unknown })
+}
+
+// WriteText writes one difference on each line.
+func (r DriftResult) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range r.Differences {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Where, d.What, d.Kind, d) // Flush gives the error
+	}
+	return table.Flush()
 }
 
 // UnnamedNodeError means that a ruleset names no node, and none was given for it.

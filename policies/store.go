@@ -1,6 +1,12 @@
 package policies
 
-import "github.com/etcdsec/etcdsec/cluster"
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/etcdsec/etcdsec/cluster"
+)
 
 // File is one file that a store keeps for a backend.
 type File struct {
@@ -22,4 +28,33 @@ func objectFiles(name cluster.Backend) func(*Intent) ([]File, error) {
 		}
 		return []File{{Path: "isolation-" + string(name) + ".yaml", Data: r.Text}}, nil
 	}
+}
+
+// StoreFiles lists the files that a store keeps for all backends of a spec. A spec or a backend that is
+// refused gives a warning and no error, so that the certificates are issued all the same.
+func StoreFiles(c *cluster.Cluster) (files []File, warnings []string, err error) {
+	intent, err := NewIntent(c)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			warnings = append(warnings, strings.TrimSpace(line)+"; nothing is written that isolates etcd")
+		}
+		return nil, warnings, nil
+	}
+	warnings = intent.Warnings
+	for _, name := range intent.Backends {
+		backend, err := FindBackend(name)
+		if err != nil {
+			return nil, warnings, err
+		}
+		made, err := backend.Files(intent)
+		if refusal, ok := errors.AsType[Refusal](err); ok {
+			warnings = append(warnings, fmt.Sprintf("spec.isolation.backends: %v; nothing is written for it", refusal))
+			continue
+		}
+		if err != nil {
+			return nil, warnings, err
+		}
+		files = append(files, made...)
+	}
+	return files, warnings, nil
 }

@@ -31,7 +31,7 @@ type Live struct {
 	Timeout   time.Duration  // of one page; 0 is DefaultTimeout
 
 	Now      func() time.Time                 // required
-	Progress func(done, total int64)          // may be nil
+	Progress func(done, total int)            // may be nil
 	Warn     func(format string, args ...any) // is told what the operator may want to know at once; may be nil
 
 	paged bool // read in pages even if RangeStream exists, to compare the two

@@ -185,7 +185,7 @@ func TestLiveCompacted(t *testing.T) {
 			compactions, noticed := 0, 0
 			var newest int64
 			l.Warn = func(string, ...any) { noticed++ }
-			l.Progress = func(done, _ int64) {
+			l.Progress = func(done, _ int) {
 				if done < 1000 || compactions == 2 || compactions > noticed {
 					return
 				}
@@ -249,7 +249,7 @@ func liveMemberKilled(t *testing.T, version string) {
 	fill(t, client, 5000, 64)
 	l := live(endpoints...)
 	var once sync.Once
-	l.Progress = func(done, _ int64) {
+	l.Progress = func(done, _ int) {
 		if done > 0 {
 			once.Do(func() {
 				if _, err := client.Put(t.Context(), "/registry/secrets/zz/later", "k8s\x00"); err != nil {
@@ -268,7 +268,7 @@ func liveMemberKilled(t *testing.T, version string) {
 	// Where no member is left, what was seen is told.
 	l = live(endpoints[1])
 	once = sync.Once{}
-	l.Progress = func(done, _ int64) {
+	l.Progress = func(done, _ int) {
 		if done > 0 {
 			once.Do(members[1].Kill)
 		}
@@ -288,7 +288,7 @@ func TestLiveOtherCluster(t *testing.T) {
 	fill(t, dial(t, second), 3000, 64)
 	l := live(first, second)
 	var once sync.Once
-	l.Progress = func(done, _ int64) {
+	l.Progress = func(done, _ int) {
 		if done > 0 {
 			once.Do(member.Kill)
 		}
@@ -307,7 +307,7 @@ func TestLiveInterrupted(t *testing.T) {
 	defer cancel()
 	l := live(endpoint)
 	l.Rate = 1 // an hour
-	l.Progress = func(done, _ int64) {
+	l.Progress = func(done, _ int) {
 		if done > 0 {
 			cancel()
 		}

@@ -155,7 +155,7 @@ func (s *scan) continueAfter(r *span) {
 
 func (s *scan) report(left int64) {
 	if s.live.Progress != nil {
-		s.live.Progress(s.done, s.done+max(left, 0))
+		s.live.Progress(int(s.done), int(s.done+max(left, 0)))
 	}
 }
 

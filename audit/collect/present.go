@@ -63,6 +63,17 @@ func LoadFaulty(written []string) ([]Faulty, error) {
 	return all, nil
 }
 
+// AddFaulty adds the certificates that exist and whose fault is not presented yet.
+func AddFaulty(all []Faulty, more ...Faulty) []Faulty {
+	for _, m := range more {
+		given := slices.ContainsFunc(all, func(f Faulty) bool { return f.Identity == m.Identity })
+		if m.Certificate != nil && !given {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 // FaultyIdentities returns the faults that can be presented, each with the kind of port to which
 // it is presented.
 func FaultyIdentities() map[audit.Identity]audit.Kind {

@@ -202,31 +202,9 @@ func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, er
 		Rate:      flags.maxRate,
 		Timeout:   flags.timeout,
 		Now:       a.now,
-		Progress:  a.censusProgress(),
+		Progress:  a.progress("read %d of %d objects"),
 		Warn:      a.narrate,
 	}, nil
-}
-
-// censusProgress returns a function that shows the number of objects on stderr once the census
-// takes longer than two seconds. It returns nil if stderr is no terminal.
-func (a *app) censusProgress() func(done, total int64) {
-	if !isTerminal(a.stderr) {
-		return nil
-	}
-	started, last := a.now(), a.now()
-	shown := false
-	return func(done, total int64) {
-		const patience, step = 2 * time.Second, 200 * time.Millisecond
-		now := a.now()
-		if now.Sub(started) < patience || now.Sub(last) < step && done < total {
-			return
-		}
-		last, shown = now, true
-		_, _ = fmt.Fprintf(a.stderr, "\rread %d of %d objects", done, total)
-		if done >= total && shown {
-			_, _ = fmt.Fprintln(a.stderr)
-		}
-	}
 }
 
 // censusHint returns the hint for a census that stopped.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,14 +101,9 @@ func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
 	if err != nil {
 		return nil, failure(err, "--present servers-only=CERT,KEY   # your own certificate for each fault")
 	}
-	for _, m := range []collect.Faulty{
-		{Identity: audit.ExpiredCertificate, Certificate: &minted.Expired}, {Identity: audit.ServersOnly, Certificate: &minted.ServersOnly},
-		{Identity: audit.RevokedCertificate, Certificate: minted.Revoked}, {Identity: audit.ElsewhereMember, Certificate: &minted.Elsewhere},
-	} {
-		given := slices.ContainsFunc(all, func(f collect.Faulty) bool { return f.Identity == m.Identity })
-		if m.Certificate != nil && !given {
-			all = append(all, m)
-		}
-	}
-	return all, nil
+	return collect.AddFaulty(all,
+		collect.Faulty{Identity: audit.ExpiredCertificate, Certificate: &minted.Expired},
+		collect.Faulty{Identity: audit.ServersOnly, Certificate: &minted.ServersOnly},
+		collect.Faulty{Identity: audit.RevokedCertificate, Certificate: minted.Revoked},
+		collect.Faulty{Identity: audit.ElsewhereMember, Certificate: &minted.Elsewhere}), nil
 }

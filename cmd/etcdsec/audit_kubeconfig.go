@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,21 +50,5 @@ func (a *app) kubeTargets(ctx context.Context, flags auditRunFlags, given []coll
 	if err != nil {
 		return collect.HostAudit{}, err
 	}
-	for _, e := range found.Endpoints {
-		e.MinTLSVersion = minTLS
-		if !slices.ContainsFunc(given, func(known collect.Endpoint) bool { return known.Address == e.Address }) {
-			given = append(given, e)
-		}
-	}
-	configs := found.Unread
-	for _, s := range found.Settings {
-		target := collect.SettingsTarget(s, minTLS, now)
-		for _, e := range found.Elsewhere {
-			if e.Of == s {
-				target.Elsewhere = append(target.Elsewhere, e.Fault)
-			}
-		}
-		configs = append(configs, target)
-	}
-	return collect.HostAudit{Endpoints: given, Settings: configs, Unseen: found.Unseen}, nil
+	return found.Targets(given, minTLS, now), nil
 }

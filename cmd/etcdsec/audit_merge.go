@@ -81,23 +81,8 @@ func (f *auditMergeFlags) run(a *app, paths []string) error {
 		return err
 	}
 	if missing := audit.MissingShards(reports); len(missing) > 0 {
-		return failure(fmt.Errorf("shards are missing: %s; their targets are unknown", shardNames(missing)),
-			"etcdsec audit run --shard "+shardName(missing[0])+" -o json   # and the same targets as for the others")
+		return failure(fmt.Errorf("shards are missing: %s; their targets are unknown", audit.NameShards(missing)),
+			"etcdsec audit run --shard "+missing[0].String()+" -o json   # and the same targets as for the others")
 	}
 	return auditStatus(merged, failOn)
-}
-
-func shardName(s audit.Shard) string { return fmt.Sprintf("%d/%d", s.Index, s.Count) }
-
-// shardNames returns the names of the first shards of a list, and the number of the others.
-func shardNames(shards []audit.Shard) string {
-	const most = 20
-	var names []string
-	for _, s := range shards[:min(len(shards), most)] {
-		names = append(names, shardName(s))
-	}
-	if len(shards) > most {
-		names = append(names, fmt.Sprintf("and %d more", len(shards)-most))
-	}
-	return strings.Join(names, ", ")
 }

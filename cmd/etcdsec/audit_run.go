@@ -218,7 +218,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 		Now:          a.now,
 		Parallel:     f.parallel,
 		OneHandshake: !slices.ContainsFunc(checks, func(c audit.Check) bool { return !c.OneHandshake }),
-		Progress:     a.progress("audited"),
+		Progress:     a.progress("audited %d of %d targets"),
 	})
 	if err != nil {
 		return failure(err, "")

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"path"
+
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/manifests"
+	"github.com/etcdsec/etcdsec/pki"
+	"github.com/etcdsec/etcdsec/policies"
 )
 
 func newBootstrapCommand(a *app) *cobra.Command {
@@ -37,24 +41,24 @@ configurations are changed to match the spec. Reads the spec and DIR, writes onl
 
 // bootstrapFiles renders the files that bootstrap writes in addition to the certificates.
 func (a *app) bootstrapFiles(c *cluster.Cluster) ([]durable.File, error) {
-	rendered, err := manifests.Cluster(c)
+	rendered, err := manifests.All(c)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range c.Etcd.Members {
-		files, err := manifests.Member(c, m)
-		if err != nil {
-			return nil, err
-		}
-		rendered = append(rendered, files...)
-	}
-	isolation, warnings, err := isolationFiles(c)
+	isolation, warnings, err := policies.StoreFiles(c)
 	for _, w := range warnings {
 		a.narrate("warning: %s", w)
 	}
 	var files []durable.File
-	for _, f := range append(rendered, isolation...) {
+	for _, f := range rendered {
 		files = append(files, durable.File{Name: f.Path, Data: f.Data})
+	}
+	for _, f := range isolation {
+		dir := pki.KubernetesDir
+		if f.Member != "" {
+			dir = path.Join("nodes", f.Member)
+		}
+		files = append(files, durable.File{Name: path.Join(dir, f.Path), Data: f.Data})
 	}
 	return files, err
 }

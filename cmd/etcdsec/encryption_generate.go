@@ -3,14 +3,10 @@ package main
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"path"
 	"path/filepath"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
@@ -108,27 +104,8 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 	for _, warning := range encryption.Warnings(c) {
 		a.narrate("%s", warning)
 	}
-	if f.output == "json" {
-		return a.printJSON(p)
-	}
-	return a.printPreparation(c, p)
-}
-
-func (a *app) printPreparation(c *cluster.Cluster, p encryption.Preparation) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, s := range p.Steps {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, s.Path, s.Detail) // Flush gives the error
-	}
-	_, _ = fmt.Fprintf(w, "\nMount the folder %s into the Pod of every kube-apiserver, and set these flags:\n", path.Dir(p.Path))
-	for _, flag := range p.Flags {
-		_, _ = fmt.Fprintf(w, "  %s\n", flag)
-	}
-	_, _ = fmt.Fprint(w, "\nBefore that, copy the file to every API server:\n")
-	for _, line := range p.DeliveryCommands(c) {
-		_, _ = fmt.Fprintf(w, "  %s\n", line)
-	}
 	if p.DryRun {
 		a.narrate("dry run: nothing was written")
 	}
-	return w.Flush()
+	return a.print(f.output, p)
 }

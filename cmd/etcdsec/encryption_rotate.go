@@ -5,17 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
-	"github.com/etcdsec/etcdsec/internal/kubeapi"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
@@ -134,9 +130,9 @@ func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Ro
 	if err != nil {
 		return nil, nil, usageError(err, "")
 	}
-	servers, err := rotationServers(flags.apiServers, c, client)
+	servers, err := rotation.Servers(flags.apiServers, c, secureAPIPort, client)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, usageError(err, "--apiserver cp-0=10.0.0.11:6443")
 	}
 	r := &rotation.Rotation{
 		Dir: filepath.Join(dir, pki.KubernetesDir), Servers: servers,
@@ -148,49 +144,12 @@ func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Ro
 	if flags.census.snapshots != "" {
 		r.Snapshots = flags.census.snapshotsNeeding(a.now)
 	}
-	local, err := parseInstalls(flags.install, servers)
+	local, err := rotation.LocalFiles(flags.install, servers)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, usageError(err, "--install cp-0=/etc/kubernetes/encryption/encryption-config.yaml")
 	}
 	r.Deliver = rotation.Delivery{Local: local, Push: c.Encryption.Push, Supervisor: supervisor(), Narrate: a.narrate}.Deliver
 	return r, c, nil
-}
-
-// rotationServers returns the API servers of --apiserver, or else of the spec, each at its own
-// address.
-func rotationServers(written []string, c *cluster.Cluster, client *kubeapi.Client) ([]rotation.Server, error) {
-	var servers []rotation.Server
-	add := func(name, address string) error {
-		at, err := client.At(address)
-		if err != nil {
-			return usageError(fmt.Errorf("%s: %w", name, err), "--apiserver cp-0=10.0.0.11:6443")
-		}
-		servers = append(servers, rotation.Server{Name: name, Client: at})
-		return nil
-	}
-	for _, w := range written {
-		name, address, found := strings.Cut(w, "=")
-		if _, _, err := net.SplitHostPort(address); !found || name == "" || err != nil {
-			return nil, usageError(fmt.Errorf("--apiserver %q: want NAME=HOST:PORT", w), "--apiserver cp-0=10.0.0.11:6443")
-		}
-		if slices.ContainsFunc(servers, func(s rotation.Server) bool { return s.Name == name || s.Client.Host() == address }) {
-			return nil, usageError(fmt.Errorf("--apiserver %q: its name or address is given twice", w), "")
-		}
-		if err := add(name, address); err != nil {
-			return nil, err
-		}
-	}
-	if len(written) == 0 {
-		for _, host := range c.APIServers {
-			if err := add(host.Name, net.JoinHostPort(host.Addresses[0].String(), fmt.Sprint(secureAPIPort))); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if len(servers) == 0 {
-		return nil, usageError(errors.New("spec.apiServers is empty, but the rotation asks every API server"), "--apiserver cp-0=10.0.0.11:6443")
-	}
-	return servers, nil
 }
 
 func (f *encryptionRotateFlags) run(ctx context.Context, a *app, dir string) error {
@@ -230,10 +189,7 @@ func (a *app) previewRotation(ctx context.Context, format string, r *rotation.Ro
 	if !due {
 		return nil
 	}
-	if format == "json" {
-		return a.printJSON(p)
-	}
-	if err := p.WriteText(a.stdout); err != nil {
+	if err := a.print(format, p); err != nil || format == "json" {
 		return err
 	}
 	return serversError(p.Servers)

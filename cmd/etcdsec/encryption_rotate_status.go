@@ -61,12 +61,8 @@ func (a *app) printRotationState(ctx context.Context, format string, r *rotation
 		return err
 	case err != nil:
 		return failure(err, "")
-	case format == "json":
-		err = a.printJSON(s)
-	default:
-		err = s.WriteText(a.stdout)
 	}
-	if err != nil {
+	if err := a.print(format, s); err != nil {
 		return err
 	}
 	return serversError(s.Servers)

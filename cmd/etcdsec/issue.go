@@ -80,7 +80,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if err != nil {
 		return err
 	}
-	config := pki.IssueConfig{Now: a.now(), Backend: pki.Backend(f.signer), Progress: a.progress("signed")}
+	config := pki.IssueConfig{Now: a.now(), Backend: pki.Backend(f.signer), Progress: a.progress("signed %d of %d certificates")}
 	if config.Backend != pki.BackendCfssl && config.Backend != pki.BackendStd {
 		return usageError(fmt.Errorf("--signer %s: want cfssl or std", f.signer), "")
 	}

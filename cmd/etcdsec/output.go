@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -28,4 +29,12 @@ func outputFlag(cmd *cobra.Command, format *string, known ...string) {
 
 func (a *app) printJSON(v any) error {
 	return render.WriteJSON(a.stdout, v)
+}
+
+// print prints a result in the format of -o.
+func (a *app) print(format string, result interface{ WriteText(w io.Writer) error }) error {
+	if format == "json" {
+		return a.printJSON(result)
+	}
+	return result.WriteText(a.stdout)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,14 +12,6 @@ import (
 type pkiCSRFlags struct {
 	spec, output string
 	dryRun       bool
-}
-
-// csrResult is the JSON of pki csr.
-type csrResult struct {
-	SchemaVersion int           `json:"schema_version"`
-	Dir           string        `json:"dir"`
-	DryRun        bool          `json:"dry_run"`
-	Requests      []pki.Request `json:"requests"`
 }
 
 func newPKICSRCommand(a *app) *cobra.Command {
@@ -67,12 +58,5 @@ func (f *pkiCSRFlags) run(a *app, name, dir string) error {
 	if err != nil {
 		return a.storeError(dir, err)
 	}
-	if f.output == "json" {
-		return a.printJSON(csrResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun, Requests: requests})
-	}
-	for _, r := range requests {
-		_, _ = fmt.Fprintln(a.stdout, filepath.Join(dir, r.CSR)) // the writer remembers its error
-	}
-	a.narrate("requests for %s: give these files to the operator, and keep the keys on this node", name)
-	return nil
+	return a.printResult(f.output, pki.RequestResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun, Requests: requests, Holder: name})
 }

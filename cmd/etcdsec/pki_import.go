@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +67,7 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 	} else if f.name == "" || f.version == "" {
 		return usageError(errors.New("--name and --etcd-version are missing: certificates do not contain them"), "--name prod-eu1 --etcd-version 3.6.16   # or a whole spec: -f cluster.yaml")
 	}
-	folders, err := parseMemberFolders(arguments, c)
+	folders, err := pki.ParseMemberFolders(arguments, c)
 	if err != nil {
 		return usageError(err, "")
 	}
@@ -85,24 +83,6 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 		return a.adoptError(dir, err)
 	}
 	return a.printResult(f.output, result)
-}
-
-// parseMemberFolders reads MEMBER=FOLDER arguments. If c is not nil, it must have each member.
-func parseMemberFolders(arguments []string, c *cluster.Cluster) ([]pki.MemberFolder, error) {
-	var folders []pki.MemberFolder
-	for _, argument := range arguments {
-		name, folder, ok := strings.Cut(argument, "=")
-		if !ok || name == "" || folder == "" {
-			return nil, fmt.Errorf("%q: want MEMBER=FOLDER", argument)
-		}
-		if c != nil {
-			if _, known := c.Member(name); !known {
-				return nil, fmt.Errorf("the spec has no member %q", name)
-			}
-		}
-		folders = append(folders, pki.MemberFolder{Member: name, Dir: folder})
-	}
-	return folders, nil
 }
 
 // adoptError adds a hint to the error of copying something into a store.

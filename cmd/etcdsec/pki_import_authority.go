@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/pki"
@@ -14,19 +10,6 @@ import (
 type pkiImportAuthorityFlags struct {
 	spec, output string
 	dryRun       bool
-}
-
-// authoritiesResult is the JSON of pki import authority.
-type authoritiesResult struct {
-	SchemaVersion int         `json:"schema_version"`
-	Dir           string      `json:"dir"`
-	DryRun        bool        `json:"dry_run"`
-	Authorities   []authority `json:"authorities"`
-}
-
-type authority struct {
-	Name    string `json:"name"`
-	Subject string `json:"subject"`
 }
 
 func newPKIImportAuthorityCommand(a *app) *cobra.Command {
@@ -65,34 +48,13 @@ func (f *pkiImportAuthorityFlags) run(a *app, dir string, arguments []string) er
 	if err != nil {
 		return err
 	}
-	known := pki.NewPlan(c).Authorities
-	var files []pki.AuthorityFile
-	for _, argument := range arguments {
-		name, file, _ := strings.Cut(argument, "=")
-		if !slices.ContainsFunc(known, func(p pki.Authority) bool { return p.Name == name }) {
-			return usageError(fmt.Errorf("%q: the plan has no authority %q", argument, name), "")
-		}
-		files = append(files, pki.AuthorityFile{Name: name, Path: file})
-	}
-	adoption, err := pki.ReadAuthorities(files)
+	files, err := pki.ParseAuthorityFiles(arguments, c)
 	if err != nil {
-		return failure(err, "")
+		return usageError(err, "")
 	}
-	if err := pki.AdoptInto(dir, c, adoption, a.now(), f.dryRun); err != nil {
+	result, err := pki.AdoptAuthorities(dir, c, files, a.now(), f.dryRun)
+	if err != nil {
 		return a.adoptError(dir, err)
 	}
-	result := authoritiesResult{SchemaVersion: 1, Dir: dir, DryRun: f.dryRun}
-	for _, file := range files {
-		result.Authorities = append(result.Authorities, authority{file.Name, adoption.Authorities[file.Name].Certificate.Subject.String()})
-	}
-	if f.output == "json" {
-		return a.printJSON(result)
-	}
-	for _, t := range result.Authorities {
-		_, _ = fmt.Fprintf(a.stdout, "%s  %s\n", t.Name, t.Subject) // the writer remembers its error
-	}
-	if f.dryRun {
-		a.narrate("dry run: nothing was written in %s", dir)
-	}
-	return nil
+	return a.printResult(f.output, result)
 }

@@ -88,7 +88,7 @@ func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string) erro
 	dial := func(ctx context.Context, address string) ([]*x509.Certificate, error) {
 		return collect.Served(ctx, address, f.timeout)
 	}
-	live := status.Compare(ctx, addresses, dial, onDisk, now, a.progress("asked"))
+	live := status.Compare(ctx, addresses, dial, onDisk, now, a.progress("asked %d of %d endpoints"))
 	report := status.New(onDisk, live, now)
 	if err := f.print(a, report, now); err != nil {
 		return err

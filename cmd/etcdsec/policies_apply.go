@@ -9,16 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
-	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/guard"
 )
 
@@ -152,8 +148,10 @@ func (f *policiesApplyFlags) run(ctx context.Context, a *app) error {
 	if f.dryRun {
 		a.narrate("dry run: nothing was changed")
 	}
-	if err := a.printNftablesPlan(f.output, plan); err != nil {
-		return err
+	if f.output == "text" { // JSON has the plan together with its outcome
+		if err := plan.WriteText(a.stdout); err != nil {
+			return err
+		}
 	}
 	if !f.dryRun {
 		return f.apply(ctx, a, plan, n, state)
@@ -181,34 +179,25 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	if p.Outcome == guard.PlanUnchanged {
 		a.narrate("nothing to do: the rules are in force")
 		if f.save != "" {
-			file := durable.File{Name: filepath.Base(f.save), Mode: 0o600, Data: p.Rules.Text()}
-			if err := durable.WriteFile(filepath.Dir(f.save), file, nil); err != nil {
+			path, err := p.Save(f.save)
+			if err != nil {
 				return failure(err, "")
 			}
-			a.narrateSaved(f.save)
+			a.narrateSaved(path)
 		}
 		return a.printPlanOutcome(f.output, p)
 	}
-	if len(p.Cut) > 0 && !f.cut {
-		var who []string
-		for _, c := range p.Cut {
-			who = append(who, fmt.Sprintf("  %s at port %d", c.From, c.Port))
-		}
-		return failure(fmt.Errorf("nothing was loaded, because hosts are connected that the spec does not let in:\n%s", strings.Join(who, "\n")),
-			"add them to the spec, or cut them off with --cut")
-	}
-	savePath, err := f.savePath()
-	if err != nil {
-		return err
-	}
 	change, err := p.Load(ctx, n, guard.Options{
-		State: state, Within: f.guard, ByChecks: f.confirm == confirmChecks, SavePath: savePath, Now: a.now,
+		State: state, Within: f.guard, ByChecks: f.confirm == confirmChecks, Cut: f.cut, SavePath: f.save, Now: a.now,
 		Watch: func(within time.Duration) error {
 			return guard.Spawn(f.stateDir, []string{
 				"policies", "watch", "--state-dir", f.stateDir, "--nft", string(n), "--within", within.String(),
 			}, a.now().Add(10*time.Second))
 		},
 	})
+	if _, cut := errors.AsType[*guard.CutError](err); cut {
+		return failure(err, "add them to the spec, or cut them off with --cut")
+	}
 	if _, none := errors.AsType[*guard.NoChecksError](err); none {
 		return failure(err, "--confirm ask")
 	}
@@ -231,7 +220,7 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 		if err != nil {
 			return saveError(err, f.stateDir)
 		}
-		a.narrateKept(savePath, p)
+		a.narrateKept(guard.SavePath(f.stateDir), p)
 		return a.printPlanOutcome(f.output, p)
 	}
 	if err != nil {
@@ -243,23 +232,10 @@ func (f *policiesApplyFlags) apply(ctx context.Context, a *app, p *guard.Plan, n
 	return failure(fmt.Errorf("the change was undone: %w", reason), "")
 }
 
-// savePath returns the absolute path of --save, or "".
-func (f *policiesApplyFlags) savePath() (string, error) {
-	if f.save == "" {
-		return "", nil
-	}
-	path, err := filepath.Abs(f.save)
-	if err != nil {
-		return "", failure(err, "")
-	}
-	return path, nil
-}
-
 // narrateKept says that the rules are kept, and what a reboot does.
 func (a *app) narrateKept(savePath string, p *guard.Plan) {
-	former := "table inet " + policies.FormerNftablesTable
-	if slices.ContainsFunc(p.Changes, func(d policies.Difference) bool { return d.What == former }) {
-		a.narrate("warning: %s is gone, but a file that loads it at boot, such as /etc/nftables.d/etcdsec.nft, brings it back: remove that file", former)
+	if former := p.FormerTable(); former != "" {
+		a.narrate("warning: table inet %s is gone, but a file that loads it at boot, such as /etc/nftables.d/etcdsec.nft, brings it back: remove that file", former)
 	}
 	if savePath == "" {
 		a.narrate("a reboot removes the rules")
@@ -297,30 +273,6 @@ func readLines(r io.Reader) <-chan string {
 		}
 	}()
 	return lines
-}
-
-// printNftablesPlan prints the plan as text. With JSON it prints nothing: printPlanOutcome prints
-// the plan together with its outcome.
-func (a *app) printNftablesPlan(output string, p *guard.Plan) error {
-	if output == "json" {
-		return nil
-	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "host\t%s\n", p.Host)
-	for _, d := range p.Changes {
-		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", d.What, d.Kind, d)
-	}
-	for _, c := range p.Cut {
-		_, _ = fmt.Fprintf(table, "cut\t%s\tport %d\tconnected now, and not let in by the spec\n", c.From, c.Port)
-	}
-	for _, c := range p.Checks {
-		answers := "answers"
-		if !c.Answers {
-			answers = "does not answer, and is not watched"
-		}
-		_, _ = fmt.Fprintf(table, "check\t%s\t%s\t%s\n", c.Address, c.Name, answers)
-	}
-	return table.Flush()
 }
 
 // printPlanOutcome prints the outcome of a plan.

@@ -87,7 +87,7 @@ func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) er
 	case err != nil:
 		return policiesError(err, verb)
 	}
-	if err := a.printOutcome(f.output, outcome); err != nil {
+	if err := a.print(f.output, guard.NewSettled(outcome)); err != nil {
 		return err
 	}
 	if path := guard.SavePath(f.stateDir); path != "" && outcome == guard.Kept {
@@ -100,15 +100,4 @@ func (f *policiesConfirmFlags) run(ctx context.Context, a *app, w guard.Word) er
 		return failure(errors.New("it was too late: the change was kept"), "")
 	}
 	return nil
-}
-
-func (a *app) printOutcome(output string, outcome guard.Word) error {
-	if output == "json" {
-		return a.printJSON(struct {
-			SchemaVersion int    `json:"schema_version"`
-			Outcome       string `json:"outcome"`
-		}{1, string(outcome)})
-	}
-	_, err := a.stdout.Write([]byte(string(outcome) + "\n"))
-	return err
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -91,7 +89,7 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 		return policiesError(err, "drift -f "+f.spec)
 	}
 	result := policies.NewDriftResult(found)
-	if err := a.printDrift(f.output, result); err != nil {
+	if err := a.print(f.output, result); err != nil {
 		return err
 	}
 	switch {
@@ -101,15 +99,4 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 		return failure(errors.New("not everything could be compared"), "")
 	}
 	return statusError{status: statusFindings}
-}
-
-func (a *app) printDrift(output string, result policies.DriftResult) error {
-	if output == "json" {
-		return a.printJSON(result)
-	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, d := range result.Differences {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Where, d.What, d.Kind, d)
-	}
-	return table.Flush()
 }

@@ -4,27 +4,35 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// progress returns a function that shows progress on stderr after the first second. It returns nil
-// if stderr is no terminal. Several goroutines may call the function.
-func (a *app) progress(verb string) func(done, total int) {
+// progress returns a function that shows progress on stderr after the first second, a few times a
+// second. format has the two numbers, such as "read %d of %d objects". It returns nil if stderr is no
+// terminal. Several goroutines may call the function.
+func (a *app) progress(format string) func(done, total int) {
+	const patience, step = time.Second, 200 * time.Millisecond
 	if !isTerminal(a.stderr) {
 		return nil
 	}
 	started := a.now()
+	shown := started
 	var mu sync.Mutex
 	most := 0
 	return func(done, total int) {
 		mu.Lock()
 		defer mu.Unlock()
-		if done <= most || a.now().Sub(started).Seconds() < 1 { // the calls may come out of order
+		now := a.now()
+		if done <= most || now.Sub(started) < patience { // the calls may come out of order
 			return
 		}
-		most = done
-		_, _ = fmt.Fprintf(a.stderr, "\r%s %d of %d", verb, most, total)
+		if now.Sub(shown) < step && done < total {
+			return
+		}
+		most, shown = done, now
+		_, _ = fmt.Fprintf(a.stderr, "\r"+format, most, total)
 		if most == total {
 			_, _ = fmt.Fprintln(a.stderr)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,9 +110,15 @@ func (f *rbacFlags) loadTarget(a *app, dir string, tolerant bool) (rbacTarget, e
 	if err := f.loadAdministrator(a, t); err != nil {
 		return t, err
 	}
-	presented, err := f.loadPresented(a)
+	presented, err := rbac.LoadClients(f.present, a.now())
+	if _, syntax := errors.AsType[*rbac.PairSyntaxError](err); syntax {
+		return t, usageError(fmt.Errorf("--present %w", err), "--present apiserver-etcd-client.crt,apiserver-etcd-client.key")
+	}
+	if err != nil {
+		return t, clientError(err)
+	}
 	t.clients = append(t.clients, presented...)
-	return t, err
+	return t, nil
 }
 
 // loadAdministrator loads the certificate that requests present: that of --cert, or of the store's
@@ -142,30 +146,10 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 	return nil
 }
 
-// loadPresented loads the certificates of --present.
-func (f *rbacFlags) loadPresented(a *app) ([]rbac.Client, error) {
-	var clients []rbac.Client
-	for _, written := range f.present {
-		certPath, keyPath, both := strings.Cut(written, ",")
-		if !both || certPath == "" || keyPath == "" {
-			return nil, usageError(fmt.Errorf("--present %s: want CERT,KEY", written), "--present apiserver-etcd-client.crt,apiserver-etcd-client.key")
-		}
-		client, err := rbac.LoadClient(certPath, keyPath, a.now())
-		if err != nil {
-			return nil, clientError(err)
-		}
-		clients = append(clients, client)
-	}
-	return clients, nil
-}
-
 // planRBAC makes the plan for a spec. If the plan is refused, the spec is bad, which is status 2.
 func planRBAC(c *cluster.Cluster, prefix string) (rbac.Plan, error) {
-	switch bare := strings.Trim(prefix, "/"); {
-	case bare == "":
-		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys, not that of every key", prefix), "--etcd-prefix "+rbac.DefaultPrefix)
-	case !strings.HasPrefix(prefix, "/"):
-		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %q: want the beginning of kube-apiserver's keys, each of which begins with a slash", prefix), "--etcd-prefix "+shellword.Path("/"+bare))
+	if err := rbac.CheckPrefix(prefix); err != nil {
+		return rbac.Plan{}, usageError(fmt.Errorf("--etcd-prefix %w", err), "--etcd-prefix "+shellword.Path(err.Instead))
 	}
 	plan, err := rbac.NewPlan(c, c.Etcd.Version, prefix)
 	if err != nil {
@@ -188,12 +172,4 @@ func (t rbacTarget) survey(ctx context.Context) (rbac.State, error) {
 		hint = fmt.Sprintf("etcdctl member promote %x   # or etcdctl member remove %[1]x", e.ID)
 	}
 	return state, failure(err, hint)
-}
-
-// printRBAC prints a result in the format of -o.
-func (a *app) printRBAC(format string, found interface{ WriteText(w io.Writer) error }) error {
-	if format == "json" {
-		return a.printJSON(found)
-	}
-	return found.WriteText(a.stdout)
 }

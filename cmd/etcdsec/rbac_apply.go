@@ -95,7 +95,7 @@ func (f *rbacApplyFlags) run(ctx context.Context, a *app, dir string) error {
 		return err
 	}
 	if f.dryRun {
-		if err := a.printRBAC(f.output, t.plan.Report(state)); err != nil {
+		if err := a.print(f.output, t.plan.Report(state)); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error 
 		return t.applyError(err)
 	}
 	report.Checks, report.Enabled = append(report.Checks, outcome.Checks...), true
-	return a.printRBAC(f.output, report)
+	return a.print(f.output, report)
 }
 
 // applyError adds a hint to an error of apply.

@@ -59,5 +59,5 @@ func (f *rbacDisableFlags) run(ctx context.Context, a *app, dir string) error {
 			return failure(err, "")
 		}
 	}
-	return a.printRBAC(f.output, t.plan.Disabling(state, f.remove))
+	return a.print(f.output, t.plan.Disabling(state, f.remove))
 }

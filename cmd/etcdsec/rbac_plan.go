@@ -52,5 +52,5 @@ func (f *rbacPlanFlags) run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.printRBAC(f.output, plan)
+	return a.print(f.output, plan)
 }

@@ -57,7 +57,7 @@ func (f *rbacVerifyFlags) run(ctx context.Context, a *app, dir string) error {
 		}
 		report.Checks = append(report.Checks, checks...)
 	}
-	if err := a.printRBAC(f.output, report); err != nil {
+	if err := a.print(f.output, report); err != nil {
 		return err
 	}
 	switch report.Verdict() {

@@ -1,12 +1,15 @@
 package encryption
 
 import (
+	"bytes"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/oracle"
@@ -185,5 +188,25 @@ func TestUpdate(t *testing.T) {
 	plugin.Rules[0].Providers[0].Plugin.Name = "other"
 	if _, err := plugin.Update(spec(t, socket)); err == nil || !strings.Contains(err.Error(), "neither can read what the other encrypted") {
 		t.Error(err)
+	}
+}
+
+// A preparation as text lists the files, the flags and the commands that bring the file to each API
+// server.
+func TestPreparationText(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p, err := Prepare(spec(t, "provider: secretbox}\n  apiServers: [{name: cp-0, addresses: [10.0.0.11]}, {name: cp-1, addresses: [\"fd00::12\"]}]\n  isolation: {"), dir, "kubernetes", true, rand.Reader, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := p.WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"kubernetes/encryption-config.yaml", "\nMount the folder ", "  --encryption-provider-config=", "ssh root@10.0.0.11 install", "root@[fd00::12]:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -55,6 +56,8 @@ type Preparation struct {
 	Hash  string   `json:"hash,omitempty"`
 	Path  string   `json:"path"`  // on the hosts of the API servers
 	Flags []string `json:"flags"` // of kube-apiserver
+
+	apiServers []string // their addresses
 }
 
 // KeptError means that the existing configuration cannot be changed to match the spec.
@@ -86,6 +89,9 @@ func Prepare(c *cluster.Cluster, dir, below string, dryRun bool, random io.Reade
 	}
 	if config.action == Write && dryRun {
 		p.Writes, p.Hash = c.Encryption.Provider, "" // the key is made by the run that writes it
+	}
+	for _, h := range c.APIServers {
+		p.apiServers = append(p.apiServers, h.Addresses[0].String())
 	}
 	kubeadm := path.Join(below, kubeadmConfigName)
 	action, err := actionFor(filepath.Join(dir, filepath.FromSlash(kubeadm)), setup.Kubeadm)
@@ -203,13 +209,27 @@ func Warnings(c *cluster.Cluster) []string {
 	return all
 }
 
-// DeliveryCommands returns the commands that copy the configuration to every API server.
-func (p Preparation) DeliveryCommands(c *cluster.Cluster) []string {
-	file, folder := filepath.Join(p.Dir, filepath.FromSlash(p.Steps[0].Path)), path.Dir(p.Path)
-	hosts := make([]string, 0, len(c.APIServers))
-	for _, h := range c.APIServers {
-		hosts = append(hosts, h.Addresses[0].String())
+// WriteText writes the steps, and what is left to do at the API servers.
+func (p Preparation) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range p.Steps {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.Action, s.Path, s.Detail) // Flush gives the error
 	}
+	_, _ = fmt.Fprintf(table, "\nMount the folder %s into the Pod of every kube-apiserver, and set these flags:\n", path.Dir(p.Path))
+	for _, flag := range p.Flags {
+		_, _ = fmt.Fprintf(table, "  %s\n", flag)
+	}
+	_, _ = fmt.Fprint(table, "\nBefore that, copy the file to every API server:\n")
+	for _, line := range p.deliveryCommands() {
+		_, _ = fmt.Fprintf(table, "  %s\n", line)
+	}
+	return table.Flush()
+}
+
+// deliveryCommands returns the commands that copy the configuration to every API server.
+func (p Preparation) deliveryCommands() []string {
+	file, folder := filepath.Join(p.Dir, filepath.FromSlash(p.Steps[0].Path)), path.Dir(p.Path)
+	hosts := p.apiServers
 	if len(hosts) == 0 {
 		hosts = []string{"API_SERVER"}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,10 @@ type Options struct {
 	// If ByChecks is set, the change is kept at the end of that time if everything still answers,
 	// instead of being undone.
 	ByChecks bool
-	// SavePath is the absolute path of the file that the rules are saved to once they are kept. If it
-	// is empty, they are not saved.
+	// If Cut is set, the rules are loaded even if they cut off hosts that are connected.
+	Cut bool
+	// SavePath is the path of the file that the rules are saved to once they are kept. If it is empty,
+	// they are not saved.
 	SavePath string
 	// Watch starts the watchdog, a process that outlives this one, and returns once it is up. Its
 	// argument is the time after which the watchdog undoes the change by itself.
@@ -78,8 +81,19 @@ func (p *Plan) checkChecks() error {
 // checksMargin is the time for the last checks before the watchdog undoes the change.
 const checksMargin = 15 * time.Second
 
-// Load starts the watchdog and then loads the rules of a plan.
+// Load starts the watchdog and then loads the rules of a plan. The error is a *CutError or a
+// *NoChecksError if the plan must not be loaded with these options.
 func (p *Plan) Load(ctx context.Context, n Nft, o Options) (*Change, error) {
+	if len(p.Cut) > 0 && !o.Cut {
+		return nil, &CutError{p.Cut}
+	}
+	if o.SavePath != "" {
+		// Another process may save them, from another folder.
+		var err error
+		if o.SavePath, err = filepath.Abs(o.SavePath); err != nil {
+			return nil, err
+		}
+	}
 	if o.ByChecks {
 		if err := p.checkChecks(); err != nil {
 			return nil, err

@@ -2,8 +2,14 @@ package guard
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"path/filepath"
 	"slices"
+	"strings"
+	"text/tabwriter"
 
+	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
@@ -97,4 +103,55 @@ func findCuts(i *policies.Intent, host Host, connected []Connection) []Cut {
 		}
 	}
 	return cut
+}
+
+// WriteText writes what the plan changes, cuts off and watches, but not its outcome.
+func (p *Plan) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "host\t%s\n", p.Host) // Flush gives the error
+	for _, d := range p.Changes {
+		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", d.What, d.Kind, d)
+	}
+	for _, c := range p.Cut {
+		_, _ = fmt.Fprintf(table, "cut\t%s\tport %d\tconnected now, and not let in by the spec\n", c.From, c.Port)
+	}
+	for _, c := range p.Checks {
+		answers := "answers"
+		if !c.Answers {
+			answers = "does not answer, and is not watched"
+		}
+		_, _ = fmt.Fprintf(table, "check\t%s\t%s\t%s\n", c.Address, c.Name, answers)
+	}
+	return table.Flush()
+}
+
+// A CutError means that the rules would cut off hosts that are connected now.
+type CutError struct{ Cut []Cut }
+
+func (e *CutError) Error() string {
+	var text strings.Builder
+	text.WriteString("nothing was loaded, because hosts are connected that the spec does not let in:")
+	for _, c := range e.Cut {
+		fmt.Fprintf(&text, "\n  %s at port %d", c.From, c.Port)
+	}
+	return text.String()
+}
+
+// Save writes the rules of a plan to a file, and returns its absolute path. It is for rules that are in
+// force already; others are saved by [Plan.Load], once they are kept.
+func (p *Plan) Save(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return path, durable.WriteFile(filepath.Dir(path), durable.File{Name: filepath.Base(path), Mode: 0o600, Data: p.Rules.Text()}, nil)
+}
+
+// FormerTable returns the name of the table that the cluster had before its name was part of the
+// table's, if the plan removes it; else it returns "".
+func (p *Plan) FormerTable() string {
+	if _, former := policies.FormerTable(p.Rules, p.live); former {
+		return policies.FormerNftablesTable
+	}
+	return ""
 }

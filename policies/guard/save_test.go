@@ -198,7 +198,13 @@ func TestFormerTable(t *testing.T) {
 	if want := "table inet etcdsec-prod\ndelete table inet etcdsec-prod\n" + remove + "list table inet etcdsec\n"; string(previous) != want {
 		t.Errorf("to undo it: %s, want %s", previous, want)
 	}
+	if got := p.FormerTable(); got != policies.FormerNftablesTable {
+		t.Errorf("the former table is %q", got)
+	}
 	p.live = p.Rules
+	if got := p.FormerTable(); got != "" {
+		t.Errorf("without a former table: %q", got)
+	}
 	if next, _, err := p.texts(t.Context(), asIfNft); err != nil || string(next) != string(p.Rules.Text()) {
 		t.Errorf("without a former table: %s, %v", next, err)
 	}

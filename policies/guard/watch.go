@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -45,6 +46,21 @@ func Watch(ctx context.Context, dir string, n Nft, within time.Duration, ready f
 	}
 	// It is told to end, and does so when it has finished.
 	return settle(context.WithoutCancel(ctx), dir, n, decision)
+}
+
+// Settled tells whether a change was kept or undone. It is its own JSON.
+type Settled struct {
+	SchemaVersion int  `json:"schema_version"`
+	Outcome       Word `json:"outcome"`
+}
+
+// NewSettled returns the result of [Settle] for people and programs.
+func NewSettled(outcome Word) Settled { return Settled{SchemaVersion: 1, Outcome: outcome} }
+
+// WriteText writes the outcome.
+func (s Settled) WriteText(w io.Writer) error {
+	_, err := fmt.Fprintln(w, s.Outcome)
+	return err
 }
 
 // Settle decides about the change in a folder, waits, and returns the outcome. The first decision

@@ -45,6 +45,28 @@ func LoadClient(certPath, keyPath string, now time.Time) (Client, error) {
 	return Client{Source: certPath, Certificate: pair}, nil
 }
 
+// PairSyntaxError means that a text does not name a certificate and its key.
+type PairSyntaxError struct{ Written string }
+
+func (e *PairSyntaxError) Error() string { return e.Written + ": want CERT,KEY" }
+
+// LoadClients reads certificates and their keys, each pair written as CERT,KEY.
+func LoadClients(written []string, now time.Time) ([]Client, error) {
+	var clients []Client
+	for _, w := range written {
+		certPath, keyPath, both := strings.Cut(w, ",")
+		if !both || certPath == "" || keyPath == "" {
+			return nil, &PairSyntaxError{w}
+		}
+		client, err := LoadClient(certPath, keyPath, now)
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
 // StoreClients reads the certificates of the spec's clients from a store, in the order of the
 // spec. It leaves out a client whose key is not in the store. The error joins the faults of the
 // certificates that cannot be used; the others are returned with it.

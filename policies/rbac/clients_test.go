@@ -147,3 +147,37 @@ func TestCheckUsers(t *testing.T) {
 		t.Errorf("untried: %q", untried)
 	}
 }
+
+// What does not name a certificate and its key is refused before a file is read.
+func TestLoadClients(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"client.crt", "client.crt,", ",client.key"} {
+		_, err := LoadClients([]string{bad}, time.Now())
+		if e, syntax := errors.AsType[*PairSyntaxError](err); !syntax || e.Error() != bad+": want CERT,KEY" {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
+	dir := t.TempDir()
+	_, err := LoadClients([]string{filepath.Join(dir, "a.crt") + "," + filepath.Join(dir, "a.key")}, time.Now())
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if clients, err := LoadClients(nil, time.Now()); clients != nil || err != nil {
+		t.Errorf("got %v, %v", clients, err)
+	}
+}
+
+// A prefix of every key, or of none of kube-apiserver's, is refused with one that may be meant.
+func TestCheckPrefix(t *testing.T) {
+	t.Parallel()
+	for prefix, instead := range map[string]string{"": DefaultPrefix, "/": DefaultPrefix, "registry/": "/registry", "registry": "/registry"} {
+		if err := CheckPrefix(prefix); err == nil || err.Instead != instead {
+			t.Errorf("%q: got %+v, want %s", prefix, err, instead)
+		}
+	}
+	for _, good := range []string{DefaultPrefix, "/registry/", "/a/b"} {
+		if err := CheckPrefix(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}

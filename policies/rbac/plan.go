@@ -60,6 +60,22 @@ type Refusal struct{ Problem, Fix string }
 
 func (r *Refusal) Error() string { return r.Problem + "\n  " + r.Fix }
 
+// PrefixError means that a text cannot be kube-apiserver's --etcd-prefix.
+type PrefixError struct{ Prefix, Problem, Instead string }
+
+func (e *PrefixError) Error() string { return fmt.Sprintf("%q: %s", e.Prefix, e.Problem) }
+
+// CheckPrefix returns an error if every key has the prefix, or none of kube-apiserver's has.
+func CheckPrefix(prefix string) *PrefixError {
+	switch bare := strings.Trim(prefix, "/"); {
+	case bare == "":
+		return &PrefixError{prefix, "want the beginning of kube-apiserver's keys, not that of every key", DefaultPrefix}
+	case !strings.HasPrefix(prefix, "/"):
+		return &PrefixError{prefix, "want the beginning of kube-apiserver's keys, each of which begins with a slash", "/" + bare}
+	}
+	return nil
+}
+
 // NewPlan plans the users and roles of a cluster whose members run the given version of etcd. prefix
 // is kube-apiserver's --etcd-prefix; empty means its default. The error joins every *Refusal; the
 // plan is returned with it.
