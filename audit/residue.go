@@ -27,12 +27,15 @@ type ResidueCount struct {
 	Unplaced  Unplaced         `json:"unplaced"`
 }
 
-// Unplaced counts the values without a key next to them, or with a key that is not an object's: the
-// page with the key has been overwritten since.
+// Unplaced counts the values with a key that is not an object's.
 type Unplaced struct {
 	Values    int64         `json:"values"`
 	Plaintext int64         `json:"plaintext"`
 	Writers   []WriterCount `json:"writers,omitempty"`
+	// Candidates counts places without a key next to them that look like the beginning of a value: the
+	// page with the key has been overwritten since, or the bytes are in a value. They are in no other
+	// count.
+	Candidates int64 `json:"candidates,omitempty"`
 }
 
 // Places returns the places that were searched for residue, with names for people.

@@ -3,11 +3,14 @@ package census_test
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,6 +139,48 @@ func TestLiveHostile(t *testing.T) {
 	}
 }
 
+// A member that always has a reason to begin again is given up, whatever it says.
+func TestLiveEndless(t *testing.T) {
+	const compacted = "etcdserver: mvcc: required revision has been compacted"
+	page := func(i int64) string {
+		return framed(response{keys: []string{fmt.Sprintf("/kubernetes.io/secrets/a/x%08d", i)}, more: true, count: 1 << 40, revision: 100 + uint64(i)}.encode())
+	}
+	for _, c := range []struct {
+		name   string
+		answer func(i int64) (body, status, message string)
+		most   int64 // requests
+	}{
+		{"the newest revision is compacted", func(int64) (string, string, string) { return "", "11", compacted }, 50},
+		{"every revision is compacted", func(i int64) (string, string, string) {
+			if i%2 == 0 {
+				return page(i), "0", ""
+			}
+			return "", "11", compacted
+		}, 4000},
+		{"an error after each key", func(i int64) (string, string, string) { return page(i), "13", "oops" }, 4000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			address := serveHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // or the connection ends with the answer
+				body, status, message := c.answer(requests.Add(1) - 1)
+				w.Header().Set("Content-Type", "application/grpc")
+				w.Header().Set("Trailer", "Grpc-Status, Grpc-Message")
+				_, _ = io.WriteString(w, body)
+				w.Header().Set("Grpc-Status", status)
+				w.Header().Set("Grpc-Message", message)
+			})
+			l := live(address)
+			l.Endpoints = slices.Repeat(l.Endpoints, 5) // the next is asked at once where one alone would be waited for
+			got := take(t, l)
+			if got.Complete || got.Reason == "" || requests.Load() > c.most {
+				t.Errorf("complete: %t: %q, %d requests", got.Complete, got.Reason, requests.Load())
+			}
+		})
+	}
+}
+
 // ascending is n keys after one, in order.
 func ascending(after string, n int) []string {
 	var keys []string
@@ -245,6 +290,46 @@ func TestTallyBounded(t *testing.T) {
 	}
 	if objects != n || c.Objects != n || unlisted == 0 || leftOut == 0 || len(c.Resources) != 4097 {
 		t.Errorf("%d of %d objects in %d resources, %d by unlisted writers, %d in unlisted namespaces", objects, c.Objects, len(c.Resources), unlisted, leftOut)
+	}
+	runtime.KeepAlive(tally)
+}
+
+// Names that do not print look the same when they are cleaned, and take no memory of their own.
+func TestTallyUnprintable(t *testing.T) {
+	tally := census.NewTally(census.DefaultLayout())
+	const n = 100_000
+	key := []byte("/registry/" + strings.Repeat("\x01", 300) + "/a/b")
+	before := heap()
+	for i := range n {
+		for bit := range 20 {
+			key[20+bit] = byte(1 + i>>bit&1)
+		}
+		tally.Add(key, []byte("k8s\x00"))
+	}
+	if used, most := heap()-before, int64(8<<20); used > most {
+		t.Errorf("%d MiB are used", used>>20)
+	}
+	if c := tally.Census(); c.Objects != n || len(c.Resources) != 1 || c.Resources[0].Objects != n {
+		t.Errorf("%d objects in %d resources", c.Objects, len(c.Resources))
+	}
+	runtime.KeepAlive(tally)
+}
+
+// Each resource with each writer would take memory for a sample that is not kept any more.
+func TestTallySamples(t *testing.T) {
+	tally := census.NewTally(census.DefaultLayout())
+	const resources, writers = 1000, 300
+	value := []byte("k8s:enc:secretbox:v1:w000:" + strings.Repeat("\x00", 60))
+	before := heap()
+	for r := range resources {
+		key := fmt.Appendf(nil, "/registry/r%04d/a/b", r)
+		for w := range writers {
+			copy(value[len("k8s:enc:secretbox:v1:w"):], fmt.Sprintf("%03d", w))
+			tally.Add(key, value)
+		}
+	}
+	if used, most := heap()-before, int64(12<<20); used > most {
+		t.Errorf("%d MiB are used", used>>20)
 	}
 	runtime.KeepAlive(tally)
 }

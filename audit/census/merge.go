@@ -44,6 +44,9 @@ func (t *Tally) mergeResource(r, other *resource, ids []int) {
 	r.plaintext = t.addNames(r.plaintext, other.plaintext, maxNamed)
 	r.broken = t.addNames(r.broken, other.broken, maxNamed)
 	for _, writer := range sortedKeys(other.samples) {
+		if t.named >= maxNamedInAll {
+			break
+		}
 		id := -1
 		if writer >= 0 {
 			id = ids[writer]

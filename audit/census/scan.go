@@ -24,6 +24,10 @@ const (
 	// rounds is how many times the census tries all members before it gives up.
 	rounds = 4
 	pause  = 250 * time.Millisecond
+	// mostSetbacks is how often the census goes on after an answer that was not whole but had keys, or
+	// after a compaction. A store of ten million objects takes six hours at the default rate, and an API
+	// server compacts it every five minutes.
+	mostSetbacks = 1000
 )
 
 // scan holds the state of a running census.
@@ -41,6 +45,7 @@ type scan struct {
 	revision  int64 // 0 until the first answer, and again when it was compacted
 	limit     int64
 	failures  int // in a row
+	setbacks  int
 	due       time.Duration
 	done      int64
 }
@@ -56,6 +61,7 @@ type span struct {
 
 	window      window
 	first, last []byte // of the last page that had any keys
+	progress    bool   // keys were read since the last fault
 	keys        int64  // of the answer that is read
 }
 
@@ -118,7 +124,10 @@ func (s *scan) readPage(ctx context.Context, r *span) (more bool, err error) {
 	}
 	if err != nil {
 		if r.left >= 0 {
-			r.left -= r.keys
+			r.left = max(r.left-r.keys, 0)
+		}
+		if late := s.pace(ctx, r.keys, p.Bytes); late != nil {
+			return false, late
 		}
 		return false, err
 	}
@@ -150,7 +159,7 @@ func (s *scan) countObject(r *span, request etcdrpc.RangeRequest, most int64, ke
 // continueAfter makes the span begin after the last key that was read.
 func (s *scan) continueAfter(r *span) {
 	r.from = append(append(r.from[:0:0], r.last...), 0)
-	s.failures = 0
+	r.progress = true
 }
 
 func (s *scan) report(left int64) {
@@ -173,6 +182,14 @@ func (s *scan) identify(h etcdrpc.Header) error {
 		s.revision = h.Revision
 	}
 	return nil
+}
+
+// setBack counts a setback, and returns an error if there were too many.
+func (s *scan) setBack(r *span, fault error) error {
+	if s.setbacks++; s.setbacks < mostSetbacks {
+		return nil
+	}
+	return fmt.Errorf("reading below %s from %s, which went wrong %d times: %w", r.prefix, s.endpoints[s.at].address(), s.setbacks, fault)
 }
 
 // checkCounts returns an error if an answer lacks keys, or has more than it should.
@@ -265,9 +282,18 @@ func wait(ctx context.Context, d time.Duration) error {
 // recover prepares the next attempt after an incomplete answer, or returns why there is none.
 func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 	r.identified = false
+	progress := r.progress
+	r.progress = false
+	if progress {
+		s.failures = 0
+	}
 	if answer, ok := errors.AsType[*etcdrpc.StatusError](fault); ok {
 		switch {
-		case answer.Meaning == etcdrpc.Compacted:
+		// The newest revision, which is asked for with 0, is never compacted.
+		case answer.Meaning == etcdrpc.Compacted && s.revision != 0:
+			if err := s.setBack(r, fault); err != nil {
+				return err
+			}
 			s.note("revision %d was compacted during the census; from %s on, the objects are those of the newest revision", s.revision, s.position(r))
 			s.revision, r.left, r.window = 0, -1, window{end: r.end}
 			return nil
@@ -275,6 +301,11 @@ func (s *scan) recover(ctx context.Context, r *span, fault error) error {
 			return &deniedError{prefix: r.prefix, address: s.endpoints[s.at].address(), cause: answer}
 		case isFinal(answer):
 			return fmt.Errorf("reading below %s from %s: %w", r.prefix, s.endpoints[s.at].address(), answer)
+		}
+	}
+	if progress {
+		if err := s.setBack(r, fault); err != nil {
+			return err
 		}
 	}
 	s.failures++

@@ -15,7 +15,8 @@ import (
 // still counted, in the next larger total.
 const (
 	maxResources  = 4096
-	maxNamespaces = 16384 // of all resources together
+	maxPlaces     = 2 * maxResources // where they are stored; many may have one name, if it does not print
+	maxNamespaces = 16384            // of all resources together
 	maxWriters    = 1024
 	maxLonger     = 512   // of them, with a name that may be shorter
 	maxCounts     = 65536 // of a writer in a resource or a namespace
@@ -34,6 +35,7 @@ type Tally struct {
 	named   int // names that are kept
 	counts  int // of writers in resources and namespaces
 	spaces  int // namespaces of all resources
+	places  int // in stored
 
 	stored    []map[string]*resource // by the layout's root, and then by where they are stored
 	resources map[string]*resource   // by their names
@@ -137,7 +139,7 @@ func (t *Tally) AddSeal(key []byte, s Seal) {
 	case Broken:
 		r.broken = t.addName(r.broken, maxNamed, o)
 	case Encrypted:
-		if sample := r.samples[id]; len(sample) < maxSample {
+		if sample := r.samples[id]; len(sample) < maxSample && t.named < maxNamedInAll {
 			if r.samples == nil {
 				r.samples = map[int][]string{}
 			}
@@ -169,7 +171,10 @@ func (t *Tally) resource(o Object) *resource {
 			t.lastResource = nil
 			return t.otherResources()
 		}
-		t.stored[o.root][string(o.stored)] = r
+		if t.places < maxPlaces {
+			t.stored[o.root][string(o.stored)] = r
+			t.places++
+		}
 	}
 	t.lastResource, t.lastRoot, t.lastStored = r, o.root, string(o.stored)
 	return r

@@ -16,7 +16,7 @@ import (
 // A member that answers no call does not tell its cluster. If there is only one cluster, such a
 // member still forms a cluster, and the snapshots belong to it. If there are several clusters,
 // nothing tells to which one the snapshots belong.
-func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.EtcdCluster {
+func Clusters(ctx context.Context, listeners []*audit.Listener, snapshotDir string, maxAge time.Duration, now time.Time) []*audit.EtcdCluster {
 	clusters := audit.Clusters(listeners)
 	all := &audit.EtcdCluster{Address: audit.Unnamed, Now: now, Listeners: listeners}
 	if len(clusters) == 0 && (len(all.Of(audit.Client)) == 1 || snapshotDir != "") {
@@ -28,11 +28,11 @@ func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Durat
 	if snapshotDir == "" {
 		return clusters
 	}
-	snapshots := Snapshots(snapshotDir, maxAge)
+	snapshots := Snapshots(ctx, snapshotDir, maxAge)
 	if len(clusters) > 1 {
 		snapshots = &audit.Snapshots{Dir: snapshotDir, Reason: "they belong to one cluster, but several were audited; audit one cluster at a time"}
 	}
-	snapshots.Membership = membershipIn(snapshots)
+	snapshots.Membership = membershipIn(ctx, snapshots)
 	for _, c := range clusters {
 		c.Snapshots = snapshots
 	}
@@ -41,13 +41,12 @@ func Clusters(listeners []*audit.Listener, snapshotDir string, maxAge time.Durat
 
 // membershipIn returns what the newest complete snapshot tells about the members, or why it tells nothing;
 // nil if there is none.
-func membershipIn(s *audit.Snapshots) *audit.Membership {
+func membershipIn(ctx context.Context, s *audit.Snapshots) *audit.Membership {
 	name := s.Complete()
 	if name == "" {
 		return nil
 	}
-	// It reads a few pages: nothing that somebody would interrupt.
-	m, err := snapshot.Membership(context.Background(), filepath.Join(s.Dir, name))
+	m, err := snapshot.Membership(ctx, filepath.Join(s.Dir, name))
 	if err != nil {
 		return &audit.Membership{Reason: cleanText(err.Error())}
 	}

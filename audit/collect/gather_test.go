@@ -126,7 +126,7 @@ func TestClusters(t *testing.T) {
 		{"two", []*audit.Listener{listener(1), listener(2)}, dir, 2, "several were audited"},
 		{"interrupted", []*audit.Listener{interrupted}, "", 1, ""},
 	} {
-		got := Clusters(c.listeners, c.dir, time.Hour, now)
+		got := Clusters(t.Context(), c.listeners, c.dir, time.Hour, now)
 		if len(got) != c.clusters {
 			t.Errorf("%s: %d clusters", c.name, len(got))
 		}

@@ -78,7 +78,7 @@ func (c clusterSetup) judge(t *testing.T, r *ring, results *scores) {
 	if c.snapshots != nil {
 		dir = c.snapshots(t, r)
 	}
-	clusters := collect.Clusters(targets, dir, 24*time.Hour, now)
+	clusters := collect.Clusters(t.Context(), targets, dir, 24*time.Hour, now)
 	if len(clusters) != 1 {
 		t.Fatalf("%d clusters", len(clusters))
 	}

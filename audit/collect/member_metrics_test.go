@@ -24,7 +24,7 @@ func TestMetricsOfTheMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report := audit.Run(catalog.All(), slices.Concat(audit.Targets(listeners), audit.Targets(collect.Clusters(listeners, "", 0, now))))
+		report := audit.Run(catalog.All(), slices.Concat(audit.Targets(listeners), audit.Targets(collect.Clusters(t.Context(), listeners, "", 0, now))))
 		results := map[string]audit.Result{}
 		for _, r := range report.Results {
 			if r.CheckID == "db-size" || r.CheckID == "leader-changes" {

@@ -120,7 +120,7 @@ func TestSnapshots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s := Snapshots(dir, time.Hour); s.Reason != "" || len(s.Files) != 0 {
+	if s := Snapshots(t.Context(), dir, time.Hour); s.Reason != "" || len(s.Files) != 0 {
 		t.Errorf("an empty folder: %+v", s)
 	}
 	write("a.db", whole, 3*time.Hour)
@@ -138,7 +138,7 @@ func TestSnapshots(t *testing.T) {
 		{Name: "c.db", Modified: now.Add(-time.Hour), Fault: "not a bbolt database"},
 		{Name: "b.db", Modified: now.Add(-2 * time.Hour)},
 	}}
-	if diff := cmp.Diff(want, Snapshots(dir, time.Hour)); diff != "" {
+	if diff := cmp.Diff(want, Snapshots(t.Context(), dir, time.Hour)); diff != "" {
 		t.Error(diff)
 	}
 	// k3s and RKE2 give no extension, or pack; kOps packs into a folder for each.
@@ -164,7 +164,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	newest := func(name, fault string, unread bool) {
 		t.Helper()
-		s := Snapshots(dir, time.Hour)
+		s := Snapshots(t.Context(), dir, time.Hour)
 		if s.Reason != "" || len(s.Files) == 0 || s.Files[0].Name != name || !strings.HasPrefix(s.Files[0].Fault, fault) || fault == "" && s.Files[0].Fault != "" || s.Files[0].Unread != unread {
 			t.Errorf("%s is not the newest: %+v", name, s)
 		}
@@ -188,7 +188,7 @@ func TestSnapshots(t *testing.T) {
 	newest("etcd-snapshot-cp-0-1764000009", "cut off", false)
 	write("x.db.zst", []byte("(\xb5/\xfd"), 37*time.Minute)
 	newest("x.db.zst", "", true)
-	if s := Snapshots(filepath.Join(dir, "none"), time.Hour); !strings.Contains(s.Reason, "no such file") {
+	if s := Snapshots(t.Context(), filepath.Join(dir, "none"), time.Hour); !strings.Contains(s.Reason, "no such file") {
 		t.Errorf("got %+v", s)
 	}
 }

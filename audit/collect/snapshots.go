@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -16,7 +17,7 @@ const maxIncomplete = 100
 
 // Snapshots lists the snapshots of a folder, and reads the head of each from the newest to the first
 // complete one. It unpacks a packed one to its end, and keeps nothing of it.
-func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
+func Snapshots(ctx context.Context, dir string, maxAge time.Duration) *audit.Snapshots {
 	s := &audit.Snapshots{Dir: dir, MaxAge: maxAge}
 	files, err := etcddb.SnapshotFiles(dir)
 	if err != nil {
@@ -31,7 +32,7 @@ func Snapshots(dir string, maxAge time.Duration) *audit.Snapshots {
 		}
 		found := audit.Snapshot{Name: cleanText(name), Modified: file.Info.ModTime(), Unread: file.Unreadable}
 		if !file.Unreadable {
-			if found.Fault, err = etcddb.SnapshotFault(file.Path); err != nil {
+			if found.Fault, err = etcddb.SnapshotFault(ctx, file.Path); err != nil {
 				s.Reason = cleanText(name + ": " + pathCause(err))
 				return s
 			}

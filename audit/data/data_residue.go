@@ -44,10 +44,11 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 		return audit.CouldNotTell("only the current revision was read")
 	}
 	r := &reading{census: t.Census}
-	var unplaced, scanned int64
+	var unplaced, candidates, scanned int64
 	for _, in := range residue.Places() {
 		scanned += in.Count.Scanned
 		unplaced += in.Count.Unplaced.Values
+		candidates += in.Count.Unplaced.Candidates
 		for _, resource := range in.Count.Resources {
 			if in.Count != &residue.Revisions { // those are in snapshot-plaintext
 				r.findPlaintext(in.Code, in.Name, resource)
@@ -65,7 +66,9 @@ func runResidue(t *audit.StoredData) audit.Outcome {
 	case r.unclear != "":
 		return audit.CouldNotTell(r.unclear)
 	case unplaced > 0:
-		return audit.CouldNotTell(fmt.Sprintf("%s could not be identified: their keys are overwritten, or not below --etcd-prefix", count(unplaced, "value")))
+		return audit.CouldNotTell(fmt.Sprintf("%s could not be identified: their keys are not below --etcd-prefix", count(unplaced, "value")))
+	case candidates > 0:
+		return audit.CouldNotTell(fmt.Sprintf("%s may be the beginning of a value whose key is overwritten", count(candidates, "place")))
 	default:
 		return audit.Passed(fmt.Sprintf("found nothing in the %d bytes outside the current revision", scanned))
 	}

@@ -69,5 +69,8 @@ func residueLines(c *audit.ResidueCount) []string {
 			lines = append(lines, "of an unknown resource, "+written)
 		}
 	}
+	if n := c.Unplaced.Candidates; n > 0 {
+		lines = append(lines, counted(int(n), "place")+" that may be the beginning of a value")
+	}
 	return lines
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -53,6 +54,6 @@ func (f *memberFlags) validate() error {
 }
 
 // clusters groups the listeners by cluster, with the snapshots of --snapshot-dir.
-func (f *memberFlags) clusters(listeners []*audit.Listener, now time.Time) []*audit.EtcdCluster {
-	return collect.Clusters(listeners, f.snapshotDir, f.snapshotMaxAge, now)
+func (f *memberFlags) clusters(ctx context.Context, listeners []*audit.Listener, now time.Time) []*audit.EtcdCluster {
+	return collect.Clusters(ctx, listeners, f.snapshotDir, f.snapshotMaxAge, now)
 }

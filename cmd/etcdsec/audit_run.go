@@ -224,7 +224,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 		return failure(err, "")
 	}
 	listeners = append(listeners, declared.Unseen...)
-	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(listeners, started)),
+	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(ctx, listeners, started)),
 		audit.Targets(declared.Settings), audit.Targets(hosts.Settings))
 	observer := hosts.observer()
 	for _, t := range targets {

@@ -18,6 +18,7 @@ type Database struct {
 	// reached has the pages of the current state, and heads those of them with a header. The others
 	// are overflow pages.
 	reached, heads bitset
+	marked         uint64 // how many pages mark has looked at
 	buckets        []bucket
 }
 
@@ -157,10 +158,14 @@ func (d *Database) pageAt(id uint64) (page, bool) {
 	return p, true
 }
 
+// maxClaims limits how often the pages are claimed, on average. A whole file claims each page once. In
+// a file made for it, many claims would be long and fail at their end.
+const maxClaims = 8
+
 // mark marks n pages as used, from id on. It reports whether all of them were unused.
 func (d *Database) mark(id, n uint64) bool {
 	for i := id; i < id+n; i++ {
-		if d.reached.has(i) {
+		if d.marked++; d.reached.has(i) || d.marked > maxClaims*d.pages() {
 			return false
 		}
 	}
@@ -186,16 +191,19 @@ func (d *Database) readFreelist() {
 const maxBuckets = 100
 
 // readBuckets reads a leaf page of the bucket of buckets.
-func (d *Database) readBuckets(p page) {
-	for i := range p.count {
-		name, value, ok := p.leaf(i)
-		if !ok || !p.isBucket(i) || len(value) < bucketSize {
+func (d *Database) readBuckets(p page) error {
+	for c := p.backward(); ; {
+		i, name, value, ok := c.previous(&d.Faults)
+		if !ok {
+			return nil
+		}
+		if !p.isBucket(i) || len(value) < bucketSize {
 			d.Faults.add(p.id, "element %d is no bucket", i)
 			continue
 		}
 		if len(d.buckets) == maxBuckets {
 			d.Faults.add(p.id, "more than %d buckets", maxBuckets)
-			return
+			return nil
 		}
 		b := bucket{name: string(name), root: binary.LittleEndian.Uint64(value)}
 		if b.root == 0 {
@@ -222,10 +230,9 @@ func (d *Database) bucket(name string) (bucket, bool) {
 }
 
 // walkLeaves calls visit with every readable leaf page of a bucket, the last one first.
-func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page)) error {
+func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page) error) error {
 	if b.root == 0 {
-		visit(b.inline)
-		return ctx.Err()
+		return visit(b.inline)
 	}
 	return d.walk(ctx, b.root, visit)
 }
@@ -234,8 +241,8 @@ func (d *Database) walkLeaves(ctx context.Context, b bucket, visit func(page)) e
 const maxDepth = 32
 
 // walk visits the leaf pages below a page, the last one first. It ends because it visits no page
-// twice. It fails only if ctx ends.
-func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) error {
+// twice. It fails only if ctx ends or visit fails.
+func (d *Database) walk(ctx context.Context, root uint64, visit func(page) error) error {
 	type step struct {
 		id    uint64
 		depth int
@@ -251,7 +258,9 @@ func (d *Database) walk(ctx context.Context, root uint64, visit func(page)) erro
 		switch {
 		case !ok:
 		case p.flags == leafPage:
-			visit(p)
+			if err := visit(p); err != nil {
+				return err
+			}
 		case p.flags != branchPage:
 			d.Faults.add(at.id, "flags %#x, which are neither a branch's nor a leaf's", p.flags)
 		case p.count == 0 || at.depth == maxDepth:

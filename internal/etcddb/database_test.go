@@ -15,7 +15,7 @@ func pageOf(t *testing.T, data []byte, flags uint16) page {
 	}
 	keys, _ := d.bucket("key")
 	var leaf page
-	if err := d.walkLeaves(t.Context(), keys, func(p page) { leaf = p }); err != nil {
+	if err := d.walkLeaves(t.Context(), keys, func(p page) error { leaf = p; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	root, err := parsePage(data[keys.root*uint64(d.meta.pageSize):], d.meta.pageSize)
@@ -26,6 +26,11 @@ func pageOf(t *testing.T, data []byte, flags uint16) page {
 		return root
 	}
 	return leaf
+}
+
+func elementOf(p page, i int) (key, value []byte) {
+	start, mid, end, _ := p.leafSpan(i)
+	return p.data[start:mid], p.data[mid:end]
 }
 
 // Each way in which a page is not what etcd writes is told by its own words.
@@ -48,22 +53,26 @@ func TestFaults(t *testing.T) {
 		}, "used a second time"},
 		{"a page outside", branchPage, func(p page) { p.data[pageHeaderSize+elementSize+11] = 1 }, "outside of the file"},
 		{"no order", leafPage, func(p page) {
-			key, _, _ := p.leaf(1)
+			key, _ := elementOf(p, 1)
 			binary.BigEndian.PutUint64(key, 0)
 		}, "is out of order"},
 		{"no revision", leafPage, func(p page) {
-			key, _, _ := p.leaf(0)
+			key, _ := elementOf(p, 0)
 			key[8] = '-'
 		}, "is no revision"},
 		{"another revision", leafPage, func(p page) {
-			key, _, _ := p.leaf(0)
+			key, _ := elementOf(p, 0)
 			key[0] = 0x01
 		}, "says that it is"},
 		{"no object", leafPage, func(p page) {
-			_, value, _ := p.leaf(0)
+			_, value := elementOf(p, 0)
 			value[0] = 0xff
 		}, "is no stored object"},
 		{"an element outside", leafPage, func(p page) { p.data[pageHeaderSize+elementSize+14] = 0xff }, "points outside of the page"},
+		{"an element in another", leafPage, func(p page) {
+			binary.LittleEndian.PutUint32(p.data[pageHeaderSize+12:], 200)
+		}, "element 0 reaches into another one"},
+		{"a gap", leafPage, func(p page) { p.data[pageHeaderSize+12]-- }, "element 0 does not end where the next one begins"},
 		{"a bucket", leafPage, func(p page) { p.data[pageHeaderSize] = bucketElement }, "is a bucket"},
 	}
 	for _, c := range cases {

@@ -1,6 +1,7 @@
 package etcddb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,21 +25,21 @@ var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a s
 
 // OpenFile maps a regular file, which may be empty. It first unpacks a file that is packed by gzip or
 // zip, into a temporary file without a name. It refuses a named pipe or a device, and does not wait for
-// it.
-func OpenFile(path string) (*File, error) {
+// it, and it refuses a file that is far larger than what is on the disk.
+func OpenFile(ctx context.Context, path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, withoutPath(err))
 	}
 	f := &File{Path: path, file: file}
-	if err := f.load(); err != nil {
+	if err := f.load(ctx); err != nil {
 		_ = file.Close() // it was only read
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return f, nil
 }
 
-func (f *File) load() error {
+func (f *File) load(ctx context.Context) error {
 	info, err := f.file.Stat()
 	if err != nil {
 		return withoutPath(err)
@@ -46,7 +47,7 @@ func (f *File) load() error {
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
-	if f.file, err = unpackedCopy(f.file); err != nil {
+	if f.file, err = unpackedCopy(ctx, f.file); err != nil {
 		return err
 	}
 	if info, err = f.file.Stat(); err != nil {
@@ -59,8 +60,26 @@ func (f *File) load() error {
 	if info.Size() != int64(int(info.Size())) {
 		return errors.New("larger than this machine can address")
 	}
+	if onDisk, sparse := sparseness(info); sparse {
+		return fmt.Errorf("it has %d bytes, of which %d are on the disk: no file of etcd is so; `cp --sparse=never` makes a copy without holes", info.Size(), onDisk)
+	}
 	f.Data, err = syscall.Mmap(int(f.file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	return err
+}
+
+// sparseness returns how many bytes of a file are on the disk, and whether that is so little of a
+// large file that reading it would take much longer than the disk says. Files of etcd have holes only
+// at their end, of 64 MiB at most (bbolt AllocSize, etcd wal.SegmentSizeBytes). A disk that compresses
+// makes one a tenth of its size, or a part of that.
+func sparseness(info fs.FileInfo) (onDisk int64, sparse bool) {
+	const large, least = 1 << 30, 64
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Size() < large {
+		return 0, false
+	}
+	const block = 512 // stat(2)
+	onDisk = stat.Blocks * block
+	return onDisk, onDisk < info.Size()/least
 }
 
 // Close ends the mapping. Do not read Data afterwards.

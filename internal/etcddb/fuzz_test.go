@@ -105,7 +105,7 @@ func readAny(t *testing.T, data []byte) {
 		t.Fatal(err)
 	}
 	visited := 0
-	free, zeros, err := d.Unused(func(part []byte) error {
+	free, zeros, err := d.Unused(t.Context(), func(part []byte, _ int) error {
 		visited += len(part)
 		return nil
 	})

@@ -73,7 +73,7 @@ func databaseWith(t *testing.T, buckets map[string]map[string]string) []byte {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := OpenFile(path)
+	f, err := OpenFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

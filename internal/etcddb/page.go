@@ -146,13 +146,42 @@ func (p page) leafSpan(i int) (start, mid, end uint64, ok bool) {
 	return start, mid, end, start >= p.tableEnd() && end <= uint64(len(p.data))
 }
 
-// leaf returns an element of a leaf page. ok is false if it points outside the page.
-func (p page) leaf(i int) (key, value []byte, ok bool) {
-	start, mid, end, ok := p.leafSpan(i)
-	if !ok {
-		return nil, nil, false
+// cursor goes through the elements of a leaf page, the last one first. bbolt writes the elements one
+// behind the other, in the order of the table (node.go, write). A cursor returns no byte in two
+// elements, so that to read all of them takes as long as the page is, whoever wrote it.
+type cursor struct {
+	page  page
+	next  int
+	limit uint64 // the beginning of the last element that was returned
+	loose bool   // limit is not the end of the next element: there is none yet, or one was left out
+}
+
+func (p page) backward() cursor {
+	return cursor{page: p, next: p.count - 1, limit: uint64(len(p.data)), loose: true}
+}
+
+// previous returns an element and its index; ok is false if there is none left. It leaves out an
+// element that is not inside of the page, or reaches into another. It adds a fault for each element
+// that is not where bbolt writes it.
+func (c *cursor) previous(faults *Faults) (index int, key, value []byte, ok bool) {
+	for ; c.next >= 0; c.loose = true {
+		i := c.next
+		c.next--
+		start, mid, end, inside := c.page.leafSpan(i)
+		switch {
+		case !inside:
+			faults.add(c.page.id, "element %d points outside of the page", i)
+			continue
+		case end > c.limit:
+			faults.add(c.page.id, "element %d reaches into another one", i)
+			continue
+		case end < c.limit && !c.loose:
+			faults.add(c.page.id, "element %d does not end where the next one begins", i)
+		}
+		c.limit, c.loose = start, false
+		return i, c.page.data[start:mid], c.page.data[mid:end], true
 	}
-	return p.data[start:mid], p.data[mid:end], true
+	return 0, nil, nil, false
 }
 
 // isBucket reports whether the value of an element of a leaf page is a bucket.

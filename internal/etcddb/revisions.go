@@ -98,24 +98,28 @@ func newRevisions(d *Database, take func(Revision)) *revisions {
 
 // read reads all readable elements of a bucket.
 func (r *revisions) read(ctx context.Context, b bucket) error {
-	err := r.d.walkLeaves(ctx, b, r.collect)
+	err := r.d.walkLeaves(ctx, b, func(p page) error { return r.collect(ctx, p) })
 	r.judge()
 	return err
 }
 
-func (r *revisions) collect(p page) {
-	for i := p.count - 1; i >= 0; i-- {
-		key, data, ok := p.leaf(i)
-		switch {
-		case !ok:
-			r.d.Faults.add(p.id, "element %d points outside of the page", i)
-		case p.isBucket(i):
+func (r *revisions) collect(ctx context.Context, p page) error {
+	for c := p.backward(); ; {
+		i, key, data, ok := c.previous(&r.d.Faults)
+		if !ok {
+			return nil
+		}
+		if p.isBucket(i) {
 			r.d.Faults.add(p.id, "element %d is a bucket", i)
-		default:
-			r.elements = append(r.elements, element{page: p.id, index: i, key: key, data: data})
-			if len(r.elements) == batchSize {
-				r.judge()
-			}
+			continue
+		}
+		r.elements = append(r.elements, element{page: p.id, index: i, key: key, data: data})
+		if len(r.elements) < batchSize {
+			continue
+		}
+		r.judge()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }
@@ -184,16 +188,16 @@ const maxVersionLength = 64
 
 func (s *settings) read(ctx context.Context, d *Database, b bucket) error {
 	order := orderCheck{d: d}
-	return d.walkLeaves(ctx, b, func(p page) {
-		for i := p.count - 1; i >= 0; i-- {
-			key, value, ok := p.leaf(i)
+	return d.walkLeaves(ctx, b, func(p page) error {
+		for c := p.backward(); ctx.Err() == nil; {
+			i, key, value, ok := c.previous(&d.Faults)
 			if !ok {
-				d.Faults.add(p.id, "element %d points outside of the page", i)
-				continue
+				return nil
 			}
 			order.check(p.id, i, key)
 			s.take(b.name, string(key), value)
 		}
+		return ctx.Err()
 	})
 }
 

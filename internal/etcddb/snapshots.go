@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -131,8 +132,8 @@ var ErrDamaged = errors.New("damaged or cut off")
 // SnapshotFault returns why a file is not a complete snapshot, by its meta pages; empty if it is one. It
 // unpacks a packed file to its end, and keeps nothing of it. The error means that the file could not
 // be read.
-func SnapshotFault(path string) (string, error) {
-	head, size, err := readSnapshotHead(path)
+func SnapshotFault(ctx context.Context, path string) (string, error) {
+	head, size, err := readSnapshotHead(ctx, path)
 	switch {
 	case errors.Is(err, ErrDamaged):
 		return err.Error(), nil
@@ -144,7 +145,7 @@ func SnapshotFault(path string) (string, error) {
 
 // readSnapshotHead returns the first bytes of a snapshot, which hold both meta pages, and its size.
 // The error is ErrDamaged where a packed one cannot be unpacked to its end.
-func readSnapshotHead(path string) (head []byte, size int64, err error) {
+func readSnapshotHead(ctx context.Context, path string) (head []byte, size int64, err error) {
 	file, err := openToRead(path)
 	if err != nil {
 		return nil, 0, err
@@ -159,10 +160,13 @@ func readSnapshotHead(path string) (head []byte, size int64, err error) {
 		head, err = io.ReadAll(io.LimitReader(s, 2*maxPageSize))
 	}
 	if err == nil && s.packed {
-		size, err = io.Copy(io.Discard, s)
+		size, err = io.Copy(io.Discard, &interruptible{ctx, s})
 		size += int64(len(head))
 	} else {
 		size = info.Size()
+	}
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
 	}
 	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread {
 		return nil, 0, fmt.Errorf("%w: %v", ErrDamaged, err)
@@ -232,9 +236,22 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// interruptible fails where a context has ended.
+type interruptible struct {
+	ctx  context.Context //nolint:containedctx // io.Reader has no other way to get it
+	from io.Reader
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.from.Read(p)
+}
+
 // unpackedCopy returns a temporary file that has no name any more, with what a packed file has;
 // the file itself where it is not packed.
-func unpackedCopy(file *os.File) (*os.File, error) {
+func unpackedCopy(ctx context.Context, file *os.File) (*os.File, error) {
 	s, err := unpacked(file)
 	if err != nil || !s.packed {
 		return file, err
@@ -244,7 +261,7 @@ func unpackedCopy(file *os.File) (*os.File, error) {
 		return file, fmt.Errorf("unpacking it (TMPDIR names another folder): %w", err)
 	}
 	_ = os.Remove(temporary.Name()) // without a name, it is gone with the process
-	if _, err := io.Copy(temporary, s); err != nil {
+	if _, err := io.Copy(temporary, &interruptible{ctx, s}); err != nil {
 		_ = temporary.Close() // it is thrown away
 		return file, fmt.Errorf("unpacking it: %w", err)
 	}

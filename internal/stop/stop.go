@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +15,13 @@ import (
 // ErrTerminalGone is the cause of a context that ends because the terminal of the command is gone.
 var ErrTerminalGone = errors.New("the terminal is gone")
 
+// sameWish is the time in which several signals are one wish: timeout(1) sends SIGTERM to the command
+// and then to its group, and a shell and the kernel may both send SIGINT.
+const sameWish = 200 * time.Millisecond
+
 // Context returns a context that ends with SIGTERM, SIGINT, SIGHUP or SIGQUIT, or when one of the
-// files was a terminal that is gone. Not every terminal that goes away sends SIGHUP: the shell sends
+// files was a terminal that is gone. A later SIGTERM, SIGINT or SIGQUIT kills the process, whatever
+// it does. Not every terminal that goes away sends SIGHUP: the shell sends
 // it, and not to a process of another session.
 //
 // Whoever started the command with SIGHUP ignored, as nohup(1) does, wants it to outlive its
@@ -35,6 +41,9 @@ func Context(parent context.Context, files ...*os.File) (context.Context, contex
 		}
 	}
 	ctx, end := signal.NotifyContext(parent, signals...)
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, signals...)
+	go killAtSecond(again) // it ends with the process
 	if signal.Ignored(unix.SIGHUP) {
 		return ctx, end
 	}
@@ -50,6 +59,21 @@ func Context(parent context.Context, files ...*os.File) (context.Context, contex
 	return ctx, func() {
 		gone(context.Canceled)
 		end()
+	}
+}
+
+// killAtSecond ends the process with the second signal, as if nothing had caught it. A second SIGHUP
+// is no wish: both the kernel and a shell send it when a terminal goes away.
+func killAtSecond(signals <-chan os.Signal) {
+	<-signals
+	first := time.Now() //nolint:forbidigo // signals come by the machine's clock
+	for s := range signals {
+		number, ok := s.(unix.Signal)
+		if !ok || number == unix.SIGHUP || time.Since(first) < sameWish {
+			continue
+		}
+		signal.Reset(s)
+		_ = unix.Kill(unix.Getpid(), number) // one's own process may be sent anything
 	}
 }
 

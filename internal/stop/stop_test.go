@@ -41,6 +41,11 @@ func waitForEnd() int {
 	if _, err := fmt.Fprintln(out, "up"); err != nil {
 		return 2
 	}
+	if os.Getenv(asCommand) == "busy" {
+		<-ctx.Done()
+		_, _ = fmt.Fprintln(out, "busy")
+		select {} // it never looks up
+	}
 	if os.Getenv(asCommand) == "read" {
 		_, err := io.ReadAll(NewInput(ctx, os.Stdin))
 		_, _ = fmt.Fprintln(out, "read:", err)
@@ -116,6 +121,37 @@ func TestSignals(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.wants(t, s.String()+" signal received, pipe closed: true")
+		})
+	}
+}
+
+// A command that does not end with the first signal is killed by a second one; by SIGHUP it is not,
+// which a terminal that goes away sends twice.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			c := start(t, "", "busy", nil, nil)
+			if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			c.wants(t, "busy")
+			ended := make(chan error, 1)
+			go func() { ended <- c.Wait() }()
+			for {
+				if err := c.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+					t.Fatal(err)
+				}
+				select {
+				case <-ended:
+					if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != s && status.ExitStatus() != 2 {
+						t.Errorf("it ended with %v", c.ProcessState)
+					}
+					return
+				case <-time.After(sameWish / 4): // several at once are one wish
+				}
+			}
 		})
 	}
 }

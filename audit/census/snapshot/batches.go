@@ -1,6 +1,10 @@
 package snapshot
 
-import "github.com/etcdsec/etcdsec/internal/etcddb"
+import (
+	"context"
+
+	"github.com/etcdsec/etcdsec/internal/etcddb"
+)
 
 // Finding the current revision of an object, and finding out who wrote it, take about the
 // same time, most of which is waiting for memory. The one is done while the other is.
@@ -10,14 +14,14 @@ const (
 	batches   = 4 // on their way; more do not make it faster
 )
 
-// counter counts what it receives, in order, in its own goroutine.
+// counter counts what it receives, in order, in its own goroutine, until a context ends.
 type counter struct {
 	full, empty chan []etcddb.Revision
 	batch       []etcddb.Revision
 	done        chan error
 }
 
-func newCounter(count func(etcddb.Revision)) *counter {
+func newCounter(ctx context.Context, count func(etcddb.Revision)) *counter {
 	c := &counter{full: make(chan []etcddb.Revision, batches), empty: make(chan []etcddb.Revision, batches), done: make(chan error, 1)}
 	for range batches {
 		c.empty <- make([]etcddb.Revision, 0, batchSize)
@@ -26,6 +30,10 @@ func newCounter(count func(etcddb.Revision)) *counter {
 	go func() {
 		err := etcddb.Guard(func() error {
 			for batch := range c.full {
+				if err := ctx.Err(); err != nil {
+					c.empty <- batch[:0]
+					return err
+				}
 				for _, f := range batch {
 					count(f)
 				}
@@ -33,7 +41,7 @@ func newCounter(count func(etcddb.Revision)) *counter {
 			}
 			return nil
 		})
-		// After a fault there are still batches to take, or who sends them waits for ever.
+		// After an error there are still batches to take, or who sends them waits for ever.
 		for batch := range c.full {
 			c.empty <- batch[:0]
 		}

@@ -140,7 +140,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	census("census+digest", true, false)
 	census("census+digest+residue", true, true)
 	b.Run("scan", func(b *testing.B) {
-		m, err := etcddb.OpenFile(path)
+		m, err := etcddb.OpenFile(b.Context(), path)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		found := 0
 		for b.Loop() {
 			found = 0
-			if err := scan(b.Context(), m.Data, func(trace) { found++ }); err != nil {
+			if _, err := scan(b.Context(), bytesOf{data: m.Data, pageSize: 4096}, func(trace) { found++ }); err != nil {
 				b.Fatal(err)
 			}
 		}

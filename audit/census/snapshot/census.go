@@ -29,7 +29,7 @@ type Options struct {
 // the census. It fails if there is no database of etcd, if an etcd has it open, or if it changed
 // during the census.
 func Census(ctx context.Context, path string, options Options) (audit.Census, error) {
-	s, err := openSource(path)
+	s, err := openSource(ctx, path)
 	if err != nil {
 		return audit.Census{}, err
 	}
@@ -115,7 +115,7 @@ func (s *source) read(ctx context.Context, c *audit.Census, data []byte, options
 	classifier := census.NewClassifier(options.Known)
 	current := census.NewTally(options.Layout, options.Known...)
 	older := current.Fork().WithoutCopies()
-	counter := newCounter(func(r etcddb.Revision) {
+	counter := newCounter(ctx, func(r etcddb.Revision) {
 		if r.Current {
 			current.AddSeal(r.Key, comparedPart(classifier.Classify(r.Value)))
 		} else {
@@ -175,10 +175,10 @@ func (s *source) residue(ctx context.Context, c *audit.Census, d *etcddb.Databas
 		return err
 	}
 	c.Snapshot.FreePages = pages
-	if err := wal.scanFiles(ctx, s.wal); err != nil {
+	if err := wal.scanFiles(ctx, s.wal, 0); err != nil {
 		return err
 	}
-	if err := left.scanFiles(ctx, s.left); err != nil {
+	if err := left.scanFiles(ctx, s.left, d.PageSize()); err != nil {
 		return err
 	}
 	c.Residue.FreePages, c.Residue.WAL, c.Residue.OldFiles = free.count(), wal.count(), left.count()

@@ -229,7 +229,7 @@ func TestNoDatabase(t *testing.T) {
 func TestCutOffWhileMapped(t *testing.T) {
 	t.Parallel()
 	path := write(t, make([]byte, 1<<20))
-	m, err := etcddb.OpenFile(path)
+	m, err := etcddb.OpenFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,10 @@ func TestCutOffWhileMapped(t *testing.T) {
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	err = etcddb.Guard(func() error { return scan(t.Context(), m.Data, func(trace) {}) })
+	err = etcddb.Guard(func() error {
+		_, err := scan(t.Context(), bytesOf{data: m.Data}, func(trace) {})
+		return err
+	})
 	if err == nil || !strings.Contains(err.Error(), "cut off") || !m.Changed() {
 		t.Errorf("%v, changed %v", err, m.Changed())
 	}

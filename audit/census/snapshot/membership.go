@@ -12,7 +12,7 @@ import (
 // Membership returns what the database of a snapshot or of a data dir tells about the members of its
 // cluster. It reads nothing else of it.
 func Membership(ctx context.Context, path string) (*audit.Membership, error) {
-	s, err := openSource(path)
+	s, err := openSource(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ type remains struct {
 	someKey  []byte
 	scanned  int64
 	bytes    int64
+	// candidates are the places that look like the beginning of a value, without etcd's message
+	// around them.
+	candidates int64
 }
 
 // newRemains returns an empty count with the layout of a tally.
@@ -31,12 +34,12 @@ func newRemains(options Options, beside *census.Tally) *remains {
 }
 
 // scan counts the values in bytes of unknown structure.
-func (r *remains) scan(ctx context.Context, data []byte) error {
-	r.scanned += int64(len(data))
-	return scan(ctx, data, func(t trace) {
+func (r *remains) scan(ctx context.Context, b bytesOf) error {
+	r.scanned += int64(len(b.data))
+	candidates, err := scan(ctx, b, func(t trace) {
 		r.bytes += int64(t.length)
 		classify := r.classify.Classify
-		if len(t.value) != t.length { // its end is not there, or is not known
+		if len(t.value) != t.length { // its end is not there
 			classify = r.classify.ClassifyStart
 		}
 		seal := classify(t.value)
@@ -46,12 +49,14 @@ func (r *remains) scan(ctx context.Context, data []byte) error {
 			r.unplaced.AddSeal(r.someKey, seal)
 		}
 	})
+	r.candidates += candidates
+	return err
 }
 
 // count returns the counts.
 func (r *remains) count() audit.ResidueCount {
 	c, unplaced := countOf(r.placed.Census()), countOf(r.unplaced.Census())
-	c.Unplaced = audit.Unplaced{Values: unplaced.Values, Plaintext: unplaced.Plaintext, Writers: unplaced.Writers}
+	c.Unplaced = audit.Unplaced{Values: unplaced.Values, Plaintext: unplaced.Plaintext, Writers: unplaced.Writers, Candidates: r.candidates}
 	c.Scanned, c.Bytes = r.scanned, r.bytes
 	c.Values += unplaced.Values
 	c.Plaintext += unplaced.Plaintext
@@ -106,21 +111,21 @@ func sortWriters(counts []audit.WriterCount) {
 // scanUnused counts the values outside the current state of a database. It returns the number of
 // free pages.
 func (r *remains) scanUnused(ctx context.Context, d *etcddb.Database) (free int64, err error) {
-	free, zeros, err := d.Unused(func(data []byte) error { return r.scan(ctx, data) })
+	free, zeros, err := d.Unused(ctx, func(part []byte, at int) error { return r.scan(ctx, bytesOf{part, at, d.PageSize()}) })
 	r.scanned += zeros
 	return free, err
 }
 
-// scanFiles counts the values in files that are scanned as plain bytes. It does not parse the
-// records of a WAL: every value is inside one of etcd's messages anyway, and so it also finds
-// values after a torn record, or in a segment that etcd no longer uses.
-func (r *remains) scanFiles(ctx context.Context, paths []string) error {
+// scanFiles counts the values in files that are scanned as plain bytes, or as pages of a size. It does
+// not parse the records of a WAL: every value is inside one of etcd's messages anyway, and so it also
+// finds values after a torn record, or in a segment that etcd no longer uses.
+func (r *remains) scanFiles(ctx context.Context, paths []string, pageSize int) error {
 	for _, path := range paths {
-		m, err := etcddb.OpenFile(path)
+		m, err := etcddb.OpenFile(ctx, path)
 		if err != nil {
 			return err
 		}
-		err = r.scan(ctx, m.Data)
+		err = r.scan(ctx, bytesOf{data: m.Data, pageSize: pageSize})
 		m.Close()
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", path, err)

@@ -6,14 +6,22 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/etcdsec/etcdsec/internal/etcddb"
 )
 
-// A trace is the beginning of a stored value in bytes of unknown structure. Its slices are parts
-// of these bytes.
+// A trace is a stored value in bytes of unknown structure. Its slices are parts of these bytes.
 type trace struct {
-	key    []byte // etcd's; nil if it is not in front of the value
-	value  []byte // as far as it is there; with no key, up to the end of what was scanned
-	length int    // of the value, as etcd stored it; 0 with no key
+	key    []byte // etcd's
+	value  []byte // as far as it is there
+	length int    // of the value, as etcd stored it
+}
+
+// bytesOf is a part of a file, of unknown structure.
+type bytesOf struct {
+	data     []byte
+	at       int // the place of data in the file
+	pageSize int // of a database; 0 of another file
 }
 
 // The beginnings of what kube-apiserver stores.
@@ -31,34 +39,79 @@ func needles() []string { return []string{"k8s", `"apiVersion":"`, cborHead} }
 // search finds it in the processor's cache.
 const window = 128 << 10
 
-// scan finds the values whose beginning is in data, in order. A value is framed if etcd's own
-// message is around it: mvccpb.KeyValue in a database, PutRequest in a WAL. Inside a framed value
-// only another framed one counts, because a value may hold, for example, the annotation
-// kubectl.kubernetes.io/last-applied-configuration. scan fails only if ctx ends.
-func scan(ctx context.Context, data []byte, found func(trace)) error {
-	ends := 0 // of the framed values so far
+// scan finds the values whose beginning is in the bytes, in order. A value has etcd's own message
+// around it: mvccpb.KeyValue in a database, PutRequest in a WAL. What only begins like a value is a
+// candidate: scan counts it, and finds nothing in it. Nothing inside of a value counts, because
+// whoever may write an object to Kubernetes chooses what is in it. scan fails only if ctx ends.
+func scan(ctx context.Context, b bytesOf, found func(trace)) (candidates int64, err error) {
+	ends := 0 // of the last value
+	pages := pageFinder{bytesOf: b}
 	var places []int
-	for from := 0; from < len(data); from += window {
+	for from := 0; from < len(b.data); from += window {
 		if err := ctx.Err(); err != nil {
-			return err
+			return candidates, err
 		}
-		places = candidates(data, from, min(from+window, len(data)), places[:0])
+		places = heads(b.data, from, min(from+window, len(b.data)), places[:0])
 		for _, at := range places {
-			t, framed := frame(data, at)
-			switch {
-			case framed:
-				ends = max(ends, at+len(t.value))
-			case at < ends || bytes.HasPrefix(t.value, []byte(cborHead)): // three bytes alone are a coincidence
+			if at < ends {
 				continue
 			}
-			found(t)
+			t, framed := frame(b.data, at)
+			switch {
+			case framed:
+				ends = min(at+t.length, pages.limit(at, at+t.length))
+				t.value = b.data[at:ends]
+				found(t)
+			case !hasPrefix(b.data[at:], cborHead): // three bytes alone are a coincidence
+				candidates++
+			}
 		}
 	}
-	return nil
+	return candidates, nil
 }
 
-// candidates appends the places in data[from:to] where a value may begin.
-func candidates(data []byte, from, to int, places []int) []int {
+// pageFinder finds where the page of a database ends that has a value. A later page may have been
+// written over the end of the value.
+type pageFinder struct {
+	bytesOf
+
+	next int // the first border of pages that was not looked at, in data
+	ends int // of the last page with a header, in data
+}
+
+// limit returns where a value must end that begins at a place and says that it ends at another. The
+// places of two calls must ascend.
+func (f *pageFinder) limit(at, end int) int {
+	if f.pageSize == 0 {
+		return len(f.data)
+	}
+	if f.next == 0 {
+		f.next = (f.pageSize - f.at%f.pageSize) % f.pageSize
+	}
+	for ; f.next <= at; f.next += f.pageSize {
+		if length := f.pageAt(f.next); length > 0 {
+			f.ends = f.next + length
+		}
+	}
+	border := f.next // behind the page with the value's beginning
+	if at >= f.ends {
+		return min(border, len(f.data)) // whose header is gone
+	}
+	end = min(end, f.ends, len(f.data))
+	for ; border < end; border += f.pageSize {
+		if f.pageAt(border) > 0 {
+			return border
+		}
+	}
+	return end
+}
+
+func (f *pageFinder) pageAt(at int) int {
+	return etcddb.PageLength(f.data[at:], f.at+at, f.pageSize)
+}
+
+// heads appends the places in data[from:to] where a value may begin.
+func heads(data []byte, from, to int, places []int) []int {
 	for _, needle := range needles() {
 		// A needle may begin inside of the window and end after it.
 		part := data[from:min(to+len(needle)-1, len(data))]
@@ -117,32 +170,29 @@ const (
 // name of 253 bytes each, and a prefix.
 const longestKey = 2 << 10
 
-// frame reads backwards from a value to the key before it. If there is none, it returns the part
-// of the value that is there.
+// frame reads backwards from a value to the key before it, and returns the key and the length.
 func frame(data []byte, at int) (t trace, framed bool) {
-	open := trace{value: data[at:]}
 	length, tag, before := varintBefore(data, at)
 	if before < 0 {
-		return open, false
+		return trace{}, false
 	}
 	switch tag {
 	case putValueTag:
 	case valueTag:
 		for _, want := range []byte{versionTag, modRevisionTag, createRevisionTag} {
 			if _, tag, before = varintBefore(data, before); before < 0 || tag != want {
-				return open, false
+				return trace{}, false
 			}
 		}
 	default:
-		return open, false
+		return trace{}, false
 	}
 	key := keyBefore(data, before)
 	const most = 1 << 30 // etcd's limit is 1.5 MiB unless --max-request-bytes says otherwise
 	if key == nil || length == 0 || length > most {
-		return open, false
+		return trace{}, false
 	}
-	end := min(len(data), at+int(length))
-	return trace{key: key, value: data[at:end], length: int(length)}, true
+	return trace{key: key, length: int(length)}, true
 }
 
 // varintBefore reads the varint that ends at a place, and the tag in front of it, which is at

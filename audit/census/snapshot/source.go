@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,7 +27,7 @@ var ErrInUse = etcddb.ErrInUse
 const maxFiles = 10000
 
 // openSource opens a snapshot, a copy of a member's database, or a copy of its data dir.
-func openSource(path string) (*source, error) {
+func openSource(ctx context.Context, path string) (*source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
@@ -38,7 +39,7 @@ func openSource(path string) (*source, error) {
 			return nil, err
 		}
 	}
-	if s.db, err = etcddb.OpenFile(dbPath); err != nil {
+	if s.db, err = etcddb.OpenFile(ctx, dbPath); err != nil {
 		return nil, err
 	}
 	switch {
