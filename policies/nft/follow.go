@@ -55,10 +55,17 @@ const (
 )
 
 // Tracer follows connections through a ruleset. It is valid as long as the ruleset does not change.
-type Tracer struct{ bases map[layeredHook][]base }
+type Tracer struct {
+	bases map[layeredHook][]base
+	leads []place // the statements at the hook prerouting that may give packets another destination
+}
 
 // Tracer returns a tracer for the ruleset.
-func (r *Ruleset) Tracer() *Tracer { return &Tracer{r.bases()} }
+func (r *Ruleset) Tracer() *Tracer {
+	t := &Tracer{bases: r.bases()}
+	t.leads = leads(t.bases[layeredHook{Prerouting, packets}])
+	return t
+}
 
 // Follow returns how a connection may end on a host: its first packet, the answers and what
 // follows, at each hook, in each family of tables that sees them. There is more than one fate if it is

@@ -97,21 +97,38 @@ func (r *Tracer) FollowTranslated(c Connection) []Fate {
 	return w.fates
 }
 
+// leads returns the statements of some base chains, and of what these may jump to, that may give packets
+// another destination.
+func leads(bases []base) []place {
+	var found []place
+	for _, b := range bases {
+		for i := range b.table.Chains {
+			chain := &b.table.Chains[i]
+			for j := range chain.Rules {
+				rule := &chain.Rules[j]
+				for k := range rule.Statements {
+					s := &rule.Statements[k]
+					if b.chain.Type == "nat" && s.NAT != nil && s.NAT.Destination() || s.Rewrite != nil {
+						found = append(found, place{table: b.table, chain: chain, rule: rule, number: j + 1, statement: s})
+					}
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Leads reports whether [Tracer.LeadsTo] may find a rule for any connection.
+func (r *Tracer) Leads() bool { return len(r.leads) > 0 }
+
 // LeadsTo returns the first rule at the hook prerouting that may give connections a destination, such as a
 // port of a node. Those that nft does not list in full, and those that rewrite packets, are left out if
 // their host only sends on.
 func (r *Tracer) LeadsTo(c Connection) (Source, bool) {
-	for _, b := range r.bases[layeredHook{Prerouting, packets}] {
-		for i := range b.table.Chains {
-			chain := &b.table.Chains[i]
-			for j := range chain.Rules {
-				for _, s := range chain.Rules[j].Statements {
-					translates := b.chain.Type == "nat" && s.NAT != nil && s.NAT.leadsTo(c)
-					if translates || s.Rewrite != nil && c.Way == Receives {
-						return place{table: b.table, chain: chain, rule: &chain.Rules[j], number: j + 1}.source(), true
-					}
-				}
-			}
+	for _, at := range r.leads {
+		s := at.statement
+		if s.NAT != nil && s.NAT.leadsTo(c) || s.Rewrite != nil && c.Way == Receives {
+			return at.source(), true
 		}
 	}
 	return Source{}, false

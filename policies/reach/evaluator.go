@@ -25,6 +25,8 @@ type evaluator struct {
 
 	targets []target
 	tracers map[*nft.Ruleset]*nft.Tracer
+	// translating is what translatingNodes has found; nil before.
+	translating []*Node
 	// sendsUnseen names the nodes that send and whose ruleset was not given.
 	sendsUnseen []string
 	aWorker     *Node

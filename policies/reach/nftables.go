@@ -57,15 +57,15 @@ func judgeByRuleset(e *evaluator, at place) verdict {
 // detour returns an undecided verdict if a source that cannot reach a port of a member may reach it by
 // another address or port, which a host of the members or another node translates.
 func (e *evaluator) detour(s *source, from netip.Addr, m target, to netip.Addr, port uint16) (verdict, bool) {
-	for _, n := range e.topology.Nodes {
-		rules, _ := e.rulesOf(n.Name)
-		if rules == nil || n == s.node {
+	for _, n := range e.translatingNodes() {
+		if n == s.node {
 			continue
 		}
 		c := nft.Connection{Way: nft.Forwards, Src: from, Dst: to, Port: port}
 		if n == m.node {
 			c.Way = nft.Receives
 		}
+		rules, _ := e.rulesOf(n.Name)
 		tracer := e.tracerOf(rules)
 		by, ok := tracer.LeadsTo(c)
 		if !ok {
@@ -92,6 +92,20 @@ func (e *evaluator) detour(s *source, from netip.Addr, m target, to netip.Addr, 
 		}
 	}
 	return verdict{}, false
+}
+
+// translatingNodes returns the nodes whose rules may give packets another destination, found once: a
+// cluster has thousands of flows, hundreds of nodes, and few of these or none.
+func (e *evaluator) translatingNodes() []*Node {
+	if e.translating == nil {
+		e.translating = []*Node{}
+		for _, n := range e.topology.Nodes {
+			if rules, _ := e.rulesOf(n.Name); rules != nil && e.tracerOf(rules).Leads() {
+				e.translating = append(e.translating, n)
+			}
+		}
+	}
+	return e.translating
 }
 
 func wayOf(p passage) nft.Way {
