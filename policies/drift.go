@@ -29,9 +29,17 @@ type Drift struct {
 	// of a node without a member.
 	NotMembers []string
 
-	found []Difference
-	have  kube.Objects
-	given bool // objects were
+	found    []Difference
+	have     kube.Objects
+	given    bool // objects were
+	rulesets []liveRuleset
+	saved    []SavedRules
+}
+
+// liveRuleset is a ruleset that is compared when all files are read.
+type liveRuleset struct {
+	node, file string
+	rules      *nft.Ruleset
 }
 
 // Difference is one difference between the filters in force and an [Intent].
@@ -117,8 +125,8 @@ func (d *Drift) Compare(r *Reader, given []string) ([]Difference, error) {
 			return nil, err
 		}
 	}
-	if !d.given {
-		return d.found, nil
+	if err := d.compareRulesets(); err != nil || !d.given {
+		return d.found, err
 	}
 	backends := d.Backends
 	if len(backends) == 0 {
@@ -144,6 +152,24 @@ func (d *Drift) Compare(r *Reader, given []string) ([]Difference, error) {
 	return append(d.found, ObjectDrift(want, d.have)...), nil
 }
 
+// compareRulesets compares the rulesets, completed with what iptables-save printed on their hosts.
+func (d *Drift) compareRulesets() error {
+	for _, s := range d.saved {
+		if !slices.ContainsFunc(d.rulesets, func(l liveRuleset) bool { return l.node == s.Node }) {
+			return fmt.Errorf("%s: %w", s.File, ErrNoRuleset)
+		}
+	}
+	for _, l := range d.rulesets {
+		if err := joinSaved(l.rules, d.saved, l.node); err != nil {
+			return err
+		}
+		filter := d.Intent.NodeFilter(l.node)
+		d.found = append(d.found, RulesDrift(l.file, filter.Rules(d.Intent), l.rules)...)
+		d.found = append(d.found, TranslationDrift(l.file, d.Intent, filter, l.rules)...)
+	}
+	return nil
+}
+
 // RulesDrift returns how live rules differ from the wanted ones. The table that the cluster had before
 // its name was part of the table's is extra.
 func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
@@ -165,7 +191,12 @@ func TranslationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) 
 		return nil
 	}
 	var found []Difference
-	tracer := live.Tracer()
+	for _, family := range live.LegacyUnread {
+		found = append(found, Difference{Where: where, What: "iptables-legacy of family " + family, Kind: Unknown, Live: "its rules were not read"})
+	}
+	decided := *live
+	decided.LegacyUnread = nil
+	tracer := decided.Tracer()
 	for _, a := range i.Members[at].Addrs {
 		for _, port := range i.Ports.All() {
 			for _, t := range tracer.Translations(a, port) {

@@ -16,6 +16,8 @@ type Filters struct {
 	Rules     *nft.Ruleset
 	NodeRules []NodeRules
 	Units     []SystemdDropIn // a unit without a member applies to all members
+
+	saved []SavedRules // that were not joined to rules yet
 }
 
 // NodeRules holds the rules that one node has loaded.
@@ -36,7 +38,7 @@ type form interface {
 
 // forms returns the kinds of files in the order in which they are tried. The last one accepts
 // every file.
-func forms() []form { return []form{rulesetForm{}, unitForm{}, objectsForm{}} }
+func forms() []form { return []form{rulesetForm{}, iptablesForm{}, unitForm{}, objectsForm{}} }
 
 func formOf(file string, data []byte) form {
 	all := forms()
@@ -48,8 +50,8 @@ func formOf(file string, data []byte) form {
 	return all[len(all)-1]
 }
 
-// Read adds the content of a file: a ruleset that nft lists as JSON, a systemd unit, or objects
-// of a cluster. Rules and units apply to the node or member, or to all if that is empty; objects
+// Read adds the content of a file: a ruleset that nft lists as JSON, the output of iptables-save, a
+// systemd unit, or objects of a cluster. Complete has to be called after the last file. Rules and units apply to the node or member, or to all if that is empty; objects
 // apply to the whole cluster. file is used only in errors.
 func (f *Filters) Read(node, file string, data []byte) error {
 	return formOf(file, data).read(f, node, file, data)
@@ -81,7 +83,7 @@ func (objectsForm) recognizes(string, []byte) bool { return true }
 
 func (objectsForm) read(f *Filters, node, file string, data []byte) error {
 	if node != "" {
-		return fmt.Errorf("%s is neither a JSON ruleset nor a unit; objects belong to the whole cluster and not to %s", file, node)
+		return fmt.Errorf("%s is neither a JSON ruleset, rules of iptables nor a unit; objects belong to the whole cluster and not to %s", file, node)
 	}
 	o, err := kube.Decode(file, data)
 	if err != nil {

@@ -164,12 +164,10 @@ func (rulesetForm) compare(d *Drift, node, file string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	filter := d.Intent.NodeFilter(node)
-	if !filter.Member {
+	if !d.Intent.NodeFilter(node).Member {
 		d.NotMembers = append(d.NotMembers, node)
 	}
-	d.found = append(d.found, RulesDrift(file, filter.Rules(d.Intent), live)...)
-	d.found = append(d.found, TranslationDrift(file, d.Intent, filter, live)...)
+	d.rulesets = append(d.rulesets, liveRuleset{node, file, live})
 	return nil
 }
 

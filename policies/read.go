@@ -92,7 +92,7 @@ func (r *Reader) ReadFilters(given []string) (Filters, error) {
 			return filters, err
 		}
 	}
-	return filters, nil
+	return filters, filters.Complete()
 }
 
 // EmptyTopologyError means that a file was given for its nodes, namespaces and Pods, and has none.

@@ -28,6 +28,7 @@ func newPoliciesDriftCommand(a *app) *cobra.Command {
 		Long: `Compare the rules and policies in force with the spec: what is missing, extra or changed. Without a
 FILE it reads the nftables of this host, which needs root. A FILE is one of these:
   - the output of "nft -j list ruleset" on a host; give its node or member as NODE= or in --node;
+  - beside it, the output of iptables-save, ip6tables-save or iptables-legacy-save on the same host;
   - a drop-in of systemd (*.conf);
   - objects of a cluster, as kubectl prints them. They are compared with the output of "policies
     render" for the backends of the spec, or for --backend, with the defaults of an API server.

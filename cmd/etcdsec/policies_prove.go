@@ -42,6 +42,8 @@ judges only these files. "-" is standard input. A file can be
   - objects as YAML or JSON, in Lists or several documents: NetworkPolicies, ClusterNetworkPolicies,
     AdminNetworkPolicies, the policies of Calico and Cilium, host endpoints, FelixConfigurations;
   - the output of "nft -j list ruleset", for the node that NODE= names, or for every node;
+  - beside that of nft, the output of iptables-save or ip6tables-save on the same node: it has the
+    parameters that nft does not list, and iptables-legacy-save has rules that nft does not know;
   - unit files and drop-ins of systemd (*.conf, *.service, *.slice), for the member that NODE= names,
     or for all.
 
@@ -66,7 +68,9 @@ line or spec, 3 they do not, or a finding has the severity of --fail-on or worse
   kubectl get nodes,namespaces,pods,networkpolicies -A -o json |
     etcdsec policies prove -f cluster.yaml -
   ssh root@10.0.0.11 nft -j list ruleset > cp-0.json
-  etcdsec policies prove -f cluster.yaml cp-0=cp-0.json`,
+  etcdsec policies prove -f cluster.yaml cp-0=cp-0.json
+  ssh root@10.0.0.11 iptables-save > cp-0.rules
+  etcdsec policies prove -f cluster.yaml cp-0=cp-0.json cp-0=cp-0.rules`,
 		RunE: func(_ *cobra.Command, given []string) error { return flags.run(a, given) },
 	}
 	flags.addFlags(cmd)

@@ -196,8 +196,14 @@ func (p *Packet) at() layeredHook { return layeredHook{p.Hook, p.layer} }
 // the others filter it.
 func (r *Ruleset) bases() map[layeredHook][]base {
 	found := map[layeredHook][]base{}
+	var tables []*Table
 	for i := range r.Tables {
-		t := &r.Tables[i]
+		tables = append(tables, &r.Tables[i])
+	}
+	for _, family := range r.LegacyUnread {
+		tables = append(tables, unreadLegacy(family))
+	}
+	for _, t := range tables {
 		if t.Dormant {
 			continue
 		}

@@ -60,10 +60,13 @@ func parseExtension(raw, value json.RawMessage) Statement {
 	return Statement{Unknown: compactJSON(raw)}
 }
 
+// notrack is the statement that takes a packet out of connection tracking.
+const notrack = `{"notrack":null}`
+
 // untracks reports whether a neutral statement may take a packet out of connection tracking.
 func untracks(neutral string) bool {
 	switch neutral {
-	case `{"notrack":null}`, `xt target "NOTRACK"`, `xt target "CT"`:
+	case notrack, `xt target "NOTRACK"`, `xt target "CT"`:
 		return true
 	}
 	return false

@@ -245,22 +245,7 @@ func TestDecideIsWhatTheKernelDoes(t *testing.T) {
 		return
 	}
 	netns.NeedNft(t)
-	for port := 2379; port <= 2382; port++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("[::]:%d", port))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_ = c.Close()
-			}
-		}()
-	}
+	listen(t, 2379, 2380, 2381, 2382)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	g := generator{rand.New(rand.NewPCG(seed, 1))}

@@ -215,6 +215,9 @@ func (e *evaluation) match(m *Match) truth {
 	if len(m.Fields) == 1 && m.Fields[0] == "ct status" {
 		return e.hasStatus(m)
 	}
+	if len(m.Fields) == 1 && m.Fields[0] == trackedState {
+		return e.matchTrackedState(m)
+	}
 	if len(m.Fields) == 1 && isFlags(m.Fields[0]) && e.packet.layer != arp {
 		return e.matchFlags(m)
 	}

@@ -9,7 +9,11 @@ import (
 )
 
 // Ruleset holds some tables, or all tables of a network namespace.
-type Ruleset struct{ Tables []Table }
+type Ruleset struct {
+	Tables []Table
+	// LegacyUnread lists the families, ip or ip6, of which iptables-legacy has rules that are not here.
+	LegacyUnread []string
+}
 
 // Table is one table.
 type Table struct {
@@ -77,6 +81,7 @@ type Chain struct {
 	Priority int
 	Policy   string // accept or drop
 	Rules    []Rule
+	Unlisted bool // it has rules that are not here
 	Why      []string
 }
 
@@ -84,6 +89,9 @@ type Chain struct {
 type Rule struct {
 	Statements []Statement
 	Comment    string
+	Text       string // as iptables-save writes it, if it was read from there
+
+	extensions []string // of iptables, by name
 }
 
 // Statement is one of its fields.

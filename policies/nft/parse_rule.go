@@ -12,6 +12,9 @@ func parseRule(o object) Rule {
 	r := Rule{Comment: o.Comment}
 	for _, raw := range o.Expr {
 		r.Statements = append(r.Statements, parseStatement(raw))
+		if kind, value, ok := parseSingle(raw); ok && kind == "xt" {
+			r.extensions = append(r.extensions, extensionName(value))
+		}
 	}
 	return r
 }

@@ -72,7 +72,7 @@ func (d doubt) String() string {
 	if what == "" && d.at.statement != nil {
 		what = d.at.statement.String()
 		if strings.HasPrefix(what, "xt ") {
-			what += ", of which nft lists no parameters"
+			what += ", of which nft lists no parameters: give the output of iptables-save as well"
 		}
 	}
 	return d.at.String() + " (" + what + ")"

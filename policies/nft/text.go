@@ -79,6 +79,9 @@ func (c *Chain) hookText() string {
 
 // String returns the rule as nft writes it, or nearly so if it is not understood.
 func (r Rule) String() string {
+	if r.Text != "" {
+		return r.Text
+	}
 	var words []string
 	for _, s := range r.Statements {
 		words = append(words, s.String())

@@ -22,6 +22,22 @@ func hostRules(t *testing.T, name string) *nft.Ruleset {
 	return parseRules(t, string(data))
 }
 
+// savedRules adds to a ruleset what iptables-save prints on the same host.
+func savedRules(t *testing.T, r *nft.Ruleset, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "nft", "testdata", name+".rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := nft.ParseIptables(text)
+	if err == nil {
+		err = r.Join(saved)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func parseRules(t *testing.T, text string) *nft.Ruleset {
 	t.Helper()
 	r, err := nft.Parse([]byte(text))
@@ -72,7 +88,7 @@ func TestRulesetsOfHosts(t *testing.T) {
 		{"docker", false, everything, map[string]string{"etcd-1": "+++", "outside (IPv4)": "+++", "a Pod on cp-1": "???"}, "docker0"},
 		{"docker", true, isolated, map[string]string{"etcd-1": "++-", "10.0.0.40": "--+", "outside (IPv4)": "---", "a Pod on cp-1": "---"}, ""},
 		// Its rules let everybody in past the rules of the spec, which are those of hook input.
-		{"docker-published", false, "metrics-port-isolated peer-port-isolated", map[string]string{"outside (IPv4)": "?++", "etcd-1": "?++"}, `xt target "DNAT", of which nft lists no parameters`},
+		{"docker-published", false, "metrics-port-isolated peer-port-isolated", map[string]string{"outside (IPv4)": "?++", "etcd-1": "?++"}, `xt target "DNAT", of which nft lists no parameters: give the output of iptables-save as well`},
 		{"docker-published", true, isolated, map[string]string{"outside (IPv4)": "?--", "etcd-1": "?+-"}, `xt target "DNAT"`},
 		{"docker-bridges", true, isolated, map[string]string{"outside (IPv4)": "?--", "etcd-1": "?+-"}, "dnat to 172.17.0.2:2379"},
 		{"firewalld", false, "api-servers-reach members-reach-client peers-reachable scrapers-reach", map[string]string{"etcd-1": "---", "outside (IPv4)": "---"}, ""},
@@ -85,15 +101,26 @@ func TestRulesetsOfHosts(t *testing.T) {
 		// Whether "ufw-not-local" drops is in a parameter.
 		{"ufw", false, "", map[string]string{"etcd-1": "???", "outside (IPv4)": "???", "a Pod on cp-1": "---"}, `xt match "conntrack"`},
 		{"ufw", true, isolated, map[string]string{"etcd-1": "??-", "outside (IPv4)": "---"}, `xt match "conntrack"`},
+		// What iptables-save prints besides has the parameters.
+		{"docker-published saved", true, isolated, map[string]string{"outside (IPv4)": "?--", "etcd-1": "?+-"}, "sends it to 172.17.0.2:2379, and nothing tells whether a member listens there"},
+		{"kube-proxy-iptables saved", false, everything, map[string]string{"etcd-1": "+++", "outside (IPv4)": "+++", "a Pod on cp-1": "+++"}, ""},
+		{"kube-proxy-iptables saved", true, isolated, map[string]string{"etcd-1": "++-", "outside (IPv4)": "---", "a Pod on cp-1": "---"}, ""},
+		{"kube-proxy-ipvs saved", true, isolated, map[string]string{"etcd-1": "??-", "outside (IPv4)": "---"}, `-m set --match-set KUBE-LOAD-BALANCER dst,dst`},
+		{"ufw saved", false, everything, map[string]string{"etcd-1": "+++", "outside (IPv4)": "---", "a Pod on cp-1": "---"}, ""},
+		{"ufw saved", true, isolated, map[string]string{"etcd-1": "++-", "outside (IPv4)": "---"}, ""},
 	}
 	for _, test := range tests {
-		name := test.name
+		name, isSaved := strings.CutSuffix(test.name, " saved")
+		title := test.name
 		if test.own {
-			name += " beside the rules of the spec"
+			title += " beside the rules of the spec"
 		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			rules := []*nft.Ruleset{hostRules(t, test.name)}
+			rules := []*nft.Ruleset{hostRules(t, name)}
+			if isSaved {
+				savedRules(t, rules[0], name)
+			}
 			if test.own {
 				rules = append(rules, own)
 			}
