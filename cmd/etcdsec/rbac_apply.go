@@ -34,7 +34,9 @@ RBAC is disabled again.
 Before anything is changed
 - every member must run a release that follows the rules that the plan was made for, have a leader, and
   be no learner; etcd must have no alarm;
-- every member must accept every certificate, and no client without one;
+- every member must accept every certificate, and no client without one. A member whose command line has
+  --trusted-ca-file and no --client-cert-auth is refused: it ignores the names in certificates. Of one
+  that is configured by a file or by its environment, nothing tells this;
 - the CN of every client's certificate in DIR, and of those of --present and --also, must be a user;
 - with spec.rbac.compaction: etcd, the compactions of etcd are observed for the time of --observe:
   etcd must compact, and no API server may. An API server with a longer interval is not noticed.
@@ -140,7 +142,9 @@ func (f *rbacApplyFlags) apply(ctx context.Context, a *app, t rbacTarget) error 
 // applyError adds a hint to an error of apply.
 func (t rbacTarget) applyError(err error) error {
 	hint := "etcdsec rbac apply " + shellword.Path(t.dir) + " --dry-run   # shows what is still to do"
-	if _, open := errors.AsType[*rbac.OpenMemberError](err); open {
+	_, open := errors.AsType[*rbac.OpenMemberError](err)
+	_, nameless := errors.AsType[*rbac.IgnoredNameError](err)
+	if open || nameless {
 		hint = "start the member with --client-cert-auth"
 	}
 	if _, set := errors.AsType[*rbac.PasswordError](err); set {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,16 +62,23 @@ type servers struct {
 // start starts members of a release each.
 func start(t testing.TB, versions ...string) *servers {
 	t.Helper()
-	return startWith(t, true, versions...)
+	return startWith(t, []string{"--client-cert-auth"}, versions...)
+}
+
+// startNameless starts members that demand a certificate and ignore the name in it.
+func startNameless(t testing.TB, versions ...string) *servers {
+	t.Helper()
+	return startWith(t, []string{}, versions...)
 }
 
 // startOpen starts members that ask for no certificate.
 func startOpen(t testing.TB, versions ...string) *servers {
 	t.Helper()
-	return startWith(t, false, versions...)
+	return startWith(t, nil, versions...)
 }
 
-func startWith(t testing.TB, mutual bool, versions ...string) *servers {
+// startWith starts members that demand certificates, with more flags for these, unless mutual is nil.
+func startWith(t testing.TB, mutual []string, versions ...string) *servers {
 	t.Helper()
 	now := time.Now()
 	ca, err := throwaway.New(throwaway.Config{CommonName: "etcd", NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
@@ -88,8 +96,8 @@ func startWith(t testing.TB, mutual bool, versions ...string) *servers {
 		}
 	}
 	s.tls = []string{"--cert-file=" + certPath, "--key-file=" + keyPath}
-	if mutual {
-		s.tls = append(s.tls, "--trusted-ca-file="+caPath, "--client-cert-auth")
+	if mutual != nil {
+		s.tls = slices.Concat(s.tls, []string{"--trusted-ca-file=" + caPath}, mutual)
 	}
 	ports := etcdtest.FreePorts(t, 3*len(versions))
 	var configs []etcdtest.Config

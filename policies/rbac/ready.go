@@ -33,7 +33,7 @@ func (e *OpenMemberError) Error() string {
 
 // CheckReady checks whatever would make [Live.Apply] fail after its first change and can be known
 // before: passwords that cannot be removed, alarms, members without a leader, members that ask for no
-// certificate, and certificates that a member refuses. It changes nothing.
+// certificate or ignore the names in them, and certificates that a member refuses. It changes nothing.
 func (l *Live) CheckReady(ctx context.Context, p Plan, s State, clients []Client) error {
 	faults := []error{p.checkPasswords(s, l.Admin), l.checkAlarms(ctx)}
 	for _, m := range s.Members {
@@ -82,6 +82,8 @@ func (l *Live) checkMember(ctx context.Context, endpoint string, clients []Clien
 	}
 	if l.present(ctx, endpoint, Client{}) == nil {
 		faults = append(faults, &OpenMemberError{endpoint})
+	} else if err := l.checkNames(ctx, endpoint); err != nil {
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
 }

@@ -3,6 +3,7 @@ package rbac
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,8 @@ func TestNotReady(t *testing.T) {
 	}
 	refused(s, append(s.clients(t, plan), open.holder(t, "backup")), "presenting backup.crt (backup) to "+s.endpoints[0])
 	refused(open, open.clients(t, plan), "accepts a client without a certificate")
+	nameless := startNameless(t, etcdtest.V3_6)
+	refused(nameless, nameless.clients(t, plan), "was started without --client-cert-auth")
 
 	live := s.live(t)
 	id := survey(t, live, plan).Members
@@ -93,4 +96,40 @@ func TestNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(s, s.clients(t, plan), fmt.Sprintf("etcd has an alarm, NOSPACE of member %x", at.member))
+}
+
+// The arguments of etcd tell that it ignores the names in certificates, or they tell nothing.
+func TestIgnoresNames(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"etcd --trusted-ca-file=ca.crt --cert-file=x":                true,
+		"etcd -trusted-ca-file ca.crt":                               true,
+		"etcd --trusted-ca-file=ca.crt --client-cert-auth=false":     true,
+		"etcd --client-cert-auth=0":                                  true,
+		"etcd --trusted-ca-file=ca.crt --client-cert-auth":           false,
+		"etcd --client-cert-auth=true --trusted-ca-file=ca.crt":      false,
+		"etcd --client-cert-auth=false --client-cert-auth":           false,
+		"etcd --config-file=etcd.yaml --trusted-ca-file=ca.crt":      false,
+		"etcd --peer-trusted-ca-file=ca.crt --peer-client-cert-auth": false,
+		"etcd":               false,
+		"":                   false,
+		"k3s server --token": false,
+	} {
+		if got := ignoresNames(strings.Fields(args)); got != want {
+			t.Errorf("%q: %t", args, got)
+		}
+	}
+}
+
+// Every release shows the arguments with which it was started.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	s := start(t, etcdtest.V3_5)
+	newest := start(t, etcdtest.V3_7)
+	for _, s := range []*servers{s, newest} {
+		args, err := s.live(t).commandLine(t.Context(), s.endpoints[0])
+		if err != nil || !slices.Contains(args, "--client-cert-auth") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
 }
