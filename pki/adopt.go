@@ -88,6 +88,9 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 	if err := s.checkSymlinks(); err != nil {
 		return nil, a.missing, err
 	}
+	if err := s.checkRecords(plan); err != nil {
+		return nil, a.missing, err
+	}
 	there, err := ReadLedger(s.Dir)
 	if err != nil {
 		return nil, a.missing, err

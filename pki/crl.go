@@ -94,11 +94,11 @@ func revocations(entries []Entry, below map[certificateHolder]bool, now time.Tim
 		if e.Event != EventRevoke || !below[e.holder()] || !now.Before(e.NotAfter) {
 			continue
 		}
-		if at, before := places[e.CertHash]; before {
+		if at, before := places[e.revocationKey()]; before {
 			revoked[at] = e
 			continue
 		}
-		places[e.CertHash] = len(revoked)
+		places[e.revocationKey()] = len(revoked)
 		revoked = append(revoked, e)
 	}
 	return revoked
@@ -174,7 +174,8 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 // has.
 func everBelow(entries []Entry, plan Plan, root string) map[certificateHolder]bool {
 	below := plan.below(root)
-	issuers := map[string]bool{} // by their subject key IDs; another tool's CA may have none
+	below[certificateHolder{authority: root + "/crl"}] = true // what only a list knew
+	issuers := map[string]bool{}                              // by their subject key IDs; another tool's CA may have none
 	for _, e := range entries {
 		if e.Name == root && e.Role == RoleCA {
 			issuers[e.SKID] = true
@@ -228,14 +229,13 @@ func nextUpdate(signerEnd time.Time, lifetime time.Duration, now time.Time) time
 	return minTime(now.Add(lifetime), signerEnd).UTC().Truncate(time.Second)
 }
 
-// sign makes the list in DER. Its number is that of its line in the ledger, so it grows and is never
-// used twice.
-func (c crlWork) sign(signer *ca, number int64, lifetime time.Duration, now time.Time) ([]byte, error) {
+// sign makes the list in DER. Its number is greater than that of every list before.
+func (c crlWork) sign(signer *ca, number *big.Int, lifetime time.Duration, now time.Time) ([]byte, error) {
 	if obstacle := listObstacle(signer.cert); obstacle != "" {
 		return nil, fmt.Errorf("signing the revocation list of %s: %s", c.Root, obstacle)
 	}
 	template := &x509.RevocationList{
-		Number:     big.NewInt(number),
+		Number:     number,
 		ThisUpdate: now.Add(-backdate).UTC(),
 		NextUpdate: nextUpdate(signer.cert.NotAfter, lifetime, now),
 	}
@@ -284,7 +284,7 @@ func asListSigner(cert *x509.Certificate) *x509.Certificate {
 }
 
 // entry returns the ledger's line about the list.
-func (c crlWork) entry(signer *ca, number int64, lifetime time.Duration, specHash string, now time.Time) Entry {
+func (c crlWork) entry(signer *ca, number *big.Int, lifetime time.Duration, specHash string, now time.Time) Entry {
 	return Entry{
 		Time: now.UTC().Truncate(time.Second), Event: EventCRL, Reason: c.reason,
 		Name: c.Root + "/crl", Role: RoleCRL, Subject: signer.cert.Subject.CommonName,

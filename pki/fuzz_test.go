@@ -83,7 +83,7 @@ func FuzzLedger(f *testing.F) {
 			t.Fatalf("%d entries in %d bytes of %d", len(l.entries), l.size, len(data))
 		}
 		entries := len(l.entries)
-		lines, err := l.chain([]Entry{{Name: "next"}})
+		lines, err := l.chain([]Entry{{Event: EventIssue, Name: "next"}})
 		if err != nil {
 			t.Fatal(err)
 		}

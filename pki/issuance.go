@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -232,21 +233,23 @@ func (b *issuance) entries() []Entry {
 	return entries
 }
 
-// signLists signs the revocation lists that need it, and returns their ledger lines. lines is the
-// number of lines before them: the number of a list is that of its line.
-func (b *issuance) signLists(lines int) ([]Entry, error) {
+// signLists signs the revocation lists that need it, and returns their ledger lines. There are the
+// ledger's lines and then new ones before them, and other lists on disk.
+func (b *issuance) signLists(there, fresh []Entry, onDisk []foundList) ([]Entry, error) {
+	before := slices.Concat(there, fresh)
 	var entries []Entry
 	for _, list := range b.survey.lists.all {
 		if !list.stale {
 			continue
 		}
-		signer, number := b.signed[list.Signer], int64(lines+len(entries)+1)
+		signer, number := b.signed[list.Signer], nextListNumber(len(before)+1, before, onDisk)
 		der, err := list.sign(signer, number, b.survey.plan.LeafLifetime, b.config.Now)
 		if err != nil {
 			return nil, err
 		}
 		b.crls[list.Root] = der
-		entries = append(entries, list.entry(signer, number, b.survey.plan.LeafLifetime, b.survey.plan.SpecHash, b.config.Now))
+		e := list.entry(signer, number, b.survey.plan.LeafLifetime, b.survey.plan.SpecHash, b.config.Now)
+		entries, before = append(entries, e), append(before, e)
 		b.advance()
 	}
 	return entries, nil

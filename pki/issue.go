@@ -54,14 +54,18 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 		return err
 	}
 	entries := run.entries()
-	lists, err := run.signLists(len(there) + len(entries))
+	lists, err := run.signLists(there, entries, s.verifiedLists(w.plan, w.cas))
+	if err != nil {
+		return err
+	}
+	bundles, err := s.planBundles(run)
 	if err != nil {
 		return err
 	}
 	if err := appendLedger(s.Dir, append(entries, lists...)); err != nil {
 		return err
 	}
-	if err := s.write(run); err != nil {
+	if err := s.write(run, bundles); err != nil {
 		return err
 	}
 	return errors.Join(swept, s.dropFormerKeys(w.plan))

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -61,7 +62,7 @@ func newEntry(name, role string, reason signReason, specHash string, cert *x509.
 	names, _ := namesOf(cert)
 	return Entry{
 		Time: now.UTC().Truncate(time.Second), Event: EventIssue, Reason: string(reason),
-		Name: name, Role: role, Subject: cert.Subject.CommonName, Serial: SerialString(cert.SerialNumber),
+		Name: name, Role: role, Subject: strings.ToValidUTF8(cert.Subject.CommonName, "\uFFFD"), Serial: SerialString(cert.SerialNumber),
 		SANs: names.Strings(), EKUs: EKUNames(cert.ExtKeyUsage),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
 		SKID: hex.EncodeToString(cert.SubjectKeyId), IssuerKID: hex.EncodeToString(cert.AuthorityKeyId),
@@ -168,10 +169,8 @@ func parseLedger(data []byte) (ledger, error) {
 			l.torn = len(line) > 0
 			return l, nil
 		}
-		var e Entry
-		decoder := json.NewDecoder(bytes.NewReader(line))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&e); err != nil {
+		e, err := parseEntry(line)
+		if err != nil {
 			return ledger{}, fmt.Errorf("%d: not a ledger line: %w", number, err)
 		}
 		if e.Prev != l.lastHash() {
@@ -182,6 +181,35 @@ func parseLedger(data []byte) (ledger, error) {
 		l.size += int64(len(line)) + 1
 		data = rest
 	}
+}
+
+// parseEntry reads one line. It accepts only what etcdsec writes: encoding/json alone would ignore what
+// stands behind the object, take the last of two equal keys, and not look at the case of keys.
+func parseEntry(line []byte) (Entry, error) {
+	var e Entry
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e); err != nil {
+		return e, err
+	}
+	switch e.Event {
+	case EventIssue, EventImport, EventRevoke, EventCRL:
+	default:
+		return e, fmt.Errorf("unknown event %q; was it written by a newer etcdsec?", e.Event)
+	}
+	if written, err := e.encode(); err != nil || !bytes.Equal(line, written) {
+		return e, errors.New("it is not in the form that etcdsec writes: a key is doubled, or something stands beside the keys")
+	}
+	return e, nil
+}
+
+// encode returns the ledger's line of an entry, without its line feed.
+func (e Entry) encode() ([]byte, error) {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a ledger line: %w", err)
+	}
+	return line, nil
 }
 
 func lineHash(line []byte) string {
@@ -224,9 +252,9 @@ func (l *ledger) chain(entries []Entry) ([]byte, error) {
 	var b bytes.Buffer
 	for _, e := range entries {
 		e.Prev = l.lastHash()
-		line, err := json.Marshal(e)
+		line, err := e.encode()
 		if err != nil {
-			return nil, fmt.Errorf("encoding a ledger line: %w", err)
+			return nil, err
 		}
 		b.Write(line)
 		b.WriteByte('\n')

@@ -74,7 +74,7 @@ func TestRootKeepsTheOwnerOfAStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	renew(t, dir, c, testNow(), Renewal{All: true})
+	reconcile(t, dir, c)
 	check("a new ledger")
 	if _, err := revokeErr(t, dir, c, Revocation{Which: "etcd-1/server", Reason: ReasonKeyCompromise, Current: true}, testNow()); err != nil {
 		t.Fatal(err)
@@ -136,29 +136,5 @@ func TestInstallKeepsTheOwner(t *testing.T) {
 	}
 	if others := othersIn(t, target, etcd); len(others) > 0 {
 		t.Errorf("after requests, these belong to somebody else: %q", others)
-	}
-}
-
-// A run with the store's own spec, which another run changed after it was read, does not bring the
-// former spec back.
-func TestSpecChangedMeanwhile(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "store")
-	before, after := specOf(t, 1, ""), specOf(t, 2, "")
-	issue(t, dir, before, testNow())
-	for _, c := range []struct {
-		issued bool // whether the other run came first
-		want   error
-	}{{false, nil}, {true, ErrSpecChanged}} {
-		if c.issued {
-			issue(t, dir, after, testNow())
-		}
-		store, err := OpenStore(dir, before)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.CheckSpec(before); !errors.Is(err, c.want) {
-			t.Errorf("got %v, want %v", err, c.want)
-		}
-		store.Close()
 	}
 }

@@ -350,6 +350,9 @@ type RevocationResult struct {
 func (s *Store) ApplyRevocation(ctx context.Context, c *cluster.Cluster, r Revocation, now time.Time, dryRun bool) (RevocationResult, error) {
 	result := RevocationResult{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: dryRun, Revoked: []Revoked{}}
 	plan := NewPlan(c)
+	if err := s.checkRecords(plan); err != nil {
+		return result, err
+	}
 	entries, err := s.PlanRevocation(plan, r, now)
 	if err != nil {
 		return result, err

@@ -29,6 +29,9 @@ func recordOf(entries []Entry) revocationRecord {
 		if e.Event != EventRevoke {
 			continue
 		}
+		if e.CertHash == "" {
+			continue // only a list knew it, so it is no certificate on disk
+		}
 		r.certificates[e.CertHash] = e // the last reason counts
 		if _, before := r.keys[e.KeyHash]; !before && isCompromise(e.Reason) {
 			r.keys[e.KeyHash] = e

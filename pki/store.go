@@ -76,12 +76,19 @@ var ErrForeignStore = errors.New("not the store of this cluster")
 // ErrSpecChanged means that another run changed the spec of a store after this run had read it.
 var ErrSpecChanged = errors.New("another run changed it meanwhile")
 
-// CheckSpec returns [ErrSpecChanged] if the store's spec is not that of c. A spec that was read from
-// the store, before the store was locked, can be out of date, and a run with it would bring it back.
-func (s *Store) CheckSpec(c *cluster.Cluster) error {
+// CheckSpec checks a spec again that was read from the file from before the store was locked. It returns
+// [ErrSpecChanged] if that is the store's own spec and another run changed it meanwhile: a run with the
+// former one would bring it back.
+func (s *Store) CheckSpec(c *cluster.Cluster, from string) error {
+	own := filepath.Join(s.Dir, SpecName)
+	if there, err := os.Stat(own); err == nil && filepath.Clean(from) != own {
+		if given, err := os.Stat(from); err != nil || !os.SameFile(there, given) {
+			return nil //nolint:nilerr // a spec on stdin has no file
+		}
+	}
 	_, equal, err := s.FileState(SpecName, c.YAML)
 	if err == nil && !equal {
-		err = fmt.Errorf("%s: %w", filepath.Join(s.Dir, SpecName), ErrSpecChanged)
+		err = fmt.Errorf("%s: %w", own, ErrSpecChanged)
 	}
 	return err
 }

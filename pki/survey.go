@@ -62,6 +62,7 @@ const (
 	reasonIssuer   signReason = "issuer replaced"
 	reasonImport   signReason = "import"
 	reasonRevoked  signReason = "revoked"
+	reasonFound    signReason = "found in the store" // by [Store.Reconcile]
 )
 
 // Survey tells what must be signed so that a store matches its [Plan]. It is derived from the store
@@ -135,11 +136,17 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 		}
 	}
 	cas, err := s.loadAuthorities(plan)
+	if err == nil {
+		err = s.checkAgreement(plan, cas, entries)
+	}
+	if err != nil {
+		return nil, err
+	}
 	w := &Survey{
 		plan: plan, now: now, cas: cas, record: recordOf(entries),
 		certify: map[string]signReason{}, replaced: map[string]bool{}, opened: map[string]crypto.Signer{}, closed: map[string]error{}, told: map[string]bool{}, protect: map[string]bool{},
 	}
-	if err := errors.Join(err, s.surveyAuthorities(ctx, w, renewal)); err != nil {
+	if err := s.surveyAuthorities(ctx, w, renewal); err != nil {
 		return nil, err
 	}
 	if err := renewal.check(plan, entries, w.record); err != nil {

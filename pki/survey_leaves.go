@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // leafSurvey tells which leaves to sign, and holds the step of each leaf that the run concerns.
@@ -43,6 +46,9 @@ func (s *Store) surveyLeaves(ctx context.Context, w *Survey, renewal Renewal) (l
 			faults = append(faults, err)
 			if b := w.banOfIssuer(l); work != nil && b.banned() {
 				step, work = step.waitFor(o.bannedAuthorityRemedy(s.Dir, plan.authority(l.Issuer)), b.cause), nil
+			}
+			if work != nil && state.chain != nil && slices.Contains(drifted, b.trustOf(l)) && s.lacksRoot(b, l, cas[l.Root]) && w.certify[l.Root] == "" {
+				step, work = step.waitFor(trustRemedy(s.Dir, b, l), "it would not verify below the trust file beside it"), nil
 			}
 			if work != nil && (work.reason == reasonDue || work.reason == reasonRevoked) && !w.replaced[l.Issuer] {
 				// A key that only a person can bring keeps nothing else from being done.
@@ -143,6 +149,21 @@ func (s *Step) note(problems, drifted []string, state leafState) {
 		s.Detail += "; but " + strings.Join(problems, "; ")
 	case state.key == nil && s.Action == ActionKeep:
 		s.Detail = joinDetails(s.Detail, "its key is not in this store")
+	}
+}
+
+// lacksRoot reports whether the trust file beside a leaf is there and does not hold the leaf's root.
+func (s *Store) lacksRoot(b Bundle, l Leaf, root *ca) bool {
+	trust, err := ReadTrust(s.path(b.Path, b.trustOf(l)))
+	return !errors.Is(err, fs.ErrNotExist) && root != nil && !slices.ContainsFunc(trust, root.cert.Equal)
+}
+
+// trustRemedy returns the remedy for a leaf whose trust file beside it is not the plan's root.
+func trustRemedy(dir string, b Bundle, l Leaf) Remedy {
+	return Remedy{
+		Command: "etcdsec pki verify " + shellword.Path(dir),
+		Person:  true,
+		Why:     fmt.Sprintf("%s/%s is not the certificate of %s", b.Path, b.trustOf(l), l.Root),
 	}
 }
 

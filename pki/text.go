@@ -38,6 +38,27 @@ func (r Result) Summary() string {
 	return fmt.Sprintf("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
 }
 
+// WriteText writes what the ledger lacked as a table, and what the user must do next.
+func (r ReconcileResult) WriteText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, e := range r.Recorded {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Event, e.Name, e.Serial, e.Path) // Flush returns the error
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return writeNext(out, r.Next)
+}
+
+// Summary tells in one line what the run did.
+func (r ReconcileResult) Summary() string {
+	did := "recorded"
+	if r.DryRun {
+		did = "dry run: would record"
+	}
+	return fmt.Sprintf("cluster %s: %s %d lines in the ledger of %s", r.Cluster, did, len(r.Recorded), r.Dir)
+}
+
 // WriteText writes the certificates as a table, and what the user must do next.
 func (r RevocationResult) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -44,9 +44,12 @@ func (v *verification) checkLedger(entries []Entry) {
 			byHash[e.CertHash] = true
 		}
 	}
+	gaps := v.checkGaps(entries)
 	for _, c := range v.seen {
 		hash := certHash(c.cert)
+		v.checkSerial(c, entries)
 		switch {
+		case !byHash[hash] && gaps[c.path]: // a finding already
 		case !byHash[hash] && c.leaf == nil:
 			v.findings.add(c.path, Fix{say("find out where it comes from; if nobody put it there on purpose:"), v.restore()[0]}, "is not in the ledger: this store did not issue it, or the ledger has lost its line")
 		case !byHash[hash]:
@@ -85,6 +88,44 @@ func (v *verification) checkLedger(entries []Entry) {
 			v.findings.add(ledgerName, revoke,
 				"%s with serial number %s is valid until %s, but is not on disk", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly))
 			delete(last, e.holder())
+		}
+	}
+}
+
+// checkGaps finds what the files have and the ledger lacks: whatever keeps runs from signing. It returns
+// the paths of these files.
+func (v *verification) checkGaps(entries []Entry) map[string]bool {
+	paths := map[string]bool{}
+	found := v.store.findGaps(v.plan, v.cas, entries)
+	all := !slices.ContainsFunc(found, func(g gap) bool { return g.entry.Event == "" })
+	for _, g := range found {
+		paths[g.path] = true
+		fix := Fix{say("nothing is signed until the store is restored: its authorities and its ledger from one backup")}
+		switch {
+		case g.entry.Event != "" && all:
+			fix = Fix{
+				say("nothing is signed until the ledger has it; restore the ledger from a newer backup, or if this store did make the file, record it:"),
+				paste("etcdsec pki recover --ledger %s", v.store.Dir),
+			}
+		case g.entry.Event != "":
+			fix = Fix{say("first restore what this store did not issue; then:"), paste("etcdsec pki recover --ledger %s", v.store.Dir)}
+		}
+		v.findings.add(g.path, fix, "%s", g.cause)
+	}
+	return paths
+}
+
+// checkSerial finds a certificate with a serial number that the ledger has for another one: the lists
+// and etcd know certificates by nothing else.
+func (v *verification) checkSerial(c onDisk, entries []Entry) {
+	if c.also || c.leaf == nil && isSelfSigned(c.cert) {
+		return
+	}
+	hash, serial := certHash(c.cert), SerialString(c.cert.SerialNumber)
+	for _, e := range entries {
+		if e.isCertificate() && e.Serial == serial && e.CertHash != hash {
+			v.findings.add(c.path, v.replaceCertificate(c), "has the serial number %s, which the ledger has for another certificate of %s", serial, e.Name)
+			return
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if _, err := os.ReadDir(s.Dir); err != nil {
 		return nil, err
 	}
-	v := verification{store: s, plan: NewPlan(c), now: now, cas: map[string]*ca{}, closed: map[string]bool{}, imported: importedBy(s.Dir)}
+	v := verification{store: s, plan: NewPlan(c), now: now, cas: authorities{}, closed: map[string]bool{}, imported: importedBy(s.Dir)}
 	if plan, err := v.plan.keepImported(s.Dir); err == nil { // otherwise checkLedger says why
 		v.plan = plan
 	}
@@ -45,7 +45,7 @@ type verification struct {
 	now      time.Time
 	findings findings
 
-	cas      map[string]*ca  // those that could be read
+	cas      authorities     // those that could be read
 	imported map[string]bool // what another tool made, by name and by the hashes of certificate and key
 	seen     []onDisk
 	closed   map[string]bool // the files that nobody may read here, by their path in the store

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,8 +10,68 @@ import (
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
+// planBundles returns the files of each bundle that changes, by its path. It returns an error if a leaf
+// of them does not verify below the trust file beside it.
+func (s *Store) planBundles(run *issuance) (map[string][]durable.File, error) {
+	bundles := map[string][]durable.File{}
+	var faults []error
+	for _, b := range run.survey.plan.Bundles {
+		files, err := s.nextFiles(b, run)
+		faults = append(faults, err)
+		if files != nil {
+			bundles[b.Path] = files
+			faults = append(faults, run.verifyBundle(b, files))
+		}
+	}
+	return bundles, errors.Join(faults...)
+}
+
+// verifyBundle verifies the leaves that were signed for a bundle below the trust files that go beside
+// them.
+func (b *issuance) verifyBundle(bundle Bundle, files []durable.File) error {
+	for _, l := range bundle.Leaves {
+		issued, signed := b.issued[l.ID]
+		if !signed {
+			continue
+		}
+		name := bundle.trustOf(l)
+		at := slices.IndexFunc(files, func(f durable.File) bool { return f.Name == name })
+		if at < 0 {
+			return fmt.Errorf("%s/%s: %s is not beside it", bundle.Path, l.CertFile, name)
+		}
+		trust, err := ParseTrust(files[at].Data)
+		if err != nil {
+			return fmt.Errorf("%s/%s: %w", bundle.Path, name, err)
+		}
+		// The chain was verified up to this root before.
+		if slices.ContainsFunc(trust, b.signed[l.Root].cert.Equal) {
+			continue
+		}
+		chain, err := ParseCertificates(issued.certPEM)
+		if err != nil {
+			return err
+		}
+		for _, eku := range l.EKUs {
+			if err := verifyChainTo(chain, trust, eku, b.config.Now); err != nil {
+				return fmt.Errorf("%s/%s would not verify below %s beside it: %w", bundle.Path, l.CertFile, name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// trustOf returns the name of the file with the root of a leaf.
+func (b Bundle) trustOf(l Leaf) string {
+	for _, t := range b.Trust {
+		if t.Root == l.Root {
+			return t.Name
+		}
+	}
+	return ""
+}
+
 // write writes what a run signed: authorities, revocation lists and bundles.
-func (s *Store) write(run *issuance) error {
+func (s *Store) write(run *issuance, bundles map[string][]durable.File) error {
 	for _, a := range run.survey.plan.Authorities {
 		if _, certified := run.survey.certify[a.Name]; !certified && !run.survey.protect[a.Name] {
 			continue
@@ -39,10 +100,7 @@ func (s *Store) write(run *issuance) error {
 		}
 	}
 	for _, bundle := range run.survey.plan.Bundles {
-		files, err := s.nextFiles(bundle, run)
-		if err != nil {
-			return err
-		}
+		files := bundles[bundle.Path]
 		if files == nil {
 			continue
 		}

@@ -68,20 +68,11 @@ func (f *encryptionGenerateFlags) run(a *app, dir string) error {
 	if err != nil {
 		return err
 	}
-	open := pki.OpenStore
-	if f.dryRun {
-		open = pki.PeekStore
-	}
-	store, err := open(dir, c)
+	store, err := a.openStore(dir, spec, c, f.dryRun)
 	if err != nil {
-		return a.storeError(dir, err)
+		return err
 	}
 	defer store.Close()
-	if f.spec == "" {
-		if err := store.CheckSpec(c); err != nil {
-			return a.storeError(dir, err)
-		}
-	}
 	// A rotation locks this folder, and not the whole store.
 	var locks durable.Locks
 	defer locks.Release()

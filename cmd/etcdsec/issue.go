@@ -47,13 +47,10 @@ type signing struct {
 	render func(*cluster.Cluster) ([]durable.File, error)
 	// next returns what the user must do afterwards; nil is nothing.
 	next func(*cluster.Cluster, pki.Result) []string
-	// ownSpec means that the spec is the store's own.
-	ownSpec bool
 }
 
 // runInStore is run for a store that must exist.
 func (f signFlags) runInStore(ctx context.Context, a *app, dir string, s signing) error {
-	s.ownSpec = f.spec == ""
 	var err error
 	if f.spec, err = storeSpec(f.spec, dir); err != nil {
 		return err
@@ -92,16 +89,11 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return usageError(err, "")
 	}
 	access.Supervisor = supervisor()
-	store, err := a.openStore(dir, c, f.dryRun)
+	store, err := a.openStore(dir, f.spec, c, f.dryRun)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	if s.ownSpec {
-		if err := store.CheckSpec(c); err != nil {
-			return a.storeError(dir, err)
-		}
-	}
 	store.Remote, store.RootKeys, store.Keys = s.remote, keep, access
 
 	s.change.DryRun = f.dryRun
@@ -144,14 +136,19 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	return nil
 }
 
-// openStore opens a store to change it, or only to read it for a dry run.
-func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store, error) {
+// openStore opens a store to change it, or only to read it for a dry run. The spec c was read from the
+// path spec.
+func (a *app) openStore(dir, spec string, c *cluster.Cluster, dryRun bool) (*pki.Store, error) {
 	open := pki.OpenStore
 	if dryRun {
 		open = pki.PeekStore
 	}
 	store, err := open(dir, c)
 	if err != nil {
+		return nil, a.storeError(dir, err)
+	}
+	if err := store.CheckSpec(c, spec); err != nil {
+		store.Close()
 		return nil, a.storeError(dir, err)
 	}
 	// Its folders and keys are closed to others all the same, and a folder that was there
@@ -166,6 +163,13 @@ func (a *app) openStore(dir string, c *cluster.Cluster, dryRun bool) (*pki.Store
 const resumeHint = "fix the cause and run the same command again; it continues where this run stopped"
 
 func applyError(err error) error {
+	if e, disagree := errors.AsType[*pki.DisagreementError](err); disagree {
+		hint := "etcdsec pki verify " + shellword.Path(e.Dir)
+		if e.Mendable {
+			hint = fmt.Sprintf("restore the ledger from a newer backup, or if the files are this store's own: etcdsec pki recover --ledger %s", shellword.Path(e.Dir))
+		}
+		return failure(err, hint)
+	}
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, resumeHint)
 	}

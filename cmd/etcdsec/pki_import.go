@@ -88,7 +88,10 @@ func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 // adoptError adds a hint to the error of copying something into a store.
 func (a *app) adoptError(dir string, err error) error {
 	_, unfinished := errors.AsType[*pki.UnfinishedError](err)
+	_, disagree := errors.AsType[*pki.DisagreementError](err)
 	switch {
+	case disagree:
+		return applyError(err)
 	case unfinished:
 		return failure(err, resumeHint)
 	case errors.Is(err, durable.ErrLocked) || errors.Is(err, pki.ErrForeignStore):

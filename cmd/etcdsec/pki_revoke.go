@@ -78,16 +78,11 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	if revocation.Certificate, err = pki.ReadLeafFile(which); err != nil {
 		return failure(err, "")
 	}
-	store, err := pki.PeekStore(dir, c)
+	store, err := a.openStore(dir, spec, c, true) // it makes no folder
 	if err != nil {
-		return a.storeError(dir, err)
+		return err
 	}
 	defer store.Close()
-	if f.spec == "" {
-		if err := store.CheckSpec(c); err != nil {
-			return a.storeError(dir, err)
-		}
-	}
 	result, err := store.ApplyRevocation(ctx, c, revocation, a.now(), f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, "fix the cause, then: etcdsec pki renew "+shellword.Path(dir))
@@ -98,7 +93,7 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 	case errors.Is(err, pki.ErrCurrent):
 		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key   # then revoke; or give --current, which shuts its holder out", shellword.Path(dir)))
 	case err != nil:
-		return failure(err, "")
+		return applyError(err)
 	}
 	return a.printResult(f.output, result)
 }
