@@ -81,10 +81,10 @@ var ErrSpecChanged = errors.New("another run changed it meanwhile")
 // former one would bring it back.
 func (s *Store) CheckSpec(c *cluster.Cluster, from string) error {
 	own := filepath.Join(s.Dir, SpecName)
-	if there, err := os.Stat(own); err == nil && filepath.Clean(from) != own {
-		if given, err := os.Stat(from); err != nil || !os.SameFile(there, given) {
-			return nil //nolint:nilerr // a spec on stdin has no file
-		}
+	there, ownErr := os.Stat(own)
+	given, err := os.Stat(from)
+	if filepath.Clean(from) != own && (errors.Join(ownErr, err) != nil || !os.SameFile(there, given)) {
+		return nil // it is elsewhere: in a file, or on stdin
 	}
 	_, equal, err := s.FileState(SpecName, c.YAML)
 	if err == nil && !equal {
