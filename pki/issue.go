@@ -40,7 +40,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	// A run that cannot remove old files does its work all the same.
 	swept := s.sweep()
 	if w.Nothing() {
-		return errors.Join(swept, s.dropFormerKeys(w.plan))
+		return errors.Join(swept, s.dropFormerKeys(w.plan, w.protect))
 	}
 	run := newIssuance(w, config, s)
 	if err := run.signAuthorities(ctx); err != nil {
@@ -68,7 +68,7 @@ func (s *Store) Issue(ctx context.Context, w *Survey, spec []byte, config IssueC
 	if err := s.write(run, bundles); err != nil {
 		return err
 	}
-	return errors.Join(swept, s.dropFormerKeys(w.plan))
+	return errors.Join(swept, s.dropFormerKeys(w.plan, w.protect))
 }
 
 // keepSpec writes the spec into the store. Issue does this first, so that after a killed run the

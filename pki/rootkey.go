@@ -63,6 +63,9 @@ func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 			return keep, access, &FileError{f.PassphrasePath, err}
 		}
 		access.Passphrase = keep.Passphrase
+		if len(keep.Recipients) > 0 {
+			keep.Passphrase = nil // it opens what the recipients shall open from now on
+		}
 	}
 	if f.IdentityPath != "" {
 		if access.Identities, err = ReadSecret(f.IdentityPath); err != nil {
@@ -115,7 +118,11 @@ func (r RootKeys) files(keyPEM []byte) ([]durable.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []durable.File{{Name: encryptedKeyName, Mode: 0o600, Data: encrypted}}, nil
+	files := []durable.File{{Name: encryptedKeyName, Mode: 0o600, Data: encrypted}}
+	if len(r.Recipients) > 0 {
+		files = append(files, durable.File{Name: recipientsName, Mode: 0o600, Data: encodeRecipients(encrypted, r.Recipients)})
+	}
+	return files, nil
 }
 
 // describe tells, in words, how a key is stored.
@@ -208,32 +215,16 @@ func (p *Plan) setExternal(keys []cluster.ExternalKey) {
 	}
 }
 
-// protects reports whether an existing plain key of a root must be removed. It writes into the step
-// how the key is stored. certified means that this run signs the root.
-func (r RootKeys) protects(a Authority, loaded *ca, certified bool, step *Step) bool {
-	if !a.isRoot() || a.external != nil || !r.isSet() {
-		return false
-	}
-	switch {
-	case loaded == nil || certified && loaded.key != nil:
-		step.Detail += "; " + r.describe()
-	case loaded.key != nil:
-		step.Action, step.Detail = ActionProtect, r.describe()
-	default:
-		return false
-	}
-	return loaded != nil
-}
-
 // dropFormerKeys removes the former version of every authority that holds a key which must no longer
-// exist there. It also does this for an earlier run that was killed.
-func (s *Store) dropFormerKeys(plan Plan) error {
+// exist there, and other copies of roots' keys. It also does this for an earlier run that was killed.
+// protect has the roots whose key this run encrypts or destroys.
+func (s *Store) dropFormerKeys(plan Plan, protect map[string]bool) error {
 	for _, a := range plan.Authorities {
 		at, err := s.formerKey(a)
 		if err != nil {
 			return err
 		}
-		if at == "" {
+		if at == "" && !protect[a.Name] {
 			continue
 		}
 		dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(a.Path())))
@@ -241,7 +232,7 @@ func (s *Store) dropFormerKeys(plan Plan) error {
 			return err
 		}
 	}
-	return nil
+	return s.dropKeyCopies(plan, protect)
 }
 
 // formerKey returns the path of a key in a former version of an authority that must no longer exist

@@ -11,7 +11,7 @@ import (
 
 // surveyAuthorities makes the step of each authority, each issuer before what it issues.
 func (s *Store) surveyAuthorities(ctx context.Context, w *Survey, renewal Renewal) error {
-	var faults []error
+	faults := []error{s.checkAccess(w.plan, w.cas)}
 	for _, a := range w.plan.Authorities {
 		loaded := w.cas[a.Name]
 		decided, err := s.decideAuthority(ctx, w, a, loaded, renewal)
@@ -24,9 +24,7 @@ func (s *Store) surveyAuthorities(ctx context.Context, w *Survey, renewal Renewa
 			w.certify[a.Name] = decided.reason
 		}
 		w.replaced[a.Name] = decided.newKey
-		if s.RootKeys.protects(a, loaded, decided.reason != "", &step) {
-			w.protect[a.Name] = true
-		}
+		faults = append(faults, s.planRootKey(ctx, w, a, loaded, decided.reason != "", &step))
 		w.Steps = append(w.Steps, step)
 	}
 	return errors.Join(faults...)
@@ -229,13 +227,14 @@ func (s *Store) fetchKeys(ctx context.Context, w *Survey) (authorities, error) {
 	var faults []error
 	for _, a := range w.plan.Authorities {
 		c, first := w.cas[a.Name], w.firstToSign(a, s.Remote != nil)
-		if c == nil || c.key != nil || first == "" || w.replaced[a.Name] && a.external == nil {
+		reencrypted := w.protect[a.Name] && w.opened[a.Name] != nil
+		if c == nil || c.key != nil || first == "" && !reencrypted || w.replaced[a.Name] && a.external == nil {
 			continue
 		}
 		if err := s.openKey(ctx, w, a); err != nil {
 			faults = append(faults, fmt.Errorf("%w, but it must sign %s; bring the key back for this run", err, first))
 		}
-		with[a.Name] = &ca{Authority: a, cert: c.cert, key: w.opened[a.Name]}
+		with[a.Name] = &ca{Authority: a, cert: c.cert, key: w.opened[a.Name], also: c.also}
 	}
 	return with, errors.Join(faults...)
 }

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -152,6 +153,7 @@ func (v *verification) checkFileMode(name, full string) {
 	if err != nil {
 		v.reportUnreadable(name, err)
 	}
+	misplaced := v.misplacedKey(name, full)
 	switch {
 	case (key || planned) && mode&0o077 != 0:
 		fix := Fix{say("if you still trust it:"), paste("chmod 600 %s", v.pathOf(name))}
@@ -164,11 +166,41 @@ func (v *verification) checkFileMode(name, full string) {
 	}
 	v.checkOwner(name, full)
 	switch certOf := v.certificateOwner(name); {
+	case misplaced != "":
+		v.findings.add(name, Fix{say("whoever has it can sign for the whole cluster; remove it:"), paste("rm -f %s", v.pathOf(name))}, "holds the private key of %s", misplaced)
 	case key && !planned && certOf != "":
 		v.findings.add(name, Fix{v.renewKey(certOf)}, "has a private key in it, as well as its certificate")
 	case key && !planned:
 		v.findings.add(name, Fix{say("remove it from this machine")}, "is a private key that the plan does not have")
 	}
+}
+
+// misplacedKey returns the name of the authority whose private key a file holds, if the key does not belong
+// there; empty if there is none. The previous version of an authority may have the key that the current
+// one has.
+func (v *verification) misplacedKey(name, full string) string {
+	keys, err := keysIn(full)
+	if err != nil {
+		return "" // a finding already
+	}
+	for _, a := range v.plan.Authorities {
+		c := v.cas[a.Name]
+		if c == nil || name == path.Join(a.Path(), caKeyName) || !slices.ContainsFunc(keys, func(k crypto.PublicKey) bool { return samePublicKey(k, c.cert.PublicKey) }) {
+			continue
+		}
+		if former, err := v.store.formerKey(a); err == nil && name == former {
+			return "" // a finding already
+		}
+		there, err := exists(v.pathOf(path.Join(a.Path(), caKeyName)))
+		dir, base := path.Split(path.Dir(name))
+		hidden, listErr := v.store.listHidden(dir)
+		at := slices.IndexFunc(hidden, func(h durable.Hidden) bool { return h.Name == base && h.Kind == durable.Previous })
+		if bundlePath(name) == path.Join(a.Path(), caKeyName) && errors.Join(err, listErr) == nil && there && at >= 0 {
+			return ""
+		}
+		return a.Name
+	}
+	return ""
 }
 
 // bundlePath returns the path of a file by the name of its bundle, for a path in a version of the bundle.
@@ -202,7 +234,7 @@ func isKeyFile(full string) (bool, error) {
 		return false, err
 	}
 	data, err := durable.ReadFile(full, maxPEMSize)
-	return err == nil && strings.Contains(string(data), "PRIVATE KEY-----"), err
+	return err == nil && (strings.Contains(string(data), "PRIVATE KEY-----") || parseKeyDER(data) != nil), err
 }
 
 // certificateOwner returns the name of the leaf whose certificate the plan has at that path, or an

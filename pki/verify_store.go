@@ -26,8 +26,8 @@ func (s *Store) Verify(c *cluster.Cluster, now time.Time) ([]Finding, error) {
 	if plan, err := v.plan.keepImported(s.Dir); err == nil { // otherwise checkLedger says why
 		v.plan = plan
 	}
-	v.checkFiles()
 	v.checkAuthorities()
+	v.checkFiles()
 	v.checkLeaves()
 	if entries, ok := v.checkLedgerFile(); ok {
 		v.checkLedger(entries)

@@ -150,7 +150,15 @@ func (s *Store) caFiles(c *ca, protect bool) ([]durable.File, error) {
 		if !protect {
 			return files, nil
 		}
-		files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == caKeyName })
+		files = slices.DeleteFunc(files, func(f durable.File) bool {
+			return f.Name == caKeyName || f.Name == encryptedKeyName || f.Name == recipientsName
+		})
+		switch {
+		case s.RootKeys.Destroy:
+			return files, nil
+		case c.key == nil: // only copies are removed
+			return s.filesAt(c.Path())
+		}
 	} else {
 		files = append(files, cert)
 	}

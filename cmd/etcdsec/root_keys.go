@@ -12,5 +12,5 @@ func addRootKeyFlags(cmd *cobra.Command, files *pki.RootKeyFiles) {
 	cmd.Flags().StringVar(&files.RecipientsPath, "root-key-recipients-file", "", "`path` of a file with one recipient per line")
 	cmd.Flags().StringVar(&files.PassphrasePath, "root-key-passphrase-file", "", "`path` of the file with the passphrase that encrypts and opens the roots' keys")
 	cmd.Flags().StringVar(&files.IdentityPath, "root-key-identity", "", "`path` of the age identity that opens encrypted keys")
-	cmd.Flags().BoolVar(&files.Destroy, "root-key-destroy", false, "keep no key of a root: issuing CAs can then never be renewed")
+	cmd.Flags().BoolVar(&files.Destroy, "root-key-destroy", false, "destroy every form and copy of the roots' keys: issuing CAs can then never be renewed")
 }
