@@ -112,7 +112,7 @@ func TestFaults(t *testing.T) {
 		"who compacts":     {minimal + "  rbac: {compaction: kube-apiserver}\n", []string{`spec.rbac.compaction: want one of etcd, apiserver, got "kube-apiserver"`}},
 		"runtime":          {minimal + "    runtime: docker\n", []string{`spec.etcd.runtime: want one of static-pod, systemd, hosted, got "docker"`}},
 		"ports":            {minimal + "    clientPort: 70000\n    peerPort: 2381\n", []string{"70000 is not a port", "must differ"}},
-		"dirs":             {minimal + "    pkiDir: ../pki\n    dataDir: \"/x/{{.Nmae}}\"\n", []string{"not a clean absolute path", "the only placeholder here is {{.Name}}"}},
+		"dirs":             {minimal + "    pkiDir: ../pki\n    dataDir: \"/x/{{.Nmae}}\"\n", []string{"not a clean absolute path", "want only {{.Name}}"}},
 		"no members":       {"apiVersion: etcdsec.dev/v1alpha1\nkind: Cluster\nmetadata: {name: x}\nspec: {etcd: {version: \"3.6.16\"}}\n", []string{"spec.etcd.members: is empty"}},
 		"no addresses":     {member("[]"), []string{"spec.etcd.members[0].addresses: is empty"}},
 		"duplicate member": {strings.Replace(minimal, "name: etcd-1", "name: etcd-0", 1), []string{`cluster.yaml:9: spec.etcd.members[1].name: "etcd-0" is used twice`}},
@@ -150,8 +150,22 @@ func TestFaults(t *testing.T) {
 		"isolation labels": {minimal + "  isolation: {backends: [calico, calico], podAddresses: natted, memberNodes: [a, \"b=c d\", x=1, x=2], pods: {etcd: {namespace: Kube, labels: []}}}\n", []string{
 			`backends[1]: "calico" is given twice`, "want one of masqueraded, routed", `"a" is not a label KEY=VALUE`, `"b=c d" is not a label`, `"x" is given twice`, "pods.etcd.labels: is empty", `"Kube" is not the name of a namespace`, "policies can select Pods only for hosted etcd",
 		}},
-		"node name":      {strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: Node_1,", 1), []string{`"Node_1" is not the name of a node`}},
-		"rotation":       {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "spec.rotation.restart[0]"}},
+		"node name": {strings.Replace(minimal, "{name: etcd-1,", "{name: etcd-1, node: Node_1,", 1), []string{`"Node_1" is not the name of a node`}},
+		"rotation":  {minimal + "  rotation: {push: [\"{{.Bundel}}\"], restart: [\"{{\"]}\n", []string{"spec.rotation.push[0]", "{{.Address}}, {{.Bundle}}, {{.Name}}", "spec.rotation.restart[0]"}},
+		"programs": {minimal + "  rotation: {push: [rsync, \"{{range 99999999999}}{{end}}\", \"{{if eq .Name \\\"x\\\"}}{{.Bundle}}{{end}}\"], restart: [ssh, \"\", \"a\\0b\"]}\n  encryption: {push: [\"{{.Bundle}}\", \"\"]}\n",
+			[]string{"spec.rotation.push[1]", "spec.rotation.push[2]", "spec.rotation.restart[1]: is empty", "spec.rotation.restart[2]: has a zero byte", "spec.encryption.push[0]", "spec.encryption.push[1]: is empty"}},
+		"one folder":         {minimal + "    pkiDir: /srv/etcd\n    dataDir: /srv/etcd\n", []string{"cluster.yaml:12: spec.etcd.dataDir: /srv/etcd is also the pkiDir"}},
+		"data in keys":       {minimal + "    pkiDir: /srv/etcd\n    dataDir: \"/srv/etcd/{{.Name}}\"\n", []string{"spec.etcd.dataDir: /srv/etcd/etcd-0 is inside of the pkiDir /srv/etcd,"}},
+		"keys in data":       {minimal + "    pkiDir: /var/lib/etcd/pki\n", []string{"cluster.yaml:11: spec.etcd.pkiDir: /var/lib/etcd/pki is inside of the dataDir /var/lib/etcd,"}},
+		"one folder by name": {minimal + "    pkiDir: /srv/etcd-1\n    dataDir: \"/srv/{{.Name}}\"\n", []string{"spec.etcd.dataDir: /srv/etcd-1 is also the pkiDir"}},
+		"default data":       {minimal + "    pkiDir: /var/lib/etcd\n", []string{"spec.etcd.dataDir: /var/lib/etcd is also the pkiDir"}},
+		"system folders":     {minimal + "    pkiDir: /etc/kubernetes\n    dataDir: /etc\n", []string{"spec.etcd.pkiDir: /etc/kubernetes belongs to the system", "spec.etcd.dataDir: /etc belongs to the system", "such as /etc/etcd"}},
+		"program folders":    {minimal + "    pkiDir: /etc/kubernetes/manifests\n    dataDir: /usr/lib/etcd\n", []string{"spec.etcd.pkiDir: /etc/kubernetes/manifests is in /etc/kubernetes/manifests", "spec.etcd.dataDir: /usr/lib/etcd is in /usr"}},
+		"system by name":     {strings.Replace(minimal, "name: etcd-1", "name: kubelet", 1) + "    dataDir: \"/var/lib/{{.Name}}\"\n", []string{"spec.etcd.dataDir: /var/lib/kubelet belongs to the system"}},
+		"kms socket in /run": {minimal + "  encryption: {provider: kms, socket: \"unix:///run/kms.sock\"}\n", []string{"spec.encryption.socket: its folder /run belongs to the system", "such as /run/kms/kms.sock"}},
+		"every address": {minimal + "  isolation: {podCIDRs: [\"::/0\", 0.0.0.0/0], nodeCIDRs: [128.0.0.0/1], scrapers: [\"2000::/3\"], backups: [224.0.0.0/4]}\n  pki: {permittedNames: [0.0.0.0/0]}\n", []string{
+			"spec.isolation.podCIDRs[0]: ::/0 is every address", "podCIDRs[1]: 0.0.0.0/0 is every address", "nodeCIDRs[0]: 128.0.0.0/1 is a large part of the Internet", "scrapers[0]: 2000::/3 is a large part", "backups[0]: 224.0.0.0/4 is a multicast", "spec.pki.permittedNames[0]: 0.0.0.0/0 is every",
+		}},
 		"tls":            {minimal + "    tlsMinVersion: TLS1.1\n", []string{"want TLS1.3 or TLS1.2"}},
 		"permittedNames": {minimal + "  pki: {permittedNames: [10.0.0.1/8, \"*.x\"]}\n", []string{"did you mean 10.0.0.0/8?", "neither an IP address nor a DNS name"}},
 	}
@@ -307,4 +321,18 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("two readings of one spec:\n%s\n%s", a, b)
 		}
 	})
+}
+
+// Folders and networks that sites have are accepted.
+func TestFoldersAndNetworksInUse(t *testing.T) {
+	for _, lines := range []string{
+		"    pkiDir: /etc/etcd/pki\n", "    pkiDir: /etc/pki/etcd\n", "    pkiDir: /etc/ssl/etcd/ssl\n    dataDir: /var/lib/etcd\n", "    pkiDir: /run/secrets/etcd\n", "    pkiDir: /dev/shm/etcd\n",
+		"    pkiDir: /var/lib/rancher/k3s/server/tls/etcd\n    dataDir: /var/lib/rancher/k3s/server/db/etcd\n", "    pkiDir: /usr/local/etc/etcd\n", "    dataDir: /etcd\n", "    dataDir: /var/lib/etcd-data\n    pkiDir: /var/lib/etcd\n",
+		"    pkiDir: \"/mnt/{{ .Name }}/pki\"\n    dataDir: \"/mnt/{{.Name}}/data\"\n",
+		"  isolation: {podCIDRs: [10.0.0.0/8, 240.0.0.0/4, \"fc00::/7\", 100.64.0.0/10], scrapers: [\"2001:db8::/32\"]}\n",
+	} {
+		if _, err := read(t, minimal+lines); err != nil {
+			t.Errorf("%s%v", lines, err)
+		}
+	}
 }

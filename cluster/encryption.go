@@ -62,8 +62,11 @@ func (v *validator) encryption(config EncryptionConfig) EncryptionConfig {
 		v.fault(field+".socket", "only provider kms has a socket")
 	case config.Provider == "kms" && (!isSocket || !plainPath.MatchString(socket) || path.Clean(socket) != socket || path.Dir(socket) == "/"):
 		v.fault(field+".socket", "provider kms needs unix:///path/to.sock, got %q", config.Socket)
+	case config.Provider == "kms" && (isSystemDir(path.Dir(socket)) || reservedAbove(path.Dir(socket)) != ""):
+		// The API server gets the socket's folder, with all that is in it.
+		v.fault(field+".socket", "its folder %s belongs to the system and has other files, which the API server would get too; give the socket a folder of its own, such as %s", path.Dir(socket), path.Join(path.Dir(socket), "kms", path.Base(socket)))
 	}
-	v.argv(field+".push", config.Push, struct{ File, Address, Name string }{}, "{{.Name}}, {{.Address}} and {{.File}}")
+	v.argv(field+".push", config.Push, "Name", "Address", "File")
 	if len(config.Resources) == 0 {
 		config.Resources = []string{"secrets", "configmaps"}
 	}

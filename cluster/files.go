@@ -5,7 +5,8 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
+
+	"github.com/etcdsec/etcdsec/internal/placeholder"
 )
 
 // Layout names the tool whose file names the members' nodes use.
@@ -254,8 +255,12 @@ var plainFileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@+-]*(/[A-Za-z0
 // checkFileName allows at most one folder, and no hidden names, which versions and temporary files
 // have.
 func (v *validator) checkFileName(field, given string) {
-	plain := expandName(given, "x")
-	if given != "" && (strings.Contains(plain, "{{") || path.Clean(plain) != plain || !plainFileName.MatchString(plain)) {
+	plain, err := placeholder.Expand(given, nameValue("x"))
+	switch {
+	case given == "":
+	case err != nil:
+		v.fault(field, "%v", err)
+	case path.Clean(plain) != plain || !plainFileName.MatchString(plain):
 		v.fault(field, "%q is not a file name below pkiDir, such as server.crt or etcd/server.crt", given)
 	}
 }

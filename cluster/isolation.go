@@ -190,7 +190,29 @@ func (v *validator) prefixes(field string, given []string) []netip.Prefix {
 			v.fault(fmt.Sprintf("%s[%d]", field, i), "%v", err)
 			continue
 		}
+		if why := notOneSite(p); why != "" {
+			v.fault(fmt.Sprintf("%s[%d]", field, i), "%s %s", p, why)
+		}
 		prefixes = append(prefixes, p)
 	}
 	return prefixes
+}
+
+// notOneSite returns why a network cannot be that of one site's hosts or Pods, and an empty text if it
+// can. The largest networks in use are 240.0.0.0/4, from which GKE takes networks of Pods, and fc00::/7,
+// all of the unique local addresses (RFC 4193).
+func notOneSite(p netip.Prefix) string {
+	shortest := 4
+	if p.Addr().Is6() {
+		shortest = 7
+	}
+	switch {
+	case p.Bits() == 0:
+		return "is every address there is; give the networks that are meant"
+	case p.Bits() < shortest:
+		return "is a large part of the Internet; give the networks that are meant"
+	case p.Addr().IsMulticast():
+		return "is a multicast network, from which no packet comes"
+	}
+	return ""
 }

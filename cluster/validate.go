@@ -4,16 +4,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/etcdsec/etcdsec/internal/placeholder"
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
@@ -46,8 +44,8 @@ func New(config Config) (*Cluster, error) {
 		// (etcd-io/etcd server/embed/config.go, securityConfig).
 		v.fault("spec.pki.crl", "hosted members get a configuration file, which has no setting for a revocation list")
 	}
-	if c.PKI.Layout == LayoutKubeadm && len(c.Etcd.Members) > 1 && strings.Contains(c.Etcd.pkiDir+c.Etcd.dataDir, namePlaceholder) {
-		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so they cannot contain %s", namePlaceholder)
+	if c.PKI.Layout == LayoutKubeadm && len(c.Etcd.Members) > 1 && variesByMember(c.Etcd.pkiDir+c.Etcd.dataDir) {
+		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so they cannot contain {{.Name}}")
 	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
 	c.nameNodes()
@@ -137,6 +135,7 @@ func (v *validator) etcd(config EtcdConfig, pki PKIConfig) Etcd {
 			ExtraNames: v.extraNames(at+".extraNames", given.ExtraNames, Hierarchy(pki.Hierarchy)),
 		})
 	}
+	v.folders(e)
 	return e
 }
 
@@ -179,29 +178,6 @@ func (v *validator) port(field string, given int, otherwise uint16) uint16 {
 		return 0
 	}
 	return uint16(given)
-}
-
-const namePlaceholder = "{{.Name}}"
-
-func expandName(s, name string) string { return strings.ReplaceAll(s, namePlaceholder, name) }
-
-// plainPath matches paths that need no quotes in the unit files and YAML of a root process.
-var plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/@+-]+$`)
-
-func (v *validator) dir(field, given, otherwise string) string {
-	if given == "" {
-		return otherwise
-	}
-	plain := expandName(given, "x")
-	switch {
-	case strings.Contains(plain, "{{"):
-		v.fault(field, "%q: the only placeholder here is %s", given, namePlaceholder)
-	case !path.IsAbs(plain) || path.Clean(plain) != plain || plain == "/":
-		v.fault(field, "%q is not a clean absolute path", given)
-	case !plainPath.MatchString(plain):
-		v.fault(field, "%q has characters that unit files and manifests treat as special", given)
-	}
-	return given
 }
 
 func (v *validator) apiServers(config []HostConfig) []Host {
@@ -342,21 +318,27 @@ const maxCommonName = 64
 // rotation checks the argument vectors of a rotation, so that a misspelt placeholder is found here
 // and not half-way through.
 func (v *validator) rotation(config RotationConfig) RotationConfig {
-	placeholders := struct{ Bundle, Address, Name string }{}
-	v.argv("spec.rotation.push", config.Push, placeholders, "{{.Name}}, {{.Address}} and {{.Bundle}}")
-	v.argv("spec.rotation.restart", config.Restart, placeholders, "{{.Name}}, {{.Address}} and {{.Bundle}}")
+	v.argv("spec.rotation.push", config.Push, "Name", "Address", "Bundle")
+	v.argv("spec.rotation.restart", config.Restart, "Name", "Address", "Bundle")
 	return config
 }
 
-// argv refuses unknown placeholders.
-func (v *validator) argv(field string, argv []string, placeholders any, known string) {
+// argv checks an argument vector with placeholders. An argument that is empty is usually a variable
+// that was not set when the spec was made.
+func (v *validator) argv(field string, argv []string, known ...string) {
+	values := map[string]string{}
+	for _, name := range known {
+		values[name] = "x"
+	}
 	for i, arg := range argv {
-		t, err := template.New("").Parse(arg)
-		if err == nil {
-			err = t.Execute(io.Discard, placeholders)
-		}
-		if err != nil {
-			v.fault(fmt.Sprintf("%s[%d]", field, i), "%q: want only %s as placeholders", arg, known)
+		at := fmt.Sprintf("%s[%d]", field, i)
+		switch _, err := placeholder.Expand(arg, values); {
+		case err != nil:
+			v.fault(at, "%v", err)
+		case arg == "":
+			v.fault(at, "is empty; remove it, or write the argument")
+		case strings.ContainsRune(arg, 0):
+			v.fault(at, "has a zero byte, which no program can be given")
 		}
 	}
 }

@@ -21,6 +21,9 @@ func (v *validator) pki(config PKIConfig) PKI {
 			v.fault(fmt.Sprintf("spec.pki.permittedNames[%d]", i), "%v", err)
 			continue
 		}
+		if why := notOneSite(r.Prefix); r.Prefix.IsValid() && why != "" {
+			v.fault(fmt.Sprintf("spec.pki.permittedNames[%d]", i), "%s %s", r, why)
+		}
 		p.PermittedNames = append(p.PermittedNames, r)
 	}
 	if p.Layout == LayoutKubeadm && p.KeyAlgorithm == Ed25519 {

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/leash"
+	"github.com/etcdsec/etcdsec/internal/placeholder"
 )
 
 // Command is a program of the operator's.
@@ -55,8 +55,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Run runs the program for a node and waits for its end. What the program leaves behind ends too.
-// values is a struct that has a field for each placeholder.
-func (c Command) Run(ctx context.Context, node string, values any) error {
+// values has a value for each placeholder.
+func (c Command) Run(ctx context.Context, node string, values map[string]string) error {
 	argv, err := Expand(c.Argv, values)
 	if err != nil {
 		return fmt.Errorf("%s: %w", node, err)
@@ -75,21 +75,16 @@ func (c Command) Run(ctx context.Context, node string, values any) error {
 }
 
 // Expand puts values into the placeholders of an argument vector.
-func Expand(argv []string, values any) ([]string, error) {
+func Expand(argv []string, values map[string]string) ([]string, error) {
 	if len(argv) == 0 {
 		return nil, fmt.Errorf("no program is named")
 	}
 	expanded := make([]string, len(argv))
 	for i, arg := range argv {
-		t, err := template.New("argument").Parse(arg)
-		if err != nil {
+		var err error
+		if expanded[i], err = placeholder.Expand(arg, values); err != nil {
 			return nil, err
 		}
-		var b strings.Builder
-		if err := t.Execute(&b, values); err != nil {
-			return nil, err
-		}
-		expanded[i] = b.String()
 	}
 	return expanded, nil
 }

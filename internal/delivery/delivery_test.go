@@ -38,11 +38,11 @@ func TestMain(m *testing.M) {
 
 func supervisor() []string { return []string{"/proc/self/exe", leash.Argument} }
 
-type values struct{ Bundle, Address string }
+type values = map[string]string
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	v := values{"/store/nodes/etcd-0", "10.0.0.11"}
+	v := values{"Bundle": "/store/nodes/etcd-0", "Address": "10.0.0.11"}
 	var told []string
 	command := delivery.Command{Argv: []string{"test", "{{.Bundle}} root@{{.Address}}", "=", "/store/nodes/etcd-0 root@10.0.0.11"}, Supervisor: supervisor(), Narrate: func(format string, _ ...any) { told = append(told, format) }}
 	if err := command.Run(t.Context(), "etcd-0", v); err != nil {
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 	// What a shell would act on is an argument like any other.
-	if err := (delivery.Command{Argv: []string{"test", "{{.Address}}", "=", "$(reboot); `reboot`"}, Supervisor: supervisor()}).Run(t.Context(), "etcd-0", values{Address: "$(reboot); `reboot`"}); err != nil {
+	if err := (delivery.Command{Argv: []string{"test", "{{.Address}}", "=", "$(reboot); `reboot`"}, Supervisor: supervisor()}).Run(t.Context(), "etcd-0", values{"Address": "$(reboot); `reboot`"}); err != nil {
 		t.Error(err)
 	}
 }

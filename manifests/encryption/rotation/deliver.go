@@ -42,5 +42,5 @@ func (d Delivery) Deliver(ctx context.Context, s Server, file string) error {
 	if err != nil {
 		return err
 	}
-	return delivery.Command{Argv: d.Push, Supervisor: d.Supervisor, Narrate: d.Narrate}.Run(ctx, s.Name, struct{ File, Address, Name string }{file, host, s.Name})
+	return delivery.Command{Argv: d.Push, Supervisor: d.Supervisor, Narrate: d.Narrate}.Run(ctx, s.Name, map[string]string{"File": file, "Address": host, "Name": s.Name})
 }
