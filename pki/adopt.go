@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // Adoption holds the files of another tool's PKI that a store takes over: authorities by their
@@ -131,10 +132,13 @@ type adoptedCertificate struct {
 }
 
 // enter adds a certificate to the ledger. It refuses one that this store revoked, or whose key it
-// revoked as compromised.
+// revoked as compromised, or is not in the one encoding of a key.
 func (a *adopting) enter(name, role string, cert *x509.Certificate, keyOnNode bool) error {
 	if b := a.record.banOf(cert); b.banned() {
 		return fmt.Errorf("adopting %s: its certificate with serial number %s %s", name, SerialString(cert.SerialNumber), b.cause)
+	}
+	if err := goodkey.CheckEncoding(cert.PublicKey, cert.RawSubjectPublicKeyInfo); err != nil {
+		return fmt.Errorf("adopting %s: %w", name, err)
 	}
 	e := newEntry(name, role, reasonImport, a.plan.SpecHash, cert, a.now)
 	if a.known[adoptedCertificate{e.holder(), e.CertHash}] {

@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -38,7 +39,7 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 		default:
 			continue
 		}
-		cert, err := x509.ParseCertificate(block.Bytes)
+		cert, err := parseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
 		}
@@ -62,13 +63,34 @@ func ParseTrust(trustPEM []byte) ([]*x509.Certificate, error) {
 	}
 	var certs []*x509.Certificate
 	for i, block := range blocks {
-		cert, err := x509.ParseCertificate(block.Bytes)
+		cert, err := parseCertificate(block.Bytes)
+		if errors.Is(err, errHugeKey) {
+			return nil, fmt.Errorf("PEM block %d: %w", i+1, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("PEM block %d, of type %q, is not a certificate: etcd does not start with such a trusted CA file", i+1, block.Type)
 		}
 		certs = append(certs, cert)
 	}
 	return certs, nil
+}
+
+// maxRSABits bounds the work with an RSA key of a stranger: to verify one signature takes seconds with
+// 500,000 bits. crypto/tls takes keys of up to 8,192 bits.
+const maxRSABits = 16384
+
+// errHugeKey means that an RSA key is too large to work with.
+var errHugeKey = fmt.Errorf("its RSA key has more than %d bits", maxRSABits)
+
+func parseCertificate(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+		return nil, errHugeKey
+	}
+	return cert, nil
 }
 
 // errIsKey means that a file holds a private key and no certificate.

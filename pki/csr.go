@@ -2,10 +2,7 @@ package pki
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -14,6 +11,7 @@ import (
 	"fmt"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // NewKey makes a private key and its PEM.
@@ -37,8 +35,8 @@ func NewRequest(l Leaf, key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// ParseRequest reads one CSR in PEM and checks its signature, which proves that its maker has the
-// key.
+// ParseRequest reads one CSR in PEM and checks its key, and its signature, which proves that its maker
+// has the key.
 func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	blocks, err := parsePEM(data, "req")
 	if err != nil {
@@ -53,6 +51,10 @@ func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	}
 	csr, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil {
+		return nil, err
+	}
+	// The key first: to verify a signature with a huge one takes long.
+	if err := goodkey.CheckEncoded(csr.PublicKey, csr.RawSubjectPublicKeyInfo); err != nil {
 		return nil, err
 	}
 	if err := csr.CheckSignature(); err != nil {
@@ -94,32 +96,17 @@ func CheckRequest(l Leaf, csr *x509.CertificateRequest) error {
 			if rest, err := asn1.Unmarshal(extension.Value, &constraints); err != nil || len(rest) > 0 || constraints.IsCA {
 				faults = append(faults, errors.New("it asks to be a CA"))
 			}
-		case "2.5.29.15", "2.5.29.37", "2.5.29.14": // key usages are the plan's, whatever it asks for
+		case "2.5.29.15":
+			faults = append(faults, checkUsages(extension.Value)...)
+		case "2.5.29.37":
+			faults = append(faults, checkExtendedUsages(l, extension.Value)...)
+		case "2.5.29.14": // the ID of its key, which is computed from the key
 		default:
 			faults = append(faults, fmt.Errorf("it asks for the extension %s, which no leaf of etcd has", extension.Id))
 		}
 	}
-	return errors.Join(append(faults, checkStrength(csr.PublicKey))...)
-}
-
-// minRSABits is the smallest size that NIST SP 800-57 allows.
-const minRSABits = 2048
-
-func checkStrength(pub crypto.PublicKey) error {
-	switch key := pub.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSABits {
-			return fmt.Errorf("its RSA key has %d bits, want at least %d", key.N.BitLen(), minRSABits)
-		}
-	case *ecdsa.PublicKey:
-		if key.Curve.Params().BitSize < 256 {
-			return fmt.Errorf("its key is on curve %s, want P-256 or larger", key.Curve.Params().Name)
-		}
-	case ed25519.PublicKey:
-	default:
-		return fmt.Errorf("its key has type %T, which etcd cannot use", pub)
-	}
-	return nil
+	faults = append(faults, checkAttributes(csr)...)
+	return errors.Join(append(faults, goodkey.CheckEncoded(csr.PublicKey, csr.RawSubjectPublicKeyInfo))...)
 }
 
 // checkReuse refuses a key that belongs or belonged to another certificate, or that was stolen.

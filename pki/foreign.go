@@ -19,6 +19,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // Foreign holds the certificates and keys that another tool made, from one member's folder.
@@ -279,7 +280,16 @@ func AdoptForeign(c *cluster.Cluster, plan Plan, members []*Foreign) (Adoption, 
 // hasWeakKey reports whether a certificate's key is weaker than any that a spec can have.
 func hasWeakKey(cert *x509.Certificate) bool {
 	algorithm, known := keyAlgorithmOf(cert)
-	return !known && algorithm == cluster.ECDSAP256
+	return !known && algorithm == cluster.ECDSAP256 || goodkey.Check(cert.PublicKey) != nil
+}
+
+// describeWeakKey returns a certificate's weak key in words: its algorithm and size, and what is wrong
+// with it if that is anything else.
+func describeWeakKey(cert *x509.Certificate) string {
+	if err := goodkey.Check(cert.PublicKey); err != nil {
+		return fmt.Sprintf("%s: %v", DescribeKey(cert), err)
+	}
+	return DescribeKey(cert)
 }
 
 // keyAlgorithmOf returns the algorithm of a key, as the spec names it. For a key that no spec can

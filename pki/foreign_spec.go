@@ -24,7 +24,7 @@ func ForeignSpec(config SpecConfig, members []*Foreign) (yaml []byte, notes []st
 	algorithm, known := keyAlgorithmOf(p.Server[0])
 	switch {
 	case hasWeakKey(p.Server[0]):
-		notes = append(notes, fmt.Sprintf("the keys are weak, %s; new keys will be %s", DescribeKey(p.Server[0]), algorithm))
+		notes = append(notes, fmt.Sprintf("the keys are weak, %s; new keys will be %s", describeWeakKey(p.Server[0]), algorithm))
 	case !known:
 		notes = append(notes, fmt.Sprintf("the keys are %s, which no spec can have; new keys will be %s", DescribeKey(p.Server[0]), algorithm))
 	}

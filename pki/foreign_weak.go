@@ -128,7 +128,7 @@ func (f *weaknesses) checkCA(name string, ca *x509.Certificate) {
 		f.add(name, replace, "%q: %s", nameOf(ca), describeEnd(ca.NotAfter, f.now))
 	}
 	if hasWeakKey(ca) {
-		f.add(name, replace, "%q has a weak key, %s", nameOf(ca), DescribeKey(ca))
+		f.add(name, replace, "%q has a weak key, %s", nameOf(ca), describeWeakKey(ca))
 	}
 }
 
@@ -169,7 +169,7 @@ func (f *weaknesses) checkLeaf(p *Foreign, name string, leaf *x509.Certificate) 
 		f.add(at, renew, "%s", describeEnd(leaf.NotAfter, f.now))
 	}
 	if hasWeakKey(leaf) {
-		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", DescribeKey(leaf))
+		f.add(at, Fix{f.renewKeys(p)}, "has a weak key, %s", describeWeakKey(leaf))
 	}
 	if name == "server" && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		f.add(at, Fix{say("turn the gRPC gateway off in the spec, then:"), f.renew(p)}, "is a client certificate too, for the gRPC gateway: it logs in as etcd user %q", leaf.Subject.CommonName)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // InstallConfig tells [InstallBundle] what to install on a node, and where.
@@ -231,9 +232,16 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	if err != nil {
 		return err
 	}
+	keyFault := goodkey.CheckEncoded(chain[0].PublicKey, chain[0].RawSubjectPublicKeyInfo)
 	if there, err := ReadCertificates(filepath.Join(config.Target, filepath.FromSlash(l.CertFile))); err == nil {
 		// An imported certificate has names that the spec, and so this node, does not know.
 		l = l.keep(chain[0], identityOf(there[0]))
+		if samePublicKey(there[0].PublicKey, chain[0].PublicKey) {
+			keyFault = nil // it is no worse than before
+		}
+	}
+	if keyFault != nil {
+		return fmt.Errorf("%s: %w", certPath, keyFault)
 	}
 	if err := errors.Join(verifyLeaf(l, chain, roots, key.Public(), config.Now)...); err != nil {
 		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)

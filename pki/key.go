@@ -67,6 +67,9 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("it has %d private keys; etcd uses the first and ignores the others: remove them", len(keys))
 	}
 	block := keys[0]
+	if len(block.Bytes) > maxKeySize {
+		return nil, fmt.Errorf("it has %d bytes, which no key that TLS takes has", len(block.Bytes))
+	}
 	key := parseKeyDER(block.Bytes)
 	if key == nil {
 		return nil, errors.New("it is damaged, encrypted or of an unknown algorithm") // the cause could quote key bytes
@@ -76,6 +79,10 @@ func ParseKey(keyPEM []byte) (crypto.Signer, error) {
 	}
 	return key, nil
 }
+
+// maxKeySize is more than the DER of an RSA key with 16,384 bits has. To check the primes of a larger key
+// takes minutes.
+const maxKeySize = 12 << 10
 
 // errNoKey means that a file holds a certificate and no private key.
 var errNoKey = errors.New("a certificate, want a private key")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -204,7 +205,11 @@ func otherKinds(extensions []pkix.Extension) []string {
 			continue // crypto/x509 has refused it
 		}
 		for _, name := range names {
-			if kind, other := generalNameKinds()[name.Tag]; other && !slices.Contains(kinds, kind) {
+			kind, other := generalNameKinds()[name.Tag]
+			if name.Class != asn1.ClassContextSpecific || name.Tag > 8 {
+				kind, other = strconv.Itoa(name.Tag), true // of no standard
+			}
+			if other && !slices.Contains(kinds, kind) {
 				kinds = append(kinds, kind)
 			}
 		}

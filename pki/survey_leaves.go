@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
@@ -128,12 +129,13 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 }
 
 // newLeafWork returns how to sign a leaf. In place of a revoked certificate, it gets a new key if the
-// store has its key: members already refuse the old one, so nothing is lost by it.
+// store has its key: members already refuse the old one, so nothing is lost by it. An imported key that
+// others can compute is not certified again either.
 func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWork {
 	csr := r.Requests[l.ID]
 	return &leafWork{
 		reason: reason, state: state, csr: csr,
-		newKey: csr == nil && (r.NewKey || state.chain == nil || state.ban.banned() && state.key != nil),
+		newKey: csr == nil && (r.NewKey || state.chain == nil || state.key != nil && (state.ban.banned() || goodkey.Check(state.key.Public()) != nil)),
 	}
 }
 

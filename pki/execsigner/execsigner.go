@@ -16,8 +16,8 @@
 //	{"version":1,"public_key":"MFkwEwYH…"}
 //
 // The response is a SubjectPublicKeyInfo in DER (RFC 5280, 4.1.2.7; what `openssl pkey
-// -pubout -outform DER` prints): ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits,
-// or Ed25519.
+// -pubout -outform DER` prints): ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits with
+// the exponent 65537, or Ed25519. Its private half must not be one that others can compute.
 //
 // The operation "sign" asks for a signature:
 //
@@ -69,6 +69,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // DefaultTimeout leaves a person time to touch an HSM.
@@ -139,7 +141,7 @@ func (c Config) validate() error {
 		faults = append(faults, fmt.Errorf("the timeout %s; want a positive one, or 0 for %s", c.Timeout, DefaultTimeout))
 	}
 	if c.Public != nil {
-		if err := checkKey(c.Public); err != nil {
+		if err := goodkey.Check(c.Public); err != nil {
 			faults = append(faults, fmt.Errorf("the expected public key: %w", err))
 		}
 	}
@@ -158,7 +160,7 @@ func (s *Signer) publicKey() (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the public key, which must be a SubjectPublicKeyInfo in DER: %w", err)
 	}
-	if err := checkKey(public); err != nil {
+	if err := goodkey.CheckEncoded(public, der); err != nil {
 		return nil, err
 	}
 	if want, ok := s.config.Public.(interface{ Equal(crypto.PublicKey) bool }); ok && !want.Equal(public) {

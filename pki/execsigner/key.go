@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -12,28 +11,6 @@ import (
 
 // maxMessage limits the message for an Ed25519 plugin. It is enough for a CRL of 20,000 entries.
 const maxMessage = 1 << 20
-
-// checkKey refuses keys whose signatures this package cannot verify, or not in reasonable time.
-func checkKey(public crypto.PublicKey) error {
-	const least, most = 2048, 8192 // crypto/tls verifies no larger RSA keys
-	switch key := public.(type) {
-	case *ecdsa.PublicKey:
-		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() && key.Curve != elliptic.P521() {
-			return errors.New("an ECDSA key on another curve than P-256, P-384 and P-521")
-		}
-	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < least || bits > most {
-			return fmt.Errorf("an RSA key of %d bits; want %d to %d", bits, least, most)
-		}
-	case ed25519.PublicKey:
-		if len(key) != ed25519.PublicKeySize {
-			return fmt.Errorf("an Ed25519 key of %d bytes", len(key))
-		}
-	default:
-		return fmt.Errorf("a key of type %T; want ECDSA, RSA or Ed25519", public)
-	}
-	return nil
-}
 
 // signRequest returns the request for a call of crypto.Signer.
 func signRequest(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) (request, error) {
