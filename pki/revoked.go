@@ -81,3 +81,24 @@ func (r revocationRecord) checkKey(pub crypto.PublicKey) error {
 	}
 	return fmt.Errorf("it has the key of %s, serial number %s, which was revoked: %s; such a key is never certified again, so make a new one", e.Name, e.Serial, e.Reason)
 }
+
+// Revocations holds what a store's ledger says about revoked certificates.
+type Revocations struct{ record revocationRecord }
+
+// ReadRevocations reads the ledger of the store in dir.
+func ReadRevocations(dir string) (Revocations, error) {
+	entries, err := ReadLedger(dir)
+	return Revocations{recordOf(entries)}, err
+}
+
+// Ban returns, in words, why the leaf of a chain must not be used: it, its key or a CA above it was
+// revoked. It is empty if it may be used.
+func (r Revocations) Ban(chain []*x509.Certificate) string {
+	if own := r.record.banOf(chain[0]); own.banned() {
+		return own.cause
+	}
+	if above := r.record.banAbove(chain); above.banned() {
+		return "is below a revoked CA: " + above.cause
+	}
+	return ""
+}

@@ -122,10 +122,10 @@ func TestPublicKeyRefused(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"not DER", `{"version":1,"public_key":"AAAA"}`, "must be a SubjectPublicKeyInfo in DER"},
 		{"PEM", `{"version":1,"public_key":"` + base64.StdEncoding.EncodeToString([]byte("-----BEGIN PUBLIC KEY-----\n")) + `"}`, "must be a SubjectPublicKeyInfo in DER"},
-		{"RSA of 1024 bits", publicKeyResponse(t, rsaPublic(1024)), "want 2048 to 8192"},
-		{"RSA of 8193 bits", publicKeyResponse(t, rsaPublic(8193)), "want 2048 to 8192"},
-		{"P-224", publicKeyResponse(t, p224(t)), "another curve"},
-		{"X25519", publicKeyResponse(t, x25519(t)), "want ECDSA, RSA or Ed25519"},
+		{"RSA of 1024 bits", publicKeyResponse(t, rsaPublic(1024)), "has 1024 bits, want at least 2048"},
+		{"RSA of 8193 bits", publicKeyResponse(t, rsaPublic(8193)), "has 8193 bits, and TLS takes at most 8192"},
+		{"P-224", publicKeyResponse(t, p224(t)), "on curve P-224"},
+		{"X25519", publicKeyResponse(t, x25519(t)), "which etcd cannot use"},
 		{"a signature", `{"version":1,"signature":"AAAA"}`, `an unknown field "signature"`},
 	}
 	for _, test := range tests {

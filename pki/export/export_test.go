@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -336,5 +337,46 @@ func verifies(t *testing.T, chain, roots []*x509.Certificate, eku x509.ExtKeyUsa
 	_, err := chain[0].Verify(x509.VerifyOptions{Roots: trusted, Intermediates: issuers, CurrentTime: testNow(), KeyUsages: []x509.ExtKeyUsage{eku}})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What was revoked must not come into use anywhere else, in any form.
+func TestRevokedIsNotExported(t *testing.T) {
+	t.Parallel()
+	dir := bootstrap(t, twoMembers, "", testNow())
+	c, err := cluster.Load(filepath.Join(dir, pki.SpecName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := pki.OpenStore(dir, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for which, reason := range map[string]string{"auditor": pki.ReasonKeyCompromise, "etcd-0/peer": "superseded"} {
+		_, revoked := held.ApplyRevocation(t.Context(), c, pki.Revocation{Which: which, Reason: reason, Current: true}, testNow(), false)
+		err = errors.Join(err, revoked)
+	}
+	held.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := open(t, dir)
+	for name, export := range map[string]func() (Items, error){
+		"the Secret of a client": func() (Items, error) {
+			return store.Secrets(SecretsConfig{Shared: Shared{Style: StyleTLS, Namespace: "etcd"}, Names: []string{"auditor"}}, testNow())
+		},
+		"all Secrets": func() (Items, error) {
+			return store.Secrets(SecretsConfig{Shared: Shared{Style: StyleTLS, Namespace: "etcd"}}, testNow())
+		},
+		"PKCS #12": func() (Items, error) { return store.PKCS12File("auditor", "auditor.p12", "secret", testNow()) },
+		"a node":   func() (Items, error) { return store.Tars([]string{"etcd-0"}, nil, testNow()) },
+	} {
+		items, err := export()
+		if _, revoked := errors.AsType[*RevokedError](err); !revoked || !strings.Contains(err.Error(), "etcdsec pki renew "+dir) {
+			t.Errorf("%s: %v, %v", name, items, err)
+		}
+	}
+	if _, err := store.PKCS12File("healthcheck", "healthcheck.p12", "secret", testNow()); err != nil {
+		t.Errorf("another leaf: %v", err)
 	}
 }

@@ -16,6 +16,8 @@ type Leaf struct {
 	Chain []*x509.Certificate // the leaf, then the issuing CA where there is one
 	Trust []*x509.Certificate // the roots that its holder trusts
 	Key   crypto.Signer       // nil when the key was made on the node and never left it
+
+	cluster string // its name
 }
 
 // Cert returns the leaf's own certificate.

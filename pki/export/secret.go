@@ -93,7 +93,7 @@ func Secret(l Leaf, style Style, name, namespace string) (File, error) {
 		Metadata: metadata{
 			Name:      name,
 			Namespace: namespace,
-			Labels:    map[string]string{"app.kubernetes.io/managed-by": "etcdsec"},
+			Labels:    map[string]string{"app.kubernetes.io/managed-by": "etcdsec", "etcdsec.dev/cluster": l.cluster},
 			Annotations: map[string]string{
 				"etcdsec.dev/leaf":      l.Name,
 				"etcdsec.dev/serial":    pki.SerialString(l.Cert().SerialNumber),
@@ -132,7 +132,8 @@ var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
 // SecretNames returns the name of the Secret of each leaf, by the leaf's Path. A name consists of
 // the names of the cluster and of the leaf, with dashes. It also has a hash if two names would be
 // equal, or if a name had to be changed to be valid. The name does not depend on the other leaves
-// that are exported.
+// that are exported. Clusters can share a namespace, and nobody could tell the leaf b-c/server of
+// cluster a from c/server of a-b; so all names of a cluster with a dash have the hash.
 func (s *Store) SecretNames() map[string]string {
 	refs := s.Leaves()
 	taken := map[string]int{}
@@ -143,8 +144,13 @@ func (s *Store) SecretNames() map[string]string {
 	for _, r := range refs {
 		full := s.Cluster.Name + "/" + r.Name
 		name := objectName(full)
-		if name != strings.ReplaceAll(full, "/", "-") || taken[name] > 1 {
-			sum := sha256.Sum256([]byte(r.Path()))
+		dashes := strings.Contains(s.Cluster.Name, "-")
+		if name != strings.ReplaceAll(full, "/", "-") || taken[name] > 1 || dashes {
+			hashed := r.Path()
+			if dashes {
+				hashed = s.Cluster.Name + "/" + hashed
+			}
+			sum := sha256.Sum256([]byte(hashed))
 			suffix := "-" + hex.EncodeToString(sum[:4])
 			name = strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
 		}

@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/oracle"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -246,4 +247,35 @@ func buildDecoder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return binary
+}
+
+// Two clusters can share a namespace, and the name of one can begin that of the other.
+func TestSecretNamesOfClusters(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for name, members := range map[string][]string{"a": {"b-c", "b", "b-c-d"}, "a-b": {"c", "c-d", "b"}, "a-b-c": {"d", "b"}} {
+		spec := "apiVersion: etcdsec.dev/v1alpha1\nkind: Cluster\nmetadata: {name: " + name + "}\nspec:\n  clients: [{name: c, role: backup}, {name: b-x, role: backup}]\n  etcd:\n    version: \"3.6.16\"\n    members:\n"
+		spec = strings.Replace(spec, "{name: c, ", "{name: c-x, ", 1)
+		for i, m := range members {
+			spec += fmt.Sprintf("      - {name: %s, addresses: [10.0.0.%d]}\n", m, i+1)
+		}
+		c, err := cluster.Read("cluster.yaml", strings.NewReader(spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := Store{Cluster: c, plan: pki.NewPlan(c)}
+		for path, secret := range store.SecretNames() {
+			leaf := name + ": " + path
+			if seen[secret] != "" {
+				t.Errorf("%s and %s are both %s", seen[secret], leaf, secret)
+			}
+			if dashes := regexp.MustCompile("-[0-9a-f]{8}$").MatchString(secret); dashes != strings.Contains(name, "-") {
+				t.Errorf("%s is %s", leaf, secret)
+			}
+			seen[secret] = leaf
+		}
+	}
+	if len(seen) < 3*6 {
+		t.Errorf("%d names", len(seen))
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -29,8 +30,9 @@ type Store struct {
 	Dir     string
 	Cluster *cluster.Cluster
 
-	plan pki.Plan
-	held *pki.Store
+	plan        pki.Plan
+	held        *pki.Store
+	revocations pki.Revocations
 }
 
 // Open opens the store in dir, and reads the spec in it.
@@ -43,7 +45,12 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Dir: dir, Cluster: c, plan: pki.NewPlan(c), held: held}, nil
+	revocations, err := pki.ReadRevocations(dir)
+	if err != nil {
+		held.Close()
+		return nil, err
+	}
+	return &Store{Dir: dir, Cluster: c, plan: pki.NewPlan(c), held: held, revocations: revocations}, nil
 }
 
 // Close releases the store's lock.
@@ -109,11 +116,18 @@ func summarize(names []string) string {
 // ErrNotIssued means that the store has no certificate for a leaf of its plan.
 var ErrNotIssued = errors.New("was not issued yet")
 
+// RevokedError means that a leaf must not come into use anywhere else, because it was revoked.
+type RevokedError struct{ Dir, Leaf, Cause string }
+
+func (e *RevokedError) Error() string {
+	return fmt.Sprintf("exporting %s: its certificate %s; make a new one first: etcdsec pki renew %s %s", e.Leaf, e.Cause, shellword.Path(e.Dir), shellword.Quote(e.Leaf))
+}
+
 // Read reads a leaf, and verifies its key and its chain, up to a root that its holder trusts, at
-// the given time.
+// the given time. It refuses a leaf that was revoked.
 func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	certPath := s.pathOf(r.bundle.Path, r.leaf.CertFile)
-	l := Leaf{Ref: r}
+	l := Leaf{Ref: r, cluster: s.Cluster.Name}
 	var err error
 	if l.Chain, err = pki.ReadCertificates(certPath); errors.Is(err, fs.ErrNotExist) {
 		return Leaf{}, fmt.Errorf("%s %w", r.Name, ErrNotIssued)
@@ -134,6 +148,9 @@ func (s *Store) Read(r Ref, now time.Time) (Leaf, error) {
 	}
 	if err := l.verify(r.leaf.EKUs, now); err != nil {
 		return Leaf{}, fmt.Errorf("%s: %w", certPath, err)
+	}
+	if cause := s.revocations.Ban(l.Chain); cause != "" {
+		return Leaf{}, &RevokedError{Dir: s.Dir, Leaf: r.Name, Cause: cause}
 	}
 	return l, nil
 }
