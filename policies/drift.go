@@ -186,11 +186,22 @@ func RulesDrift(where string, want, live *nft.Ruleset) []Difference {
 // TranslationDrift returns the rules of any table by which the host of a member sends connections to
 // its ports elsewhere. The rules of the spec, which filter at the hook input, do not see these.
 func TranslationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) []Difference {
+	found, _ := translationDrift(where, i, f, live)
+	return found
+}
+
+// UnlistedTranslations returns what has to be listed of a host before it is certain that no rule sends
+// connections elsewhere, and whether one does by what is listed.
+func UnlistedTranslations(i *Intent, f NodeFilter, live *nft.Ruleset) (unlisted []nft.Part, some bool) {
+	found, unlisted := translationDrift("", i, f, live)
+	return unlisted, len(found) > 0
+}
+
+func translationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) (found []Difference, unlisted []nft.Part) {
 	at := slices.IndexFunc(i.Members, func(m Host) bool { return f.Member && m.Name == f.Name })
 	if at < 0 {
-		return nil
+		return nil, nil
 	}
-	var found []Difference
 	for _, family := range live.LegacyUnread {
 		found = append(found, Difference{Where: where, What: "iptables-legacy of family " + family, Kind: Unknown, Live: "its rules were not read"})
 	}
@@ -199,15 +210,21 @@ func TranslationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) 
 	tracer := decided.Tracer()
 	for _, a := range i.Members[at].Addrs {
 		for _, port := range i.Ports.All() {
-			for _, t := range tracer.Translations(a, port) {
+			all, parts := tracer.Translations(a, port)
+			for _, t := range all {
 				d := Difference{Where: where, What: fmt.Sprintf("%s, rule %d", t.Chain, t.Number), Kind: Extra, Live: t.Rule}
 				if !slices.Contains(found, d) {
 					found = append(found, d)
 				}
 			}
+			for _, p := range parts {
+				if !slices.Contains(unlisted, p) {
+					unlisted = append(unlisted, p)
+				}
+			}
 		}
 	}
-	return found
+	return found, unlisted
 }
 
 // ObjectDrift compares the objects that [Render] returns with those of a cluster. It fills in the

@@ -36,7 +36,8 @@ FILE it reads the nftables of this host, which needs root. A FILE is one of thes
 
 Other tables cannot accept a packet that table inet etcdsec-CLUSTER drops, so they are not compared. But
 on the host of a member, a rule that sends connections to etcd's ports elsewhere (NAT) is listed as
-extra: the table does not see these. So is table inet etcdsec, which a former version of etcdsec loaded
+extra, also one of iptables-legacy: the table does not see these. On this host only the chains that such
+connections meet are listed, and iptables-save is asked for the parameters that nft does not list. So is table inet etcdsec, which a former version of etcdsec loaded
 for this cluster. Other objects are not compared either, though they can let in more senders:
 "policies prove" judges all objects together.
 

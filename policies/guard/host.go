@@ -10,7 +10,6 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/policies"
-	"github.com/etcdsec/etcdsec/policies/nft"
 )
 
 // Host is this host and its packet filter by an intent.
@@ -60,17 +59,11 @@ func Drift(ctx context.Context, i *policies.Intent, name string) ([]policies.Dif
 	if err != nil {
 		return nil, err
 	}
-	want := h.Rules(i)
-	// Only what sends the connections of a member elsewhere is in other tables.
-	list := func() (*nft.Ruleset, error) { return n.Tables(ctx, want) }
-	if h.Member {
-		list = func() (*nft.Ruleset, error) { return n.Ruleset(ctx) }
-	}
-	live, err := list()
+	live, err := n.RulesFor(ctx, i, h.NodeFilter)
 	if err != nil {
 		return nil, err
 	}
-	return append(policies.RulesDrift(h.Name, want, live), policies.TranslationDrift(h.Name, i, h.NodeFilter, live)...), nil
+	return append(policies.RulesDrift(h.Name, h.Rules(i), live), policies.TranslationDrift(h.Name, i, h.NodeFilter, live)...), nil
 }
 
 func findHost(i *policies.Intent, addrs []netip.Addr, name string) (Host, error) {

@@ -31,11 +31,8 @@ var ErrNoNft = errors.New("nft is not installed")
 
 // FindNft finds nft(8), even in system folders that are missing from a user's PATH.
 func FindNft() (Nft, error) {
-	for _, name := range []string{"nft", "/usr/sbin/nft", "/sbin/nft"} {
-		// A relative entry of PATH is an error of its own, and is not run as root.
-		if path, err := exec.LookPath(name); err == nil && filepath.IsAbs(path) {
-			return Nft(path), nil
-		}
+	if path := findTool("nft"); path != "" {
+		return Nft(path), nil
 	}
 	return "", ErrNoNft
 }
@@ -53,13 +50,9 @@ func (n Nft) Tables(ctx context.Context, wanted *nft.Ruleset) (*nft.Ruleset, err
 	if err != nil {
 		return nil, err
 	}
-	former := nft.Table{Family: "inet", Name: policies.FormerNftablesTable}
-	all := slices.DeleteFunc(slices.Clone(wanted.Tables), func(t nft.Table) bool {
-		return t.Family == former.Family && t.Name == former.Name
-	})
 	live := &nft.Ruleset{}
-	for _, w := range append(all, former) {
-		if !slices.ContainsFunc(names.Tables, func(t nft.Table) bool { return t.Family == w.Family && t.Name == w.Name }) {
+	for _, w := range names.Tables {
+		if !isWanted(w, wanted) {
 			continue
 		}
 		table, err := n.list(ctx, "table", w.Family, w.Name)
@@ -69,6 +62,12 @@ func (n Nft) Tables(ctx context.Context, wanted *nft.Ruleset) (*nft.Ruleset, err
 		live.Tables = append(live.Tables, table.Tables...)
 	}
 	return live, nil
+}
+
+// isWanted reports whether a table is one of the wanted ones, or has the former name.
+func isWanted(t nft.Table, wanted *nft.Ruleset) bool {
+	return t.Family == "inet" && t.Name == policies.FormerNftablesTable ||
+		slices.ContainsFunc(wanted.Tables, func(w nft.Table) bool { return t.Family == w.Family && t.Name == w.Name })
 }
 
 func (n Nft) list(ctx context.Context, what ...string) (*nft.Ruleset, error) {
@@ -109,25 +108,31 @@ func (n Nft) Load(ctx context.Context, text []byte) error {
 }
 
 func (n Nft) run(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	return run(ctx, string(n), stdin, args...)
+}
+
+// run runs nft(8) or a program of iptables, which need the same permission, and returns what it prints.
+func run(ctx context.Context, path string, stdin []byte, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, string(n), args...) //nolint:gosec // nft(8) with arguments from here
+	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // with arguments from here
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.WaitDelay = time.Second
 	cmd.Env = []string{"LC_ALL=C"} // for those who read an error of it
 	out, errs := &bounded{limit: nft.MaxDump}, &bounded{limit: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, errs
 	err := cmd.Run()
+	what := strings.Join(append([]string{filepath.Base(path)}, args...), " ")
 	switch {
 	case err == nil:
 		return out.Bytes(), nil
 	case !mayAdministerNetwork():
-		return nil, fmt.Errorf("running nft %s: %w", strings.Join(args, " "), ErrNotPermitted)
+		return nil, fmt.Errorf("running %s: %w", what, ErrNotPermitted)
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
-	return nil, fmt.Errorf("running nft %s: %w: %.300q", strings.Join(args, " "), err, first)
+	return nil, fmt.Errorf("running %s: %w: %.300q", what, err, first)
 }
 
 // mayAdministerNetwork reports whether this process, and so what it runs, has CAP_NET_ADMIN,

@@ -114,6 +114,8 @@ func (r *Ruleset) Decide(p Packet) Decision {
 type changes struct {
 	untracks bool  // take the state of its connection away
 	rewrites place // give it another address or port, by this rule
+	// unlisted has what would have to be listed to know the rest.
+	unlisted []Part
 }
 
 // decide returns what those of some base chains that filter a packet do to it. What comes after a
@@ -132,6 +134,7 @@ func (p *Packet) decide(bases []base, will func(*Chain) bool) (d Decision, found
 			o.fallThrough(b)
 		}
 		found.untracks = found.untracks || e.untracks
+		found.unlisted = append(found.unlisted, e.unlisted...)
 		if found.rewrites = e.rewrites; found.rewrites != (place{}) {
 			return undecidedBy(doubt{at: found.rewrites}), found
 		}

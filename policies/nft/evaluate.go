@@ -93,6 +93,11 @@ func (e *evaluation) evalChain(c *Chain, depth int) outcome {
 	unknown.add(accepts, at)
 	unknown.add(drops, at)
 	e.judged[c] = unknown
+	if c.Unlisted {
+		e.unlisted = append(e.unlisted, Part{"chain", e.table.Family, e.table.Name, c.Name})
+		e.addDoubt(at, "its rules, which were not listed")
+		return unknown
+	}
 	if depth > maxDepth {
 		e.addDoubt(at, "chains that jump without end")
 		return unknown

@@ -75,12 +75,20 @@ func TestJoinMismatch(t *testing.T) {
 	}
 	const established = "-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
 	const invalid = "-A ufw-before-input -m conntrack --ctstate INVALID -j ufw-logging-deny\n"
+	saved, err := ParseIptables([]byte(strings.Replace(string(whole), "*filter\n", "*filter\n:PREROUTING ACCEPT [0:0]\n", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dump(t, "ufw").Join(saved); err != nil {
+		t.Errorf("a hooked chain more, without rules: %v", err)
+	}
 	for name, replaced := range map[string][2]string{
 		"a rule fewer":       {established, ""},
 		"a rule more":        {established, established + established},
 		"another order":      {established + invalid, invalid + established},
 		"another extension":  {"-m addrtype --dst-type LOCAL -j RETURN", "-m mac --mac-source 00:11:22:33:44:55 -j RETURN"},
 		"another verdict":    {established, strings.Replace(established, "ACCEPT", "DROP", 1)},
+		"a policy more":      {"*filter\n", "*filter\n:PREROUTING DROP [0:0]\n"},
 		"a chain more":       {":ufw-user-input - [0:0]\n", ":ufw-user-input - [0:0]\n:more - [0:0]\n"},
 		"a table more":       {"*filter\n", "*raw\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n*filter\n"},
 		"a chain fewer":      {":ufw-after-input - [0:0]\n-A INPUT", "-A INPUT"},
@@ -279,7 +287,7 @@ func TestLegacy(t *testing.T) {
 		if d := r.Decide(packet); d.Accept != test.accept || (d.Err != nil) != test.err {
 			t.Errorf("%s: %+v %s", name, d, d.Rule())
 		}
-		translations := r.Tracer().Translations(packet.Dst, 2379)
+		translations, _ := r.Tracer().Translations(packet.Dst, 2379)
 		if (len(translations) > 0) != test.err {
 			t.Errorf("%s: %v", name, translations)
 		}

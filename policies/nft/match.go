@@ -319,6 +319,13 @@ func (e *evaluation) resolveOperand(o *Operand) (elements *VerdictMap, open, ok 
 	if s := e.table.set(o.Set); s != nil {
 		return &s.VerdictMap, s.Open, true
 	}
+	if e.table.Partial {
+		kind := "set"
+		if o.Map {
+			kind = "map"
+		}
+		e.unlisted = append(e.unlisted, Part{kind, e.table.Family, e.table.Name, o.Set})
+	}
 	return nil, false, false
 }
 

@@ -19,6 +19,7 @@ type Ruleset struct {
 type Table struct {
 	Family, Name string
 	Dormant      bool // its chains are not hooked
+	Partial      bool // it has sets that are not here
 	Sets         []Set
 	Chains       []Chain
 	// Why is written above it as a comment. So it is of sets and chains.

@@ -15,6 +15,26 @@ const MaxDump = 256 << 20
 // Parse reads what `nft -j list ruleset` or `nft -j list table` prints. It keeps what it does not
 // know as it is written; Decide reports where that might decide.
 func Parse(nftJSON []byte) (*Ruleset, error) {
+	objects, err := decodeDump(nftJSON)
+	if err != nil {
+		return nil, err
+	}
+	p := newParser()
+	for i, o := range objects {
+		if err := p.addObject(o); err != nil {
+			return nil, fmt.Errorf("parsing a ruleset of nft: object %d: %w", i, err)
+		}
+	}
+	for i := range p.ruleset.Tables {
+		for j := range p.ruleset.Tables[i].Sets {
+			p.ruleset.Tables[i].Sets[j].normalize()
+		}
+	}
+	return p.ruleset, nil
+}
+
+// decodeDump returns the objects that nft lists.
+func decodeDump(nftJSON []byte) ([]map[string]json.RawMessage, error) {
 	if len(nftJSON) > MaxDump {
 		return nil, fmt.Errorf("parsing a ruleset of nft: has %d bytes; the limit is %d", len(nftJSON), MaxDump)
 	}
@@ -31,25 +51,17 @@ func Parse(nftJSON []byte) (*Ruleset, error) {
 	if dump.Objects == nil {
 		return nil, errors.New(`parsing a ruleset of nft: has no list "nftables"; want what "nft -j list ruleset" prints`)
 	}
-	p := parser{ruleset: &Ruleset{}, tables: map[string]int{}, chains: map[string][]int{}}
-	for i, o := range dump.Objects {
-		if err := p.addObject(o); err != nil {
-			return nil, fmt.Errorf("parsing a ruleset of nft: object %d: %w", i, err)
-		}
-	}
-	for i := range p.ruleset.Tables {
-		for j := range p.ruleset.Tables[i].Sets {
-			p.ruleset.Tables[i].Sets[j].normalize()
-		}
-	}
-	return p.ruleset, nil
+	return dump.Objects, nil
+}
+
+func newParser() *parser {
+	return &parser{ruleset: &Ruleset{}, tables: map[string]int{}}
 }
 
 // parser fills a ruleset. Indices, because slices move as they grow.
 type parser struct {
 	ruleset *Ruleset
 	tables  map[string]int
-	chains  map[string][]int // table and chain
 }
 
 // object is the common part of what a list of nft has.

@@ -16,6 +16,12 @@ type alternative struct {
 // may be several things. A rule for one connection that has come before decides about its later
 // packets too.
 func (w *walk) translators(p *Packet) (all []alternative, unsure doubt) {
+	all, unsure, _ = w.translatorsAnd(p)
+	return all, unsure
+}
+
+// translatorsAnd also returns what would have to be listed to know more.
+func (w *walk) translatorsAnd(p *Packet) (all []alternative, unsure doubt, unlisted []Part) {
 	for _, b := range w.bases[p.at()] {
 		if b.chain.Type != "nat" || !p.meets(b) {
 			continue
@@ -28,6 +34,7 @@ func (w *walk) translators(p *Packet) (all []alternative, unsure doubt) {
 		if unsure == (doubt{}) {
 			unsure = e.doubt
 		}
+		unlisted = append(unlisted, e.unlisted...)
 		if o.can&drops != 0 {
 			all = append(all, alternative{translation{at: o.placeOf(drops)}, true})
 		}
@@ -35,10 +42,10 @@ func (w *walk) translators(p *Packet) (all []alternative, unsure doubt) {
 			all = append(all, alternative{translation: t})
 		}
 		if o.can&accepts == 0 {
-			return all, unsure
+			return all, unsure, unlisted
 		}
 	}
-	return append(all, alternative{}), unsure
+	return append(all, alternative{}), unsure, unlisted
 }
 
 // branch returns a traveller for each alternative, after take has changed it.
@@ -157,9 +164,8 @@ type Translation struct {
 }
 
 // Translations returns the rules that may give connections to a port of this host another destination,
-// wherever they come from.
-func (r *Tracer) Translations(dst netip.Addr, port uint16) []Translation {
-	var found []Translation
+// wherever they come from. It also returns what has to be listed before all of them are known.
+func (r *Tracer) Translations(dst netip.Addr, port uint16) (found []Translation, unlisted []Part) {
 	add := func(at place) {
 		t := Translation{fmt.Sprintf("table %s %s, chain %s", at.table.Family, at.table.Name, at.chain.Name), at.number, at.rule.String()}
 		if !slices.Contains(found, t) {
@@ -171,17 +177,19 @@ func (r *Tracer) Translations(dst netip.Addr, port uint16) []Translation {
 		if h == Output {
 			p.fromHost = yes
 		}
-		if _, filtered := p.decide(r.bases[p.at()], func(*Chain) bool { return true }); filtered.rewrites != (place{}) {
+		_, filtered := p.decide(r.bases[p.at()], func(*Chain) bool { return true })
+		if filtered.rewrites != (place{}) {
 			add(filtered.rewrites)
 		}
-		all, _ := (&walk{bases: r.bases}).translators(&p)
+		all, _, parts := (&walk{bases: r.bases}).translatorsAnd(&p)
+		unlisted = slices.Concat(unlisted, filtered.unlisted, parts)
 		for _, a := range all {
 			if a.nat != nil && a.nat.Destination() {
 				add(a.at)
 			}
 		}
 	}
-	return found
+	return found, unlisted
 }
 
 // translateDestination returns the travellers after the destination may have changed. Those for whom
