@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
-// hostRole is the label by which the policies select host endpoints.
+// hostRole is the label by which the policies select host endpoints, beside that of the cluster.
 const (
 	hostRole      = "etcdsec.dev/etcd"
 	memberRole    = "member"
@@ -42,8 +42,8 @@ func normalCalico(o kube.Objects) []normalObject {
 	}
 	for _, e := range o.HostEndpoints {
 		n := newNormalObject(e.TypeMeta, e.Metadata, e.Spec, "spec.profiles")
-		// By this label the policies know it.
-		n.fields["metadata"] = map[string]any{"labels": map[string]any{hostRole: e.Metadata.Labels[hostRole]}}
+		// By these labels the policies know it.
+		n.fields["metadata"] = map[string]any{"labels": map[string]any{hostRole: e.Metadata.Labels[hostRole], clusterLabel: e.Metadata.Labels[clusterLabel]}}
 		all = append(all, n)
 	}
 	return all
@@ -168,6 +168,12 @@ func (i *Intent) calicoPolicy(name string, order float64, on string) kube.Calico
 	}
 }
 
+// hostsOf selects host endpoints of this cluster. Those that name no cluster were made before the label
+// was, and stay selected until they have it: a host endpoint without a policy cuts off its host.
+func (i *Intent) hostsOf(role string) string {
+	return fmt.Sprintf("%s && (!has(%s) || %[2]s == '%s')", role, clusterLabel, i.Cluster)
+}
+
 func calicoMembers(i *Intent) document {
 	c := calicoRules{field: "spec.ingress"}
 	c.add("Members, without whose peer port there is no quorum; those that are about to join too.",
@@ -176,7 +182,7 @@ func calicoMembers(i *Intent) document {
 	c.add("Backups.", allowFrom(calicoPorts(i.Ports.Client), i.Backups)...)
 	c.add("Scrapers of metrics.", allowFrom(calicoPorts(i.Ports.Metrics), i.Scrapers)...)
 	c.add("Nobody else.", calicoTCP("Deny", nil, &kube.CalicoEntity{Ports: calicoPorts(i.Ports.All()...)}))
-	p := i.calicoPolicy("-etcd", 10, fmt.Sprintf("%s == '%s'", hostRole, memberRole))
+	p := i.calicoPolicy("-etcd", 10, i.hostsOf(fmt.Sprintf("%s == '%s'", hostRole, memberRole)))
 	p.Spec.Types, p.Spec.Ingress = []string{"Ingress"}, c.rules
 	return document{why: "Who reaches the members. It says nothing of any other port.", object: p, notes: c.notes}
 }
@@ -198,7 +204,7 @@ func (i *Intent) denyAllBut(networks ...[]netip.Prefix) []kube.CalicoRule {
 // and that does not deny what none of its rules matches (projectcalico/calico felix/rules/static.go,
 // StaticManglePreroutingChain).
 func calicoOwnPods(i *Intent) document {
-	p := i.calicoPolicy("-etcd-own-pods", 10, fmt.Sprintf("%s == '%s'", hostRole, memberRole))
+	p := i.calicoPolicy("-etcd-own-pods", 10, i.hostsOf(fmt.Sprintf("%s == '%s'", hostRole, memberRole)))
 	p.Spec.Types, p.Spec.PreDNAT, p.Spec.ApplyOnForward = []string{"Ingress"}, true, true
 	p.Spec.Ingress = i.denyAllBut(hosts(i.MemberAddrs()), hosts(i.APIServerAddrs()), i.Backups, i.Scrapers)
 	return document{
@@ -231,7 +237,7 @@ func calicoBorrowers(i *Intent) document {
 		c.add(of.why, rules...)
 	}
 	c.add("Whatever leaves such a host with a source that is not the host's own.", i.denyAllBut(own)...)
-	p := i.calicoPolicy("-etcd-pods", 10, fmt.Sprintf("has(%s)", hostRole))
+	p := i.calicoPolicy("-etcd-pods", 10, i.hostsOf(fmt.Sprintf("has(%s)", hostRole)))
 	p.Spec.Types, p.Spec.Egress, p.Spec.ApplyOnForward = []string{"Egress"}, c.rules, true
 	return document{
 		why: `Pods on the hosts that are let in. They leave with the host's address where it masquerades them,
@@ -242,7 +248,7 @@ failsafe ports are not asked about what is forwarded.`,
 }
 
 func calicoRest(i *Intent) document {
-	p := i.calicoPolicy("-etcd-rest", 1_000_000, fmt.Sprintf("has(%s)", hostRole))
+	p := i.calicoPolicy("-etcd-rest", 1_000_000, i.hostsOf(fmt.Sprintf("has(%s)", hostRole)))
 	allow := []kube.CalicoRule{{Action: "Allow"}}
 	p.Spec.Types, p.Spec.Ingress, p.Spec.Egress, p.Spec.ApplyOnForward = []string{"Ingress", "Egress"}, allow, allow, true
 	return document{
@@ -291,7 +297,7 @@ func hostEndpoints(i *Intent) []document {
 		if n == 0 {
 			d.why = `The hosts, last: from here on the policies apply. Where Calico makes host endpoints by itself
 (KubeControllersConfiguration, autoCreate), a node would have two; give these labels to the nodes then,
-` + "whose endpoints have them too: kubectl label node NODE " + hostRole + "=" + memberRole
+` + "whose endpoints have them too: kubectl label node NODE " + hostRole + "=" + memberRole + " " + clusterLabel + "=" + i.Cluster
 		}
 		documents = append(documents, d)
 	}

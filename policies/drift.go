@@ -229,7 +229,7 @@ func translationDrift(where string, i *Intent, f NodeFilter, live *nft.Ruleset) 
 
 // ObjectDrift compares the objects that [Render] returns with those of a cluster. It fills in the
 // API server's defaults first, and ignores the order where it has no meaning. It ignores foreign
-// objects; an unwanted object with etcdsec's label is extra. An object that was skipped during
+// objects and those for another cluster of etcd; any other unwanted object with etcdsec's label is extra. An object that was skipped during
 // reading is unknown. The differences are in the order of the wanted objects.
 func ObjectDrift(want, have kube.Objects) []Difference {
 	wanted, there := normalize(want), normalize(have)
@@ -250,7 +250,8 @@ func ObjectDrift(want, have kube.Objects) []Difference {
 		}
 	}
 	for _, h := range there {
-		if h.ours && !slices.ContainsFunc(wanted, func(w normalObject) bool { return w.name == h.name }) {
+		ofAnother := h.cluster != "" && !slices.ContainsFunc(wanted, func(w normalObject) bool { return w.cluster == h.cluster })
+		if h.ours && !ofAnother && !slices.ContainsFunc(wanted, func(w normalObject) bool { return w.name == h.name }) {
 			found = append(found, Difference{What: h.name, Kind: Extra})
 		}
 	}
@@ -271,6 +272,7 @@ func normalize(o kube.Objects) []normalObject {
 type normalObject struct {
 	name    string
 	ours    bool
+	cluster string // of etcd, for which it was made; empty if it does not say
 	fields  map[string]any
 	ordered []string // the lists in which the order decides
 	partial bool     // only the wanted fields are compared
@@ -284,7 +286,7 @@ func newNormalObject(t kube.TypeMeta, m kube.ObjectMeta, spec any, ordered ...st
 		name = m.Namespace + "/" + name
 	}
 	return normalObject{
-		name: t.Kind + " " + name, ours: m.Labels[ManagedBy] == Manager,
+		name: t.Kind + " " + name, ours: m.Labels[ManagedBy] == Manager, cluster: m.Labels[clusterLabel],
 		fields: map[string]any{"spec": toTree(spec)}, ordered: ordered,
 	}
 }

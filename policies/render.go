@@ -111,13 +111,16 @@ func (i *Intent) refusePodClients(backend cluster.Backend, why string) error {
 
 // managed returns the metadata of an object that etcdsec makes.
 func (i *Intent) managed(name string) kube.ObjectMeta {
-	return kube.ObjectMeta{Name: name, Labels: map[string]string{ManagedBy: Manager}}
+	return kube.ObjectMeta{Name: name, Labels: map[string]string{ManagedBy: Manager, clusterLabel: i.Cluster}}
 }
 
-// The label that marks objects as made by etcdsec.
+// The labels that mark objects as made by etcdsec, and for which cluster of etcd: one cluster of Kubernetes
+// may have several of them.
 const (
 	ManagedBy = "app.kubernetes.io/managed-by"
 	Manager   = "etcdsec"
+
+	clusterLabel = "etcdsec.dev/cluster"
 )
 
 func matchLabels(labels []cluster.Label) map[string]string {
