@@ -135,7 +135,11 @@ func (s *simulation) withKeys(do func(open func(*pki.Store))) {
 			s.t.Fatal(err)
 		}
 	}
-	do(func(store *pki.Store) { store.Keys.Identities = []byte(s.identity.String() + "\n") })
+	do(func(store *pki.Store) {
+		if s.keys == encrypted { // an identity that opens nothing is refused
+			store.Keys.Identities = []byte(s.identity.String() + "\n")
+		}
+	})
 	if s.away != nil {
 		s.takeKeys()
 	}

@@ -147,6 +147,8 @@ func (s *Store) planRootKey(ctx context.Context, w *Survey, a Authority, loaded 
 	}
 	did := ""
 	switch {
+	case !s.RootKeys.Destroy && !forms.plain && forms.encrypted == nil && len(forms.copies) > 0:
+		return &FileError{Path: s.path(forms.copies[0]), Err: fmt.Errorf("it is the only copy of the key of %s in the store: move it to %s, and run this again to encrypt it, or remove it if you have another one elsewhere", a.Name, s.path(a.Path(), caKeyName))}
 	case s.RootKeys.Destroy:
 		if names := forms.names(a); len(names) > 0 {
 			did = s.RootKeys.describe() + ": " + strings.Join(names, ", ")

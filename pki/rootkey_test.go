@@ -231,3 +231,34 @@ func TestVerifyFindsEveryCopyOfARootKey(t *testing.T) {
 		})
 	}
 }
+
+// The last copy of a root's key is removed only on demand.
+func TestOnlyCopyOfARootKey(t *testing.T) {
+	t.Parallel()
+	c := specOf(t, 1, "")
+	dir := filepath.Join(t.TempDir(), "store")
+	issue(t, dir, c, testNow())
+	from, to := filepath.Join(dir, "authorities", ClientRoot, caKeyName), filepath.Join(dir, "kubernetes/notes.txt")
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range verify(t, dir, c, testNow()) {
+		if f.Path == "kubernetes/notes.txt" && slices.ContainsFunc(f.Fix, func(l Line) bool { return l.Paste }) {
+			t.Errorf("the fix is a command: %s", f.Fix)
+		}
+	}
+	_, keep := newIdentity(t)
+	_, err := protectErr(t, dir, c, keep, KeyAccess{})
+	if err == nil || !strings.Contains(err.Error(), to) || !strings.Contains(err.Error(), from) {
+		t.Errorf("encrypting: %v", err)
+	}
+	if left := formsOf(t, dir, c); len(left) != 1 || left[0] != "kubernetes/notes.txt" {
+		t.Errorf("left: %q", left)
+	}
+	if did := protect(t, dir, c, RootKeys{Destroy: true}, KeyAccess{}); !strings.Contains(did, "destroyed: kubernetes/notes.txt") {
+		t.Error(did)
+	}
+}

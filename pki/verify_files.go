@@ -167,12 +167,29 @@ func (v *verification) checkFileMode(name, full string) {
 	v.checkOwner(name, full)
 	switch certOf := v.certificateOwner(name); {
 	case misplaced != "":
-		v.findings.add(name, Fix{say("whoever has it can sign for the whole cluster; remove it:"), paste("rm -f %s", v.pathOf(name))}, "holds the private key of %s", misplaced)
+		fix := Fix{say("whoever has it can sign for the whole cluster; remove it:"), paste("rm -f %s", v.pathOf(name))}
+		if !v.hasKey(misplaced) {
+			fix = Fix{say("whoever has it can sign for the whole cluster. The store has no other copy: bring it to where the root's key is kept, and check that you can use it there, before you remove it here")}
+		}
+		v.findings.add(name, fix, "holds the private key of %s", misplaced)
 	case key && !planned && certOf != "":
 		v.findings.add(name, Fix{v.renewKey(certOf)}, "has a private key in it, as well as its certificate")
 	case key && !planned:
 		v.findings.add(name, Fix{say("remove it from this machine")}, "is a private key that the plan does not have")
 	}
+}
+
+// hasKey reports whether an authority has its key in its place, plain or encrypted, or its program has it.
+func (v *verification) hasKey(name string) bool {
+	for _, a := range v.plan.Authorities {
+		if a.Name != name {
+			continue
+		}
+		plain, plainErr := exists(v.pathOf(path.Join(a.Path(), caKeyName)))
+		encrypted, encryptedErr := exists(v.pathOf(path.Join(a.Path(), encryptedKeyName)))
+		return errors.Join(plainErr, encryptedErr) == nil && (plain || encrypted || a.external != nil)
+	}
+	return false
 }
 
 // misplacedKey returns the name of the authority whose private key a file holds, if the key does not belong

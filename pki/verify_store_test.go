@@ -197,8 +197,8 @@ func TestVerifyFindings(t *testing.T) {
 				return write(filepath.Join(dir, "authorities/client-issuing/ca.key"), 0o640, nil)
 			}, day,
 			[]string{
-				"authorities/client-issuing/ca.key: has mode 0640, so others may have read the key",
 				"authorities/client-issuing/ca.key: cannot be read: the file is empty",
+				"authorities/client-issuing/ca.key: has mode 0640, so others may have read the key",
 			},
 		},
 		"another member's key that others can read": {
