@@ -56,11 +56,23 @@ func checkECDSA(key *ecdsa.PublicKey) error {
 	if _, err := key.ECDH(); err != nil {
 		return errors.New("its key is not a point of its curve")
 	}
+	point, err := key.Bytes()
+	if err != nil {
+		return err
+	}
 	private := make([]byte, (key.Params().N.BitLen()+7)/8)
 	for guess := range byte(guesses) {
 		private[len(private)-1] = guess + 1
 		guessed, err := ecdsa.ParseRawPrivateKey(key.Curve, private)
-		if err == nil && guessed.X.Cmp(key.X) == 0 { // or its negative, whose key is as well known
+		if err != nil {
+			return err
+		}
+		known, err := guessed.PublicKey.Bytes()
+		if err != nil {
+			return err
+		}
+		// The first half is x. The negative of a point has it too, and its key is as well known.
+		if half := 1 + len(private); bytes.Equal(known[:half], point[:half]) {
 			return errors.New("its key is one that everybody can guess")
 		}
 	}

@@ -121,6 +121,12 @@ func TestBadRSAKeys(t *testing.T) {
 	}
 }
 
+// pointOf returns a key of P-256 with any coordinates, which ecdsa's functions do not make.
+func pointOf(x, y *big.Int) *ecdsa.PublicKey {
+	//lint:ignore SA1019 there is no other way to a key that is not on its curve
+	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
+}
+
 func TestBadCurveKeys(t *testing.T) {
 	t.Parallel()
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
@@ -134,10 +140,10 @@ func TestBadCurveKeys(t *testing.T) {
 		want string
 	}{
 		"P-224":             {&p224.PublicKey, "on curve P-224"},
-		"not on the curve":  {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, "not a point of its curve"},
-		"infinity":          {&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}, "not a point of its curve"},
-		"private key 1":     {&ecdsa.PublicKey{Curve: elliptic.P256(), X: params.Gx, Y: params.Gy}, "everybody can guess"},
-		"private key -1":    {&ecdsa.PublicKey{Curve: elliptic.P256(), X: params.Gx, Y: negative}, "everybody can guess"},
+		"not on the curve":  {pointOf(big.NewInt(1), big.NewInt(1)), "not a point of its curve"},
+		"infinity":          {pointOf(new(big.Int), new(big.Int)), "not a point of its curve"},
+		"private key 1":     {pointOf(params.Gx, params.Gy), "everybody can guess"},
+		"private key -1":    {pointOf(params.Gx, negative), "everybody can guess"},
 		"an unknown type":   {"key", "has type string"},
 		"none":              {nil, "which etcd cannot use"},
 		"short Ed25519 key": {ed25519.PublicKey("x"), "wrong length"},
