@@ -60,7 +60,9 @@ type simulation struct {
 
 	keys     rootKeys
 	identity *age.X25519Identity
-	away     map[string][]byte // the roots' keys, where they are kept elsewhere
+	// protected means that the roots' keys are encrypted: before, an identity opens nothing and is refused.
+	protected bool
+	away      map[string][]byte // the roots' keys, where they are kept elsewhere
 
 	trust  map[string]*x509.Certificate // roots by the leaf whose verifier has them, as they were at its start
 	asked  time.Time                    // since when a person is needed
@@ -101,6 +103,7 @@ func (s *simulation) protect(now time.Time) {
 		s.apply(now, pki.Renewal{}, false, func(store *pki.Store) {
 			store.RootKeys = pki.RootKeys{Recipients: []string{s.identity.Recipient().String()}}
 		})
+		s.protected = true
 	case gone:
 		s.apply(now, pki.Renewal{}, false, func(store *pki.Store) { store.RootKeys = pki.RootKeys{Destroy: true} })
 	case offLine:
@@ -163,7 +166,7 @@ func (s *simulation) apply(now time.Time, renewal pki.Renewal, dryRun bool, open
 		s.t.Fatal(err)
 	}
 	defer store.Close()
-	if s.keys == given {
+	if s.keys == given && s.protected {
 		store.Keys.Identities = []byte(s.identity.String() + "\n")
 	}
 	if open != nil {
