@@ -175,6 +175,11 @@ func (l *Listener) HTTPOnly(access Access) bool {
 	return served && (denied || closed >= enough)
 }
 
+// HasNoGateway reports whether the port said that it has no JSON gateway for an access.
+func (l *Listener) HasNoGateway(access Access) bool {
+	return l.Page(access, GatewayPath).Withheld()
+}
+
 // NothingListens reports whether the port is closed. A metrics listener is optional.
 func (l *Listener) NothingListens() bool { return l.Reach.State == Refused }
 

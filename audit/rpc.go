@@ -17,6 +17,9 @@ const (
 	BadTokenMemberListRPC = "MemberList with an invalid token" // only where the Range was refused
 )
 
+// GatewayPath is the path of Range on a JSON gateway.
+const GatewayPath = "/v3/kv/range"
+
 // RPC is one gRPC call.
 type RPC struct {
 	Attempt

@@ -84,7 +84,7 @@ func runAuthDisabled(t *audit.EtcdCluster) audit.Outcome {
 }
 
 // readableByAnybody returns Fail for a client port that lets callers without a certificate read the
-// store, Pass for one that does not, and Unknown if an answer came too late to decide. A port that
+// store, Pass for one that does not, and Unknown if an answer is missing that decides. A port that
 // speaks only HTTP exposes the store only through a gateway.
 func readableByAnybody(t *audit.Listener) audit.Verdict {
 	verdict := audit.Pass
@@ -94,7 +94,11 @@ func readableByAnybody(t *audit.Listener) audit.Verdict {
 		}
 		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Agreed(audit.NoCertificate).State == audit.Answered
 		switch {
-		case !open || t.HTTPOnly(access):
+		case !open:
+		case t.HTTPOnly(access):
+			if gateway := t.RPC(access, audit.GatewayRange); !t.HasNoGateway(access) && !gateway.DeniesCaller() {
+				verdict = audit.Unknown
+			}
 		case slices.ContainsFunc(t.RPCs, func(r audit.RPC) bool { return r.Access == access && r.Cause == audit.TimedOut }) && !speaksGRPC(t, access):
 			verdict = audit.Unknown
 		default:

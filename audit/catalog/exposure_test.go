@@ -1,7 +1,9 @@
 package catalog_test
 
 import (
+	"fmt"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -42,7 +44,24 @@ func exposureFixtures(t *testing.T) []fixture {
 	allowed.AllowsOrigin = true
 	ungiven := noPages(hardened(t, audit.Client))
 	ungiven.Handshakes = ungiven.Handshakes[:5]
-	return []fixture{
+	var unclear []fixture
+	for _, status := range []int{103, 301, 304, 307, 418, 421, 500, 503, 999} {
+		for check, path := range map[string]string{"metrics-exposed": "/metrics", "debug-exposed": "/debug/vars", "grpc-proxy-exposed": "/proxy/health", "v2-api-enabled": "/v2/keys"} {
+			if check == "grpc-proxy-exposed" && status == 503 { // a proxy without a member answers it
+				continue
+			}
+			unclear = append(unclear,
+				fixture{check: check, name: fmt.Sprintf("HTTP status %d", status), target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, path, status)), verdict: audit.Unknown, evidence: strconv.Itoa(status)},
+				fixture{check: check, name: fmt.Sprintf("HTTP status %d over TLS", status), target: with(anonymous(t, audit.Client), page(audit.WithoutCertificate, path, status)), verdict: audit.Unknown, evidence: strconv.Itoa(status)})
+		}
+	}
+	return append(unclear, []fixture{
+		{check: "metrics-exposed", name: "a part of the page", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/metrics", 206)), verdict: audit.Fail, codes: []string{"client"}},
+		{check: "metrics-exposed", name: "forbidden", target: with(plaintextOnly(audit.Client), page(audit.InPlaintext, "/metrics", 403)), verdict: audit.Pass, evidence: "403"},
+		{check: "debug-exposed", name: "a part of the page", target: given("/debug/pprof/", 206), verdict: audit.Fail, codes: []string{"pprof"}},
+		{check: "debug-exposed", name: "behind a redirect", target: given("/debug/pprof/", 307), verdict: audit.Unknown, evidence: "307"},
+		{check: "browser-reachable", name: "a fault", target: browser(page(audit.InPlaintext, "/version", 503), page(audit.InPlaintext, "/version", 200)), verdict: audit.Unknown, evidence: "503"},
+		{check: "browser-reachable", name: "a fault for the origin", target: browser(page(audit.InPlaintext, "/version", 421), page(audit.InPlaintext, "/version", 503)), verdict: audit.Unknown, evidence: "503"},
 		{check: "metrics-plaintext", name: "on the network", target: with(plaintextOnly(audit.Metrics), metrics), verdict: audit.Fail, codes: []string{"http1"}},
 		{check: "metrics-plaintext", name: "on loopback", target: at(with(plaintextOnly(audit.Metrics), metrics), "::1"), verdict: audit.Pass, evidence: "loopback only"},
 		{check: "metrics-plaintext", name: "TLS", target: hardened(t, audit.Metrics), verdict: audit.Pass, evidence: "does not answer plaintext"},
@@ -113,5 +132,5 @@ func exposureFixtures(t *testing.T) []fixture {
 		{check: "debug-exposed", name: "no credentials", target: ungiven, verdict: audit.Unknown, evidence: "--cert"},
 		{check: "debug-exposed", name: "times out", verdict: audit.Unknown, evidence: "no answer",
 			target: with(hardened(t, audit.Client), audit.Page{Attempt: silent, Access: audit.InPlaintext, Path: "/debug/vars"})},
-	}
+	}...)
 }

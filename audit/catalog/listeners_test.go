@@ -15,12 +15,19 @@ func listenerFixtures(t *testing.T) []fixture {
 	}
 	httpOnly := func(more ...audit.RPC) *audit.Listener {
 		target := plaintextOnly(audit.Client)
-		target.Pages = []audit.Page{{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200}}
+		target.Pages = []audit.Page{
+			{Attempt: answered, Access: audit.InPlaintext, Path: "/version", Status: 200},
+			{Attempt: answered, Access: audit.InPlaintext, Path: audit.GatewayPath, Status: 404},
+		}
 		target.RPCs = append([]audit.RPC{
 			{Attempt: notHTTP2, Access: audit.InPlaintext, Method: audit.RangeRPC},
 			{Attempt: ended, Access: audit.InPlaintext, Method: audit.MemberListRPC},
 		}, more...)
 		target.Version, target.VersionFrom = "3.6.16", "GET /version in plaintext"
+		return target
+	}
+	gateway := func(target *audit.Listener, attempt audit.Attempt, status int) *audit.Listener {
+		target.Pages[1].Attempt, target.Pages[1].Status = attempt, status
 		return target
 	}
 	closing := func(target *audit.Listener) *audit.Listener {
@@ -93,10 +100,13 @@ func listenerFixtures(t *testing.T) []fixture {
 				target.RPCs[0].Attempt, target.RPCs[0].Code, target.RPCs[0].Message = answered, 14, "etcdserver: no leader"
 			})},
 		{check: "client-anonymous-read", name: "through the gateway alone", verdict: audit.Fail, codes: []string{"gateway-http"}, evidence: "JSON gateway",
-			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Keys: 3})},
+			target: gateway(httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Keys: 3}), answered, 501)},
 		{check: "client-anonymous-read", name: "the gateway wants a user", verdict: audit.Pass, evidence: "user name is empty",
-			target: httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 3, Message: string(audit.UserEmpty), Refusal: audit.UserEmpty})},
+			target: gateway(httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 3, Message: string(audit.UserEmpty), Refusal: audit.UserEmpty}), answered, 400)},
 		{check: "client-anonymous-read", name: "HTTP without a gateway", target: httpOnly(), verdict: audit.Pass, evidence: "HTTP only"},
+		{check: "client-anonymous-read", name: "HTTP, and the gateway closes the connection", target: gateway(httpOnly(), ended, 0), verdict: audit.Unknown, evidence: "without an answer"},
+		{check: "client-anonymous-read", name: "HTTP, and the gateway has a fault", verdict: audit.Unknown, evidence: "503",
+			target: gateway(httpOnly(audit.RPC{Attempt: answered, Access: audit.InPlaintext, Method: audit.GatewayRange, Code: 2, Message: "HTTP status 503 without a JSON body"}), answered, 503)},
 		{check: "client-anonymous-read", name: "handshake times out", verdict: audit.Unknown, target: in(noCertificate(silent))},
 
 		{check: "client-cert-required", name: "refused", target: hardened(t, audit.Client), verdict: audit.Pass},

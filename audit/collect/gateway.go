@@ -21,7 +21,7 @@ func (p *prober) askGateways(ctx context.Context, t *audit.Listener) {
 	if t.Kind != audit.Client {
 		return
 	}
-	const path = "/v3/kv/range"
+	const path = audit.GatewayPath
 	for _, access := range audit.Anonymous() {
 		found := t.Page(access, path)
 		if found.State != audit.Answered || found.Status == http.StatusNotFound {
@@ -42,18 +42,35 @@ func gatewayRange(access audit.Access, answer page) audit.RPC {
 		return call
 	}
 	var body struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-		Count   string `json:"count"`
+		Code    int       `json:"code"`
+		Message string    `json:"message"`
+		Count   string    `json:"count"`
+		Header  *struct{} `json:"header"`
 	}
 	if err := json.Unmarshal(answer.body, &body); err != nil {
 		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d without a JSON body", answer.Status)
 		return call
 	}
+	// A status of gRPC counts only beside the HTTP status to which a gateway translates it
+	// (grpc-gateway runtime/errors.go, HTTPStatusFromCode).
+	if want, known := httpStatusOf(body.Code); known && answer.Status != want {
+		call.Code, call.Message = int(etcdrpc.Unknown), fmt.Sprintf("HTTP status %d with the gRPC status %d", answer.Status, body.Code)
+		return call
+	}
 	call.Code, call.Message, call.Refusal = body.Code, cleanText(body.Message), audit.RefusalOf(body.Message)
-	if answer.Status != http.StatusOK && call.Code == 0 {
-		call.Code = int(etcdrpc.Unknown)
+	if call.Code == int(etcdrpc.OK) && body.Header == nil {
+		call.Code, call.Message = int(etcdrpc.Unknown), "the answer has no header, as etcd's does"
 	}
 	call.Keys, _ = strconv.ParseInt(body.Count, 10, 64) // protobuf's JSON has int64 as a string
 	return call
+}
+
+// httpStatusOf returns the HTTP status of a gateway for the codes of gRPC that say something about the
+// caller; known is false for all others.
+func httpStatusOf(code int) (status int, known bool) {
+	status, known = map[int]int{
+		int(etcdrpc.OK): http.StatusOK, int(etcdrpc.InvalidArgument): http.StatusBadRequest,
+		int(etcdrpc.PermissionDenied): http.StatusForbidden, int(etcdrpc.Unauthenticated): http.StatusUnauthorized,
+	}[code]
+	return status, known
 }

@@ -73,7 +73,7 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 		result.Attempt = audit.Attempt{State: audit.Refused, Cause: audit.NotSpoken, Reason: "the answer is a TLS alert"}
 		return result, false
 	}
-	response, err := http.ReadResponse(s.buffered, request)
+	response, err := s.readResponse(request)
 	if err != nil {
 		result.Attempt = s.p.failedHandshake(err, s.raw)
 		if result.State == audit.Unclear && s.raw.cause(nil) == nil {
@@ -109,7 +109,27 @@ func (s *session) get(q question, last bool) (result page, reusable bool) {
 	}
 	allowed := response.Header.Get("Access-Control-Allow-Origin")
 	result.AllowsOrigin = q.origin != "" && (allowed == "*" || allowed == q.origin)
-	return result, !last && !response.Close && drain(response.Body)
+	// What follows an answer before the next question is not the answer to that.
+	return result, !last && !response.Close && drain(response.Body) && s.buffered.Buffered() == 0
+}
+
+// maxInterim is the number of interim answers (1xx) before an answer that are skipped.
+const maxInterim = 5
+
+// readResponse reads the answer to a request. It skips interim answers, which are not the server's
+// last word (RFC 9110 section 15.2), but returns one after maxInterim others, and 101, after which
+// the server speaks another protocol.
+func (s *session) readResponse(request *http.Request) (*http.Response, error) {
+	for skipped := 0; ; skipped++ {
+		response, err := http.ReadResponse(s.buffered, request)
+		if err != nil {
+			return nil, err
+		}
+		if response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols || skipped == maxInterim {
+			response.Close = response.Close || response.StatusCode/100 == 1
+			return response, nil
+		}
+	}
 }
 
 // isTypical reports whether an answer is etcd's, for paths that other servers may also have: the

@@ -238,7 +238,7 @@ func workingAccesses(t *audit.Listener) []audit.Access {
 // questions returns the GETs for the pages that a listener of the kind may have.
 func (p *prober) questions() []question {
 	paths := map[audit.Kind][]string{
-		audit.Client:  {"/version", "/v3/kv/range", "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"},
+		audit.Client:  {"/version", audit.GatewayPath, "/v2/keys", "/proxy/health", "/debug/vars", "/debug/pprof/", "/debug/requests", "/metrics"},
 		audit.Peer:    {"/version", "/members"},
 		audit.Metrics: {"/metrics"},
 	}[p.endpoint.Kind]

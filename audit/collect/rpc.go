@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/internal/etcdrpc"
 )
@@ -65,12 +67,48 @@ func (p *prober) call(ctx context.Context, access audit.Access, method string) (
 		message = nil
 	} else if err != nil {
 		// That is an answer all the same: whatever it is, it let the caller in.
-		result.Code, result.NotGRPC, result.Message = int(etcdrpc.Unknown), true, cleanText(err.Error())
+		other, _ := errors.AsType[*etcdrpc.NotGRPCError](err)
+		result.Code, result.NotGRPC, result.Message = int(etcdrpc.Unknown), other != nil && !other.Unfinished, cleanText(err.Error())
 		return result, nil
 	}
 	result.Took = p.clock().Sub(began)
+	if result.Code == int(etcdrpc.OK) {
+		if fault := checkAnswer(method, message); fault != nil {
+			result.Code, result.Message = int(etcdrpc.Unknown), fault.Error()
+			return result, nil
+		}
+	}
 	p.identify(message)
 	return result, message
+}
+
+// checkAnswer returns why a message with the status OK is no answer of etcd's; nil if it is one. A
+// message without a field is a valid message of protobuf in which nothing is wrong: no alarm, no key.
+func checkAnswer(method string, message []byte) error {
+	members := false
+	if err := etcdrpc.Fields(message, func(f etcdrpc.Field) error {
+		members = members || f.Number == 2 && f.Type == protowire.BytesType
+		return nil
+	}); err != nil {
+		return err
+	}
+	switch method {
+	case audit.StatusRPC:
+		// Each etcd tells its cluster and its own ID. Without these nobody knows whose Status it is.
+		if responseHeader(message).ClusterID == 0 {
+			return errors.New("the answer names no cluster, as etcd's does")
+		}
+	case audit.MemberListRPC, audit.BadTokenMemberListRPC: // a grpc-proxy sends no header
+		if !members {
+			return errors.New("the answer lists no member")
+		}
+	default:
+		// Every store has a revision, the empty one 1; kine has no more in its header.
+		if responseHeader(message).Revision <= 0 {
+			return errors.New("the answer names no revision, as etcd's does")
+		}
+	}
+	return nil
 }
 
 // identify notes the cluster and the member that answered, if the message names them.

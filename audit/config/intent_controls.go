@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -229,19 +228,24 @@ func (p *port) pprofByRules() sight {
 
 func (p *port) pprofSeen() sight {
 	const path = "/debug/pprof/"
-	var refused, reason string
+	var refused, reason, doubt string
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := p.target.Page(access, path)
 		switch {
-		case page.State == audit.Answered && page.Status == http.StatusOK:
-			return openSight(fmt.Sprintf("GET %s %s got HTTP status 200", path, access))
+		case page.Exposed():
+			return openSight(page.Answer())
+		case page.Withheld():
+			refused = page.Answer()
 		case page.State == audit.Answered:
-			refused = fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status)
+			doubt = page.Answer()
 		case page.Reason != "":
 			reason = page.Reason
 		}
 	}
-	if refused == "" {
+	switch {
+	case doubt != "":
+		p.addDoubt(doubt)
+	case refused == "":
 		if reason == "" {
 			reason = "add --cacert, --cert and --key of a client of etcd"
 		}
@@ -280,10 +284,10 @@ func (p *port) metricsSeen() sight {
 	const path = "/metrics"
 	for _, access := range audit.Anonymous() {
 		page := p.target.Page(access, path)
-		if page.State != audit.Answered || page.Status != http.StatusOK {
+		if !page.Exposed() {
 			continue
 		}
-		text := fmt.Sprintf("GET %s %s got HTTP status 200", path, access)
+		text := page.Answer()
 		if p.target.Socket != "" || p.loopbackOnly() && p.target.RemoteIP.IsLoopback() {
 			return closedSight("loopback only: " + text)
 		}
@@ -304,8 +308,8 @@ func (p *port) metricsSeen() sight {
 
 func (p *port) pageSeen(access audit.Access, path string) sight {
 	page := p.target.Page(access, path)
-	if page.State != audit.Answered {
-		p.addDoubt(fmt.Sprintf("GET %s %s: %s", path, access, page.Reason))
+	if !page.Withheld() {
+		p.addDoubt(page.Answer())
 	}
-	return closedSight(fmt.Sprintf("GET %s %s got HTTP status %d", path, access, page.Status))
+	return closedSight(page.Answer())
 }

@@ -40,8 +40,11 @@ func runClientAnonymousRead(t *audit.Listener) audit.Outcome {
 			case call.State == audit.Answered && call.DeniesCaller():
 				denials = append(denials, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))
 			case method == audit.RangeRPC && t.HTTPOnly(access):
-				if t.RPC(access, audit.GatewayRange).State == audit.Untried {
+				switch {
+				case t.HasNoGateway(access):
 					denials = append(denials, fmt.Sprintf("the port speaks HTTP only, and has no gateway to the store for requests %s", access))
+				case t.RPC(access, audit.GatewayRange).State == audit.Untried:
+					doubts = append(doubts, "the port speaks HTTP only, and whether it has a gateway to the store was not seen: "+t.Page(access, audit.GatewayPath).Answer())
 				}
 			case call.State == audit.Answered:
 				doubts = append(doubts, fmt.Sprintf("%s %s got %s", method, access, grpcStatus(call)))

@@ -1,11 +1,6 @@
 package listeners
 
-import (
-	"fmt"
-	"net/http"
-
-	"github.com/etcdsec/etcdsec/audit"
-)
+import "github.com/etcdsec/etcdsec/audit"
 
 // DebugExposed finds a client port that serves profiling pages, or debug variables to everybody.
 func DebugExposed() audit.Check {
@@ -47,14 +42,14 @@ func runDebugExposed(t *audit.Listener) audit.Outcome {
 		for _, access := range p.accesses {
 			page := t.Page(access, p.path)
 			switch {
-			case page.State == audit.Answered && page.Status == http.StatusOK:
-				findings = append(findings, audit.Finding{Code: p.code, Text: fmt.Sprintf("GET %s %s got HTTP status 200", p.path, access)})
-			case page.State == audit.Answered:
+			case page.Exposed():
+				findings = append(findings, audit.Finding{Code: p.code, Text: page.Answer()})
+			case page.Withheld():
 				looked = true
 			case page.State != audit.Untried && t.GRPCOnly(access):
 				grpcOnly = true
 			case page.State != audit.Untried && doubt == "":
-				doubt = fmt.Sprintf("GET %s %s: %s", p.path, access, page.Reason)
+				doubt = page.Answer()
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func GatewayEnabled() audit.Check {
 		Applies:    audit.On(audit.Client),
 		Run: func(t *audit.Listener) audit.Outcome {
 			// It refuses the method; with authentication on, a caller with a certificate before that.
-			return judgePresence(t, "/v3/kv/range", "gateway", http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest)
+			return judgePresence(t, audit.GatewayPath, "gateway", http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest)
 		},
 	})
 }

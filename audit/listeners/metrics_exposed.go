@@ -1,9 +1,7 @@
 package listeners
 
 import (
-	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 
@@ -42,8 +40,8 @@ func runMetricsExposed(t *audit.Listener) audit.Outcome {
 	var findings []audit.Finding
 	for _, access := range audit.Anonymous() {
 		page := t.Page(access, path)
-		if page.State == audit.Answered && page.Status == http.StatusOK {
-			findings = append(findings, audit.Finding{Code: string(t.Kind), Text: fmt.Sprintf("GET %s %s got HTTP status 200", path, access)})
+		if page.Exposed() {
+			findings = append(findings, audit.Finding{Code: string(t.Kind), Text: page.Answer()})
 		}
 	}
 	if len(findings) > 0 {
@@ -70,8 +68,8 @@ func isOnLoopback(t *audit.Listener) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// judgeRefusedPage judges a page that no anonymous access could read: it passes only if the port refused
-// each of them.
+// judgeRefusedPage judges a page that no anonymous access could read: it passes only if the port withheld
+// the page from each of them.
 func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 	var answers string
 	if slices.ContainsFunc(audit.Anonymous(), t.GRPCOnly) {
@@ -79,10 +77,10 @@ func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 	}
 	if t.AnswersPlaintext() {
 		page := t.Page(audit.InPlaintext, path)
-		if page.State != audit.Answered {
-			return audit.CouldNotTell(fmt.Sprintf("GET %s %s: %s", path, audit.InPlaintext, page.Reason))
+		if !page.Withheld() {
+			return audit.CouldNotTell(page.Answer())
 		}
-		answers = fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.InPlaintext, page.Status)
+		answers = page.Answer()
 	}
 	anonymous := t.Agreed(audit.NoCertificate)
 	switch {
@@ -90,10 +88,10 @@ func judgeRefusedPage(t *audit.Listener, path string) audit.Outcome {
 		return audit.Passed(answers)
 	case anonymous.State == audit.Answered:
 		page := t.Page(audit.WithoutCertificate, path)
-		if page.State != audit.Answered {
-			return audit.CouldNotTell(fmt.Sprintf("GET %s %s: %s", path, audit.WithoutCertificate, page.Reason))
+		if !page.Withheld() {
+			return audit.CouldNotTell(page.Answer())
 		}
-		return audit.Passed(joinEvidence(answers, fmt.Sprintf("GET %s %s got HTTP status %d", path, audit.WithoutCertificate, page.Status)))
+		return audit.Passed(joinEvidence(answers, page.Answer()))
 	default:
 		o := t.Admits(audit.NoCertificate)
 		if o.Verdict == audit.Pass {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -156,9 +155,9 @@ func openMetrics(t *audit.Listener) string {
 	for _, access := range audit.Anonymous() {
 		page := t.Page(access, "/metrics")
 		switch {
-		case page.State == audit.Answered && page.Status == http.StatusOK:
+		case page.Exposed():
 			return "answered"
-		case page.State == audit.Answered:
+		case page.Withheld():
 			seen = "refused"
 		}
 	}
@@ -173,9 +172,9 @@ func profilingTrait(t *audit.Listener) string {
 	for _, access := range append(audit.Anonymous(), audit.WithCredentials) {
 		page := t.Page(access, "/debug/pprof/")
 		switch {
-		case page.State == audit.Answered && page.Status == http.StatusOK:
+		case page.Exposed():
 			return "answered"
-		case page.State == audit.Answered:
+		case page.Withheld():
 			seen = "not there"
 		}
 	}
