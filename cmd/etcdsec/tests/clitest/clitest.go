@@ -38,6 +38,10 @@ const DaysVariable = "ETCDSEC_TEST_DAYS"
 // raceVariable stops a program with the race detector from sleeping for a second at its end.
 const raceVariable = "GORACE=atexit_sleep_ms=0"
 
+// buildFlagsVariable has the flags with which `make test` builds the tests, if it runs them: the binary
+// that is built alike shares the compiled packages with them.
+const buildFlagsVariable = "ETCDSEC_TEST_BUILD_FLAGS"
+
 var built = sync.OnceValues(build)
 
 // Binary returns the path of the binary. Its name is etcdsec, and its folder contains nothing else. The
@@ -64,7 +68,9 @@ func build() (string, error) {
 		return "", err
 	}
 	args := []string{"build", "-buildvcs=false", "-tags=failpoints,testclock"}
-	if raceEnabled {
+	if flags := strings.Fields(os.Getenv(buildFlagsVariable)); len(flags) > 0 {
+		args = append(args, flags...)
+	} else if raceEnabled {
 		args = append(args, "-race")
 	}
 	// Clones beside each other do not share: each has sources of its own.
