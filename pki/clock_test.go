@@ -623,7 +623,7 @@ type clockCase struct {
 // Where a person comes on the twentieth day, a CA lives 264 days, and each leaf is signed 20 times.
 func clockCases() map[string]clockCase {
 	return map[string]clockCase{
-		"roots on line":                     {keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}},
+		"roots on line":                     {keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
 		"roots encrypted, identity given":   {keys: given, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
 		"roots encrypted, a person comes":   {keys: encrypted, spec: "  pki: {crl: true}\n", issued: map[string]int{"issuing": 12, "leaf": 100}},
 		"roots elsewhere, a person comes":   {keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100}},
@@ -802,7 +802,7 @@ func testThreeYearsOfAnImport(t *testing.T, all bool) {
 		long   bool // only with the build tag e2e
 	}{
 		// Leaves on day 244, when a third of their year is left; then each 60 days.
-		"kubeadm":                     {made: "{layout: kubeadm, hierarchy: shared, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 78}},
+		"kubeadm":                     {made: "{layout: kubeadm, hierarchy: shared, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 78}, long: true},
 		"k3s":                         {made: "{layout: k3s, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81}, long: true},
 		"kops":                        {made: "{layout: kops, hierarchy: single, rootLifetime: 87600h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 84}, long: true},
 		"a CA of fifteen months":      {made: "{layout: k3s, hierarchy: single, rootLifetime: 10920h, leafLifetime: 8760h}", issued: map[string]int{"leaf": 81, "root": 2}, long: true},

@@ -275,9 +275,14 @@ func TestVerifyFindings(t *testing.T) {
 	}
 }
 
-// Whatever is done to one file of a store, verify sees it.
+// Whatever is done to one file of a store, verify sees it. `make test-e2e` tries more.
 func TestVerifyCatchesMutations(t *testing.T) {
 	t.Parallel()
+	testMutations(t, 50)
+}
+
+func testMutations(t *testing.T, mutations int) {
+	t.Helper()
 	c := specOf(t, 3, "  clients: [{name: backup, role: backup}]\n")
 	original := filepath.Join(t.TempDir(), "store")
 	issue(t, original, c, testNow())
@@ -305,7 +310,7 @@ func TestVerifyCatchesMutations(t *testing.T) {
 	}
 	seed := [2]uint64{rand.Uint64(), rand.Uint64()}
 	random := rand.New(rand.NewPCG(seed[0], seed[1]))
-	for i := range 200 {
+	for i := range mutations {
 		file := files[random.IntN(len(files))]
 		what, change := mutation(random, original, files)
 		name := fmt.Sprintf("%d: %s of %s", i, what, file)

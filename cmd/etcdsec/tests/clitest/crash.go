@@ -49,27 +49,25 @@ func EveryPoint(_ *testing.T, trace []string) []int {
 // seedVariable repeats the sample of an earlier run.
 const seedVariable = "ETCDSEC_TEST_SEED"
 
-// SamplePoints chooses the first point, the last one, those before and after the first and the last
-// line of the ledger and swap of a symlink, and others at random, spread over the whole verb. The
-// suites behind the build tag e2e, which CI runs, choose all.
+// SamplePoints chooses the first point, the last one, those before and after the first line of the ledger
+// and the last swap of a symlink, and two at random, one in each half of the verb. The suites behind the
+// build tag e2e, which CI runs, choose all.
 func SamplePoints(t *testing.T, trace []string) []int {
 	t.Helper()
 	var always []int
-	for _, name := range []string{"durable.Append", "durable.symlink"} {
-		is := func(function string) bool { return strings.HasSuffix(function, name) }
-		first := slices.IndexFunc(trace, is)
-		if first < 0 {
-			continue
-		}
-		final := len(trace) - 1
-		for !is(trace[final]) {
-			final--
-		}
-		for _, at := range []int{first + 1, final + 1} {
-			always = append(always, at, min(len(trace), at+1))
+	for i, function := range trace {
+		if strings.HasSuffix(function, "durable.Append") {
+			always = append(always, i+1, min(len(trace), i+2))
+			break
 		}
 	}
-	const spread = 6
+	for i, function := range slices.Backward(trace) {
+		if strings.HasSuffix(function, "durable.symlink") {
+			always = append(always, i+1, min(len(trace), i+2))
+			break
+		}
+	}
+	const spread = 2
 	return Sample(t, len(trace), spread, always...)
 }
 

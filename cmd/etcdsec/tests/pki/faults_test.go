@@ -70,8 +70,11 @@ func checkBundle(t *testing.T, bundle string) (keys int) {
 }
 
 // Killed at any moment, a bootstrap leaves nothing half-written, and runs until one is
-// left alone finish the work.
-func TestBootstrapKilled(t *testing.T) {
+// left alone finish the work. `make test-e2e` does so more often.
+func TestBootstrapKilled(t *testing.T) { testBootstrapKilled(t, 3) }
+
+func testBootstrapKilled(t *testing.T, rounds int) {
+	t.Helper()
 	spec := writeSpec(t)
 	whole := filepath.Join(t.TempDir(), "whole")
 	started := time.Now()
@@ -80,7 +83,7 @@ func TestBootstrapKilled(t *testing.T) {
 	}
 	lasts := time.Since(started)
 	killed := 0
-	for round := range 12 {
+	for round := range rounds {
 		dir := filepath.Join(t.TempDir(), fmt.Sprint(round))
 		for range 8 {
 			cmd := clitest.Command(t, "bootstrap", "-f", spec, dir)
@@ -102,7 +105,7 @@ func TestBootstrapKilled(t *testing.T) {
 		}
 		checkNoLeftovers(t, dir)
 	}
-	if killed < 20 {
+	if killed < 2*rounds {
 		t.Errorf("only %d runs were killed: this test tested too little", killed)
 	}
 }
@@ -122,11 +125,14 @@ func checkNoLeftovers(t *testing.T, dir string) {
 }
 
 // Of two bootstraps at once one wins; the other says why it stopped, or came after it and
-// found nothing to do.
-func TestBootstrapsAtOnce(t *testing.T) {
+// found nothing to do. `make test-e2e` tries more often.
+func TestBootstrapsAtOnce(t *testing.T) { testBootstrapsAtOnce(t, 2) }
+
+func testBootstrapsAtOnce(t *testing.T, rounds int) {
+	t.Helper()
 	spec := writeSpec(t)
 	refused := 0
-	for round := range 5 {
+	for round := range rounds {
 		dir := filepath.Join(t.TempDir(), fmt.Sprint(round))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -160,7 +166,7 @@ func TestBootstrapsAtOnce(t *testing.T) {
 			t.Errorf("%d keys, want %d", keys, clitest.ThreeMembersKeys)
 		}
 	}
-	t.Logf("%d of 20 runs were refused", refused)
+	t.Logf("%d of %d runs were refused", refused, 4*rounds)
 }
 
 // On a disk that is full the run says so; the next one, with room, finishes the work.
