@@ -38,9 +38,13 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
 			return collect.Credentials{}, usageError(errors.New("--pki already gives the certificates: leave out --cacert, --cert and --key"), "")
 		}
+		if err := pki.CheckStore(flags.store); err != nil {
+			return collect.Credentials{}, missingStore(fmt.Errorf("--pki: %w", err))
+		}
 		var err error
 		if files, err = collect.StoreCredentials(flags.store); err != nil {
-			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), "etcdsec pki issue -f cluster.yaml "+shellword.Path(flags.store))
+			own := filepath.Join(flags.store, pki.SpecName)
+			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), fmt.Sprintf("etcdsec pki issue -f %s %s", shellword.Path(own), shellword.Path(flags.store)))
 		}
 	}
 	credentials, err := files.Load(now)

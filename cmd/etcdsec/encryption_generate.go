@@ -60,7 +60,7 @@ func (f *encryptionGenerateFlags) addFlags(cmd *cobra.Command) {
 }
 
 func (f *encryptionGenerateFlags) run(a *app, dir string) error {
-	spec, err := storeSpec(f.spec, dir)
+	spec, err := specOrOwn(f.spec, dir)
 	if err != nil {
 		return err
 	}

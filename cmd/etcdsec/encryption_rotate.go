@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -112,10 +113,26 @@ func (f *encryptionRotateFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 }
 
+// checkRotationStore returns an error if dir is neither a store nor a folder that "encryption generate"
+// made for a PKI that is elsewhere.
+func checkRotationStore(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, pki.KubernetesDir)); err == nil {
+		return nil
+	}
+	if err := pki.CheckStore(dir); err != nil {
+		return missingStore(err)
+	}
+	return nil
+}
+
 // newRotation returns a rotation for the store in dir, ready to run.
 func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Rotation, *cluster.Cluster, error) {
+	missing := checkRotationStore(dir)
+	if flags.spec == "" && missing != nil {
+		return nil, nil, missing
+	}
 	var err error
-	if flags.spec, err = storeSpec(flags.spec, dir); err != nil {
+	if flags.spec, err = specOrOwn(flags.spec, dir); err != nil {
 		return nil, nil, err
 	}
 	c, err := a.loadSpec(flags.spec)
@@ -133,6 +150,9 @@ func (a *app) newRotation(flags encryptionRotateFlags, dir string) (*rotation.Ro
 	servers, err := rotation.Servers(flags.apiServers, c, secureAPIPort, client)
 	if err != nil {
 		return nil, nil, usageError(err, "--apiserver cp-0=10.0.0.11:6443")
+	}
+	if missing != nil {
+		return nil, nil, missing
 	}
 	r := &rotation.Rotation{
 		Dir: filepath.Join(dir, pki.KubernetesDir), Servers: servers,

@@ -27,6 +27,9 @@ then rotate again. Writes one file in DIR; uses no network.`,
 }
 
 func (a *app) abortRotation(dir string) error {
+	if err := checkRotationStore(dir); err != nil {
+		return err
+	}
 	err := rotation.Abort(filepath.Join(dir, pki.KubernetesDir))
 	if errors.Is(err, rotation.ErrNone) {
 		return usageError(err, "")

@@ -61,14 +61,40 @@ func (f signFlags) runInStore(ctx context.Context, a *app, dir string, s signing
 // storeSpec returns the path of the spec for a store that must exist: the given path, or else the
 // store's own spec.
 func storeSpec(given, dir string) (string, error) {
+	if err := pki.CheckStore(dir); err != nil {
+		return "", missingStore(err)
+	}
+	return specOrOwn(given, dir)
+}
+
+// specOrOwn returns the given path of a spec, or else that of the spec in the folder dir.
+func specOrOwn(given, dir string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
 	own := filepath.Join(dir, pki.SpecName)
 	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
-		return "", usageError(fmt.Errorf("%s does not exist: is %s a store?", own, dir), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
+		return "", usageError(fmt.Errorf("%s does not exist", own), "give the cluster spec with -f, such as -f cluster.yaml")
 	}
 	return own, nil
+}
+
+// missingStore returns the usage error for a folder that is not a store, with the stores that may have
+// been meant. It never advises to make a new store: that would be a second PKI beside the one in use.
+func missingStore(err error) error {
+	missing, ok := errors.AsType[*pki.NoStoreError](err)
+	switch {
+	case !ok:
+		return failure(err, "")
+	case len(missing.Nearby) == 0:
+		return usageError(err, "give the folder that etcdsec bootstrap, pki issue or pki import wrote")
+	}
+	const most = 3
+	names := make([]string, 0, most)
+	for _, path := range missing.Nearby[:min(len(missing.Nearby), most)] {
+		names = append(names, shellword.Path(path))
+	}
+	return usageError(err, "stores that are here: "+strings.Join(names, ", "))
 }
 
 // run makes the store in dir match the spec: its certificates, and the files that render makes.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -45,10 +44,10 @@ func (f *exportFlags) addFlags(cmd *cobra.Command) {
 
 // export renders files from the store in dir, and writes them into the folder out.
 func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, time.Time) (export.Items, error)) error {
-	store, err := export.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return failure(fmt.Errorf("%s is not a store: %w", dir, err), "etcdsec bootstrap -f cluster.yaml "+shellword.Path(dir))
+	if err := pki.CheckStore(dir); err != nil {
+		return missingStore(err)
 	}
+	store, err := export.Open(dir)
 	if err != nil {
 		return a.storeError(dir, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,9 @@ func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string) erro
 			continue
 		}
 		held, err := status.Read(ctx, target, now)
+		if errors.Is(err, fs.ErrNotExist) {
+			return usageError(fmt.Errorf("%s is neither a file, a folder nor an endpoint: %w", target, err), "etcdsec pki status ./store https://10.0.0.11:2379")
+		}
 		if err != nil {
 			return failure(err, "")
 		}
