@@ -50,6 +50,9 @@ type Files struct {
 	PeerCRL          string
 	// Clients are the clients whose certificates are next to the member's own.
 	Clients []ClientFiles
+
+	// shared is hierarchy shared: one file may be both CAs, and one pair that of server and peer.
+	shared bool
 }
 
 // KeyPair holds the names of the files of a certificate and its key, which can be one file.
@@ -130,8 +133,16 @@ func (c *Cluster) OwnFlags() bool {
 
 // Files returns the names of a member's files below its PKIDir.
 func (c *Cluster) Files(m Member) Files {
-	f := c.PKI.files
-	at := func(s *string) { *s = expandName(*s, m.Name) }
+	f := c.PKI.files.expand(m.Name)
+	if c.PKI.Hierarchy == Shared {
+		f.PeerCA = f.ClientCA
+	}
+	return f
+}
+
+// expand puts a member's name into the names.
+func (f Files) expand(member string) Files {
+	at := func(s *string) { *s = expandName(*s, member) }
 	for _, s := range []*string{
 		&f.ClientCA, &f.PeerCA, &f.Server.Cert, &f.Server.Key, &f.Peer.Cert, &f.Peer.Key,
 		&f.GatewayClient.Cert, &f.GatewayClient.Key, &f.ClientCRL, &f.PeerCRL,
@@ -142,9 +153,6 @@ func (c *Cluster) Files(m Member) Files {
 	for i := range f.Clients {
 		at(&f.Clients[i].Cert)
 		at(&f.Clients[i].Key)
-	}
-	if c.PKI.Hierarchy == Shared {
-		f.PeerCA = f.ClientCA
 	}
 	return f
 }
@@ -178,6 +186,9 @@ func (f FilesConfig) isSet() bool {
 	return f.ClientCA+f.PeerCA+f.Server.Cert+f.Server.Key+f.Peer.Cert+f.Peer.Key+f.Gateway.Cert+f.Gateway.Key+f.ClientCRL+f.PeerCRL != "" || len(f.Clients) > 0
 }
 
+// filesField is the field of the spec that holds a [FilesConfig], with a dot behind it.
+const filesField = "spec.pki.files."
+
 func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy, clients []Client) Files {
 	if layout != LayoutCustom {
 		if config.isSet() {
@@ -186,40 +197,37 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 		return presetFiles(layout, clients)
 	}
 	f := presets(LayoutEtcdsec).files
-	names := map[string]string{}
+	f.GatewayClient = KeyPair{} // no member with foreign flags gets one ([Cluster.OwnFlags])
 	take := func(field string, into *string, given string, required bool) {
-		field = "spec.pki.files." + field
-		if given == "" {
-			if required {
-				v.fault(field, "is missing; layout custom must name every file of a member")
-			}
-			given = *into
+		field = filesField + field
+		switch {
+		case given == "" && required:
+			v.fault(field, "is missing; layout custom must name every file of a member")
+		case given == "":
+			return
 		}
 		v.checkFileName(field, given)
-		if other := names[given]; other != "" {
-			v.fault(field, "%s has the same name, %q", other, given)
-		}
-		names[given] = field
 		*into = given
 	}
 	take("clientCA", &f.ClientCA, config.ClientCA, true)
 	if hierarchy != Shared {
 		take("peerCA", &f.PeerCA, config.PeerCA, true)
+	} else {
+		if config.PeerCA != "" && config.PeerCA != config.ClientCA {
+			v.fault(filesField+"peerCA", "both ports trust clientCA with hierarchy %s; remove peerCA, or choose another hierarchy", Shared)
+		}
+		f.PeerCA = f.ClientCA
 	}
 	takePair := func(field string, into *KeyPair, given KeyPairConfig, required bool) {
 		take(field+".cert", &into.Cert, given.Cert, required)
-		if given.Key != "" && given.Key == given.Cert {
-			into.Key = given.Key // one file holds both
-			return
-		}
-		take(field+".key", &into.Key, given.Key, required)
+		take(field+".key", &into.Key, given.Key, required) // perhaps that of the certificate, which then holds both
 	}
 	takePair("server", &f.Server, config.Server, true)
 	switch {
 	case config.Peer != config.Server || config.Peer.Cert == "" || config.Peer.Key == "":
 		takePair("peer", &f.Peer, config.Peer, true)
 	case hierarchy != Shared:
-		v.fault("spec.pki.files.peer", "server and peer can have one certificate only with hierarchy %s, where one CA signs both", Shared)
+		v.fault(filesField+"peer", "server and peer can have one certificate only with hierarchy %s, where one CA signs both", Shared)
 	default:
 		f.Peer = f.Server
 	}
@@ -230,7 +238,10 @@ func (v *validator) files(config FilesConfig, layout Layout, hierarchy Hierarchy
 		at := fmt.Sprintf("clients[%d]", i)
 		files := ClientFiles{Client: given.Name}
 		if !slices.ContainsFunc(clients, func(c Client) bool { return c.Name == given.Name }) {
-			v.fault("spec.pki.files."+at+".name", "%q is not a client of the spec", given.Name)
+			v.fault(filesField+at+".name", "%q is not a client of the spec", given.Name)
+		}
+		if slices.ContainsFunc(config.Clients[:i], func(c ClientFilesConfig) bool { return c.Name == given.Name }) {
+			v.fault(filesField+at+".name", "%q is given twice; each client has one certificate in a member's folder", given.Name)
 		}
 		takePair(at, &files.KeyPair, KeyPairConfig{given.Cert, given.Key}, true)
 		f.Clients = append(f.Clients, files)

@@ -48,7 +48,11 @@ func New(config Config) (*Cluster, error) {
 		v.fault("spec.etcd.pkiDir", "kubeadm has one certificatesDir and one dataDir for all its nodes, so they cannot contain {{.Name}}")
 	}
 	c.PKI.files = v.files(spec.PKI.Files, c.PKI.Layout, c.PKI.Hierarchy, c.Clients)
+	c.PKI.files.shared = c.PKI.Hierarchy == Shared
+	v.outputs(c.PKI.files, c.Etcd.Members)
 	c.nameNodes()
+	v.sharedNodes(c)
+	v.configFile(c)
 	c.Isolation = v.isolation(spec.Isolation, c.Etcd.Runtime)
 	if err := errors.Join(v.faults...); err != nil {
 		return nil, err

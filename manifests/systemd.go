@@ -8,14 +8,11 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 )
 
-// ConfigPath returns where the unit finds the member's configuration on its node.
-const ConfigPath = "/etc/etcd/etcd.conf.yaml"
-
 // systemdUnit runs etcd as its own user with nothing but its data dir to write to. With
 // --config-file etcd ignores every flag, and that file cannot name a revocation list:
 // a member that checks one gets only flags.
 func systemdUnit(c *cluster.Cluster, m cluster.Member, config etcdConfig) []byte {
-	dataDir, needs, command := c.Etcd.DataDir(m), ConfigPath+" and "+c.Etcd.PKIDir(m), "--config-file="+ConfigPath
+	dataDir, needs, command := c.Etcd.DataDir(m), cluster.ConfigPath+" and "+c.Etcd.PKIDir(m), "--config-file="+cluster.ConfigPath
 	readable := "both readable by that user alone"
 	if c.PKI.CRL {
 		needs, command = c.Etcd.PKIDir(m), "\\\n  "+strings.Join(config.flags(), " \\\n  ")

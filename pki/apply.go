@@ -53,7 +53,11 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 // [UnfinishedError] means that it had written something before it failed.
 func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, config IssueConfig) (Result, error) {
 	result := Result{SchemaVersion: 1, Dir: s.Dir, Cluster: c.Name, DryRun: change.DryRun, Steps: []Step{}}
-	survey, err := s.Survey(ctx, NewPlan(c), config.Now, change.Renewal)
+	plan := NewPlan(c)
+	if err := plan.Check(change.Files); err != nil {
+		return result, err
+	}
+	survey, err := s.Survey(ctx, plan, config.Now, change.Renewal)
 	if err != nil {
 		return result, err
 	}

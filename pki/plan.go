@@ -58,6 +58,7 @@ type Leaf struct {
 	Role       string // server, peer, gateway-client, or the role of a client in the spec
 	CertFile   string // in the bundle: the leaf, then the CAs above it without the self-signed root
 	KeyFile    string // may be CertFile, which then holds both
+	CSRFile    string // the certificate request that "pki csr" makes beside the key; no store has it
 	Issuer     string // the authority that signs it
 	Root       string // the authority that those who verify the leaf trust
 	CommonName string
@@ -210,7 +211,7 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 	b.CRLs = []RevocationFile{{files.ClientCRL, ClientRoot}, {files.PeerCRL, by.peerRoot}}
 	add := func(role string, at cluster.KeyPair, id LeafID, l Leaf) {
 		l.ID, l.Name = id, id.String()
-		l.Role, l.CertFile, l.KeyFile = role, at.Cert, at.Key
+		l.Role, l.CertFile, l.KeyFile, l.CSRFile = role, at.Cert, at.Key, files.Request(at)
 		b.Leaves = append(b.Leaves, l)
 	}
 	server := Leaf{
@@ -260,7 +261,7 @@ func clientBundle(c cluster.Client, commonName string, by issuers) Bundle {
 		Path:  path.Join(clientsFolder, c.Name),
 		Trust: []TrustFile{{"ca.crt", ClientRoot}},
 		Leaves: []Leaf{{
-			ID: id, Name: id.String(), Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key",
+			ID: id, Name: id.String(), Role: string(c.Role), CertFile: "client.crt", KeyFile: "client.key", CSRFile: "client.csr",
 			Issuer: by.client, Root: ClientRoot, CommonName: commonName, EKUs: clientAuth,
 		}},
 	}

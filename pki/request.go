@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -79,7 +78,10 @@ func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dry
 // makeRequest makes a key and its request. The key comes first: if a run is killed, the next one
 // uses the key.
 func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) (Request, error) {
-	r := Request{Name: l.Name, Key: l.KeyFile, CSR: RequestFile(l)}
+	r := Request{Name: l.Name, Key: l.KeyFile, CSR: l.CSRFile}
+	if err := checkFormerRequest(filepath.Join(dir, filepath.FromSlash(r.CSR)), l); err != nil {
+		return r, err
+	}
 	key, err := ReadKey(filepath.Join(dir, filepath.FromSlash(l.KeyFile)))
 	switch {
 	case err == nil:
@@ -105,9 +107,24 @@ func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool
 	return r, durable.WriteBelow(dir, r.CSR, 0o644, csrPEM)
 }
 
-// RequestFile returns the name of a leaf's CSR, next to its key.
-func RequestFile(l Leaf) string {
-	return l.CertFile[:len(l.CertFile)-len(path.Ext(l.CertFile))] + ".csr"
+// checkFormerRequest refuses to replace the request of another holder, such as that of one client by that of
+// another in the same folder. Both would also have one key.
+func checkFormerRequest(path string, l Leaf) error {
+	data, err := durable.ReadFile(path, maxRequestSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	there, err := ParseRequest(data)
+	if err != nil {
+		return fmt.Errorf("%s is there already: %w; remove it, or give another folder", path, err)
+	}
+	if there.Subject.CommonName != l.CommonName {
+		return fmt.Errorf("%s is there already, for CN=%s, and %s has CN=%s: give each holder a folder of its own", path, there.Subject.CommonName, l.Name, l.CommonName)
+	}
+	return nil
 }
 
 // ReadRequests reads and checks the CSRs for some leaves, from a folder or one file. The result
@@ -136,7 +153,7 @@ func ReadRequests(from string, leaves []Leaf) (map[LeafID]*x509.CertificateReque
 }
 
 // requestFiles returns the path of each leaf's request. In a folder, a request has the name of the
-// certificate's file, with the suffix .csr.
+// certificate's file, with the suffix .csr ([Leaf].CSRFile).
 func requestFiles(from string, leaves []Leaf) (map[LeafID]string, error) {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -151,7 +168,7 @@ func requestFiles(from string, leaves []Leaf) (map[LeafID]string, error) {
 		return files, nil
 	}
 	for _, l := range leaves {
-		at := filepath.Join(from, filepath.FromSlash(RequestFile(l)))
+		at := filepath.Join(from, filepath.FromSlash(l.CSRFile))
 		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
@@ -160,7 +177,7 @@ func requestFiles(from string, leaves []Leaf) (map[LeafID]string, error) {
 		files[l.ID] = at
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no request: want %s", from, RequestFile(leaves[0]))
+		return nil, fmt.Errorf("%s has no request: want %s", from, leaves[0].CSRFile)
 	}
 	return files, nil
 }

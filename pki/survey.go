@@ -120,6 +120,9 @@ func (w *Survey) count() int { return len(w.certify) + len(w.leaves) + w.lists.c
 // or issuer, for a key without its certificate, and for an expired authority that this run does not
 // renew.
 func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Renewal) (*Survey, error) {
+	if err := plan.Check(nil); err != nil {
+		return nil, err
+	}
 	if err := s.checkSymlinks(); err != nil {
 		return nil, err
 	}

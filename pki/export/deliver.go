@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -96,6 +97,9 @@ func Deliver(dir string, files []File, how Delivery) ([]Action, error) {
 func compare(dir string, files []File) ([]Action, error) {
 	actions := make([]Action, len(files))
 	for i, f := range files {
+		if slices.ContainsFunc(files[:i], func(other File) bool { return other.Name == f.Name }) {
+			return nil, fmt.Errorf("two files of the export are %s", filepath.Join(dir, f.Name))
+		}
 		path := filepath.Join(dir, f.Name)
 		info, err := os.Lstat(path)
 		switch {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/pki"
 )
 
 // Item is one file of an export, or a leaf that is skipped.
@@ -64,17 +65,17 @@ func (s *Store) selectLeaves(names []string) ([]Ref, error) {
 	if len(names) == 0 {
 		return s.Leaves(), nil
 	}
-	wanted := map[string]bool{}
+	wanted := map[pki.LeafID]bool{}
 	for _, name := range names {
 		found, err := s.Find(name)
 		if err != nil {
 			return nil, &SelectionError{Err: err}
 		}
 		for _, r := range found {
-			wanted[r.Path()] = true
+			wanted[r.leaf.ID] = true
 		}
 	}
-	return slices.DeleteFunc(s.Leaves(), func(r Ref) bool { return !wanted[r.Path()] }), nil
+	return slices.DeleteFunc(s.Leaves(), func(r Ref) bool { return !wanted[r.leaf.ID] }), nil
 }
 
 func (s *Store) tlsSecrets(config SecretsConfig, refs []Ref, now time.Time) (Items, error) {
@@ -89,7 +90,7 @@ func (s *Store) tlsSecrets(config SecretsConfig, refs []Ref, now time.Time) (Ite
 			items.List = append(items.List, Item{Name: r.Name, Role: r.Role, Detail: ErrKeyElsewhere.Error(), Skipped: true})
 			continue
 		}
-		item, err := secretItem(l, StyleTLS, objectNames[r.Path()], config.Namespace)
+		item, err := secretItem(l, StyleTLS, objectNames[r.Name], config.Namespace)
 		if err != nil {
 			return items, err
 		}

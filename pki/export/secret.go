@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -129,16 +130,17 @@ func CheckLabel(s string) error {
 
 var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
 
-// SecretNames returns the name of the Secret of each leaf, by the leaf's Path. A name consists of
+// SecretNames returns the name of the Secret of each leaf, by the leaf's name. A name consists of
 // the names of the cluster and of the leaf, with dashes. It also has a hash if two names would be
 // equal, or if a name had to be changed to be valid. The name does not depend on the other leaves
 // that are exported. Clusters can share a namespace, and nobody could tell the leaf b-c/server of
 // cluster a from c/server of a-b; so all names of a cluster with a dash have the hash.
 func (s *Store) SecretNames() map[string]string {
 	refs := s.Leaves()
-	taken := map[string]int{}
+	taken, stems := map[string]int{}, map[string]int{}
 	for _, r := range refs {
 		taken[objectName(s.Cluster.Name+"/"+r.Name)]++
+		stems[r.Path()]++
 	}
 	names := map[string]string{}
 	for _, r := range refs {
@@ -147,6 +149,9 @@ func (s *Store) SecretNames() map[string]string {
 		dashes := strings.Contains(s.Cluster.Name, "-")
 		if name != strings.ReplaceAll(full, "/", "-") || taken[name] > 1 || dashes {
 			hashed := r.Path()
+			if stems[hashed] > 1 { // server.crt beside server.pem
+				hashed = path.Join(r.bundle.Path, r.leaf.CertFile)
+			}
 			if dashes {
 				hashed = s.Cluster.Name + "/" + hashed
 			}
@@ -154,7 +159,7 @@ func (s *Store) SecretNames() map[string]string {
 			suffix := "-" + hex.EncodeToString(sum[:4])
 			name = strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
 		}
-		names[r.Path()] = name
+		names[r.Name] = name
 	}
 	return names
 }

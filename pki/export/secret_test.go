@@ -129,7 +129,7 @@ func TestSecretNames(t *testing.T) {
 	names := store.SecretNames()
 	seen := map[string]string{}
 	for _, r := range store.Leaves() {
-		name := names[r.Path()]
+		name := names[r.Name]
 		if !dnsSubdomain.MatchString(name) || len(name) > 253 {
 			t.Errorf("%s: %q is no name of an object", r.Path(), name)
 		}
@@ -141,22 +141,61 @@ func TestSecretNames(t *testing.T) {
 	if len(seen) != 5*2+6 {
 		t.Errorf("%d names", len(seen))
 	}
-	for path, want := range map[string]string{
-		"nodes/etcd-0/pki/server":     "test-etcd-0-server",
-		"clients/auditor/client":      "test-clients-auditor",
-		"nodes/clients/pki/peer":      "test-nodes-clients-peer",
-		"clients/peer/client":         "test-clients-peer",
-		"nodes/" + long + "/pki/peer": "test-" + long + "-peer",
+	for leaf, want := range map[string]string{
+		"etcd-0/server":      "test-etcd-0-server",
+		"clients/auditor":    "test-clients-auditor",
+		"nodes/clients/peer": "test-nodes-clients-peer",
+		"clients/peer":       "test-clients-peer",
+		long + "/peer":       "test-" + long + "-peer",
 	} {
-		if names[path] != want {
-			t.Errorf("%s is %s, want %s", path, names[path], want)
+		if names[leaf] != want {
+			t.Errorf("%s is %s, want %s", leaf, names[leaf], want)
 		}
 	}
 	// With dashes, a leaf of the member "clients-backup" is called as the client "backup-peer".
-	for _, path := range []string{"nodes/clients-backup/pki/peer", "clients/backup-peer/client"} {
-		if !regexp.MustCompile(`^test-clients-backup-peer-[0-9a-f]{8}$`).MatchString(names[path]) {
-			t.Errorf("%s is %s, want a hash in it", path, names[path])
+	for _, leaf := range []string{"clients-backup/peer", "clients/backup-peer"} {
+		if !regexp.MustCompile(`^test-clients-backup-peer-[0-9a-f]{8}$`).MatchString(names[leaf]) {
+			t.Errorf("%s is %s, want a hash in it", leaf, names[leaf])
 		}
+	}
+}
+
+// Certificates whose file names differ only in their extension are two leaves, and have two Secrets.
+func TestLeavesThatDifferInTheirExtension(t *testing.T) {
+	t.Parallel()
+	store := open(t, bootstrap(t, twoMembers, `  pki:
+    layout: custom
+    files: {clientCA: ca.crt, peerCA: peer-ca.crt, server: {cert: etcd.crt, key: etcd.key}, peer: {cert: etcd.pem, key: etcd-key.pem}}
+  clients: [{name: etcd-0-server, role: backup}]
+`, testNow()))
+	for _, leaf := range []string{"etcd-0/server", "etcd-0/peer"} {
+		items, err := store.Secrets(SecretsConfig{Shared: Shared{Style: StyleTLS, Namespace: "default"}, Names: []string{leaf}}, testNow())
+		if err != nil || len(items.List) != 1 || items.List[0].Name != leaf {
+			t.Errorf("%s: %+v %v", leaf, items.List, err)
+		}
+	}
+	items, err := store.Secrets(SecretsConfig{Shared: Shared{Style: StyleTLS, Namespace: "default"}}, testNow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, item := range items.List {
+		names[item.File.Name] = true
+	}
+	if len(names) != len(store.Leaves()) {
+		t.Errorf("%d Secrets of %d leaves: %v", len(names), len(store.Leaves()), names)
+	}
+}
+
+// The last check, whatever made the names.
+func TestDeliverRefusesOneNameTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := Deliver(dir, []File{{Name: "a.yaml", Data: []byte("1")}, {Name: "a.yaml", Data: []byte("2")}}, Delivery{}); err == nil {
+		t.Error("accepted")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.yaml")); err == nil {
+		t.Error("written")
 	}
 }
 
@@ -201,7 +240,7 @@ func TestKubernetesReadsSecrets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := Secret(l, style, names[r.Path()], "kube-system")
+			f, err := Secret(l, style, names[r.Name], "kube-system")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +251,7 @@ func TestKubernetesReadsSecrets(t *testing.T) {
 			if style == StyleBitnami {
 				form = "Opaque kube-system/%s ca.crt cert.pem key.pem"
 			}
-			want = append(want, fmt.Sprintf(form, names[r.Path()]))
+			want = append(want, fmt.Sprintf(form, names[r.Name]))
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), decoder, paths...).CombinedOutput()
