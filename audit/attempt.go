@@ -1,6 +1,9 @@
 package audit
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"slices"
+)
 
 // State is how an attempt ended.
 type State string
@@ -32,6 +35,36 @@ const (
 	ProtocolVersion       tls.AlertError = 70
 	NoApplicationProtocol tls.AlertError = 120
 )
+
+// refusesCertificate reports whether the server refused the client's certificate, or the lack of one: by
+// an alert that is about certificates. Any other alert, such as "internal error", is about a fault
+// that the next client may not meet (RFC 8446 section 6.2; OpenSSL's ssl/statem/statem_lib.c,
+// ssl_x509err2alert).
+func (a Attempt) refusesCertificate() bool {
+	return a.State == Refused && slices.Contains([]tls.AlertError{
+		40, // handshake_failure: of OpenSSL in TLS 1.2, without a certificate
+		41, // no_certificate
+		42, // bad_certificate
+		43, // unsupported_certificate
+		44, // certificate_revoked
+		CertificateExpired,
+		46,  // certificate_unknown
+		48,  // unknown_ca
+		49,  // access_denied
+		51,  // decrypt_error: of OpenSSL, where the CA has the name of a trusted one
+		116, // certificate_required
+	}, a.Alert)
+}
+
+// RefusesOffer reports whether the server refused what a ClientHello offers, such as its versions:
+// not every alert does.
+func (a Attempt) RefusesOffer() bool {
+	return a.State == Refused && slices.Contains([]tls.AlertError{
+		40, // handshake_failure
+		ProtocolVersion,
+		71, // insufficient_security
+	}, a.Alert)
+}
 
 // Interrupted is the Reason of an attempt whose Cause is [WasInterrupt].
 const Interrupted = "the audit was interrupted"

@@ -1,6 +1,9 @@
 package audit
 
-import "crypto/x509"
+import (
+	"crypto/x509"
+	"slices"
+)
 
 // Identity names the certificate that a TLS client presents if the server asks for one.
 type Identity string
@@ -82,6 +85,34 @@ func (l *Listener) HandshakeUpTo(highest uint16) Handshake {
 	return Handshake{MaxVersion: highest}
 }
 
+// MaxChains is the number of different chains that a listener keeps. A server that shows more wants to
+// keep the audit busy.
+const MaxChains = 8
+
+// Chains returns the different chains that the port served in all handshakes, each once: those of
+// Handshakes first, in their order, at most MaxChains. A port should serve one; a load balancer, a
+// renewal during the audit or an attacker on the path shows another one to some callers.
+func (l *Listener) Chains() [][]*x509.Certificate {
+	var all [][]*x509.Certificate
+	for _, h := range l.Handshakes {
+		all = AddChain(all, h.Chain)
+	}
+	for _, chain := range l.OtherChains {
+		all = AddChain(all, chain)
+	}
+	return all
+}
+
+// AddChain adds a chain that is not empty to those that it differs from, up to MaxChains.
+func AddChain(all [][]*x509.Certificate, chain []*x509.Certificate) [][]*x509.Certificate {
+	if len(chain) == 0 || len(all) >= MaxChains || slices.ContainsFunc(all, func(known []*x509.Certificate) bool {
+		return slices.EqualFunc(known, chain, (*x509.Certificate).Equal)
+	}) {
+		return all
+	}
+	return append(all, chain)
+}
+
 // OverTLS judges a listener that speaks TLS, by the handshake without a certificate. It returns [Skipped]
 // if the listener speaks only plaintext, and [CouldNotTell] if it showed neither.
 func (l *Listener) OverTLS(judge func(Handshake) Outcome) Outcome {
@@ -98,17 +129,33 @@ func (l *Listener) OverTLS(judge func(Handshake) Outcome) Outcome {
 	}
 }
 
-// Admits returns how a TLS port answered an identity, as an outcome without findings: [Fail] if the port
-// let it in, [Pass] if the port refused it. A connection that closed without an alert counts as a
-// refusal only if the same port let the given certificate in.
+// Admitted returns the first handshake in which the port let an identity in, whatever versions it
+// offered; false if there is none.
+func (l *Listener) Admitted(presented Identity) (Handshake, bool) {
+	at := slices.IndexFunc(l.Handshakes, func(h Handshake) bool { return h.Presented == presented && h.State == Answered })
+	if at < 0 {
+		return Handshake{Presented: presented}, false
+	}
+	return l.Handshakes[at], true
+}
+
+// Admits returns how a TLS port answered an identity, as an outcome without findings: [Fail] if any
+// handshake let it in, [Pass] if the port refused it by an alert about certificates. A connection that
+// closed without an alert counts as a refusal only if the same port let the given certificate in.
 func (l *Listener) Admits(presented Identity) Outcome {
 	h := l.Agreed(presented)
+	if admitted, found := l.Admitted(presented); found {
+		h = admitted
+	}
 	switch h.State {
 	case Answered:
 		return Outcome{Verdict: Fail}
 	case Refused:
 		if h.Version == 0 {
 			return CouldNotTell(string(presented) + ": " + h.Reason + ", before it agreed on a version of TLS, so the identity does not matter")
+		}
+		if !h.refusesCertificate() {
+			return CouldNotTell(string(presented) + ": " + h.Reason + ", which is not about certificates")
 		}
 		return Passed(string(presented) + " is refused: " + h.Reason)
 	case Closed:

@@ -29,8 +29,11 @@ type Listener struct {
 
 	Plaintext  Page        // GET /version, or /metrics of a metrics listener, over HTTP/1.1 without TLS
 	Handshakes []Handshake // in the order of package collect
-	Hellos     []Hello     // the server's choices of suites and groups
-	Pages      []Page      // HTTP GETs over TLS and in plaintext
+	// OtherChains lists the chains that the server sent in the handshakes before pages and calls, each
+	// once, in a stable order; Chains joins them with those of Handshakes.
+	OtherChains [][]*x509.Certificate
+	Hellos      []Hello // the server's choices of suites and groups
+	Pages       []Page  // HTTP GETs over TLS and in plaintext
 	// ForeignHost and ForeignOrigin are GETs without TLS as a web page can make a browser
 	// send them, to a client port that answers plaintext.
 	ForeignHost, ForeignOrigin Page

@@ -92,7 +92,8 @@ func readableByAnybody(t *audit.Listener) audit.Verdict {
 		if call := t.RPC(access, audit.GatewayRange); call.State == audit.Answered && call.Code == 0 {
 			return audit.Fail
 		}
-		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && t.Agreed(audit.NoCertificate).State == audit.Answered
+		_, admitted := t.Admitted(audit.NoCertificate)
+		open := access == audit.InPlaintext && t.AnswersPlaintext() || access == audit.WithoutCertificate && admitted
 		switch {
 		case !open:
 		case t.HTTPOnly(access):

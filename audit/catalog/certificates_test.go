@@ -53,6 +53,12 @@ func certificateFixtures(t *testing.T) []fixture {
 		{check: "tls-version-min", name: "old hello times out", verdict: audit.Unknown,
 			target: in(func(target *audit.Listener) { target.Handshakes[1].Attempt = silent })},
 
+		{check: "cert-expiry", name: "expired in another handshake", verdict: audit.Fail, codes: []string{"leaf-expired"}, evidence: "the handshakes differ",
+			target: in(func(target *audit.Listener) { target.Handshakes[5].Chain = chain(t, 90*day, -2*day) })},
+		{check: "cert-expiry", name: "expired before a page", verdict: audit.Fail, codes: []string{"leaf-expired"}, evidence: "the handshakes differ",
+			target: in(func(target *audit.Listener) { target.OtherChains = [][]*x509.Certificate{chain(t, 90*day, -2*day)} })},
+		{check: "cert-expiry", name: "renewed during the audit", verdict: audit.Pass, evidence: "the handshakes differ",
+			target: in(func(target *audit.Listener) { target.OtherChains = [][]*x509.Certificate{chain(t, 0, 90*day)} })},
 		{check: "cert-expiry", name: "fresh", target: lasting(10*day, 80*day), verdict: audit.Pass, evidence: "80 days left, until 2027-02-08"},
 		{check: "cert-expiry", name: "a third and a bit", target: lasting(60*day, 31*day), verdict: audit.Pass},
 		{check: "cert-expiry", name: "less than a third", target: lasting(61*day, 29*day), verdict: audit.Fail, codes: []string{"leaf-due"}, evidence: "29 of 90 days"},

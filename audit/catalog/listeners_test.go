@@ -56,9 +56,21 @@ func listenerFixtures(t *testing.T) []fixture {
 			}
 		})
 	}
+	faulty := audit.Attempt{State: audit.Refused, Alert: 80, Reason: `TLS alert "internal error"`}
 	letIn := audit.Handshake{Attempt: answered, Version: tls.VersionTLS12}
 	turnedAway := audit.Handshake{Attempt: alert, Version: tls.VersionTLS12, CertificateRequested: true}
 	return []fixture{
+		{check: "client-cert-required", name: "let in over TLS 1.2 alone", verdict: audit.Fail, codes: []string{"optional"},
+			target: in(func(target *audit.Listener) {
+				target.Handshakes[2] = audit.Handshake{Attempt: answered, Presented: audit.NoCertificate, MaxVersion: tls.VersionTLS12, SpokeTLS: true, Version: tls.VersionTLS12, CertificateRequested: true}
+			})},
+		{check: "client-cert-required", name: "a fault of the server", target: in(noCertificate(faulty)), verdict: audit.Unknown, evidence: "not about certificates"},
+		{check: "client-foreign-ca", name: "a fault of the server", verdict: audit.Unknown, evidence: "not about certificates",
+			target: in(func(target *audit.Listener) { handshake(target, audit.ForeignCA).Attempt = faulty })},
+		{check: "peer-accepts-client-cert", name: "a fault of the server", verdict: audit.Unknown, evidence: "not about certificates",
+			target: changed(t, audit.Peer, func(target *audit.Listener) { handshake(target, audit.GivenCertificate).Attempt = faulty })},
+		{check: "tls-version-min", name: "a fault of the server", verdict: audit.Unknown, evidence: "internal error",
+			target: in(func(target *audit.Listener) { target.Handshakes[1].Attempt = faulty })},
 		{check: "client-cert-required", name: "let in over TLS 1.2", target: without13(audit.Client, letIn), verdict: audit.Fail, codes: []string{"not-requested"}},
 		{check: "client-cert-required", name: "turned away over TLS 1.2", target: without13(audit.Client, turnedAway), verdict: audit.Pass},
 		{check: "client-cert-required", name: "no version agreed", target: without13(audit.Client, audit.Handshake{Attempt: keyless}), verdict: audit.Unknown, evidence: "before it agreed on a version"},

@@ -50,9 +50,12 @@ func runCANameCollision(t *audit.EtcdCluster) audit.Outcome {
 	var known []authority
 	fault := ""
 	for _, port := range ports {
-		switch chain := servedChain(port); {
-		case len(chain) > 0:
+		chains := servedChains(port)
+		for _, chain := range chains {
 			known = append(known, authoritiesOf(port, chain)...)
+		}
+		switch {
+		case len(chains) > 0:
 		case !port.HasNoTLS() && fault == "":
 			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, whyNoChain(port))
 		}

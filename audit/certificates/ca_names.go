@@ -26,7 +26,7 @@ func trustOf(t *audit.Listener) trust {
 	h := t.Agreed(audit.NoCertificate)
 	switch {
 	case h.CertificateRequested:
-		return trust{listener: t, asks: true, names: slices.SortedFunc(slices.Values(h.AcceptableCAs), bytes.Compare)}
+		return trust{listener: t, asks: true, names: namedCAs(t)}
 	case t.HasNoTLS():
 		return trust{listener: t}
 	// The request comes before the certificate in TLS 1.3 and after it in TLS 1.2, where only
@@ -39,6 +39,20 @@ func trustOf(t *audit.Listener) trust {
 		fault = "TLS handshake: " + h.Reason
 	}
 	return trust{listener: t, fault: fmt.Sprintf("%s port %s: %s", t.Kind, t.Address, fault)}
+}
+
+// namedCAs returns, sorted, the names of the CAs that a listener named. A name that it lists twice is
+// there twice; names that only some handshakes show are there too.
+func namedCAs(t *audit.Listener) [][]byte {
+	names := slices.SortedFunc(slices.Values(t.Agreed(audit.NoCertificate).AcceptableCAs), bytes.Compare)
+	for _, h := range t.Handshakes {
+		for _, name := range h.AcceptableCAs {
+			if at, found := slices.BinarySearchFunc(names, name, bytes.Compare); !found {
+				names = slices.Insert(names, at, name)
+			}
+		}
+	}
+	return names
 }
 
 func trustsOf(listeners []*audit.Listener) []trust {

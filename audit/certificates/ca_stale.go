@@ -101,11 +101,13 @@ func findStale(kind audit.Kind, ports []trust) []audit.Finding {
 func findUnused(ports []trust, names [][]byte) [][]byte {
 	var paths [][]*x509.Certificate
 	for _, p := range ports {
-		chain := servedChain(p.listener)
-		if len(chain) == 0 {
+		chains := servedChains(p.listener)
+		if len(chains) == 0 {
 			return nil
 		}
-		paths = append(paths, servedPath(chain))
+		for _, chain := range chains {
+			paths = append(paths, servedPath(chain))
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(names), func(name []byte) bool {
 		return slices.ContainsFunc(paths, func(p []*x509.Certificate) bool { return leadsTo(p, [][]byte{name}) })

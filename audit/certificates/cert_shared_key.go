@@ -55,9 +55,12 @@ func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 	var holders []holder
 	fault := ""
 	for _, port := range ports {
-		switch chain := servedChain(port); {
-		case len(chain) > 0:
+		chains := servedChains(port)
+		for _, chain := range chains {
 			holders = append(holders, holder{port, chain[0], memberOf(t, port)})
+		}
+		switch {
+		case len(chains) > 0:
 		case !port.HasNoTLS() && fault == "":
 			fault = fmt.Sprintf("%s port %s: %s", port.Kind, port.Address, whyNoChain(port))
 		}
@@ -75,8 +78,17 @@ func runCertSharedKey(t *audit.EtcdCluster) audit.Outcome {
 	case len(holders) == 0:
 		return audit.Skipped("no port has TLS")
 	default:
-		return audit.Passed(fmt.Sprintf("ports compared: %d; none shares a key with another member or use", len(holders)))
+		return audit.Passed(fmt.Sprintf("ports compared: %d; none shares a key with another member or use", countPorts(holders)))
 	}
+}
+
+// countPorts returns the number of different ports.
+func countPorts(holders []holder) int {
+	ports := map[*audit.Listener]bool{}
+	for _, h := range holders {
+		ports[h.listener] = true
+	}
+	return len(ports)
 }
 
 func whyNoChain(t *audit.Listener) string {
@@ -92,7 +104,7 @@ func sharedKeys(holders []holder) (findings []audit.Finding, shared []audit.Plac
 	var between, within []string
 	for i, b := range holders {
 		for _, a := range holders[:i] {
-			if !sameKey(a.leaf, b.leaf) {
+			if a.listener == b.listener || !sameKey(a.leaf, b.leaf) {
 				continue
 			}
 			ports := []audit.Place{a.listener.Place(), b.listener.Place()}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
 )
@@ -14,27 +15,75 @@ import (
 // root and the root itself are four; a server that sends dozens wants to keep the audit busy.
 const maxChain = 10
 
-// servedChain returns the chain of the first handshake in which the server sent a certificate.
-func servedChain(t *audit.Listener) []*x509.Certificate {
-	for _, h := range t.Handshakes {
-		if len(h.Chain) > 0 {
-			return h.Chain[:min(len(h.Chain), maxChain)]
-		}
+// servedChains returns the different chains that a port served.
+func servedChains(t *audit.Listener) [][]*x509.Certificate {
+	chains := t.Chains()
+	for i, chain := range chains {
+		chains[i] = chain[:min(len(chain), maxChain)]
 	}
-	return nil
+	return chains
 }
 
-// judgeServed returns the Run of a check that judges the chain that a port serves over TLS.
+// judgeServed returns the Run of a check that judges every chain that a port serves over TLS.
 func judgeServed(judge func(*audit.Listener, []*x509.Certificate) audit.Outcome) func(*audit.Listener) audit.Outcome {
 	return func(t *audit.Listener) audit.Outcome {
 		return t.OverTLS(func(h audit.Handshake) audit.Outcome {
-			chain := servedChain(t)
-			if len(chain) == 0 {
+			chains := servedChains(t)
+			if len(chains) == 0 {
 				return audit.CouldNotTell(whyNoCertificate(h))
 			}
-			return judge(t, chain)
+			outcomes := make([]audit.Outcome, len(chains))
+			for i, chain := range chains {
+				outcomes[i] = judge(t, chain)
+			}
+			return worst(outcomes, chains)
 		})
 	}
+}
+
+// worst joins the outcomes of all chains of a port: it fails if one fails, and passes only if each
+// passes or is skipped and one passes. It says so if the chains differ.
+func worst(outcomes []audit.Outcome, chains [][]*x509.Certificate) audit.Outcome {
+	if len(outcomes) == 1 {
+		return outcomes[0]
+	}
+	differ := fmt.Sprintf("the handshakes differ: the port served %d chains, whose leaves have the serial numbers %s", len(chains), serials(chains))
+	var findings []audit.Finding
+	joined := outcomes[0]
+	for _, o := range outcomes {
+		for _, f := range o.Findings {
+			if !slices.ContainsFunc(findings, func(known audit.Finding) bool { return known.Code == f.Code }) {
+				findings = append(findings, f)
+			}
+		}
+		if rank(o.Verdict) < rank(joined.Verdict) {
+			joined = o
+		}
+	}
+	if len(findings) == 0 {
+		joined.Evidence += "; " + differ
+		return joined
+	}
+	findings[0].Text += " (" + differ + ")"
+	joined.Findings = findings
+	return joined
+}
+
+// rank orders verdicts: the lower one decides.
+func rank(v audit.Verdict) int {
+	return slices.Index([]audit.Verdict{audit.Fail, audit.Unknown, audit.Pass, audit.Skip}, v)
+}
+
+// serials returns the serial numbers of the leaves, in hexadecimal.
+func serials(chains [][]*x509.Certificate) string {
+	var all []string
+	for _, chain := range chains {
+		serial := fmt.Sprintf("%.40x", chain[0].SerialNumber)
+		if !slices.Contains(all, serial) {
+			all = append(all, serial)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func whyNoCertificate(h audit.Handshake) string {

@@ -100,6 +100,7 @@ func (p *prober) tlsConfig(c client, h *audit.Handshake) *tls.Config {
 		CipherSuites: allCipherSuites(),
 		VerifyConnection: func(state tls.ConnectionState) error {
 			h.SpokeTLS, h.Version, h.Chain = true, state.Version, state.PeerCertificates
+			p.noteChain(h.Chain)
 			if c.roots == nil {
 				return nil
 			}

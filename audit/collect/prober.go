@@ -1,8 +1,10 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"slices"
 	"sync"
@@ -32,6 +34,7 @@ type prober struct {
 	distance            time.Duration // the quickest connection; 0 if none was made
 	clusterID, memberID uint64        // that the member told
 	verified            verification
+	chains              [][]*x509.Certificate // of all handshakes, each once
 }
 
 // target returns the endpoint's target, of which nothing was observed yet.
@@ -78,7 +81,23 @@ func (p *prober) collect(ctx context.Context) *audit.Listener {
 		func() { t.Hellos = p.askHellos(ctx, t) },
 	})
 	t.Distance = p.distance
+	t.OtherChains = p.otherChains()
 	return t
+}
+
+// otherChains returns the chains of all handshakes. They arrived in any order.
+func (p *prober) otherChains() [][]*x509.Certificate {
+	slices.SortFunc(p.chains, func(a, b []*x509.Certificate) int {
+		return slices.CompareFunc(a, b, func(a, b *x509.Certificate) int { return bytes.Compare(a.Raw, b.Raw) })
+	})
+	return p.chains
+}
+
+// noteChain keeps a chain that the server sent.
+func (p *prober) noteChain(chain []*x509.Certificate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chains = audit.AddChain(p.chains, chain)
 }
 
 // observeOnce makes one handshake. If the port has no TLS, it tries plaintext.

@@ -33,7 +33,8 @@ func judgeCertRequired(t *audit.Listener) audit.Outcome {
 	if o.Verdict != audit.Fail {
 		return o
 	}
-	return audit.Failed(admittedFinding(t.Agreed(audit.NoCertificate)))
+	admitted, _ := t.Admitted(audit.NoCertificate)
+	return audit.Failed(admittedFinding(admitted))
 }
 
 func admittedFinding(h audit.Handshake) audit.Finding {

@@ -33,7 +33,7 @@ func runPeerAcceptsClientCert(t *audit.Listener) audit.Outcome {
 		return audit.Failed(audit.Finding{Code: "plaintext", Text: "the port answers everybody without TLS, so a client too"})
 	}
 	anonymous, given := t.Agreed(audit.NoCertificate), t.Handshake(audit.GivenCertificate)
-	if anonymous.State == audit.Answered {
+	if _, admitted := t.Admitted(audit.NoCertificate); admitted {
 		return audit.Failed(audit.Finding{Code: "no-certificate", Text: "the port lets everybody in, so a client too"})
 	}
 	switch given.State {
@@ -44,10 +44,7 @@ func runPeerAcceptsClientCert(t *audit.Listener) audit.Outcome {
 		}
 		return audit.Failed(audit.Finding{Code: "accepted", Text: text})
 	case audit.Refused:
-		if given.Version == 0 { // for no reason of the certificate's
-			return t.Admits(audit.GivenCertificate)
-		}
-		return audit.Passed("the given client certificate is refused: " + given.Reason)
+		return t.Admits(audit.GivenCertificate)
 	case audit.Closed:
 		// etcd closes without an alert when the certificate is of a trusted CA but its SANs
 		// are not the caller's address, or it is revoked (reference: client/pkg/transport/listener_tls.go).

@@ -92,7 +92,7 @@ func lowerTLS(t *audit.Listener) string {
 	switch {
 	case h.Version != 0:
 		return "accepted"
-	case h.State == audit.Refused:
+	case h.RefusesOffer():
 		return "refused"
 	default:
 		return ""
@@ -161,7 +161,7 @@ func openMetrics(t *audit.Listener) string {
 			seen = "refused"
 		}
 	}
-	if seen == "" && t.Agreed(audit.NoCertificate).State == audit.Refused && !t.AnswersPlaintext() {
+	if seen == "" && !t.AnswersPlaintext() && t.Admits(audit.NoCertificate).Verdict == audit.Pass {
 		return "refused"
 	}
 	return seen

@@ -45,14 +45,15 @@ func TLSAutoCert() audit.Check {
 }
 
 func judgeAutoCert(t *audit.Listener) audit.Outcome {
-	at := slices.IndexFunc(t.Handshakes, func(h audit.Handshake) bool { return len(h.Chain) > 0 })
-	if at < 0 {
+	chains := t.Chains()
+	if len(chains) == 0 {
 		return audit.CouldNotTell("the server showed no certificate")
 	}
-	leaf := t.Handshakes[at].Chain[0]
-	if !isMadeByEtcd(leaf) {
-		return audit.Passed(fmt.Sprintf("the issuer of the leaf is %.200q", leaf.Issuer))
+	at := slices.IndexFunc(chains, func(chain []*x509.Certificate) bool { return isMadeByEtcd(chain[0]) })
+	if at < 0 {
+		return audit.Passed(fmt.Sprintf("the issuer of the leaf is %.200q", chains[0][0].Issuer))
 	}
+	leaf := chains[at][0]
 	flag := "--auto-tls"
 	o := audit.Failed(audit.Finding{})
 	if t.Kind == audit.Peer {

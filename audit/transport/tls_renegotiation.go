@@ -48,7 +48,7 @@ func judgeInTLS12(t *audit.Listener, without string, judge func(audit.Choice) au
 	}
 	older := t.HandshakeUpTo(tls.VersionTLS11)
 	switch h := t.Hello(tls.VersionTLS12, audit.StrongSuites); {
-	case h.VersionRefused && older.Version == 0 && older.State == audit.Refused:
+	case h.VersionRefused && older.Version == 0 && older.RefusesOffer():
 		return audit.Passed("the server refuses TLS 1.2 and older; " + without)
 	case h.VersionRefused && older.Version != 0:
 		return audit.CouldNotTell("the server refuses TLS 1.2 and accepts " + tls.VersionName(older.Version))

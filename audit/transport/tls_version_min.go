@@ -47,7 +47,7 @@ func judgeMinVersion(t *audit.Listener, anonymous audit.Handshake) audit.Outcome
 			})
 		case h.Version != 0:
 			lowest = min(lowest, h.Version)
-		case h.State != audit.Refused && offered < wanted && doubt == "":
+		case !h.RefusesOffer() && offered < wanted && doubt == "":
 			doubt = fmt.Sprintf("a handshake up to %s: %s", tls.VersionName(offered), h.Reason)
 		}
 	}
