@@ -18,6 +18,10 @@ const migrationGroup = "storagemigration.k8s.io"
 // controller of kube-controller-manager runs, it sets one within seconds.
 const migrationPatience = 30 * time.Second
 
+// migrationLimit limits how long a StorageVersionMigration may run. Its status has no progress: one
+// that is stuck looks like one that is slow.
+const migrationLimit = time.Hour
+
 // migrationsOf returns the path of StorageVersionMigrations if a known version of them is
 // served (v1 since Kubernetes 1.37, v1beta1 since 1.35); empty otherwise.
 func migrationsOf(served []collection) string {
@@ -54,7 +58,8 @@ func (m migration) hasCondition(condition string) bool {
 }
 
 // migrate lets kube-controller-manager rewrite a collection. done is false if nobody works on
-// the migration, or if it failed: the objects must then be rewritten in another way. A
+// the migration, if it failed, or if it does not end: the objects must then be rewritten in another
+// way. A
 // migration that succeeded proves nothing about the key; only the census does.
 func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path string, c collection) (done bool, err error) {
 	resource, group, _ := strings.Cut(c.name, ".")
@@ -79,7 +84,9 @@ func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path str
 		_ = client.Send(ending, http.MethodDelete, own, "", nil, nil)
 	}()
 	r.narrate("kube-controller-manager rewrites %s: StorageVersionMigration %s", c.name, m.Metadata.Name)
-	for waited := time.Duration(0); ; waited += pollEvery {
+	began := r.Now()
+	for {
+		m.Status.Conditions = nil // of the last answer
 		if err := client.Get(ctx, own, nil, "", &m); err != nil {
 			return false, fmt.Errorf("waiting for the migration of %s: %w", c.name, err)
 		}
@@ -89,7 +96,10 @@ func (r *Rotation) migrate(ctx context.Context, client *kubeapi.Client, path str
 		case m.hasCondition("Failed"):
 			r.narrate("the migration of %s failed; this program rewrites its objects", c.name)
 			return false, nil
-		case len(m.Status.Conditions) == 0 && waited >= migrationPatience:
+		case r.Now().Sub(began) >= migrationLimit:
+			r.narrate("the migration of %s has not ended within %s; this program rewrites its objects", c.name, migrationLimit)
+			return false, nil
+		case len(m.Status.Conditions) == 0 && r.Now().Sub(began) >= migrationPatience:
 			r.narrate("nobody works on the migration of %s; this program rewrites its objects", c.name)
 			return false, nil
 		}
