@@ -145,7 +145,7 @@ func planInstall(b Bundle, config InstallConfig) (*installation, error) {
 		faults = append(faults, checkOwnAddresses(names, config.Own, config.Sources))
 	}
 	for _, f := range b.CRLs {
-		data, err := durable.ReadFile(filepath.Join(config.Signed, filepath.FromSlash(f.Name)), maxPEMSize)
+		data, _, err := durable.ReadGuarded(filepath.Join(config.Signed, filepath.FromSlash(f.Name)), maxPEMSize)
 		switch {
 		case err == nil:
 			in.add(durable.File{Name: f.Name, Mode: 0o644, Data: data})
@@ -158,7 +158,7 @@ func planInstall(b Bundle, config InstallConfig) (*installation, error) {
 }
 
 func (in *installation) add(f durable.File) {
-	there, err := durable.ReadFile(filepath.Join(in.target, filepath.FromSlash(f.Name)), maxPEMSize)
+	there, _, err := durable.ReadGuarded(filepath.Join(in.target, filepath.FromSlash(f.Name)), maxPEMSize)
 	in.same = in.same && err == nil && bytes.Equal(there, f.Data)
 	in.files = append(in.files, f)
 }
@@ -192,12 +192,12 @@ func (in *installation) checkRevoked(f RevocationFile, der []byte, b Bundle) err
 // addTrust adds a root's file, if the node has the same root or none.
 func (in *installation) addTrust(t TrustFile, config InstallConfig) error {
 	from := filepath.Join(config.Signed, filepath.FromSlash(t.Name))
-	certs, err := ReadTrust(from)
+	certs, err := readGuarded(from, ParseTrust)
 	if err != nil {
 		return err
 	}
 	at := filepath.Join(config.Target, filepath.FromSlash(t.Name))
-	there, err := ReadTrust(at)
+	there, err := readGuarded(at, ParseTrust)
 	missing := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return !slices.ContainsFunc(there, c.Equal) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -214,7 +214,7 @@ func (in *installation) addTrust(t TrustFile, config InstallConfig) error {
 
 func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	certPath := filepath.Join(config.Signed, filepath.FromSlash(l.CertFile))
-	chain, err := ReadCertificates(certPath)
+	chain, err := readGuarded(certPath, ParseCertificates)
 	if err != nil {
 		return err
 	}
@@ -223,17 +223,17 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 		keys = config.Target
 	}
 	keyPath := filepath.Join(keys, filepath.FromSlash(l.KeyFile))
-	key, err := ReadKey(keyPath)
+	key, keyPEM, err := readKeyPEM(keyPath)
 	if err != nil {
 		return err
 	}
 	trust := slices.IndexFunc(b.Trust, func(t TrustFile) bool { return t.Root == l.Root })
-	roots, err := ReadTrust(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)))
+	roots, err := readGuarded(filepath.Join(config.Signed, filepath.FromSlash(b.Trust[trust].Name)), ParseTrust)
 	if err != nil {
 		return err
 	}
 	keyFault := goodkey.CheckEncoded(chain[0].PublicKey, chain[0].RawSubjectPublicKeyInfo)
-	if there, err := ReadCertificates(filepath.Join(config.Target, filepath.FromSlash(l.CertFile))); err == nil {
+	if there, err := readGuarded(filepath.Join(config.Target, filepath.FromSlash(l.CertFile)), ParseCertificates); err == nil {
 		// An imported certificate has names that the spec, and so this node, does not know.
 		l = l.keep(chain[0], identityOf(there[0]))
 		if samePublicKey(there[0].PublicKey, chain[0].PublicKey) {
@@ -245,10 +245,6 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 	}
 	if err := errors.Join(verifyLeaf(l, chain, roots, key.Public(), config.Now)...); err != nil {
 		return fmt.Errorf("%s, with the key %s: %w", certPath, keyPath, err)
-	}
-	keyPEM, err := durable.ReadFile(keyPath, maxPEMSize)
-	if err != nil {
-		return err
 	}
 	if l.CertFile == l.KeyFile {
 		in.add(durable.File{Name: l.CertFile, Mode: 0o600, Data: l.joinFiles(encodeCertificates(chain...), key)})

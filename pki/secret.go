@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
@@ -54,36 +53,43 @@ func ReadSecret(path string) ([]byte, error) {
 
 // readSecret reads the file of a secret with any mode. exposed is not nil if others may have read it.
 func readSecret(path string) (data []byte, exposed *ModeError, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if mode := info.Mode().Perm(); info.Mode().IsRegular() && mode&0o077 != 0 {
+	data, info, err := durable.ReadGuarded(path, maxPEMSize)
+	if mode := info.Mode; mode&0o077 != 0 {
 		exposed = &ModeError{Path: path, Mode: mode}
 	}
-	data, err = durable.ReadFile(path, maxPEMSize)
 	return data, exposed, err
 }
 
 // ReadKey reads the file of a private key, which only its owner may be able to read. If both the
 // mode and the content are wrong, the error joins a [ModeError] and a [FileError].
 func ReadKey(path string) (crypto.Signer, error) {
-	key, exposed, err := readKey(path)
-	if exposed != nil {
-		return nil, errors.Join(exposed, err)
-	}
+	key, _, err := readKeyPEM(path)
 	return key, err
 }
 
 // readKey reads the file of a key with any mode. exposed is not nil if others may have read it.
 func readKey(path string) (key crypto.Signer, exposed *ModeError, err error) {
-	data, exposed, err := readSecret(path)
+	key, _, exposed, err = readKeyFile(path)
+	return key, exposed, err
+}
+
+// readKeyPEM is [ReadKey], and also returns the file.
+func readKeyPEM(path string) (crypto.Signer, []byte, error) {
+	key, data, exposed, err := readKeyFile(path)
+	if exposed != nil {
+		return nil, nil, errors.Join(exposed, err)
+	}
+	return key, data, err
+}
+
+func readKeyFile(path string) (key crypto.Signer, data []byte, exposed *ModeError, err error) {
+	data, exposed, err = readSecret(path)
 	if err != nil {
-		return nil, exposed, err
+		return nil, nil, exposed, err
 	}
 	key, err = ParseKey(data)
 	if err != nil {
-		return nil, exposed, &FileError{Path: path, Err: err}
+		return nil, nil, exposed, &FileError{Path: path, Err: err}
 	}
-	return key, exposed, nil
+	return key, data, exposed, nil
 }

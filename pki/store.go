@@ -269,33 +269,13 @@ func (s *Store) trustDrift(b Bundle, roots authorities) ([]string, error) {
 	return drifted, nil
 }
 
-// filesAt returns the files of a bundle's current version, and nil if there is no bundle.
+// filesAt returns the files of a bundle's current version, and nil if there is no bundle. A symlink of the
+// operator, such as one to a key on a USB stick, stays one. In a folder of etcd's user it is an error.
 func (s *Store) filesAt(relative string) ([]durable.File, error) {
-	// A bundle is a symlink to its version, and WalkDir does not follow its root.
-	dir, err := filepath.EvalSymlinks(filepath.Join(s.Dir, filepath.FromSlash(relative)))
+	files, err := durable.ReadFolder(filepath.Join(s.Dir, filepath.FromSlash(relative)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var files []durable.File
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		data, err := durable.ReadFile(path, maxPEMSize)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		files = append(files, durable.File{Name: filepath.ToSlash(name), Mode: info.Mode().Perm(), Data: data})
-		return err
-	})
 	return files, err
 }
 
@@ -347,6 +327,16 @@ func ReadTrust(path string) ([]*x509.Certificate, error) { return readPEM(path, 
 
 func readPEM(path string, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
 	data, err := durable.ReadFile(path, maxPEMSize)
+	return parseRead(path, data, err, parse)
+}
+
+// readGuarded is readPEM for a folder that may belong to another user; see [durable.ReadGuarded].
+func readGuarded(path string, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
+	data, _, err := durable.ReadGuarded(path, maxPEMSize)
+	return parseRead(path, data, err, parse)
+}
+
+func parseRead(path string, data []byte, err error, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
 
 // A bundle is a folder of files that belong together, such as a key and its certificate, and that
@@ -22,129 +17,161 @@ import (
 // keys, so everything older is removed.
 
 // SwapBundle writes files as the next version of the bundle dir/name and makes it the
-// current one. It writes the files in the given order; a name may have one folder in front.
+// current one. It writes the files in the given order; a name may have one folder in front. A file
+// whose mode is fs.ModeSymlink becomes a symlink to its data.
 // After an error, or a crash at any point, the bundle is still the complete old one.
 func SwapBundle(dir, name string, files []File, owner *Owner) error {
-	if err := swapBundle(dir, name, files, owner); err != nil {
+	d, err := openFolder(dir)
+	if err == nil {
+		defer d.close()
+		err = d.swapBundle(name, files, owner)
+	}
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
 	}
 	return nil
 }
 
-func swapBundle(dir, name string, files []File, owner *Owner) error {
-	current, err := BundleVersion(dir, name)
+func (d *folder) swapBundle(name string, files []File, owner *Owner) error {
+	current, err := d.bundleVersion(name)
 	if err != nil {
 		return err
 	}
-	owner, err = ownerFor(filepath.Join(dir, name), owner)
+	there := name
+	if current > 0 {
+		there = versionName(name, current)
+	}
+	owner, err = d.ownerFor(there, owner)
 	if err != nil {
 		return err
 	}
 	if current == 0 {
-		if err := checkSymlinkKept(dir, name); err != nil {
+		if err := d.checkSymlinkKept(name); err != nil {
 			return err
 		}
 	}
 	next := versionName(name, current+1)
 	// Only what no symlink points at can be here: a killed run's.
-	if err := RemoveAll(filepath.Join(dir, next)); err != nil {
+	if err := d.removeAll(next); err != nil {
 		return err
 	}
-	if err := writeVersion(filepath.Join(dir, next), files, owner); err != nil {
-		_ = RemoveAll(filepath.Join(dir, next))
+	if err := d.writeVersion(next, files, owner); err != nil {
+		_ = d.removeAll(next)
 		return err
 	}
-	if err := pointAt(dir, name, next, owner); err != nil {
+	if err := d.pointAt(name, next, owner); err != nil {
 		return err
 	}
-	if err := SyncDir(dir); err != nil {
+	if err := d.sync(); err != nil {
 		return err
 	}
-	return sweepBundle(dir, name)
+	return d.sweepBundle(name)
 }
 
 // linkSuffix is the suffix of the temporary name of a symlink, which is hidden.
 const linkSuffix = "link"
 
-// pointAt makes dir/name a symlink to a version, in one step.
-func pointAt(dir, name, version string, owner *Owner) error {
-	path, link := filepath.Join(dir, name), filepath.Join(dir, "."+name+"."+linkSuffix)
-	if err := clearLink(dir, name, link); err != nil {
+// pointAt makes a bundle's name a symlink to a version, in one step.
+func (d *folder) pointAt(name, version string, owner *Owner) error {
+	link := "." + name + "." + linkSuffix
+	if err := d.clearLink(name); err != nil {
 		return err
 	}
-	if err := symlink(version, link); err != nil {
+	if err := d.symlink(version, link, owner); err != nil {
 		return err
 	}
-	if owner != nil {
-		if err := os.Lchown(link, owner.UID, owner.GID); err != nil {
-			return err
-		}
-	}
-	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
-		return rename(link, path)
+	if there, err := d.lstat(name); err != nil || !there.mode.IsDir() {
+		return d.rename(link, name)
 	}
 	// A plain folder, which a copy that follows symlinks left: a symlink cannot be renamed
 	// over it, but the two can change places.
-	failpoint.Here()
-	if err := unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err != nil {
+	if err := d.exchange(link, name); err != nil {
 		return fmt.Errorf("changing the plain folder for a symlink: %w; copy stores with `cp -a` or `rsync -a`, which keep symlinks", err)
 	}
-	return clearLink(dir, name, link)
+	return d.clearLink(name)
 }
 
-// clearLink frees the temporary name, where a killed run may have left something. It removes a
-// symlink, and keeps the plain folder of an exchange as version 0.
-func clearLink(dir, name, link string) error {
-	if info, err := os.Lstat(link); err != nil || !info.IsDir() {
-		return removeIfThere(link)
+// clearLink frees the temporary name of a bundle's symlink, where a killed run may have left something. It
+// removes a symlink, and keeps the plain folder of an exchange as version 0.
+func (d *folder) clearLink(name string) error {
+	link := "." + name + "." + linkSuffix
+	if there, err := d.lstat(link); err != nil || !there.mode.IsDir() {
+		return d.unlink(link)
 	}
-	previous := filepath.Join(dir, versionName(name, 0))
-	if err := RemoveAll(previous); err != nil {
+	previous := versionName(name, 0)
+	if err := d.removeAll(previous); err != nil {
 		return err
 	}
-	return rename(link, previous)
+	return d.rename(link, previous)
 }
 
-// writeVersion writes the files of a version into a new folder and syncs them.
-func writeVersion(path string, files []File, owner *Owner) error {
-	if err := MakeDir(path, owner); err != nil {
-		return err
+// writeVersion writes the files of a version into a new folder and syncs them. The folder gets its owner
+// last, when nothing more is written below it.
+func (d *folder) writeVersion(name string, files []File, owner *Owner) error {
+	version, err := d.makeDir(name)
+	if err != nil {
+		return fmt.Errorf("creating folder: %w", err)
 	}
-	var folders []string
+	defer version.close()
+	folders := map[string]*folder{".": version}
+	var order []*folder
 	for _, f := range files {
-		folder := filepath.Dir(filepath.Join(path, filepath.FromSlash(f.Name)))
-		if folder != path && !slices.Contains(folders, folder) {
-			if err := MakeDir(folder, owner); err != nil {
-				return err
+		in, base := path.Split(f.Name)
+		in = path.Clean(in)
+		if folders[in] == nil {
+			made, err := version.makeDir(filepath.FromSlash(in))
+			if err != nil {
+				return fmt.Errorf("creating folder: %w", err)
 			}
-			folders = append(folders, folder)
+			defer made.close()
+			folders[in], order = made, append(order, made)
 		}
-		out, err := create(filepath.Join(path, filepath.FromSlash(f.Name)), f, owner)
-		if err != nil {
-			return err
-		}
-		if err := out.Close(); err != nil {
-			return err
-		}
-	}
-	for _, folder := range folders {
-		if err := SyncDir(folder); err != nil {
+		f.Name = base
+		if err := folders[in].add(f, owner); err != nil {
 			return err
 		}
 	}
-	return SyncDir(path)
+	for _, made := range append(order, version) {
+		if err := made.sync(); err != nil {
+			return err
+		}
+		if err := made.chown(owner); err != nil {
+			return err
+		}
+	}
+	return d.sync()
+}
+
+// add writes a new file or symlink.
+func (d *folder) add(f File, owner *Owner) error {
+	if f.Mode&fs.ModeSymlink != 0 {
+		return d.symlink(string(f.Data), f.Name, owner)
+	}
+	out, err := d.create(f.Name, f, owner)
+	if err != nil {
+		return err
+	}
+	return out.Close()
 }
 
 // DropPrevious removes the version before the current one, which SwapBundle keeps.
 func DropPrevious(dir, name string) error {
-	current, err := BundleVersion(dir, name)
+	d, err := openFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	current, err := d.bundleVersion(name)
 	if err != nil || current == 0 {
 		return err
 	}
-	if err := RemoveAll(filepath.Join(dir, versionName(name, current-1))); err != nil {
+	if err := d.removeAll(versionName(name, current-1)); err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	return d.sync()
 }
 
 // versionName returns the name of the folder of a version.
@@ -155,22 +182,34 @@ func versionName(name string, version int) string {
 // BundleVersion returns the number of the bundle's current version. It is 0 if there is no
 // bundle, or only a plain folder, which a copy that follows symlinks leaves behind.
 func BundleVersion(dir, name string) (int, error) {
-	path := filepath.Join(dir, name)
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+	d, err := openFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	target, err := os.Readlink(path)
+	defer d.close()
+	return d.bundleVersion(name)
+}
+
+func (d *folder) bundleVersion(name string) (int, error) {
+	there, err := d.lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && there.mode.IsDir() {
+		return 0, nil
+	}
 	if err != nil {
-		return 0, fmt.Errorf("%s is neither the symlink of a bundle nor a folder", path)
+		return 0, err
+	}
+	at := filepath.Join(d.path, name)
+	target, err := d.readlink(name)
+	if err != nil {
+		return 0, fmt.Errorf("%s is neither the symlink of a bundle nor a folder", at)
 	}
 	number, _ := strings.CutPrefix(target, "."+name+".")
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 || target != versionName(name, version) {
-		return 0, fmt.Errorf("%s points to %q, which is not one of its versions", path, target)
+		return 0, fmt.Errorf("%s points to %q, which is not one of its versions", at, target)
 	}
 	return version, nil
 }

@@ -3,14 +3,14 @@
 package durable
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 )
@@ -23,68 +23,76 @@ type File struct {
 }
 
 // MakeDir creates a folder, if it is not there, and makes its entry in the parent durable. Its
-// mode is 0700, whatever the umask. The parent must exist.
+// mode is 0700, whatever the umask. The parent must exist. In the folder of another user, it belongs to
+// that user unless owner is somebody else than this process's user.
 func MakeDir(path string, owner *Owner) error {
-	failpoint.Here()
-	if err := os.Mkdir(path, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			info, statErr := os.Stat(path)
-			if statErr == nil && info.IsDir() {
-				return nil
-			}
-		}
-		return fmt.Errorf("creating folder: %w", err)
-	}
-	if owner == nil {
-		var err error
-		if owner, err = folderOwner(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("creating folder: %w", err)
-		}
-	}
-	failpoint.Here()
-	if err := os.Chmod(path, 0o700); err != nil { //nolint:gosec // a folder needs x; umask 0777 would have left 0000
-		return fmt.Errorf("creating folder: %w", err)
-	}
-	if owner != nil {
-		if err := os.Chown(path, owner.UID, owner.GID); err != nil {
-			return fmt.Errorf("creating folder: %w", err)
-		}
-	}
-	return SyncDir(filepath.Dir(path))
+	return makeDirs(path, owner, false)
 }
 
 // MakeDirs is MakeDir for the whole path: it creates the missing parents too.
 func MakeDirs(path string, owner *Owner) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	if parent := filepath.Dir(path); parent != path {
-		if err := MakeDirs(parent, owner); err != nil {
-			return err
+	return makeDirs(path, owner, true)
+}
+
+func makeDirs(path string, owner *Owner, parents bool) error {
+	create := func(in *folder, name string, last bool) (*folder, error) {
+		if !last && !parents {
+			return nil, in.fault("open", name, fs.ErrNotExist)
 		}
+		made, err := in.makeDir(name)
+		if errors.Is(err, fs.ErrExist) { // another process was faster
+			return in.child(name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := made.chown(in.folderOwner(owner)); err != nil {
+			made.close()
+			return nil, err
+		}
+		if err := in.sync(); err != nil {
+			made.close()
+			return nil, err
+		}
+		return made, nil
 	}
-	return MakeDir(path, owner)
+	d, err := walk(path, create)
+	if err != nil {
+		return fmt.Errorf("creating folder: %w", err)
+	}
+	d.close()
+	return nil
+}
+
+// folderOwner returns the owner that a new folder in this one gets. What another user has had in hand
+// cannot become this process's own: it stays that user's.
+func (d *folder) folderOwner(given *Owner) *Owner {
+	if given == nil || d.rights != nil && isTrustedUser(given.UID) {
+		return d.newOwner()
+	}
+	return given
 }
 
 // create writes and syncs a new file, which must not exist yet. It does not sync the folder. The
 // caller must close the file, which is locked until then.
-func create(path string, f File, owner *Owner) (out *os.File, err error) {
-	// O_EXCL also refuses to follow a symlink that somebody left at this name.
+func (d *folder) create(name string, f File, owner *Owner) (out *os.File, err error) {
+	// O_EXCL also refuses to follow a symlink that somebody left at this name. A file that is not for the
+	// owner of the folder is never the owner's, not even before its first byte.
 	failpoint.Here()
-	out, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, there, err := d.openFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.makerOf(owner))
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			_ = out.Close()
-			_ = os.Remove(path) // best effort: the next run removes it too
+			_ = d.unlinkAt(name, 0) // best effort: the next run removes it too
 		}
 	}()
 	if err := lockTemporary(out); err != nil {
 		return nil, err
 	}
-	if owner != nil {
+	if owner != nil && *owner != there.owner {
 		if err := out.Chown(owner.UID, owner.GID); err != nil {
 			return nil, err
 		}
@@ -105,17 +113,22 @@ func create(path string, f File, owner *Owner) (out *os.File, err error) {
 // last one wins, and readers never see a mixture.
 func WriteFile(dir string, f File, owner *Owner) error {
 	path := filepath.Join(dir, f.Name)
-	if err := writeFile(dir, path, f, owner); err != nil {
+	d, err := openFolder(dir)
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return SyncDir(dir)
+	defer d.close()
+	if err := d.writeFile(f, owner); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return d.sync()
 }
 
-func writeFile(dir, path string, f File, owner *Owner) error {
-	if err := removeTemporary(dir, f.Name); err != nil {
+func (d *folder) writeFile(f File, owner *Owner) error {
+	if err := d.removeTemporary(f.Name); err != nil {
 		return err
 	}
-	owner, err := ownerFor(path, owner)
+	owner, err := d.ownerFor(f.Name, owner)
 	if err != nil {
 		return err
 	}
@@ -124,15 +137,15 @@ func writeFile(dir, path string, f File, owner *Owner) error {
 	err = ErrLocked
 	// Another process may take a file that is not locked yet for a killed run's, and remove it.
 	for try := 0; try < 100 && errors.Is(err, ErrLocked); try++ {
-		tmp = filepath.Join(dir, temporaryName(f.Name))
-		out, err = create(tmp, f, owner)
+		tmp = temporaryName(f.Name)
+		out, err = d.create(tmp, f, owner)
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = out.Close() }() // it is synced; closing it releases its lock
-	if err := rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
+	if err := d.rename(tmp, f.Name); err != nil {
+		_ = d.unlinkAt(tmp, 0)
 		return err
 	}
 	return nil
@@ -153,24 +166,21 @@ func write(f *os.File, data []byte) error {
 	return err
 }
 
-// removeIfThere removes a file, unless it does not exist.
-func removeIfThere(path string) error {
-	failpoint.Here()
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // Append adds data to the end of a file of mode 0600 and syncs it. If it cannot write all of
 // the data, it cuts the file back to its former size. A new file gets the owner of its folder.
 func Append(path string, data []byte) (err error) {
-	owner, err := ownerFor(path, nil)
+	d, err := openFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	name := filepath.Base(path)
+	owner, err := d.ownerFor(name, nil)
 	if err != nil {
 		return err
 	}
 	failpoint.Here()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, there, err := d.openFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, d.makerOf(owner))
 	if err != nil {
 		return err
 	}
@@ -179,14 +189,13 @@ func Append(path string, data []byte) (err error) {
 			err = closeErr
 		}
 	}()
-	info, err := f.Stat()
-	if err != nil {
-		return err
+	if !there.mode.IsRegular() {
+		return &fs.PathError{Op: "append", Path: path, Err: errNotRegular}
 	}
 	if err := f.Chmod(0o600); err != nil {
 		return err
 	}
-	if owner != nil {
+	if owner != nil && *owner != there.owner {
 		if err := f.Chown(owner.UID, owner.GID); err != nil {
 			return err
 		}
@@ -197,10 +206,10 @@ func Append(path string, data []byte) (err error) {
 		err = f.Sync()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("appending to %s: %w", path, err), f.Truncate(info.Size()))
+		return errors.Join(fmt.Errorf("appending to %s: %w", path, err), f.Truncate(there.size))
 	}
-	if info.Size() == 0 {
-		return SyncDir(filepath.Dir(path))
+	if there.size == 0 {
+		return d.sync()
 	}
 	return nil
 }
@@ -218,62 +227,78 @@ func WriteBelow(dir, name string, mode fs.FileMode, data []byte) error {
 // ReadFile reads a regular file of at most limit bytes. It refuses a larger file, a folder, a
 // device or a pipe with an error that names the path.
 func ReadFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not block
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	// At once as large as the file seems, so that a large one is not copied while it is read.
-	read := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit+1)+bytes.MinRead))
-	if _, err := read.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
-	data := read.Bytes()
-	if int64(len(data)) > limit {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", limit)}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
 	}
-	return data, nil
+	return readLimited(f, info.Size(), limit)
+}
+
+// Info tells what a file was when it was read.
+type Info struct {
+	Mode  fs.FileMode // the permission bits
+	Owner Owner
+}
+
+// ReadGuarded is ReadFile for a file that goes to other people or is relied on, such as a key. In the folder
+// of another user it follows no symlink that leaves the folder, and takes only regular files that belong to
+// that user or to root, and that the user may read. The error about anything else is a [TrustError].
+func ReadGuarded(path string, limit int64) ([]byte, Info, error) {
+	d, name, err := locate(path)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer d.close()
+	data, e, err := d.readFile(name, limit)
+	return data, Info{e.mode.Perm(), e.owner}, err
 }
 
 // SyncDir syncs a folder, so that the names in it survive a crash.
 func SyncDir(path string) error {
-	d, err := os.Open(path)
+	d, err := openFolder(path)
 	if err != nil {
 		return err
 	}
-	failpoint.Here()
-	if err := d.Sync(); err != nil {
-		_ = d.Close()
-		return fmt.Errorf("syncing folder: %w", err)
-	}
-	return d.Close()
+	defer d.close()
+	return d.sync()
 }
 
 // RemoveAll is os.RemoveAll, for files and folders that no name in use leads to.
 func RemoveAll(path string) error {
-	failpoint.Here()
-	return os.RemoveAll(path)
+	d, err := openFolder(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.removeAll(filepath.Base(path))
 }
 
 // Truncate cuts a file back to size, in bytes. It does not sync: what it cuts was never released.
 func Truncate(path string, size int64) error {
+	d, err := openFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	f, there, err := d.openFile(filepath.Base(path), os.O_WRONLY, d.rights)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it is not synced either
+	if !there.mode.IsRegular() {
+		return &fs.PathError{Op: "truncate", Path: path, Err: errNotRegular}
+	}
 	failpoint.Here()
-	return os.Truncate(path, size)
-}
-
-func rename(from, to string) error {
-	failpoint.Here()
-	return os.Rename(from, to)
-}
-
-func symlink(target, name string) error {
-	failpoint.Here()
-	return os.Symlink(target, name)
+	return f.Truncate(size)
 }

@@ -23,7 +23,12 @@ func Lock(dir string) (release func(), err error) {
 }
 
 func lock(dir string) (*os.File, error) {
-	d, err := os.Open(dir)
+	opened, err := openFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.close()
+	d, err := opened.reopen()
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,10 @@
 package durable
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,36 +36,6 @@ func ownerIn(info fs.FileInfo) (*Owner, error) {
 		return nil, fmt.Errorf("%s: this system has no numeric owners", info.Name())
 	}
 	return &Owner{UID: int(stat.Uid), GID: int(stat.Gid)}, nil
-}
-
-// ownerFor returns the owner that a path gets when it is written: the given one, or else that of what
-// is there, or else that of its folder. It is nil if the process need not or cannot set it.
-func ownerFor(path string, given *Owner) (*Owner, error) {
-	if given != nil {
-		return given, nil
-	}
-	there, err := OwnerOf(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return folderOwner(filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return there.toSet(), nil
-}
-
-// folderOwner returns the owner that a new file in a folder gets. A folder in which everybody may
-// write, such as /tmp, passes its owner to nobody.
-func folderOwner(dir string) (*Owner, error) {
-	info, err := os.Stat(dir)
-	if err != nil || info.Mode().Perm()&0o002 != 0 {
-		return nil, err
-	}
-	owner, err := ownerIn(info)
-	if err != nil {
-		return nil, err
-	}
-	return owner.toSet(), nil
 }
 
 // toSet returns nil if a new file of this process has the owner anyhow, or if the process may not

@@ -1,11 +1,12 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,56 +17,66 @@ import (
 // bundle, whose name is the symlink, keeps the version from its start.
 const dataLink = "..data"
 
+// mostBytes is the largest file that the next version of a folder takes over, in bytes.
+const mostBytes = 1 << 20
+
 // ProjectFiles replaces files in the folder dir, all at once, and leaves every other file in it
 // as it is. It keeps the version before; plain files of these names become that version first.
 // Names do not contain a folder.
+//
+// In the folder of another user it takes over only regular files that belong to that user or to root, and
+// that the user may read. The error about anything else is a [TrustError].
 func ProjectFiles(dir string, files []File, owner *Owner) error {
-	if err := projectFiles(dir, files, owner); err != nil {
+	d, err := openFolder(dir)
+	if err == nil {
+		defer d.close()
+		err = d.projectFiles(files, owner)
+	}
+	if err != nil {
 		return fmt.Errorf("installing into %s: %w", dir, err)
 	}
 	return nil
 }
 
-func projectFiles(dir string, files []File, owner *Owner) error {
-	owner, err := ownerFor(dir, owner)
-	if err != nil {
-		return err
+func (d *folder) projectFiles(files []File, owner *Owner) error {
+	if owner == nil {
+		owner = d.owner.toSet()
 	}
-	current, err := projectedVersion(dir)
+	current, err := d.projectedVersion()
 	if err != nil {
 		return err
 	}
 	if current == 0 {
-		if err := checkDataKept(dir); err != nil {
+		if err := d.checkDataKept(); err != nil {
 			return err
 		}
-		if current, err = adoptPlainFiles(dir, files, owner); err != nil {
+		if current, err = d.adoptPlainFiles(files, owner); err != nil {
 			return err
 		}
 	}
 	next := projectedName(current + 1)
-	if err := RemoveAll(filepath.Join(dir, next)); err != nil { // a killed run's
+	if err := d.removeAll(next); err != nil { // a killed run's
 		return err
 	}
-	carried, err := carryOver(filepath.Join(dir, projectedName(current)), files)
+	carried, err := d.carryOver(projectedName(current), files)
 	if err != nil {
 		return err
 	}
-	if err := writeVersion(filepath.Join(dir, next), append(carried, files...), owner); err != nil {
-		_ = RemoveAll(filepath.Join(dir, next))
+	if err := d.writeVersion(next, append(carried, files...), owner); err != nil {
+		_ = d.removeAll(next)
 		return err
 	}
 	// Names that are new point at nothing until the next step.
-	if err := linkNames(dir, files, owner); err != nil {
+	if err := d.linkNames(files, owner); err != nil {
 		return err
 	}
-	if err := replaceLink(dir, dataLink, next, owner); err != nil {
+	if err := d.replaceLink(dataLink, next, owner); err != nil {
 		return err
 	}
-	if err := SyncDir(dir); err != nil {
+	if err := d.sync(); err != nil {
 		return err
 	}
-	return SweepProjected(dir)
+	return d.sweepProjected()
 }
 
 // projectedName returns the name of the folder of a version.
@@ -75,8 +86,8 @@ const projectedPrefix = "..v."
 
 // projectedVersion returns the number of the current version, 0 if the folder is not projected
 // yet.
-func projectedVersion(dir string) (int, error) {
-	target, err := os.Readlink(filepath.Join(dir, dataLink))
+func (d *folder) projectedVersion() (int, error) {
+	target, err := d.readlink(dataLink)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -93,8 +104,8 @@ func projectedVersion(dir string) (int, error) {
 
 // checkDataKept refuses a folder that has lost its "..data", as a copy without symlinks has: its keys
 // are in a version that would be removed. A killed run can leave only the first version without it.
-func checkDataKept(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (d *folder) checkDataKept() error {
+	entries, err := d.list()
 	if err != nil {
 		return err
 	}
@@ -109,92 +120,163 @@ func checkDataKept(dir string) error {
 
 // adoptPlainFiles makes version 1 of the plain files in a folder: each name becomes a symlink
 // to the file that it was. So readers never see old files mixed with new ones.
-func adoptPlainFiles(dir string, files []File, owner *Owner) (int, error) {
+func (d *folder) adoptPlainFiles(files []File, owner *Owner) (int, error) {
 	var plain []File
 	for _, f := range files {
-		info, err := os.Stat(filepath.Join(dir, f.Name))
+		if target, err := d.readlink(f.Name); err == nil && target == filepath.Join(dataLink, f.Name) {
+			continue // of a run that was killed before it made the first version
+		}
+		kept, err := d.take(f.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
-		const mostBytes = 1 << 20
-		data, err := ReadFile(filepath.Join(dir, f.Name), mostBytes)
-		if err != nil {
-			return 0, err
+		if target := string(kept.Data); kept.Mode&fs.ModeSymlink != 0 && !filepath.IsAbs(target) {
+			kept.Data = []byte(filepath.Join("..", target)) // it moves one folder down
 		}
-		plain = append(plain, File{f.Name, info.Mode().Perm(), data})
+		plain = append(plain, kept)
 	}
 	first := projectedName(1)
-	if err := RemoveAll(filepath.Join(dir, first)); err != nil {
+	if err := d.removeAll(first); err != nil {
 		return 0, err
 	}
-	if err := writeVersion(filepath.Join(dir, first), plain, owner); err != nil {
+	if err := d.writeVersion(first, plain, owner); err != nil {
 		return 0, err
 	}
-	if err := replaceLink(dir, dataLink, first, owner); err != nil {
+	if err := d.replaceLink(dataLink, first, owner); err != nil {
 		return 0, err
 	}
-	return 1, linkNames(dir, plain, owner)
+	return 1, d.linkNames(plain, owner)
 }
 
 // carryOver reads the files of a version that the next one does not replace.
-func carryOver(dir string, replaced []File) ([]File, error) {
-	entries, err := os.ReadDir(dir)
+func (d *folder) carryOver(version string, replaced []File) ([]File, error) {
+	from, err := d.child(version)
 	if err != nil {
 		return nil, err
 	}
-	var kept []File
+	defer from.close()
+	return from.takeAll(func(name string) bool {
+		return slices.ContainsFunc(replaced, func(f File) bool { return f.Name == name })
+	})
+}
+
+// ReadFolder reads all files of a folder and of those in it, by their slash-separated paths below it, to write
+// them again as the next version of a bundle. It follows no symlink. Where only root and this process's user
+// can have made one, the result has it with fs.ModeSymlink, and its target as data. Otherwise the
+// error is a [TrustError], as about a file that belongs neither to root nor to the folder's owner.
+func ReadFolder(dir string) ([]File, error) {
+	d, err := openFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	return d.readTree("")
+}
+
+// readTree is ReadFolder for an open folder. prefix stands before the names.
+func (d *folder) readTree(prefix string) ([]File, error) {
+	entries, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	var files []File
 	for _, e := range entries {
-		again := false
-		for _, f := range replaced {
-			again = again || f.Name == e.Name()
-		}
-		if again {
+		if !e.IsDir() {
+			f, err := d.take(e.Name())
+			if err != nil {
+				return nil, err
+			}
+			f.Name = prefix + f.Name
+			files = append(files, f)
 			continue
 		}
-		info, err := e.Info()
+		below, err := d.readChild(e.Name(), prefix)
 		if err != nil {
 			return nil, err
 		}
-		const mostBytes = 1 << 20
-		data, err := ReadFile(filepath.Join(dir, e.Name()), mostBytes)
-		if err != nil {
-			return nil, err
-		}
-		kept = append(kept, File{e.Name(), info.Mode().Perm(), data})
+		files = append(files, below...)
 	}
-	return kept, nil
+	return files, nil
+}
+
+func (d *folder) readChild(name, prefix string) ([]File, error) {
+	sub, err := d.child(name)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.close()
+	return sub.readTree(prefix + name + "/")
+}
+
+// takeAll reads the files in a folder, for a new version of it, except those that skip names. It refuses a
+// folder in it.
+func (d *folder) takeAll(skip func(name string) bool) ([]File, error) {
+	entries, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	var taken []File
+	for _, e := range entries {
+		if skip(e.Name()) {
+			continue
+		}
+		f, err := d.take(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		taken = append(taken, f)
+	}
+	return taken, nil
+}
+
+// take reads a file for a new version of its folder. A file that holds a key gets mode 0600, whatever it
+// had. Where only root and this process's user can have made a symlink, it stays one: what it leads to may be
+// kept elsewhere on purpose.
+func (d *folder) take(name string) (File, error) {
+	there, err := d.lstat(name)
+	if err != nil {
+		return File{}, err
+	}
+	if there.mode&fs.ModeSymlink != 0 && d.follows(there) {
+		target, err := d.readlink(name)
+		return File{name, fs.ModeSymlink, []byte(target)}, err
+	}
+	data, e, err := d.readFile(name, mostBytes)
+	if err != nil {
+		return File{}, err
+	}
+	mode := e.mode.Perm()
+	if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+		mode = 0o600
+	}
+	return File{name, mode, data}, nil
 }
 
 // linkNames makes each name a symlink through "..data".
-func linkNames(dir string, files []File, owner *Owner) error {
+func (d *folder) linkNames(files []File, owner *Owner) error {
 	for _, f := range files {
 		target := filepath.Join(dataLink, f.Name)
-		if got, err := os.Readlink(filepath.Join(dir, f.Name)); err == nil && got == target {
+		if got, err := d.readlink(f.Name); err == nil && got == target {
 			continue
 		}
-		if err := replaceLink(dir, f.Name, target, owner); err != nil {
+		if err := d.replaceLink(f.Name, target, owner); err != nil {
 			return err
 		}
 	}
-	return SyncDir(dir)
+	return d.sync()
 }
 
-// replaceLink makes dir/name a symlink to target, and replaces what was there.
-func replaceLink(dir, name, target string, owner *Owner) error {
-	link := filepath.Join(dir, "."+name+"."+linkSuffix)
-	if err := removeIfThere(link); err != nil {
+// replaceLink makes a name a symlink to target, and replaces what was there.
+func (d *folder) replaceLink(name, target string, owner *Owner) error {
+	link := "." + name + "." + linkSuffix
+	if err := d.unlink(link); err != nil {
 		return err
 	}
-	if err := symlink(target, link); err != nil {
+	if err := d.symlink(target, link, owner); err != nil {
 		return err
 	}
-	if owner != nil {
-		if err := os.Lchown(link, owner.UID, owner.GID); err != nil {
-			return err
-		}
-	}
-	return rename(link, filepath.Join(dir, name))
+	return d.rename(link, name)
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +33,16 @@ type Hidden struct {
 
 // ListHidden returns the hidden entries of a folder of bundles, in the order of their names.
 func ListHidden(dir string) ([]Hidden, error) {
-	entries, err := os.ReadDir(dir)
+	d, err := openFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	return d.listHidden()
+}
+
+func (d *folder) listHidden() ([]Hidden, error) {
+	entries, err := d.list()
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +51,7 @@ func ListHidden(dir string) ([]Hidden, error) {
 		if !strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		h, err := classify(dir, e)
+		h, err := d.classify(e)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +60,7 @@ func ListHidden(dir string) ([]Hidden, error) {
 	return found, nil
 }
 
-func classify(dir string, e fs.DirEntry) (Hidden, error) {
+func (d *folder) classify(e fs.DirEntry) (Hidden, error) {
 	h := Hidden{Name: e.Name()}
 	if e.Type().IsRegular() && IsTemporary(e.Name()) {
 		h.Kind = Leftover
@@ -68,14 +75,14 @@ func classify(dir string, e fs.DirEntry) (Hidden, error) {
 	if !isLink && (err != nil || !e.IsDir() || e.Name() != versionName(bundle, version)) {
 		return h, nil
 	}
-	info, err := os.Lstat(filepath.Join(dir, bundle))
+	there, err := d.lstat(bundle)
 	named := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return h, err
 	}
-	current, err := BundleVersion(dir, bundle)
+	current, err := d.bundleVersion(bundle)
 	switch {
-	case named && (err != nil || current == 0 && !info.IsDir()):
+	case named && (err != nil || current == 0 && !there.mode.IsDir()):
 		return h, nil // its name is not a bundle's
 	case isLink:
 		h.Kind, h.Bundle = Leftover, bundle
@@ -83,7 +90,7 @@ func classify(dir string, e fs.DirEntry) (Hidden, error) {
 	}
 	h.Bundle, h.Version = bundle, version
 	if current > 0 {
-		if _, err := os.Lstat(filepath.Join(dir, versionName(bundle, current))); errors.Is(err, fs.ErrNotExist) {
+		if _, err := d.lstat(versionName(bundle, current)); errors.Is(err, fs.ErrNotExist) {
 			named = false // its symlink leads nowhere
 		} else if err != nil {
 			return h, err
@@ -113,11 +120,18 @@ func cutLast(name string) (before, after string, ok bool) {
 
 // SweepBundles removes what killed runs left in a folder of bundles. It removes no version of a
 // bundle without a name: that can be the only copy of a key. The caller holds the lock.
-func SweepBundles(dir string) error { return sweepBundle(dir, "") }
+func SweepBundles(dir string) error {
+	d, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.sweepBundle("")
+}
 
 // sweepBundle is SweepBundles for one bundle, or for all if name is empty.
-func sweepBundle(dir, name string) error {
-	found, err := ListHidden(dir)
+func (d *folder) sweepBundle(name string) error {
+	found, err := d.listHidden()
 	if err != nil {
 		return err
 	}
@@ -125,30 +139,29 @@ func sweepBundle(dir, name string) error {
 		if h.Kind != Leftover || name != "" && h.Bundle != name {
 			continue
 		}
-		if err := h.remove(dir); err != nil {
+		if err := d.removeLeftover(h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// remove removes a leftover. Under the temporary name of a symlink can be the plain folder that the
+// removeLeftover removes a leftover. Under the temporary name of a symlink can be the plain folder that the
 // symlink replaced; it becomes the previous version.
-func (h Hidden) remove(dir string) error {
-	path := filepath.Join(dir, h.Name)
+func (d *folder) removeLeftover(h Hidden) error {
 	switch {
 	case h.Bundle == "":
-		return removeUnlocked(path)
+		return d.removeUnlocked(h.Name)
 	case h.Name == "."+h.Bundle+"."+linkSuffix:
-		return clearLink(dir, h.Bundle, path)
+		return d.clearLink(h.Bundle)
 	}
-	return RemoveAll(path)
+	return d.removeAll(h.Name)
 }
 
 // checkSymlinkKept refuses a bundle that has lost its symlink. A killed run can leave one version
 // without a symlink, the first one, but not a later one.
-func checkSymlinkKept(dir, name string) error {
-	found, err := ListHidden(dir)
+func (d *folder) checkSymlinkKept(name string) error {
+	found, err := d.listHidden()
 	if err != nil {
 		return err
 	}
@@ -161,11 +174,20 @@ func checkSymlinkKept(dir, name string) error {
 // SweepProjected removes what killed runs left in a folder of [ProjectFiles] in which all files are
 // in place. The caller holds the lock.
 func SweepProjected(dir string) error {
-	current, err := projectedVersion(dir)
+	d, err := openFolder(dir)
 	if err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(dir)
+	defer d.close()
+	return d.sweepProjected()
+}
+
+func (d *folder) sweepProjected() error {
+	current, err := d.projectedVersion()
+	if err != nil {
+		return err
+	}
+	entries, err := d.list()
 	if err != nil {
 		return err
 	}
@@ -175,9 +197,9 @@ func SweepProjected(dir string) error {
 		if !ok || err != nil || !e.IsDir() || e.Name() != projectedName(version) || current > 0 && (version == current || version == current-1) {
 			continue
 		}
-		if err := RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+		if err := d.removeAll(e.Name()); err != nil {
 			return err
 		}
 	}
-	return RemoveTemporary(dir)
+	return d.removeTemporaries(IsTemporary)
 }

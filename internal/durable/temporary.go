@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -34,18 +33,23 @@ func IsTemporary(name string) bool {
 // RemoveTemporary removes the temporary files that killed runs left in a folder. It leaves those that
 // a running process is writing, which has them locked.
 func RemoveTemporary(dir string) error {
-	return removeTemporaries(dir, IsTemporary)
+	d, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.removeTemporaries(IsTemporary)
 }
 
 // removeTemporary removes what killed runs left of one file. Former releases had no random part.
-func removeTemporary(dir, name string) error {
-	return removeTemporaries(dir, func(entry string) bool {
+func (d *folder) removeTemporary(name string) error {
+	return d.removeTemporaries(func(entry string) bool {
 		return entry == "."+name+tmpSuffix || IsTemporary(entry) && len(entry) == len(temporaryName(name)) && strings.HasPrefix(entry, "."+name+".")
 	})
 }
 
-func removeTemporaries(dir string, match func(name string) bool) error {
-	entries, err := os.ReadDir(dir)
+func (d *folder) removeTemporaries(match func(name string) bool) error {
+	entries, err := d.list()
 	if errors.Is(err, fs.ErrPermission) {
 		return nil // a folder that we may write and not list, such as a drop box
 	}
@@ -56,7 +60,7 @@ func removeTemporaries(dir string, match func(name string) bool) error {
 		if !e.Type().IsRegular() || !match(e.Name()) {
 			continue
 		}
-		if err := removeUnlocked(filepath.Join(dir, e.Name())); err != nil {
+		if err := d.removeUnlocked(e.Name()); err != nil {
 			return err
 		}
 	}
@@ -64,8 +68,8 @@ func removeTemporaries(dir string, match func(name string) bool) error {
 }
 
 // removeUnlocked removes a temporary file, unless a process has it locked, or may have it.
-func removeUnlocked(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func (d *folder) removeUnlocked(name string) error {
+	f, _, err := d.openFile(name, os.O_RDONLY, nil)
 	if err != nil {
 		return nil //nolint:nilerr // another user's, which only its owner can judge
 	}
@@ -73,7 +77,7 @@ func removeUnlocked(path string) error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil //nolint:nilerr // a running process is writing it
 	}
-	return removeIfThere(path)
+	return d.unlink(name)
 }
 
 // lockTemporary locks a new file until it is closed. The error is [ErrLocked] if another process has

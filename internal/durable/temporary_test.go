@@ -41,7 +41,12 @@ func TestRemoveTemporary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	writing, err := create(filepath.Join(dir, ".f.IJKLMNOP.tmp"), File{Mode: 0o600}, nil)
+	d, err := openFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	writing, err := d.create(".f.IJKLMNOP.tmp", File{Mode: 0o600}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +69,7 @@ func TestRemoveTemporary(t *testing.T) {
 			}
 		}
 	}
-	if err := removeTemporary(dir, "f"); err != nil {
+	if err := d.removeTemporary("f"); err != nil {
 		t.Fatal(err)
 	}
 	check(".f", ".f.IJKLMNOP.tmp", ".g.ABCDEFGH.tmp", ".g.tmp", ".tmp", "f.tmp")
