@@ -68,7 +68,7 @@ func dataFixtures() []fixture {
 		}, secrets, resource("masterleases", 3)), verdict: audit.Pass},
 		{check: "data-plaintext", name: "cut off after a finding", target: stored(cut, resource("secrets", 1)), verdict: audit.Fail, codes: []string{"secrets"}},
 		{check: "data-plaintext", name: "no Secrets", target: stored(nil, resource("pods", 9)), verdict: audit.Skip, evidence: "no Secrets"},
-		{check: "data-plaintext", name: "empty", target: stored(nil), verdict: audit.Skip, evidence: "empty"},
+		{check: "data-plaintext", name: "empty", target: stored(nil), verdict: audit.Unknown, evidence: "empty"},
 		{check: "data-plaintext", name: "another prefix", target: stored(func(c *audit.Census) { c.Outside = 9 }), verdict: audit.Unknown, evidence: "--etcd-prefix"},
 
 		{check: "data-stale-key", name: "the right key", target: stored(right(k1, k2), secrets), verdict: audit.Pass, evidence: "5 objects"},

@@ -45,7 +45,7 @@ func judgeCensus(look func(*reading)) func(*audit.StoredData) audit.Outcome {
 		case c.Objects == 0 && c.Outside > 0:
 			return audit.CouldNotTell(fmt.Sprintf("none of the %s is an object of an API server; set --etcd-prefix to their prefix", count(c.Outside, "key")))
 		case c.Objects == 0:
-			return audit.Skipped("the store is empty")
+			return audit.CouldNotTell("there is no object of an API server: the store is empty, it is not that of Kubernetes, or its API servers have an --etcd-prefix of their own")
 		case !r.arose:
 			return audit.Skipped(r.skipped)
 		case r.unclear != "":

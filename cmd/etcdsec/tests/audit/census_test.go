@@ -114,7 +114,7 @@ func TestAuditCensus(t *testing.T) {
 	withConfig := []string{"--config", config}
 
 	status, stdout, stderr := s.census(t, s.id, withConfig...)
-	if status != clitest.StatusDone || !strings.Contains(stdout, "0 objects") {
+	if status != clitest.StatusFailed || !strings.Contains(stdout, "0 objects") || !strings.Contains(stdout, "--etcd-prefix") {
 		t.Errorf("empty store: %d\n%s%s", status, stdout, stderr)
 	}
 
