@@ -24,18 +24,54 @@ func (r Result) WriteText(out io.Writer) error {
 	return writeNext(out, r.Next)
 }
 
-// Summary tells in one line what the run did.
+// Summary tells in one line what the run did: "cluster prod: issued 11 certificates and wrote 3 files in
+// ./store, kept 2".
 func (r Result) Summary() string {
-	issued, renewed := r.Count(ActionIssue, ActionExtend), r.Count(ActionRenew)
-	kept, written := r.Count(ActionKeep), r.Count(ActionWrite, ActionUpdate)
-	would, did := "", ""
-	if renewed > 0 {
-		would, did = fmt.Sprintf(", renew %d", renewed), fmt.Sprintf(", renewed %d", renewed)
+	var did, would []string
+	for _, c := range []struct {
+		n                int
+		done, verb, what string
+	}{
+		{r.Count(ActionIssue, ActionExtend), "issued", "issue", "certificate"},
+		{r.Count(ActionRenew), "renewed", "renew", "certificate"},
+		{r.Count(ActionSign), "signed", "sign", "revocation list"},
+		{r.Count(ActionProtect), "changed the storage of", "change the storage of", "root key"},
+		{r.Count(ActionWrite, ActionUpdate), "wrote", "write", "file"},
+	} {
+		if c.n > 0 {
+			did, would = append(did, c.done+" "+countOf(c.n, c.what)), append(would, c.verb+" "+countOf(c.n, c.what))
+		}
 	}
-	if r.DryRun {
-		return fmt.Sprintf("dry run: cluster %s: would issue %d certificates%s and write %d files in %s, and keep %d", r.Cluster, issued, would, written, r.Dir, kept)
+	rest := fmt.Sprintf("kept %d", r.Count(ActionKeep))
+	if due := r.Count(ActionDue); due > 0 {
+		rest += fmt.Sprintf(", %d due", due)
 	}
-	return fmt.Sprintf("cluster %s: issued %d certificates%s, wrote %d files in %s, kept %d", r.Cluster, issued, did, written, r.Dir, kept)
+	switch {
+	case len(did) == 0 && r.DryRun:
+		return fmt.Sprintf("dry run: cluster %s: would change nothing in %s, %s", r.Cluster, r.Dir, rest)
+	case len(did) == 0:
+		return fmt.Sprintf("cluster %s: changed nothing in %s, %s", r.Cluster, r.Dir, rest)
+	case r.DryRun:
+		return fmt.Sprintf("dry run: cluster %s: would %s in %s, %s", r.Cluster, enumerate(would), r.Dir, rest)
+	}
+	return fmt.Sprintf("cluster %s: %s in %s, %s", r.Cluster, enumerate(did), r.Dir, rest)
+}
+
+// countOf returns a number with what it counts.
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// enumerate joins words: "a", "a and b", "a, b and c".
+func enumerate(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // WriteText writes what the ledger lacked as a table, and what the user must do next.

@@ -26,7 +26,7 @@ type signFlags struct {
 	signer string
 	output string
 	dryRun bool
-	roots  pki.RootKeyFiles
+	roots  rootKeyFlags
 }
 
 func (f *signFlags) addFlags(cmd *cobra.Command) {
@@ -36,7 +36,7 @@ func (f *signFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which uses only Go's crypto/x509; FIPS mode always uses std")
 	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done and write nothing")
-	addRootKeyFlags(cmd, &f.roots)
+	f.roots.addFlags(cmd)
 }
 
 // signing tells signFlags.run what a verb signs and what else it does.
@@ -115,6 +115,11 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return usageError(err, "")
 	}
 	access.Supervisor = supervisor()
+	if !f.dryRun {
+		if err := f.roots.confirm(ctx, a, dir); err != nil {
+			return err
+		}
+	}
 	store, err := a.openStore(dir, f.spec, c, f.dryRun)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only
 
 // reconcile mends the ledger of the store in dir.
 func (f signFlags) reconcile(a *app, cmd *cobra.Command, dir string) error {
-	for _, name := range []string{"new-key", "owner", "signer", "root-key-recipient", "root-key-recipients-file", "root-key-passphrase-file", "root-key-identity", "root-key-destroy"} {
+	for _, name := range []string{"new-key", "owner", "signer", "root-key-recipient", "root-key-recipients-file", "root-key-passphrase-file", "root-key-identity", "root-key-destroy", "yes"} {
 		if cmd.Flags().Changed(name) {
 			return usageError(fmt.Errorf("--%s does nothing with --ledger, which issues nothing", name), "")
 		}
