@@ -3,16 +3,17 @@ package cluster
 import (
 	"fmt"
 	"io"
-	"os"
+
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // maxSpecSize is far above the size of any spec (nine members and twenty clients need about 4 KiB),
 // and small enough to read a wrong file without harm.
 const maxSpecSize = 1 << 20
 
-// Load reads, decodes and validates the spec in a file. The error joins every fault.
+// Load reads, decodes and validates the spec in a regular file. The error joins every fault.
 func Load(path string) (*Cluster, error) {
-	f, err := os.Open(path)
+	f, _, err := input.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster spec: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/agekey"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki/execsigner"
 )
 
@@ -41,10 +42,10 @@ type RootKeyFiles struct {
 const maxRecipientsSize = 256 << 10
 
 // Read reads the files, and checks that keys can be stored in this way.
-func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
+func (f RootKeyFiles) Read(files *input.Files) (keep RootKeys, access KeyAccess, err error) {
 	keep = RootKeys{Recipients: f.Recipients, Destroy: f.Destroy}
 	if f.RecipientsPath != "" {
-		text, err := durable.ReadFile(f.RecipientsPath, maxRecipientsSize)
+		text, err := files.Read(f.RecipientsPath, maxRecipientsSize)
 		if err != nil {
 			return keep, access, err
 		}
@@ -55,7 +56,7 @@ func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 		keep.Recipients = append(keep.Recipients, more...)
 	}
 	if f.PassphrasePath != "" {
-		text, err := ReadSecret(f.PassphrasePath)
+		text, err := ReadSecret(files, f.PassphrasePath)
 		if err != nil {
 			return keep, access, err
 		}
@@ -68,8 +69,11 @@ func (f RootKeyFiles) Read() (keep RootKeys, access KeyAccess, err error) {
 		}
 	}
 	if f.IdentityPath != "" {
-		if access.Identities, err = ReadSecret(f.IdentityPath); err != nil {
+		if access.Identities, err = ReadSecret(files, f.IdentityPath); err != nil {
 			return keep, access, err
+		}
+		if err := agekey.CheckIdentities(access.Identities); err != nil {
+			return keep, access, &FileError{f.IdentityPath, err}
 		}
 	}
 	if err := keep.Check(); err != nil {

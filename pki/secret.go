@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
@@ -41,9 +42,12 @@ func trimPath(err error) error {
 	return err
 }
 
-// ReadSecret reads a file that only its owner may be able to read. If others may read it, the error
-// is a [ModeError].
-func ReadSecret(path string) ([]byte, error) {
+// ReadSecret reads a secret that the command line names: a file that only its owner may be able to read,
+// or a stream. If others may read the file, the error is a [ModeError].
+func ReadSecret(files *input.Files, path string) ([]byte, error) {
+	if input.IsStream(path) {
+		return files.Read(path, maxPEMSize)
+	}
 	data, exposed, err := readSecret(path)
 	if exposed != nil {
 		return nil, exposed

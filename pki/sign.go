@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki/internal/cfsslca"
 	"github.com/etcdsec/etcdsec/pki/internal/leafcert"
 )
@@ -44,7 +45,7 @@ type RemoteFiles struct {
 }
 
 // Open reads the files. It returns nil without a URL.
-func (f RemoteFiles) Open() (*Remote, error) {
+func (f RemoteFiles) Open(files *input.Files) (*Remote, error) {
 	switch {
 	case f.URL == "" && f.KeyPath+f.CAPath != "":
 		return nil, errors.New("--remote-key and --remote-cacert go with --remote")
@@ -53,7 +54,7 @@ func (f RemoteFiles) Open() (*Remote, error) {
 	case f.KeyPath == "":
 		return nil, errors.New("--remote needs --remote-key, the file of the server's auth key")
 	}
-	key, err := ReadSecret(f.KeyPath)
+	key, err := ReadSecret(files, f.KeyPath)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (f RemoteFiles) Open() (*Remote, error) {
 	}
 	remote, err := NewRemote(f.URL, key, roots)
 	if err != nil {
-		return nil, fmt.Errorf("--remote: %w", err)
+		return nil, fmt.Errorf("--remote with --remote-key %s: %w", f.KeyPath, err)
 	}
 	return remote, nil
 }

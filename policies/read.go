@@ -4,21 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/policies/kube"
 )
 
 // Stdin stands for standard input among the names of files.
 const Stdin = "stdin"
 
-// Reader opens the files that a command line names. Each is at most kube.MaxSize bytes.
+// Reader reads the files that a command line names. Each is at most kube.MaxSize bytes.
 type Reader struct {
-	Stdin io.Reader // nil if it is in use otherwise; it can be read once
+	Files *input.Files
 }
 
 // NamedFile is a file, and the node or member that was named with it.
@@ -54,7 +53,7 @@ func (e *EmptyFileError) Error() string {
 
 // read reads a file, or standard input for "-", without the mark that some programs write first.
 func (r *Reader) read(path string) ([]byte, error) {
-	data, err := r.readBytes(path)
+	data, err := r.Files.Read(path, kube.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -63,21 +62,6 @@ func (r *Reader) read(path string) ([]byte, error) {
 		return nil, &EmptyFileError{path}
 	}
 	return data, nil
-}
-
-func (r *Reader) readBytes(path string) ([]byte, error) {
-	if path != "-" {
-		return durable.ReadFile(path, kube.MaxSize)
-	}
-	if r.Stdin == nil {
-		return nil, errors.New("standard input can be read only once")
-	}
-	data, err := io.ReadAll(io.LimitReader(r.Stdin, kube.MaxSize+1))
-	r.Stdin = nil
-	if err == nil && len(data) > kube.MaxSize {
-		err = fmt.Errorf("standard input: larger than %d bytes", kube.MaxSize)
-	}
-	return data, err
 }
 
 // ReadFilters reads the filters of several files.

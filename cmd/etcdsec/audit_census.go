@@ -116,7 +116,7 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(f.waivers, started)
+	rules, err := a.loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}

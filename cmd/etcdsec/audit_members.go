@@ -10,7 +10,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/audit/members"
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // maxAdvisories is far above the advisories of any program.
@@ -31,11 +31,11 @@ func (f *memberFlags) addFlags(cmd *cobra.Command) {
 }
 
 // loadAdvisories returns the advisories of --advisories, or else the built-in ones.
-func (f *memberFlags) loadAdvisories() (members.Advisories, error) {
+func (f *memberFlags) loadAdvisories(files *input.Files) (members.Advisories, error) {
 	if f.advisories == "" {
 		return members.Known(), nil
 	}
-	data, err := durable.ReadFile(f.advisories, maxAdvisories)
+	data, err := files.Read(f.advisories, maxAdvisories)
 	if err != nil {
 		return members.Advisories{}, failure(fmt.Errorf("loading the advisories: %w", err), "")
 	}

@@ -63,7 +63,7 @@ func (f *auditMergeFlags) run(a *app, paths []string) error {
 		return err
 	}
 	now := a.now()
-	rules, err := loadWaivers(f.waivers, now)
+	rules, err := a.loadWaivers(f.waivers, now)
 	if err != nil {
 		return err
 	}

@@ -36,21 +36,14 @@ func (a *app) loadReports(paths []string) ([]audit.Report, error) {
 }
 
 func (a *app) loadReport(path string) (audit.Report, error) {
-	in := a.stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			if cause, ok := errors.AsType[*os.PathError](err); ok {
-				err = cause.Err // the path is named already
-			}
-			return audit.Report{}, err
-		}
-		defer f.Close()
-		in = f
+	in, err := a.files.Open(path)
+	var r audit.Report
+	if err == nil {
+		defer in.Close()
+		r, err = audit.ReadReport(in)
 	}
-	r, err := audit.ReadReport(in)
 	if cause, ok := errors.AsType[*os.PathError](err); ok {
-		err = cause.Err
+		err = cause.Err // the path is named already
 	}
 	return r, err
 }

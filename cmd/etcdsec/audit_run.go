@@ -165,7 +165,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	advisories, err := f.members.loadAdvisories()
+	advisories, err := f.members.loadAdvisories(a.files)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(f.waivers, started)
+	rules, err := a.loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}

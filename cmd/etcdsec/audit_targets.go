@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // targetsFlag adds --targets to a verb.
@@ -20,14 +20,14 @@ func (a *app) loadTargets(path string) ([]collect.Endpoint, error) {
 	if path == "" {
 		return nil, nil
 	}
-	in, name := a.stdin, "stdin"
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, usageError(fmt.Errorf("reading the endpoints: %w", err), "")
-		}
-		defer f.Close()
-		in, name = f, path
+	in, err := a.files.Open(path)
+	if err != nil {
+		return nil, usageError(fmt.Errorf("reading the endpoints: %w", err), "")
+	}
+	defer in.Close()
+	name := path
+	if path == input.Stdin {
+		name = "stdin"
 	}
 	endpoints, err := collect.ReadList(name, in)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,20 +17,20 @@ func waiversFlag(cmd *cobra.Command, path *string) {
 }
 
 // loadWaivers reads the file of --waivers. An empty path gives no rules.
-func loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
+func (a *app) loadWaivers(path string, now time.Time) ([]audit.WaiverRule, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	in, err := a.files.Open(path)
 	if err != nil {
 		return nil, usageError(fmt.Errorf("reading the waivers: %w", err), "")
 	}
-	defer f.Close()
+	defer in.Close()
 	checks := waivers.Checks{Near: nearChecks}
 	for _, c := range allChecks() {
 		checks.IDs = append(checks.IDs, c.ID)
 	}
-	rules, err := waivers.Read(path, f, checks, now)
+	rules, err := waivers.Read(path, in, checks, now)
 	if err != nil {
 		return nil, usageError(err, "")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/manifests/encryption/lint"
 )
 
@@ -81,7 +82,7 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 	if f.phase != "" && !slices.Contains(cluster.Phases(), cluster.Phase(f.phase)) {
 		return usageError(fmt.Errorf("--phase %q: want encrypted, enabling or disabling", f.phase), "")
 	}
-	if f.fix && slices.Contains(paths, lint.Stdin) {
+	if f.fix && slices.Contains(paths, input.Stdin) {
 		return usageError(errors.New("--fix cannot correct standard input: give the path of a file"), "")
 	}
 	failOn, err := parseFailOn(f.failOn)
@@ -93,13 +94,13 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 		return err
 	}
 	started := a.now()
-	rules, err := loadWaivers(f.waivers, started)
+	rules, err := a.loadWaivers(f.waivers, started)
 	if err != nil {
 		return err
 	}
 	var subjects []*lint.Subject
 	for _, path := range paths {
-		s := lint.Open(path, a.stdin)
+		s := lint.Open(a.files, path)
 		s.Host = observerName()
 		s.Phase, s.CRDs, s.Writes = cluster.Phase(f.phase), f.crds, f.writes
 		subjects = append(subjects, s)

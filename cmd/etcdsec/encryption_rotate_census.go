@@ -13,6 +13,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit/census"
 	offline "github.com/etcdsec/etcdsec/audit/census/snapshot"
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests/encryption/rotation"
 )
 
@@ -50,8 +51,11 @@ func (a *app) rotationCensus(flags rotationCensusFlags, c *cluster.Cluster, dir 
 			own.endpoints = append(own.endpoints, "https://"+net.JoinHostPort(m.Advertised().String(), strconv.Itoa(int(c.Etcd.ClientPort))))
 		}
 	}
-	if flags.store+flags.certPath+flags.keyPath == "" {
-		own.store, own.caPath = dir, ""
+	switch {
+	case flags.store+flags.certPath+flags.keyPath+flags.caPath == "":
+		own.store = dir
+	case flags.store+flags.certPath+flags.keyPath == "":
+		return nil, usageError(errors.New("--cacert goes with --cert and --key: the client of DIR trusts the CAs of DIR"), "--cacert "+shellword.Path(flags.caPath)+" --cert client.crt --key client.key")
 	}
 	live, err := a.liveCensus(own, a.now())
 	if err != nil {

@@ -110,7 +110,7 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	if config.Owner, err = parseOwner(f.owner); err != nil {
 		return err
 	}
-	keep, access, err := f.roots.Read()
+	keep, access, err := f.roots.Read(a.files)
 	if err != nil {
 		return usageError(err, "")
 	}

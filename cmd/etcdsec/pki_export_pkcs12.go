@@ -63,7 +63,7 @@ func (f *exportPKCS12Flags) run(a *app, dir, leaf, out string) error {
 	if f.passwordPath == "" {
 		return usageError(errors.New("--password-file is missing: a password encrypts the file"), example)
 	}
-	password, err := export.ReadPassword(f.passwordPath, a.stdin)
+	password, err := export.ReadPassword(a.files, f.passwordPath)
 	if errors.Is(err, export.ErrPassword) {
 		return failure(err, example)
 	}

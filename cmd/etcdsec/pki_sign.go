@@ -68,9 +68,9 @@ func (f *pkiSignFlags) run(ctx context.Context, a *app, dir, name, from string) 
 	if f.spec, err = storeSpec(f.spec, dir); err != nil {
 		return err
 	}
-	c, err := cluster.Load(f.spec)
+	c, err := a.loadSpec(f.spec)
 	if err != nil {
-		return usageError(err, "")
+		return err
 	}
 	bundle, leaves, ok := pki.NewPlan(c).Find(name)
 	if !ok {
@@ -80,7 +80,7 @@ func (f *pkiSignFlags) run(ctx context.Context, a *app, dir, name, from string) 
 	if err != nil {
 		return failure(err, "")
 	}
-	remote, err := f.remote.Open()
+	remote, err := f.remote.Open(a.files)
 	if err != nil {
 		return usageError(err, "")
 	}

@@ -87,15 +87,6 @@ func (a *app) loadIntent(spec string) (*policies.Intent, error) {
 	return i, nil
 }
 
-// policyReader returns the reader of a verb's files. It does not read standard input if the spec
-// comes from there.
-func (a *app) policyReader(spec string) *policies.Reader {
-	if spec == "-" {
-		return &policies.Reader{}
-	}
-	return &policies.Reader{Stdin: a.stdin}
-}
-
 // policiesError adds a hint to the error of a verb. again holds the words after "etcdsec policies"
 // that run it again.
 func policiesError(err error, again string) error {

@@ -82,7 +82,7 @@ func (f *policiesDriftFlags) run(ctx context.Context, a *app, files []string) er
 		found, err = guard.Drift(ctx, i, nodeName(f.node))
 	} else {
 		d := policies.Drift{Intent: i, Node: nodeName(f.node), Backends: backends, Options: policies.RenderOptions{CiliumStrict: f.strict}}
-		found, err = d.Compare(a.policyReader(f.spec), files)
+		found, err = d.Compare(&policies.Reader{Files: a.files}, files)
 		for _, name := range d.NotMembers {
 			a.narrate("%s is no member of the spec: compared with the rules of a node without a member", name)
 		}

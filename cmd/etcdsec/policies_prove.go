@@ -102,7 +102,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 	if err != nil {
 		return err
 	}
-	reader := a.policyReader(f.spec)
+	reader := &policies.Reader{Files: a.files}
 	judged := paths
 	var filters policies.Filters
 	if len(paths) > 0 {

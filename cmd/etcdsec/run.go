@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // Exit statuses, the same for every verb.
@@ -25,6 +27,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
+	files          *input.Files // what the command line names; run sets it
 }
 
 // statusError ends a verb with an exit status. err is nil if the result on stdout already tells
@@ -59,6 +62,7 @@ func run(ctx context.Context, a *app, args []string) int {
 	out := &checkedWriter{w: a.stdout}
 	inner := *a
 	inner.stdout = out
+	inner.files = input.NewFiles(ctx, a.stdin, isTerminal(a.stdin))
 
 	root := newRootCommand(&inner) //nolint:contextcheck // each verb gets the context by ExecuteContext
 	root.SetArgs(args)

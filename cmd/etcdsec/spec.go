@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // specFlag adds -f to a verb.
@@ -17,16 +18,19 @@ func specFlag(cmd *cobra.Command, path *string) {
 
 // loadSpec loads a verb's spec, and prints its warnings on stderr.
 func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
-	var c *cluster.Cluster
-	var err error
-	switch path {
-	case "":
+	if path == "" {
 		return nil, usageError(errors.New("-f is missing: it names the cluster spec"), "etcdsec init > cluster.yaml   # writes a spec to start from")
-	case "-":
-		c, err = cluster.Read("stdin", a.stdin)
-	default:
-		c, err = cluster.Load(path)
 	}
+	in, err := a.files.Open(path)
+	if err != nil {
+		return nil, usageError(fmt.Errorf("reading the cluster spec: %w", err), "")
+	}
+	defer in.Close()
+	name := path
+	if path == input.Stdin {
+		name = "stdin"
+	}
+	c, err := cluster.Read(name, in)
 	if err != nil {
 		return nil, usageError(err, "")
 	}

@@ -21,6 +21,13 @@ const (
 	maxSSHIdentitySize = 16 << 10
 )
 
+// CheckIdentities returns an error if an identity file has none, or one that cannot be read. The error does
+// not contain a byte of the file.
+func CheckIdentities(text []byte) error {
+	_, err := parseIdentities(text)
+	return err
+}
+
 // parseIdentities reads an identity file. Its errors do not contain a byte of the file. Those of age
 // do: the first unreadable character, and everything before the last 1 as the kind of key.
 func parseIdentities(text []byte) ([]age.Identity, error) {

@@ -10,9 +10,8 @@ import (
 	"path"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/etcdsec/etcdsec/internal/failpoint"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // File is one file to write.
@@ -224,23 +223,8 @@ func WriteBelow(dir, name string, mode fs.FileMode, data []byte) error {
 	return WriteFile(folder, File{Name: path.Base(name), Mode: mode, Data: data}, nil)
 }
 
-// ReadFile reads a regular file of at most limit bytes. It refuses a larger file, a folder, a
-// device or a pipe with an error that names the path.
-func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not block
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
-	}
-	return readLimited(f, info.Size(), limit)
-}
+// ReadFile is [input.ReadFile], for the files of a store.
+func ReadFile(path string, limit int64) ([]byte, error) { return input.ReadFile(path, limit) }
 
 // Info tells what a file was when it was read.
 type Info struct {

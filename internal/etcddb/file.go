@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // File is a memory-mapped file. The mapping is read-only, so that even a bug of this program
@@ -27,7 +29,7 @@ var ErrInUse = errors.New("a running etcd is writing to it; stop it, or read a s
 // zip, into a temporary file without a name. It refuses a named pipe or a device, and does not wait for
 // it, and it refuses a file that is far larger than what is on the disk.
 func OpenFile(ctx context.Context, path string) (*File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, _, err := input.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, withoutPath(err))
 	}
@@ -40,17 +42,12 @@ func OpenFile(ctx context.Context, path string) (*File, error) {
 }
 
 func (f *File) load(ctx context.Context) error {
-	info, err := f.file.Stat()
-	if err != nil {
-		return withoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
+	var err error
 	if f.file, err = unpackedCopy(ctx, f.file); err != nil {
 		return err
 	}
-	if info, err = f.file.Stat(); err != nil {
+	info, err := f.file.Stat()
+	if err != nil {
 		return withoutPath(err)
 	}
 	f.Info = info

@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // SnapshotFile is one file of a folder of snapshots.
@@ -181,7 +182,8 @@ type snapshot struct {
 }
 
 func openToRead(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, _, err := input.Open(path)
+	return file, err
 }
 
 func unpacked(file *os.File) (*snapshot, error) {

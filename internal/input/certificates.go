@@ -1,5 +1,6 @@
-// Package input opens the files that a command line names. It limits their size. Its errors name the
-// file and never quote its content.
+// Package input opens files: those that a command line names, and those that are found in folders of
+// others. It never waits for a pipe that nobody writes to, reads no device, and limits size and time.
+// Its errors name the file and never quote its content.
 package input
 
 import (
@@ -8,8 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"time"
-
-	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
 // maxPEM is far larger, in bytes, than a trust bundle of hundreds of CAs.
@@ -31,7 +30,7 @@ func (e *ValidityError) Error() string {
 
 // PEM reads a file of PEM blocks, of at most 1 MiB. An empty file is an error.
 func PEM(path string) ([]byte, error) {
-	data, err := durable.ReadFile(path, maxPEM)
+	data, err := ReadFile(path, maxPEM)
 	if err == nil && len(data) == 0 {
 		err = fmt.Errorf("%s: the file is empty", path)
 	}

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -15,10 +15,10 @@ const maxPasswordSize = 4096
 // ErrPassword means that a password cannot protect a PKCS #12 file.
 var ErrPassword = errors.New("not usable as a password")
 
-// ReadPassword reads the only line of a file, or of stdin if the path is "-". It refuses a file
+// ReadPassword reads the only line of a file, or of what files opens besides. It refuses a file
 // that others can read. Its errors never quote the password.
-func ReadPassword(path string, stdin io.Reader) (string, error) {
-	data, err := readPasswordFile(path, stdin)
+func ReadPassword(files *input.Files, path string) (string, error) {
+	data, err := readPasswordFile(files, path)
 	if err != nil {
 		return "", fmt.Errorf("reading the password: %w", err)
 	}
@@ -33,15 +33,8 @@ func ReadPassword(path string, stdin io.Reader) (string, error) {
 	return password, nil
 }
 
-func readPasswordFile(path string, stdin io.Reader) ([]byte, error) {
-	if path == "-" {
-		data, err := io.ReadAll(io.LimitReader(stdin, maxPasswordSize+1))
-		if err == nil && len(data) > maxPasswordSize {
-			err = fmt.Errorf("standard input is larger than %d bytes", maxPasswordSize)
-		}
-		return data, err
-	}
-	data, err := pki.ReadSecret(path)
+func readPasswordFile(files *input.Files, path string) ([]byte, error) {
+	data, err := pki.ReadSecret(files, path)
 	if exposed, ok := errors.AsType[*pki.ModeError](err); ok {
 		return nil, fmt.Errorf("%s has mode %04o, so others may have read it; take another password, in a file of mode 0600", path, exposed.Mode)
 	}

@@ -33,9 +33,9 @@ type tree struct {
 }
 
 func openTree(dir string) (*tree, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(dir + "/.") // not a pipe, which would make it wait
 	if err != nil {
-		return nil, err
+		return nil, pathError("open", dir, err)
 	}
 	return &tree{dir: dir, root: root}, nil
 }

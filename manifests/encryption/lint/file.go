@@ -3,37 +3,27 @@ package lint
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
-// Stdin stands for standard input among the paths of files.
-const Stdin = "-"
-
-// Open reads a file, or stdin for the path Stdin. If it cannot be read, the subject holds the error.
-func Open(path string, stdin io.Reader) *Subject {
-	if path == Stdin {
-		data, err := io.ReadAll(io.LimitReader(stdin, encryption.MaxSize+1))
-		if err != nil {
-			return &Subject{Path: "stdin", Unread: err}
-		}
-		return Read("stdin", data)
+// Open reads what files opens. If it cannot be read, the subject holds the error.
+func Open(files *input.Files, path string) *Subject {
+	data, info, err := files.ReadInfo(path, encryption.MaxSize)
+	if path == input.Stdin {
+		path = "stdin"
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return &Subject{Path: path, Unread: err}
-	}
-	data, err := durable.ReadFile(path, encryption.MaxSize)
 	s := &Subject{Path: path, Unread: err}
 	if err == nil {
 		s = Read(path, data)
 	}
-	s.Mode, s.HasMode = info.Mode(), true
+	if info != nil {
+		s.Mode, s.HasMode = info.Mode(), info.Mode().IsRegular()
+	}
 	return s
 }
 
