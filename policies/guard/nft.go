@@ -75,7 +75,35 @@ func (n Nft) list(ctx context.Context, what ...string) (*nft.Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nft.Parse(out)
+	found, err := nft.Parse(out)
+	if err != nil || what[0] == "tables" {
+		return found, err
+	}
+	for i := range found.Tables {
+		if err := n.readFlags(ctx, &found.Tables[i]); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// readFlags reads from nft's own words whether a table is dormant, if its JSON does not tell.
+func (n Nft) readFlags(ctx context.Context, t *nft.Table) error {
+	if !t.MaybeDormant {
+		return nil
+	}
+	out, err := n.run(ctx, nil, "list", "table", t.Family, t.Name)
+	if err != nil {
+		return err
+	}
+	// The flags are on the second line (nftables src/rule.c, table_print).
+	_, rest, _ := strings.Cut(string(out), "\n")
+	line, _, _ := strings.Cut(rest, "\n")
+	if flags, is := strings.CutPrefix(line, "\tflags "); is {
+		t.MaybeDormant = false
+		t.Dormant = slices.Contains(strings.FieldsFunc(flags, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }), "dormant")
+	}
+	return nil
 }
 
 // Restore returns a text for nft that restores a table to its current state, or removes it if it

@@ -164,3 +164,37 @@ func TestGeneration(t *testing.T) {
 		}
 	}
 }
+
+// A table that is loaded and dormant drops nothing: it is not in force, whatever the release of nft prints.
+func TestDriftOfADormantTable(t *testing.T) {
+	n, in := inside(t, "10.99.0.1/32")
+	if !in {
+		return
+	}
+	i, filter := memberIntent(t)
+	rules := filter.Rules(i)
+	if err := n.Load(t.Context(), rules.Text()); err != nil {
+		t.Fatal(err)
+	}
+	drift := func() []policies.Difference {
+		found, err := Drift(t.Context(), i, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if got := drift(); len(got) != 0 {
+		t.Fatalf("got %v", got)
+	}
+	table := rules.Tables[0].Family + " " + rules.Tables[0].Name
+	if err := n.Load(t.Context(), []byte("add table "+table+" { flags dormant; }")); err != nil {
+		t.Fatal(err)
+	}
+	if got := drift(); len(got) != 1 || !strings.Contains(got[0].What, table) || got[0].Live != "dormant" || got[0].Want != "in force" {
+		t.Errorf("got %+v", got)
+	}
+	all, err := n.Ruleset(t.Context())
+	if err != nil || len(all.Tables) != 1 || !all.Tables[0].Dormant || all.Tables[0].MaybeDormant {
+		t.Errorf("got %+v, %v", all, err)
+	}
+}

@@ -212,6 +212,9 @@ func (r *Ruleset) bases() map[layeredHook][]base {
 		}
 		for j := range t.Chains {
 			c := &t.Chains[j]
+			if t.MaybeDormant {
+				c = perhapsDormant(c)
+			}
 			for h := Input; h <= Egress; h++ {
 				if c.Hook == h.String() {
 					at := layeredHook{h, layerOf(t.Family, h)}
@@ -224,6 +227,16 @@ func (r *Ruleset) bases() map[layeredHook][]base {
 		slices.SortStableFunc(all, func(a, b base) int { return cmp.Compare(a.chain.Priority, b.chain.Priority) })
 	}
 	return found
+}
+
+// perhapsDormant returns a base chain that may let every packet pass, as that of a dormant table does.
+func perhapsDormant(c *Chain) *Chain {
+	const unknown = "whether the table is dormant: nft does not print its flags as JSON"
+	pass := Rule{Statements: []Statement{{Perhaps: unknown}, {Verdict: &Verdict{Kind: "accept"}}}, Text: unknown}
+	copied := *c
+	copied.Rules = append([]Rule{pass}, c.Rules...)
+	copied.before = 1
+	return &copied
 }
 
 func layerOf(family string, h Hook) layer {

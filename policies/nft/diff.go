@@ -45,7 +45,7 @@ func Diff(want, live *Ruleset) []Difference {
 			continue
 		}
 		l := &live.Tables[at]
-		if w.Dormant != l.Dormant {
+		if w.Dormant != l.Dormant || l.MaybeDormant {
 			found = append(found, Difference{What: name, Kind: Changed, Want: describeState(w), Live: describeState(l)})
 		}
 		found = append(found, diffSets(w, l)...)
@@ -55,10 +55,14 @@ func Diff(want, live *Ruleset) []Difference {
 }
 
 func describeState(t *Table) string {
-	if t.Dormant {
+	switch {
+	case t.Dormant:
 		return "dormant"
+	case t.MaybeDormant:
+		return "perhaps dormant (nft does not print its flags as JSON; nft list table shows them)"
+	default:
+		return "in force"
 	}
-	return "in force"
 }
 
 func diffSets(want, live *Table) []Difference {

@@ -129,7 +129,7 @@ type step struct {
 // evalRule evaluates rule i of a chain.
 func (e *evaluation) evalRule(c *Chain, i, depth int) step {
 	r := &c.Rules[i]
-	at := place{table: e.table, chain: c, rule: r, number: i + 1}
+	at := place{table: e.table, chain: c, rule: r, number: i + 1 - c.before}
 	var s step
 	for j := range r.Statements {
 		statement := &r.Statements[j]

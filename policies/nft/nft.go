@@ -19,6 +19,9 @@ type Ruleset struct {
 type Table struct {
 	Family, Name string
 	Dormant      bool // its chains are not hooked
+	// MaybeDormant is set if it has flags, and they are not known: nft up to 1.0.6 prints other memory
+	// in their place in JSON.
+	MaybeDormant bool
 	Partial      bool // it has sets that are not here
 	Sets         []Set
 	Chains       []Chain
@@ -84,6 +87,8 @@ type Chain struct {
 	Rules    []Rule
 	Unlisted bool // it has rules that are not here
 	Why      []string
+
+	before int // rules in front that are not of the chain, which numbers do not count
 }
 
 // Rule is statements, each run if those before it matched.

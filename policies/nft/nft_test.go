@@ -194,6 +194,15 @@ func TestDecideTables(t *testing.T) {
 	if d := two.Decide(packet(Input, "10.0.0.12", "10.0.0.11", 2379)); !d.Accept {
 		t.Errorf("a dormant table decided: %+v", d)
 	}
+	two.Tables[0].Dormant, two.Tables[0].MaybeDormant = false, true
+	if d := two.Decide(packet(Input, "10.0.0.12", "10.0.0.11", 2379)); d.Accept || d.Err == nil || !strings.Contains(d.Err.Error(), "whether the table is dormant") {
+		t.Errorf("a table that may be dormant: %+v", d)
+	}
+	two.Tables[0].Chains[4].Policy = "accept"
+	if d := two.Decide(packet(Input, "10.0.0.12", "10.0.0.11", 2379)); !d.Accept {
+		t.Errorf("a table that drops nothing, dormant or not: %+v", d)
+	}
+	two.Tables[0].Dormant, two.Tables[0].MaybeDormant = true, false
 	if d := two.Decide(packet(Input, "10.0.0.12", "fd00::1", 2379)); d.Err == nil || d.Accept {
 		t.Errorf("a packet of two families: %+v", d)
 	}
@@ -267,6 +276,8 @@ func TestDiff(t *testing.T) {
 	}{
 		{"no table", func(t *Table) { t.Name = "other" }, []string{"table inet t: missing the whole table"}},
 		{"dormant", func(t *Table) { t.Dormant = true }, []string{"table inet t: is dormant, want in force"}},
+		{"perhaps dormant", func(t *Table) { t.MaybeDormant = true },
+			[]string{"table inet t: is perhaps dormant (nft does not print its flags as JSON; nft list table shows them), want in force"}},
 		{"an address more and one less", func(t *Table) { t.Sets[0].Elements[1] = singleElement(Value{Addr: netip.MustParseAddr("10.0.0.4")}) },
 			[]string{"set s: missing 10.0.0.3", "set s: extra 10.0.0.4"}},
 		{"a set of another type", func(t *Table) { t.Sets[0].Interval = true }, []string{"set s: is of ipv4_addr with ranges, want of ipv4_addr"}},
@@ -385,6 +396,32 @@ func TestOne(t *testing.T) {
 		key, value, ok := parseSingle([]byte(text))
 		if got := key + "=" + string(value); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: got %s, %t", text, got, ok)
+		}
+	}
+}
+
+// nft 1.0.6 prints the name of the table or its own release in place of the flags of a table.
+func TestTableFlags(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		``:                                "in force",
+		`, "flags": "dormant"`:            "dormant",
+		`, "flags": ["dormant"]`:          "dormant",
+		`, "flags": "owner"`:              "in force",
+		`, "flags": ["owner", "persist"]`: "in force",
+		`, "flags": "t"`:                  "perhaps dormant",
+		`, "flags": "Lester Gooch #5"`:    "perhaps dormant",
+		`, "flags": ["owner", "t"]`:       "perhaps dormant",
+		`, "flags": 1`:                    "perhaps dormant",
+		`, "flags": null`:                 "perhaps dormant",
+	} {
+		r, err := Parse([]byte(`{"nftables": [{"table": {"family": "inet", "name": "t", "handle": 1` + flags + `}}]}`))
+		if err != nil {
+			t.Errorf("%s: %v", flags, err)
+			continue
+		}
+		if got := describeState(&r.Tables[0]); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", flags, got, want)
 		}
 	}
 }

@@ -109,7 +109,11 @@ func (p *parser) addObject(written map[string]json.RawMessage) error {
 }
 
 func (p *parser) addTable(o object) {
-	t := Table{Family: o.Family, Name: o.Name, Dormant: hasWord(o.Flags, "dormant"), chains: map[string]int{}}
+	t := Table{Family: o.Family, Name: o.Name, chains: map[string]int{}}
+	flags := words(o.Flags)
+	t.Dormant = slices.Contains(flags, "dormant")
+	t.MaybeDormant = !t.Dormant && (len(o.Flags) > 0 && len(flags) == 0 ||
+		slices.ContainsFunc(flags, func(flag string) bool { return flag != "owner" && flag != "persist" }))
 	p.tables[o.Family+" "+o.Name] = len(p.ruleset.Tables)
 	p.ruleset.Tables = append(p.ruleset.Tables, t)
 }
