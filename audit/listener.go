@@ -22,6 +22,8 @@ type Listener struct {
 	MinTLSVersion uint16   // the lowest version it may accept; 0 means TLS 1.2
 	// Roots holds the CAs that were given to verify etcd servers; nil if none were given.
 	Roots *x509.CertPool
+	// RootsUnused is set by [NoteUnusedRoots]: no server of the audit has a chain to Roots.
+	RootsUnused bool
 
 	Reach    Attempt       // the TCP connection
 	Distance time.Duration // the time of the fastest TCP connection, which is one round trip; 0 if none was made

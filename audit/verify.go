@@ -54,3 +54,25 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([]*
 	}
 	return nil, first
 }
+
+// NoteUnusedRoots sets RootsUnused if listeners serve certificates and not one of these leads to the given
+// CAs, and reports whether it did. Then the CAs are more likely those of another cluster than all servers
+// wrong.
+func NoteUnusedRoots(listeners []*Listener) bool {
+	var untrusted []*Listener
+	for _, l := range listeners {
+		if l.Roots == nil || l.Kind != Client && l.Kind != Metrics {
+			continue
+		}
+		for _, chain := range l.Chains() {
+			if _, err := l.Verify(chain); err == nil {
+				return false
+			}
+			untrusted = append(untrusted, l)
+		}
+	}
+	for _, l := range untrusted {
+		l.RootsUnused = true
+	}
+	return len(untrusted) > 0
+}

@@ -211,6 +211,7 @@ func orderFixtures(t *testing.T) []fixture {
 		{check: "cert-chain", name: "expired, and to the given root", target: given(serving(t, audit.Client, expired), root), verdict: audit.Pass},
 		{check: "cert-chain", name: "issuing CA missing", target: given(serving(t, audit.Client, leaf), root), verdict: audit.Fail, codes: []string{"not-trusted"}, evidence: `"CN=issuing"`},
 		{check: "cert-chain", name: "issuing CA missing, no root given", target: serving(t, audit.Client, leaf), verdict: audit.Pass, evidence: "in order: 1"},
+		{check: "cert-chain", name: "no server of the audit", target: unused(given(serving(t, audit.Client, leaf), root)), verdict: audit.Fail, codes: []string{"not-trusted"}, evidence: "may be those of another cluster"},
 		{check: "cert-chain", name: "another root of the same name", target: given(serving(t, audit.Client, leaf, issuing.Certificate()), other), verdict: audit.Fail, codes: []string{"not-trusted"}},
 		{check: "cert-chain", name: "SHA-1", target: given(serving(t, audit.Client, &sha1), other), verdict: audit.Fail, codes: []string{"not-trusted"}, evidence: "signed by SHA1-RSA"},
 		{check: "cert-chain", name: "out of order", target: serving(t, audit.Client, leaf, root.Certificate(), issuing.Certificate()), verdict: audit.Fail, codes: []string{"order"}},
@@ -244,6 +245,11 @@ func serving(t *testing.T, kind audit.Kind, certs ...*x509.Certificate) *audit.L
 // given is a target whose operator gave a root.
 func given(target *audit.Listener, root *throwaway.CA) *audit.Listener {
 	target.Roots = root.Pool()
+	return target
+}
+
+func unused(target *audit.Listener) *audit.Listener {
+	target.RootsUnused = true
 	return target
 }
 

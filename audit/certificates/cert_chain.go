@@ -46,7 +46,11 @@ func judgeChain(t *audit.Listener, chain []*x509.Certificate) audit.Outcome {
 	case t.Kind != audit.Peer && t.Roots != nil:
 		trusted = ", up to a given CA"
 		if _, err := t.Verify(chain); err != nil {
-			findings = append(findings, audit.Finding{Code: "not-trusted", Text: explainUntrusted(chain, err)})
+			text := explainUntrusted(chain, err)
+			if t.RootsUnused {
+				text = "no server of this audit has a certificate of the given CAs, which may be those of another cluster; " + text
+			}
+			findings = append(findings, audit.Finding{Code: "not-trusted", Text: text})
 		}
 	case t.Kind == audit.Peer && len(names) > 0:
 		trusted = ", up to a CA that the peers trust"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
@@ -38,11 +39,12 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
 			return collect.Credentials{}, usageError(errors.New("--pki already gives the certificates: leave out --cacert, --cert and --key"), "")
 		}
-		if err := pki.CheckStore(flags.store); err != nil {
-			return collect.Credentials{}, missingStore(fmt.Errorf("--pki: %w", err))
-		}
 		var err error
 		if files, err = collect.StoreCredentials(flags.store); err != nil {
+			// A copy of the auditor's folder is enough, so this is asked only now.
+			if missing := pki.CheckStore(flags.store); missing != nil {
+				return collect.Credentials{}, missingStore(fmt.Errorf("--pki: %w", missing))
+			}
 			own := filepath.Join(flags.store, pki.SpecName)
 			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), fmt.Sprintf("etcdsec pki issue -f %s %s", shellword.Path(own), shellword.Path(flags.store)))
 		}
@@ -110,4 +112,32 @@ func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
 		collect.Faulty{Identity: audit.ServersOnly, Certificate: &minted.ServersOnly},
 		collect.Faulty{Identity: audit.RevokedCertificate, Certificate: minted.Revoked},
 		collect.Faulty{Identity: audit.ElsewhereMember, Certificate: &minted.Elsewhere}), nil
+}
+
+// rootsSource tells where the CAs of servers are from.
+func (flags *etcdCredentialFlags) rootsSource() string {
+	switch {
+	case flags.store != "":
+		return "--pki " + shellword.Path(flags.store)
+	case flags.caPath != "":
+		return "--cacert " + shellword.Path(flags.caPath)
+	}
+	return "found on this host"
+}
+
+// checkStoreOfSpec returns a usage error if the store is that of another cluster than the spec. Either may
+// be empty; a spec from standard input is not read again.
+func checkStoreOfSpec(store, spec string) error {
+	if store == "" || spec == "" || spec == "-" {
+		return nil
+	}
+	own, err := cluster.Load(filepath.Join(store, pki.SpecName))
+	if err != nil {
+		return nil // the store's own faults are told where it is read
+	}
+	given, err := cluster.Load(spec)
+	if err != nil || given.Name == own.Name {
+		return err
+	}
+	return usageError(fmt.Errorf("--pki %s is the store of cluster %q, but -f %s is about cluster %q", store, own.Name, spec, given.Name), "")
 }

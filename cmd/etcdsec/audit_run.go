@@ -181,6 +181,9 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkStoreOfSpec(f.store, f.spec); err != nil {
+		return err
+	}
 	started := a.now()
 	rules, err := a.loadWaivers(f.waivers, started)
 	if err != nil {
@@ -222,6 +225,9 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	})
 	if err != nil {
 		return failure(err, "")
+	}
+	if audit.NoteUnusedRoots(listeners) {
+		a.narrate("warning: no server has a certificate of the CAs (%s): are they those of this cluster?", f.rootsSource())
 	}
 	listeners = append(listeners, declared.Unseen...)
 	targets := slices.Concat(audit.Targets(listeners), audit.Targets(hosts.Unseen), audit.Targets(f.members.clusters(ctx, listeners, started)),
