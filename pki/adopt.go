@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
@@ -100,10 +101,20 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 		a.known[adoptedCertificate{e.holder(), e.CertHash}] = true
 	}
 	a.record = recordOf(there)
-	var faults []error
+	known, err := a.authoritiesAfter(adoption)
+	if err != nil {
+		return nil, a.missing, err
+	}
+	faults := []error{checkDistinct(plan, known, adoption)}
 	for _, authority := range plan.Authorities {
-		if adopted, ok := adoption.Authorities[authority.Name]; ok {
-			faults = append(faults, a.addAuthority(authority, adopted, adoption.Authorities[authority.Issuer].Certificate))
+		adopted, ok := adoption.Authorities[authority.Name]
+		issuer := known[authority.Issuer]
+		switch {
+		case !ok:
+		case authority.Issuer != "" && issuer == nil:
+			faults = append(faults, &MissingIssuerError{Authority: authority.Name, Subject: adopted.Certificate.Subject.String(), Issuer: authority.Issuer, IssuerSubject: adopted.Certificate.Issuer.String()})
+		default:
+			faults = append(faults, a.addAuthority(authority, adopted, issuer))
 		}
 	}
 	for _, b := range plan.Bundles {
@@ -112,6 +123,60 @@ func (s *Store) planAdoption(plan Plan, adoption Adoption, now time.Time) ([]Ent
 		}
 	}
 	return a.entries, a.missing, errors.Join(faults...)
+}
+
+// MissingIssuerError means that neither the adoption nor the store has the CA that signs an adopted one, so
+// nobody can tell whether it is the right one.
+type MissingIssuerError struct {
+	Authority, Subject    string // of the plan, and what its certificate says
+	Issuer, IssuerSubject string // likewise
+}
+
+func (e *MissingIssuerError) Error() string {
+	return fmt.Sprintf("%s, %q, is signed by %s in the plan, which the store does not have yet: give it too, as %s=FILE; the certificate itself names %q as its issuer", e.Authority, e.Subject, e.Issuer, e.Issuer, e.IssuerSubject)
+}
+
+// authoritiesAfter returns the certificates that the authorities of the plan have after the adoption.
+func (a *adopting) authoritiesAfter(adoption Adoption) (map[string]*x509.Certificate, error) {
+	after := map[string]*x509.Certificate{}
+	for _, authority := range a.plan.Authorities {
+		if adopted, ok := adoption.Authorities[authority.Name]; ok {
+			after[authority.Name] = adopted.Certificate
+			continue
+		}
+		there, err := ReadCertificates(a.store.path(authority.Path(), caCertName))
+		switch {
+		case err == nil:
+			after[authority.Name] = there[0]
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return after, nil
+}
+
+// checkDistinct refuses one CA as two authorities: as both roots, it would make a peer of every client, and
+// as a root and an issuing CA, nobody could replace the one without the other. The members of another tool's
+// PKI have what they have, and its weaknesses are reported.
+func checkDistinct(plan Plan, certs map[string]*x509.Certificate, adoption Adoption) error {
+	if adoption.Bundles != nil {
+		return nil
+	}
+	var faults []error
+	for i, a := range plan.Authorities {
+		for _, b := range plan.Authorities[:i] {
+			mine, other := certs[a.Name], certs[b.Name]
+			if mine == nil || other == nil || !samePublicKey(mine.PublicKey, other.PublicKey) {
+				continue
+			}
+			why := "each authority needs a key of its own"
+			if a.Issuer == "" && b.Issuer == "" {
+				why = fmt.Sprintf("with one CA for both, every client can join as a peer, and the peer port has no RBAC; give two CAs, or set spec.pki.hierarchy: %s in a new store", cluster.Shared)
+			}
+			faults = append(faults, fmt.Errorf("%s and %s are one CA, %q: %s", b.Name, a.Name, nameOf(mine), why))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // adopting compares an adoption with the store.
@@ -209,9 +274,6 @@ func (c AdoptedCA) check(a Authority, issuer *x509.Certificate) error {
 			return fmt.Errorf("parsing the key of %s: %w", a.Name, err)
 		}
 		pub = key.Public()
-	}
-	if a.Issuer == "" {
-		issuer = nil
 	}
 	if err := errors.Join(caFaults(c.Certificate, issuer, pub)...); err != nil {
 		return fmt.Errorf("%s, %q: %w", a.Name, c.Certificate.Subject.CommonName, err)

@@ -16,7 +16,7 @@ func Weaknesses(dir string, members []*Foreign, now time.Time) []Finding {
 		return f.sortByPath()
 	}
 	p := members[0]
-	if p.ClientCA.Equal(p.PeerCA) {
+	if samePublicKey(p.ClientCA.PublicKey, p.PeerCA.PublicKey) {
 		f.add("ca", Fix{say("replace it by two roots, or set etcd's --peer-cert-allowed-hostname")}, "one CA for clients and peers: the peer port, which has no RBAC, accepts every client's certificate")
 	}
 	f.checkTrust("client CA", p.ClientTrust, members, func(p *Foreign) []*x509.Certificate { return p.ClientTrust })

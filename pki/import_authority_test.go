@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,5 +111,101 @@ func TestRequestResult(t *testing.T) {
 	r.DryRun = true
 	if want := "dry run: nothing was written in new"; r.Summary() != want {
 		t.Errorf("got %q", r.Summary())
+	}
+}
+
+// adoptedFiles writes CAs to files, and returns a function that names them for the plan.
+func adoptedFiles(t *testing.T, cas map[string]*throwaway.CA) func(pairs ...string) []AuthorityFile {
+	t.Helper()
+	dir := t.TempDir()
+	for name, ca := range cas {
+		if err := os.WriteFile(filepath.Join(dir, name), ca.CertPEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func(pairs ...string) []AuthorityFile {
+		var files []AuthorityFile
+		for i := 0; i < len(pairs); i += 2 {
+			files = append(files, AuthorityFile{pairs[i], filepath.Join(dir, pairs[i+1])})
+		}
+		return files
+	}
+}
+
+// siteCAs are two roots of a site, what they signed, and CAs that are the wrong ones.
+func siteCAs(t *testing.T, now time.Time) map[string]*throwaway.CA {
+	t.Helper()
+	config := func(name string) throwaway.Config {
+		return throwaway.Config{CommonName: name, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(5, 0, 0)}
+	}
+	cas := map[string]*throwaway.CA{}
+	for _, name := range []string{"root", "peers", "alone"} {
+		ca, err := throwaway.New(config(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cas[name] = ca
+	}
+	for name, issuer := range map[string]string{"servers": "root", "clients": "root", "below peers": "peers"} {
+		ca, err := cas[issuer].Issuing(config(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cas[name] = ca
+	}
+	return cas
+}
+
+// What would leave a store that is insecure or stuck is refused, nothing is stored, and the right CAs are
+// taken afterwards, also one command after the other.
+func TestAdoptAuthoritiesRefuses(t *testing.T) {
+	t.Parallel()
+	c, now := authorityCluster(t), time.Now()
+	files := adoptedFiles(t, siteCAs(t, now))
+	for name, tc := range map[string]struct {
+		before, give []AuthorityFile
+		want         string
+		missing      string // the issuer that the error names
+	}{
+		"one CA as both roots":                 {nil, files(ClientRoot, "root", PeerRoot, "root"), "client-root and peer-root are one CA, \"root\": with one CA for both, every client can join as a peer", ""},
+		"one CA as both roots, in two runs":    {files(ClientRoot, "root"), files(PeerRoot, "root"), "client-root and peer-root are one CA", ""},
+		"a root as its own issuing CA":         {nil, files(ClientRoot, "root", ServerIssuing, "root"), "each authority needs a key of its own", ""},
+		"one issuing CA twice":                 {files(ClientRoot, "root"), files(ServerIssuing, "servers", ClientIssuing, "servers"), "server-issuing and client-issuing are one CA", ""},
+		"a self-signed issuing CA":             {nil, files(ServerIssuing, "alone"), "server-issuing, \"CN=alone\", is signed by client-root in the plan, which the store does not have yet: give it too, as client-root=FILE", ClientRoot},
+		"a self-signed issuing CA, with roots": {files(ClientRoot, "root"), files(ServerIssuing, "alone"), "is not signed by \"root\"", ""},
+		"the other root's":                     {files(ClientRoot, "root", PeerRoot, "peers"), files(ServerIssuing, "below peers"), "is not signed by \"root\"", ""},
+		"an issuing CA before its root":        {nil, files(ServerIssuing, "servers"), "the certificate itself names \"CN=root\" as its issuer", ClientRoot},
+		"a peer issuing CA before its root":    {files(ClientRoot, "root"), files(PeerIssuing, "below peers"), "give it too, as peer-root=FILE", PeerRoot},
+	} {
+		dir := filepath.Join(t.TempDir(), "store")
+		if tc.before != nil {
+			if _, err := AdoptAuthorities(dir, c, tc.before, now, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, _ := os.ReadDir(filepath.Join(dir, authoritiesFolder))
+		ledger, _ := os.ReadFile(filepath.Join(dir, ledgerName))
+		for _, dryRun := range []bool{true, false} {
+			_, err := AdoptAuthorities(dir, c, tc.give, now, dryRun)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%s, dry run %t: %v, want %q", name, dryRun, err, tc.want)
+			}
+			missing, ok := errors.AsType[*MissingIssuerError](err)
+			if ok != (tc.missing != "") || ok && missing.Issuer != tc.missing {
+				t.Errorf("%s: the missing issuer is %+v, want %q", name, missing, tc.missing)
+			}
+		}
+		after, _ := os.ReadDir(filepath.Join(dir, authoritiesFolder))
+		if now, _ := os.ReadFile(filepath.Join(dir, ledgerName)); len(after) != len(before) || !bytes.Equal(now, ledger) {
+			t.Errorf("%s: something was stored: %v", name, after)
+		}
+		if _, err := os.Stat(dir); tc.before == nil && err == nil {
+			t.Errorf("%s: it made a folder", name)
+		}
+		for _, right := range [][]AuthorityFile{files(ClientRoot, "root"), files(PeerRoot, "peers"), files(ServerIssuing, "servers"), files(ClientIssuing, "clients"), files(PeerIssuing, "below peers")} {
+			if _, err := AdoptAuthorities(dir, c, right, now, false); err != nil {
+				t.Errorf("%s, then the right ones: %v", name, err)
+			}
+		}
 	}
 }

@@ -21,7 +21,8 @@ func newPKIImportAuthorityCommand(a *app) *cobra.Command {
 issuing CAs of a "cfssl serve". Only certificates are copied. The keys stay where they are, and
 "etcdsec pki sign --remote" asks the server that has them.
 
-Give a root before the CAs that it issued. If another CA signed a root of the store, its new
+Give a root before the CAs that it issued, or with them. Refused are an issuing CA whose root is not
+there or did not sign it, and one CA as two authorities. If another CA signed a root of the store, its new
 certificate for the same key replaces the one in the store. The names are client-root, peer-root
 and, in hierarchy issuing, server-issuing, client-issuing and peer-issuing.
 
