@@ -7,20 +7,23 @@ import (
 	"strings"
 )
 
-// Output is a file that etcdsec makes in a member's pkiDir: one of [Files], or a certificate request
-// beside them.
+// Output is a file that etcdsec makes in a member's pkiDir: one of [Files], or a file whose name is derived
+// from it, which is a certificate request or the signer of a revocation list.
 type Output struct {
 	Name  string // slash-separated, below pkiDir
-	Field string // of spec.pki.files, such as server.cert; empty for a request
-	For   string // for a request, the field of its certificate
+	Field string // of spec.pki.files, such as server.cert; empty for a derived name
+	For   string // for a derived name, the field of the file from which it is derived
 }
 
 // what returns the output in the words of an error.
 func (o Output) what() string {
-	if o.Field == "" {
-		return "the certificate request of " + filesField + o.For
+	switch {
+	case o.Field != "":
+		return filesField + o.Field
+	case strings.HasSuffix(o.For, "CRL"):
+		return "the signer of " + filesField + o.For
 	}
-	return filesField + o.Field
+	return "the certificate request of " + filesField + o.For
 }
 
 // pairOfField is a [KeyPair] and its field of spec.pki.files.
@@ -83,8 +86,16 @@ func (f Files) Outputs() []Output {
 			outputs = append(outputs, Output{Name: f.Request(p.KeyPair), For: p.field + ".cert"})
 		}
 	}
+	for _, list := range []Output{{Name: f.ClientCRL, For: "clientCRL"}, {Name: f.PeerCRL, For: "peerCRL"}} {
+		if list.Name != "" {
+			outputs = append(outputs, Output{Name: SignerFile(list.Name), For: list.For})
+		}
+	}
 	return outputs
 }
+
+// SignerFile returns the name of the file of the CA that signs a revocation list, beside the list's.
+func SignerFile(crl string) string { return crl + ".signer.crt" }
 
 // longestFileName leaves room in the 255 bytes of a file name for what temporary files and symlinks have
 // besides.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
@@ -32,7 +33,23 @@ type RevocationList struct {
 }
 
 // RevocationFile is a CRL and the name of the file from which etcd loads it.
-type RevocationFile struct{ Name, Root string }
+type RevocationFile struct {
+	Name, Root string
+	Signer     string // the authority that signs it
+	// SignerFile is the name of the file of the signer's certificate, without which nobody could verify the
+	// list on a node: the leaves there are below other CAs. It is empty if the root itself signs.
+	SignerFile string
+	Required   bool // whether the members read it
+}
+
+// newRevocationFile returns the file of a list that an authority signs.
+func newRevocationFile(name, root, signer string, required bool) RevocationFile {
+	f := RevocationFile{Name: name, Root: root, Signer: signer, Required: required}
+	if signer != root {
+		f.SignerFile = cluster.SignerFile(name)
+	}
+	return f
+}
 
 // crlWork is a revocation list and why it must be signed, if it must.
 type crlWork struct {
@@ -137,6 +154,7 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 		}
 		switch {
 		case work.obstacle != "" && !plan.CRL: // no member reads the list, so it must stop nothing else
+			work.der = nil // whatever it is, its signer did not sign it
 		case errors.Is(err, fs.ErrNotExist):
 			work.stale, work.reason = plan.CRL || len(work.entries) > 0, "new"
 		case err != nil:
@@ -162,9 +180,13 @@ func (s *Store) surveyLists(o outlook, entries []Entry) (revocationSurvey, error
 		if files == nil {
 			continue
 		}
-		for _, f := range crlChanges(b, files, present) {
+		for _, f := range crlChanges(b, files, present, o.cas) {
 			found.copies = true
-			found.steps = append(found.steps, Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: RoleCRL, Path: b.Path, File: f.Name, Detail: "the current list"})
+			step := Step{Action: ActionSign, Name: b.Path + "/" + f.Name, Role: RoleCRL, Path: b.Path, File: f.Name, Detail: "the current list"}
+			if slices.ContainsFunc(b.CRLs, func(list RevocationFile) bool { return list.SignerFile == f.Name }) {
+				step.Detail = "the CA that signs the list"
+			}
+			found.steps = append(found.steps, step)
 		}
 	}
 	return found, errors.Join(faults...)
@@ -302,13 +324,24 @@ func crlFiles(der []byte) []durable.File {
 	}
 }
 
-// crlChanges returns the lists that a bundle lacks, or has with other content.
-func crlChanges(b Bundle, has []durable.File, lists crls) []durable.File {
+// crlChanges returns the lists that a bundle lacks, or has with other content, and the certificates of their
+// signers.
+func crlChanges(b Bundle, has []durable.File, lists crls, signers authorities) []durable.File {
 	var changed []durable.File
+	want := func(name string, data []byte) {
+		at := slices.IndexFunc(has, func(h durable.File) bool { return h.Name == name })
+		if at < 0 || !bytes.Equal(has[at].Data, data) {
+			changed = append(changed, durable.File{Name: name, Mode: 0o644, Data: data})
+		}
+	}
 	for _, f := range b.CRLs {
-		at := slices.IndexFunc(has, func(h durable.File) bool { return h.Name == f.Name })
-		if der := lists[f.Root]; der != nil && (at < 0 || !bytes.Equal(has[at].Data, der)) {
-			changed = append(changed, durable.File{Name: f.Name, Mode: 0o644, Data: der})
+		der := lists[f.Root]
+		if der == nil {
+			continue
+		}
+		want(f.Name, der)
+		if signer := signers[f.Signer]; f.SignerFile != "" && signer != nil {
+			want(f.SignerFile, encodeCertificates(signer.cert))
 		}
 	}
 	return changed

@@ -144,16 +144,7 @@ func planInstall(b Bundle, config InstallConfig) (*installation, error) {
 		names := b.Leaves[at].Names.filter(func(_, name string) bool { return !slices.Contains(b.shared, name) })
 		faults = append(faults, checkOwnAddresses(names, config.Own, config.Sources))
 	}
-	for _, f := range b.CRLs {
-		data, _, err := durable.ReadGuarded(filepath.Join(config.Signed, filepath.FromSlash(f.Name)), maxPEMSize)
-		switch {
-		case err == nil:
-			in.add(durable.File{Name: f.Name, Mode: 0o644, Data: data})
-			faults = append(faults, in.checkRevoked(f, data, b))
-		case !errors.Is(err, fs.ErrNotExist):
-			faults = append(faults, err)
-		}
-	}
+	faults = append(faults, in.addLists(b, config))
 	return in, errors.Join(faults...)
 }
 
@@ -161,32 +152,6 @@ func (in *installation) add(f durable.File) {
 	there, _, err := durable.ReadGuarded(filepath.Join(in.target, filepath.FromSlash(f.Name)), maxPEMSize)
 	in.same = in.same && err == nil && bytes.Equal(there, f.Data)
 	in.files = append(in.files, f)
-}
-
-// checkRevoked refuses the leaves of a bundle that its own revocation list has: members would refuse
-// them.
-func (in *installation) checkRevoked(f RevocationFile, der []byte, b Bundle) error {
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return fmt.Errorf("%s is not a revocation list in DER, and etcd would refuse every client with it: %w", f.Name, err)
-	}
-	var faults []error
-	for _, l := range b.Leaves {
-		at := slices.IndexFunc(in.files, func(file durable.File) bool { return file.Name == l.CertFile })
-		if l.Root != f.Root || at < 0 {
-			continue
-		}
-		chain, err := ParseCertificates(in.files[at].Data)
-		if err != nil {
-			return err
-		}
-		for _, cert := range chain {
-			if slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(cert.SerialNumber) == 0 }) {
-				faults = append(faults, fmt.Errorf("%s: serial number %s was revoked, as %s says; renew it in the store first", l.Name, SerialString(cert.SerialNumber), f.Name))
-			}
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // addTrust adds a root's file, if the node has the same root or none.

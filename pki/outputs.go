@@ -69,6 +69,9 @@ func (b Bundle) outputs() []string {
 	}
 	for _, f := range b.CRLs {
 		outputs = append(outputs, f.Name)
+		if f.SignerFile != "" {
+			outputs = append(outputs, f.SignerFile)
+		}
 	}
 	return outputs
 }

@@ -208,7 +208,14 @@ func memberBundle(c *cluster.Cluster, m cluster.Member, by issuers) Bundle {
 			b.shared = append(b.shared, name.IP.String())
 		}
 	}
-	b.CRLs = []RevocationFile{{files.ClientCRL, ClientRoot}, {files.PeerCRL, by.peerRoot}}
+	peerList := by.peer
+	if by.peerRoot == ClientRoot {
+		peerList = by.client // there is one list
+	}
+	b.CRLs = []RevocationFile{
+		newRevocationFile(files.ClientCRL, ClientRoot, by.client, c.PKI.CRL),
+		newRevocationFile(files.PeerCRL, by.peerRoot, peerList, c.PKI.CRL),
+	}
 	add := func(role string, at cluster.KeyPair, id LeafID, l Leaf) {
 		l.ID, l.Name = id, id.String()
 		l.Role, l.CertFile, l.KeyFile, l.CSRFile = role, at.Cert, at.Key, files.Request(at)

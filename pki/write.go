@@ -61,14 +61,7 @@ func (b *issuance) verifyBundle(bundle Bundle, files []durable.File) error {
 }
 
 // trustOf returns the name of the file with the root of a leaf.
-func (b Bundle) trustOf(l Leaf) string {
-	for _, t := range b.Trust {
-		if t.Root == l.Root {
-			return t.Name
-		}
-	}
-	return ""
-}
+func (b Bundle) trustOf(l Leaf) string { return b.trustFile(l.Root) }
 
 // write writes what a run signed: authorities, revocation lists and bundles.
 func (s *Store) write(run *issuance, bundles map[string][]durable.File) error {
@@ -221,7 +214,7 @@ func (s *Store) nextFiles(bundle Bundle, run *issuance) ([]durable.File, error) 
 			files = slices.DeleteFunc(files, func(f durable.File) bool { return f.Name == l.KeyFile })
 		}
 	}
-	changed = append(changed, crlChanges(bundle, files, run.crls)...)
+	changed = append(changed, crlChanges(bundle, files, run.crls, run.signed)...)
 	for _, t := range bundle.Trust {
 		there := slices.ContainsFunc(files, func(f durable.File) bool { return f.Name == t.Name })
 		_, renewed := run.survey.certify[t.Root]

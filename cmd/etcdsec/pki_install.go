@@ -26,7 +26,8 @@ client reads it. Run it on the node that made the keys. Before it writes anythin
 each certificate belongs to its key, that it verifies below the root in FOLDER for each of its uses,
 that TARGET has the same root, and that a member's certificate names the addresses of this node.
 These include the addresses from which the node reaches the other members; they refuse a peer whose
-address is not in its certificate.
+address is not in its certificate. Revocation lists must be signed by the CA that the plan has for
+them, must not be older than those in TARGET, and must not have a certificate of FOLDER.
 
 All files of a folder change at once, also for a container that mounts it: they become symlinks
 through "..data" to a versioned folder next to them. One previous version is kept, so that you can

@@ -52,6 +52,13 @@ func (s *Store) Node(member string, now time.Time) (Node, error) {
 			n.issued = begin
 		}
 	}
+	for _, b := range s.plan.Bundles {
+		if len(b.Leaves) > 0 && b.Leaves[0].ID.Member == member {
+			if err := b.CheckLists(s.pathOf(b.Path)); err != nil {
+				return Node{}, err
+			}
+		}
+	}
 	dir, bundles := s.nodeDir(member)
 	w := walk{root: s.pathOf(dir)}
 	for _, b := range bundles {
