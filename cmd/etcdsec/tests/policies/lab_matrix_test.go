@@ -31,6 +31,12 @@ func (m labMatrix) flow(t *testing.T, f labFlow) reach.Flow {
 			t.Errorf("%s: unknown: %q", f.from.name, proof.Unknown)
 		}
 	}
+	return findFlow(t, proof, f)
+}
+
+// findFlow finds a connection of the laboratory in the proof of its sender.
+func findFlow(t *testing.T, proof reach.Proof, f labFlow) reach.Flow {
+	t.Helper()
 	for _, p := range proof.Flows {
 		from := p.FromAddr == f.from.addrs[0] || p.FromAddr == f.from.addrs[1]
 		if f.from.name == "outsider" { // one address stands for all of them

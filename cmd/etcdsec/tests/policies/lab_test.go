@@ -140,6 +140,7 @@ func TestPoliciesLaboratory(t *testing.T) {
 	t.Run("sent on by the host itself", s.testSentOn)
 	t.Run("without the forward chain", s.testNoForward)
 	t.Run("without the other members", s.testNoMembers)
+	t.Run("rules of others at other hooks", s.testOtherHooks)
 	t.Run("apply", s.testApply)
 }
 
