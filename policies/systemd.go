@@ -25,6 +25,9 @@ type SystemdDropIn struct {
 	EmptiesDeny, EmptiesAllow bool
 	// Settings lists what else of the file decides about packets.
 	Settings []UnitSetting
+	// Program is the program of the last ExecStart; empty if the file has none. Within is the slice that
+	// the unit asks for with Slice; empty if it asks for none.
+	Program, Within string
 }
 
 func systemdBackend() Backend {
@@ -161,6 +164,12 @@ func ParseDropIn(file string, data []byte) (SystemdDropIn, error) {
 		}
 		list, empties := &d.Deny, &d.EmptiesDeny
 		switch key {
+		case "ExecStart":
+			d.Program = programOf(value)
+			continue
+		case "Slice":
+			d.Within = value
+			continue
 		case "IPAddressDeny":
 		case "IPAddressAllow":
 			list, empties = &d.Allow, &d.EmptiesAllow

@@ -46,6 +46,27 @@ type UnitFilter struct {
 	Interfaces, Families *UnitList
 	// Unread lists the settings of which it is not known what they do.
 	Unread []string
+	// Program is what the unit starts; empty if no file says it.
+	Program string
+}
+
+// programOf returns the program of a line of ExecStart, without the marks before it
+// (systemd.service(5)).
+func programOf(line string) string {
+	line = strings.TrimLeft(line, "@-:+!|")
+	if quote := strings.IndexAny(line, `"'`); quote == 0 {
+		program, _, _ := strings.Cut(line[1:], line[:1])
+		return program
+	}
+	program, _, _ := strings.Cut(line, " ")
+	return program
+}
+
+// StartsOther reports whether the unit starts another program than etcd, such as a container engine,
+// nsenter or a shell. etcd may then run outside of the unit, or in another network namespace.
+func (f *UnitFilter) StartsOther() bool {
+	name := filepath.Base(f.Program)
+	return f.Program != "" && name != "etcd" && !strings.HasPrefix(name, "etcd-")
 }
 
 // UnitList holds the names that a setting allows or, with Except, denies.
@@ -68,8 +89,9 @@ func MergeUnits(units []SystemdDropIn) UnitFilter {
 	})
 	var f UnitFilter
 	var own, slice struct{ allow, deny []netip.Prefix }
-	ofSlices := 0
+	ofSlices, within := 0, ""
 	for _, u := range sorted {
+		f.Program, within = cmp.Or(u.Program, f.Program), cmp.Or(u.Within, within)
 		f.Unit = u.Unit
 		to := &own
 		if u.Slice {
@@ -92,6 +114,9 @@ func MergeUnits(units []SystemdDropIn) UnitFilter {
 	if !f.Private {
 		// Without a namespace of its own, a unit has none to share.
 		f.Unread = slices.DeleteFunc(f.Unread, func(u string) bool { return strings.HasPrefix(u, "JoinsNamespaceOf=") })
+	}
+	if within != "" && ofSlices == 0 {
+		f.Unread = append(f.Unread, "Slice="+within+", of which no file was given")
 	}
 	f.Allow, f.Deny = append(own.allow, slice.allow...), append(own.deny, slice.deny...)
 	return f

@@ -65,6 +65,9 @@ func (e *evaluator) unitVerdict(member string, other netip.Addr, loopback bool) 
 		family = "AF_INET6"
 	}
 	switch {
+	case u.StartsOther():
+		r := by("ExecStart=" + u.Program)
+		return cannotTell(r, r.words()+": whether etcd then runs in the unit, and in its network, is not known here")
 	case u.Private && len(u.Unread) == 0:
 		return deny(by("PrivateNetwork=yes")) // its namespace has no interface but lo
 	case u.Families != nil && !u.Families.Allows(family):

@@ -42,6 +42,11 @@ func TestUnreadFields(t *testing.T) {
 		{"calico: a field of the policy", strings.Replace(guard("- {action: Log}"), "  order: 10", "  newField: 1\n  order: 10", 1), member, "???", "GlobalNetworkPolicy etcd-guard has the field spec.newField"},
 		{"calico: a field of a host endpoint", strings.ReplaceAll(guard("- {action: Log}"), "interfaceName:", "newField: 1, interfaceName:"), member, "???", "HostEndpoint cp-0 has the field spec.newField"},
 		{"calico: a field twice", strings.Replace(guard("- {action: Log}"), "  order: 10", "  order: 10\n  order: 11", 1), member, "???", "GlobalNetworkPolicy etcd-guard is not judged"},
+		{"calico: a set of networks", guard("- {action: Deny, source: {selector: \"banned == 'true'\"}}") + "---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: banned, labels: {banned: \"true\"}}\nspec: {nets: [10.0.0.12/32]}\n", member, "???", "GlobalNetworkSet.projectcalico.org banned is not judged"},
+		{"calico: a tier", strings.Replace(guard("- {action: Log}"), "  order: 10", "  tier: first\n  order: 10", 1) + "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: first}\nspec: {order: 1, defaultAction: Pass}\n", member, "++-", "Tier.projectcalico.org first is not judged"},
+		{"calico: the end of a tier", strings.Replace(strings.Replace(guard("- {action: Log}"), "  order: 10", "  tier: first\n  order: 10", 1), "  - {action: Deny, protocol: TCP, destination: {ports: [\"2379:2381\"]}}\n  - {action: Pass}\n", "", 1), member, "++?", "no rule of tier first matches"},
+		{"calico: two tiers", strings.Replace(guard("- {action: Log}"), "  order: 10", "  tier: first\n  order: 10", 1) +
+			"---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: second.closed}\nspec: {tier: second, selector: all(), types: [Ingress], ingress: [{action: Deny}]}\n", member, "???", "their order is not known"},
 		{"calico: rules of others first", guard("- {action: Log}") + "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: node.cp-0}\nspec: {chainInsertMode: Append}\n", member, "???", "FelixConfiguration node.cp-0 is not judged"},
 
 		{"cilium: icmps", strict("- {fromEntities: [all], icmps: [{fields: [{type: 8, family: IPv4}]}]}"), "another node", "---", ""},
@@ -109,6 +114,15 @@ func TestUnitSettings(t *testing.T) {
 		{"no IPv4", "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET6\n", "---", "---"},
 		{"the usual hardening", "[Service]\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n", "+++", "+++"},
 		{"a program", "[Service]\nIPIngressFilterPath=/sys/fs/bpf/x\n", "???", "???"},
+		{"etcd itself", "[Service]\nType=notify\nExecStart=-/usr/local/bin/etcd --config-file=/etc/etcd/etcd.conf.yaml\nIPAddressDeny=any\n", "---", "---"},
+		{"a release of etcd", "[Service]\nExecStart=\"/opt/etcd-v3.6.16\"\n", "+++", "+++"},
+		{"a container engine", "[Service]\nExecStart=/usr/bin/docker run --net=host etcd\nIPAddressDeny=any\n", "???", "???"},
+		{"another network", "[Service]\nExecStart=/usr/sbin/ip netns exec x /usr/bin/etcd\n", "???", "???"},
+		{"a shell", "[Service]\nExecStart=/bin/sh -c 'exec etcd'\nIPAddressDeny=any\n", "???", "???"},
+		{"another program", "[Service]\nExecStart=!/usr/sbin/nginx\nPrivateNetwork=yes\n", "???", "???"},
+		{"another program, replaced", "[Service]\nExecStart=/usr/sbin/nginx\nExecStart=\nExecStart=/usr/bin/etcd\nIPAddressDeny=any\n", "---", "---"},
+		{"a slice that was not given", "[Service]\nExecStart=/usr/bin/etcd\nSlice=etcd.slice\n", "???", "???"},
+		{"a slice that was not given, and denied", "[Service]\nSlice=etcd.slice\nIPAddressDeny=any\n", "---", "---"},
 		{"a network namespace", "[Service]\nNetworkNamespacePath=/run/netns/x\n", "???", "???"},
 	}
 	for _, test := range tests {
