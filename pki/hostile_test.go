@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -201,4 +202,144 @@ func TestCAKeyOnAStickStaysThere(t *testing.T) {
 	check("a revocation")
 	renew(t, dir, c, testNow(), Renewal{All: true})
 	check("renew")
+	store, err := OpenStore(dir, c)
+	must(t, err)
+	defer store.Close()
+	found, err := store.Verify(c, testNow())
+	must(t, err)
+	for _, f := range found {
+		if strings.Contains(f.Path, caKeyName) && strings.Contains(f.Problem, "leads") {
+			t.Errorf("verify: %s: %s", f.Path, f.Problem)
+		}
+	}
+	store.RootKeys = RootKeys{Destroy: true}
+	if _, err := store.Survey(t.Context(), NewPlan(c), testNow(), Renewal{}); err == nil {
+		t.Error("a key that is elsewhere is to be destroyed")
+	}
+}
+
+// stranger is another user than root and etcd's.
+var stranger = durable.Owner{UID: 4242, GID: 4242}
+
+// A store is refused if another user controls it, what is above it, or what it relies on. Each refusal names the path,
+// its owner and the command that mends it, and verify has a finding for it.
+func TestAStoreOfOthersIsRefused(t *testing.T) {
+	needRoot(t)
+	for name, c := range map[string]struct {
+		path string // to which the refusal points, below the folder that holds the store
+		fix  string
+		do   func(t *testing.T, above string)
+	}{
+		"the store": {"store", "chown root: ", func(t *testing.T, above string) {
+			must(t, os.Chown(filepath.Join(above, "store"), stranger.UID, stranger.GID))
+		}},
+		"a folder above":                    {".", "chown root: ", func(t *testing.T, above string) { must(t, os.Chown(above, stranger.UID, stranger.GID)) }},
+		"a folder above that all may write": {".", "chmod go-w ", func(t *testing.T, above string) { must(t, os.Chmod(above, 0o777)) }},
+		"a store that a group may write":    {"store", "chmod go-w ", func(t *testing.T, above string) { must(t, os.Chmod(filepath.Join(above, "store"), 0o770)) }},
+		"an authority": {"store/authorities/.client-root.1", "chown root: ", func(t *testing.T, above string) {
+			must(t, os.Chown(filepath.Join(above, "store/authorities/.client-root.1"), stranger.UID, stranger.GID))
+		}},
+		"a key": {"store/authorities/.peer-root.1/ca.key", "chown root: ", func(t *testing.T, above string) {
+			must(t, os.Chown(filepath.Join(above, "store/authorities/peer-root/ca.key"), stranger.UID, stranger.GID))
+		}},
+		"the ledger": {"store/" + ledgerName, "chown root: ", func(t *testing.T, above string) {
+			must(t, os.Chown(filepath.Join(above, "store", ledgerName), stranger.UID, stranger.GID))
+		}},
+		"the spec": {"store/" + SpecName, "chown root: ", func(t *testing.T, above string) {
+			must(t, os.Chown(filepath.Join(above, "store", SpecName), stranger.UID, stranger.GID))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			above := filepath.Join(t.TempDir(), "above")
+			must(t, os.Mkdir(above, 0o755))
+			dir := filepath.Join(above, "store")
+			spec := specOf(t, 1, "")
+			issue(t, dir, spec, testNow())
+			c.do(t, above)
+			before := tree(t, dir)
+			want := filepath.Join(above, c.path)
+			for name, open := range map[string]func(string, *cluster.Cluster) (*Store, error){"OpenStore": OpenStore, "PeekStore": PeekStore} {
+				_, err := open(dir, spec)
+				if fault, ok := errors.AsType[*durable.TrustError](err); !ok || fault.Path != want || !strings.Contains(fault.Fix, c.fix+want) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if after := tree(t, dir); len(after) != len(before) {
+				t.Errorf("the refusal left %v", after)
+			}
+			store, err := InspectStore(dir, spec)
+			must(t, err)
+			defer store.Close()
+			found, err := store.Verify(spec, testNow())
+			must(t, err)
+			if len(found) == 0 {
+				t.Error("verify finds nothing")
+			}
+			for _, f := range found {
+				for _, l := range f.Fix {
+					if strings.Contains(l.Text, "--reference") {
+						t.Errorf("%s: the fix %q gives it to somebody else", f.Path, l.Text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A store in a folder of another user, or behind a symlink of that user, is not made either.
+func TestNoStoreIsMadeInTheFolderOfAnother(t *testing.T) {
+	needRoot(t)
+	shared := t.TempDir()
+	must(t, os.Chmod(shared, 0o777|os.ModeSticky))
+	theirs, mine := filepath.Join(shared, "theirs"), t.TempDir()
+	must(t, os.Mkdir(theirs, 0o755))
+	must(t, os.Symlink(mine, filepath.Join(shared, "link")))
+	give(t, theirs, stranger)
+	must(t, os.Lchown(filepath.Join(shared, "link"), stranger.UID, stranger.GID))
+	c := specOf(t, 1, "")
+	for _, dir := range []string{theirs, filepath.Join(theirs, "store"), filepath.Join(theirs, "a/b"), filepath.Join(shared, "link"), filepath.Join(shared, "link/store")} {
+		_, err := OpenStore(dir, c)
+		if fault, ok := errors.AsType[*durable.TrustError](err); !ok || fault.Owner != stranger {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	for _, dir := range []string{theirs, mine} {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s has %v, %v", dir, entries, err)
+		}
+	}
+	store, err := OpenStore(filepath.Join(shared, "store"), c) // as in /tmp
+	must(t, err)
+	store.Close()
+}
+
+// Secrets of the caller come from nobody else: passphrases, identities, keys of authorities elsewhere, and keys
+// for requests.
+func TestSecretsOfOthersAreRefused(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	must(t, os.WriteFile(secret, []byte("correct horse battery staple\n"), 0o600))
+	_, err := ReadSecret(nil, secret)
+	must(t, err)
+	must(t, os.Chown(secret, stranger.UID, stranger.GID))
+	for name, read := range map[string]func() error{
+		"a passphrase": func() error { _, _, err := RootKeyFiles{PassphrasePath: secret}.Read(nil); return err },
+		"an identity":  func() error { _, _, err := RootKeyFiles{IdentityPath: secret}.Read(nil); return err },
+		"a CA's key":   func() error { _, err := readCAKey(secret); return err },
+	} {
+		if fault, ok := errors.AsType[*durable.TrustError](read()); !ok || fault.Path != secret || fault.Owner != stranger {
+			t.Errorf("%s: %v", name, read())
+		}
+	}
+	b, _, _ := NewPlan(specOf(t, 1, "")).Find("etcd-0")
+	requests := t.TempDir()
+	_, err = MakeRequests(requests, b.Leaves, "ecdsa-p256", false)
+	must(t, err)
+	key := filepath.Join(requests, b.Leaves[0].KeyFile)
+	must(t, os.Chown(key, stranger.UID, stranger.GID))
+	_, err = MakeRequests(requests, b.Leaves, "ecdsa-p256", false)
+	if fault, ok := errors.AsType[*durable.TrustError](err); !ok || fault.Path != key {
+		t.Errorf("a planted key: %v", err)
+	}
 }

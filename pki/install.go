@@ -188,7 +188,7 @@ func (in *installation) addLeaf(l Leaf, b Bundle, config InstallConfig) error {
 		keys = config.Target
 	}
 	keyPath := filepath.Join(keys, filepath.FromSlash(l.KeyFile))
-	key, keyPEM, err := readKeyPEM(keyPath)
+	key, keyPEM, err := readKeyPEM(keyPath, durable.ReadGuarded)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func borrowAuthority(dir string, plan Plan, leaf LeafID) (*throwaway.CA, error) 
 		certs = append(certs, read[0])
 	}
 	issuer := plan.authority(leaves[0].Issuer)
-	key, err := ReadKey(filepath.Join(dir, filepath.FromSlash(issuer.Path()), caKeyName))
+	key, err := readCAKey(filepath.Join(dir, filepath.FromSlash(issuer.Path()), caKeyName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("minting a certificate to present: the key of %s is not in the store: %w", issuer.Name, err)
 	}

@@ -5,8 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
 
@@ -47,18 +51,44 @@ func othersIn(t *testing.T, dir string, owner durable.Owner) (others []string) {
 	return others
 }
 
-// Whatever root does in the store of another user, everything in it stays that user's, also what is new.
-func TestRootKeepsTheOwnerOfAStore(t *testing.T) {
+// Root does nothing in the store of another user, who could read each key that root made there, and had
+// every file in hand. Nothing in it gets another owner.
+func TestRootRefusesTheStoreOfAnother(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can work in the store of another user")
 	}
 	alice := durable.Owner{UID: 1234, GID: 4321}
 	dir := filepath.Join(t.TempDir(), "store")
-	issue(t, dir, specOf(t, 1, ""), testNow())
+	c := specOf(t, 1, "")
+	issue(t, dir, c, testNow())
 	give(t, dir, alice)
+	before := tree(t, dir)
+	for name, open := range map[string]func(string, *cluster.Cluster) (*Store, error){"OpenStore": OpenStore, "PeekStore": PeekStore} {
+		_, err := open(dir, c)
+		if fault, ok := errors.AsType[*durable.TrustError](err); !ok || fault.Path != dir || fault.Owner != alice || !strings.Contains(fault.Fix, "chown root: "+dir) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	if others := othersIn(t, dir, alice); len(others) > 0 {
+		t.Errorf("these belong to somebody else: %q", others)
+	}
+}
+
+// Whatever root does in a store of its own, everything in it stays root's.
+func TestRootKeepsTheOwnerOfAStore(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	issue(t, dir, specOf(t, 1, ""), testNow())
+	root := durable.Owner{UID: 0, GID: 4321}
+	give(t, dir, root)
 	check := func(after string) {
 		t.Helper()
-		if others := othersIn(t, dir, alice); len(others) > 0 {
+		if others := othersIn(t, dir, root); len(others) > 0 {
 			t.Errorf("after %s, these belong to somebody else: %q", after, others)
 		}
 	}
@@ -97,11 +127,10 @@ func TestRootKeepsTheOwnerOfABundle(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files to another user")
 	}
-	alice, etcd := durable.Owner{UID: 1234, GID: 4321}, durable.Owner{UID: 2345, GID: 5432}
+	etcd := durable.Owner{UID: 2345, GID: 5432}
 	dir := filepath.Join(t.TempDir(), "store")
 	c := specOf(t, 1, "")
 	issue(t, dir, c, testNow())
-	give(t, dir, alice)
 	give(t, filepath.Join(dir, "nodes/etcd-0/.pki.1"), etcd)
 	renew(t, dir, c, testNow(), Renewal{All: true})
 	bundle, err := filepath.EvalSymlinks(filepath.Join(dir, "nodes/etcd-0/pki"))

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/internal/agekey"
@@ -144,6 +146,9 @@ func (s *Store) planRootKey(ctx context.Context, w *Survey, a Authority, loaded 
 	forms, err := s.findRootKey(loaded)
 	if err != nil {
 		return err
+	}
+	if target, err := os.Readlink(s.path(a.Path(), caKeyName)); err == nil {
+		return &FileError{Path: s.path(a.Path(), caKeyName), Err: fmt.Errorf("it is a symlink to %s, where this program neither encrypts nor destroys the key: do so there, or bring the file itself here", strconv.Quote(target))}
 	}
 	did := ""
 	switch {

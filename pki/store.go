@@ -38,8 +38,12 @@ type Store struct {
 
 // OpenStore opens the store in dir for a cluster, and locks it until [Store.Close]. It makes the
 // folder if there is none. It refuses a folder that holds something else, or another cluster's
-// store, with [ErrForeignStore].
+// store, with [ErrForeignStore], and one that others than root and the caller control, with a
+// [durable.TrustError].
 func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
+	if err := checkTrust(dir); err != nil {
+		return nil, err
+	}
 	if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 		return nil, err
 	}
@@ -48,10 +52,34 @@ func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
 
 // PeekStore opens a store for a dry run. Unlike [OpenStore], it makes no folder.
 func PeekStore(dir string, c *cluster.Cluster) (*Store, error) {
+	if err := checkTrust(dir); err != nil {
+		return nil, err
+	}
+	return InspectStore(dir, c)
+}
+
+// InspectStore is [PeekStore] for [Store.Verify]: it opens a store that others control, too.
+func InspectStore(dir string, c *cluster.Cluster) (*Store, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return &Store{Dir: dir, release: func() {}}, nil
 	}
 	return openStore(dir, c)
+}
+
+// checkTrust checks that only root and the caller control a store, as far as it is there, and what is above it.
+// The folders of nodes and clients may belong to other users: --owner gives them away.
+func checkTrust(dir string) error {
+	err := durable.CheckTrusted(dir)
+	if err == nil {
+		err = durable.CheckTree(dir, nodesFolder, clientsFolder)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("opening the store %s: %w", dir, err)
+	}
+	return nil
 }
 
 func openStore(dir string, c *cluster.Cluster) (*Store, error) {
@@ -192,7 +220,7 @@ func (s *Store) loadCA(a Authority, issuer *ca) (*ca, error) {
 	if loaded.also, err = readAlsoTrusted(s.Dir, a); err != nil {
 		return nil, err
 	}
-	if loaded.key, err = ReadKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if loaded.key, err = readCAKey(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var issuerCert *x509.Certificate

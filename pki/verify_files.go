@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
 )
@@ -23,6 +24,7 @@ func (v *verification) checkFiles() {
 		v.findings.add(".", Fix{say("give the store's own folder")}, "%v", err)
 		return
 	}
+	v.checkHands(root)
 	v.checkFolderMode(".", root)
 	v.walk(root, ".", root)
 }
@@ -49,6 +51,7 @@ func (v *verification) walk(root, relative, dir string) {
 			v.checkSymlink(root, name, full)
 		case e.IsDir():
 			v.checkFolderMode(name, full)
+			v.checkOwner(name, full)
 			v.walk(root, name, full)
 		case e.Type().IsRegular():
 			v.checkFileMode(name, full)
@@ -107,10 +110,25 @@ func (v *verification) reportLeftover(name, full string, h durable.Hidden) {
 	v.findings.add(name, Fix{say("the next run removes it:"), v.renew()}, "was left by a run that was killed%s", holds)
 }
 
+// isKeyElsewhere reports whether a path is that of an authority's key. It may be a symlink of root or the
+// caller to where the key is kept, such as a USB stick that is not always there.
+func (v *verification) isKeyElsewhere(name, full string) bool {
+	leaf, planned := v.keyOwner(name)
+	info, err := os.Lstat(full)
+	if err != nil || !planned || leaf != "" {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
+}
+
 // checkSymlink follows the symlink of a bundle, and reports any other one.
 func (v *verification) checkSymlink(root, name, full string) {
 	target, err := filepath.EvalSymlinks(full)
 	switch {
+	case v.isKeyElsewhere(name, full) && errors.Is(err, fs.ErrNotExist):
+	case v.isKeyElsewhere(name, full) && err == nil:
+		v.checkFileMode(name, target)
 	case errors.Is(err, fs.ErrPermission):
 		v.reportUnreadable(name, err)
 	case err != nil:
@@ -125,6 +143,7 @@ func (v *verification) checkSymlink(root, name, full string) {
 			return
 		}
 		v.checkFolderMode(name, target)
+		v.checkOwner(name, target)
 		v.walk(root, name, target)
 	}
 }
@@ -233,13 +252,36 @@ func bundlePath(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// checkOwner checks that a file belongs to the owner of its folder: if root wrote a key into the
-// folder of etcd's user, the member does not start.
+// checkOwner checks that a file or folder belongs to root or the caller. The files of nodes and clients may be
+// etcd's user's, but then they belong to the owner of their folder: if root wrote a key into it, the member
+// does not start. No fix gives anything else away.
 func (v *verification) checkOwner(name, full string) {
 	file, err := durable.OwnerOf(full)
 	folder, folderErr := durable.OwnerOf(filepath.Dir(full))
-	if errors.Join(err, folderErr) == nil && file.UID != folder.UID {
+	if errors.Join(err, folderErr) != nil {
+		return
+	}
+	me := durable.Process().UID
+	trusted := func(uid int) bool { return uid == 0 || uid == me }
+	top, _, _ := strings.Cut(name, "/")
+	given := top == nodesFolder || top == clientsFolder
+	switch info, err := os.Stat(full); {
+	case !given && !trusted(file.UID) && file.UID != v.storeUID:
+		v.findings.add(name, Fix{say("if you trust what is there:"), paste("chown %s %s", strconv.Itoa(me), v.pathOf(name))}, "belongs to user %d, who can change it", file.UID)
+	case file.UID != folder.UID && (given || trusted(folder.UID)) && err == nil && !info.IsDir():
 		v.findings.add(name, Fix{paste("chown --reference=%s %s", v.pathOf(path.Dir(name)), v.pathOf(name))}, "belongs to user %d, but its folder belongs to user %d", file.UID, folder.UID)
+	}
+}
+
+// checkHands checks the store's own folder and those above it, as the verbs that change a store do. What is
+// in the folder of another user is that user's anyhow, so it gets no findings of its own for that.
+func (v *verification) checkHands(root string) {
+	if owner, err := durable.OwnerOf(root); err == nil {
+		v.storeUID = owner.UID
+	}
+	fault, ok := errors.AsType[*durable.TrustError](durable.CheckTrusted(root))
+	if ok && (fault.Path != root || fault.Owner.UID != 0 && fault.Owner.UID != durable.Process().UID) { // its mode has a finding already
+		v.findings.add(".", Fix{say("%s", fault.Fix)}, "is not safe from others: %s", fault.Problem())
 	}
 }
 

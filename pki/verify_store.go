@@ -48,6 +48,7 @@ type verification struct {
 	cas      authorities     // those that could be read
 	imported map[string]bool // what another tool made, by name and by the hashes of certificate and key
 	seen     []onDisk
+	storeUID int             // the owner of the store's folder
 	closed   map[string]bool // the files that nobody may read here, by their path in the store
 }
 

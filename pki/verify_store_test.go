@@ -31,7 +31,7 @@ func offline(t testing.TB, dir string) {
 func verify(t testing.TB, dir string, c *cluster.Cluster, now time.Time) []Finding {
 	t.Helper()
 	before := tree(t, dir)
-	store, err := PeekStore(dir, c)
+	store, err := InspectStore(dir, c)
 	if err != nil {
 		t.Fatal(err)
 	}

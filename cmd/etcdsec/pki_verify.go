@@ -61,7 +61,7 @@ func (f *pkiVerifyFlags) run(a *app, dir string) error {
 	if err != nil {
 		return err
 	}
-	store, err := pki.PeekStore(dir, c)
+	store, err := pki.InspectStore(dir, c)
 	if err != nil {
 		return a.storeError(dir, err)
 	}

@@ -55,7 +55,7 @@ func makeDirs(path string, owner *Owner, parents bool) error {
 		}
 		return made, nil
 	}
-	d, err := walk(path, create)
+	d, err := walker{missing: create}.open(path)
 	if err != nil {
 		return fmt.Errorf("creating folder: %w", err)
 	}
@@ -189,7 +189,7 @@ func Append(path string, data []byte) (err error) {
 		}
 	}()
 	if !there.mode.IsRegular() {
-		return &fs.PathError{Op: "append", Path: path, Err: errNotRegular}
+		return d.irregular("append", name, there)
 	}
 	if err := f.Chmod(0o600); err != nil {
 		return err
@@ -236,7 +236,17 @@ type Info struct {
 // of another user it follows no symlink that leaves the folder, and takes only regular files that belong to
 // that user or to root, and that the user may read. The error about anything else is a [TrustError].
 func ReadGuarded(path string, limit int64) ([]byte, Info, error) {
-	d, name, err := locate(path)
+	return walker{}.read(path, limit)
+}
+
+// ReadTrusted is ReadGuarded for a secret of the caller. The file and every folder above it belong to root or to
+// this process's user, and nobody else may write there. Otherwise the error is a [TrustError].
+func ReadTrusted(path string, limit int64) ([]byte, Info, error) {
+	return walker{strict: true}.read(path, limit)
+}
+
+func (w walker) read(path string, limit int64) ([]byte, Info, error) {
+	d, name, err := w.locate(path)
 	if err != nil {
 		return nil, Info{}, err
 	}
@@ -281,7 +291,7 @@ func Truncate(path string, size int64) error {
 	}
 	defer func() { _ = f.Close() }() // it is not synced either
 	if !there.mode.IsRegular() {
-		return &fs.PathError{Op: "truncate", Path: path, Err: errNotRegular}
+		return d.irregular("truncate", filepath.Base(path), there)
 	}
 	failpoint.Here()
 	return f.Truncate(size)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etcdsec/etcdsec/internal/failpoint"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // folder is an open folder. All work in it goes through its descriptor: nobody can exchange it for
@@ -83,6 +84,10 @@ func modeOfStat(stat *unix.Stat_t) fs.FileMode {
 	case unix.S_IFLNK:
 		mode |= fs.ModeSymlink
 	case unix.S_IFREG:
+	case unix.S_IFIFO:
+		mode |= fs.ModeNamedPipe
+	case unix.S_IFCHR, unix.S_IFBLK:
+		mode |= fs.ModeDevice
 	default:
 		mode |= fs.ModeIrregular
 	}
@@ -266,7 +271,11 @@ func (d *folder) chown(owner *Owner) error {
 	if owner == nil || *owner == d.owner {
 		return nil
 	}
-	return d.do("chown", "", nil, func() error { return unix.Fchownat(d.fd(), "", owner.UID, owner.GID, unix.AT_EMPTY_PATH) })
+	err := d.do("chown", "", nil, func() error { return unix.Fchownat(d.fd(), "", owner.UID, owner.GID, unix.AT_EMPTY_PATH) })
+	if err == nil {
+		d.owner, d.rights = *owner, rightsOf(*owner)
+	}
+	return err
 }
 
 // openFile opens a file with flags. It follows no symlink and waits for no pipe.
@@ -294,6 +303,12 @@ func (d *folder) openFile(name string, flags int, with *rights) (*os.File, entry
 // readFile reads a regular file of at most limit bytes, which belongs to root, to this process's user or to
 // the folder's owner.
 func (d *folder) readFile(name string, limit int64) ([]byte, entry, error) {
+	// To open a device or a pipe may do something, so it is asked before, too.
+	if there, err := d.lstat(name); err != nil {
+		return nil, entry{}, err
+	} else if there.mode&fs.ModeSymlink == 0 && !there.mode.IsRegular() {
+		return nil, entry{}, d.irregular("read", name, there)
+	}
 	f, e, err := d.openFile(name, unix.O_RDONLY, d.rights)
 	if errors.Is(err, fs.ErrPermission) && d.rights != nil {
 		if there, statErr := d.lstat(name); statErr == nil && there.owner.UID != d.owner.UID {
@@ -306,7 +321,7 @@ func (d *folder) readFile(name string, limit int64) ([]byte, entry, error) {
 	defer func() { _ = f.Close() }() // it was only read
 	switch {
 	case !e.mode.IsRegular():
-		return nil, entry{}, &fs.PathError{Op: "read", Path: f.Name(), Err: errNotRegular}
+		return nil, entry{}, d.irregular("read", name, e)
 	case e.owner.UID == d.owner.UID:
 	case !isTrustedUser(e.owner.UID) || e.links > 1 && !d.isTrusted():
 		return nil, e, d.foreign(name, e)
@@ -315,8 +330,10 @@ func (d *folder) readFile(name string, limit int64) ([]byte, entry, error) {
 	return data, e, err
 }
 
-// errNotRegular is the cause of an error about a folder, a device or a pipe.
-var errNotRegular = errors.New("not a regular file")
+// irregular returns the error about what is no regular file.
+func (d *folder) irregular(op, name string, e entry) error {
+	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: &input.KindError{Mode: e.mode.Type()}}
+}
 
 func readLimited(f *os.File, size, limit int64) ([]byte, error) {
 	// At once as large as the file seems, so that a large one is not copied while it is read.
@@ -327,7 +344,7 @@ func readLimited(f *os.File, size, limit int64) ([]byte, error) {
 	if data := read.Bytes(); int64(len(data)) <= limit {
 		return data, nil
 	}
-	return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: fmt.Errorf("larger than %d bytes", limit)}
+	return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: &input.SizeError{Limit: limit}}
 }
 
 // unlink removes a name, unless it does not exist.

@@ -1,9 +1,13 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/etcdsec/etcdsec/internal/shellword"
@@ -18,12 +22,16 @@ type TrustError struct {
 	Fix   string // the command that mends it, or what to do; empty if there is nothing
 }
 
+// Problem returns what is wrong, without the fix.
+func (e *TrustError) Problem() string {
+	return fmt.Sprintf("%s (of %s) %s", e.Path, describeUser(e.Owner.UID), e.Fault)
+}
+
 func (e *TrustError) Error() string {
-	text := fmt.Sprintf("%s (of %s) %s", e.Path, describeUser(e.Owner.UID), e.Fault)
-	if e.Fix != "" {
-		text += ": " + e.Fix
+	if e.Fix == "" {
+		return e.Problem()
 	}
-	return text
+	return e.Problem() + ": " + e.Fix
 }
 
 // describeUser returns the name and number of a user.
@@ -35,6 +43,106 @@ func describeUser(uid int) string {
 		return fmt.Sprintf("user %s, %d", u.Username, uid)
 	}
 	return fmt.Sprintf("user %d", uid)
+}
+
+// CheckTrusted checks a folder and every one above it, as sshd's StrictModes does: they belong to root or to
+// this process's user, and nobody else may write there. Above it, one like /tmp is enough, in which nobody can
+// rename what others have. The error is a [TrustError], or fs.ErrNotExist if there is no such folder
+// and all above it are well.
+func CheckTrusted(dir string) error {
+	d, err := walker{strict: true}.open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.distrust(false)
+}
+
+// CheckTree checks everything in a folder as CheckTrusted does the folder, except the entries with the given
+// names and what is in them. It follows no symlink.
+func CheckTree(dir string, except ...string) error {
+	d, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.checkTree(except)
+}
+
+func (d *folder) checkTree(except []string) error {
+	entries, err := d.list()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if slices.Contains(except, e.Name()) {
+			continue
+		}
+		if err := d.checkEntry(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *folder) checkEntry(name string) error {
+	there, err := d.lstat(name)
+	if err != nil {
+		return err
+	}
+	if err := there.distrust(filepath.Join(d.path, name), false); err != nil || !there.mode.IsDir() {
+		return err
+	}
+	sub, err := d.child(name)
+	if err != nil {
+		return err
+	}
+	defer sub.close()
+	return sub.checkTree(nil)
+}
+
+// distrust returns a TrustError if another user than root or this process's can change the folder. With
+// sticky, it allows one in which nobody can rename what others have.
+func (d *folder) distrust(sticky bool) error {
+	return entry{mode: d.mode, owner: d.owner}.distrust(d.path, sticky)
+}
+
+func (e entry) distrust(path string, sticky bool) error {
+	switch {
+	case !isTrustedUser(e.owner.UID):
+		return &TrustError{
+			Path: path, Owner: e.owner, Fault: "must belong to root or to the user who runs this",
+			Fix: fmt.Sprintf("run this as its owner, or if you trust what is there: chown %s: %s", processName(), shellword.Path(path)),
+		}
+	case e.mode&fs.ModeSymlink != 0 || e.mode.Perm()&0o022 == 0 || sticky && e.mode&fs.ModeSticky != 0 || e.isPrivate():
+		return nil
+	}
+	return &TrustError{
+		Path: path, Owner: e.owner, Fault: fmt.Sprintf("has mode %04o, so others can change it", e.mode.Perm()),
+		Fix: "chmod go-w " + shellword.Path(path),
+	}
+}
+
+// isPrivate reports whether only the group of this process's user, which has the name of the user, may
+// write too: many systems give each user a group without other members.
+func (e entry) isPrivate() bool {
+	if e.mode.Perm()&0o002 != 0 || os.Geteuid() == 0 || e.owner != *Process() {
+		return false
+	}
+	u, userErr := user.LookupId(strconv.Itoa(e.owner.UID))
+	g, groupErr := user.LookupGroupId(strconv.Itoa(e.owner.GID))
+	return userErr == nil && groupErr == nil && u.Username == g.Name
+}
+
+// processName returns the name of this process's user, for a command line.
+func processName() string {
+	if os.Geteuid() == 0 {
+		return "root"
+	}
+	if u, err := user.Current(); err == nil {
+		return shellword.Quote(u.Username)
+	}
+	return strconv.Itoa(os.Geteuid())
 }
 
 // planted returns the error about a symlink that is not followed.

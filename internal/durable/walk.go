@@ -15,11 +15,19 @@ const maxLinks = 40
 // openFolder opens a folder. On the way there, it follows only symlinks that root or this process's user
 // made in a folder of theirs, and those to another entry of the same folder, as of a bundle: any other
 // one could lead root to a folder that somebody else chose.
-func openFolder(path string) (*folder, error) { return walk(path, nil) }
+func openFolder(path string) (*folder, error) { return walker{}.open(path) }
 
-// walk opens a folder. For a folder that is not there, it calls missing with the folder in which it
-// should be, and whether it is the last of the path.
-func walk(path string, missing func(in *folder, name string, last bool) (*folder, error)) (*folder, error) {
+// walker tells how to walk to a folder.
+type walker struct {
+	// missing, if not nil, is called for a folder that is not there, with the folder in which it should be, and
+	// whether it is the last of the path.
+	missing func(in *folder, name string, last bool) (*folder, error)
+	// strict refuses a folder on the way that another user than root or this process's can change.
+	strict bool
+}
+
+// open opens a folder.
+func (w walker) open(path string) (*folder, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -28,7 +36,7 @@ func walk(path string, missing func(in *folder, name string, last bool) (*folder
 	if err != nil {
 		return nil, err
 	}
-	found, err := here.descend(components(abs), missing)
+	found, err := w.descend(here, components(abs))
 	if err != nil {
 		return nil, err
 	}
@@ -36,15 +44,18 @@ func walk(path string, missing func(in *folder, name string, last bool) (*folder
 	return found, nil
 }
 
-// descend opens the folder that a path in this one leads to, as walk does. It closes this one.
-func (d *folder) descend(todo []string, missing func(in *folder, name string, last bool) (*folder, error)) (*folder, error) {
-	here := d
+// descend opens the folder that a path in another one leads to, which it closes.
+func (w walker) descend(here *folder, todo []string) (*folder, error) {
 	for links := 0; len(todo) > 0; {
+		if err := w.check(here); err != nil {
+			here.close()
+			return nil, err
+		}
 		name := todo[0]
 		todo = todo[1:]
 		next, target, err := here.step(name)
-		if errors.Is(err, fs.ErrNotExist) && missing != nil {
-			next, err = missing(here, name, len(todo) == 0)
+		if errors.Is(err, fs.ErrNotExist) && w.missing != nil {
+			next, err = w.missing(here, name, len(todo) == 0)
 		}
 		if err == nil && next == nil { // a symlink
 			todo = append(components(target), todo...)
@@ -62,14 +73,25 @@ func (d *folder) descend(todo []string, missing func(in *folder, name string, la
 		}
 		here = next
 	}
+	if err := w.check(here); err != nil {
+		here.close()
+		return nil, err
+	}
 	return here, nil
+}
+
+func (w walker) check(d *folder) error {
+	if !w.strict {
+		return nil
+	}
+	return d.distrust(true)
 }
 
 // locate follows the symlinks of a file's path, as far as they may be followed: those of root and this
 // process's user in a folder of theirs, those to another entry of the same folder, and those of
 // [ProjectFiles]. It returns the file's folder and its name there.
-func locate(path string) (in *folder, name string, err error) {
-	in, err = openFolder(filepath.Dir(path))
+func (w walker) locate(path string) (in *folder, name string, err error) {
+	in, err = w.open(filepath.Dir(path))
 	if err != nil {
 		return nil, "", err
 	}
@@ -96,7 +118,7 @@ func locate(path string) (in *folder, name string, err error) {
 				return nil, "", err
 			}
 		}
-		if in, err = in.descend(components(filepath.Dir(target)), nil); err != nil {
+		if in, err = w.descend(in, components(filepath.Dir(target))); err != nil {
 			return nil, "", err
 		}
 		name = filepath.Base(target)
