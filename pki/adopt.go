@@ -337,23 +337,23 @@ func sameFiles(a, b []durable.File) bool {
 	return len(a) == len(b)
 }
 
-// readForeign reads a file of another tool's folder. It returns nil if there is none. It does not
-// follow a symlink out of the folder.
-func readForeign(dir, name string) ([]byte, error) {
+// readForeign reads a file of another tool's folder, which may be that of another user. It returns nil if there
+// is none. It does not follow a symlink out of the folder.
+func readForeign(dir, name string) ([]byte, durable.Info, error) {
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, durable.Info{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, durable.Info{}, err
 	}
 	inside, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, err
+		return nil, durable.Info{}, err
 	}
 	if relative, err := filepath.Rel(inside, target); err != nil || !filepath.IsLocal(relative) {
-		return nil, fmt.Errorf("%s is a symlink out of %s, to %s; replace it by a copy of the file", path, dir, target)
+		return nil, durable.Info{}, fmt.Errorf("%s is a symlink out of %s, to %s; replace it by a copy of the file", path, dir, target)
 	}
-	return durable.ReadFile(target, maxPEMSize)
+	return durable.ReadGuarded(target, maxPEMSize)
 }

@@ -166,7 +166,7 @@ func firstCertificate(certs []*x509.Certificate) *x509.Certificate {
 }
 
 func (p *Foreign) addCertificates(name string, required bool, parse func([]byte) ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
-	data, err := readForeign(p.Dir, name)
+	data, _, err := readForeign(p.Dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (p *Foreign) addCAKey(certName string) error {
 }
 
 func (p *Foreign) readKey(name string) ([]byte, error) {
-	data, err := readForeign(p.Dir, name)
+	data, info, err := readForeign(p.Dir, name)
 	if err != nil || data == nil {
 		return nil, err
 	}
@@ -229,11 +229,7 @@ func (p *Foreign) readKey(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(p.Dir, name), err)
 	}
-	info, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(name)))
-	if err != nil {
-		return nil, err
-	}
-	p.Modes[name] = info.Mode().Perm()
+	p.Modes[name] = info.Mode
 	return data, nil
 }
 

@@ -24,6 +24,7 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
                 in hidden folders too
   leftovers     of runs that were killed, such as old versions with keys; the next run removes them
   symlinks      that lead out of the store
+  owners        other than root and the caller, who could change the store
   duplicates    of keys and serial numbers
   addresses     that a member's configuration gives to others, and that differ from the spec, or for
                 which the member's certificate is not valid

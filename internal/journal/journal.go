@@ -68,8 +68,14 @@ const (
 func Hash(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
 // Lock locks the journal's directory for this process. The error is durable.ErrLocked if another
-// process has the lock.
-func (j Journal) Lock() (release func(), err error) { return durable.Lock(j.Dir) }
+// process has the lock, and a durable.TrustError if another user controls the directory: a plan's files
+// may be keys.
+func (j Journal) Lock() (release func(), err error) {
+	if err := durable.CheckTrusted(j.Dir); err != nil {
+		return nil, err
+	}
+	return durable.Lock(j.Dir)
+}
 
 // Path returns the path of a file of the operation.
 func (j Journal) Path(name string) string { return filepath.Join(j.Dir, j.Folder, name) }

@@ -126,6 +126,22 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// A journal in the folder of another user is refused: that user could read and exchange its keys.
+func TestLockRefusesTheFolderOfAnother(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can give folders to another user")
+	}
+	j := newJournal(t)
+	if err := os.Chown(j.Dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.Lock()
+	if fault, ok := errors.AsType[*durable.TrustError](err); !ok || fault.Path != j.Dir {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNote(t *testing.T) {
 	t.Parallel()
 	j := newJournal(t)
