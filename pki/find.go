@@ -75,3 +75,52 @@ func nearbyStores(dir string) []string {
 	}
 	return stores
 }
+
+// InStoreError means that something would be written into a store that does not belong to it. Later runs
+// would take it for a part of the store, or could not renew what is there.
+type InStoreError struct{ Path, Store string }
+
+func (e *InStoreError) Error() string {
+	return fmt.Sprintf("writing into %s: it is in the store %s, which only the verbs that issue and renew may change", e.Path, e.Store)
+}
+
+// CheckOutsideStores returns an [*InStoreError] if a path is that of a store, or leads into one. The last
+// parts of the path may not exist.
+func CheckOutsideStores(path string) error {
+	real, err := realPath(path)
+	if err != nil {
+		return err
+	}
+	for at := real; ; at = filepath.Dir(at) {
+		found, err := isStore(at)
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		if found {
+			return &InStoreError{Path: path, Store: at}
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
+}
+
+// realPath returns the absolute path without symlinks. The last parts of the path may not exist.
+func realPath(p string) (string, error) {
+	existing, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	missing := ""
+	for {
+		resolved, err := filepath.EvalSymlinks(existing)
+		if err == nil {
+			return filepath.Join(resolved, missing), nil
+		}
+		if parent := filepath.Dir(existing); !errors.Is(err, os.ErrNotExist) || parent == existing {
+			return "", err
+		}
+		missing = filepath.Join(filepath.Base(existing), missing)
+		existing = filepath.Dir(existing)
+	}
+}

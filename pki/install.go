@@ -55,6 +55,9 @@ type InstallResult struct {
 // [UnfinishedError] means that it had written something before it failed.
 func InstallBundle(b Bundle, config InstallConfig, dryRun bool) (InstallResult, error) {
 	result := InstallResult{SchemaVersion: 1, Target: config.Target, DryRun: dryRun, Files: []string{}, newTrust: config.NewTrust}
+	if err := CheckOutsideStores(config.Target); err != nil {
+		return result, err
+	}
 	var locks durable.Locks
 	defer locks.Release()
 	folders := b.foldersBelow(config.Target)

@@ -34,6 +34,16 @@ func InstallTarget(c *cluster.Cluster, b Bundle) string {
 	return ""
 }
 
+// CheckInstallTarget is [CheckOutsideStores] for the folder from which the member reads a bundle, on this
+// machine.
+func CheckInstallTarget(c *cluster.Cluster, b Bundle) error {
+	target := InstallTarget(c, b)
+	if target == "" {
+		return nil
+	}
+	return CheckOutsideStores(target)
+}
+
 // AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them. For a member
 // whose address changed, it tells in which order the certificates, the configuration and the cluster
 // learn it.

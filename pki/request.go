@@ -54,6 +54,9 @@ func (r RequestResult) Summary() string {
 // MakeRequests makes a key and a request in dir for each leaf. It keeps existing keys, and makes
 // requests for them. With dryRun it writes nothing.
 func MakeRequests(dir string, leaves []Leaf, algorithm cluster.KeyAlgorithm, dryRun bool) ([]Request, error) {
+	if err := CheckOutsideStores(dir); err != nil {
+		return nil, err
+	}
 	if !dryRun {
 		if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 			return nil, err

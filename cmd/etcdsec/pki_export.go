@@ -52,7 +52,7 @@ func (a *app) export(f exportFlags, dir, out string, render func(*export.Store, 
 		return a.storeError(dir, err)
 	}
 	defer store.Close()
-	if err := store.CheckOutside(out); err != nil {
+	if err := pki.CheckOutsideStores(out); err != nil {
 		return usageError(err, "")
 	}
 	items, err := render(store, a.now())

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -80,6 +81,9 @@ func (f *pkiInstallFlags) run(a *app, name, folder, target string) error {
 	result, err := pki.InstallBundle(bundle, config, f.dryRun)
 	if _, unfinished := errors.AsType[*pki.UnfinishedError](err); unfinished {
 		return failure(err, resumeHint)
+	}
+	if inside, ok := errors.AsType[*pki.InStoreError](err); ok {
+		return usageError(err, fmt.Sprintf("etcdsec pki renew %s %s   # changes the files of a store in place, and with --new-key their keys", shellword.Path(inside.Store), shellword.Path(name)))
 	}
 	if errors.Is(err, durable.ErrLocked) {
 		return a.storeError(target, err)

@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -75,6 +77,10 @@ func (f *pkiSignFlags) run(ctx context.Context, a *app, dir, name, from string) 
 	bundle, leaves, ok := pki.NewPlan(c).Find(name)
 	if !ok {
 		return usageError(fmt.Errorf("the spec has no member, client or leaf %q", name), "")
+	}
+	if inside, ok := errors.AsType[*pki.InStoreError](pki.CheckInstallTarget(c, bundle)); ok {
+		return usageError(fmt.Errorf("%s reads its files in a store, %s, and has its keys there: to sign for other keys would leave it without any", name, inside.Path),
+			fmt.Sprintf("etcdsec pki renew %s %s --new-key", shellword.Path(dir), shellword.Path(name)))
 	}
 	requests, err := pki.ReadRequests(from, leaves)
 	if err != nil {

@@ -293,37 +293,6 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestCheckOutside(t *testing.T) {
-	t.Parallel()
-	dir := bootstrap(t, twoMembers, "", testNow())
-	store := open(t, dir)
-	around := t.TempDir()
-	if err := os.Symlink(filepath.Join(dir, "clients"), filepath.Join(around, "link")); err != nil {
-		t.Fatal(err)
-	}
-	cases := []struct {
-		name, out string
-		refused   bool
-	}{
-		{"beside", dir + "-secrets", false},
-		{"elsewhere, not there yet", filepath.Join(around, "a", "b"), false},
-		{"its parent", filepath.Dir(dir), false},
-		{"the store", dir, true},
-		{"the store, spelt otherwise", dir + "/clients/..", true},
-		{"below", filepath.Join(dir, "nodes", "etcd-0"), true},
-		{"below, not there yet", filepath.Join(dir, "out", "secrets"), true},
-		{"through a symlink", filepath.Join(around, "link"), true},
-		{"below a symlink, not there yet", filepath.Join(around, "link", "out"), true},
-	}
-	for _, tc := range cases {
-		t.Run(tc.name, func(t *testing.T) {
-			if err := store.CheckOutside(tc.out); (err != nil) != tc.refused {
-				t.Errorf("%s: %v", tc.out, err)
-			}
-		})
-	}
-}
-
 // verifies checks a chain with crypto/x509 alone.
 func verifies(t *testing.T, chain, roots []*x509.Certificate, eku x509.ExtKeyUsage) {
 	t.Helper()

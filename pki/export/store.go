@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -168,41 +167,4 @@ func (s *Store) nodeDir(member string) (dir string, bundles []string) {
 
 func (s *Store) pathOf(parts ...string) string {
 	return filepath.Join(s.Dir, filepath.FromSlash(path.Join(parts...)))
-}
-
-// CheckOutside refuses an output folder inside the store: the export would change the store, and
-// later runs would read it as a part of the store.
-func (s *Store) CheckOutside(out string) error {
-	store, err := realPath(s.Dir)
-	if err != nil {
-		return err
-	}
-	resolved, err := realPath(out)
-	if err != nil {
-		return err
-	}
-	if resolved == store || strings.HasPrefix(resolved, strings.TrimSuffix(store, "/")+"/") {
-		return fmt.Errorf("writing into %s: it is in the store %s, which an export never changes", out, s.Dir)
-	}
-	return nil
-}
-
-// realPath returns the absolute path without symlinks. The last parts of the path may not exist.
-func realPath(p string) (string, error) {
-	existing, err := filepath.Abs(p)
-	if err != nil {
-		return "", err
-	}
-	missing := ""
-	for {
-		resolved, err := filepath.EvalSymlinks(existing)
-		if err == nil {
-			return filepath.Join(resolved, missing), nil
-		}
-		if parent := filepath.Dir(existing); !errors.Is(err, os.ErrNotExist) || parent == existing {
-			return "", err
-		}
-		missing = filepath.Join(filepath.Base(existing), missing)
-		existing = filepath.Dir(existing)
-	}
 }
