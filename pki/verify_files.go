@@ -41,7 +41,11 @@ func (v *verification) walk(root, relative, dir string) {
 		v.findings.add(relative, makeReadable(), "%v", err)
 		return
 	}
+	projected := v.checkProjection(relative, entries)
 	for _, e := range entries {
+		if projected && (isProjection(e.Name()) || isProjected(filepath.Join(dir, e.Name()))) {
+			continue
+		}
 		name, full := filepath.ToSlash(filepath.Join(relative, e.Name())), filepath.Join(dir, e.Name())
 		switch kind := hidden[e.Name()].Kind; {
 		case kind == durable.Current:
@@ -59,6 +63,32 @@ func (v *verification) walk(root, relative, dir string) {
 			v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "is neither a file nor a folder")
 		}
 	}
+}
+
+// checkProjection reports a bundle into which "pki install" brought keys, as former releases allowed, and
+// whether it is one. These are the keys in use, so nothing in it is to be removed by hand.
+func (v *verification) checkProjection(relative string, entries []fs.DirEntry) bool {
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == durable.DataLink }) {
+		return false
+	}
+	for _, b := range v.plan.Bundles {
+		if at := bundlePath(relative + "/."); path.Clean(at) != b.Path && !strings.HasPrefix(at, b.Path+"/") {
+			continue
+		}
+		if strings.Contains(relative, "/.") {
+			return true // a former version, which the next run removes
+		}
+		fix := Fix{say("the next certificate makes plain files of all, with the same keys:"), v.renewLeaf(b.Leaves[0].Name)}
+		v.findings.add(path.Join(relative, durable.DataLink), fix, "was made by pki install, which is for the folders of nodes")
+		return true
+	}
+	return false
+}
+
+// isProjected reports whether a path is the symlink of a file that "pki install" brought.
+func isProjected(path string) bool {
+	target, err := os.Readlink(path)
+	return err == nil && strings.HasPrefix(target, durable.DataLink+"/")
 }
 
 // hiddenIn returns the hidden entries of a folder that belong to bundles, by their names.
@@ -132,14 +162,22 @@ func (v *verification) checkSymlink(root, name, full string) {
 	case errors.Is(err, fs.ErrPermission):
 		v.reportUnreadable(name, err)
 	case err != nil:
-		v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "leads nowhere: %v", err)
+		fix := Fix{paste("rm %s", v.pathOf(name))}
+		if _, planned := v.keyOwner(name); planned {
+			fix = Fix{say("bring back what it leads to, such as a medium that was taken off this machine")}
+		}
+		v.findings.add(name, fix, "leads nowhere: %v", err)
 	case target != root && !strings.HasPrefix(target, root+string(filepath.Separator)):
 		v.findings.add(name, Fix{say("replace it by a copy of its target")}, "leads out of the store, to %s", target)
 	default:
 		dir, base := filepath.Split(full)
 		version, err := durable.BundleVersion(filepath.Clean(dir), base)
 		if err != nil || version == 0 {
-			v.findings.add(name, Fix{paste("rm %s", v.pathOf(name))}, "is not the symlink of a bundle")
+			fix := Fix{paste("rm %s", v.pathOf(name))}
+			if _, planned := v.keyOwner(name); planned {
+				fix = Fix{say("it leads to a key in use: replace it by a copy of its target, with mode 0600")}
+			}
+			v.findings.add(name, fix, "is not the symlink of a bundle")
 			return
 		}
 		v.checkFolderMode(name, target)

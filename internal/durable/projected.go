@@ -11,11 +11,12 @@ import (
 	"strings"
 )
 
-// A projected folder has the form in which the kubelet stores a Secret's files (its AtomicWriter).
+// DataLink is the name of the symlink in a projected folder that leads to its current version. Such a
+// folder has the form in which the kubelet stores a Secret's files (its AtomicWriter).
 // The folder stays. Its files are symlinks through one symlink "..data" to a versioned folder inside
 // it. So a container that mounts the folder sees all files change at once. A container that mounts a
 // bundle, whose name is the symlink, keeps the version from its start.
-const dataLink = "..data"
+const DataLink = "..data"
 
 // mostBytes is the largest file that the next version of a folder takes over, in bytes.
 const mostBytes = 1 << 20
@@ -70,7 +71,7 @@ func (d *folder) projectFiles(files []File, owner *Owner) error {
 	if err := d.linkNames(files, owner); err != nil {
 		return err
 	}
-	if err := d.replaceLink(dataLink, next, owner); err != nil {
+	if err := d.replaceLink(DataLink, next, owner); err != nil {
 		return err
 	}
 	if err := d.sync(); err != nil {
@@ -87,7 +88,7 @@ const projectedPrefix = "..v."
 // projectedVersion returns the number of the current version, 0 if the folder is not projected
 // yet.
 func (d *folder) projectedVersion() (int, error) {
-	target, err := d.readlink(dataLink)
+	target, err := d.readlink(DataLink)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -97,7 +98,7 @@ func (d *folder) projectedVersion() (int, error) {
 	number, _ := strings.CutPrefix(target, projectedPrefix)
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 || target != projectedName(version) {
-		return 0, fmt.Errorf("its %s points at %q, which this program did not make; give another folder", dataLink, target)
+		return 0, fmt.Errorf("its %s points at %q, which this program did not make; give another folder", DataLink, target)
 	}
 	return version, nil
 }
@@ -112,7 +113,7 @@ func (d *folder) checkDataKept() error {
 	for _, e := range entries {
 		number, ok := strings.CutPrefix(e.Name(), projectedPrefix)
 		if version, err := strconv.Atoi(number); ok && err == nil && version > 1 && e.Name() == projectedName(version) {
-			return fmt.Errorf("its symlink %s to %s is gone; make it again", dataLink, e.Name())
+			return fmt.Errorf("its symlink %s to %s is gone; make it again", DataLink, e.Name())
 		}
 	}
 	return nil
@@ -123,7 +124,7 @@ func (d *folder) checkDataKept() error {
 func (d *folder) adoptPlainFiles(files []File, owner *Owner) (int, error) {
 	var plain []File
 	for _, f := range files {
-		if target, err := d.readlink(f.Name); err == nil && target == filepath.Join(dataLink, f.Name) {
+		if target, err := d.readlink(f.Name); err == nil && target == filepath.Join(DataLink, f.Name) {
 			continue // of a run that was killed before it made the first version
 		}
 		kept, err := d.take(f.Name)
@@ -145,7 +146,7 @@ func (d *folder) adoptPlainFiles(files []File, owner *Owner) (int, error) {
 	if err := d.writeVersion(first, plain, owner); err != nil {
 		return 0, err
 	}
-	if err := d.replaceLink(dataLink, first, owner); err != nil {
+	if err := d.replaceLink(DataLink, first, owner); err != nil {
 		return 0, err
 	}
 	return 1, d.linkNames(plain, owner)
@@ -258,7 +259,7 @@ func (d *folder) take(name string) (File, error) {
 // linkNames makes each name a symlink through "..data".
 func (d *folder) linkNames(files []File, owner *Owner) error {
 	for _, f := range files {
-		target := filepath.Join(dataLink, f.Name)
+		target := filepath.Join(DataLink, f.Name)
 		if got, err := d.readlink(f.Name); err == nil && got == target {
 			continue
 		}

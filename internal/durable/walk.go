@@ -105,7 +105,7 @@ func (w walker) locate(path string) (in *folder, name string, err error) {
 		if err == nil {
 			target, err = in.readlink(name)
 		}
-		if err == nil && !in.follows(there) && !isSibling(target) && target != filepath.Join(dataLink, name) {
+		if err == nil && !in.follows(there) && !isSibling(target) && target != filepath.Join(DataLink, name) {
 			err = in.symlinkFault(name)
 		}
 		if err != nil {
