@@ -23,7 +23,7 @@ func CertExpiry() audit.Check {
 		Severity: audit.High,
 		Rationale: "When a certificate expires, open connections continue and new ones fail. The outage comes with the next " +
 			"restart, often days later, and stops the API server too.",
-		Method: "Reads the whole chain that the server sends. A certificate is due when less than a third of its lifetime, or " +
+		Method: "Reads the whole chain that the server sends, in every handshake of the audit. A certificate is due when less than a third of its lifetime, or " +
 			"less than 7 days, is left; for a leaf, the lifetime counts as 398 days at most. For a root in the chain, only " +
 			"the end counts.",
 		Remediation: func(p audit.Place) audit.Remediation {

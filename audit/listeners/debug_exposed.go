@@ -11,7 +11,8 @@ func DebugExposed() audit.Check {
 		Rationale: "A heap profile can hold Secrets, each CPU profile costs the member time, and /debug/vars shows the whole " +
 			"command line.",
 		Method: "Sends GET /debug/pprof/ and /debug/requests with every access that the port allows, including the given " +
-			"certificate, and /debug/vars without credentials. etcd always serves /debug/vars on its client port.",
+			"certificate, and /debug/vars without credentials. etcd always serves /debug/vars on its client port. Only the " +
+			"statuses 401, 403 and 404 withhold a page.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Switch profiling off (debug logs also switch it on), and restart the member:"),

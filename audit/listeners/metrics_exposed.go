@@ -16,8 +16,8 @@ func MetricsExposed() audit.Check {
 		Severity: audit.Medium,
 		Rationale: "The metrics show the version of etcd and Go, the members, the number of keys and the load. They tell an " +
 			"attacker where to attack, and whether the attack works.",
-		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. A metrics listener on a loopback address " +
-			"passes.",
+		Method: "Sends GET /metrics without credentials, over HTTP/1.1 and TLS. Only the statuses 401, 403 and 404 withhold " +
+			"the page; a redirect or a fault tells nothing. A metrics listener on a loopback address passes.",
 		Remediation: func(audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Keep the metrics on the loopback address, with a scraper on the node; restart the member:"),
