@@ -1,6 +1,7 @@
 package kubeapi_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/pem"
@@ -94,6 +95,16 @@ func TestHostileServer(t *testing.T) {
 		"an odd object":  {answer(http.StatusOK, podList+`"items":[{"metadata":7}]}`), "not JSON of a v1.PodList"},
 		"a success":      {answer(http.StatusOK, `{"kind":"Status","apiVersion":"v1","status":"Success"}`), "not JSON of a v1.PodList"},
 		"a long message": {answer(http.StatusForbidden, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":403,"reason":"Forbidden","message":"`+"\\u001b"+endless+`"}`), `403: "\x1bxxx`},
+		"small pages of gzip that become large": {func(w http.ResponseWriter, r *http.Request) {
+			if accepted := r.Header.Get("Accept-Encoding"); strings.Contains(accepted, "gzip") {
+				t.Errorf("the client accepts %s", accepted)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Encoding", "gzip")
+			packed := gzip.NewWriter(w)
+			_, _ = packed.Write([]byte(podList + `"metadata":{"continue":"x"},"items":[{"metadata":{"name":"` + endless + `"}}]}`))
+			_ = packed.Close()
+		}, "not JSON of a v1.PodList"},
 		"come back never": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "100000")
 			w.WriteHeader(http.StatusTooManyRequests)
