@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
@@ -91,11 +92,20 @@ func (s *Store) Apply(ctx context.Context, c *cluster.Cluster, change Change, co
 	}
 	for _, f := range differ {
 		file := durable.File{Name: path.Base(f.Name), Mode: 0o644, Data: f.Data}
-		if err := s.WriteFile(path.Dir(f.Name), file, config.Owner); err != nil {
+		if err := s.WriteFile(path.Dir(f.Name), file, ownerOf(f.Name, config.Owner)); err != nil {
 			return result, &UnfinishedError{err}
 		}
 	}
 	return result, nil
+}
+
+// ownerOf returns the owner that a file of the store gets with --owner. The files of nodes and clients are given
+// away. The others stay the operator's: beside those of Kubernetes are the keys of its encryption.
+func ownerOf(name string, given *durable.Owner) *durable.Owner {
+	if top, _, _ := strings.Cut(name, "/"); top == nodesFolder || top == clientsFolder {
+		return given
+	}
+	return nil
 }
 
 // AddedMembers returns the names of new members that are not marked as joining, in a store that has

@@ -166,6 +166,26 @@ func TestRenewHandsNoCAKeyToEtcd(t *testing.T) {
 	}
 }
 
+// With --owner, what is not of a node or client stays the operator's, and the next run takes the store.
+func TestOwnerGetsOnlyNodesAndClients(t *testing.T) {
+	needRoot(t)
+	dir := filepath.Join(t.TempDir(), "store")
+	c := specOf(t, 1, "")
+	files := []durable.File{{Name: "kubernetes/a", Data: []byte("a")}, {Name: "nodes/etcd-0/b", Data: []byte("b")}}
+	for range 2 {
+		store, err := OpenStore(dir, c)
+		must(t, err)
+		_, err = store.Apply(t.Context(), c, Change{Files: files}, IssueConfig{Now: testNow(), Owner: &etcdUser})
+		must(t, err)
+		store.Close()
+	}
+	for name, want := range map[string]int{".": 0, "kubernetes": 0, "kubernetes/a": 0, "authorities": 0, SpecName: 0, "nodes/etcd-0/b": etcdUser.UID, "nodes/etcd-0/pki/server.key": etcdUser.UID} {
+		if owner, err := durable.OwnerOf(filepath.Join(dir, name)); err != nil || owner.UID != want {
+			t.Errorf("%s belongs to %v, %v", name, owner, err)
+		}
+	}
+}
+
 // A ca.key that is a symlink, to a USB stick perhaps, stays one. No verb copies the key into the store.
 func TestCAKeyOnAStickStaysThere(t *testing.T) {
 	stick, dir := t.TempDir(), filepath.Join(t.TempDir(), "store")
@@ -236,7 +256,7 @@ func TestAStoreOfOthersIsRefused(t *testing.T) {
 		"a folder above":                    {".", "chown root: ", func(t *testing.T, above string) { must(t, os.Chown(above, stranger.UID, stranger.GID)) }},
 		"a folder above that all may write": {".", "chmod go-w ", func(t *testing.T, above string) { must(t, os.Chmod(above, 0o777)) }},
 		"a store that a group may write":    {"store", "chmod go-w ", func(t *testing.T, above string) { must(t, os.Chmod(filepath.Join(above, "store"), 0o770)) }},
-		"an authority": {"store/authorities/.client-root.1", "chown root: ", func(t *testing.T, above string) {
+		"an authority": {"store/authorities/.client-root.1", "chown -R root: ", func(t *testing.T, above string) {
 			must(t, os.Chown(filepath.Join(above, "store/authorities/.client-root.1"), stranger.UID, stranger.GID))
 		}},
 		"a key": {"store/authorities/.peer-root.1/ca.key", "chown root: ", func(t *testing.T, above string) {

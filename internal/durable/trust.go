@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
@@ -90,7 +91,12 @@ func (d *folder) checkEntry(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := there.distrust(filepath.Join(d.path, name), false); err != nil || !there.mode.IsDir() {
+	err = there.distrust(filepath.Join(d.path, name), false)
+	if fault, ok := errors.AsType[*TrustError](err); ok && there.mode.IsDir() {
+		// All in it is to belong to one user; chown -R follows no symlink.
+		fault.Fix = strings.Replace(fault.Fix, ": chown ", ": chown -R ", 1)
+	}
+	if err != nil || !there.mode.IsDir() {
 		return err
 	}
 	sub, err := d.child(name)
