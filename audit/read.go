@@ -154,7 +154,8 @@ func (in *reportReader) fault(field string, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not JSON at byte %d: %w", in.decoder.InputOffset(), err)
 	case errors.As(err, &wrongType):
-		return fmt.Errorf("%s: got a %s, want a %s, before byte %d", cleanText(strings.TrimSuffix(field+"."+wrongType.Field, ".")), wrongType.Value, wrongType.Type, in.decoder.InputOffset())
+		kind, _, _ := strings.Cut(wrongType.Value, " ") // a number follows itself
+		return fmt.Errorf("%s: got a %s, want a %s, before byte %d", cleanText(strings.TrimSuffix(field+"."+wrongType.Field, ".")), kind, wrongType.Type, in.decoder.InputOffset())
 	case field != "":
 		return fmt.Errorf("%s: %w", cleanText(field), err)
 	default:
@@ -184,7 +185,11 @@ func (in *reportReader) opens(delim json.Delim) error {
 		return in.fault("", err)
 	}
 	if token != delim {
-		return fmt.Errorf("got %.20q, want %q", fmt.Sprint(token), delim.String())
+		got := "another value" // which may be anything, where it is no report
+		if _, is := token.(json.Delim); is || token == nil {
+			got = fmt.Sprint(token)
+		}
+		return fmt.Errorf("got %q, want %q", got, delim.String())
 	}
 	return nil
 }

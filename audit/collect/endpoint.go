@@ -24,30 +24,39 @@ type Endpoint struct {
 	Settings *audit.Settings // of the etcd that has the listener; nil if they were not looked at
 }
 
+// An AddressError means that a text is no endpoint.
+type AddressError struct {
+	Written string
+	Problem string // which quotes nothing of it
+}
+
+func (e *AddressError) Error() string { return fmt.Sprintf("endpoint %q: %s", e.Written, e.Problem) }
+
 // ParseAddress returns the "host:port" of an endpoint that an operator wrote as host:port,
 // http://host:port or https://host:port. The host may be a link-local address with its zone, as in
-// [fe80::1%eth0]:2379. The scheme has no effect: both are always tried.
+// [fe80::1%eth0]:2379. The scheme has no effect: both are always tried. The
+// error is an *AddressError.
 func ParseAddress(s string) (string, error) {
 	rest := s
 	if scheme, after, found := strings.Cut(s, "://"); found {
 		if scheme != "http" && scheme != "https" {
-			return "", fmt.Errorf("endpoint %q: scheme %q is not http or https", s, scheme)
+			return "", &AddressError{s, "its scheme is not http or https"}
 		}
 		u, err := url.Parse(s)
 		if err != nil {
-			return "", fmt.Errorf("endpoint %q: not a URL", s)
+			return "", &AddressError{s, "not a URL"}
 		}
 		if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-			return "", fmt.Errorf("endpoint %q: want only a scheme, a host and a port", s)
+			return "", &AddressError{s, "want only a scheme, a host and a port"}
 		}
 		rest = strings.TrimSuffix(after, "/")
 	}
 	if strings.Contains(rest, ",") {
-		return "", fmt.Errorf("endpoint %q: is a list; give each endpoint as a separate argument", s)
+		return "", &AddressError{s, "is a list; give each endpoint as a separate argument"}
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return "", fmt.Errorf("endpoint %q: not host:port (an IPv6 address is written [::1]:2379)", s)
+		return "", &AddressError{s, "not host:port (an IPv6 address is written [::1]:2379)"}
 	}
 	if address, zone, zoned := strings.Cut(host, "%"); zoned {
 		if s != rest {
@@ -55,17 +64,17 @@ func ParseAddress(s string) (string, error) {
 		}
 		ip, err := netip.ParseAddr(address)
 		if err != nil || !ip.Is6() || ip.Is4In6() || !ip.IsLinkLocalUnicast() || !isZone(zone) {
-			return "", fmt.Errorf("endpoint %q: %q is not a link-local IPv6 address with the name of an interface", s, host)
+			return "", &AddressError{s, "its host is not a link-local IPv6 address with the name of an interface"}
 		}
 		host = ip.WithZone(zone).String() // the names of interfaces have capitals
 	} else if host == "" || strings.ContainsAny(host, " /\\@\"'") || strings.ContainsFunc(host, isUnprintable) {
-		return "", fmt.Errorf("endpoint %q: %q is not a host", s, host)
+		return "", &AddressError{s, "it has no host that could be one"}
 	} else {
 		host = strings.ToLower(host)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
-		return "", fmt.Errorf("endpoint %q: %q is not a port", s, port)
+		return "", &AddressError{s, "its port is not a number from 1 to 65535"}
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(number, 10)), nil
 }

@@ -94,7 +94,7 @@ func (l *list) read(text string) {
 	}
 	e, err := parseEntry(words)
 	if err == nil && l.lines[e.Address] > 0 {
-		err = fmt.Errorf("endpoint %q: %s is already on line %d", words[0], e.Address, l.lines[e.Address])
+		err = fmt.Errorf("%s is already on line %d", e.Address, l.lines[e.Address])
 	}
 	if err != nil {
 		l.fault(err)
@@ -122,22 +122,25 @@ func parseEntry(words []string) (Endpoint, error) {
 			}
 		}
 		if e.Kind == "" {
-			return Endpoint{}, fmt.Errorf("%q: want one of %s before the =", words[0], strings.Join(names, ", "))
+			return Endpoint{}, fmt.Errorf("want one of %s before the =", strings.Join(names, ", "))
 		}
 	}
 	var err error
 	if e.Address, err = ParseAddress(written); err != nil {
+		if bad, ok := errors.AsType[*AddressError](err); ok {
+			err = errors.New(bad.Problem) // what is no endpoint may be a password, in the wrong file
+		}
 		return Endpoint{}, err
 	}
 	for _, word := range words[1:] {
 		name, found := strings.CutPrefix(word, "cluster=")
 		switch {
 		case !found || name == "":
-			return Endpoint{}, fmt.Errorf("%q: want only cluster=NAME after the endpoint; each endpoint needs its own line", word)
+			return Endpoint{}, errors.New("want only cluster=NAME after the endpoint; each endpoint needs its own line")
 		case e.ClusterName != "":
-			return Endpoint{}, fmt.Errorf("%q: the cluster is given twice", word)
+			return Endpoint{}, errors.New("the cluster is given twice")
 		case strings.ContainsFunc(name, isUnprintable):
-			return Endpoint{}, fmt.Errorf("%q: is not a name", word)
+			return Endpoint{}, errors.New("the name of the cluster has characters that cannot be shown")
 		}
 		e.ClusterName = name
 	}

@@ -78,6 +78,17 @@ func Known() Advisories {
 // ParseAdvisories reads a table in the JSON form of the built-in one, see [Known]. An unknown key, and
 // every other fault, is an error; it reports all faults at once.
 func ParseAdvisories(data []byte) (Advisories, error) {
+	// Of a file with none of the keys, which may hold a secret, nothing is quoted.
+	var keys map[string]json.RawMessage
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&keys); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return Advisories{}, fmt.Errorf("reading advisories: not JSON at byte %d: %w", syntax.Offset, err)
+		}
+		return Advisories{}, errors.New("reading advisories: want a mapping in JSON")
+	}
+	if keys["as_of"] == nil && keys["branches"] == nil && keys["advisories"] == nil {
+		return Advisories{}, errors.New("reading advisories: none of the keys as_of, branches and advisories is in it")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	var a Advisories

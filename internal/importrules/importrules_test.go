@@ -51,7 +51,7 @@ var ours = []rule{
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit", "internal/durable"}},
 	// The one reader of an EncryptionConfiguration judges its keys where they are read.
-	{[]string{"audit/collect/host"}, []string{"audit", "manifests/encryption", "manifests/encryption/lint"}},
+	{[]string{"audit/collect/host"}, []string{"audit", "manifests/encryption", "manifests/encryption/lint", "internal/strictyaml"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
@@ -66,7 +66,8 @@ var ours = []rule{
 	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "internal/durable", "internal/input", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
-	{[]string{"policies/kube", "policies/nft"}, nil},
+	{[]string{"policies/kube"}, []string{"internal/strictyaml"}},
+	{[]string{"policies/nft"}, nil},
 	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/failpoint", "internal/input"}},
 	{[]string{"policies/guard"}, []string{"cluster", "policies", "policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.

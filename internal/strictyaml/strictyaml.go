@@ -111,10 +111,20 @@ func parseDocument(file string, data []byte) (*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
+// quoted is what an error of a YAML parser quotes of a document: anchors, keys and values.
+var quoted = regexp.MustCompile("(?s)\".*\"|`.*`|anchor '.*'")
+
+// Problem returns the text of an error of a YAML parser without anything that it quotes: the document may
+// be a key or a password that was given in the place of another file.
+func Problem(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "), "yaml: ")
+	return quoted.ReplaceAllString(text, "…")
+}
+
 // syntaxFault returns the *Fault for an error of the YAML parser, which gives the line only in its
 // text (go.yaml.in/yaml/v3, decode.go, parser.fail).
 func syntaxFault(file string, err error) error {
-	text, line := err.Error(), 0
+	text, line := "yaml: "+Problem(err), 0
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = strings.TrimPrefix(text, m[0])
@@ -150,7 +160,7 @@ func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
 		d.decodeMapping(n, field, into)
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			d.faultAt(n, field, "want a list, got %s", describe(n))
+			d.faultAt(n, field, "want a list, got %s", describeKind(n))
 			return
 		}
 		into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -186,10 +196,15 @@ func (d *decoder) decode(n *yaml.Node, field string, into reflect.Value) {
 // decodeMapping fills a struct from a mapping.
 func (d *decoder) decodeMapping(n *yaml.Node, field string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		d.faultAt(n, field, "want a mapping, got %s", describe(n))
+		d.faultAt(n, field, "want a mapping, got %s", describeKind(n))
 		return
 	}
 	fields := listFields(into.Type())
+	if field == "" && !hasKnownKey(n, fields) {
+		// It is another file, which may hold a secret: none of it is shown.
+		d.faultAt(n, field, "has none of the keys of this kind of file; known here: %s", strings.Join(listKeys(fields), ", "))
+		return
+	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -206,6 +221,16 @@ func (d *decoder) decodeMapping(n *yaml.Node, field string, into reflect.Value) 
 		}
 		d.decode(value, path, into.Field(fields[at].index))
 	}
+}
+
+// hasKnownKey reports whether a mapping has the key of a field, or is empty.
+func hasKnownKey(mapping *yaml.Node, fields []yamlField) bool {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if slices.Contains(listKeys(fields), mapping.Content[i].Value) {
+			return true
+		}
+	}
+	return len(mapping.Content) == 0
 }
 
 // yamlField is a field of a struct, with its key in the document.
@@ -234,13 +259,23 @@ func listKeys(fields []yamlField) []string {
 	return keys
 }
 
-// describe names a value in an error.
-func describe(n *yaml.Node) string {
+// describeKind names the kind of a value in an error.
+func describeKind(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a mapping"
 	case yaml.SequenceNode:
 		return "a list"
+	default:
+		return "a single value"
+	}
+}
+
+// describe names the value of a known key in an error.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode, yaml.SequenceNode:
+		return describeKind(n)
 	default:
 		const most = 60
 		value := n.Value

@@ -99,6 +99,12 @@ func (d *decoding) checkMapping(v any, field string, s shape) {
 		return
 	}
 	known := slices.Sorted(maps.Keys(s.fields))
+	isKnown := func(key string) bool { _, ok := mapping[key]; return ok }
+	if field == "" && len(mapping) > 0 && !slices.ContainsFunc(known, isKnown) {
+		// It is another file, which may hold a secret: none of it is shown.
+		d.addFault("", "has none of the keys of an EncryptionConfiguration: %s", strings.Join(known, ", "))
+		return
+	}
 	for _, key := range slices.Sorted(maps.Keys(mapping)) {
 		if of, ok := s.fields[key]; ok {
 			d.checkValue(mapping[key], join(field, key), of)

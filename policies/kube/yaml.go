@@ -13,6 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // maxYAML bounds what the YAML decoder gets at once, in bytes: it needs some fifty times as much
@@ -227,7 +229,7 @@ func wholeToJSON(document []byte) converted {
 	}
 	value, err := sigsyaml.YAMLToJSON(document)
 	if err != nil {
-		return converted{err: fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
+		return converted{err: fmt.Errorf("not YAML: %s", strictyaml.Problem(err))}
 	}
 	fault := strings.Join(strings.Fields(strings.TrimPrefix(faults.Error(), "yaml: unmarshal errors:")), " ")
 	return converted{value: value, fault: fault}
@@ -245,7 +247,7 @@ func checkAliases(document []byte) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		return fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return fmt.Errorf("not YAML: %s", strictyaml.Problem(err))
 	}
 	const least = 64 << 10
 	limit := max(4*len(document), least)

@@ -101,7 +101,7 @@ func (p *iptablesParser) addLine(line string) error {
 	case line[0] == '*':
 		return p.addTable(line[1:])
 	case !p.open:
-		return fmt.Errorf("%.80q is in no table; save only the standard output of iptables-save", line)
+		return errors.New("the line is in no table; save only the standard output of iptables-save")
 	case line == "COMMIT":
 		p.open = false
 	case line[0] == ':':
@@ -135,7 +135,7 @@ func (p *iptablesParser) addTable(name string) error {
 		return fmt.Errorf("table %.80q begins before COMMIT", name)
 	}
 	if !slices.Contains(iptablesTables, name) {
-		return fmt.Errorf("no table of iptables is called %.80q", name)
+		return errors.New("no table of iptables has that name")
 	}
 	if slices.ContainsFunc(p.saved.Tables, func(t Table) bool { return t.Name == name }) {
 		return fmt.Errorf("table %s comes twice; give the text of one run in each file", name)
@@ -216,11 +216,11 @@ func (p *iptablesParser) addRule(line string) error {
 		return err
 	}
 	if len(words) < 2 || words[0].text != "-A" {
-		return fmt.Errorf("%.80q is no rule of iptables-save", line)
+		return errors.New("the line is no rule of iptables-save")
 	}
 	at, ok := p.table().chains[words[1].text]
 	if !ok {
-		return fmt.Errorf("rule of chain %.80q, which is not listed before it", words[1].text)
+		return errors.New("a rule of a chain that is not listed before it")
 	}
 	_, text, _ := strings.Cut(line, words[1].text)
 	p.rules = append(p.rules, savedLine{len(p.saved.Tables) - 1, at, strings.TrimSpace(text), words[2:]})
@@ -304,7 +304,7 @@ func splitRule(line string) ([]savedWord, error) {
 			}
 		}
 		if inside {
-			return nil, fmt.Errorf("%.80q has a quote that does not end", line)
+			return nil, errors.New("the line has a quote that does not end")
 		}
 		w.text = b.String()
 		words = append(words, w)

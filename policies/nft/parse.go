@@ -46,7 +46,7 @@ func decodeDump(nftJSON []byte) ([]map[string]json.RawMessage, error) {
 		return nil, fmt.Errorf("parsing a ruleset of nft: %w", err)
 	}
 	if rest := bytes.TrimSpace(nftJSON[decoder.InputOffset():]); len(rest) > 0 {
-		return nil, fmt.Errorf("parsing a ruleset of nft: %.80q follows it; give one ruleset in each file", rest)
+		return nil, errors.New("parsing a ruleset of nft: something follows it; give one ruleset in each file")
 	}
 	if dump.Objects == nil {
 		return nil, errors.New(`parsing a ruleset of nft: has no list "nftables"; want what "nft -j list ruleset" prints`)

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // parseConfigFile reads etcd's configuration file with the library that etcd uses. It is as
@@ -19,7 +20,7 @@ import (
 func parseConfigFile(file string, data []byte) ([]written, []audit.Fault, error) {
 	asJSON, err := yaml.YAMLToJSON(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("not YAML: %s", makePrintable(err.Error()))
+		return nil, nil, fmt.Errorf("not YAML: %s", strictyaml.Problem(err))
 	}
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(asJSON, &top); err != nil {

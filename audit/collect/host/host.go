@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // Config says where to look for etcd.
@@ -183,7 +184,7 @@ func (c *collector) manifestDirs(given []string) []string {
 			StaticPodPath string `json:"staticPodPath"`
 		}
 		if err := yaml.Unmarshal(data, &config); err != nil {
-			c.miss(kubelet, fmt.Errorf("not YAML: %s", makePrintable(err.Error())))
+			c.miss(kubelet, fmt.Errorf("not YAML: %s", strictyaml.Problem(err)))
 		}
 		if path.IsAbs(config.StaticPodPath) {
 			dirs = append(dirs, config.StaticPodPath)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // ReadFile works out the settings of one file alone: the manifest of a Pod, a systemd service,
@@ -103,7 +104,7 @@ func parseAny(name string, data []byte) ([]*invocation, error) {
 	case hasLine(text, func(line string) bool { return strings.HasPrefix(line, etcdPrefix) && strings.Contains(line, "=") }):
 		return []*invocation{{program: etcd, view: offline(), env: parseEnvironmentFile(data)}}, nil
 	case yamlErr != nil:
-		return nil, fmt.Errorf("not YAML: %s", makePrintable(yamlErr.Error()))
+		return nil, fmt.Errorf("not YAML: %s", strictyaml.Problem(yamlErr))
 	default:
 		return nil, nil
 	}

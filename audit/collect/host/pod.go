@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
 // podManifest is the part of a Pod (k8s.io/api/core/v1) that is read.
@@ -62,7 +63,7 @@ type podContainer struct {
 func parsePod(data []byte, host *tree) ([]*invocation, error) {
 	var pod podManifest
 	if err := yaml.Unmarshal(data, &pod); err != nil {
-		return nil, fmt.Errorf("not the YAML of a Pod: %s", makePrintable(err.Error()))
+		return nil, fmt.Errorf("not the YAML of a Pod: %s", strictyaml.Problem(err))
 	}
 	if pod.Kind != "Pod" {
 		return nil, fmt.Errorf("of kind %q, and not a Pod", shorten(pod.Kind))
