@@ -265,3 +265,21 @@ func TestPlanCheck(t *testing.T) {
 		t.Errorf("it wrote %v", entries)
 	}
 }
+
+// A key whose file is gone is not replaced by a new one in silence.
+func TestRequestOfAKeyThatIsGone(t *testing.T) {
+	t.Parallel()
+	c, node := specOf(t, 1, ""), t.TempDir()
+	_, leaves, _ := NewPlan(c).Find("auditor")
+	if err := os.Symlink("..data/client.key", filepath.Join(node, "client.key")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dryRun := range []bool{true, false} {
+		if _, err := MakeRequests(node, leaves, c.PKI.KeyAlgorithm, dryRun); err == nil || !strings.Contains(err.Error(), "client.key is a symlink to a file that is gone") {
+			t.Errorf("dry run %t: %v", dryRun, err)
+		}
+	}
+	if target, err := os.Readlink(filepath.Join(node, "client.key")); err != nil || target != "..data/client.key" {
+		t.Errorf("it is %q, %v", target, err)
+	}
+}

@@ -91,6 +91,8 @@ func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool
 		r.Kept = true
 	case !errors.Is(err, fs.ErrNotExist):
 		return r, err
+	case isDangling(filepath.Join(dir, filepath.FromSlash(l.KeyFile))):
+		return r, fmt.Errorf("%s is a symlink to a file that is gone; bring the key back, or remove the symlink for a new key", filepath.Join(dir, l.KeyFile))
 	case dryRun:
 		return r, nil
 	default:
@@ -108,6 +110,13 @@ func makeRequest(dir string, l Leaf, algorithm cluster.KeyAlgorithm, dryRun bool
 		return r, err
 	}
 	return r, durable.WriteBelow(dir, r.CSR, 0o644, csrPEM)
+}
+
+// isDangling reports whether a path is a symlink to nothing. A key whose file could not be found is no key
+// that never was.
+func isDangling(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // checkFormerRequest refuses to replace the request of another holder, such as that of one client by that of

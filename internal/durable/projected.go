@@ -95,28 +95,46 @@ func (d *folder) projectedVersion() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	number, _ := strings.CutPrefix(target, projectedPrefix)
-	version, err := strconv.Atoi(number)
-	if err != nil || version < 1 || target != projectedName(version) {
+	version, ok := parseProjected(target)
+	if !ok {
 		return 0, fmt.Errorf("its %s points at %q, which this program did not make; give another folder", DataLink, target)
 	}
 	return version, nil
 }
 
-// checkDataKept refuses a folder that has lost its "..data", as a copy without symlinks has: its keys
-// are in a version that would be removed. A killed run can leave only the first version without it.
+// parseProjected returns the version whose folder has a name, if it is one.
+func parseProjected(name string) (int, bool) {
+	number, ok := strings.CutPrefix(name, projectedPrefix)
+	version, err := strconv.Atoi(number)
+	return version, ok && err == nil && version >= 1 && name == projectedName(version)
+}
+
+// checkDataKept refuses a folder that has lost its "..data", as a copy without symlinks has: its keys are in
+// a version that would be removed. A killed run can leave only the first version without it, and then no
+// file of the folder leads through it.
 func (d *folder) checkDataKept() error {
 	entries, err := d.list()
 	if err != nil {
 		return err
 	}
+	lost := 0
 	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), projectedPrefix)
-		if version, err := strconv.Atoi(number); ok && err == nil && version > 1 && e.Name() == projectedName(version) {
-			return fmt.Errorf("its symlink %s to %s is gone; make it again", DataLink, e.Name())
+		if version, ok := parseProjected(e.Name()); ok && version > 1 {
+			lost = max(lost, version)
+		}
+		if target, err := d.readlink(e.Name()); err == nil && target == filepath.Join(DataLink, e.Name()) && lost == 0 {
+			if first, err := d.child(projectedName(1)); err == nil {
+				if _, err := first.lstat(e.Name()); err == nil {
+					lost = 1
+				}
+				first.close()
+			}
 		}
 	}
-	return nil
+	if lost == 0 {
+		return nil
+	}
+	return fmt.Errorf("its symlink %s to %s is gone, and with it the way to keys that are still there; make it again, in that folder: ln -s %s %s", DataLink, projectedName(lost), projectedName(lost), DataLink)
 }
 
 // adoptPlainFiles makes version 1 of the plain files in a folder: each name becomes a symlink

@@ -3,6 +3,7 @@ package durable
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +57,44 @@ func TestProjectFilesRefusesAForeignLink(t *testing.T) {
 	}
 	if err := ProjectFiles(dir, []File{{"f", 0o600, nil}}, nil); err == nil {
 		t.Error("another program's folder was taken over")
+	}
+}
+
+// A folder whose "..data" was removed at its first version still has the keys there. Neither an install nor a
+// sweep takes that version for what a killed run left.
+func TestProjectedFolderThatLostItsLink(t *testing.T) {
+	dir := t.TempDir()
+	at := filepath.Join(dir, projectedName(1), "server.key")
+	if err := os.Mkdir(filepath.Dir(at), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, []byte("the key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(DataLink, "server.key"), filepath.Join(dir, "server.key")); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func() error{
+		"install": func() error {
+			return ProjectFiles(dir, []File{{"server.key", 0o600, []byte("another key")}}, nil)
+		},
+		"sweep": func() error { return SweepProjected(dir) },
+	} {
+		err := change()
+		if err == nil || !strings.Contains(err.Error(), "ln -s ..v.1 ..data") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if data, err := os.ReadFile(at); err != nil || string(data) != "the key" {
+			t.Errorf("%s: the key is %q, %v", name, data, err)
+		}
+	}
+	if err := os.Symlink(projectedName(1), filepath.Join(dir, DataLink)); err != nil {
+		t.Fatal(err)
+	}
+	if err := ProjectFiles(dir, []File{{"server.crt", 0o644, []byte("cert")}}, nil); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "server.key")); err != nil || string(data) != "the key" {
+		t.Errorf("with the symlink again: %q, %v", data, err)
 	}
 }

@@ -187,14 +187,18 @@ func (d *folder) sweepProjected() error {
 	if err != nil {
 		return err
 	}
+	if current == 0 {
+		if err := d.checkDataKept(); err != nil {
+			return err
+		}
+	}
 	entries, err := d.list()
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), projectedPrefix)
-		version, err := strconv.Atoi(number)
-		if !ok || err != nil || !e.IsDir() || e.Name() != projectedName(version) || current > 0 && (version == current || version == current-1) {
+		version, ok := parseProjected(e.Name())
+		if !ok || !e.IsDir() || current > 0 && (version == current || version == current-1) {
 			continue
 		}
 		if err := d.removeAll(e.Name()); err != nil {
