@@ -2,7 +2,10 @@ package pki
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -147,7 +150,7 @@ func AdoptInto(dir string, c *cluster.Cluster, adoption Adoption, now time.Time,
 	if err != nil {
 		return err
 	}
-	err = peeked.CheckAdoption(plan, adoption, now)
+	err = errors.Join(checkNothingLost(dir, c), peeked.CheckAdoption(plan, adoption, now))
 	peeked.Close()
 	if err != nil || dryRun {
 		return err
@@ -161,4 +164,32 @@ func AdoptInto(dir string, c *cluster.Cluster, adoption Adoption, now time.Time,
 		return &UnfinishedError{err}
 	}
 	return nil
+}
+
+// checkNothingLost refuses a spec that lacks a member or a client of the store's own spec: an adoption adds to a
+// store, and the spec that it writes would take away.
+func checkNothingLost(dir string, c *cluster.Cluster) error {
+	own := filepath.Join(dir, SpecName)
+	there, err := cluster.Load(own)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the spec of the store: %w", err)
+	}
+	var lost []string
+	for _, m := range there.Etcd.Members {
+		if _, ok := c.Member(m.Name); !ok {
+			lost = append(lost, "member "+m.Name)
+		}
+	}
+	for _, client := range there.Clients {
+		if !slices.ContainsFunc(c.Clients, func(o cluster.Client) bool { return o.Name == client.Name }) {
+			lost = append(lost, "client "+client.Name)
+		}
+	}
+	if lost == nil {
+		return nil
+	}
+	return fmt.Errorf("%s has %s, which the import does not have, and would replace that spec: import all members again, or give the store's own spec with -f", own, strings.Join(lost, ", "))
 }

@@ -209,3 +209,27 @@ func TestAdoptAuthoritiesRefuses(t *testing.T) {
 		}
 	}
 }
+
+// An import adds to a store. It does not take members or clients from the spec of the store.
+func TestImportKeepsTheMembersOfTheStore(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	files := adoptedFiles(t, siteCAs(t, now))
+	dir := filepath.Join(t.TempDir(), "store")
+	two := specOf(t, 2, "  clients: [{name: backup, role: backup}]\n")
+	if _, err := AdoptAuthorities(dir, two, files(ClientRoot, "root"), now, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, dryRun := range []bool{true, false} {
+		_, err := AdoptAuthorities(dir, specOf(t, 1, ""), files(PeerRoot, "peers"), now, dryRun)
+		if err == nil || !strings.Contains(err.Error(), "cluster.yaml has member etcd-1, client backup, which the import does not have") {
+			t.Errorf("dry run %t: %v", dryRun, err)
+		}
+	}
+	if spec, err := os.ReadFile(filepath.Join(dir, SpecName)); err != nil || !bytes.Equal(spec, two.YAML) {
+		t.Errorf("the spec changed: %v", err)
+	}
+	if _, err := AdoptAuthorities(dir, specOf(t, 3, "  clients: [{name: backup, role: backup}]\n"), files(PeerRoot, "peers"), now, false); err != nil {
+		t.Errorf("a member more: %v", err)
+	}
+}

@@ -60,6 +60,9 @@ func (f *pkiImportFlags) addFlags(cmd *cobra.Command) {
 func (f *pkiImportFlags) run(a *app, dir string, arguments []string) error {
 	var c *cluster.Cluster
 	if f.spec != "" {
+		if f.name+f.version != "" {
+			return usageError(errors.New("--name and --etcd-version have no effect with -f: the spec has both"), "")
+		}
 		var err error
 		if c, err = a.loadSpec(f.spec); err != nil {
 			return err
