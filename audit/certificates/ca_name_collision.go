@@ -88,12 +88,22 @@ func authoritiesOf(port *audit.Listener, chain []*x509.Certificate) []authority 
 	address := fmt.Sprintf("%s port %s", port.Kind, port.Address)
 	above := pathToRoot(port, chain)
 	for _, ca := range above[1:] {
-		found = append(found, authority{name: ca.RawSubject, key: ca.RawSubjectPublicKeyInfo, keyID: ca.SubjectKeyId, port: address})
+		found = append(found, authority{name: ca.RawSubject, key: encodedKey(ca), keyID: ca.SubjectKeyId, port: address})
 	}
 	if last := above[len(above)-1]; !selfIssued(last) {
 		found = append(found, authority{name: last.RawIssuer, keyID: last.AuthorityKeyId, port: address})
 	}
 	return found
+}
+
+// encodedKey returns a key in the one encoding that crypto/x509 gives it, because certificates can have
+// others of the same key.
+func encodedKey(cert *x509.Certificate) []byte {
+	der, err := x509.MarshalPKIXPublicKey(cert.PublicKey)
+	if err != nil {
+		return cert.RawSubjectPublicKeyInfo // of a kind that crypto/x509 does not know
+	}
+	return der
 }
 
 // collisions returns one finding for each name that two CAs have.

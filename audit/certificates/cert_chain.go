@@ -93,9 +93,8 @@ func findDisorder(chain []*x509.Certificate) []audit.Finding {
 	return findings
 }
 
-func sameKey(a, b *x509.Certificate) bool {
-	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
-}
+// sameKey reports whether two certificates have one key, however it is encoded in them.
+func sameKey(a, b *x509.Certificate) bool { return bytes.Equal(encodedKey(a), encodedKey(b)) }
 
 // leadsTo reports whether one of the certificates has the name of a trusted CA, or was issued by one.
 func leadsTo(upwards []*x509.Certificate, names [][]byte) bool {

@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -97,7 +98,8 @@ func counterpart(served *x509.Certificate, host string, onDisk []Held) (Held, bo
 	for _, same := range []func(cert *x509.Certificate) bool{
 		served.Equal,
 		func(cert *x509.Certificate) bool {
-			return slices.Equal(cert.RawSubjectPublicKeyInfo, served.RawSubjectPublicKeyInfo)
+			key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+			return ok && key.Equal(served.PublicKey)
 		},
 		func(cert *x509.Certificate) bool { return slices.Equal(cert.RawSubject, served.RawSubject) },
 	} {

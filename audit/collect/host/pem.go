@@ -64,9 +64,13 @@ func sameKey(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// keyHash identifies a public key, whatever else is in its certificate.
+// keyHash identifies a public key, whatever else is in its certificate, and however it is encoded there.
 func keyHash(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	der, err := x509.MarshalPKIXPublicKey(cert.PublicKey)
+	if err != nil {
+		der = cert.RawSubjectPublicKeyInfo // of a kind that crypto/x509 does not know
+	}
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
 
