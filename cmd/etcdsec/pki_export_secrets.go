@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -49,7 +50,12 @@ has mode 0600.
   etcdsec pki export secrets ./store ./secrets kube-apiserver clients/healthcheck
   kubectl apply --server-side -f ./secrets`,
 		Args: args(cobra.MinimumNArgs(2)),
-		RunE: func(_ *cobra.Command, given []string) error {
+		RunE: func(cmd *cobra.Command, given []string) error {
+			for _, name := range []string{"replicas", "cluster-domain"} {
+				if cmd.Flags().Changed(name) && export.Style(flags.style) == export.StyleTLS {
+					return usageError(fmt.Errorf("--%s does nothing with --style %s; it is for those whose replicas share a Secret", name, export.StyleTLS), "")
+				}
+			}
 			return flags.run(a, given[0], given[1], given[2:])
 		},
 	}

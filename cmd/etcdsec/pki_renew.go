@@ -81,6 +81,9 @@ func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []str
 	if f.renewal.All && len(names) > 0 {
 		return usageError(errors.New("--all and names exclude each other: give one of them"), "")
 	}
+	if f.renewal.Jitter > 0 && (f.renewal.All || len(names) > 0) {
+		return usageError(errors.New("--jitter does nothing with --all or names, which renew what is not due too"), "")
+	}
 	f.renewal.Names = names
 	f.renewal.Due = !f.renewal.All && len(names) == 0
 	return f.runInStore(ctx, a, dir, signing{change: pki.Change{Renewal: f.renewal}, next: pki.AfterRenewal})

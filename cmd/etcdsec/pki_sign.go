@@ -51,6 +51,9 @@ only DIR. Uses the network only with --remote.`,
     --remote https://ca.example:8888 --remote-key ./auth.hex`,
 		Args: args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, given []string) error {
+			if flags.remote.URL != "" && cmd.Flags().Changed("signer") {
+				return usageError(errors.New("--signer does nothing with --remote, where the server signs"), "")
+			}
 			return flags.run(cmd.Context(), a, given[0], given[1], given[2])
 		},
 	}

@@ -54,7 +54,7 @@ Exit status: 0 nothing is due, 1 something could not be read or reached, 2 bad c
   etcdsec pki status ./store -o prometheus > /var/lib/node_exporter/etcdsec.prom`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return flags.run(cmd.Context(), a, given)
+			return flags.run(cmd.Context(), a, given, cmd.Flags().Changed("timeout"))
 		},
 	}
 	flags.addFlags(cmd)
@@ -66,7 +66,7 @@ func (f *pkiStatusFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", collect.DefaultTimeout, "`how long` to wait for an endpoint")
 }
 
-func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string) error {
+func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string, timeoutGiven bool) error {
 	now := a.now()
 	var onDisk []status.Held
 	var addresses []string
@@ -88,6 +88,9 @@ func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string) erro
 	}
 	if err := errors.Join(faults...); err != nil {
 		return usageError(err, "")
+	}
+	if timeoutGiven && len(addresses) == 0 {
+		return usageError(errors.New("--timeout does nothing without an endpoint: nothing else is waited for"), "")
 	}
 	dial := func(ctx context.Context, address string) ([]*x509.Certificate, error) {
 		return collect.Served(ctx, address, f.timeout)
