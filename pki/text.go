@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
@@ -16,7 +17,7 @@ import (
 func (r Result) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range r.Steps {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, path.Join(s.Path, s.File), s.Detail) // Flush returns the error
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, legible.Line(path.Join(s.Path, s.File)), legible.Line(s.Detail)) // Flush returns the error
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -134,7 +135,7 @@ func writeNext(out io.Writer, next []string) error {
 
 // WriteText writes the place of a finding, its problem, and its fix line by line.
 func (f Finding) WriteText(out io.Writer, place string) error {
-	_, err := fmt.Fprintf(out, "%s%s\n  fix: %s\n", place, f.Problem, strings.ReplaceAll(f.Fix.String(), "\n", "\n       "))
+	_, err := fmt.Fprintf(out, "%s%s\n  fix: %s\n", place, legible.Line(f.Problem), strings.ReplaceAll(f.Fix.String(), "\n", "\n       "))
 	return err
 }
 
@@ -149,7 +150,7 @@ type VerifyResult struct {
 // WriteText writes the findings, each with the path of its file.
 func (r VerifyResult) WriteText(out io.Writer) error {
 	for _, f := range r.Findings {
-		if err := f.WriteText(out, filepath.Join(r.Dir, f.Path)+"\n  "); err != nil {
+		if err := f.WriteText(out, legible.Line(filepath.Join(r.Dir, f.Path))+"\n  "); err != nil {
 			return err
 		}
 	}

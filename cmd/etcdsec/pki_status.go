@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit/collect"
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/pki/status"
 )
 
@@ -116,7 +117,7 @@ func (f *pkiStatusFlags) print(a *app, report status.Report, now time.Time) erro
 	case "prometheus":
 		return report.WritePrometheus(a.stdout, now)
 	}
-	return report.WriteText(a.stdout)
+	return report.WriteText(legible.NewWriter(a.stdout))
 }
 
 func isEndpoint(target string) bool {

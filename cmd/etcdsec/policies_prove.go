@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/lint"
 	"github.com/etcdsec/etcdsec/policies/reach"
@@ -130,7 +131,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 	if f.format == "json" {
 		err = a.printJSON(report)
 	} else {
-		_, err = io.WriteString(a.stdout, report.Text())
+		_, err = io.WriteString(legible.NewWriter(a.stdout), report.Text())
 	}
 	switch {
 	case err != nil:

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
 // Exit statuses, the same for every verb.
@@ -95,7 +96,7 @@ func report(stderr io.Writer, err error) int {
 			return status
 		}
 	}
-	for i, line := range strings.Split(strings.TrimRight(err.Error(), "\n"), "\n") {
+	for i, line := range strings.Split(legible.Lines(strings.TrimRight(err.Error(), "\n")), "\n") {
 		if i == 0 || !strings.HasPrefix(line, " ") {
 			_, _ = fmt.Fprintf(stderr, "etcdsec: error: %s\n", line)
 			continue
@@ -103,7 +104,7 @@ func report(stderr io.Writer, err error) int {
 		_, _ = fmt.Fprintf(stderr, "etcdsec: %s\n", line)
 	}
 	if hint != "" {
-		_, _ = fmt.Fprintf(stderr, "etcdsec: hint: %s\n", hint)
+		_, _ = fmt.Fprintf(stderr, "etcdsec: hint: %s\n", legible.Lines(hint))
 	}
 	return status
 }

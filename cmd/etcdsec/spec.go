@@ -8,6 +8,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
 // specFlag adds -f to a verb.
@@ -42,5 +43,5 @@ func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 
 // narrate prints a message on stderr. stdout is only for the result.
 func (a *app) narrate(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.stderr, "etcdsec: "+format+"\n", args...)
+	_, _ = fmt.Fprintf(a.stderr, "etcdsec: %s\n", legible.Line(fmt.Sprintf(format, args...)))
 }

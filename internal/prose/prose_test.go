@@ -15,8 +15,7 @@ const module = "github.com/etcdsec/etcdsec"
 // A folder's name, a new release or another language changes words: think twice, and ask
 // whether the error has a type.
 var exceptions = map[string]string{
-	"internal/strictyaml syntaxFault":      "the YAML library gives the line of a fault in its text only",
-	"internal/strictyaml Locate":           "the same",
+	"internal/strictyaml Locate":           "the YAML library gives the line of a fault in its text only",
 	"manifests/encryption decoding.toJSON": "the same",
 	"manifests/encryption yamlProblem":     "the same, and the text is cut where it quotes the file, which has keys",
 	"policies/kube isUnknownField":         "the decoder tells an unknown field from a repeated one by its text only",
@@ -24,7 +23,6 @@ var exceptions = map[string]string{
 	"policies/rbac watchError":             "etcd gives the reason of a canceled watch as text only",
 	"policies/rbac isRefusalMessage":       "etcd 3.5 passes refusals of a snapshot on without a code",
 	"policies/rbac isNoPasswordUser":       "etcd tells only by a text that a user has no password",
-	"cmd/etcdsec report":                   "each line of an error is printed as one of ours; nothing is decided",
 }
 
 // Nothing in the product decides by the words of an error, but for the exceptions.

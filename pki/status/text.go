@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -30,7 +31,7 @@ func (r Report) WriteText(out io.Writer) error {
 		if row.Live == LiveServed && detail == "" {
 			detail = "the server presents the certificate on the disk"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, name, row.Role, ends, days, row.Key, row.Issuer, shorten(row.SANs), detail)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, legible.Line(name), row.Role, ends, days, row.Key, legible.Line(row.Issuer), legible.Line(shorten(row.SANs)), legible.Line(detail))
 	}
 	return w.Flush()
 }
