@@ -70,6 +70,9 @@ var ErrCurrent = errors.New("it is in use")
 // ErrCurrentCA is [ErrCurrent] for an issuing CA: a revocation would shut out everything below it.
 var ErrCurrentCA = fmt.Errorf("%w, and so is what it issued", ErrCurrent)
 
+// ErrNotInLedger means that nothing of the name or serial number was ever issued in a store.
+var ErrNotInLedger = errors.New("the ledger has no such name or serial number")
+
 // PlanRevocation returns the ledger's entries for a revocation, for [Store.Revoke]. It changes
 // nothing. It refuses to shut out the holder of a certificate in use, unless Current is set. If a key
 // was stolen, it also revokes every other certificate of that key that is not in use, whatever its
@@ -211,7 +214,7 @@ func (r Revocation) match(entries []Entry) ([]Entry, error) {
 	case len(bySerial) > 0 && len(byName) > 0 || len(issuers) > 1:
 		return nil, fmt.Errorf("revoking %s: it means several certificates, %s; give the PEM file of the right one", r.Which, describeEntries(slices.Concat(bySerial, byName)))
 	case len(bySerial)+len(byName) == 0:
-		return nil, fmt.Errorf("revoking %s: the ledger has no such name or serial number", r.Which)
+		return nil, fmt.Errorf("revoking %s: %w", r.Which, ErrNotInLedger)
 	}
 	return slices.Concat(bySerial, byName), nil
 }

@@ -67,6 +67,9 @@ func observerName() string {
 func (a *app) collectHost(ctx context.Context, flags auditRunFlags, given []collect.Endpoint, now time.Time) (*hostAudit, error) {
 	h := &hostAudit{HostAudit: collect.HostAudit{Endpoints: given}}
 	for _, path := range flags.hosts.settings {
+		if _, err := os.Stat(path); err != nil {
+			return nil, failure(err, "")
+		}
 		found, err := host.ReadFile(path)
 		if err != nil {
 			return nil, failure(err, "")

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -21,7 +21,7 @@ func (a *app) loadReports(paths []string) ([]audit.Report, error) {
 		stdin = stdin || path == "-"
 		var err error
 		if reports[i], err = a.loadReport(path); err != nil {
-			faults = append(faults, fmt.Errorf("reading the report %s: %w", path, err))
+			faults = append(faults, &fs.PathError{Op: "reading the report", Path: path, Err: err})
 		}
 	}
 	if len(faults) > 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -99,11 +100,19 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 		return err
 	}
 	var subjects []*lint.Subject
+	var faults []error
 	for _, path := range paths {
 		s := lint.Open(a.files, path)
 		s.Host = observerName()
 		s.Phase, s.CRDs, s.Writes = cluster.Phase(f.phase), f.crds, f.writes
 		subjects = append(subjects, s)
+		// What is no file has no verdict. One that may not be read has: unknown.
+		if _, other := errors.AsType[*input.KindError](s.Unread); other || errors.Is(s.Unread, fs.ErrNotExist) {
+			faults = append(faults, s.Unread)
+		}
+	}
+	if len(faults) > 0 {
+		return usageError(errors.Join(faults...), "")
 	}
 	result := lint.Run(checks, subjects)
 	result.Tool = audit.Tool{Name: audit.ToolName, Version: buildVersion()}

@@ -249,6 +249,17 @@ func TestGivenFilesOfEveryKind(t *testing.T) {
 	}
 }
 
+// A given file that is missing is a mistake on the command line, whatever the verb does with it.
+func TestMissingGivenFileIsUsage(t *testing.T) {
+	g := newGiven(t)
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, line := range g.lines {
+		if status, output := runSoon(t, g.with(line, missing)); status != statusUsage || !strings.Contains(output, missing) {
+			t.Errorf("%s: status %d\n%s", strings.Join(line, " "), status, output)
+		}
+	}
+}
+
 // No file of a store that became a pipe makes a verb wait, and no folder that is one.
 func TestPipesInFolders(t *testing.T) {
 	g := newGiven(t)

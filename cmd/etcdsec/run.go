@@ -84,7 +84,7 @@ func run(ctx context.Context, a *app, args []string) int {
 	if err == nil {
 		return statusDone
 	}
-	return report(a.stderr, err)
+	return report(a.stderr, asUsage(err, args))
 }
 
 // report prints err and its hint and returns the exit status that goes with it.

@@ -30,7 +30,7 @@ const maxFiles = 10000
 func openSource(ctx context.Context, path string) (*source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
+		return nil, &fs.PathError{Op: "opening", Path: path, Err: cause(err)}
 	}
 	s := &source{}
 	dbPath := path

@@ -61,7 +61,7 @@ func TestAuditRunRefuses(t *testing.T) {
 		"key without cert":    {[]string{endpoint, "--key", good.Key}, clitest.StatusUsage, []string{"--key without --cert"}},
 		"pki and cert":        {[]string{endpoint, "--pki", dir, "--cert", good.Cert, "--key", good.Key}, clitest.StatusUsage, []string{"--pki"}},
 		"no store":            {[]string{endpoint, "--pki", dir}, clitest.StatusUsage, []string{"--pki: " + dir + " is not a store"}},
-		"missing CA":          {[]string{endpoint, "--cacert", filepath.Join(dir, "none.pem")}, clitest.StatusFailed, []string{"none.pem", "no such file", "hint: --cacert"}},
+		"missing CA":          {[]string{endpoint, "--cacert", filepath.Join(dir, "none.pem")}, clitest.StatusUsage, []string{"none.pem", "no such file", "hint: --cacert"}},
 		"empty CA":            {[]string{endpoint, "--cacert", empty}, clitest.StatusFailed, []string{empty, "is empty"}},
 		"truncated CA":        {[]string{endpoint, "--cacert", truncated}, clitest.StatusFailed, []string{truncated, "no PEM certificate"}},
 		"huge CA":             {[]string{endpoint, "--cacert", huge}, clitest.StatusFailed, []string{huge, "larger than"}},
