@@ -70,6 +70,9 @@ var ErrCurrent = errors.New("it is in use")
 // ErrCurrentCA is [ErrCurrent] for an issuing CA: a revocation would shut out everything below it.
 var ErrCurrentCA = fmt.Errorf("%w, and so is what it issued", ErrCurrent)
 
+// ErrNoReason means that a reason for a revocation is not one of [Reasons].
+var ErrNoReason = errors.New("no reason")
+
 // ErrNotInLedger means that nothing of the name or serial number was ever issued in a store.
 var ErrNotInLedger = errors.New("the ledger has no such name or serial number")
 
@@ -80,7 +83,7 @@ var ErrNotInLedger = errors.New("the ledger has no such name or serial number")
 // left the lists unsigned.
 func (s *Store) PlanRevocation(plan Plan, r Revocation, now time.Time) ([]Entry, error) {
 	if !slices.Contains(Reasons(), r.Reason) {
-		return nil, fmt.Errorf("no reason %q; RFC 5280 has %s", r.Reason, strings.Join(Reasons(), ", "))
+		return nil, fmt.Errorf("%w %q; RFC 5280 has %s", ErrNoReason, r.Reason, strings.Join(Reasons(), ", "))
 	}
 	entries, err := ReadLedger(s.Dir)
 	if err != nil {

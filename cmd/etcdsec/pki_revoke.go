@@ -92,6 +92,8 @@ func (f *pkiRevokeFlags) run(ctx context.Context, a *app, dir, which string) err
 		return failure(err, fmt.Sprintf("give --current, which shuts out everything below it; then: etcdsec pki renew %s   # replaces it and everything below it", shellword.Path(dir)))
 	case errors.Is(err, pki.ErrCurrent):
 		return failure(err, fmt.Sprintf("etcdsec pki renew %s NAME --new-key   # then revoke; or give --current, which shuts its holder out", shellword.Path(dir)))
+	case errors.Is(err, pki.ErrNoReason):
+		return usageError(err, "")
 	case errors.Is(err, pki.ErrNotInLedger):
 		return usageError(err, "etcdsec pki status "+shellword.Path(dir)+"   # lists the names")
 	case err != nil:
