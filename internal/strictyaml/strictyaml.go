@@ -111,7 +111,7 @@ func parseDocument(file string, data []byte) (*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// quoted is what an error of a YAML parser quotes of a document: anchors, keys and values.
+// quoted matches the anchors, keys and values that a YAML parser quotes in its errors.
 var quoted = regexp.MustCompile("(?s)\".*\"|`.*`|anchor '.*'")
 
 // Problem returns the text of an error of a YAML parser without anything that it quotes: the document may
