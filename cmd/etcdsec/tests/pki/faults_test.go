@@ -77,8 +77,9 @@ func testBootstrapKilled(t *testing.T, rounds int) {
 	t.Helper()
 	spec := writeSpec(t)
 	whole := filepath.Join(t.TempDir(), "whole")
+	first := clitest.Command(t, "bootstrap", "-f", spec, whole) // which may build the binary, and takes long
 	started := time.Now()
-	if out, err := clitest.Command(t, "bootstrap", "-f", spec, whole).CombinedOutput(); err != nil {
+	if out, err := first.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	lasts := time.Since(started)
@@ -105,7 +106,7 @@ func testBootstrapKilled(t *testing.T, rounds int) {
 		}
 		checkNoLeftovers(t, dir)
 	}
-	if killed < 2*rounds {
+	if killed < rounds { // once a run was left alone, the others have nothing to do and are soon done
 		t.Errorf("only %d runs were killed: this test tested too little", killed)
 	}
 }
