@@ -152,7 +152,11 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 		return err
 	}
 	if len(result.Faults) > 0 {
-		return failure(errors.New(strings.Join(result.Faults, "\n")), resumeHint)
+		faults := make([]error, len(result.Faults))
+		for i, fault := range result.Faults {
+			faults[i] = errors.New(fault)
+		}
+		return failure(errors.Join(faults...), resumeHint)
 	}
 	if result.Count(pki.ActionDue) > 0 {
 		hint := "etcdsec pki renew " + shellword.Path(dir) // by the spec, which is now in it

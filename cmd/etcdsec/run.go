@@ -96,7 +96,7 @@ func report(stderr io.Writer, err error) int {
 			return status
 		}
 	}
-	for i, line := range strings.Split(legible.Lines(strings.TrimRight(err.Error(), "\n")), "\n") {
+	for i, line := range errorLines(err) {
 		if i == 0 || !strings.HasPrefix(line, " ") {
 			_, _ = fmt.Fprintf(stderr, "etcdsec: error: %s\n", line)
 			continue

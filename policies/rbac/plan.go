@@ -58,7 +58,10 @@ type Plan struct {
 // A Refusal tells why a plan would break the cluster, and what to do instead.
 type Refusal struct{ Problem, Fix string }
 
-func (r *Refusal) Error() string { return r.Problem + "\n  " + r.Fix }
+func (r *Refusal) Error() string { return strings.Join(r.ErrorLines(), "\n") }
+
+// ErrorLines returns the lines of the error: the problem, and the fix behind two spaces.
+func (r *Refusal) ErrorLines() []string { return []string{r.Problem, "  " + r.Fix} }
 
 // PrefixError means that a text cannot be kube-apiserver's --etcd-prefix.
 type PrefixError struct{ Prefix, Problem, Instead string }
