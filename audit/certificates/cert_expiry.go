@@ -12,9 +12,6 @@ import (
 
 const day = 24 * time.Hour
 
-// urgentTime is the remaining time at which every certificate is due, whatever its lifetime.
-const urgentTime = 7 * day
-
 // CertExpiry finds certificates that are expired, not yet valid, or due for renewal.
 func CertExpiry() audit.Check {
 	return audit.AsCheck(audit.ListenerCheck{
@@ -23,9 +20,8 @@ func CertExpiry() audit.Check {
 		Severity: audit.High,
 		Rationale: "When a certificate expires, open connections continue and new ones fail. The outage comes with the next " +
 			"restart, often days later, and stops the API server too.",
-		Method: "Reads the whole chain that the server sends, in every handshake of the audit. A certificate is due when less than a third of its lifetime, or " +
-			"less than 7 days, is left; for a leaf, the lifetime counts as 398 days at most. For a root in the chain, only " +
-			"the end counts.",
+		Method: "Reads the whole chain that the server sends, in every handshake of the audit. A certificate is due when less than a third of its lifetime is left; " +
+			"for a leaf, the lifetime counts as 398 days at most. For a root in the chain, only the end counts.",
 		Remediation: func(p audit.Place) audit.Remediation {
 			return audit.Remediation{
 				audit.Say("Renew the certificate in place; etcd reads it again at the next handshake, without a restart:"),
@@ -75,12 +71,20 @@ func judgeExpiryOf(now time.Time, cert *x509.Certificate, leaf bool) (audit.Find
 	case root:
 		// A verifier uses the root of its own trust bundle, not the one in the chain.
 		return audit.Finding{}, false
-	case leaf && left >= min(lifetime, longestLeaf)/3 && left >= urgentTime:
+	case leaf && left >= min(lifetime, longestLeaf)/3:
 		// Older kubeadm dates a renewed leaf back to the beginning of its CA, years ago.
 		return audit.Finding{}, false
-	case left < urgentTime || left < lifetime/3:
-		return audit.Finding{Code: code + "due", Text: fmt.Sprintf("%s has %d of %d days left, until %s", name, int(left/day), int(lifetime/day), cert.NotAfter.UTC().Format(time.DateOnly))}, true
+	case left < lifetime/3:
+		return audit.Finding{Code: code + "due", Text: fmt.Sprintf("%s has %s left, until %s", name, leftOf(left, lifetime), cert.NotAfter.UTC().Format(time.DateOnly))}, true
 	default:
 		return audit.Finding{}, false
 	}
+}
+
+// leftOf returns the rest of a lifetime in days, or in hours if it has few days.
+func leftOf(left, lifetime time.Duration) string {
+	if lifetime < 4*day {
+		return fmt.Sprintf("%d of %d hours", int(left.Hours()), int(lifetime.Hours()))
+	}
+	return fmt.Sprintf("%d of %d days", int(left/day), int(lifetime/day))
 }
