@@ -72,7 +72,7 @@ func TestReadListRefuses(t *testing.T) {
 			`fleet.txt:11: the cluster is given twice`,
 		}},
 		"as a peer too":     {"a:1\npeer=a:1\n", []string{"a:1 is already on line 1"}},
-		"escape codes":      {"\x1b[2J:1\n", []string{`fleet.txt:1: it has no host`}},
+		"escape codes":      {"\x1b[2J:1\n", []string{`fleet.txt:1: not host:port`}},
 		"a bad name":        {"a:1 cluster=\x1b[2J\n", []string{`the name of the cluster has characters`}},
 		"NUL":               {"a\x00b:1\n", []string{"it has no host"}},
 		"UTF-16":            {"\xff\xfea\x00:\x001\x00", []string{"it is UTF-16; save it as UTF-8"}},
