@@ -43,7 +43,7 @@ func TestAuditRunRefuses(t *testing.T) {
 		"nothing": {[]string{"--root", t.TempDir()}, clitest.StatusUsage, []string{"nothing to audit", "hint: etcdsec audit run"}},
 		"no port": {[]string{"10.0.0.11"}, clitest.StatusUsage, []string{`endpoint "10.0.0.11"`, "host:port"}},
 		"all bad endpoints": {[]string{"a", "ftp://b:1", "--peer", "c", "--metrics", "d:0", "--apiserver", "e", "--kubelet", "f"}, clitest.StatusUsage,
-			[]string{`"a"`, `"ftp"`, `--peer: endpoint "c"`, `--metrics: endpoint "d:0"`, `--apiserver: endpoint "e"`, `--kubelet: endpoint "f"`}},
+			[]string{`"a"`, `"ftp://b:1": its scheme is not http or https`, `--peer: endpoint "c"`, `--metrics: endpoint "d:0"`, `--apiserver: endpoint "e"`, `--kubelet: endpoint "f"`}},
 		"nothing of etcd":     {[]string{"--root", t.TempDir(), "--apiserver", endpoint, "--kubelet", "127.0.0.1:2"}, clitest.StatusUsage, []string{"nothing to audit"}},
 		"twice":               {[]string{endpoint, "https://" + endpoint}, clitest.StatusUsage, []string{"listed twice"}},
 		"twice, as a peer":    {[]string{endpoint, "--peer", endpoint}, clitest.StatusUsage, []string{"--peer: ", "listed twice"}},
