@@ -48,7 +48,15 @@ func OpenStore(dir string, c *cluster.Cluster) (*Store, error) {
 	if err := durable.MakeDirs(dir, durable.Process()); err != nil {
 		return nil, err
 	}
-	return openStore(dir, c)
+	s, err := openStore(dir, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.relink(NewPlan(c)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // PeekStore opens a store for a dry run. Unlike [OpenStore], it makes no folder.

@@ -54,7 +54,12 @@ func (s *Store) headless() (paths []string, lost bool, err error) {
 			if h.Kind == durable.Headless {
 				paths = append(paths, path.Join(folder, h.Name))
 				bundles[path.Join(folder, h.Bundle)] = true
-				lost = lost || h.Version > 1
+				// Whether an encrypted key is whole cannot be seen without what opens it.
+				encrypted, err := exists(s.path(folder, h.Name, encryptedKeyName))
+				if err != nil {
+					return nil, false, err
+				}
+				lost = lost || h.Version > 1 || encrypted
 			}
 		}
 	}
@@ -78,6 +83,71 @@ func (s *Store) symlinkCommand(version string) string {
 	dir, name := path.Split(version)
 	bundle := strings.TrimPrefix(strings.TrimSuffix(name, path.Ext(name)), ".")
 	return fmt.Sprintf("ln -sfn %s %s", shellword.Path(name), shellword.Path(filepath.Join(s.Dir, filepath.FromSlash(dir), bundle)))
+}
+
+// relink makes the symlink of a bundle again whose first version no symlink leads to, if that version is
+// whole and the ledger has its certificates. Either a run was killed before it made the symlink, or the
+// symlink was lost: [Store.sweep] cannot tell, and would remove the keys.
+func (s *Store) relink(plan Plan) error {
+	versions, lost, err := s.headless()
+	if err != nil || lost || len(versions) == 0 { // if more is lost, checkSymlinks refuses the store
+		return err
+	}
+	entries, err := ReadLedger(s.Dir)
+	if err != nil {
+		return nil //nolint:nilerr // the verbs say what is wrong with it
+	}
+	recorded := map[string]bool{}
+	for _, e := range entries {
+		recorded[e.CertHash] = recorded[e.CertHash] || e.isCertificate()
+	}
+	for _, version := range versions {
+		at := bundlePath(version + "/.")
+		if !s.isWhole(plan, path.Clean(at), version, recorded) {
+			continue
+		}
+		dir, name := filepath.Split(filepath.Join(s.Dir, filepath.FromSlash(path.Clean(at))))
+		if err := durable.PointAt(filepath.Clean(dir), name, path.Base(version)); err != nil {
+			return fmt.Errorf("making the symlink to %s again: %w", version, err)
+		}
+	}
+	return nil
+}
+
+// isWhole reports whether a version of the bundle at a path has all its certificates, their keys and what they
+// trust, and the ledger has recorded the certificates.
+func (s *Store) isWhole(plan Plan, at, version string, recorded map[string]bool) bool {
+	file := func(name string) string { return s.path(version, name) }
+	isPair := func(certName, keyName string) bool {
+		certs, err := ReadCertificates(file(certName))
+		if err != nil || !recorded[certHash(certs[0])] {
+			return false
+		}
+		key, _, err := readKey(file(keyName))
+		return err == nil && samePublicKey(key.Public(), certs[0].PublicKey)
+	}
+	for _, a := range plan.Authorities {
+		if a.Path() == at {
+			return isPair(caCertName, caKeyName)
+		}
+	}
+	for _, b := range plan.Bundles {
+		if b.Path != at {
+			continue
+		}
+		for _, t := range b.Trust {
+			if _, err := ReadTrust(file(t.Name)); err != nil {
+				return false
+			}
+		}
+		for _, l := range b.Leaves {
+			if !isPair(l.CertFile, l.KeyFile) {
+				return false
+			}
+		}
+		return len(b.Leaves) > 0
+	}
+	return false
 }
 
 // sweep removes what killed runs left in the store: versions of bundles with old keys, and temporary

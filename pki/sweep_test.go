@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -180,4 +181,70 @@ func TestInstallRemovesOldKeys(t *testing.T) {
 	if _, unfinished := errors.AsType[*UnfinishedError](err); !unfinished || !strings.Contains(err.Error(), "..data") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A bundle that loses its symlink in its first version keeps its keys: the next run makes the symlink
+// again. One that a killed run left unfinished is made anew, and an encrypted key is for a person to judge.
+func TestFirstVersionWithoutSymlink(t *testing.T) {
+	t.Parallel()
+	c := specOf(t, 1, "")
+	for name, tc := range map[string]struct{ bundle, key string }{
+		"client":    {"clients/auditor", "client.key"},
+		"member":    {"nodes/etcd-0/pki", "server.key"},
+		"authority": {"authorities/client-issuing", "ca.key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "store")
+			issue(t, dir, c, testNow())
+			link := filepath.Join(dir, filepath.FromSlash(tc.bundle))
+			before := readFile(t, filepath.Join(link, tc.key))
+			version, err := os.Readlink(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(link); err != nil {
+				t.Fatal(err)
+			}
+			if work := renew(t, dir, c, testNow(), Renewal{Due: true}); !work.Nothing() {
+				t.Errorf("it had something to do: %+v", work.Steps)
+			}
+			if after := readFile(t, filepath.Join(link, tc.key)); !bytes.Equal(before, after) {
+				t.Error("the key is another one")
+			}
+			// The same without the key: what a killed run leaves.
+			if err := os.Remove(filepath.Join(filepath.Dir(link), version, tc.key)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(link); err != nil {
+				t.Fatal(err)
+			}
+			if tc.bundle != "authorities/client-issuing" { // which has signed since, so a new one is refused
+				issue(t, dir, c, testNow())
+				if after := readFile(t, filepath.Join(link, tc.key)); bytes.Equal(before, after) {
+					t.Error("the key came back")
+				}
+			}
+		})
+	}
+	t.Run("encrypted root", func(t *testing.T) {
+		t.Parallel()
+		dir := filepath.Join(t.TempDir(), "store")
+		_, recipient := newIdentity(t)
+		protect(t, dir, c, recipient, KeyAccess{})
+		link := filepath.Join(dir, "authorities", "client-root")
+		version, err := os.Readlink(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := renewErr(t, dir, c, testNow(), Renewal{Due: true}); err == nil || !strings.Contains(err.Error(), "ln -sfn "+version) {
+			t.Errorf("renew: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(link), version, encryptedKeyName)); err != nil {
+			t.Error(err)
+		}
+	})
 }

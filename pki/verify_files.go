@@ -133,7 +133,7 @@ func (v *verification) reportLeftover(name, full string, h durable.Hidden) {
 		v.findings.add(name, Fix{
 			say("if a copy of the store lost the symlink, make it again:"),
 			{Text: v.store.symlinkCommand(name), Paste: true},
-			say("if a run was killed, the next run removes it:"), v.renew(),
+			say("or let the next run make it, if the version is whole; what a killed run left it removes:"), v.renew(),
 		}, "is a version of %s, but no symlink leads to it%s", h.Bundle, holds)
 		return
 	}

@@ -68,6 +68,23 @@ func (d *folder) swapBundle(name string, files []File, owner *Owner) error {
 	return d.sweepBundle(name)
 }
 
+// PointAt makes the symlink of the bundle dir/name to one of its versions, whose folder has the name version.
+func PointAt(dir, name, version string) error {
+	d, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	owner, err := d.ownerFor(version, nil)
+	if err != nil {
+		return err
+	}
+	if err := d.pointAt(name, version, owner); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
 // linkSuffix is the suffix of the temporary name of a symlink, which is hidden.
 const linkSuffix = "link"
 
