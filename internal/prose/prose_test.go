@@ -15,6 +15,9 @@ const module = "github.com/etcdsec/etcdsec"
 // A folder's name, a new release or another language changes words: think twice, and ask
 // whether the error has a type.
 var exceptions = map[string]string{
+	"cmd/etcdsec errorLines":               "it looks for the text of an inner error in that of the outer one, to print it line by line",
+	"cmd/etcdsec cutPrefix":                "the same",
+	"cmd/etcdsec wrapLines":                "the same",
 	"internal/strictyaml Locate":           "the YAML library gives the line of a fault in its text only",
 	"manifests/encryption decoding.toJSON": "the same",
 	"manifests/encryption yamlProblem":     "the same, and the text is cut where it quotes the file, which has keys",
