@@ -78,7 +78,7 @@ func ReadForeignCluster(c *cluster.Cluster, config SpecConfig, folders []MemberF
 		yaml, found.Notes = ForeignSpec(config, found.Members)
 		var err error
 		if found.Cluster, err = cluster.Read("the spec made from the certificates", bytes.NewReader(yaml)); err != nil {
-			return nil, fmt.Errorf("%w%s\nwrite a spec by hand, and give it with -f", err, sharedAddresses(found.Members))
+			return nil, errors.Join(fmt.Errorf("%w%s", err, sharedAddresses(found.Members)), errors.New("write a spec by hand, and give it with -f"))
 		}
 	}
 	found.Notes = append(found.Notes, found.noteIdentities()...)

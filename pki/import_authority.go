@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
 // AuthorityFile is the name of an authority of the [Plan], and the path of its certificate.
@@ -44,7 +45,7 @@ type CopiedAuthority struct {
 // WriteText writes one CA on each line.
 func (r AuthoritiesResult) WriteText(out io.Writer) error {
 	for _, a := range r.Authorities {
-		if _, err := fmt.Fprintf(out, "%s  %s\n", a.Name, a.Subject); err != nil {
+		if _, err := fmt.Fprintf(out, "%s  %s\n", a.Name, legible.Line(a.Subject)); err != nil {
 			return err
 		}
 	}

@@ -182,7 +182,7 @@ func (r ImportResult) WriteText(out io.Writer) error {
 		for _, ca := range t.Also {
 			trusts, let = trusts+fmt.Sprintf(" and %q", ca), "let"
 		}
-		if _, err := fmt.Fprintf(out, "%s port  trusts %s, which %s in %s\n", t.Port, trusts, let, strings.Join(t.LetsIn, ", ")); err != nil {
+		if _, err := fmt.Fprintf(out, "%s port  trusts %s, which %s in %s\n", t.Port, trusts, let, legible.Line(strings.Join(t.LetsIn, ", "))); err != nil {
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func (r ImportResult) WriteText(out io.Writer) error {
 		}
 	}
 	for _, weak := range r.Weak {
-		if err := weak.WriteText(out, weak.Path+": "); err != nil {
+		if err := weak.WriteText(out, legible.Line(weak.Path)+": "); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies/kube"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
@@ -94,7 +95,7 @@ func (r DriftResult) Undecided() bool {
 func (r DriftResult) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, d := range r.Differences {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Where, d.What, d.Kind, d) // Flush gives the error
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", legible.Line(d.Where), legible.Line(d.What), d.Kind, legible.Line(d.String())) // Flush gives the error
 	}
 	return table.Flush()
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/etcdsec/etcdsec/policies/guard"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
 
@@ -27,6 +28,7 @@ func TestErrorLines(t *testing.T) {
 		"a line behind":    {fmt.Errorf("%w\nnothing was changed", two), "error: one\nerror: " + shown + "\nerror: nothing was changed"},
 		"a line before":    {fmt.Errorf("x would refuse it:\n%w", two), "error: x would refuse it:\nerror: one\nerror: " + shown},
 		"its own lines":    {&rbac.Refusal{Problem: "a\nb", Fix: "c"}, "error: a\\nb\n  c"},
+		"cut hosts":        {&guard.CutError{Cut: []guard.Cut{{From: "a", Port: 1}}}, "error: nothing was loaded, because hosts are connected that the spec does not let in:\n  a at port 1"},
 		"two in one text":  {fmt.Errorf("%w by %w", errors.New("a\nb"), errors.New("c")), `error: a\nb by c`},
 		"joined, one line": {errors.Join(errors.New("a")), "error: a"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
 )
@@ -110,7 +111,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "host\t%s\n", p.Host) // Flush gives the error
 	for _, d := range p.Changes {
-		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", d.What, d.Kind, d)
+		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", legible.Line(d.What), d.Kind, legible.Line(d.String()))
 	}
 	for _, c := range p.Cut {
 		_, _ = fmt.Fprintf(table, "cut\t%s\tport %d\tconnected now, and not let in by the spec\n", c.From, c.Port)
@@ -128,13 +129,15 @@ func (p *Plan) WriteText(w io.Writer) error {
 // A CutError means that the rules would cut off hosts that are connected now.
 type CutError struct{ Cut []Cut }
 
-func (e *CutError) Error() string {
-	var text strings.Builder
-	text.WriteString("nothing was loaded, because hosts are connected that the spec does not let in:")
+func (e *CutError) Error() string { return strings.Join(e.ErrorLines(), "\n") }
+
+// ErrorLines returns the lines of the error: one for each connection, behind two spaces.
+func (e *CutError) ErrorLines() []string {
+	lines := []string{"nothing was loaded, because hosts are connected that the spec does not let in:"}
 	for _, c := range e.Cut {
-		fmt.Fprintf(&text, "\n  %s at port %d", c.From, c.Port)
+		lines = append(lines, fmt.Sprintf("  %s at port %d", c.From, c.Port))
 	}
-	return text.String()
+	return lines
 }
 
 // Save writes the rules of a plan to a file, and returns its absolute path. It is for rules that are in

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
 // Report holds the findings of apply and verify. Its JSON fields are only ever added to.
@@ -181,7 +182,7 @@ func (t *textWriter) list(heading string, lines []string) {
 	}
 	t.printf("%s\n", heading)
 	for _, line := range lines {
-		t.printf("  %s\n", line)
+		t.printf("  %s\n", legible.Line(line))
 	}
 }
 

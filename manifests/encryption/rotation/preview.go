@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
 
@@ -44,7 +45,7 @@ func (p Preview) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
 	_, _ = fmt.Fprintf(table, "from %s\nto a new %s\n\nRESOURCE\tENCRYPTED BY\tOBJECTS\n", describeAll(p.From), encryption.Describe(p.To))
 	for _, count := range p.Counts {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", count.Resource, encryption.Describe(count.Writer), count.Objects)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", legible.Line(count.Resource), legible.Line(encryption.Describe(count.Writer)), count.Objects)
 	}
 	_, _ = fmt.Fprintln(table)
 	writeServers(table, p.Servers)
@@ -75,7 +76,7 @@ func writeServers(w io.Writer, servers []ServerState) {
 		case loaded == "":
 			loaded = "no encryption configuration"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", s.Name, loaded)
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", legible.Line(s.Name), legible.Line(loaded))
 	}
 }
 
