@@ -30,6 +30,7 @@ type auditCensusFlags struct {
 	timeout   time.Duration
 	waivers   string
 	failOn    string
+	unknown   string // what results do that could not be told
 	outputs   auditOutputs
 }
 
@@ -100,6 +101,7 @@ func (f *auditCensusFlags) addFlags(cmd *cobra.Command) {
 	f.etcdCredentialFlags.addFlags(cmd)
 	waiversFlag(cmd, &f.waivers)
 	failOnFlag(cmd, &f.failOn, audit.Medium)
+	unknownFlag(cmd, &f.unknown)
 	f.outputs.addFlags(cmd)
 }
 
@@ -108,6 +110,10 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	failOn, err := parseFailOn(f.failOn)
+	if err != nil {
+		return err
+	}
+	unknownFails, err := parseUnknown(f.unknown)
 	if err != nil {
 		return err
 	}
@@ -138,7 +144,7 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 	if !found.Complete {
 		return failure(fmt.Errorf("the census is not complete: %s", found.Reason), censusHint(found.Stopped, *f))
 	}
-	return auditStatus(result, failOn)
+	return a.auditStatus(result, failOn, unknownFails)
 }
 
 // loadExpected returns the keys that may encrypt objects, from --config or --key-name. It returns

@@ -32,12 +32,35 @@ func parseFailOn(s string) (audit.Severity, error) {
 	return severity, nil
 }
 
-// auditStatus returns the exit status for a report that is already written, without a message.
-// Findings below the severity and waived findings do not count. Unknown results count at every
-// severity. A report without any result is not clean, unless it is of a shard without targets.
-func auditStatus(r audit.Report, failOn audit.Severity) error {
-	if r.Summary.Unknown > 0 || len(r.Results) == 0 && r.Shard == nil {
+// unknownFlag adds --unknown to a verb.
+func unknownFlag(cmd *cobra.Command, unknown *string) {
+	known := []string{unknownFails, unknownWarns}
+	cmd.Flags().StringVar(unknown, "unknown", unknownFails, "what a check that could not tell does, as a `word`: fail is status 1, warn only says so")
+	_ = cmd.RegisterFlagCompletionFunc("unknown", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+}
+
+// The values of --unknown.
+const (
+	unknownFails = "fail"
+	unknownWarns = "warn"
+)
+
+// parseUnknown reports whether a result that is unknown makes status 1.
+func parseUnknown(s string) (fails bool, err error) {
+	if s != unknownFails && s != unknownWarns {
+		return false, usageError(fmt.Errorf("--unknown %q: want fail or warn", s), "")
+	}
+	return s == unknownFails, nil
+}
+
+// auditStatus returns the exit status for a report that is already written. It tells how many results are
+// unknown only if these do not decide. A report without results, which is not one of a shard, fails.
+func (a *app) auditStatus(r audit.Report, failOn audit.Severity, unknownFails bool) error {
+	if len(r.Results) == 0 && r.Shard == nil || r.Summary.Unknown > 0 && unknownFails {
 		return statusError{status: statusFailed}
+	}
+	if r.Summary.Unknown > 0 {
+		a.narrate("warning: unknown results: %d; with --unknown warn they do not fail this run, but they are no passes", r.Summary.Unknown)
 	}
 	for _, result := range r.Results {
 		if result.Verdict == audit.Fail && result.Waiver == nil && result.Severity.Rank() <= failOn.Rank() {

@@ -13,6 +13,7 @@ import (
 type auditMergeFlags struct {
 	waivers string
 	failOn  string
+	unknown string // what results do that could not be told
 	outputs auditOutputs
 }
 
@@ -54,11 +55,16 @@ Exit status: 0 all checks passed, 1 a check could not tell, or a report or shard
 func (f *auditMergeFlags) addFlags(cmd *cobra.Command) {
 	waiversFlag(cmd, &f.waivers)
 	failOnFlag(cmd, &f.failOn, audit.Low)
+	unknownFlag(cmd, &f.unknown)
 	f.outputs.addFlags(cmd)
 }
 
 func (f *auditMergeFlags) run(a *app, paths []string) error {
 	failOn, err := parseFailOn(f.failOn)
+	if err != nil {
+		return err
+	}
+	unknownFails, err := parseUnknown(f.unknown)
 	if err != nil {
 		return err
 	}
@@ -84,5 +90,5 @@ func (f *auditMergeFlags) run(a *app, paths []string) error {
 		return failure(fmt.Errorf("shards are missing: %s; their targets are unknown", audit.NameShards(missing)),
 			"etcdsec audit run --shard "+missing[0].String()+" -o json   # and the same targets as for the others")
 	}
-	return auditStatus(merged, failOn)
+	return a.auditStatus(merged, failOn, unknownFails)
 }

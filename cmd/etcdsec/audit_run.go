@@ -35,6 +35,7 @@ type auditRunFlags struct {
 	timeout    time.Duration
 	waivers    string
 	failOn     string
+	unknown    string // what results do that could not be told
 	outputs    auditOutputs
 	hosts      auditHostFlags
 	kube       auditKubeFlags
@@ -103,7 +104,8 @@ that a collector can still read it. The audit never writes to etcd, adds no raft
 nothing to a peer port. When it is interrupted, it reports what it has; the rest is unknown.
 
 Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line or spec,
-3 findings. 1 beats 3, because an audit that did not see everything is not complete.`,
+3 findings. 1 beats 3, because an audit that did not see everything is not complete. With
+--unknown warn, what could not be told only warns.`,
 		Example: `  etcdsec audit run
   etcdsec audit run --root /host
   etcdsec audit run --settings /etc/kubernetes/manifests/etcd.yaml
@@ -143,6 +145,7 @@ func (f *auditRunFlags) addFlags(cmd *cobra.Command) {
 	f.selection.addFlags(cmd)
 	waiversFlag(cmd, &f.waivers)
 	failOnFlag(cmd, &f.failOn, audit.Low)
+	unknownFlag(cmd, &f.unknown)
 	f.members.addFlags(cmd)
 	f.hosts.addFlags(cmd)
 	f.kube.addFlags(cmd)
@@ -162,6 +165,10 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 		return err
 	}
 	failOn, err := parseFailOn(f.failOn)
+	if err != nil {
+		return err
+	}
+	unknownFails, err := parseUnknown(f.unknown)
 	if err != nil {
 		return err
 	}
@@ -248,5 +255,5 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if slices.ContainsFunc(listeners, (*audit.Listener).Interrupted) {
 		return failure(errors.New("the audit was interrupted; the checks that did not run are unknown in the report"), "")
 	}
-	return auditStatus(result, failOn)
+	return a.auditStatus(result, failOn, unknownFails)
 }

@@ -23,6 +23,7 @@ type encryptionLintFlags struct {
 	selection checkSelection
 	waivers   string
 	failOn    string
+	unknown   string // what results do that could not be told
 	outputs   auditOutputs
 }
 
@@ -76,6 +77,7 @@ func (f *encryptionLintFlags) addFlags(cmd *cobra.Command) {
 	waiversFlag(cmd, &f.waivers)
 	// The provider that is made by default has a finding of low severity, which is true of it.
 	failOnFlag(cmd, &f.failOn, audit.Medium)
+	unknownFlag(cmd, &f.unknown)
 	f.outputs.addFlags(cmd)
 }
 
@@ -87,6 +89,10 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 		return usageError(errors.New("--fix cannot correct standard input: give the path of a file"), "")
 	}
 	failOn, err := parseFailOn(f.failOn)
+	if err != nil {
+		return err
+	}
+	unknownFails, err := parseUnknown(f.unknown)
 	if err != nil {
 		return err
 	}
@@ -126,7 +132,7 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 			return err
 		}
 	}
-	return auditStatus(result, failOn)
+	return a.auditStatus(result, failOn, unknownFails)
 }
 
 // fixEncryption writes the corrected files.
