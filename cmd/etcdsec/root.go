@@ -37,8 +37,30 @@ accept. It renews certificates, and rotates the keys that encrypt what etcd stor
 		newPoliciesCommand(a),
 		newRBACCommand(a),
 		newVersionCommand(a),
+		newExitStatusTopic(),
 	)
 	return root
+}
+
+// newExitStatusTopic returns the help topic about exit statuses.
+func newExitStatusTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exit-status",
+		Short: "What the exit statuses mean, for jobs",
+		Long: `All verbs have the same exit statuses:
+
+  0  done, and clean
+  1  it could not be done, or something could not be told
+  2  the command line or the spec is wrong, or a given file is missing
+  3  findings, differences, or work that is due
+
+An unknown result never counts as a pass. If there are findings and something is unknown, the status
+is 1. The verbs of the audit and "encryption lint" have flags for that: with --unknown warn the findings
+decide, and with --fail-on SEVERITY only those of that severity or worse make status 3. --fail-on none
+never does, for a Job of Kubernetes, which takes any other status than 0 for a Pod that failed.
+
+A run that was killed half-way is 1, or ends with its signal: the same command continues it.`,
+	}
 }
 
 // newGroupCommand returns a command that only holds verbs; calling it without one is an error.

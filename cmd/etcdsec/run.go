@@ -126,13 +126,38 @@ func (c *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// args wraps an argument check of cobra, so that its error exits with statusUsage; cobra has no
-// exit statuses.
+// args wraps an argument check of cobra, so that its error names what is missing or too much, and exits
+// with statusUsage; cobra has no exit statuses.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if err := check(cmd, given); err != nil {
-			return usageError(err, cmd.CommandPath()+" --help")
+		err := check(cmd, given)
+		if err == nil {
+			return nil
 		}
-		return nil
+		wanted := placeholders(cmd.Use)
+		switch {
+		case len(given) < len(wanted):
+			err = fmt.Errorf("%s is missing: %s", strings.Join(wanted[len(given):], " and "), cmd.UseLine())
+		case len(wanted) > 0 && len(given) > len(wanted):
+			err = fmt.Errorf("%q is one argument too many: %s", given[len(wanted)], cmd.UseLine())
+		}
+		return usageError(err, cmd.CommandPath()+" --help")
 	}
+}
+
+// placeholders returns the arguments of a usage line that must be given, such as DIR and NAME of
+// "sign [-f cluster.yaml] DIR NAME --remote URL [MORE...]".
+func placeholders(use string) []string {
+	var wanted []string
+	depth, value := 0, false // of brackets; whether the word is the value of a flag
+	for i, word := range strings.Fields(use) {
+		opened := depth
+		depth += strings.Count(word, "[") + strings.Count(word, "(") - strings.Count(word, "]") - strings.Count(word, ")")
+		flag := strings.HasPrefix(word, "-")
+		if i > 0 && opened == 0 && !strings.ContainsAny(word[:1], "[(") && !flag && !value {
+			wanted = append(wanted, strings.TrimSuffix(word, "..."))
+		}
+		value = flag && opened == 0
+	}
+	return wanted
 }
