@@ -137,7 +137,8 @@ func (s setup) prepareFiles(t *testing.T, site *site) {
 	case "expired":
 		site.serve(t, throwaway.Leaf{IPs: loopback, NotAfter: site.now.Add(-time.Hour)})
 	case "due":
-		site.serve(t, throwaway.Leaf{IPs: loopback, NotAfter: site.now.Add(6 * 24 * time.Hour)})
+		// Six days of 26 are left.
+		site.serve(t, throwaway.Leaf{IPs: loopback, NotBefore: site.now.Add(-20 * 24 * time.Hour), NotAfter: site.now.Add(6 * 24 * time.Hour)})
 	case "misnamed":
 		site.serve(t, throwaway.Leaf{DNSNames: []string{"etcd.example.internal"}})
 	}
