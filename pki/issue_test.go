@@ -387,6 +387,22 @@ func detailOf(t testing.TB, steps []Step, name string) string {
 	return steps[at].Detail
 }
 
+// loseAuthority removes the symlink of an authority and the version that it leads to: without the version,
+// the next run would make the symlink again.
+func loseAuthority(t *testing.T, path string) {
+	t.Helper()
+	version, err := os.Readlink(path)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err == nil {
+		err = os.RemoveAll(filepath.Join(filepath.Dir(path), version))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What is damaged or not as planned is named, and nothing is written over it.
 func TestRefusals(t *testing.T) {
 	authority := filepath.Join("authorities", ClientIssuing)
@@ -430,14 +446,10 @@ func TestRefusals(t *testing.T) {
 			}
 		}, testNow(), "is not signed by"},
 		"lost root": {func(t *testing.T, dir string) {
-			if err := os.Rename(filepath.Join(dir, "authorities", PeerRoot), filepath.Join(t.TempDir(), "moved")); err != nil {
-				t.Fatal(err)
-			}
+			loseAuthority(t, filepath.Join(dir, "authorities", PeerRoot))
 		}, testNow(), "authorities/peer-root/ca.crt is missing, but peer-issuing was issued below it; restore it"},
 		"lost issuing CA": {func(t *testing.T, dir string) {
-			if err := os.Rename(filepath.Join(dir, authority), filepath.Join(t.TempDir(), "moved")); err != nil {
-				t.Fatal(err)
-			}
+			loseAuthority(t, filepath.Join(dir, authority))
 		}, testNow(), "client-issuing/ca.crt is missing, but clients/kube-apiserver was issued below it"},
 		"edited ledger": {func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "ledger.jsonl")
