@@ -59,10 +59,11 @@ func stopLast(t *testing.T, r *ring) {
 			return strings.Contains(activePeers(at.metricsPage(t, r.setups[i].metricsTLS(at))), lost)
 		})
 	}
-	// Of a new leader, which the others elect where it was the leader that stopped.
-	r.until(t, "there is a leader", func(ctx context.Context) bool {
+	// Of a new leader, which the others elect where it was the leader that stopped. Until their election timeout
+	// they still name that one, and the election adds a raft entry.
+	r.until(t, "there is a leader that runs", func(ctx context.Context) bool {
 		for _, client := range r.clients[:last] {
-			if status, err := client.Status(ctx, client.Endpoints()[0]); err != nil || status.Leader == 0 {
+			if now, err := client.Status(ctx, client.Endpoints()[0]); err != nil || now.Leader == 0 || now.Leader == status.Header.MemberId {
 				return false
 			}
 		}
