@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// asUsage turns a failure about a file of the command line that is not there, or that is not a file, into
-// a usage error: the command line is wrong, and not the work. Other errors stay as they are.
+// asUsage turns a failure about a path of the command line that does not exist into a usage error: the
+// command line is wrong, and not the work. Other errors stay as they are.
 func asUsage(err error, args []string) error {
 	failed, ok := errors.AsType[statusError](err)
 	if !ok || failed.status != statusFailed {
