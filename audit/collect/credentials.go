@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/internal/input"
 )
 
@@ -18,6 +19,10 @@ type CredentialFiles struct {
 	CAPath   string // the CAs that signed the servers' certificates
 	CertPath string // the client's certificate and the ones between it and its CA
 	KeyPath  string
+	Files    *input.Files // opens them; nil has no standard input
+	// Found means that nobody named the files: they are of the host that is audited, whose checks judge who can
+	// read them.
+	Found bool
 }
 
 // The errors of credentials on which callers branch.
@@ -49,7 +54,7 @@ func StoreCredentials(store string) (CredentialFiles, error) {
 
 // Load reads the files and checks them completely before any server is asked: a server's refusal
 // could look like a finding, or hide one. The error is [ErrNoKey], [ErrNoCertificate], a
-// [*RootsError], or an error of input.ValidPair.
+// [*RootsError], or an error of clientcert.ValidPair.
 func (f CredentialFiles) Load(now time.Time) (Credentials, error) {
 	switch {
 	case f.CertPath != "" && f.KeyPath == "":
@@ -60,14 +65,19 @@ func (f CredentialFiles) Load(now time.Time) (Credentials, error) {
 	var credentials Credentials
 	var err error
 	if f.CAPath != "" {
-		if credentials.Roots, err = input.Pool(f.CAPath); err != nil {
+		if credentials.Roots, err = clientcert.Pool(f.Files, f.CAPath); err != nil {
 			return Credentials{}, &RootsError{err}
 		}
 	}
-	if f.CertPath != "" {
-		if credentials.Certificate, err = input.ValidPair(f.CertPath, f.KeyPath, now); err != nil {
-			return Credentials{}, err
-		}
+	switch {
+	case f.CertPath == "":
+	case f.Found:
+		credentials.Certificate, err = clientcert.FoundPair(f.CertPath, f.KeyPath, now)
+	default:
+		credentials.Certificate, err = clientcert.ValidPair(f.Files, f.CertPath, f.KeyPath, now)
+	}
+	if err != nil {
+		return Credentials{}, err
 	}
 	return credentials, nil
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 )
 
 // writePair writes a certificate that ends in a day, and its key.
@@ -59,7 +59,7 @@ func TestCredentialFiles(t *testing.T) {
 	isRoots := func(err error) bool { _, ok := errors.AsType[*RootsError](err); return ok }
 	isValidity := func(expired bool) func(error) bool {
 		return func(err error) bool {
-			fault, ok := errors.AsType[*input.ValidityError](err)
+			fault, ok := errors.AsType[*clientcert.ValidityError](err)
 			return ok && fault.Expired == expired && fault.Path == certPath
 		}
 	}
@@ -123,17 +123,17 @@ func readText(t *testing.T, path string) string {
 func TestLoadFaulty(t *testing.T) {
 	certPath, keyPath := writePair(t, t.TempDir(), time.Now().Add(-72*time.Hour))
 	files := certPath + "," + keyPath
-	got, err := LoadFaulty([]string{"expired=" + files, "revoked=" + files})
+	got, err := LoadFaulty(nil, []string{"expired=" + files, "revoked=" + files})
 	if err != nil || len(got) != 2 || got[0].Identity != audit.ExpiredCertificate || got[1].Identity != audit.RevokedCertificate || got[0].Certificate == (*tls.Certificate)(nil) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, written := range [][]string{{"old=" + files}, {"expired"}, {"expired=" + certPath}, {"expired=," + keyPath}, {"revoked=" + files, "revoked=" + files}} {
-		_, err := LoadFaulty(written)
+		_, err := LoadFaulty(nil, written)
 		if fault, ok := errors.AsType[*FaultSyntaxError](err); !ok || fault.Written != written[len(written)-1] {
 			t.Errorf("%q: %v", written, err)
 		}
 	}
-	if _, err := LoadFaulty([]string{"expired=" + certPath + ",/none"}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := LoadFaulty(nil, []string{"expired=" + certPath + ",/none"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

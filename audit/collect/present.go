@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/internal/input"
 )
 
@@ -41,11 +42,11 @@ func (e *FaultSyntaxError) Unwrap() error { return e.Err }
 // LoadFaulty loads the certificates that an operator wrote as FAULT=CERT,KEY. FAULT is expired,
 // servers-only, revoked or elsewhere, each at most once. The error is a [*FaultSyntaxError], or
 // is about a file.
-func LoadFaulty(written []string) ([]Faulty, error) {
+func LoadFaulty(files *input.Files, written []string) ([]Faulty, error) {
 	var all []Faulty
 	for _, w := range written {
-		word, files, _ := strings.Cut(w, "=")
-		certPath, keyPath, both := strings.Cut(files, ",")
+		word, pair, _ := strings.Cut(w, "=")
+		certPath, keyPath, both := strings.Cut(pair, ",")
 		identity, known := faultWords()[word]
 		switch {
 		case !known || !both || certPath == "" || keyPath == "":
@@ -54,11 +55,11 @@ func LoadFaulty(written []string) ([]Faulty, error) {
 		case slices.ContainsFunc(all, func(f Faulty) bool { return f.Identity == identity }):
 			return nil, &FaultSyntaxError{Written: w, Err: errors.New("a certificate with that fault is given twice")}
 		}
-		pair, err := input.Pair(certPath, keyPath)
+		loaded, err := clientcert.Pair(files, certPath, keyPath)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Faulty{Identity: identity, Certificate: pair})
+		all = append(all, Faulty{Identity: identity, Certificate: loaded})
 	}
 	return all, nil
 }

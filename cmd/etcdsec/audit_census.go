@@ -193,7 +193,7 @@ func (f auditCensusFlags) validate() error {
 
 // liveCensus returns the census of the running members that the flags name.
 func (a *app) liveCensus(flags auditCensusFlags, now time.Time) (census.Live, error) {
-	credentials, err := auditCredentials(flags.etcdCredentialFlags, now)
+	credentials, err := a.auditCredentials(flags.etcdCredentialFlags, now)
 	if err != nil {
 		return census.Live{}, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/collect"
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -32,9 +32,14 @@ func (flags *etcdCredentialFlags) addFlags(cmd *cobra.Command) {
 	f.StringVar(&flags.keyPath, "key", "", "PEM `file` of its private key")
 }
 
+// files returns the files that the flags name.
+func (flags *etcdCredentialFlags) files() collect.CredentialFiles {
+	return collect.CredentialFiles{CAPath: flags.caPath, CertPath: flags.certPath, KeyPath: flags.keyPath}
+}
+
 // auditCredentials loads the certificates that the audit presents.
-func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credentials, error) {
-	files := collect.CredentialFiles{CAPath: flags.caPath, CertPath: flags.certPath, KeyPath: flags.keyPath}
+func (a *app) auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credentials, error) {
+	files := flags.files()
 	if flags.store != "" {
 		if flags.caPath+flags.certPath+flags.keyPath != "" {
 			return collect.Credentials{}, usageError(errors.New("--pki already gives the certificates: leave out --cacert, --cert and --key"), "")
@@ -49,6 +54,7 @@ func auditCredentials(flags etcdCredentialFlags, now time.Time) (collect.Credent
 			return collect.Credentials{}, failure(fmt.Errorf("--pki %w", err), fmt.Sprintf("etcdsec pki issue -f %s %s", shellword.Path(own), shellword.Path(flags.store)))
 		}
 	}
+	files.Files = a.files
 	credentials, err := files.Load(now)
 	switch {
 	case errors.Is(err, collect.ErrNoKey):
@@ -66,7 +72,7 @@ func clientError(err error) error {
 	if _, ok := errors.AsType[*collect.RootsError](err); ok {
 		return failure(err, "--cacert takes PEM certificates (etcd's --trusted-ca-file or kube-apiserver's --etcd-cafile)")
 	}
-	invalid, ok := errors.AsType[*input.ValidityError](err)
+	invalid, ok := errors.AsType[*clientcert.ValidityError](err)
 	switch {
 	case !ok:
 		return failure(err, "")
@@ -89,8 +95,8 @@ func renewalHint(certPath string) string {
 
 // auditFaults returns the certificates that the members must refuse: those of --present, and those
 // that --mint makes in memory with the keys of the store.
-func auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
-	all, err := collect.LoadFaulty(flags.present)
+func (a *app) auditFaults(flags auditRunFlags, now time.Time) ([]collect.Faulty, error) {
+	all, err := collect.LoadFaulty(a.files, flags.present)
 	if _, ok := errors.AsType[*collect.FaultSyntaxError](err); ok {
 		return nil, usageError(fmt.Errorf("--present %w", err), "--present revoked=old-client.crt,old-client.key")
 	}

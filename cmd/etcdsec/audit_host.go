@@ -127,7 +127,7 @@ func noEtcdError(found *host.Host, root string) error {
 // can be loaded.
 func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Time) (collect.Credentials, error) {
 	if found == nil || flags.store+flags.certPath+flags.keyPath != "" {
-		return auditCredentials(flags.etcdCredentialFlags, now)
+		return a.auditCredentials(flags.etcdCredentialFlags, now)
 	}
 	for _, c := range found.Credentials {
 		own := flags.etcdCredentialFlags
@@ -135,7 +135,9 @@ func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Ti
 		if own.caPath == "" {
 			own.caPath = c.Bundle
 		}
-		credentials, err := auditCredentials(own, now)
+		files := own.files()
+		files.Found = true
+		credentials, err := files.Load(now)
 		if err != nil {
 			a.narrate("warning: %s is not presented: %v", c.From, err)
 			continue
@@ -143,5 +145,5 @@ func (a *app) hostCredentials(flags auditRunFlags, found *host.Host, now time.Ti
 		a.narrate("presenting %s: %s", c.From, c.Cert)
 		return credentials, nil
 	}
-	return auditCredentials(flags.etcdCredentialFlags, now)
+	return a.auditCredentials(flags.etcdCredentialFlags, now)
 }

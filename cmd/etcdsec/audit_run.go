@@ -208,7 +208,7 @@ func (f *auditRunFlags) run(ctx context.Context, a *app, given []string) error {
 	if err != nil {
 		return err
 	}
-	faults, err := auditFaults(*f, started)
+	faults, err := a.auditFaults(*f, started)
 	if err != nil {
 		return err
 	}

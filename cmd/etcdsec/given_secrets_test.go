@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,5 +91,42 @@ func TestGivenSecrets(t *testing.T) {
 				t.Errorf("%s: %s prints %q:\n%s", name, strings.Join(line, " "), found, output)
 			}
 		}
+	}
+}
+
+// A key that others can read is refused wherever it is given, with the command that mends it; so is one that
+// others can exchange.
+func TestGivenKeysOfOthers(t *testing.T) {
+	g := newGiven(t)
+	data, err := os.ReadFile(g.words["KEY"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, shared := filepath.Join(t.TempDir(), "open.key"), filepath.Join(t.TempDir(), "shared")
+	exchangeable := filepath.Join(shared, "client.key")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	clitest.WriteFile(t, open, data)
+	clitest.WriteFile(t, exchangeable, data)
+	if err := errors.Join(os.Chmod(open, 0o644), os.Chmod(shared, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	for _, line := range g.lines {
+		text := strings.Join(line, " ")
+		if !strings.Contains(text, "--key FILE") && !strings.Contains(text, "CERT,FILE") {
+			continue
+		}
+		keys++
+		for file, mend := range map[string]string{open: "chmod 600 " + open, exchangeable: "chmod go-w " + shared} {
+			status, output := runSoon(t, g.with(line, file))
+			if status == statusDone || !strings.Contains(output, mend) || !strings.Contains(output, file) && !strings.Contains(output, shared) {
+				t.Errorf("%s: status %d, want %q\n%s", text, status, mend, output)
+			}
+		}
+	}
+	if keys == 0 {
+		t.Error("no line gives a key")
 	}
 }

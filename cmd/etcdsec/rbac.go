@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/policies/rbac"
 )
@@ -110,7 +110,7 @@ func (f *rbacFlags) loadTarget(a *app, dir string, tolerant bool) (rbacTarget, e
 	if err := f.loadAdministrator(a, t); err != nil {
 		return t, err
 	}
-	presented, err := rbac.LoadClients(f.present, a.now())
+	presented, err := rbac.LoadClients(a.files, f.present, a.now())
 	if _, syntax := errors.AsType[*rbac.PairSyntaxError](err); syntax {
 		return t, usageError(fmt.Errorf("--present %w", err), "--present apiserver-etcd-client.crt,apiserver-etcd-client.key")
 	}
@@ -127,7 +127,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 	admin, found := rbac.Administrator(t.clients)
 	switch {
 	case f.certPath != "":
-		if admin, err = rbac.LoadClient(f.certPath, f.keyPath, a.now()); err != nil {
+		if admin, err = rbac.LoadClient(a.files, f.certPath, f.keyPath, a.now()); err != nil {
 			return clientError(err)
 		}
 	case !found:
@@ -136,7 +136,7 @@ func (f *rbacFlags) loadAdministrator(a *app, t rbacTarget) (err error) {
 	}
 	t.live.Admin = admin
 	if f.caPath != "" {
-		t.live.Roots, err = input.Pool(f.caPath)
+		t.live.Roots, err = clientcert.Pool(a.files, f.caPath)
 	} else {
 		t.live.Roots, err = rbac.StoreRoots(t.dir)
 	}

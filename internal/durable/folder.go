@@ -16,6 +16,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/internal/failpoint"
 	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/posixacl"
 )
 
 // folder is an open folder. All work in it goes through its descriptor: nobody can exchange it for
@@ -25,7 +26,8 @@ type folder struct {
 	path   string   // for messages
 	owner  Owner
 	mode   fs.FileMode // the permission bits and the sticky bit
-	rights *rights     // with which to read in it and to make entries in it
+	grants []posixacl.Grant
+	rights *rights // with which to read in it and to make entries in it
 }
 
 // newFolder takes over the descriptor of a folder.
@@ -41,6 +43,7 @@ func newFolder(fd int, path string) (*folder, error) {
 		return nil, d.fault("open", "", unix.ENOTDIR)
 	}
 	d.owner, d.mode = ownerOfStat(&stat), modeOfStat(&stat)
+	d.grants = grantsOf(stat.Mode, func() ([]posixacl.Grant, error) { return posixacl.Of(fd) })
 	d.rights = rightsOf(d.owner)
 	return d, nil
 }
@@ -109,6 +112,8 @@ type entry struct {
 	owner Owner
 	links uint64
 	size  int64
+
+	grants []posixacl.Grant // of its access control list
 }
 
 func entryOf(stat *unix.Stat_t) entry {
@@ -119,8 +124,15 @@ func entryOf(stat *unix.Stat_t) entry {
 func (d *folder) lstat(name string) (entry, error) {
 	var stat unix.Stat_t
 	err := d.do("lstat", name, nil, func() error { return unix.Fstatat(d.fd(), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
-	return entryOf(&stat), err
+	e := entryOf(&stat)
+	if err == nil {
+		e.grants = grantsOf(stat.Mode, func() ([]posixacl.Grant, error) { return posixacl.At(d.fd(), name) })
+	}
+	return e, err
 }
+
+// entry returns the folder as its own folder has it.
+func (d *folder) entry() entry { return entry{mode: d.mode, owner: d.owner, grants: d.grants} }
 
 // readlink returns the target of a symlink.
 func (d *folder) readlink(name string) (string, error) {
@@ -297,7 +309,9 @@ func (d *folder) openFile(name string, flags int, with *rights) (*os.File, entry
 		_ = f.Close()
 		return nil, entry{}, d.fault("stat", name, err)
 	}
-	return f, entryOf(&stat), nil
+	e := entryOf(&stat)
+	e.grants = grantsOf(stat.Mode, func() ([]posixacl.Grant, error) { return posixacl.Of(fd) })
+	return f, e, nil
 }
 
 // readFile reads a regular file of at most limit bytes, which belongs to root, to this process's user or to

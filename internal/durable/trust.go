@@ -110,16 +110,23 @@ func (d *folder) checkEntry(name string) error {
 // distrust returns a TrustError if another user than root or this process's can change the folder. With
 // sticky, it allows one in which nobody can rename what others have.
 func (d *folder) distrust(sticky bool) error {
-	return entry{mode: d.mode, owner: d.owner}.distrust(d.path, sticky)
+	return d.entry().distrust(d.path, sticky)
 }
 
 func (e entry) distrust(path string, sticky bool) error {
-	switch {
-	case !isTrustedUser(e.owner.UID):
+	if !isTrustedUser(e.owner.UID) {
 		return &TrustError{
 			Path: path, Owner: e.owner, Fault: "must belong to root or to the user who runs this",
 			Fix: fmt.Sprintf("run this as its owner, or if you trust what is there: chown %s: %s", processName(), shellword.Path(path)),
 		}
+	}
+	return e.checkWritable(path, sticky)
+}
+
+// checkWritable returns a TrustError if others than the owner can change the entry. With sticky, it allows a
+// folder in which nobody can rename what others have.
+func (e entry) checkWritable(path string, sticky bool) error {
+	switch {
 	case e.mode&fs.ModeSymlink != 0 || e.mode.Perm()&0o022 == 0 || sticky && e.mode&fs.ModeSticky != 0 || e.isPrivate():
 		return nil
 	}
@@ -132,7 +139,7 @@ func (e entry) distrust(path string, sticky bool) error {
 // isPrivate reports whether only the group of this process's user, which has the name of the user, may
 // write too: many systems give each user a group without other members.
 func (e entry) isPrivate() bool {
-	if e.mode.Perm()&0o002 != 0 || os.Geteuid() == 0 || e.owner != *Process() {
+	if e.mode.Perm()&0o002 != 0 || len(e.grants) > 0 || os.Geteuid() == 0 || e.owner != *Process() {
 		return false
 	}
 	u, userErr := user.LookupId(strconv.Itoa(e.owner.UID))

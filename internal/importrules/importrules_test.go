@@ -34,11 +34,12 @@ var ours = []rule{
 	{[]string{"cmd/etcdsec-demo/..."}, []string{"..."}},
 	{[]string{"cmd/etcdsec/tests/..."}, []string{"..."}},
 	// etcdtest builds servers with the Go tool, which a product does not.
-	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
+	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/clientcert", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/input", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/input", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/posixacl", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/input", "internal/placeholder", "internal/strictyaml"}},
-	{[]string{"internal/durable"}, []string{"internal/failpoint", "internal/input"}},
+	{[]string{"internal/durable"}, []string{"internal/failpoint", "internal/input", "internal/posixacl"}},
+	{[]string{"internal/clientcert"}, []string{"internal/durable", "internal/input"}},
 	{[]string{"internal/kubeapi"}, []string{"internal/durable", "internal/leash"}},
 	{[]string{"internal/journal"}, []string{"internal/durable"}},
 	{[]string{"internal/etcddb"}, []string{"internal/input"}},
@@ -51,11 +52,11 @@ var ours = []rule{
 	{[]string{"audit/catalog"}, slices.Concat([]string{"audit"}, subjects)},
 	{[]string{"audit/report"}, []string{"audit", "internal/durable"}},
 	// The one reader of an EncryptionConfiguration judges its keys where they are read.
-	{[]string{"audit/collect/host"}, []string{"audit", "manifests/encryption", "manifests/encryption/lint", "internal/strictyaml"}},
+	{[]string{"audit/collect/host"}, []string{"audit", "manifests/encryption", "manifests/encryption/lint", "internal/posixacl", "internal/strictyaml"}},
 	{[]string{"audit/collect/kube"}, []string{"audit", "audit/collect", "audit/collect/host", "internal/kubeapi"}},
 	{[]string{"audit/census/snapshot"}, []string{"audit", "audit/census", "internal/etcddb"}},
 	{[]string{"audit/waivers"}, []string{"audit", "internal/strictyaml"}},
-	{[]string{"audit/collect"}, []string{"audit", "audit/census/snapshot", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/etcdrpc", "internal/input"}},
+	{[]string{"audit/collect"}, []string{"audit", "audit/census/snapshot", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/clientcert", "internal/etcdrpc", "internal/input"}},
 	{[]string{"audit/census"}, []string{"audit", "audit/collect/host", "pki/throwaway", "cluster", "internal/etcddb", "internal/etcdrpc", "internal/input"}},
 	{subjects, []string{"audit", "pki", "cluster"}},
 
@@ -68,7 +69,7 @@ var ours = []rule{
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube"}, []string{"internal/strictyaml"}},
 	{[]string{"policies/nft"}, nil},
-	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/failpoint", "internal/input"}},
+	{[]string{"policies/rbac"}, []string{"cluster", "pki", "internal/clientcert", "internal/failpoint", "internal/input"}},
 	{[]string{"policies/guard"}, []string{"cluster", "policies", "policies/nft", "internal/durable"}},
 	// What they find has the severities of the audit.
 	{[]string{"policies/reach"}, []string{"audit", "cluster", "policies", "policies/kube", "policies/nft"}},

@@ -1,3 +1,6 @@
+// Package input opens files: those that a command line names, and those that are found in folders of
+// others. It never waits for a pipe that nobody writes to, reads no device, and limits size and time.
+// Its errors name the file and never quote its content.
 package input
 
 import (

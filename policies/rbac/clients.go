@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -36,9 +37,9 @@ func (c Client) CommonName() string {
 }
 
 // LoadClient reads a certificate and its key. One that is not valid at the given time is an
-// *input.ValidityError.
-func LoadClient(certPath, keyPath string, now time.Time) (Client, error) {
-	pair, err := input.ValidPair(certPath, keyPath, now)
+// *clientcert.ValidityError.
+func LoadClient(files *input.Files, certPath, keyPath string, now time.Time) (Client, error) {
+	pair, err := clientcert.ValidPair(files, certPath, keyPath, now)
 	if err != nil {
 		return Client{}, err
 	}
@@ -51,14 +52,14 @@ type PairSyntaxError struct{ Written string }
 func (e *PairSyntaxError) Error() string { return e.Written + ": want CERT,KEY" }
 
 // LoadClients reads certificates and their keys, each pair written as CERT,KEY.
-func LoadClients(written []string, now time.Time) ([]Client, error) {
+func LoadClients(files *input.Files, written []string, now time.Time) ([]Client, error) {
 	var clients []Client
 	for _, w := range written {
 		certPath, keyPath, both := strings.Cut(w, ",")
 		if !both || certPath == "" || keyPath == "" {
 			return nil, &PairSyntaxError{w}
 		}
-		client, err := LoadClient(certPath, keyPath, now)
+		client, err := LoadClient(files, certPath, keyPath, now)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +85,7 @@ func StoreClients(dir string, c *cluster.Cluster, now time.Time) ([]Client, erro
 			if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			client, err := LoadClient(filepath.Join(at, leaf.CertFile), keyPath, now)
+			client, err := LoadClient(nil, filepath.Join(at, leaf.CertFile), keyPath, now)
 			if err != nil {
 				faults = append(faults, err)
 				continue
@@ -98,7 +99,7 @@ func StoreClients(dir string, c *cluster.Cluster, now time.Time) ([]Client, erro
 
 // StoreRoots reads the CAs of the members' certificates from a store.
 func StoreRoots(dir string) (*x509.CertPool, error) {
-	return input.Pool(filepath.Join(dir, "authorities", pki.ClientRoot, "ca.crt"))
+	return clientcert.Pool(nil, filepath.Join(dir, "authorities", pki.ClientRoot, "ca.crt"))
 }
 
 // Administrator returns the first client whose role is root.
@@ -144,7 +145,7 @@ func (p Plan) CheckUsers(clients []Client, also []string, admin Client) error {
 		check(c.Source, c.Certificate.Leaf)
 	}
 	for _, path := range also {
-		leaf, err := input.Certificate(path)
+		leaf, err := clientcert.Certificate(nil, path)
 		if err != nil {
 			faults = append(faults, err)
 			continue

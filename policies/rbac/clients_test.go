@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/etcdsec/etcdsec/cluster"
-	"github.com/etcdsec/etcdsec/internal/input"
+	"github.com/etcdsec/etcdsec/internal/clientcert"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
@@ -77,7 +77,7 @@ func TestStoreClients(t *testing.T) {
 		t.Errorf("%d clients, %v", len(clients), err)
 	}
 	clients, err = StoreClients(dir, c, now.Add(100*24*time.Hour))
-	if _, expired := errors.AsType[*input.ValidityError](err); !expired || len(clients) != 0 {
+	if _, expired := errors.AsType[*clientcert.ValidityError](err); !expired || len(clients) != 0 {
 		t.Errorf("%d clients that are expired, %v", len(clients), err)
 	}
 	if _, ok := Administrator(clients); ok {
@@ -152,17 +152,17 @@ func TestCheckUsers(t *testing.T) {
 func TestLoadClients(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"client.crt", "client.crt,", ",client.key"} {
-		_, err := LoadClients([]string{bad}, time.Now())
+		_, err := LoadClients(nil, []string{bad}, time.Now())
 		if e, syntax := errors.AsType[*PairSyntaxError](err); !syntax || e.Error() != bad+": want CERT,KEY" {
 			t.Errorf("%s: got %v", bad, err)
 		}
 	}
 	dir := t.TempDir()
-	_, err := LoadClients([]string{filepath.Join(dir, "a.crt") + "," + filepath.Join(dir, "a.key")}, time.Now())
+	_, err := LoadClients(nil, []string{filepath.Join(dir, "a.crt") + "," + filepath.Join(dir, "a.key")}, time.Now())
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	if clients, err := LoadClients(nil, time.Now()); clients != nil || err != nil {
+	if clients, err := LoadClients(nil, nil, time.Now()); clients != nil || err != nil {
 		t.Errorf("got %v, %v", clients, err)
 	}
 }

@@ -1,4 +1,4 @@
-package input
+package clientcert
 
 import (
 	"crypto/tls"
@@ -53,7 +53,7 @@ func TestValidPair(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := writePair(t, t.TempDir(), "alice")
 	_, otherKey, _ := writePair(t, t.TempDir(), "bob")
-	pair, err := ValidPair(cert, key, start.Add(time.Hour))
+	pair, err := ValidPair(nil, cert, key, start.Add(time.Hour))
 	if err != nil || pair.Leaf.Subject.CommonName != "alice" {
 		t.Fatalf("%v, %v", pair, err)
 	}
@@ -64,16 +64,16 @@ func TestValidPair(t *testing.T) {
 		"expired":   {start.Add(48 * time.Hour), true},
 		"not valid": {start.Add(-48 * time.Hour), false},
 	} {
-		_, err := ValidPair(cert, key, c.now)
+		_, err := ValidPair(nil, cert, key, c.now)
 		invalid, ok := errors.AsType[*ValidityError](err)
 		if !ok || invalid.Expired != c.expired || invalid.Path != cert || !strings.Contains(err.Error(), "every server would refuse it") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Pair(cert, otherKey); err == nil || !strings.Contains(err.Error(), otherKey) {
+	if _, err := Pair(nil, cert, otherKey); err == nil || !strings.Contains(err.Error(), otherKey) {
 		t.Errorf("a key of another certificate: %v", err)
 	}
-	if _, err := Pair(cert, key+"x"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Pair(nil, cert, key+"x"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no key: %v", err)
 	}
 }
@@ -88,16 +88,16 @@ func TestFilesThatAreNone(t *testing.T) {
 	write(t, secret, []byte("hunter2"))
 	write(t, large, append(ca, make([]byte, maxPEM)...))
 	write(t, bundle, ca)
-	if _, err := Pool(bundle); err != nil {
+	if _, err := Pool(nil, bundle); err != nil {
 		t.Error(err)
 	}
-	if leaf, err := Certificate(bundle); err != nil || leaf.Subject.CommonName != "ca" {
+	if leaf, err := Certificate(nil, bundle); err != nil || leaf.Subject.CommonName != "ca" {
 		t.Errorf("%v, %v", leaf, err)
 	}
 	for _, path := range []string{empty, secret, large, dir, filepath.Join(dir, "absent")} {
-		_, poolErr := Pool(path)
-		_, certErr := Certificate(path)
-		_, pairErr := Pair(path, path)
+		_, poolErr := Pool(nil, path)
+		_, certErr := Certificate(nil, path)
+		_, pairErr := Pair(nil, path, path)
 		for _, err := range []error{poolErr, certErr, pairErr} {
 			if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s: %v", path, err)
@@ -105,7 +105,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("/dev/zero"); err == nil {
-		if _, err := PEM("/dev/zero"); err == nil {
+		if _, err := Pool(nil, "/dev/zero"); err == nil {
 			t.Error("a device without an end was read")
 		}
 	}
