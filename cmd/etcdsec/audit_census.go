@@ -117,7 +117,7 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	expected, err := f.loadExpected()
+	expected, err := f.loadExpected(a)
 	if err != nil {
 		return err
 	}
@@ -149,10 +149,10 @@ func (f *auditCensusFlags) run(ctx context.Context, a *app) error {
 
 // loadExpected returns the keys that may encrypt objects, from --config or --key-name. It returns
 // nil if neither is given.
-func (f *auditCensusFlags) loadExpected() ([]audit.EncryptionRule, error) {
+func (f *auditCensusFlags) loadExpected(a *app) ([]audit.EncryptionRule, error) {
 	switch {
 	case f.config != "":
-		rules, err := encryption.ReadExpected(f.config)
+		rules, err := encryption.ReadExpected(a.files, f.config)
 		if _, refused := errors.AsType[*encryption.RefusedError](err); refused {
 			return nil, usageError(err, "etcdsec encryption lint "+shellword.Path(f.config))
 		}

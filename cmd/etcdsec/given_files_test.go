@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -339,5 +340,32 @@ func TestGivenFilesHasEveryFlag(t *testing.T) {
 	walk(newRootCommand(&app{}))
 	if flags == 0 {
 		t.Error("no flags")
+	}
+}
+
+// What a shell gives for <(command) is read in place of a file. The exceptions refuse it, and say what to
+// do.
+func TestGivenPipes(t *testing.T) {
+	g := newGiven(t)
+	exceptions := []string{
+		"audit census --snapshot FILE", "pki import authority NEW -f SPEC client-root=FILE", "pki sign STORE auditor FILE",
+		"pki sign STORE auditor CSR --remote https://127.0.0.1:1 --remote-key AUTHKEY --remote-cacert FILE", "pki status FILE",
+	}
+	for _, line := range g.lines {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.WriteString("junk: x\n"); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		_, output := runSoon(t, g.with(line, "/dev/fd/"+strconv.Itoa(int(r.Fd()))))
+		text := strings.Join(line, " ")
+		refused := strings.Contains(output, "a named pipe: write its content to a file, and give that")
+		if refused != slices.Contains(exceptions, text) {
+			t.Errorf("%s: refused as a pipe: %t\n%s", text, refused, output)
+		}
+		_ = r.Close()
 	}
 }

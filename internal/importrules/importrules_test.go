@@ -36,11 +36,12 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/clientcert", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/input", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/posixacl", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/posixacl", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/input", "internal/placeholder", "internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint", "internal/input", "internal/posixacl"}},
+	{[]string{"internal/input"}, []string{"internal/stop"}},
 	{[]string{"internal/clientcert"}, []string{"internal/durable", "internal/input"}},
-	{[]string{"internal/kubeapi"}, []string{"internal/durable", "internal/leash"}},
+	{[]string{"internal/kubeapi"}, []string{"internal/durable", "internal/input", "internal/leash"}},
 	{[]string{"internal/journal"}, []string{"internal/durable"}},
 	{[]string{"internal/etcddb"}, []string{"internal/input"}},
 	{[]string{"internal/barrier", "internal/leash", "internal/stop"}, nil},
@@ -64,7 +65,7 @@ var ours = []rule{
 	{[]string{"pki/execsigner"}, []string{"internal/goodkey", "internal/leash"}},
 	{[]string{"pki/..."}, []string{"pki/...", "cluster", "internal/agekey", "internal/durable", "internal/goodkey", "internal/input"}},
 	{[]string{"manifests/encryption/rotation"}, []string{"audit", "cluster", "manifests/encryption", "internal/barrier", "internal/delivery", "internal/durable", "internal/journal", "internal/kubeapi"}},
-	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/strictyaml"}},
+	{[]string{"manifests/encryption"}, []string{"audit", "cluster", "internal/durable", "internal/input", "internal/strictyaml"}},
 	{[]string{"manifests/encryption/lint"}, []string{"audit", "cluster", "internal/durable", "internal/input", "manifests/encryption"}},
 	{[]string{"manifests/..."}, []string{"manifests/...", "cluster", "internal/durable"}},
 	{[]string{"policies/kube"}, []string{"internal/strictyaml"}},

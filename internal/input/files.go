@@ -2,6 +2,7 @@ package input
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etcdsec/etcdsec/internal/stop"
 )
 
 // Stdin is the name of standard input among the paths of a command line.
@@ -116,47 +119,36 @@ func isInherited(path string) bool {
 
 // patient returns a reader of a pipe whose reads end with the context and with the time of f.
 func (f *Files) patient(in io.ReadCloser, name string) io.ReadCloser {
-	p := &patientReader{ReadCloser: in, name: name, ctx: context.Background(), wait: maxWait}
+	ctx, wait := context.Background(), maxWait
 	if f != nil {
-		p.ctx, p.wait = f.ctx, f.wait
+		ctx, wait = f.ctx, f.wait
 	}
-	p.late = time.After(p.wait)
-	return p
+	ctx, end := context.WithTimeoutCause(ctx, wait, &LateError{wait})
+	return &patientReader{ReadCloser: in, name: name, patient: stop.NewReader(ctx, in), end: end}
 }
 
 // patientReader reads a pipe that may never end.
 type patientReader struct {
 	io.ReadCloser
 
-	name string
-	ctx  context.Context //nolint:containedctx // io.Reader has no other way to get it
-	wait time.Duration
-	late <-chan time.Time
+	name    string
+	patient *stop.Reader
+	end     context.CancelFunc
 }
 
 // Read implements io.Reader.
 func (p *patientReader) Read(into []byte) (int, error) {
-	if p.ctx.Err() != nil {
-		return 0, pathError(p.name, context.Cause(p.ctx))
+	n, err := p.patient.Read(into)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = pathError(p.name, err)
 	}
-	type result struct {
-		data []byte
-		err  error
-	}
-	read := make(chan result, 1)
-	go func() { // what it reads after the end is lost, and nobody wants it
-		data := make([]byte, len(into))
-		n, err := p.ReadCloser.Read(data)
-		read <- result{data[:n], err}
-	}()
-	select {
-	case r := <-read:
-		return copy(into, r.data), r.err
-	case <-p.ctx.Done():
-		return 0, pathError(p.name, context.Cause(p.ctx))
-	case <-p.late:
-		return 0, pathError(p.name, &LateError{p.wait})
-	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (p *patientReader) Close() error {
+	p.end()
+	return p.ReadCloser.Close()
 }
 
 // A LateError is the cause of an *fs.PathError: a pipe did not end in time.

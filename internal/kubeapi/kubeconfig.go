@@ -19,7 +19,7 @@ import (
 	// It registers the auth-provider "oidc"; client-go has no other way to do that.
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc"
 
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 )
 
 // maxFile is larger than any kubeconfig, certificate or token.
@@ -38,6 +38,8 @@ type Config struct {
 	Supervisor []string
 	// Notify, if not nil, is called for a slow login, from any goroutine.
 	Notify func(Waiting)
+	// Files opens the kubeconfig; nil has no standard input.
+	Files *input.Files
 }
 
 // Open reads a kubeconfig.
@@ -48,7 +50,7 @@ type Config struct {
 // login ends, when no request waits for it any more, or when this process ends. Like kubectl, oidc
 // writes a refreshed token back to the kubeconfig.
 func Open(c Config) (*Client, error) {
-	data, err := durable.ReadFile(c.Path, maxFile)
+	data, err := c.Files.Read(c.Path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
@@ -175,7 +177,7 @@ func inlineOrFile(key string, inline []byte, path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	data, err := durable.ReadFile(path, maxFile)
+	data, err := input.ReadFile(path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %s is not there", key, path)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/input"
 	"github.com/etcdsec/etcdsec/internal/strictyaml"
 )
 
@@ -157,8 +157,8 @@ func (c *Configuration) Expected() []audit.EncryptionRule {
 
 // ReadExpected reads a configuration file that an API server of any setting accepts, and returns
 // which writers are right. The error is a *RefusedError for a file that no API server accepts.
-func ReadExpected(path string) ([]audit.EncryptionRule, error) {
-	data, err := durable.ReadFile(path, MaxSize)
+func ReadExpected(files *input.Files, path string) ([]audit.EncryptionRule, error) {
+	data, err := files.Read(path, MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading the encryption configuration: %w", err)
 	}
