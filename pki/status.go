@@ -224,14 +224,19 @@ func (o outlook) stateRemedy(dir string, l Leaf, state leafState) Remedy {
 // the store.
 func (o outlook) banRemedy(dir string, l Leaf, b ban, keyHere bool) Remedy {
 	if b.compromised && !keyHere {
-		return Remedy{
-			Person:     true,
-			Why:        "its key is only on its node; make a new one there, and bring its request to etcdsec pki sign",
-			Command:    "etcdsec pki csr -f cluster.yaml " + shellword.Path(l.Name) + " ./new",
-			incomplete: true,
-		}
+		return nodeKeyRemedy(l)
 	}
 	return keyRemedy(dir, "renew", o.plan.authority(l.Issuer))
+}
+
+// nodeKeyRemedy returns how to replace a key that is only on its node.
+func nodeKeyRemedy(l Leaf) Remedy {
+	return Remedy{
+		Person:     true,
+		Why:        "its key is only on its node; make a new one there, and bring its request to etcdsec pki sign",
+		Command:    "etcdsec pki csr -f cluster.yaml " + shellword.Path(l.Name) + " ./new",
+		incomplete: true,
+	}
 }
 
 // leafRemedy returns how to renew a leaf that is due and ends at the given time.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/goodkey"
 )
 
 // SpecName is the name of the spec's file in a store.
@@ -258,6 +259,15 @@ func (s leafState) describeDue(now time.Time) string {
 		return s.ban.cause
 	}
 	return describeEnd(earliestEnd(s.chain), now)
+}
+
+// weakKey returns why a leaf's key must not be certified again: others know it or can compute it, or no
+// peer takes it. It is nil for a good one.
+func (s leafState) weakKey() error {
+	if s.key != nil {
+		return goodkey.Check(s.key.Public())
+	}
+	return goodkey.Check(s.chain[0].PublicKey)
 }
 
 // LacksKey reports whether the error of reading a leaf's key means that the key is not there: there is

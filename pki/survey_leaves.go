@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/etcdsec/etcdsec/internal/goodkey"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
@@ -118,8 +117,13 @@ func (r Renewal) decide(dir string, l Leaf, b Bundle, state leafState, problems 
 	if r.NewKey && state.key == nil {
 		return step, nil, fmt.Errorf("renewing %s: its key is only on its node; make the new one there: etcdsec pki csr", l.Name)
 	}
-	if state.ban.compromised && state.key == nil && r.Requests == nil {
-		return step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now)), nil, nil
+	if state.key == nil && r.Requests == nil {
+		if state.ban.compromised {
+			return step.waitFor(o.stateRemedy(dir, l, state), state.describeDue(o.now)), nil, nil
+		}
+		if fault := state.weakKey(); fault != nil {
+			return step.waitFor(nodeKeyRemedy(l), fault.Error()), nil, nil
+		}
 	}
 	step.Action, step.Detail = ActionRenew, joinDetails(need.cause, describeKept(l), o.describeCut(l))
 	if work.newKey && !r.NewKey {
@@ -135,7 +139,7 @@ func (r Renewal) newLeafWork(l Leaf, reason signReason, state leafState) *leafWo
 	csr := r.Requests[l.ID]
 	return &leafWork{
 		reason: reason, state: state, csr: csr,
-		newKey: csr == nil && (r.NewKey || state.chain == nil || state.key != nil && (state.ban.banned() || goodkey.Check(state.key.Public()) != nil)),
+		newKey: csr == nil && (r.NewKey || state.chain == nil || state.key != nil && (state.ban.banned() || state.weakKey() != nil)),
 	}
 }
 
