@@ -6,20 +6,20 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
 
 // WriteText writes the steps as a table, and what the user must do next.
 func (r Result) WriteText(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(out)
 	for _, s := range r.Steps {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, legible.Line(path.Join(s.Path, s.File)), legible.Line(s.Detail)) // Flush returns the error
+		table.Row(s.Action, legible.Line(path.Join(s.Path, s.File)), legible.Line(s.Detail))
 	}
-	if err := w.Flush(); err != nil {
+	if err := table.Flush(); err != nil {
 		return err
 	}
 	return writeNext(out, r.Next)
@@ -77,11 +77,11 @@ func enumerate(words []string) string {
 
 // WriteText writes what the ledger lacked as a table, and what the user must do next.
 func (r ReconcileResult) WriteText(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(out)
 	for _, e := range r.Recorded {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Event, e.Name, e.Serial, e.Path) // Flush returns the error
+		table.Row(e.Event, e.Name, e.Serial, e.Path)
 	}
-	if err := w.Flush(); err != nil {
+	if err := table.Flush(); err != nil {
 		return err
 	}
 	return writeNext(out, r.Next)
@@ -98,11 +98,11 @@ func (r ReconcileResult) Summary() string {
 
 // WriteText writes the certificates as a table, and what the user must do next.
 func (r RevocationResult) WriteText(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(out)
 	for _, e := range r.Revoked {
-		_, _ = fmt.Fprintf(w, "revoke\t%s\t%s\tvalid until %s\t%s\n", e.Name, e.Serial, e.NotAfter.Format(time.DateOnly), e.Reason) // Flush returns the error
+		table.Row("revoke", e.Name, e.Serial, "valid until "+e.NotAfter.Format(time.DateOnly), e.Reason)
 	}
-	if err := w.Flush(); err != nil {
+	if err := table.Flush(); err != nil {
 		return err
 	}
 	return writeNext(out, r.Next)

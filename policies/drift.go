@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies/kube"
 	"github.com/etcdsec/etcdsec/policies/nft"
@@ -89,9 +89,9 @@ func (r DriftResult) Undecided() bool {
 
 // WriteText writes one difference on each line.
 func (r DriftResult) WriteText(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(w)
 	for _, d := range r.Differences {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", legible.Line(d.Where), legible.Line(d.What), d.Kind, legible.Line(d.String())) // Flush gives the error
+		table.Row(legible.Line(d.Where), legible.Line(d.What), d.Kind, legible.Line(d.String()))
 	}
 	return table.Flush()
 }

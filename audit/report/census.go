@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // CensusJSON writes a census with the report of its checks, as one object. A program that reads
@@ -31,6 +31,7 @@ type CensusText struct {
 // Render implements Renderer.
 func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	var b strings.Builder
+	text := layout.NewWriter(&b, layout.Width(w))
 	fmt.Fprintf(&b, "%s at revision %d: %s", line(c.Census.Source), c.Census.Revision, counted(int(c.Census.Objects), "object"))
 	if c.Census.Outside > 0 {
 		fmt.Fprintf(&b, ", and %s that no API server uses", counted(int(c.Census.Outside), "key"))
@@ -48,13 +49,14 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	if n := c.Census.Copies.Uncompared; n > 0 {
 		fmt.Fprintf(&b, "note: the ciphertext of %s was not compared with the others: there are too many\n", counted(int(n), "object"))
 	}
-	b.WriteString("\n")
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "RESOURCE\tOBJECTS\tWRITTEN BY")
+	head := layout.Reflow(b.String(), layout.Width(w))
+	b.Reset()
+	b.WriteString(head + "\n")
+	table := layout.NewTable(text, "RESOURCE", "OBJECTS", "WRITTEN BY")
 	for _, resource := range c.Census.Resources {
 		name, objects := resource.Resource, fmt.Sprint(resource.Objects)
 		for _, written := range writtenBy(resource) {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, objects, written)
+			table.Row(name, objects, written)
 			name, objects = "", ""
 		}
 	}
@@ -63,7 +65,7 @@ func (c CensusText) Render(w io.Writer, r audit.Report) error {
 	}
 	b.WriteString("\n")
 	if c.Census.Residue != nil {
-		if err := residueText(&b, c.Census.Residue); err != nil {
+		if err := residueText(text, c.Census.Residue); err != nil {
 			return err
 		}
 		b.WriteString("\n")

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // fileText describes the file of a census on one line.
@@ -30,8 +30,7 @@ func fileText(f *audit.SnapshotFile) string {
 
 // residueText writes a table of the values outside the current revision.
 func residueText(w io.Writer, r *audit.Residue) error {
-	var rows strings.Builder
-	rows.WriteString("BESIDE IT\tVALUES\tWRITTEN BY\n")
+	table := layout.NewTable(w, "BESIDE IT", "VALUES", "WRITTEN BY")
 	for _, place := range r.Places() {
 		name, values := place.Name, fmt.Sprint(place.Count.Values)
 		lines := residueLines(place.Count)
@@ -39,12 +38,10 @@ func residueText(w io.Writer, r *audit.Residue) error {
 			lines = []string{"-"}
 		}
 		for _, line := range lines {
-			fmt.Fprintf(&rows, "%s\t%s\t%s\n", name, values, line)
+			table.Row(name, values, line)
 			name, values = "", ""
 		}
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = io.WriteString(table, rows.String()) // Flush returns its error
 	if err := table.Flush(); err != nil {
 		return err
 	}

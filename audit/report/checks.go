@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // Check describes a check in JSON. Fields are only ever added.
@@ -36,28 +36,46 @@ func DescribeChecks(checks ...audit.About) []Check {
 
 // WriteCheckTable writes a line for each check, with its ID, severity and title.
 func WriteCheckTable(w io.Writer, checks []audit.About) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tSEVERITY\tFAILS WHEN") // Flush gives the error
+	table := layout.NewTable(w, "ID", "SEVERITY", "FAILS WHEN")
 	for _, c := range checks {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", c.ID, c.Severity, c.Title)
+		table.Row(c.ID, c.Severity, c.Title)
 	}
 	return table.Flush()
 }
 
-// ExplainCheck returns everything about a check, as text.
-func ExplainCheck(c audit.About) string {
+// WriteExplanation writes everything about a check, as text.
+func WriteExplanation(w io.Writer, c audit.About) error {
+	const indent = "  "
+	full := layout.Width(w)
+	width := max(full-len(indent), 0)
+	var fix []string
+	for _, line := range c.Remediation(audit.Place{}) {
+		if line.Paste {
+			fix = append(fix, line.Text)
+			continue
+		}
+		fix = append(fix, layout.Wrap(line.Text, width)...)
+	}
+	var references []string
+	for _, r := range c.References {
+		references = append(references, strings.Split(strings.Join(layout.Wrap(r, max(width-len(indent), 0)), "\n"+indent), "\n")...)
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, c.Title)
-	for _, part := range []struct{ heading, text string }{
-		{"Why it matters", c.Rationale},
-		{"How it is tested", c.Method},
-		{"How to fix it", c.Remediation(audit.Place{}).String()},
-		{"References", strings.Join(c.References, "\n")},
+	fmt.Fprintf(&b, "%s (%s)\n%s\n", c.ID, c.Severity, strings.Join(layout.Wrap(c.Title, full), "\n"))
+	for _, part := range []struct {
+		heading string
+		lines   []string
+	}{
+		{"Why it matters", layout.Wrap(c.Rationale, width)},
+		{"How it is tested", layout.Wrap(c.Method, width)},
+		{"How to fix it", fix},
+		{"References", references},
 	} {
 		fmt.Fprintf(&b, "\n%s\n", part.heading)
-		for line := range strings.SplitSeq(part.text, "\n") {
-			fmt.Fprintf(&b, "  %s\n", line)
+		for _, line := range part.lines {
+			b.WriteString(indent + line + "\n")
 		}
 	}
-	return b.String()
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -5,22 +5,21 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // WriteDiff writes the changes between two reports as a table, and then a line with the counts.
 func WriteDiff(w io.Writer, d audit.Diff) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(d.Changes) > 0 {
-		_, _ = fmt.Fprintln(table, "CHANGE\tSEVERITY\tCHECK\tTARGET\tWAS\tNOW\tSEEN") // Flush gives the error
-	}
+	table := layout.NewTable(w, "CHANGE", "SEVERITY", "CHECK", "TARGET", "WAS", "NOW", "SEEN")
 	for _, c := range d.Changes {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Change, line(string(c.Severity)), line(c.CheckID), line(onHost(c.Target, c.Host)), c.Was, c.Now, line(summarizeChange(c)))
+		table.Row(c.Change, line(string(c.Severity)), line(c.CheckID), line(onHost(c.Target, c.Host)), c.Was, c.Now, line(summarizeChange(c)))
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	if len(d.Changes) > 0 {
+		if err := table.Flush(); err != nil {
+			return err
+		}
 	}
 	s := d.Summary
 	verdict := "nothing is worse"
@@ -30,8 +29,9 @@ func WriteDiff(w io.Writer, d audit.Diff) error {
 	case slices.ContainsFunc(d.Changes, audit.Difference.Lost):
 		verdict = "less is known than before"
 	}
-	_, err := fmt.Fprintf(w, "%s: %d new, %d changed, %d unknown, %d unasked, %d unchanged, %d fixed\n",
+	summary := fmt.Sprintf("%s: %d new, %d changed, %d unknown, %d unasked, %d unchanged, %d fixed",
 		verdict, s.New, s.Changed, s.Unknown, s.Unasked, s.Unchanged, s.Fixed)
+	_, err := fmt.Fprintln(w, layout.Reflow(summary, layout.Width(w)))
 	return err
 }
 

@@ -2,7 +2,10 @@ package report
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdsec/etcdsec/audit"
@@ -51,6 +54,7 @@ type group struct {
 	kind    audit.Kind
 	results []audit.Result // the worst first
 	count   map[audit.Verdict]int
+	alike   []string // the targets of which each result is the same; empty for one target
 }
 
 // hasOnlyPasses reports whether no result of the target failed, is unknown or is waived.
@@ -82,6 +86,56 @@ func groupByTarget(results []audit.Result) []group {
 	}
 	slices.SortStableFunc(groups, func(a, b group) int { return cmp.Compare(badness(a.results[0]), badness(b.results[0])) })
 	return groups
+}
+
+// joinDoubts joins the groups of targets that are unknown in the same way, such as those of hosts that are
+// down, into one. The groups stay in their order.
+func joinDoubts(groups []group) []group {
+	var joined []group
+	known := map[string]int{}
+	for _, g := range groups {
+		if g.count[audit.Unknown] == 0 || g.count[audit.Fail]+g.count[waived] > 0 {
+			joined = append(joined, g)
+			continue
+		}
+		same := outcomeOf(g)
+		at, found := known[same]
+		if !found {
+			known[same] = len(joined)
+			joined = append(joined, g)
+			continue
+		}
+		first := &joined[at]
+		if first.alike == nil {
+			first.alike = []string{first.target}
+			first.count = maps.Clone(first.count)
+		}
+		first.alike = append(first.alike, g.target)
+		first.target = fmt.Sprintf("%d targets", len(first.alike))
+		for verdict, n := range g.count {
+			first.count[verdict] += n
+		}
+	}
+	return joined
+}
+
+// outcomeOf returns a key that is equal for groups with the same kind and results.
+func outcomeOf(g group) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q", g.kind)
+	for _, r := range g.results {
+		fmt.Fprintf(&b, "%q%q%q", r.CheckID, r.Verdict, r.Evidence)
+	}
+	return b.String()
+}
+
+// firstOf shortens a list of targets. JSON has all of them.
+func firstOf(targets []string) []string {
+	const most = 10
+	if len(targets) <= most {
+		return targets
+	}
+	return append(slices.Clone(targets[:most]), fmt.Sprintf("and %d more", len(targets)-most))
 }
 
 // waiverText returns who is responsible for a waived finding, until when and why.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/etcdsec/etcdsec/audit"
 	"github.com/etcdsec/etcdsec/audit/report"
 )
 
@@ -113,6 +115,33 @@ func TestWriteError(t *testing.T) {
 	for _, format := range report.Formats(true) {
 		if err := format.Renderer.Render(brokenPipe{}, reports()["findings"]); !errors.Is(err, errBroken) {
 			t.Errorf("%s: %v", format.Name, err)
+		}
+	}
+}
+
+// Hosts that are down are one group with one reason, and the summary counts each of them.
+func TestDeadTargetsAreOneGroup(t *testing.T) {
+	t.Parallel()
+	var r audit.Report
+	for i := range 500 {
+		target := fmt.Sprintf("10.0.%d.%d:2379", i/250, i%250)
+		why := "the port was not reached: connection refused"
+		if i == 7 {
+			why = "no answer in 5s"
+		}
+		for _, check := range []string{"client-plaintext", "client-cert-required"} {
+			r.Results = append(r.Results, audit.Result{CheckID: check, Target: target, Kind: audit.Client, Verdict: audit.Unknown, Severity: audit.High, Evidence: why})
+		}
+	}
+	r.Summary.Unknown = len(r.Results)
+	var b strings.Builder
+	if err := (report.Text{}).Render(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for want, n := range map[string]int{"connection refused": 1, "no answer in 5s": 1, "499 targets": 1, "998 unknown": 1, "and 489 more": 1, "500 targets, 1000 results": 1, "UNKNOWN": 2} {
+		if strings.Count(text, want) != n {
+			t.Errorf("want %d times %q in:\n%s", n, want, text)
 		}
 	}
 }

@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // Text writes a report for people: one line for a target without findings, and a remediation for
-// every finding. The worst target comes first.
+// every finding. The worst target comes first. Lines are as wide as those of the writer (see package layout).
 type Text struct {
 	Colour bool // ANSI colours, for a terminal
+	width  int  // of lines; Render sets it
 }
 
 const (
@@ -38,11 +41,14 @@ const widestTarget = 56
 // Render implements Renderer.
 func (t Text) Render(w io.Writer, r audit.Report) error {
 	r = makeLegible(r)
+	t.width = layout.ProseWidth(w)
 	var b strings.Builder
 	groups := groupByTarget(r.Results)
+	targets := len(groups)
+	groups = joinDoubts(groups)
 	target, kind := 0, 0
 	for _, g := range groups {
-		target, kind = max(target, min(len(g.target), widestTarget)), max(kind, len(g.kind))
+		target, kind = max(target, min(len(g.target), widestTarget, t.width/2)), max(kind, len(g.kind))
 	}
 	explained := map[string]bool{}
 	inOrder := 0
@@ -62,19 +68,20 @@ func (t Text) Render(w io.Writer, r audit.Report) error {
 	if inOrder > 0 {
 		b.WriteByte('\n')
 	}
-	t.writeSummary(&b, r, len(groups))
+	t.writeSummary(&b, r, targets)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 func (t Text) writeCounts(b *strings.Builder, g group, target, kind int) {
-	var counts []string
+	var counts, plain []string
 	for _, v := range shownVerdicts() {
 		n := g.count[v]
 		if n == 0 {
 			continue
 		}
 		text := fmt.Sprintf("%d %s", n, v)
+		plain = append(plain, text)
 		switch v {
 		case audit.Fail:
 			text = t.paint(red, text)
@@ -86,7 +93,12 @@ func (t Text) writeCounts(b *strings.Builder, g group, target, kind int) {
 		}
 		counts = append(counts, text)
 	}
-	fmt.Fprintf(b, "%s  %-*s  %s\n", t.paint(bold, fmt.Sprintf("%-*s", target, g.target)), kind, g.kind, strings.Join(counts, ", "))
+	head := fmt.Sprintf("%-*s", target, g.target)
+	between := fmt.Sprintf("  %-*s  ", kind, g.kind)
+	if used := utf8.RuneCountInString(head + between + strings.Join(plain, ", ")); used > t.width {
+		between = strings.TrimRight(between, " ") + "\n    "
+	}
+	b.WriteString(t.paint(bold, head) + between + strings.Join(counts, ", ") + "\n")
 }
 
 // writeFindings writes what is wrong with a target and what to do. Only the first finding of a
@@ -95,26 +107,29 @@ func (t Text) writeFindings(b *strings.Builder, g group, explained map[string]bo
 	for i, r := range g.results {
 		switch verdictOf(r) {
 		case audit.Fail:
-			fmt.Fprintf(b, "\n  %s  %s: %s\n", t.paint(red, "FAIL "+string(r.Severity)), t.paint(bold, r.CheckID), r.Title)
-			writeField(b, "seen", r.Evidence)
+			t.writeTitle(b, t.paint(red, "FAIL "+string(r.Severity)), r)
+			t.writeField(b, "seen", r.Evidence)
 			if !explained[r.CheckID] {
-				writeField(b, "why", r.Rationale)
+				t.writeField(b, "why", r.Rationale)
 			}
-			writeRemediation(b, "fix", r.Remediation)
+			t.writeRemediation(b, "fix", r.Remediation)
 			if !explained[r.CheckID] {
-				writeList(b, "see", r.References)
+				t.writeList(b, "see", r.References)
 			}
 			explained[r.CheckID] = true
 		case audit.Unknown:
 			if ids := sameDoubt(g.results, i); len(ids) > 0 {
 				b.WriteString("\n  " + t.paint(yellow, "UNKNOWN") + "\n")
-				writeList(b, "what", ids)
-				writeField(b, "why", r.Evidence)
+				if len(g.alike) > 0 {
+					t.writeList(b, "at", firstOf(g.alike))
+				}
+				t.writeList(b, "what", ids)
+				t.writeField(b, "why", r.Evidence)
 			}
 		case waived:
-			fmt.Fprintf(b, "\n  %s  %s: %s\n", t.paint(yellow, "WAIVED "+string(r.Severity)), t.paint(bold, r.CheckID), r.Title)
-			writeField(b, "seen", r.Evidence)
-			writeField(b, "by", waiverText(r.Waiver))
+			t.writeTitle(b, t.paint(yellow, "WAIVED "+string(r.Severity)), r)
+			t.writeField(b, "seen", r.Evidence)
+			t.writeField(b, "by", waiverText(r.Waiver))
 		default: // the counts say enough
 		}
 	}
@@ -139,28 +154,37 @@ func sameDoubt(results []audit.Result, i int) []string {
 	return ids
 }
 
-// lineWidth is the width of a terminal. Lines to paste are never wrapped.
-const lineWidth = 100
-
-func writeField(b *strings.Builder, name, text string) {
-	writeLines(b, name, wrap(strings.Fields(text)))
+// writeTitle writes the first line of a finding: its label, its check, and what is wrong.
+func (t Text) writeTitle(b *strings.Builder, label string, r audit.Result) {
+	items := append([]string{label, " " + t.paint(bold, r.CheckID) + ":"}, strings.Fields(r.Title)...)
+	for i, line := range layout.WrapItems(items, t.width-len("    ")) {
+		if i == 0 {
+			b.WriteString("\n  " + line + "\n")
+			continue
+		}
+		b.WriteString("    " + strings.TrimLeft(line, " ") + "\n")
+	}
 }
 
-func writeRemediation(b *strings.Builder, name string, r audit.Remediation) {
+func (t Text) writeField(b *strings.Builder, name, text string) {
+	writeLines(b, name, t.wrap(strings.Fields(text)))
+}
+
+func (t Text) writeRemediation(b *strings.Builder, name string, r audit.Remediation) {
 	var lines []string
 	for _, line := range r {
 		if line.Paste {
 			lines = append(lines, line.Text)
 			continue
 		}
-		lines = append(lines, wrap(strings.Fields(line.Text))...)
+		lines = append(lines, t.wrap(strings.Fields(line.Text))...)
 	}
 	writeLines(b, name, lines)
 }
 
 // writeList writes a field of items. It wraps lines only between items.
-func writeList(b *strings.Builder, name string, items []string) {
-	writeLines(b, name, wrap(strings.Split(strings.Join(items, ",\n"), "\n")))
+func (t Text) writeList(b *strings.Builder, name string, items []string) {
+	writeLines(b, name, t.wrap(strings.Split(strings.Join(items, ",\n"), "\n")))
 }
 
 const indent = "          "
@@ -173,22 +197,9 @@ func writeLines(b *strings.Builder, name string, lines []string) {
 	}
 }
 
-// wrap joins words to lines of the remaining width.
-func wrap(words []string) []string {
-	var lines []string
-	var line string
-	for _, word := range words {
-		switch {
-		case line == "":
-			line = word
-		case len(line)+1+len(word) > lineWidth-len(indent):
-			lines = append(lines, line)
-			line = word
-		default:
-			line += " " + word
-		}
-	}
-	return append(lines, line)
+// wrap joins words to lines of the width that is left of a field. Lines to paste are never wrapped.
+func (t Text) wrap(words []string) []string {
+	return layout.WrapItems(words, t.width-len(indent))
 }
 
 func (t Text) writeSummary(b *strings.Builder, r audit.Report, targets int) {
@@ -206,12 +217,12 @@ func (t Text) writeSummary(b *strings.Builder, r audit.Report, targets int) {
 	case s.Waived > 0:
 		verdict = t.paint(yellow, "clean but for what is waived")
 	}
-	fmt.Fprintf(b, "%s: %s, %s: %d pass, %d fail, %d unknown, %d skip", verdict,
+	text := fmt.Sprintf("%s: %s, %s: %d pass, %d fail, %d unknown, %d skip", verdict,
 		counted(targets, "target"), counted(len(r.Results), "result"), s.Pass, s.Fail, s.Unknown, s.Skip)
 	if s.Waived > 0 {
-		fmt.Fprintf(b, ", %d waived", s.Waived)
+		text += fmt.Sprintf(", %d waived", s.Waived)
 	}
-	b.WriteByte('\n')
+	b.WriteString(strings.Join(layout.Wrap(text, t.width), "\n") + "\n")
 }
 
 func counted(n int, what string) string {

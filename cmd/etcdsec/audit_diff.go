@@ -63,7 +63,7 @@ func (f *auditDiffFlags) run(a *app, paths []string) error {
 	case "json":
 		err = a.printJSON(diff)
 	default:
-		err = render.WriteDiff(a.stdout, diff)
+		err = render.WriteDiff(a.page(), diff)
 	}
 	if err != nil {
 		return failure(fmt.Errorf("writing the report: %w", err), "")

@@ -43,8 +43,7 @@ func (f *auditExplainFlags) run(a *app, id string) error {
 	if f.format == "json" {
 		return a.printJSON(render.DescribeChecks(c)[0])
 	}
-	_, err := fmt.Fprint(a.stdout, render.ExplainCheck(c))
-	return err
+	return render.WriteExplanation(a.page(), c)
 }
 
 func unknownCheckError(id string) error {

@@ -41,5 +41,5 @@ func (f *auditListFlags) run(a *app) error {
 	if f.format == "json" {
 		return a.printJSON(render.DescribeChecks(selected...))
 	}
-	return render.WriteCheckTable(a.stdout, selected)
+	return render.WriteCheckTable(a.page(), selected)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/audit"
 	render "github.com/etcdsec/etcdsec/audit/report"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // auditOutputs are the values of -o for an audit report.
@@ -50,7 +51,7 @@ func completeAuditOutput(_ *cobra.Command, _ []string, typed string) ([]cobra.Co
 
 // writeAuditReport writes the report to every output.
 func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
-	if err := render.Write(o.parsed, a.stdout, a.wantsColour(), r, o.census); err != nil {
+	if err := render.Write(o.parsed, layout.NewWriter(a.stdout, a.width()), a.wantsColour(), r, o.census); err != nil {
 		return failure(err, "")
 	}
 	return nil
@@ -59,9 +60,5 @@ func (a *app) writeAuditReport(o auditOutputs, r audit.Report) error {
 // wantsColour reports whether stdout gets colours. It follows no-color.org: any NO_COLOR that is
 // not empty forbids them.
 func (a *app) wantsColour() bool {
-	w := a.stdout
-	if checked, ok := w.(*checkedWriter); ok {
-		w = checked.w
-	}
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && !strings.EqualFold(os.Getenv("TERM"), "dumb")
+	return isTerminal(a.out()) && os.Getenv("NO_COLOR") == "" && !strings.EqualFold(os.Getenv("TERM"), "dumb")
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
-	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/pki"
 )
@@ -223,7 +222,7 @@ func (a *app) printResult(format string, r writtenResult) error {
 	if format == "json" {
 		return a.printJSON(r)
 	}
-	if err := r.WriteText(legible.NewWriter(a.stdout)); err != nil {
+	if err := r.WriteText(a.page()); err != nil {
 		return err
 	}
 	a.narrate("%s", r.Summary())

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	render "github.com/etcdsec/etcdsec/audit/report"
-	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
 // outputFlag adds -o to a verb that knows the given formats; the first is the default.
@@ -37,5 +36,5 @@ func (a *app) print(format string, result interface{ WriteText(w io.Writer) erro
 	if format == "json" {
 		return a.printJSON(result)
 	}
-	return result.WriteText(legible.NewWriter(a.stdout))
+	return result.WriteText(a.page())
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit/collect"
-	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/pki/status"
 )
 
@@ -117,7 +116,7 @@ func (f *pkiStatusFlags) print(a *app, report status.Report, now time.Time) erro
 	case "prometheus":
 		return report.WritePrometheus(a.stdout, now)
 	}
-	return report.WriteText(legible.NewWriter(a.stdout))
+	return report.WriteText(a.page())
 }
 
 func isEndpoint(target string) bool {

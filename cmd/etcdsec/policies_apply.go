@@ -149,7 +149,7 @@ func (f *policiesApplyFlags) run(ctx context.Context, a *app) error {
 		a.narrate("dry run: nothing was changed")
 	}
 	if f.output == "text" { // JSON has the plan together with its outcome
-		if err := plan.WriteText(a.stdout); err != nil {
+		if err := plan.WriteText(a.page()); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit"
-	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/lint"
 	"github.com/etcdsec/etcdsec/policies/reach"
@@ -32,10 +30,10 @@ func newPoliciesProveCommand(a *app) *cobra.Command {
 result with the spec. The senders are members, API servers, scrapers, backups, other nodes, Pods on
 each kind of node, and somebody outside. The spec demands that
 
-  every member reaches every member's peer port, also a member that is about to join;
-  every API server and backup reaches every member's client port;
-  scrapers reach the metrics port and no other;
-  nobody else reaches any of these ports.
+  - every member reaches every member's peer port, also a member that is about to join;
+  - every API server and backup reaches every member's client port;
+  - scrapers reach the metrics port and no other;
+  - nobody else reaches any of these ports.
 
 Without files, it judges the output of "policies render" for spec.isolation.backends. With files, it
 judges only these files. "-" is standard input. A file can be
@@ -131,7 +129,7 @@ func (f *policiesProveFlags) run(a *app, paths []string) error {
 	if f.format == "json" {
 		err = a.printJSON(report)
 	} else {
-		_, err = io.WriteString(legible.NewWriter(a.stdout), report.Text())
+		err = report.WriteText(a.page())
 	}
 	switch {
 	case err != nil:

@@ -3,10 +3,7 @@ package main
 import (
 	"fmt"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // progress returns a function that shows progress on stderr after the first second, a few times a
@@ -37,23 +34,4 @@ func (a *app) progress(format string) func(done, total int) {
 			_, _ = fmt.Fprintln(a.stderr)
 		}
 	}
-}
-
-// isTerminal reports whether a reader or writer is a terminal, where somebody may watch or type.
-func isTerminal(w any) bool {
-	f, ok := w.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return false
-	}
-	terminal := false
-	// /dev/null is a character device as well, and nobody is at it.
-	err = raw.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		terminal = err == nil
-	})
-	return err == nil && terminal
 }

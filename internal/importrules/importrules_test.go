@@ -36,7 +36,7 @@ var ours = []rule{
 	// etcdtest builds servers with the Go tool, which a product does not.
 	{[]string{"cmd/..."}, []string{"cmd/...", "cluster", "pki/...", "audit/...", "manifests/...", "policies/...", "internal/clientcert", "internal/durable", "internal/firstgc", "internal/input", "internal/kubeapi", "internal/leash", "internal/stop"}},
 
-	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/posixacl", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
+	{[]string{"audit", "internal/strictyaml", "internal/failpoint", "internal/firstgc", "internal/goodkey", "internal/oracle", "internal/importrules", "internal/prose", "internal/netns", "internal/etcdrpc", "internal/agekey", "internal/layout", "internal/legible", "internal/pastetest", "internal/placeholder", "internal/posixacl", "internal/ptytest", "internal/shellword", "pki/throwaway"}, nil},
 	{[]string{"cluster"}, []string{"internal/input", "internal/placeholder", "internal/strictyaml"}},
 	{[]string{"internal/durable"}, []string{"internal/failpoint", "internal/input", "internal/posixacl"}},
 	{[]string{"internal/input"}, []string{"internal/stop"}},
@@ -99,11 +99,11 @@ var foreign = []struct {
 }
 
 // standardLibraryOnly has the places that import no foreign module.
-var standardLibraryOnly = []string{"audit", "internal/legible", "internal/shellword"}
+var standardLibraryOnly = []string{"audit", "internal/layout", "internal/legible", "internal/shellword"}
 
 // forAll has the packages that every package may import. They need only the standard library and only
 // write text. Every layer shows command lines, and must quote them in the same way.
-var forAll = []string{"internal/legible", "internal/shellword"}
+var forAll = []string{"internal/layout", "internal/legible", "internal/shellword"}
 
 // violations returns the imports of a package that break the rules. path is its path in the module.
 func violations(path string, imports []string) []string {

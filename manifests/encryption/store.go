@@ -9,11 +9,11 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // The files of a store, below the folder of what Kubernetes gets.
@@ -211,19 +211,25 @@ func Warnings(c *cluster.Cluster) []string {
 
 // WriteText writes the steps, and what is left to do at the API servers.
 func (p Preparation) WriteText(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(w)
 	for _, s := range p.Steps {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.Action, s.Path, s.Detail) // Flush gives the error
+		table.Row(s.Action, s.Path, s.Detail)
 	}
-	_, _ = fmt.Fprintf(table, "\nMount the folder %s into the Pod of every kube-apiserver, and set these flags:\n", path.Dir(p.Path))
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	mount := fmt.Sprintf("Mount the folder %s into the Pod of every kube-apiserver, and set these flags:", path.Dir(p.Path))
+	b.WriteString("\n" + strings.Join(layout.Wrap(mount, layout.Width(w)), "\n") + "\n")
 	for _, flag := range p.Flags {
-		_, _ = fmt.Fprintf(table, "  %s\n", flag)
+		fmt.Fprintf(&b, "  %s\n", flag)
 	}
-	_, _ = fmt.Fprint(table, "\nBefore that, copy the file to every API server:\n")
+	b.WriteString("\nBefore that, copy the file to every API server:\n")
 	for _, line := range p.deliveryCommands() {
-		_, _ = fmt.Fprintf(table, "  %s\n", line)
+		fmt.Fprintf(&b, "  %s\n", line)
 	}
-	return table.Flush()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // deliveryCommands returns the commands that copy the configuration to every API server.

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"text/tabwriter"
+
+	"github.com/etcdsec/etcdsec/internal/layout"
 )
 
 // Step describes the work, done or planned, of an export on one item.
@@ -62,15 +63,15 @@ func (s *Store) Deliver(out string, items []Item, how Delivery) (Result, error) 
 
 // WriteText writes the steps as a table.
 func (r Result) WriteText(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := layout.NewTable(out)
 	for _, s := range r.Steps {
 		where := s.Name
 		if s.Path != "" {
 			where = filepath.Join(r.Out, s.Path)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Action, where, s.Detail) // Flush returns the error
+		table.Row(s.Action, where, s.Detail)
 	}
-	return w.Flush()
+	return table.Flush()
 }
 
 // Summary returns one line about what the export did.

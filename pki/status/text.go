@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/pki"
 )
 
 // WriteText writes the report as a table.
 func (r Report) WriteText(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "STATE\tNAME\tROLE\tENDS\tDAYS\tKEY\tISSUER\tNAMES\tDETAIL") // Flush returns the error
+	table := layout.NewTable(out, "STATE", "NAME", "ROLE", "ENDS", "DAYS", "KEY", "ISSUER", "NAMES", "DETAIL")
 	for _, row := range r.Certificates {
 		state, ends, days := string(row.State), "", ""
 		if row.Live != "" && row.Live != LiveServed {
@@ -31,9 +30,9 @@ func (r Report) WriteText(out io.Writer) error {
 		if row.Live == LiveServed && detail == "" {
 			detail = "the server presents the certificate on the disk"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, legible.Line(name), row.Role, ends, days, row.Key, legible.Line(row.Issuer), legible.Line(shorten(row.SANs)), legible.Line(detail))
+		table.Row(state, legible.Line(name), row.Role, ends, days, row.Key, legible.Line(row.Issuer), legible.Line(shorten(row.SANs)), legible.Line(detail))
 	}
-	return w.Flush()
+	return table.Flush()
 }
 
 // shorten returns the first two names, and how many more there are.

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/policies"
 	"github.com/etcdsec/etcdsec/policies/nft"
@@ -108,20 +108,20 @@ func findCuts(i *policies.Intent, host Host, connected []Connection) []Cut {
 
 // WriteText writes what the plan changes, cuts off and watches, but not its outcome.
 func (p *Plan) WriteText(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "host\t%s\n", p.Host) // Flush gives the error
+	table := layout.NewTable(w)
+	table.Row("host", p.Host)
 	for _, d := range p.Changes {
-		_, _ = fmt.Fprintf(table, "change\t%s\t%s\t%s\n", legible.Line(d.What), d.Kind, legible.Line(d.String()))
+		table.Row("change", legible.Line(d.What), d.Kind, legible.Line(d.String()))
 	}
 	for _, c := range p.Cut {
-		_, _ = fmt.Fprintf(table, "cut\t%s\tport %d\tconnected now, and not let in by the spec\n", c.From, c.Port)
+		table.Row("cut", c.From, fmt.Sprintf("port %d", c.Port), "connected now, and not let in by the spec")
 	}
 	for _, c := range p.Checks {
 		answers := "answers"
 		if !c.Answers {
 			answers = "does not answer, and is not watched"
 		}
-		_, _ = fmt.Fprintf(table, "check\t%s\t%s\t%s\n", c.Address, c.Name, answers)
+		table.Row("check", c.Address, c.Name, answers)
 	}
 	return table.Flush()
 }

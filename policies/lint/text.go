@@ -2,27 +2,31 @@ package lint
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/policies/reach"
 )
 
-// Text returns the report for people: the matrix, then everything that is wrong, with the reason
+// WriteText writes the report for people: the matrix, then everything that is wrong, with the reason
 // and the fix.
-func (p Report) Text() string {
+func (p Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	writeMatrix(&b, reach.NewMatrix(p.Flows))
+	width := layout.Width(w)
+	writeMatrix(&b, reach.NewMatrix(p.Flows), width)
 	for _, v := range reach.MergeViolations(p.Violations) {
-		fmt.Fprintf(&b, "\nVIOLATED %-8s %s: %s\n", v.Severity, v.Invariant, v.Text)
+		b.WriteString("\n")
+		hang(&b, fmt.Sprintf("VIOLATED %-8s ", v.Severity), v.Invariant+": "+v.Text, width)
 		for n, by := range v.DecidedBy {
 			if n == maxReasons {
 				fmt.Fprintf(&b, "         and by %d more\n", len(v.DecidedBy)-n)
 				break
 			}
-			fmt.Fprintf(&b, "         by   %s\n", by)
+			hang(&b, "         by   ", fmt.Sprint(by), width)
 		}
 		fmt.Fprintf(&b, "         fix  %s\n", v.FixText)
 	}
@@ -31,18 +35,26 @@ func (p Report) Text() string {
 		if f.Verdict == audit.Unknown {
 			word = "UNKNOWN"
 		}
-		fmt.Fprintf(&b, "\n%-8s %-8s %s: %s\n", word, f.Severity, f.CheckID, f.Evidence)
+		b.WriteString("\n")
+		hang(&b, fmt.Sprintf("%-8s %-8s ", word, f.Severity), f.CheckID+": "+f.Evidence, width)
 		for n, line := range f.Remediation {
 			label := "fix "
 			if n > 0 {
 				label = "    "
 			}
-			fmt.Fprintf(&b, "         %s %s\n", label, line.Text)
+			if line.Paste {
+				fmt.Fprintf(&b, "         %s %s\n", label, line.Text)
+				continue
+			}
+			hang(&b, "         "+label+" ", line.Text, width)
 		}
 	}
 	list := func(title string, lines []string) {
 		if len(lines) > 0 {
-			fmt.Fprintf(&b, "\n%s:\n  %s\n", title, strings.Join(lines, "\n  "))
+			fmt.Fprintf(&b, "\n%s:\n", title)
+			for _, line := range lines {
+				hang(&b, "  ", line, width)
+			}
 		}
 	}
 	list("Unknown", p.Unknown)
@@ -59,8 +71,26 @@ func (p Report) Text() string {
 	case !p.Holds:
 		word = "IT IS UNKNOWN WHETHER IT HOLDS"
 	}
-	fmt.Fprintf(&b, "\n%s: %d flows, %d violations, %d unknown; judged %s\n", word, len(p.Flows), len(p.Violations), len(p.Unknown), strings.Join(p.Judged, ", "))
-	return replaceControls(b.String())
+	b.WriteString("\n")
+	hang(&b, "", fmt.Sprintf("%s: %d flows, %d violations, %d unknown; judged %s", word, len(p.Flows), len(p.Violations), len(p.Unknown), strings.Join(p.Judged, ", ")), width)
+	_, err := io.WriteString(w, replaceControls(b.String()))
+	return err
+}
+
+// hang writes a text behind a label. Its other lines begin below the first nine columns.
+func hang(b *strings.Builder, label, text string, width int) {
+	const indent = "         "
+	rest := indent[:min(len(indent), len(label))]
+	items := strings.Fields(text)
+	if len(items) > 0 {
+		items[0] = label + items[0]
+	}
+	for i, line := range layout.WrapItems(items, max(width-len(rest), 0)) {
+		if i > 0 {
+			line = rest + line
+		}
+		b.WriteString(line + "\n")
+	}
 }
 
 // maxReasons limits the rules that the text names for one violation. JSON has all of them.
@@ -79,25 +109,31 @@ func replaceControls(s string) string {
 // maxNameWidth is the width of the column of senders. A longer list continues on the next line.
 const maxNameWidth = 44
 
-func writeMatrix(b *strings.Builder, m reach.Matrix) {
-	line := func(class reach.Class, names string, cells []string) {
-		columns := []string{fmt.Sprintf("%-10s", class), fmt.Sprintf("%-*s", maxNameWidth, names)}
-		for _, c := range cells {
-			columns = append(columns, fmt.Sprintf("%-11s", c))
-		}
-		b.WriteString(strings.TrimRight(strings.Join(columns, "  "), " ") + "\n")
-	}
-	var header []string
+func writeMatrix(b *strings.Builder, m reach.Matrix, width int) {
+	header := []string{"from", ""}
 	for _, p := range m.Ports {
 		header = append(header, fmt.Sprint(p))
 	}
-	line("from", "", header)
+	table := layout.NewTable(layout.NewWriter(b, width), header...)
+	widest := maxNameWidth
+	if width > 0 {
+		widest = min(widest, width/2)
+	}
 	for _, r := range m.Rows {
-		names := wrap(firstNames(r.Names))
-		line(r.Class, names[0], r.Cells)
-		for _, more := range names[1:] {
-			line("", more, nil)
+		names := layout.WrapItems(withCommas(firstNames(r.Names)), widest)
+		cells := []any{r.Class, names[0]}
+		for _, c := range r.Cells {
+			cells = append(cells, c)
 		}
+		table.Row(cells...)
+		for _, more := range names[1:] {
+			table.Row("", more)
+		}
+	}
+	_ = table.Flush() // a strings.Builder has no errors
+	b.WriteString("\n")
+	for _, line := range m.Legend() {
+		b.WriteString(strings.Join(layout.Wrap(line, width), "\n    ") + "\n")
 	}
 }
 
@@ -110,22 +146,11 @@ func firstNames(names []string) []string {
 	return append(slices.Clone(names[:most-1]), fmt.Sprintf("and %d more", len(names)-most+1))
 }
 
-// wrap breaks a list of names into lines.
-func wrap(names []string) []string {
-	lines := []string{""}
-	for n, name := range names {
-		if n < len(names)-1 {
-			name += ","
-		}
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = name
-		case len(*last)+1+len(name) > maxNameWidth:
-			lines = append(lines, name)
-		default:
-			*last += " " + name
-		}
+// withCommas ends every name but the last with a comma.
+func withCommas(names []string) []string {
+	list := slices.Clone(names)
+	for i := range len(list) - 1 {
+		list[i] += ","
 	}
-	return lines
+	return list
 }

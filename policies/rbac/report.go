@@ -7,9 +7,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/cluster"
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 )
 
@@ -120,19 +120,17 @@ func (d Disabling) WriteText(w io.Writer) error {
 func (p Plan) WriteText(w io.Writer) error {
 	text := &textWriter{w: w}
 	text.printf("etcd RBAC of %s, by the rules of etcd %s\n\n", p.Cluster, p.Version)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	rows := &textWriter{w: table, err: text.err}
-	rows.printf("USER\tROLE\tMAY\n")
+	table := layout.NewTable(w, "USER", "ROLE", "MAY")
 	for _, user := range p.Users {
 		if len(user.Roles) == 0 {
-			rows.printf("%s\t-\tnothing\n", user.Name)
+			table.Row(user.Name, "-", "nothing")
 		}
 		for _, name := range user.Roles {
 			role, _ := p.Role(name)
-			rows.printf("%s\t%s\t%s\n", user.Name, name, role.describe())
+			table.Row(user.Name, name, role.describe())
 		}
 	}
-	if err := errors.Join(rows.err, table.Flush()); err != nil {
+	if err := errors.Join(text.err, table.Flush()); err != nil {
 		return err
 	}
 	text.printf("\n")

@@ -3,6 +3,7 @@ package reach
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Matrix is a summary of flows: who reaches which port.
@@ -95,6 +96,26 @@ func wordOf(f Flow) string {
 		return "CUT"
 	}
 	return "-"
+}
+
+// Legend explains the words of the cells, in the order of their gravity. It has only those that occur.
+func (m Matrix) Legend() []string {
+	var legend []string
+	for _, l := range []struct{ word, meaning string }{
+		{"OPEN", "the sender reaches the port, and should not"},
+		{"CUT", "the sender should reach the port, and does not"},
+		{"?", "unknown"},
+		{"yes", "the sender reaches the port, as it should"},
+		{"-", "the sender does not reach the port, as it should"},
+		{"local", "the sender is on the member itself, where no policy stops it"},
+	} {
+		if slices.ContainsFunc(m.Rows, func(r MatrixRow) bool {
+			return slices.ContainsFunc(r.Cells, func(cell string) bool { return cell == l.word || strings.HasPrefix(cell, l.word+" ") })
+		}) {
+			legend = append(legend, l.word+": "+l.meaning)
+		}
+	}
+	return legend
 }
 
 // MergeViolations joins the violations by the same senders for the same reason into one, which

@@ -7,9 +7,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/etcdsec/etcdsec/audit"
+	"github.com/etcdsec/etcdsec/internal/layout"
 	"github.com/etcdsec/etcdsec/internal/legible"
 	"github.com/etcdsec/etcdsec/manifests/encryption"
 )
@@ -42,14 +42,20 @@ func (r *Rotation) Preview(ctx context.Context, request Request) (p Preview, due
 
 // WriteText writes a preview for people.
 func (p Preview) WriteText(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
-	_, _ = fmt.Fprintf(table, "from %s\nto a new %s\n\nRESOURCE\tENCRYPTED BY\tOBJECTS\n", describeAll(p.From), encryption.Describe(p.To))
-	for _, count := range p.Counts {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", legible.Line(count.Resource), legible.Line(encryption.Describe(count.Writer)), count.Objects)
+	if _, err := fmt.Fprintf(w, "from %s\nto a new %s\n\n", describeAll(p.From), encryption.Describe(p.To)); err != nil {
+		return err
 	}
-	_, _ = fmt.Fprintln(table)
-	writeServers(table, p.Servers)
-	return table.Flush()
+	table := layout.NewTable(w, "RESOURCE", "ENCRYPTED BY", "OBJECTS")
+	for _, count := range p.Counts {
+		table.Row(legible.Line(count.Resource), legible.Line(encryption.Describe(count.Writer)), count.Objects)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return writeServers(w, p.Servers)
 }
 
 // WriteText writes the state for people.
@@ -58,14 +64,15 @@ func (s State) WriteText(w io.Writer) error {
 	if s.Aborting {
 		direction = ", going back"
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush gives the errors
-	_, _ = fmt.Fprintf(table, "from %s to %s\nin force is %q%s\nnext: %s\n\n", describeAll(s.Plan.From), encryption.Describe(s.Plan.To), s.Stage, direction, s.Next)
-	writeServers(table, s.Servers)
-	return table.Flush()
+	_, err := fmt.Fprintf(w, "from %s to %s\nin force is %q%s\nnext: %s\n\n", describeAll(s.Plan.From), encryption.Describe(s.Plan.To), s.Stage, direction, s.Next)
+	if err != nil {
+		return err
+	}
+	return writeServers(w, s.Servers)
 }
 
-func writeServers(w io.Writer, servers []ServerState) {
-	_, _ = fmt.Fprintln(w, "API SERVER\tHAS LOADED")
+func writeServers(w io.Writer, servers []ServerState) error {
+	table := layout.NewTable(w, "API SERVER", "HAS LOADED")
 	for _, s := range servers {
 		loaded := s.Hash
 		switch {
@@ -76,8 +83,9 @@ func writeServers(w io.Writer, servers []ServerState) {
 		case loaded == "":
 			loaded = "no encryption configuration"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", legible.Line(s.Name), legible.Line(loaded))
+		table.Row(legible.Line(s.Name), legible.Line(loaded))
 	}
+	return table.Flush()
 }
 
 // ErrUnasked means that the state of an API server is unknown.
