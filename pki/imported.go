@@ -44,6 +44,16 @@ func (p Plan) keepImported(dir string) (Plan, error) {
 	return p, nil
 }
 
+// keepsAny reports whether a leaf has anything beyond the spec.
+func (p Plan) keepsAny() bool {
+	for l := range p.leaves() {
+		if len(l.kept) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // identityOf returns the ledger's description of a certificate that is not in the ledger.
 func identityOf(cert *x509.Certificate) Entry { return newEntry("", "", "", "", cert, time.Time{}) }
 

@@ -244,6 +244,9 @@ spec:
 				t.Errorf("%s (-want +got):\n%s", forgotten.Subject, diff)
 			}
 			checkSound(t, store, written, testNow())
+			if _, err := renewErr(t, store, written, testNow(), Renewal{Due: true, ForgetImport: true}); err == nil || !strings.Contains(err.Error(), "--forget-import drops nothing") {
+				t.Errorf("nothing is left to forget: %v", err)
+			}
 		})
 	}
 }

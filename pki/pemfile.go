@@ -45,8 +45,8 @@ func parsePEM(data []byte, command string) ([]pemBlock, error) {
 		switch {
 		case block == nil && begins+ends > 0, block != nil && (begins != 1 || ends != 1):
 			return nil, fmt.Errorf("PEM block %d is cut short or damaged", len(blocks)+1)
-		case block == nil && len(blocks) == 0 && data[0] == 0x30 && !isText(data):
-			return nil, fmt.Errorf("it is DER, want PEM: openssl %s -inform DER -in FILE -out FILE.pem", command)
+		case block == nil && len(blocks) == 0 && !isText(data) && binaryForm(data, command) != "":
+			return nil, errors.New(binaryForm(data, command))
 		case block == nil && len(blocks) == 0:
 			return nil, errors.New("no PEM block in it")
 		case block == nil:

@@ -133,10 +133,14 @@ func (s *Store) Survey(ctx context.Context, plan Plan, now time.Time, renewal Re
 	if err != nil {
 		return nil, err
 	}
-	if !renewal.ForgetImport {
-		if plan, err = plan.keepImported(s.Dir); err != nil {
-			return nil, err
-		}
+	kept, err := plan.keepImported(s.Dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case !renewal.ForgetImport:
+		plan = kept
+	case !kept.keepsAny():
+		return nil, errors.New("--forget-import drops nothing: no leaf of the store has anything from an import that the spec does not have")
 	}
 	cas, err := s.loadAuthorities(plan)
 	if err == nil {
