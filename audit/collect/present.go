@@ -29,6 +29,9 @@ func faultWords() map[string]audit.Identity {
 	}
 }
 
+// FaultWords returns an operator's words for the faults.
+func FaultWords() []string { return slices.Sorted(maps.Keys(faultWords())) }
+
 // FaultSyntaxError means that a faulty certificate is not written as FAULT=CERT,KEY, or is given
 // twice.
 type FaultSyntaxError struct {
@@ -50,7 +53,7 @@ func LoadFaulty(files *input.Files, written []string) ([]Faulty, error) {
 		identity, known := faultWords()[word]
 		switch {
 		case !known || !both || certPath == "" || keyPath == "":
-			words := strings.Join(slices.Sorted(maps.Keys(faultWords())), ", ")
+			words := strings.Join(FaultWords(), ", ")
 			return nil, &FaultSyntaxError{Written: w, Err: fmt.Errorf("want FAULT=CERT,KEY, where FAULT is %s", words)}
 		case slices.ContainsFunc(all, func(f Faulty) bool { return f.Identity == identity }):
 			return nil, &FaultSyntaxError{Written: w, Err: errors.New("a certificate with that fault is given twice")}

@@ -17,7 +17,7 @@ func failOnFlag(cmd *cobra.Command, severity *string, otherwise audit.Severity) 
 	}
 	known = append(known, string(failOnNone))
 	cmd.Flags().StringVar(severity, "fail-on", string(otherwise), "lowest `severity` of a finding that makes status 3: "+strings.Join(known, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "fail-on", known...)
 }
 
 // failOnNone is below every severity: findings are in the report and never make status 3, which a
@@ -36,7 +36,7 @@ func parseFailOn(s string) (audit.Severity, error) {
 func unknownFlag(cmd *cobra.Command, unknown *string) {
 	known := []string{unknownFails, unknownWarns}
 	cmd.Flags().StringVar(unknown, "unknown", unknownFails, "what a check that could not tell does, as a `word`: fail is status 1, warn only says so")
-	_ = cmd.RegisterFlagCompletionFunc("unknown", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "unknown", known...)
 }
 
 // The values of --unknown.

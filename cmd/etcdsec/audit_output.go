@@ -23,7 +23,7 @@ func (o *auditOutputs) addFlags(cmd *cobra.Command) {
 	names := render.Names()
 	cmd.Flags().StringArrayVarP(&o.written, "output", "o", nil,
 		"`format` of the report on stdout, or FORMAT=FILE; may be repeated: "+strings.Join(names, ", ")+" (default "+names[0]+")")
-	_ = cmd.RegisterFlagCompletionFunc("output", completeAuditOutput) // fails only for unknown flags
+	complete(cmd, "output", completeAuditOutput)
 	check := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		var err error
@@ -39,8 +39,8 @@ func (o *auditOutputs) addFlags(cmd *cobra.Command) {
 
 // completeAuditOutput offers the formats, and files after the equals sign.
 func completeAuditOutput(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if strings.Contains(typed, "=") {
-		return nil, cobra.ShellCompDirectiveDefault
+	if format, path, toFile := strings.Cut(typed, "="); toFile {
+		return completePaths(format+"=", path), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 	}
 	var formats []cobra.Completion
 	for _, f := range render.Formats(false) {

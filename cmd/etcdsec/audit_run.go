@@ -138,6 +138,8 @@ func (f *auditRunFlags) addFlags(cmd *cobra.Command) {
 	set.BoolVar(&f.mint, "mint", false, "make certificates that must be refused (expired, for servers only, revoked, elsewhere) in memory, with the keys of --pki")
 	set.StringArrayVar(&f.present, "present", nil, "present a certificate that must be refused, as `FAULT=CERT,KEY`; may be repeated")
 	set.StringVar(&f.minTLS, "min-tls", "", "lowest TLS `version` that a port may agree to: 1.2 or 1.3 (default the spec's, else 1.2)")
+	complete(cmd, "present", completeFaults)
+	completeWords(cmd, "min-tls", "1.2", "1.3")
 	set.DurationVar(&f.timeout, "timeout", collect.DefaultTimeout, "`time` for one probe; a target takes at most four times as long")
 	targetsFlag(cmd, &f.targets)
 	f.shard.addFlags(cmd)

@@ -14,7 +14,7 @@ func (s *checkSelection) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&s.Only, "checks", nil, "only the checks whose ID matches the `glob`, such as client-*; a list, may be repeated")
 	f.StringSliceVar(&s.Skip, "skip", nil, "none of the checks whose ID matches the `glob`; a list, may be repeated")
 	for _, name := range []string{"checks", "skip"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, completeChecks) // fails only for unknown flags
+		complete(cmd, name, completeList(completeChecks))
 	}
 }
 

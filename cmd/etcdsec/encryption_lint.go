@@ -69,7 +69,7 @@ severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the ch
 func (f *encryptionLintFlags) addFlags(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&f.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: not known)")
-	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{"encrypted", "enabling", "disabling"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "phase", "encrypted", "enabling", "disabling")
 	set.StringSliceVar(&f.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
 	set.Int64Var(&f.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
 	set.BoolVar(&f.fix, "fix", false, "write a corrected file next to each FILE")

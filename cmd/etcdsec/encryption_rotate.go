@@ -100,7 +100,7 @@ func (f *encryptionRotateFlags) addChangeFlags(cmd *cobra.Command) {
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done and change nothing")
 	set.DurationVar(&f.wait, "wait", 5*time.Minute, "`time` for every API server to load a file; they check it once a minute")
 	set.Float64Var(&f.rate, "rate", 200, "`objects` to rewrite per second; 0 is no limit")
-	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(append(cluster.EncryptionProviders(), "identity"), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "to", append(cluster.EncryptionProviders(), "identity")...)
 }
 
 func (f *encryptionRotateFlags) addFlags(cmd *cobra.Command) {

@@ -31,8 +31,8 @@ addresses. Reads nothing and writes no file.`,
 }
 
 func (f *initFlags) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.runtime, "runtime", string(cluster.StaticPod), "what runs etcd: `static-pod`, systemd or hosted")
-	_ = cmd.RegisterFlagCompletionFunc("runtime", cobra.FixedCompletions([]string{"static-pod", "systemd", "hosted"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.Flags().StringVar(&f.runtime, "runtime", string(cluster.StaticPod), "`type` of what runs etcd: static-pod, systemd or hosted")
+	completeWords(cmd, "runtime", "static-pod", "systemd", "hosted")
 }
 
 func (f *initFlags) run(a *app) error {

@@ -34,7 +34,7 @@ func (f *signFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json")
 	cmd.Flags().StringVar(&f.owner, "owner", "", "`user[:group]` to own the files of nodes and clients, by name or number (default: the owner that they have, or that of their folder)")
 	cmd.Flags().StringVar(&f.signer, "signer", string(pki.BackendCfssl), "`signer` of leaves: cfssl, or std, which uses only Go's crypto/x509; FIPS mode always uses std")
-	_ = cmd.RegisterFlagCompletionFunc("signer", cobra.FixedCompletions([]string{"cfssl", "std"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "signer", "cfssl", "std")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done and write nothing")
 	f.roots.addFlags(cmd)
 }

@@ -14,7 +14,7 @@ import (
 // outputFlag adds -o to a verb that knows the given formats; the first is the default.
 func outputFlag(cmd *cobra.Command, format *string, known ...string) {
 	cmd.Flags().StringVarP(format, "output", "o", known[0], "`format` of the result: "+strings.Join(known, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "output", known...)
 	check := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(known, *format) {

@@ -44,6 +44,7 @@ input gives equal bytes.
 			return flags.run(a, given[0], given[1], given[2])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }

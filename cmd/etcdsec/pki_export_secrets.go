@@ -59,6 +59,7 @@ has mode 0600.
 			return flags.run(a, given[0], given[1], given[2:])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }
@@ -69,7 +70,7 @@ func (f *exportSecretsFlags) addFlags(cmd *cobra.Command) {
 		styles = append(styles, string(s))
 	}
 	cmd.Flags().StringVar(&f.style, "style", styles[0], "`style` of the Secrets: "+strings.Join(styles, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("style", cobra.FixedCompletions(styles, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "style", styles...)
 	cmd.Flags().StringVar(&f.Namespace, "namespace", "kube-system", "`namespace` of the Secrets")
 	cmd.Flags().StringVar(&f.Name, "name", "", "`name` of the EtcdCluster, or full name of the release (default the spec's)")
 	cmd.Flags().IntVar(&f.Replicas, "replicas", 3, "`number` of replicas that the certificates must name, with etcd-operator and bitnami")

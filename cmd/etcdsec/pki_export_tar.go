@@ -40,6 +40,7 @@ has mode 0600.
 			return flags.run(a, given[0], given[1], given[2:])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }

@@ -62,6 +62,7 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only
 			return flags.run(cmd.Context(), a, given[0], given[1:])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }

@@ -52,6 +52,7 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only
 			return flags.run(cmd.Context(), a, given[0], given[1])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }
@@ -59,8 +60,8 @@ Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only
 func (f *pkiRevokeFlags) addFlags(cmd *cobra.Command) {
 	specFlag(cmd, &f.spec)
 	outputFlag(cmd, &f.output, "text", "json")
-	cmd.Flags().StringVar(&f.reason, "reason", "unspecified", "`why`: "+strings.Join(pki.Reasons(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(pki.Reasons(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	cmd.Flags().StringVar(&f.reason, "reason", "unspecified", "`reason`: "+strings.Join(pki.Reasons(), ", "))
+	completeWords(cmd, "reason", pki.Reasons()...)
 	cmd.Flags().BoolVar(&f.current, "current", false, "also revoke the certificate that is in use")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be revoked and write nothing")
 }

@@ -57,6 +57,7 @@ only DIR. Uses the network only with --remote.`,
 			return flags.run(cmd.Context(), a, given[0], given[1], given[2])
 		},
 	}
+	cmd.ValidArgsFunction = completeStoreNames
 	flags.addFlags(cmd)
 	return cmd
 }

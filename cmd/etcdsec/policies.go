@@ -34,7 +34,7 @@ spec.isolation.backends names one or several of these backends:
 
 func backendFlag(cmd *cobra.Command, backend *string) {
 	cmd.Flags().StringVar(backend, "backend", "", "`name` of the backend: "+strings.Join(backendNames(), ", ")+" (default: those of the spec)")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(backendNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "backend", backendNames()...)
 }
 
 func backendNames() []string {

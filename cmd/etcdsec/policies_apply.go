@@ -86,11 +86,11 @@ func (f *policiesApplyFlags) addFlags(cmd *cobra.Command) {
 	nodeFlag(cmd, &f.node)
 	stateDirFlag(cmd, &f.stateDir)
 	cmd.Flags().DurationVar(&f.guard, "guard", time.Minute, "`time` to confirm the change before it is undone")
-	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`how` to confirm the change: ask, or checks")
+	cmd.Flags().StringVar(&f.confirm, "confirm", confirmAsk, "`way` to confirm the change: ask, or checks")
 	cmd.Flags().BoolVar(&f.cut, "cut", false, "load the rules even if they cut off hosts that are connected now")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change and change nothing")
 	cmd.Flags().StringVar(&f.save, "save", "", "`file` to write the confirmed rules to, for nftables.service")
-	_ = cmd.RegisterFlagCompletionFunc("confirm", cobra.FixedCompletions([]string{confirmAsk, confirmChecks}, cobra.ShellCompDirectiveNoFileComp)) // fails only for unknown flags
+	completeWords(cmd, "confirm", confirmAsk, confirmChecks)
 	outputFlag(cmd, &f.output, "text", "json")
 }
 

@@ -22,9 +22,8 @@ accept. It renews certificates, and rotates the keys that encrypt what etcd stor
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(err, cmd.CommandPath()+" --help")
-	})
+	root.SetFlagErrorFunc(flagError)
+	addVersionFlag(a, root)
 	root.SetHelpFunc(a.help)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(

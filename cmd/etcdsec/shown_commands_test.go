@@ -34,7 +34,7 @@ func faultOf(t *testing.T, words []string) string {
 	switch {
 	case err != nil:
 		return err.Error()
-	case verb.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !verb.Flags().HasFlags() && !runsAlone(verb):
+	case verb.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !runsAlone(verb):
 		return strconv.Quote(rest[0]) + " is no verb of " + verb.CommandPath()
 	}
 	if err := verb.ParseFlags(rest); err != nil {

@@ -49,6 +49,19 @@ func (f *versionFlags) run(a *app) error {
 	return err
 }
 
+// addVersionFlag adds --version and -v, which print what "etcdsec version" prints. Only etcdsec itself has
+// them: no verb is verbose, so -v has no second meaning.
+func addVersionFlag(a *app, root *cobra.Command) {
+	shown := root.Flags().BoolP("version", "v", false, "print the version")
+	group := root.RunE
+	root.RunE = func(cmd *cobra.Command, given []string) error {
+		if *shown {
+			return (&versionFlags{}).run(a)
+		}
+		return group(cmd, given)
+	}
+}
+
 // buildVersion returns the version that the linker set, or else the module version that the
 // Go tool recorded.
 func buildVersion() string {

@@ -95,13 +95,13 @@ func parseDocument(file string, data []byte) (*yaml.Node, error) {
 	var document, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	if err := decoder.Decode(&document); err != nil {
-		return nil, syntaxFault(file, err)
+		return nil, syntaxFault(file, data, err)
 	}
 	switch err := decoder.Decode(&second); {
 	case err == nil:
 		return nil, &Fault{File: file, Line: second.Line, Problem: "a second YAML document; want exactly one"}
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxFault(file, err)
+		return nil, syntaxFault(file, data, err)
 	}
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
 		return nil, &Fault{File: file, Problem: "no YAML document in it"}
@@ -123,7 +123,7 @@ func Problem(err error) string {
 
 // syntaxFault returns the *Fault for an error of the YAML parser, which gives the line only in its
 // text (go.yaml.in/yaml/v3, decode.go, parser.fail).
-func syntaxFault(file string, err error) error {
+func syntaxFault(file string, data []byte, err error) error {
 	text, line := "yaml: "+Problem(err), 0
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
@@ -132,7 +132,23 @@ func syntaxFault(file string, err error) error {
 	if errors.Is(err, io.EOF) {
 		text = "no YAML document in it"
 	}
+	if tab := indentedByTab(data, line); tab > 0 {
+		return &Fault{File: file, Line: tab, Problem: "not YAML: the line begins with a tab, and YAML is indented with spaces"}
+	}
 	return &Fault{File: file, Line: line, Problem: "not YAML: " + text}
+}
+
+// indentedByTab returns the line with a tab in its indentation at which the parser stopped, or 0. The
+// parser gives the line of what it read last, which may be one before.
+func indentedByTab(data []byte, line int) int {
+	lines := bytes.Split(data, []byte("\n"))
+	for at := max(line, 1); at <= min(line+1, len(lines)); at++ {
+		text := lines[at-1]
+		if bytes.ContainsRune(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') {
+			return at
+		}
+	}
+	return 0
 }
 
 type decoder struct {
