@@ -80,6 +80,15 @@ there is always one finding of low severity.`,
     --key-name k-20261120-0f6d1a2b --max-rate 0`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.snapshot == "" {
+				names := []string{"endpoints"}
+				if !cmd.Flags().Changed("pki") {
+					names = append(names, "cacert", "cert", "key")
+				}
+				if err := a.useEtcdctlEnvironment(cmd, names...); err != nil {
+					return err
+				}
+			}
 			return flags.run(cmd.Context(), a)
 		},
 	}

@@ -120,6 +120,11 @@ Exit status: 0 all checks passed, 1 a check could not tell, 2 bad command line o
   etcdsec audit run --targets fleet.txt --shard 0/8 -o json=shard-0.json
   etcdsec audit run -f cluster.yaml --pki ./store -o text -o sarif=etcd.sarif -o html=etcd.html`,
 		RunE: func(cmd *cobra.Command, endpoints []string) error {
+			if !cmd.Flags().Changed("pki") {
+				if err := a.useEtcdctlEnvironment(cmd, "cacert", "cert", "key"); err != nil {
+					return err
+				}
+			}
 			return flags.run(cmd.Context(), a, endpoints)
 		},
 	}

@@ -6,6 +6,19 @@ import (
 	"time"
 )
 
+// pace returns the percentage, the rate and the time that is left, as a part of a format.
+func pace(done, total int, passed time.Duration) string {
+	if done <= 0 || total <= 0 || passed <= 0 {
+		return ""
+	}
+	rate := float64(done) / passed.Seconds()
+	text := fmt.Sprintf(", %d%%%%, %.1f/s", 100*done/total, rate)
+	if done < total {
+		text += fmt.Sprintf(", %s left", time.Duration(float64(total-done)/rate*float64(time.Second)).Round(time.Second))
+	}
+	return text
+}
+
 // progress returns a function that shows progress on stderr after the first second, a few times a
 // second. format has the two numbers, such as "read %d of %d objects". It returns nil if stderr is no
 // terminal. Several goroutines may call the function.
@@ -29,7 +42,7 @@ func (a *app) progress(format string) func(done, total int) {
 			return
 		}
 		most, shown = done, now
-		_, _ = fmt.Fprintf(a.stderr, "\r"+format, most, total)
+		_, _ = fmt.Fprintf(a.stderr, "\r"+format+pace(most, total, now.Sub(started))+"\x1b[K", most, total)
 		if most == total {
 			_, _ = fmt.Fprintln(a.stderr)
 		}

@@ -29,7 +29,7 @@ func TestProgress(t *testing.T) {
 		show(call.done, call.total)
 	}
 	line, err := bufio.NewReader(keyboard).ReadString('\n')
-	if want := "\rread 2 of 9 objects\rread 5 of 9 objects\rread 9 of 9 objects\r\n"; err != nil || line != want {
+	if want := "\rread 2 of 9 objects, 22%, 1.3/s, 5s left\x1b[K\rread 5 of 9 objects, 55%, 2.0/s, 2s left\x1b[K\rread 9 of 9 objects, 100%, 2.5/s\x1b[K\r\n"; err != nil || line != want {
 		t.Errorf("%v, got %q, want %q", err, line, want)
 	}
 	if quiet := (&app{stderr: &bufio.Writer{}, now: a.now}).progress("read %d of %d objects"); quiet != nil {
