@@ -73,7 +73,8 @@ func Write(outputs []Output, stdout io.Writer, colour bool, r audit.Report, cens
 		if o.Path == "" {
 			continue
 		}
-		if err := writeFile(o.Path, rendererFor(o.Format, false, census), r); err != nil {
+		renderer := rendererFor(o.Format, false, census)
+		if err := WriteFile(o.Path, o.Format, func(w io.Writer) error { return renderer.Render(w, r) }); err != nil {
 			faults = append(faults, fmt.Errorf("-o %s=%s: %w", o.Format, o.Path, err))
 		}
 	}
@@ -103,15 +104,18 @@ func rendererFor(format string, colour bool, census *audit.Census) Renderer {
 	return formats[slices.IndexFunc(formats, func(f Format) bool { return f.Name == format })].Renderer
 }
 
-// writeFile replaces a whole file. A new file has mode 0600, because a report names weak spots.
-// An existing file keeps its mode, and as root also its owner, so that its readers can still read
+// WriteFile replaces a whole file at once. A new file has mode 0600, because a report names weak spots, or
+// 0644 for metrics, which the user of a node exporter reads. An existing file keeps its mode, and as root also its owner, so that its readers can still read
 // it.
-func writeFile(path string, renderer Renderer, r audit.Report) error {
+func WriteFile(path, format string, write func(io.Writer) error) error {
 	var b bytes.Buffer
-	if err := renderer.Render(&b, r); err != nil {
+	if err := write(&b); err != nil {
 		return err
 	}
 	mode := fs.FileMode(0o600)
+	if format == "prometheus" {
+		mode = 0o644
+	}
 	var owner *durable.Owner // that of the file which it replaces
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):

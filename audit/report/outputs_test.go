@@ -47,6 +47,7 @@ func TestParseOutputs(t *testing.T) {
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	fresh, old, link := filepath.Join(dir, "new"), filepath.Join(dir, "old"), filepath.Join(dir, "link")
+	metrics := filepath.Join(dir, "etcdsec.prom")
 	if err := os.WriteFile(old, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout bytes.Buffer
-	outputs := []report.Output{{Format: "json"}, {Format: "csv", Path: dir}, {Format: "html", Path: fresh}, {Format: "junit", Path: link}}
+	outputs := []report.Output{{Format: "json"}, {Format: "csv", Path: dir}, {Format: "html", Path: fresh}, {Format: "junit", Path: link}, {Format: "prometheus", Path: metrics}}
 	err := report.Write(outputs, &stdout, false, audit.Report{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "-o csv="+dir+": not a regular file") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
@@ -62,7 +63,7 @@ func TestWrite(t *testing.T) {
 	if !strings.HasPrefix(stdout.String(), "{") {
 		t.Errorf("stdout: %q", stdout.String())
 	}
-	for path, mode := range map[string]os.FileMode{fresh: 0o600, old: 0o640} {
+	for path, mode := range map[string]os.FileMode{fresh: 0o600, old: 0o640, metrics: 0o644} {
 		if info, err := os.Lstat(path); err != nil || info.Mode() != mode || info.Size() == 0 {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}

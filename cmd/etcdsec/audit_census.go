@@ -64,7 +64,7 @@ certificate must be allowed to read the prefix; the auditor's certificate in a s
 Reads all of /registry/, /kubernetes.io/ and /openshift.io/, or of --etcd-prefix, as fast as
 --max-rate allows: as a stream from etcd 3.7, and from older ones in pages of about a MiB, by
 serializable Ranges. Writes only the report: to stdout, and with -o FORMAT=FILE to files with mode
-0600. It never writes to etcd, and adds no raft entry. When it is interrupted, it reports what it
+0600, metrics 0644. It never writes to etcd, and adds no raft entry. When it is interrupted, it reports what it
 has read so far.
 
 Exit status: 0 all checks passed, 1 the census is not complete or a check could not tell, 2 bad

@@ -98,7 +98,7 @@ Reads the spec, the lists, the certificate files, the network, the first bytes o
 --snapshot-dir, and the list of members in the newest of them. On a host it reads /proc, the folders
 of static Pods and units, and the files that those name. It recognises private keys, and reads
 nothing from them.
-Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode 0600,
+Writes only the report: to stdout, and with -o FORMAT=FILE to files. A new file has mode 0600 (metrics: 0644),
 because a report names weak spots. An existing file is replaced as a whole and keeps its mode, so
 that a collector can still read it. The audit never writes to etcd, adds no raft entry, and posts
 nothing to a peer port. When it is interrupted, it reports what it has; the rest is unknown.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,12 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdsec/etcdsec/audit/collect"
+	render "github.com/etcdsec/etcdsec/audit/report"
 	"github.com/etcdsec/etcdsec/pki/status"
 )
 
 // pkiStatusFlags hold the flags as the operator wrote them.
 type pkiStatusFlags struct {
 	output  string
+	path    string // of the file behind FORMAT=, or empty for stdout
 	timeout time.Duration
 }
 
@@ -63,6 +66,16 @@ Exit status: 0 nothing is due, 1 something could not be read or reached, 2 bad c
 
 func (f *pkiStatusFlags) addFlags(cmd *cobra.Command) {
 	outputFlag(cmd, &f.output, "text", "json", "prometheus")
+	cmd.Flags().Lookup("output").Usage += "; FORMAT=FILE replaces a file at once"
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		format, path, toFile := strings.Cut(f.output, "=")
+		if toFile && path == "" {
+			return usageError(fmt.Errorf("-o %s: no file after the equals sign", f.output), "")
+		}
+		f.output, f.path = format, path
+		return check(cmd, args)
+	}
 	cmd.Flags().DurationVar(&f.timeout, "timeout", collect.DefaultTimeout, "`how long` to wait for an endpoint")
 }
 
@@ -110,13 +123,25 @@ func (f *pkiStatusFlags) run(ctx context.Context, a *app, targets []string, time
 }
 
 func (f *pkiStatusFlags) print(a *app, report status.Report, now time.Time) error {
-	switch f.output {
-	case "json":
-		return a.printJSON(report)
-	case "prometheus":
-		return report.WritePrometheus(a.stdout, now)
+	write := func(w io.Writer) error {
+		switch f.output {
+		case "json":
+			return render.WriteJSON(w, report)
+		case "prometheus":
+			return report.WritePrometheus(w, now)
+		}
+		return report.WriteText(w)
 	}
-	return report.WriteText(a.page())
+	switch {
+	case f.path != "":
+		if err := render.WriteFile(f.path, f.output, write); err != nil {
+			return failure(fmt.Errorf("-o %s=%s: %w", f.output, f.path, err), "")
+		}
+		return nil
+	case f.output == "text":
+		return write(a.page())
+	}
+	return write(a.stdout)
 }
 
 func isEndpoint(target string) bool {
