@@ -39,7 +39,8 @@ input.
 
 The file does not tell everything. --phase tells what is stored: with "encrypted" nothing is in
 plaintext, and identity must be gone; with "enabling" something is, and identity must be last; with
-"disabling" identity must be first. --crd names custom resources that exist; without it they are
+"disabling" identity must be first. Without it, the spec of the store that FILE is in tells the phase.
+--crd names custom resources that exist; without it they are
 unknown. --writes is the number of values that an aesgcm key has encrypted.
 
 --fix writes a corrected file next to FILE, as NAME.fixed.yaml with mode 0600, where only one
@@ -68,7 +69,7 @@ severity of --fail-on. "etcdsec audit list --checks 'encryption-*'" lists the ch
 
 func (f *encryptionLintFlags) addFlags(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringVar(&f.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: not known)")
+	set.StringVar(&f.phase, "phase", "", "what is stored, as a `phase`: encrypted, enabling or disabling (default: of the spec, for a file in a store)")
 	completeWords(cmd, "phase", "encrypted", "enabling", "disabling")
 	set.StringSliceVar(&f.crds, "crd", nil, "custom resources that exist, as a `glob` such as *.example.com; a list, may be repeated")
 	set.Int64Var(&f.writes, "writes", -1, "`number` of values that an aesgcm key has encrypted on all API servers (default: not known)")
@@ -111,6 +112,9 @@ func (f *encryptionLintFlags) run(a *app, paths []string) error {
 		s := lint.Open(a.files, path)
 		s.Host = observerName()
 		s.Phase, s.CRDs, s.Writes = cluster.Phase(f.phase), f.crds, f.writes
+		if s.Phase == "" {
+			s.Phase = a.storedPhase(path)
+		}
 		subjects = append(subjects, s)
 		// What is no file has no verdict. One that may not be read has: unknown.
 		if _, other := errors.AsType[*input.KindError](s.Unread); other || errors.Is(s.Unread, fs.ErrNotExist) {
