@@ -54,7 +54,7 @@ Exit status: 0 nothing is due, 1 something could not be read or reached, 2 bad c
 		Example: `  etcdsec pki status ./store
   etcdsec pki status ./store https://10.0.0.11:2379 https://10.0.0.11:2380
   etcdsec pki status /etc/kubernetes/pki -o json
-  etcdsec pki status ./store -o prometheus > /var/lib/node_exporter/etcdsec.prom`,
+  etcdsec pki status ./store -o prometheus=/var/lib/node_exporter/etcdsec.prom`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return flags.run(cmd.Context(), a, given, cmd.Flags().Changed("timeout"))
