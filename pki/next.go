@@ -1,7 +1,10 @@
 package pki
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +45,18 @@ func CheckInstallTarget(c *cluster.Cluster, b Bundle) error {
 		return nil
 	}
 	return CheckOutsideStores(target)
+}
+
+// AfterBootstrap names the command that makes the encryption configuration, if the spec has one and the
+// store does not.
+func AfterBootstrap(c *cluster.Cluster, r Result) []string {
+	if c.Encryption.Provider == "" {
+		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(r.Dir, KubernetesDir, "encryption-config.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return []string{"make the encryption configuration of kube-apiserver: etcdsec encryption generate " + shellword.Path(r.Dir)}
 }
 
 // AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them. For a member

@@ -32,7 +32,7 @@ configurations are changed to match the spec. Reads the spec and DIR, writes onl
   etcdsec bootstrap -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return flags.run(cmd.Context(), a, given[0], signing{render: a.bootstrapFiles})
+			return flags.run(cmd.Context(), a, given[0], signing{render: a.bootstrapFiles, next: pki.AfterBootstrap})
 		},
 	}
 	flags.addFlags(cmd)
