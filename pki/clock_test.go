@@ -625,7 +625,8 @@ func clockCases() map[string]clockCase {
 	return map[string]clockCase{
 		"roots on line":                     {keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
 		"roots encrypted, identity given":   {keys: given, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
-		"roots encrypted, a person comes":   {keys: encrypted, spec: "  pki: {crl: true}\n", issued: map[string]int{"issuing": 12, "leaf": 100}},
+		"roots encrypted, a person comes":   {keys: encrypted, issued: map[string]int{"issuing": 12, "leaf": 100}},
+		"encrypted, revocation lists":       {keys: encrypted, spec: "  pki: {crl: true}\n", issued: map[string]int{"issuing": 12, "leaf": 100}, long: true},
 		"roots elsewhere, a person comes":   {keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100}},
 		"roots destroyed":                   {keys: gone, days: 365, issued: map[string]int{"leaf": 25}}, // on day 300 for the last time, until the CA ends
 		"kubeadm":                           {spec: "  pki: {layout: kubeadm}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 105}, long: true},
@@ -638,7 +639,7 @@ func clockCases() map[string]clockCase {
 		"ten years":                         {spec: "  pki: {issuingLifetime: 87600h, leafLifetime: 87600h}\n", keys: onLine, issued: map[string]int{}, long: true},
 		"leaves as long as their issuer":    {spec: "  pki: {leafLifetime: 8760h}\n", keys: onLine, issued: map[string]int{"issuing": 12, "leaf": 20}, long: true},
 		"leaves of ten months":              {spec: "  pki: {leafLifetime: 7200h}\n", keys: encrypted, issued: map[string]int{"issuing": 12, "leaf": 40}, long: true},
-		"roots of three years":              {spec: "  pki: {rootLifetime: 26280h}\n", keys: onLine, issued: map[string]int{"issuing": 15, "leaf": 110, "root": 2}},
+		"roots of three years":              {spec: "  pki: {rootLifetime: 26280h}\n", keys: onLine, issued: map[string]int{"issuing": 15, "leaf": 110, "root": 2}, long: true},
 		"roots of three years, elsewhere":   {spec: "  pki: {rootLifetime: 26280h}\n", keys: offLine, long: true, issued: map[string]int{"issuing": 12, "leaf": 100, "root": 2}},
 		"roots of two years sign leaves":    {spec: "  pki: {layout: kubeadm, hierarchy: single, rootLifetime: 17520h}\n", keys: onLine, issued: map[string]int{"leaf": 95, "root": 4}, long: true},
 		"a week and a day":                  {spec: "  pki: {issuingLifetime: 168h, leafLifetime: 24h}\n", keys: onLine, days: 60, every: 6 * time.Hour, issued: map[string]int{"issuing": 36, "leaf": 435}, long: true},
