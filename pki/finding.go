@@ -15,7 +15,8 @@ import (
 type Finding struct {
 	Path    string // in the store, slash-separated
 	Problem string
-	Fix     Fix // never empty
+	Fix     Fix  // never empty
+	Note    bool // nothing is wrong yet: it becomes a fault in time, and gives no exit status
 }
 
 // MarshalJSON writes the fix as text and as lines.
@@ -25,7 +26,8 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 		Problem string `json:"problem"`
 		Fix     string `json:"fix"`
 		Lines   Fix    `json:"fix_lines"`
-	}{f.Path, f.Problem, f.Fix.String(), f.Fix})
+		Note    bool   `json:"note,omitempty"`
+	}{f.Path, f.Problem, f.Fix.String(), f.Fix, f.Note})
 }
 
 // Line is one line of a [Fix].

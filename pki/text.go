@@ -150,7 +150,11 @@ type VerifyResult struct {
 // WriteText writes the findings, each with the path of its file.
 func (r VerifyResult) WriteText(out io.Writer) error {
 	for _, f := range r.Findings {
-		if err := f.WriteText(out, legible.Line(filepath.Join(r.Dir, f.Path))+"\n  "); err != nil {
+		lead := legible.Line(filepath.Join(r.Dir, f.Path)) + "\n  "
+		if f.Note {
+			lead += "note: "
+		}
+		if err := f.WriteText(out, lead); err != nil {
 			return err
 		}
 	}
@@ -159,7 +163,21 @@ func (r VerifyResult) WriteText(out io.Writer) error {
 
 // Summary tells in one line what was found.
 func (r VerifyResult) Summary() string {
-	return fmt.Sprintf("cluster %s in %s: %d findings", r.Cluster, r.Dir, len(r.Findings))
+	summary := fmt.Sprintf("cluster %s in %s: %d findings", r.Cluster, r.Dir, r.Faults())
+	if notes := len(r.Findings) - r.Faults(); notes > 0 {
+		summary += fmt.Sprintf(", %d notes: findings when the store is a day old", notes)
+	}
+	return summary
+}
+
+// Faults returns the number of findings that are not notes.
+func (r VerifyResult) Faults() (n int) {
+	for _, f := range r.Findings {
+		if !f.Note {
+			n++
+		}
+	}
+	return n
 }
 
 // ImportResult tells what a store adopted, or would adopt.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/etcdsec/etcdsec/internal/shellword"
 )
@@ -102,7 +103,18 @@ func (v *verification) checkAuthorityKey(a Authority, cert *x509.Certificate) {
 		}
 		v.findings.add(at, Fix{say("%s", advice), say("etcdsec pki renew %s --root-key-recipient age1…", shellword.Path(v.store.Dir))},
 			"is a root's key in plain text; %s", use)
+		v.findings[len(v.findings)-1].Note = v.isYoung()
 	}
+}
+
+// youth is how long a new store may have its roots' keys in plain text before that is a fault: an operator
+// needs them for the first hours at most.
+const youth = 24 * time.Hour
+
+// isYoung reports whether the first entry of the ledger is younger than [youth].
+func (v *verification) isYoung() bool {
+	l, err := readLedger(v.store.Dir)
+	return err == nil && len(l.entries) > 0 && v.now.Before(l.entries[0].Time.Add(youth))
 }
 
 // constraintDeviations returns how an issuing CA's name constraints differ from the plan: the CA may

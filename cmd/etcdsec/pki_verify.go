@@ -31,7 +31,8 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
   the ledger    if it was edited, reordered or cut, or if its certificates differ from those on
                 disk
 
-Prints one finding for each fault, with its fix. Reads DIR, and the spec: DIR/cluster.yaml, or the
+Prints one finding for each fault, with its fix. A root's key in plain text is only a note while the
+store is younger than a day: it does not change the exit status. Reads DIR, and the spec: DIR/cluster.yaml, or the
 one given with -f. Writes nothing.
 
 Exit status: 0 no findings, 1 the store could not be checked, 2 bad command line or spec,
@@ -81,7 +82,7 @@ func (f *pkiVerifyFlags) run(a *app, dir string) error {
 	}
 	found = append(found, store.VerifyConfigurations(c, configured)...)
 	result := pki.VerifyResult{SchemaVersion: 1, Dir: dir, Cluster: c.Name, Findings: found}
-	if err := a.printResult(f.output, result); err != nil || len(found) == 0 {
+	if err := a.printResult(f.output, result); err != nil || result.Faults() == 0 {
 		return err
 	}
 	return statusError{status: statusFindings}

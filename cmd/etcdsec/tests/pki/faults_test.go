@@ -263,7 +263,7 @@ func TestRenewOnAFullDisk(t *testing.T) {
 			if keys := checkStore(t, dir); keys != clitest.ThreeMembersKeys {
 				t.Errorf("%d keys, want %d", keys, clitest.ThreeMembersKeys)
 			}
-			if out, err := clitest.Command(t, "pki", "verify", dir).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != clitest.StatusFindings || strings.Contains(string(out), "nodes/") || strings.Contains(string(out), "ledger") {
+			if out, err := clitest.Command(t, "pki", "verify", dir).CombinedOutput(); err != nil || strings.Contains(string(out), "nodes/") || strings.Contains(string(out), "ledger") {
 				t.Errorf("verify: %v\n%s", err, out)
 			}
 		})
