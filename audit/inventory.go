@@ -37,6 +37,14 @@ type InventoryListener struct {
 	AcceptedCAs         []string `json:"accepted_cas"`
 
 	Certificates []ServedCertificate `json:"certificates"` // the chain as it is sent, the leaf first
+	// OtherChains are further chains that it sent in other handshakes of the same audit, each once.
+	OtherChains [][]ServedCertificate `json:"other_chains,omitempty"`
+}
+
+// Chains returns all chains that the port sent, each once. None is empty.
+func (l InventoryListener) Chains() [][]ServedCertificate {
+	all := append([][]ServedCertificate{l.Certificates}, l.OtherChains...)
+	return slices.DeleteFunc(all, func(chain []ServedCertificate) bool { return len(chain) == 0 })
 }
 
 // ServedCertificate is one certificate of a chain that a port sends.
@@ -104,8 +112,12 @@ func describe(t *Listener, clusters []*EtcdCluster) InventoryListener {
 		if len(accepted) == 0 {
 			accepted = h.AcceptableCAs
 		}
-		if len(l.Certificates) == 0 {
-			l.Certificates = served(h.Chain)
+	}
+	for i, chain := range t.Chains() {
+		if i == 0 {
+			l.Certificates = served(chain)
+		} else {
+			l.OtherChains = append(l.OtherChains, served(chain))
 		}
 	}
 	for _, raw := range accepted {

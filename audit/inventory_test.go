@@ -54,6 +54,8 @@ func TestInventory(t *testing.T) {
 		&audit.Listener{Address: "10.0.0.11:2379", Kind: audit.Client, ClusterID: 0xab, Version: "3.6.16", Handshakes: []audit.Handshake{
 			{Presented: audit.NoCertificate, SpokeTLS: true, CertificateRequested: true, AcceptableCAs: [][]byte{cert.RawSubject, empty, []byte("garbage")}},
 			{Presented: audit.GivenCertificate, SpokeTLS: true, Chain: []*x509.Certificate{cert, other}},
+			{Presented: audit.NoCertificate, SpokeTLS: true, Chain: []*x509.Certificate{cert, other}},
+			{Presented: audit.NoCertificate, SpokeTLS: true, Chain: []*x509.Certificate{other}},
 		}},
 		&audit.Listener{Address: "10.0.0.11:2381", Kind: audit.Metrics, Plaintext: audit.Page{Attempt: audit.Attempt{State: audit.Answered}}},
 		&audit.Listener{Address: "10.0.0.12:2379", Kind: audit.Client},
@@ -80,6 +82,9 @@ func TestInventory(t *testing.T) {
 			{Position: 1, Subject: "not a name: ", Issuer: "not a name: ", SANs: []string{}, Serial: "1", SHA256: hex.EncodeToString(otherSum[:]), Key: "RSA 2048"},
 		},
 	}
+	alone := want.Certificates[1]
+	alone.Position = 0
+	want.OtherChains = [][]audit.ServedCertificate{{alone}}
 	if diff := cmp.Diff(want, first); diff != "" {
 		t.Error(diff)
 	}

@@ -29,8 +29,11 @@ func TestEveryHandshakeCounts(t *testing.T) {
 		name string
 		bad  func(nth int64, hello *tls.ClientHelloInfo) bool
 		same bool
+
+		alone bool // the bad one to ClientHellos of TLS 1.2 that no handshake follows
 	}{
 		{name: "the same to all", bad: func(int64, *tls.ClientHelloInfo) bool { return false }, same: true},
+		{name: "bad to a ClientHello alone", bad: func(int64, *tls.ClientHelloInfo) bool { return false }, alone: true},
 		{name: "good to the first", bad: func(nth int64, _ *tls.ClientHelloInfo) bool { return nth > 1 }},
 		{name: "good to all but the first", bad: func(nth int64, _ *tls.ClientHelloInfo) bool { return nth == 1 }},
 		{name: "good to TLS 1.3", bad: func(_ int64, hello *tls.ClientHelloInfo) bool {
@@ -53,8 +56,9 @@ func TestEveryHandshakeCounts(t *testing.T) {
 			server := &http.Server{
 				Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
 				TLSConfig: &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-					// Only those are counted that can end: the others show the server's choice of a suite alone.
-					if whole := len(hello.SupportedProtos) > 0; whole && c.bad(handshakes.Add(1), hello) {
+					// Only those are counted that can end.
+					whole := len(hello.SupportedProtos) > 0
+					if whole && c.bad(handshakes.Add(1), hello) || !whole && c.alone && !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
 						return &bad, nil
 					}
 					return &good, nil

@@ -125,7 +125,7 @@ func (p *prober) sendHello(ctx context.Context, offered clientHello) (audit.Choi
 	}
 	defer func() { _ = raw.Close() }()
 	_, _ = raw.Write(record) // as in proveHTTP2, the answer is read in any case
-	return readChoice(raw, offered)
+	return readChoice(raw, offered, p.noteChain)
 }
 
 // failedHello returns the attempt that failed with an error, and whether the server refuses the

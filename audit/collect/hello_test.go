@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -203,7 +204,7 @@ func recorded(t testing.TB) [][]byte {
 			t.Fatal(err)
 		}
 		var answer bytes.Buffer
-		_, _ = readChoice(io.TeeReader(client, &answer), offerOf(q.Version, q.Offer))
+		_, _ = readChoice(io.TeeReader(client, &answer), offerOf(q.Version, q.Offer), func([]*x509.Certificate) {})
 		_ = client.Close()
 		answers = append(answers, answer.Bytes())
 	}
@@ -219,7 +220,7 @@ func FuzzReadChoice(f *testing.F) {
 		if len(answer) == 0 {
 			f.Fatalf("%x %s: no answer", q.Version, q.Offer)
 		}
-		if _, err := readChoice(bytes.NewReader(answer), offerOf(q.Version, q.Offer)); err == nil {
+		if _, err := readChoice(bytes.NewReader(answer), offerOf(q.Version, q.Offer), func([]*x509.Certificate) {}); err == nil {
 			chosen++
 		}
 		f.Add(uint8(i), answer)
@@ -232,7 +233,7 @@ func FuzzReadChoice(f *testing.F) {
 	f.Fuzz(func(t *testing.T, question uint8, answer []byte) {
 		q := questions()[int(question)%len(questions())]
 		offered := offerOf(q.Version, q.Offer)
-		choice, err := readChoice(bytes.NewReader(answer), offered)
+		choice, err := readChoice(bytes.NewReader(answer), offered, func([]*x509.Certificate) {})
 		p := newProber("127.0.0.1:2379")
 		if err != nil {
 			if attempt, _ := p.failedHello(err); attempt.State == audit.Answered || attempt.State == audit.Untried || attempt.Reason == "" || len(attempt.Reason) > maxText {

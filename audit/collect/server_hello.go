@@ -3,6 +3,7 @@ package collect
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"math/big"
 	"slices"
@@ -26,8 +27,9 @@ type versionError struct{ version uint16 }
 func (e versionError) Error() string { return "the server answers in " + tls.VersionName(e.version) }
 
 // readChoice reads what a server chose from a ClientHello. In TLS 1.2 it reads on to the
-// ServerKeyExchange if the suite has one, because that holds the group.
-func readChoice(from io.Reader, offered clientHello) (audit.Choice, error) {
+// ServerKeyExchange if the suite has one, because that holds the group; it hands the chain that comes before
+// to seen.
+func readChoice(from io.Reader, offered clientHello, seen func(chain []*x509.Certificate)) (audit.Choice, error) {
 	f := &flight{from: from}
 	kind, body, err := f.readMessage()
 	if err != nil {
@@ -48,8 +50,34 @@ func readChoice(from io.Reader, offered clientHello) (audit.Choice, error) {
 		if !slices.Contains([]uint8{messageCertificate, messageCertificateStatus, messageServerKeyExchange}, kind) {
 			return audit.Choice{}, answerError{"the suite of the ServerHello needs a ServerKeyExchange, but there is none"}
 		}
+		if kind == messageCertificate {
+			seen(parseCertificates(body))
+		}
 	}
 	return choice, parseServerKeyExchange(body, offered, &choice)
+}
+
+// parseCertificates reads a Certificate message of TLS 1.2 (RFC 5246 section 7.4.2). It returns nil if any part
+// of it cannot be read: no client takes such a chain.
+func parseCertificates(body []byte) []*x509.Certificate {
+	s := cryptobyte.String(body)
+	var list cryptobyte.String
+	if !s.ReadUint24LengthPrefixed(&list) || !s.Empty() {
+		return nil
+	}
+	var chain []*x509.Certificate
+	for !list.Empty() {
+		var der cryptobyte.String
+		if !list.ReadUint24LengthPrefixed(&der) {
+			return nil
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil
+		}
+		chain = append(chain, cert)
+	}
+	return chain
 }
 
 // helloRetryRequest returns the random value that marks a ServerHello as a HelloRetryRequest (RFC

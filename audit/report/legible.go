@@ -50,15 +50,24 @@ func makeLegible(r audit.Report) audit.Report {
 		}
 		l.Cluster, l.Version = line(l.Cluster), line(l.Version)
 		l.AcceptedCAs = lines(l.AcceptedCAs)
-		l.Certificates = slices.Clone(l.Certificates)
-		for j := range l.Certificates {
-			cert := &l.Certificates[j]
-			cert.Subject, cert.Issuer, cert.SANs = line(cert.Subject), line(cert.Issuer), lines(cert.SANs)
-			cert.Serial, cert.SKID, cert.AKID = line(cert.Serial), line(cert.SKID), line(cert.AKID)
-			cert.SHA256, cert.Key = line(cert.SHA256), line(cert.Key)
+		l.Certificates = legibleChain(l.Certificates)
+		l.OtherChains = slices.Clone(l.OtherChains)
+		for j, chain := range l.OtherChains {
+			l.OtherChains[j] = legibleChain(chain)
 		}
 	}
 	return r
+}
+
+func legibleChain(chain []audit.ServedCertificate) []audit.ServedCertificate {
+	chain = slices.Clone(chain)
+	for i := range chain {
+		cert := &chain[i]
+		cert.Subject, cert.Issuer, cert.SANs = line(cert.Subject), line(cert.Issuer), lines(cert.SANs)
+		cert.Serial, cert.SKID, cert.AKID = line(cert.Serial), line(cert.SKID), line(cert.AKID)
+		cert.SHA256, cert.Key = line(cert.SHA256), line(cert.Key)
+	}
+	return chain
 }
 
 // onHost names a target of a report of several hosts.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (Prometheus) Render(w io.Writer, r audit.Report) error {
 	for _, l := range r.Inventory.Listeners {
 		requests.add(truth(l.RequestsCertificate), "target", l.Target, "kind", string(l.Kind))
 		plaintext.add(truth(l.Plaintext), "target", l.Target, "kind", string(l.Kind))
-		for _, cert := range l.Certificates {
+		for _, cert := range slices.Concat(l.Chains()...) {
 			notAfter.add(seconds(cert.NotAfter), "target", l.Target, "position", strconv.Itoa(cert.Position), "subject", cert.Subject, "serial", cert.Serial)
 		}
 	}

@@ -55,13 +55,15 @@ func timelineOf(r audit.Report) timeline {
 	}
 	var certificates []served
 	for _, l := range r.Inventory.Listeners {
-		for _, cert := range l.Certificates {
+		for _, cert := range slices.Concat(l.Chains()...) {
 			at := slices.IndexFunc(certificates, func(s served) bool { return s.SHA256 == cert.SHA256 })
 			if at < 0 {
 				at = len(certificates)
 				certificates = append(certificates, served{ServedCertificate: cert})
 			}
-			certificates[at].by = append(certificates[at].by, l.Target)
+			if by := certificates[at].by; !slices.Contains(by, l.Target) {
+				certificates[at].by = append(by, l.Target)
+			}
 		}
 	}
 	slices.SortStableFunc(certificates, func(a, b served) int {

@@ -141,9 +141,13 @@ func portsOf(listeners []audit.InventoryListener) []port {
 		if l.Plaintext {
 			p.add(noTLS, noTLS)
 		}
-		if n := len(l.Certificates); n > 0 {
-			p.add(l.Certificates[0].Issuer, l.Certificates[n-1].Issuer)
-		} else if l.TLS {
+		chains := l.Chains()
+		for _, chain := range chains {
+			if signer := chain[0].Issuer; !slices.Contains(p.signers, signer) {
+				p.add(signer, chain[len(chain)-1].Issuer)
+			}
+		}
+		if len(chains) == 0 && l.TLS {
 			p.add(noCAShown, noCAShown)
 		}
 		p.clients = clientsOf(l)
