@@ -58,11 +58,11 @@ func ReadConfigured(c *cluster.Cluster, read func(name string) ([]byte, error)) 
 func parseConfigured(name, member string, data []byte) ([]ConfiguredHost, error) {
 	var config etcdConfig
 	switch path.Base(name) {
-	case "etcd.conf.yaml":
+	case configFile:
 		if err := yaml.Unmarshal(data, &config); err != nil {
 			return nil, err
 		}
-	case "etcd.yaml":
+	case podFile:
 		var p pod
 		if err := yaml.Unmarshal(data, &p); err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func parseConfigured(name, member string, data []byte) ([]ConfiguredHost, error)
 		for _, c := range p.Spec.Containers {
 			config.takeURLs(c.Command)
 		}
-	case "etcd.service":
+	case unitFile:
 		config.takeURLs(strings.Fields(string(data)))
 	}
 	var hosts []ConfiguredHost

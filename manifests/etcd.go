@@ -208,6 +208,13 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
+// Names of a member's files.
+const (
+	podFile    = "etcd.yaml"
+	unitFile   = "etcd.service"
+	configFile = "etcd.conf.yaml"
+)
+
 // Member renders the files that the node of a member needs besides its certificates; none if another
 // tool runs etcd with its own configuration.
 func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
@@ -218,11 +225,11 @@ func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
 	dir := path.Join("nodes", m.Name)
 	if c.Etcd.Runtime == cluster.StaticPod {
 		pod, err := staticPod(c, m, config)
-		return []File{{path.Join(dir, "etcd.yaml"), pod}}, err
+		return []File{{path.Join(dir, podFile), pod}}, err
 	}
 	var files []File
 	if c.Etcd.Runtime == cluster.Systemd {
-		files = append(files, File{path.Join(dir, "etcd.service"), systemdUnit(c, m, config)})
+		files = append(files, File{path.Join(dir, unitFile), systemdUnit(c, m, config)})
 	}
 	if c.PKI.CRL {
 		return files, nil // the unit has it all in flags
@@ -231,7 +238,7 @@ func Member(c *cluster.Cluster, m cluster.Member) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]File{{path.Join(dir, "etcd.conf.yaml"), data}}, files...), nil
+	return append([]File{{path.Join(dir, configFile), data}}, files...), nil
 }
 
 func (config etcdConfig) yaml() ([]byte, error) {

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/etcdsec/etcdsec/cluster"
@@ -47,42 +50,108 @@ func CheckInstallTarget(c *cluster.Cluster, b Bundle) error {
 	return CheckOutsideStores(target)
 }
 
-// AfterBootstrap names the command that makes the encryption configuration, if the spec has one and the
-// store does not.
+// AfterBootstrap tells what a new store still needs: the keys of the roots encrypted, the encryption
+// configuration that the spec asks for, and the bundles of members on their nodes.
 func AfterBootstrap(c *cluster.Cluster, r Result) []string {
+	var next []string
+	dir := shellword.Path(r.Dir)
+	if hasPlainRootKey(c, r.Dir) {
+		next = append(next, "encrypt the keys of the roots to your own recipient, or move them off this machine: etcdsec pki renew "+dir+" --root-key-recipient age1…")
+	}
+	if lacksEncryptionConfig(c, r.Dir) {
+		next = append(next, "make the encryption configuration of kube-apiserver: etcdsec encryption generate "+dir)
+	}
+	return append(next, copies(r, func(path string) string {
+		if strings.HasPrefix(path, nodesFolder+"/") {
+			return destination(c, path)
+		}
+		return "" // for API servers see ForAPIServers; the others are the business of their users
+	})...)
+}
+
+// hasPlainRootKey reports whether a root's key is in the store in plain text.
+func hasPlainRootKey(c *cluster.Cluster, dir string) bool {
+	return slices.ContainsFunc(NewPlan(c).Authorities, func(a Authority) bool {
+		_, err := os.Lstat(filepath.Join(dir, a.Path(), caKeyName))
+		return a.isRoot() && err == nil
+	})
+}
+
+// lacksEncryptionConfig reports whether the spec has an encryption of stored objects, and the store no
+// configuration of it.
+func lacksEncryptionConfig(c *cluster.Cluster, dir string) bool {
 	if c.Encryption.Provider == "" {
-		return nil
+		return false
 	}
-	if _, err := os.Lstat(filepath.Join(r.Dir, KubernetesDir, "encryption-config.yaml")); !errors.Is(err, fs.ErrNotExist) {
-		return nil
+	_, err := os.Lstat(filepath.Join(dir, KubernetesDir, "encryption-config.yaml"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// ForAPIServers tells where the bundle of kube-apiserver goes, and the flags that name its files, if the run
+// issued or renewed its certificate.
+func ForAPIServers(c *cluster.Cluster, r Result) []string {
+	for _, b := range NewPlan(c).Bundles {
+		at := slices.IndexFunc(b.Leaves, func(l Leaf) bool { return l.Role == string(cluster.RoleKubernetes) })
+		if at < 0 || !slices.Contains(changedBundles(r), b.Path) || len(b.Trust) == 0 {
+			continue
+		}
+		leaf := b.Leaves[at]
+		var servers []string
+		for _, m := range c.Etcd.Members {
+			servers = append(servers, "https://"+net.JoinHostPort(m.Advertised().String(), strconv.Itoa(int(c.Etcd.ClientPort))))
+		}
+		const to = "/etc/kubernetes/pki/etcd-client"
+		return []string{fmt.Sprintf("copy %s to %s on the node of each API server, and start kube-apiserver with --etcd-servers=%s --etcd-cafile=%s --etcd-certfile=%s --etcd-keyfile=%s",
+			filepath.Join(r.Dir, b.Path), to, strings.Join(servers, ","), path.Join(to, b.Trust[0].Name), path.Join(to, leaf.CertFile), path.Join(to, leaf.KeyFile))}
 	}
-	return []string{"make the encryption configuration of kube-apiserver: etcdsec encryption generate " + shellword.Path(r.Dir)}
+	return nil
+}
+
+// changedBundles returns the paths of the bundles with certificates that a run issued or renewed.
+func changedBundles(r Result) []string {
+	var changed []string
+	for _, s := range r.Steps {
+		bundle := strings.HasPrefix(s.Path, "nodes/") || strings.HasPrefix(s.Path, "clients/")
+		if bundle && (s.Action == ActionRenew || s.Action == ActionIssue) && !slices.Contains(changed, s.Path) {
+			changed = append(changed, s.Path)
+		}
+	}
+	return changed
+}
+
+// copies tells to copy the bundles that changed, at most ten of them, each to its place; one without a
+// place is left out.
+func copies(r Result, place func(bundle string) string) []string {
+	const most = 10
+	var lines []string
+	more := 0
+	for _, path := range changedBundles(r) {
+		switch to := place(path); {
+		case to == "":
+		case len(lines) == most:
+			more++
+		default:
+			lines = append(lines, "copy "+filepath.Join(r.Dir, path)+" to "+to)
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("copy %d more bundles in the same way", more))
+	}
+	return lines
 }
 
 // AfterRenewal tells where to copy the bundles that changed. It lists at most ten of them. For a member
 // whose address changed, it tells in which order the certificates, the configuration and the cluster
 // learn it.
 func AfterRenewal(c *cluster.Cluster, r Result) []string {
-	const most = 10
-	var changed, next []string
-	for _, s := range r.Steps {
-		bundle := strings.HasPrefix(s.Path, "nodes/") || strings.HasPrefix(s.Path, "clients/")
-		if bundle && (s.Action == ActionRenew || s.Action == ActionIssue) && (len(changed) == 0 || changed[len(changed)-1] != s.Path) {
-			changed = append(changed, s.Path)
-		}
-	}
+	changed := changedBundles(r)
+	var next []string
 	for _, v := range r.moves {
 		if warning := v.warn(r.Dir); warning != "" {
 			next = append(next, warning)
 		}
 	}
-	for i, path := range changed {
-		if i == most {
-			next = append(next, fmt.Sprintf("copy %d more bundles in the same way", len(changed)-most))
-			break
-		}
-		next = append(next, "copy "+filepath.Join(r.Dir, path)+" to "+destination(c, path))
-	}
+	next = append(next, copies(r, func(path string) string { return destination(c, path) })...)
 	moved := slices.DeleteFunc(slices.Clone(r.moves), func(v move) bool { return !v.moved })
 	switch {
 	case len(moved) > 0:

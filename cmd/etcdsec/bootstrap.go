@@ -7,6 +7,7 @@ import (
 
 	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/durable"
+	"github.com/etcdsec/etcdsec/internal/shellword"
 	"github.com/etcdsec/etcdsec/manifests"
 	"github.com/etcdsec/etcdsec/pki"
 	"github.com/etcdsec/etcdsec/policies"
@@ -32,11 +33,24 @@ configurations are changed to match the spec. Reads the spec and DIR, writes onl
   etcdsec bootstrap -f cluster.yaml ./store`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return flags.run(cmd.Context(), a, given[0], signing{render: a.bootstrapFiles, next: pki.AfterBootstrap})
+			return flags.run(cmd.Context(), a, given[0], signing{render: a.bootstrapFiles, next: afterBootstrap})
 		},
 	}
 	flags.addFlags(cmd)
 	return cmd
+}
+
+// afterBootstrap returns the next steps. Those of a cluster that is about to start follow a run that issued
+// something.
+func afterBootstrap(c *cluster.Cluster, r pki.Result) []string {
+	next := pki.AfterBootstrap(c, r)
+	if r.Count(pki.ActionIssue) == 0 {
+		return next
+	}
+	next = append(next, manifests.AfterBootstrap(c)...)
+	next = append(next, pki.ForAPIServers(c, r)...)
+	dir := shellword.Path(r.Dir)
+	return append(next, "when the cluster runs, prove that it is secure: etcdsec audit run -f "+dir+"/cluster.yaml --pki "+dir)
 }
 
 // bootstrapFiles renders the files that bootstrap writes in addition to the certificates.
