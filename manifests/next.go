@@ -17,16 +17,18 @@ func AfterBootstrap(c *cluster.Cluster) []string {
 	has := func(name string) bool {
 		return slices.ContainsFunc(files, func(f File) bool { return path.Base(f.Path) == name })
 	}
+	pki := c.Etcd.PKIDir(c.Etcd.Members[0])
+	start := "let its user own the keys: chown -R etcd:etcd " + pki + "; start it: systemctl enable --now --no-block etcd (the first member is ready only when a second one runs)"
 	switch {
 	case err != nil || len(files) == 0:
 		return nil
 	case has(podFile):
-		return []string{"then copy " + podFile + " of each member to " + kubeletManifests + " on its node: the kubelet starts etcd"}
+		return []string{"on each node make the data folder as the first line of " + podFile + " says, then copy " + podFile + " to " + kubeletManifests + ": the kubelet starts etcd"}
 	case !has(unitFile):
 		return []string{"start etcd of each member with its " + configFile}
 	case !has(configFile):
-		return []string{"then copy " + unitFile + " of each member to /etc/systemd/system on its node, and run there: systemctl enable --now etcd"}
+		return []string{"on each node copy " + unitFile + " to /etc/systemd/system; " + start}
 	default:
-		return []string{"then copy " + configFile + " of each member to " + cluster.ConfigPath + " and " + unitFile + " to /etc/systemd/system on its node, and run there: systemctl enable --now etcd"}
+		return []string{"on each node copy " + configFile + " to " + cluster.ConfigPath + " and " + unitFile + " to /etc/systemd/system; " + start}
 	}
 }
