@@ -28,6 +28,8 @@ type Result struct {
 	Next []string `json:"next,omitempty"`
 	// Faults say what was due and could not be done, though the rest was.
 	Faults []string `json:"faults,omitempty"`
+	// NextDue is the certificate that is due first after a renewal.
+	NextDue *DueDate `json:"next_due,omitempty"`
 
 	moves []move
 }
@@ -41,6 +43,11 @@ func (r Result) Count(actions ...Action) int {
 		}
 	}
 	return n
+}
+
+// IsIdle reports whether there was nothing to do, and is nothing left to do.
+func (r Result) IsIdle() bool {
+	return r.Count(ActionKeep) == len(r.Steps) && len(r.Next) == 0 && len(r.Faults) == 0
 }
 
 // UnfinishedError reports a run that stopped half-way. The same run continues from there.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/etcdsec/etcdsec/cluster"
 	"github.com/etcdsec/etcdsec/internal/agekey"
 	"github.com/etcdsec/etcdsec/internal/durable"
 	"github.com/etcdsec/etcdsec/internal/shellword"
@@ -22,8 +23,33 @@ import (
 // gives each leaf below it a new lifetime before that leaf itself is due: a leaf that ends with its
 // issuer began later, so its last third is shorter.
 func Due(chain []*x509.Certificate, now time.Time) bool {
+	return !dueAt(chain).After(now)
+}
+
+// dueAt returns from when on a chain is [Due].
+func dueAt(chain []*x509.Certificate) time.Time {
 	end := earliestEnd(chain)
-	return end.Sub(now) <= end.Sub(chain[0].NotBefore)/3
+	return end.Add(-end.Sub(chain[0].NotBefore) / 3)
+}
+
+// DueDate tells when a certificate is due.
+type DueDate struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at"`
+}
+
+// NextDue returns the certificate of a store that is due first after the given time; nil if none is.
+func NextDue(dir string, c *cluster.Cluster, now time.Time) *DueDate {
+	var next *DueDate
+	for _, row := range StoreStatus(dir, c, now) {
+		if len(row.Chain) == 0 {
+			continue
+		}
+		if at := dueAt(row.Chain).UTC(); at.After(now) && (next == nil || at.Before(next.At)) {
+			next = &DueDate{Name: row.Name, At: at}
+		}
+	}
+	return next
 }
 
 // outlook tells when the certificates end that a run makes. A certificate that ends with its issuer

@@ -47,6 +47,9 @@ func (r Result) Summary() string {
 	if due := r.Count(ActionDue); due > 0 {
 		rest += fmt.Sprintf(", %d due", due)
 	}
+	if r.NextDue != nil {
+		rest += fmt.Sprintf("; %s is due next, on %s", r.NextDue.Name, r.NextDue.At.Format(time.DateOnly))
+	}
 	switch {
 	case len(did) == 0 && r.DryRun:
 		return fmt.Sprintf("dry run: cluster %s: would change nothing in %s, %s", r.Cluster, r.Dir, rest)

@@ -47,6 +47,10 @@ type signing struct {
 	render func(*cluster.Cluster) ([]durable.File, error)
 	// next returns what the user must do afterwards; nil is nothing.
 	next func(*cluster.Cluster, pki.Result) []string
+	// nextDue adds which certificate is due first, after this run.
+	nextDue bool
+	// quiet prints nothing about a run that had nothing to do.
+	quiet bool
 }
 
 // runInStore is run for a store that must exist.
@@ -99,9 +103,12 @@ func missingStore(err error) error {
 
 // run makes the store in dir match the spec: its certificates, and the files that render makes.
 func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error {
-	c, err := a.loadSpec(f.spec)
+	c, err := a.readSpec(f.spec)
 	if err != nil {
 		return err
+	}
+	if !s.quiet {
+		a.warn(c)
 	}
 	config := pki.IssueConfig{Now: a.now(), Backend: pki.Backend(f.signer), Progress: a.progress("signed %d of %d certificates")}
 	if config.Backend != pki.BackendCfssl && config.Backend != pki.BackendStd {
@@ -146,6 +153,15 @@ func (f signFlags) run(ctx context.Context, a *app, dir string, s signing) error
 	}
 	if s.next != nil {
 		result.Next = s.next(c, result)
+	}
+	if s.nextDue && !f.dryRun {
+		result.NextDue = pki.NextDue(dir, c, config.Now)
+	}
+	if s.quiet {
+		if result.IsIdle() {
+			return nil
+		}
+		a.warn(c)
 	}
 	if err := a.printResult(f.output, result); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 type pkiRenewFlags struct {
 	signFlags
 	renewal pki.Renewal
+	quiet   bool
 }
 
 func newPKIRenewCommand(a *app) *cobra.Command {
@@ -54,7 +55,7 @@ spec.
 
 Reads DIR, and the spec: DIR/cluster.yaml, or the one given with -f. Writes only DIR.`,
 		Example: `  etcdsec pki renew ./store --dry-run
-  etcdsec pki renew ./store --jitter 72h           # daily, by a timer
+  etcdsec pki renew ./store --jitter 72h --quiet   # daily, by a timer
   etcdsec pki renew ./store etcd-0 --new-key
   etcdsec pki renew -f cluster.yaml ./store        # an address changed in the spec`,
 		Args: args(cobra.MinimumNArgs(1)),
@@ -73,6 +74,7 @@ func (f *pkiRenewFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.renewal.NewKey, "new-key", false, "make a new key for each renewed leaf")
 	cmd.Flags().BoolVar(&f.renewal.ForgetImport, "forget-import", false, "drop the CNs, names and uses that imported leaves have and the spec does not")
 	cmd.Flags().DurationVar(&f.renewal.Jitter, "jitter", 0, "`duration` by which a leaf may be due earlier, so that they do not all change on one day")
+	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print nothing if nothing is due, so that cron sends no mail")
 }
 
 func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []string) error {
@@ -87,5 +89,5 @@ func (f *pkiRenewFlags) run(ctx context.Context, a *app, dir string, names []str
 	}
 	f.renewal.Names = names
 	f.renewal.Due = !f.renewal.All && len(names) == 0
-	return f.runInStore(ctx, a, dir, signing{change: pki.Change{Renewal: f.renewal}, next: pki.AfterRenewal})
+	return f.runInStore(ctx, a, dir, signing{change: pki.Change{Renewal: f.renewal}, next: pki.AfterRenewal, nextDue: true, quiet: f.quiet})
 }

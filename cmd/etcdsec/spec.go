@@ -19,6 +19,22 @@ func specFlag(cmd *cobra.Command, path *string) {
 
 // loadSpec loads a verb's spec, and prints its warnings on stderr.
 func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
+	c, err := a.readSpec(path)
+	if err == nil {
+		a.warn(c)
+	}
+	return c, err
+}
+
+// warn prints the warnings of a spec.
+func (a *app) warn(c *cluster.Cluster) {
+	for _, w := range c.Warnings {
+		a.narrate("warning: %s", w)
+	}
+}
+
+// readSpec loads a verb's spec and prints nothing.
+func (a *app) readSpec(path string) (*cluster.Cluster, error) {
 	if path == "" {
 		return nil, usageError(errors.New("-f is missing: it names the cluster spec"), "etcdsec init > cluster.yaml   # writes a spec to start from")
 	}
@@ -34,9 +50,6 @@ func (a *app) loadSpec(path string) (*cluster.Cluster, error) {
 	c, err := cluster.Read(name, in)
 	if err != nil {
 		return nil, usageError(err, "")
-	}
-	for _, w := range c.Warnings {
-		a.narrate("warning: %s", w)
 	}
 	return c, nil
 }
